@@ -1,0 +1,73 @@
+/** The one error class of the package and the list of its codes. docs/errors.md explains each code. */
+
+/**
+ * Every code an {@link EnvelopeError} can carry, with whether the same call may succeed when it is simply
+ * made again later. docs/errors.md says for each what happened and what to do; a test keeps the two in step.
+ */
+const codes = {
+  // Reading bytes that may be hostile
+  DECRYPTION_FAILED: { retryable: false },
+  BODY_TRUNCATED: { retryable: false },
+  BODY_INTERRUPTED: { retryable: true },
+  BODY_STALLED: { retryable: true },
+  // The envelope
+  ENVELOPE_MISSING: { retryable: false },
+  ENVELOPE_INVALID: { retryable: false },
+  ENVELOPE_VERSION_UNSUPPORTED: { retryable: false },
+  ENVELOPE_TOO_LARGE: { retryable: false },
+  LEGACY_FORMAT: { retryable: false },
+  CONTEXT_MISMATCH: { retryable: false },
+  // Keys
+  KEY_NOT_FOR_OBJECT: { retryable: false },
+  KMS_UNAVAILABLE: { retryable: true },
+  KMS_ACCESS_DENIED: { retryable: false },
+  KMS_KEY_NOT_FOUND: { retryable: false },
+  KMS_KEY_UNUSABLE: { retryable: false },
+  KMS_CIPHERTEXT_REJECTED: { retryable: false },
+  KMS_REQUEST_FAILED: { retryable: false },
+  // The body that the caller hands in
+  SOURCE_FAILED: { retryable: false },
+  SOURCE_STALLED: { retryable: false },
+  SOURCE_LENGTH_MISMATCH: { retryable: false },
+  SOURCE_TOO_LARGE: { retryable: false },
+  // S3
+  S3_UNAVAILABLE: { retryable: true },
+  S3_ACCESS_DENIED: { retryable: false },
+  S3_NOT_FOUND: { retryable: false },
+  S3_NOT_MODIFIED: { retryable: false },
+  S3_PRECONDITION_FAILED: { retryable: false },
+  S3_RANGE_NOT_SATISFIABLE: { retryable: false },
+  S3_REQUEST_FAILED: { retryable: false },
+} as const;
+
+/** A stable, documented name for what went wrong. New codes may come with a minor release; none changes its meaning. */
+export type ErrorCode = keyof typeof codes;
+
+/** All codes, for exhaustive handling and for tests. */
+export const errorCodes: readonly ErrorCode[] = Object.freeze(Object.keys(codes) as ErrorCode[]);
+
+/**
+ * Facts for a log line: names, sizes, key ids, request ids. Never a key, never plaintext, never a value of
+ * an encryption context, never a response body.
+ */
+export type ErrorDetails = Readonly<
+  Record<string, string | number | boolean | readonly string[] | undefined>
+>;
+
+/** Every failure that is not a caller's mistake. Mistakes of the caller are TypeError and RangeError. */
+export class EnvelopeError extends Error {
+  /** Which failure it is; docs/errors.md has a paragraph on each. */
+  readonly code: ErrorCode;
+  /** True when the same call may succeed later without any change. */
+  readonly retryable: boolean;
+  /** Facts that help to find the cause; see {@link ErrorDetails} for what is never in them. */
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: ErrorDetails } = {}) {
+    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    this.name = "EnvelopeError";
+    this.code = code;
+    this.retryable = codes[code].retryable;
+    this.details = Object.freeze({ ...options.details });
+  }
+}

@@ -1,0 +1,1 @@
+export { EnvelopeError, errorCodes } from "./errors.js";
