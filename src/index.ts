@@ -1,1 +1,34 @@
-export { EnvelopeError, errorCodes } from "./errors.js";
+/** Everything that a service needs: the client, the keyrings, the frame layer, the error class. */
+export { ciphertextLength, plaintextLength } from "./cobblestone/geometry.js";
+export { type ByteSource, decrypt, encrypt, type MessageOptions } from "./cobblestone/message.js";
+export {
+  openRandomAccess,
+  type RandomAccessMessage,
+  type RandomAccessSource,
+} from "./cobblestone/random-access.js";
+export {
+  decryptDuplex,
+  decryptTransformStream,
+  encryptDuplex,
+  encryptTransformStream,
+} from "./cobblestone/streams.js";
+export { EnvelopeError, type ErrorCode, type ErrorDetails, errorCodes } from "./errors.js";
+export { type AesKeyringOptions, aesKeyring } from "./keys/aes.js";
+export type { EncryptionContext } from "./keys/context.js";
+export type {
+  GenerateDataKeyInput,
+  GeneratedDataKey,
+  Keyring,
+  Recipient,
+  UnwrapDataKeyInput,
+} from "./keys/keyring.js";
+export { type KmsKeyringOptions, kmsKeyring } from "./keys/kms.js";
+export type { VerifiedBody } from "./s3/body.js";
+export type { DeleteInput, DeleteOutput } from "./s3/delete.js";
+export { EnvelopeClient } from "./s3/envelope-client.js";
+export type { GetInput, GetOutput } from "./s3/get.js";
+export type { HeadInput, HeadOutput, RecipientName } from "./s3/head.js";
+export type { PutInput, PutOutput } from "./s3/put.js";
+export type { ExpectedContext } from "./s3/read-envelope.js";
+export type { CallOptions, EnvelopeClientOptions, EnvelopeStorage } from "./s3/settings.js";
+export type { PutBody } from "./s3/source.js";

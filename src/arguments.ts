@@ -1,0 +1,59 @@
+/** Checks of caller-supplied arguments: each returns the value it was given or throws naming the argument. */
+
+/** What a value is, for an error message: its type, or its class, never its content. */
+export function describe(value: unknown): string {
+  if (value === null) return "null";
+  if (typeof value === "number") return `the number ${value}`;
+  if (typeof value !== "object") return value === undefined ? "undefined" : `a ${typeof value}`;
+  const name = (Object.getPrototypeOf(value) as { constructor?: { name?: string } } | null)?.constructor
+    ?.name;
+  return name ? `an instance of ${name}` : "an object";
+}
+
+/** A TypeError that says which argument is wrong, what was expected and what came. */
+export function wrongType(title: string, expected: string, value: unknown): TypeError {
+  return new TypeError(`${title}: expected ${expected}, got ${describe(value)}`);
+}
+
+/** Bytes, of the given length when one is given. */
+export function bytesArgument(title: string, value: unknown, length?: number): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw wrongType(title, "a Uint8Array", value);
+  if (length !== undefined && value.length !== length) {
+    throw new RangeError(`${title}: expected ${length} bytes, got ${value.length}`);
+  }
+  return value;
+}
+
+/** A string of at least one character. */
+export function stringArgument(title: string, value: unknown): string {
+  if (typeof value !== "string") throw wrongType(title, "a string", value);
+  if (value === "") throw new RangeError(`${title}: expected a non-empty string, got an empty one`);
+  return value;
+}
+
+/** An integer between two bounds, both included. */
+export function integerArgument(title: string, value: unknown, least: number, most: number): number {
+  if (typeof value !== "number") throw wrongType(title, "an integer", value);
+  if (!Number.isSafeInteger(value) || value < least || value > most) {
+    throw new RangeError(`${title}: expected an integer from ${least} to ${most}, got ${value}`);
+  }
+  return value;
+}
+
+/** An object that is neither null nor an array. */
+export function objectArgument(title: string, value: unknown): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw wrongType(title, "an object", value);
+  }
+  return value as Record<string, unknown>;
+}
+
+/** One of a closed set of strings. */
+export function choiceArgument<T extends string>(title: string, value: unknown, choices: readonly T[]): T {
+  const choice = choices.find((candidate) => candidate === value);
+  if (choice !== undefined) return choice;
+  const expected = `one of ${choices.map((candidate) => JSON.stringify(candidate)).join(", ")}`;
+  throw typeof value === "string"
+    ? new RangeError(`${title}: expected ${expected}, got another string`)
+    : wrongType(title, expected, value);
+}

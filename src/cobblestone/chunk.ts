@@ -1,0 +1,56 @@
+/** Seals and opens one chunk, apart from all buffering. format.md 5 specifies it. */
+import { createCipheriv, createDecipheriv } from "node:crypto";
+import { decryptionFailed, type MessageKeys } from "./derivation.js";
+import { maxChunks, tagBytes } from "./geometry.js";
+
+const suite = "aes-256-gcm";
+const tagLength = { authTagLength: tagBytes };
+/** Where the nonce of the current call is made; a cipher copies it at once, and no call yields in between. */
+const nonce = Buffer.allocUnsafeSlow(12);
+
+/** A chunk as it stands in the message: the ciphertext, then its tag. */
+export interface SealedChunk {
+  readonly ciphertext: Buffer;
+  readonly tag: Buffer;
+}
+
+/**
+ * Encrypts one chunk. The two parts come apart because joining them would copy 16 KiB for each chunk.
+ *
+ * @throws RangeError when the message would have more than 2^38 chunks
+ */
+export function sealChunk(keys: MessageKeys, index: number, plaintext: Uint8Array): SealedChunk {
+  const cipher = createCipheriv(suite, keys.key, chunkNonce(keys.baseNonce, index));
+  const ciphertext = cipher.update(plaintext);
+  cipher.final();
+  return { ciphertext, tag: cipher.getAuthTag() };
+}
+
+/**
+ * Decrypts one chunk and returns its plaintext once its tag has verified.
+ *
+ * @param sealed the ciphertext and its 16-byte tag
+ * @throws EnvelopeError `DECRYPTION_FAILED` when the tag does not verify
+ */
+export function openChunk(keys: MessageKeys, index: number, sealed: Uint8Array): Buffer {
+  const end = sealed.length - tagBytes;
+  const decipher = createDecipheriv(suite, keys.key, chunkNonce(keys.baseNonce, index), tagLength);
+  decipher.setAuthTag(sealed.subarray(end));
+  const plaintext = decipher.update(sealed.subarray(0, end));
+  try {
+    decipher.final();
+  } catch {
+    plaintext.fill(0);
+    throw decryptionFailed();
+  }
+  return plaintext;
+}
+
+/** The nonce of a chunk: the base nonce XOR the index as a 96-bit big-endian number. */
+function chunkNonce(baseNonce: Buffer, index: number): Buffer {
+  if (!(index < maxChunks)) throw new RangeError(`index: expected a chunk index below 2^38, got ${index}`);
+  baseNonce.copy(nonce);
+  nonce.writeUInt8(nonce.readUInt8(7) ^ Math.floor(index / 2 ** 32), 7);
+  nonce.writeUInt32BE((nonce.readUInt32BE(8) ^ index) >>> 0, 8);
+  return nonce;
+}

@@ -1,0 +1,81 @@
+/** From a data key to the keys of one message: HKDF-Expand with SHA-512. format.md 4 specifies it. */
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
+import { describe, wrongType } from "../arguments.js";
+import { EnvelopeError } from "../errors.js";
+import { commitmentBytes, headerBytes, saltBytes } from "./geometry.js";
+
+/** Bytes of a data key. */
+export const dataKeyBytes = 32;
+
+const label = Buffer.from("c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0", "latin1");
+const keyBytes = 32;
+const nonceBytes = 12;
+
+/** All that seals and opens the chunks of one message. */
+export interface MessageKeys {
+  /** The AES-256 key of this message. */
+  readonly key: KeyObject;
+  /** The nonce of chunk 0; chunk k takes it XOR k. */
+  readonly baseNonce: Buffer;
+  /** Salt and commitment: the first 56 bytes of the message. */
+  readonly header: Buffer;
+}
+
+/**
+ * Takes a data key in either shape and returns a KeyObject of it, which is independent of the caller's bytes.
+ *
+ * @throws TypeError, RangeError when it is not 32 secret bytes
+ */
+export function dataKeyArgument(title: string, value: unknown): KeyObject {
+  if (value instanceof Uint8Array) {
+    if (value.length === dataKeyBytes) return createSecretKey(value);
+    throw new RangeError(`${title}: expected ${dataKeyBytes} bytes, got ${value.length}`);
+  }
+  const key = value as Partial<KeyObject> | null | undefined;
+  if (typeof key !== "object" || key === null || key.type !== "secret") {
+    throw wrongType(title, "a Uint8Array or a secret KeyObject", value);
+  }
+  if (key.symmetricKeySize === dataKeyBytes) return value as KeyObject;
+  throw new RangeError(`${title}: expected ${dataKeyBytes} bytes, got ${describe(key.symmetricKeySize)}`);
+}
+
+/**
+ * Derives the keys of the message that has this salt.
+ *
+ * @param dataKey 32 uniformly random bytes
+ * @param salt 24 bytes, fresh for each message
+ * @param context bytes bound into the message; a reader needs the same
+ */
+export function deriveMessageKeys(dataKey: KeyObject, salt: Uint8Array, context: Uint8Array): MessageKeys {
+  const info = Buffer.concat([label, salt, context]);
+  const first = createHmac("sha512", dataKey).update(info).update(Uint8Array.of(1)).digest();
+  const second = createHmac("sha512", dataKey).update(first).update(info).update(Uint8Array.of(2)).digest();
+  const commitment = Buffer.concat([first.subarray(keyBytes + nonceBytes), second], commitmentBytes);
+  const keys = {
+    key: createSecretKey(first.subarray(0, keyBytes)),
+    baseNonce: Buffer.from(first.subarray(keyBytes, keyBytes + nonceBytes)),
+    header: Buffer.concat([salt, commitment]),
+  };
+  first.fill(0);
+  second.fill(0);
+  return keys;
+}
+
+/**
+ * Derives the keys of the message that starts with `header`, and checks its key commitment in constant time.
+ *
+ * @throws EnvelopeError `DECRYPTION_FAILED` when the commitment is that of another key, salt or context
+ */
+export function openHeader(dataKey: KeyObject, header: Uint8Array, context: Uint8Array): MessageKeys {
+  const keys = deriveMessageKeys(dataKey, header.subarray(0, saltBytes), context);
+  if (header.length !== headerBytes || !timingSafeEqual(keys.header, header)) throw decryptionFailed();
+  return keys;
+}
+
+/** The one error for a wrong key, a wrong context and modified bytes, so that none can be told from another. */
+export function decryptionFailed(): EnvelopeError {
+  return new EnvelopeError(
+    "DECRYPTION_FAILED",
+    "decryption failed: the data key or the encryption context is not the one that the object was written with, or the object was modified",
+  );
+}

@@ -1,0 +1,91 @@
+/** Reads any stretch of a message that can be read at any offset, verifying every chunk it touches. */
+import { integerArgument, wrongType } from "../arguments.js";
+import { EnvelopeError } from "../errors.js";
+import { type MessageKeys, openHeader } from "./derivation.js";
+import { chunkCount, chunkOffset, chunkSpan, headerBytes, plaintextLength } from "./geometry.js";
+import { type MessageOptions, messageArguments } from "./message.js";
+import { Opener } from "./opener.js";
+
+/** A message that can be read at any offset: a file, a buffer, an object behind ranged requests. */
+export interface RandomAccessSource {
+  /** Size of the whole message in bytes. */
+  readonly length: number;
+  /** Returns exactly the bytes from `start` (included) to `end` (excluded). */
+  read(start: number, end: number): Promise<Uint8Array>;
+}
+
+/** A message that has been opened for reading at any offset. */
+export interface RandomAccessMessage {
+  /** Size of the plaintext in bytes, computed from the size of the message; see `verifyLength`. */
+  readonly plaintextLength: number;
+  /**
+   * Reads plaintext bytes `start` (included) to `end` (excluded), fewer at the end of the plaintext. Reads and
+   * holds only the chunks that contain them.
+   *
+   * @throws RangeError when start or end is not an offset
+   * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_TRUNCATED`
+   */
+  read(start: number, end: number): Promise<Buffer>;
+  /**
+   * Proves by the last chunk alone that the plaintext is as long as `plaintextLength` says.
+   *
+   * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_TRUNCATED`
+   */
+  verifyLength(): Promise<void>;
+}
+
+/**
+ * Opens a message for reading at any offset: reads its header and checks the key commitment.
+ *
+ * @throws TypeError, RangeError when an argument is wrong
+ * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_TRUNCATED`
+ */
+export async function openRandomAccess(
+  source: RandomAccessSource,
+  options: MessageOptions,
+): Promise<RandomAccessMessage> {
+  const { dataKey, context } = messageArguments(options);
+  if (typeof source?.read !== "function") throw wrongType("source.read", "a function", source?.read);
+  const length = plaintextLength(source.length);
+  const keys = openHeader(dataKey, await readExactly(source, 0, headerBytes), context);
+  const lastChunk = chunkCount(length) - 1;
+  return {
+    plaintextLength: length,
+    async read(start, end) {
+      integerArgument("start", start, 0, Number.MAX_SAFE_INTEGER);
+      integerArgument("end", end, start, Number.MAX_SAFE_INTEGER);
+      const wanted = Math.min(end, length) - start;
+      if (wanted <= 0) return Buffer.alloc(0);
+      const span = chunkSpan(start, start + wanted);
+      const plaintext = await openChunks(source, keys, span.firstChunk, span.lastChunk, lastChunk);
+      return plaintext.subarray(span.skip, span.skip + wanted);
+    },
+    async verifyLength() {
+      await openChunks(source, keys, lastChunk, lastChunk, lastChunk);
+    },
+  };
+}
+
+async function openChunks(
+  source: RandomAccessSource,
+  keys: MessageKeys,
+  firstChunk: number,
+  toChunk: number,
+  lastChunk: number,
+): Promise<Buffer> {
+  const endsMessage = toChunk === lastChunk;
+  const end = endsMessage ? source.length : chunkOffset(toChunk + 1);
+  const sealed = await readExactly(source, chunkOffset(firstChunk), end);
+  const opener = new Opener({ keys, firstChunk, endsMessage });
+  return Buffer.concat([...opener.update(sealed), ...opener.final()]);
+}
+
+async function readExactly(source: RandomAccessSource, start: number, end: number): Promise<Uint8Array> {
+  const bytes = await source.read(start, end);
+  if (!(bytes instanceof Uint8Array)) throw wrongType("source.read: its result", "a Uint8Array", bytes);
+  if (bytes.length === end - start) return bytes;
+  throw new EnvelopeError(
+    "BODY_TRUNCATED",
+    `expected ${end - start} bytes of the body at ${start}, got ${bytes.length}`,
+  );
+}

@@ -1,0 +1,60 @@
+/** The envelope: what a reader needs besides the body, and how it binds the encryption context. */
+
+import type { KeyObject } from "node:crypto";
+import { type MessageKeys, openHeader } from "../cobblestone/derivation.js";
+import { EnvelopeError } from "../errors.js";
+import { canonicalContext, type EncryptionContext, sortedContext } from "../keys/context.js";
+import type { Recipient } from "../keys/keyring.js";
+import { bodyContextLabel, wrappingContextEntry } from "./names.js";
+
+/** The envelope of one object, of format version 1. */
+export interface Envelope {
+  /** Salt and key commitment: the first 56 bytes of the body, copied so that a ranged read needs no more. */
+  readonly header: Buffer;
+  /** What the writer bound to the data key and to the body, without the entries of this package. */
+  readonly encryptionContext: EncryptionContext;
+  /** The wrapped data keys; any one opens the object. */
+  readonly recipients: readonly Recipient[];
+}
+
+/** The context that the data key is wrapped under: the caller's, and an entry that names format and suite. */
+export function wrappingContext(context: EncryptionContext): EncryptionContext {
+  return sortedContext([...Object.entries(context), wrappingContextEntry]);
+}
+
+/** The context that the body is bound to: a label, then the canonical encryption context. */
+export function bodyContext(context: EncryptionContext): Buffer {
+  return Buffer.concat([Buffer.from(bodyContextLabel), canonicalContext(context)]);
+}
+
+/**
+ * Derives the keys of the body that the envelope belongs to.
+ *
+ * @throws EnvelopeError `DECRYPTION_FAILED` when the data key or the context is not the committed one
+ */
+export function openEnvelope(envelope: Envelope, dataKey: KeyObject): MessageKeys {
+  return openHeader(dataKey, envelope.header, bodyContext(envelope.encryptionContext));
+}
+
+/**
+ * Compares the context of an object with the one that the caller expects, before any key is touched.
+ *
+ * @throws EnvelopeError `CONTEXT_MISMATCH`, naming the entries that differ, never their values
+ */
+export function requireContext(actual: EncryptionContext, expected: EncryptionContext): void {
+  const differing = [...new Set([...Object.keys(actual), ...Object.keys(expected)])].filter(
+    (name) =>
+      !Object.hasOwn(actual, name) || !Object.hasOwn(expected, name) || actual[name] !== expected[name],
+  );
+  if (differing.length === 0) return;
+  const facts = differing.map((name) => {
+    if (!Object.hasOwn(actual, name)) return `${JSON.stringify(name)} is expected but not in the object`;
+    if (!Object.hasOwn(expected, name)) return `${JSON.stringify(name)} is in the object but not expected`;
+    return `${JSON.stringify(name)} has another value`;
+  });
+  throw new EnvelopeError(
+    "CONTEXT_MISMATCH",
+    `the object's encryption context is not the expected one: ${facts.join("; ")}`,
+    { details: { differing } },
+  );
+}

@@ -1,0 +1,53 @@
+/** The envelope as a sidecar object: its key and its JSON text. format.md 7.3 specifies them. */
+import { timingSafeEqual } from "node:crypto";
+import { saltBytes } from "../cobblestone/geometry.js";
+import type { Envelope } from "./envelope.js";
+import { decodeEnvelope, encodeEnvelope, invalid, type MetadataFields } from "./metadata.js";
+import { maxEnvelopeLength, sidecarSuffix } from "./names.js";
+
+/** S3 allows this many bytes in the key of an object. */
+const maxKeyBytes = 1024;
+const where = "sidecar object";
+
+/**
+ * The key of the sidecar of an object. It carries the salt of the body, so that each write has a sidecar of
+ * its own: overwriting an object never touches the envelope of the one that is still there.
+ *
+ * @throws RangeError when the object's key is too long for one
+ */
+export function sidecarKey(key: string, header: Buffer): string {
+  const sidecar = `${key}.${header.toString("hex", 0, saltBytes)}${sidecarSuffix}`;
+  const bytes = Buffer.byteLength(sidecar);
+  if (bytes <= maxKeyBytes) return sidecar;
+  throw new RangeError(
+    `Key: expected at most ${maxKeyBytes - (bytes - Buffer.byteLength(key))} bytes with a sidecar, got ${Buffer.byteLength(key)}`,
+  );
+}
+
+/** Writes an envelope as the text of a sidecar object. */
+export function encodeSidecar(envelope: Envelope): string {
+  return `${JSON.stringify(encodeEnvelope(envelope), null, 2)}\n`;
+}
+
+/**
+ * Reads the text of a sidecar object.
+ *
+ * @param header the first 56 bytes of the body that the sidecar must belong to
+ * @throws EnvelopeError `ENVELOPE_INVALID`, `ENVELOPE_VERSION_UNSUPPORTED`
+ */
+export function decodeSidecar(text: string, header: Buffer): Envelope {
+  if (text.length > maxEnvelopeLength)
+    throw invalid(where, `expected at most ${maxEnvelopeLength} characters`);
+  let fields: unknown;
+  try {
+    fields = JSON.parse(text);
+  } catch {
+    throw invalid(where, "expected JSON");
+  }
+  if (typeof fields !== "object" || fields === null) throw invalid(where, "expected a JSON object");
+  const stored = decodeEnvelope(fields as MetadataFields);
+  if (stored?.storage !== "metadata") throw invalid(where, "expected a whole envelope");
+  if (encodeSidecar(stored.envelope) !== text) throw invalid(where, "it is not in canonical form");
+  if (timingSafeEqual(stored.envelope.header, header)) return stored.envelope;
+  throw invalid(where, "it belongs to another object");
+}

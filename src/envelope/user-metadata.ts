@@ -1,0 +1,72 @@
+/** The user's own metadata beside the envelope: kept, never collided with, within the limit of S3. */
+import { objectArgument, wrongType } from "../arguments.js";
+import { EnvelopeError } from "../errors.js";
+import type { MetadataFields } from "./metadata.js";
+import { maxMetadataBytes, metadataPrefix, names } from "./names.js";
+
+/**
+ * Checks the metadata that a caller wants on an object and takes a snapshot of it.
+ *
+ * @throws TypeError, RangeError that name the entry, for what HTTP or S3 would refuse or alter
+ */
+export function userMetadataArgument(value: unknown): MetadataFields {
+  if (value === undefined) return {};
+  const seen = new Set<string>();
+  const entries = Object.entries(objectArgument("Metadata", value));
+  for (const [name, text] of entries) {
+    const title = `Metadata[${JSON.stringify(name)}]`;
+    if (typeof text !== "string") throw wrongType(title, "a string", text);
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+      throw new RangeError(`${title}: expected a name that is an HTTP token`);
+    }
+    if (name.toLowerCase().startsWith(metadataPrefix)) {
+      throw new RangeError(
+        `${title}: names that start with "${metadataPrefix}" are reserved for the envelope`,
+      );
+    }
+    if (seen.has(name.toLowerCase())) {
+      throw new RangeError(`${title}: another name differs only by case, and S3 would join the two`);
+    }
+    if (!/^[\x20-\x7e]*$/.test(text)) {
+      throw new RangeError(`${title}: expected printable ASCII; encode the value, for example as base64`);
+    }
+    seen.add(name.toLowerCase());
+  }
+  return Object.fromEntries(entries) as MetadataFields;
+}
+
+/**
+ * Joins the user's metadata and the envelope's.
+ *
+ * @throws EnvelopeError `ENVELOPE_TOO_LARGE` when S3 would refuse them, with what takes how many bytes
+ */
+export function joinMetadata(user: MetadataFields, envelope: MetadataFields): MetadataFields {
+  const metadata = { ...user, ...envelope };
+  const size = metadataBytes(metadata);
+  if (size <= maxMetadataBytes) return metadata;
+  const userBytes = metadataBytes(user);
+  const contextBytes = (envelope[names.context] ?? "").length;
+  const recipientBytes = (envelope[names.recipients] ?? "").length;
+  throw new EnvelopeError(
+    "ENVELOPE_TOO_LARGE",
+    `the object's metadata would take ${size} bytes and S3 allows ${maxMetadataBytes}: ` +
+      `your Metadata takes ${userBytes}, the encryption context ${contextBytes}, the wrapped keys ${recipientBytes}. ` +
+      'Shorten Metadata or the encryption context, or put the envelope into a sidecar object with envelopeStorage: "sidecar"',
+    { details: { size, limit: maxMetadataBytes, userBytes, contextBytes, recipientBytes } },
+  );
+}
+
+/** The metadata of an object without its envelope. */
+export function withoutEnvelope(metadata: MetadataFields): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(metadata).filter(([name]) => !name.toLowerCase().startsWith(metadataPrefix)),
+  );
+}
+
+/** The size of metadata as S3 counts it: the UTF-8 bytes of all names and values. */
+function metadataBytes(metadata: MetadataFields): number {
+  return Object.entries(metadata).reduce(
+    (sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value),
+    0,
+  );
+}

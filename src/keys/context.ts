@@ -1,0 +1,74 @@
+/** The encryption context: its type, its checks, and its canonical bytes. format.md 6 specifies them. */
+import { objectArgument, wrongType } from "../arguments.js";
+import { compareUtf8, isIllFormed } from "../bytes.js";
+
+/**
+ * Names and values that are bound to the data key and to the body, and that a reader states again. They are
+ * authenticated, not secret: they stand readable in the object's metadata and in CloudTrail.
+ */
+export type EncryptionContext = Readonly<Record<string, string>>;
+
+/** Context names that start so belong to this package. */
+export const reservedContextPrefix = "s3-envelope";
+/** The canonical form of a context has at most this many bytes, the limit of AWS KMS. */
+export const maxContextBytes = 8192;
+
+/**
+ * Takes a snapshot of a context, sorted by the UTF-8 bytes of its names.
+ *
+ * @throws TypeError, RangeError that name the entry, never its value
+ */
+export function contextArgument(title: string, value: unknown): EncryptionContext {
+  const entries = Object.entries(objectArgument(title, value));
+  for (const [name, text] of entries) {
+    const entry = `${title}[${JSON.stringify(name)}]`;
+    if (typeof text !== "string") throw wrongType(entry, "a string", text);
+    const fault = contextFault(name, text);
+    if (fault) throw new RangeError(`${entry}: ${fault}`);
+  }
+  const context = sortedContext(entries as [string, string][]);
+  const bytes = contextBytes(context);
+  if (bytes <= maxContextBytes) return context;
+  throw new RangeError(`${title}: expected at most ${maxContextBytes} bytes in all, got ${bytes}`);
+}
+
+/** What is wrong with an entry of a context, or undefined. */
+export function contextFault(name: string, value: string): string | undefined {
+  if (name === "") return "expected a non-empty name";
+  if (name === "__proto__") return "this name cannot be used";
+  if (name.startsWith(reservedContextPrefix)) {
+    return `names that start with "${reservedContextPrefix}" are reserved`;
+  }
+  if (isIllFormed(name) || isIllFormed(value)) return "expected well-formed Unicode, got a lone surrogate";
+  return undefined;
+}
+
+/** A context with its entries in canonical order. */
+export function sortedContext(entries: readonly (readonly [string, string])[]): EncryptionContext {
+  return Object.freeze(Object.fromEntries([...entries].sort(([left], [right]) => compareUtf8(left, right))));
+}
+
+/** How many bytes the canonical form of a context takes. */
+export function contextBytes(context: EncryptionContext): number {
+  return Object.entries(context)
+    .flat()
+    .reduce((sum, text) => sum + 2 + Buffer.byteLength(text), 2);
+}
+
+/**
+ * The canonical bytes of a context: the number of its pairs, then for each pair, in the order of the UTF-8
+ * bytes of the names, the length and bytes of name and value. Numbers are 16 bits, big-endian.
+ */
+export function canonicalContext(context: EncryptionContext): Buffer {
+  const entries = Object.entries(context).sort(([left], [right]) => compareUtf8(left, right));
+  return Buffer.concat([u16(entries.length), ...entries.flat().flatMap(lengthAndBytes)]);
+}
+
+function lengthAndBytes(text: string): Buffer[] {
+  const bytes = Buffer.from(text);
+  return [u16(bytes.length), bytes];
+}
+
+function u16(value: number): Buffer {
+  return Buffer.of(value >> 8, value & 0xff);
+}

@@ -1,0 +1,142 @@
+/** The keyring: what makes and unwraps data keys. Everything about key management plugs in here. */
+import type { KeyObject } from "node:crypto";
+import { bytesArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
+import { dataKeyArgument, dataKeyBytes } from "../cobblestone/derivation.js";
+import { EnvelopeError } from "../errors.js";
+import type { EncryptionContext } from "./context.js";
+
+/** One wrapped copy of the data key. It goes into the object's envelope, readable by anybody. */
+export interface Recipient {
+  /** Which kind of keyring wrote it: 1 to 64 characters of a-z, 0-9 and "-". Pick your own for an adapter. */
+  readonly provider: string;
+  /** Which wrapping key: 1 to 1024 characters, in the provider's own notation. */
+  readonly keyId: string;
+  /** The wrapped data key, 1 to 8192 bytes, in the provider's own format. */
+  readonly ciphertext: Uint8Array;
+}
+
+/** What a keyring is asked for when an object is written. */
+export interface GenerateDataKeyInput {
+  /** To be bound to each wrapped key, so that it unwraps under the very same context alone. */
+  readonly encryptionContext: EncryptionContext;
+  readonly abortSignal?: AbortSignal | undefined;
+}
+
+/** A fresh data key and its wrapped copies. */
+export interface GeneratedDataKey {
+  /** 32 uniformly random bytes, used for one object. Zeroed by the caller of the keyring after use. */
+  readonly plaintext: Uint8Array;
+  /** 1 to 16 wrapped copies; any one of them opens the object. */
+  readonly recipients: readonly Recipient[];
+}
+
+/** What a keyring is asked for when an object is read. */
+export interface UnwrapDataKeyInput {
+  /** The wrapped copies that the object has, from whatever keyrings wrote it. Not to be trusted. */
+  readonly recipients: readonly Recipient[];
+  /** The context that each was wrapped under. */
+  readonly encryptionContext: EncryptionContext;
+  readonly abortSignal?: AbortSignal | undefined;
+}
+
+/** Makes and unwraps data keys. Implement these two methods to plug in a key service of your own. */
+export interface Keyring {
+  /** Makes a fresh data key and wraps it. Rejects when it cannot. */
+  generateDataKey(input: GenerateDataKeyInput): Promise<GeneratedDataKey>;
+  /**
+   * Unwraps the data key from the first recipient that this keyring has the key for. Resolves to null when no
+   * recipient is for this keyring; rejects when one is but cannot be unwrapped.
+   */
+  unwrapDataKey(input: UnwrapDataKeyInput): Promise<Uint8Array | null>;
+}
+
+/** The most recipients that an envelope holds. */
+export const maxRecipients = 16;
+/** The longest key id, in characters. */
+export const maxKeyIdLength = 1024;
+/** The longest wrapped data key, in bytes. */
+export const maxWrappedKeyBytes = 8192;
+
+/** What is wrong with a recipient, or undefined. */
+export function recipientFault({ provider, keyId, ciphertext }: Recipient): string | undefined {
+  if (!/^[a-z0-9-]{1,64}$/.test(provider)) return "provider: expected 1 to 64 characters of a-z, 0-9 and -";
+  if (keyId.length < 1 || keyId.length > maxKeyIdLength) {
+    return `keyId: expected 1 to ${maxKeyIdLength} characters`;
+  }
+  if (ciphertext.length >= 1 && ciphertext.length <= maxWrappedKeyBytes) return undefined;
+  return `ciphertext: expected 1 to ${maxWrappedKeyBytes} bytes`;
+}
+
+/** Checks that a value has the methods of a keyring. */
+export function keyringArgument(title: string, value: unknown): Keyring {
+  const { generateDataKey, unwrapDataKey } = objectArgument(title, value);
+  if (typeof generateDataKey !== "function") {
+    throw wrongType(`${title}.generateDataKey`, "a function", generateDataKey);
+  }
+  if (typeof unwrapDataKey !== "function") {
+    throw wrongType(`${title}.unwrapDataKey`, "a function", unwrapDataKey);
+  }
+  return value as Keyring;
+}
+
+/** Has a keyring make a data key, checks what it returns, and leaves no plaintext copy behind. */
+export async function generateDataKey(
+  keyring: Keyring,
+  input: GenerateDataKeyInput,
+): Promise<{ readonly dataKey: KeyObject; readonly recipients: readonly Recipient[] }> {
+  const generated = objectArgument(
+    "keyring.generateDataKey: its result",
+    await keyring.generateDataKey(input),
+  );
+  const plaintext = bytesArgument("keyring.generateDataKey: plaintext", generated.plaintext);
+  try {
+    return {
+      dataKey: dataKeyArgument("keyring.generateDataKey: plaintext", plaintext),
+      recipients: recipientsArgument(generated.recipients),
+    };
+  } finally {
+    plaintext.fill(0);
+  }
+}
+
+/**
+ * Has a keyring unwrap a data key, checks what it returns, and leaves no plaintext copy behind.
+ *
+ * @throws EnvelopeError `KEY_NOT_FOR_OBJECT` when no recipient is for the keyring
+ */
+export async function unwrapDataKey(keyring: Keyring, input: UnwrapDataKeyInput): Promise<KeyObject> {
+  const unwrapped = await keyring.unwrapDataKey(input);
+  if (unwrapped === null) {
+    const wrappedFor = input.recipients.map(({ provider, keyId }) => `${provider} ${keyId}`);
+    throw new EnvelopeError(
+      "KEY_NOT_FOR_OBJECT",
+      `the keyring has none of the keys that this object was written for: ${wrappedFor.join(", ")}`,
+      { details: { recipients: wrappedFor } },
+    );
+  }
+  const plaintext = bytesArgument("keyring.unwrapDataKey: its result", unwrapped, dataKeyBytes);
+  try {
+    return dataKeyArgument("keyring.unwrapDataKey: its result", plaintext);
+  } finally {
+    plaintext.fill(0);
+  }
+}
+
+function recipientsArgument(value: unknown): readonly Recipient[] {
+  const title = "keyring.generateDataKey: recipients";
+  if (!Array.isArray(value)) throw wrongType(title, "an array", value);
+  if (value.length < 1 || value.length > maxRecipients) {
+    throw new RangeError(`${title}: expected 1 to ${maxRecipients}, got ${value.length}`);
+  }
+  return value.map((candidate: unknown, index) => {
+    const { provider, keyId, ciphertext } = objectArgument(`${title}[${index}]`, candidate);
+    const recipient = {
+      provider: stringArgument(`${title}[${index}].provider`, provider),
+      keyId: stringArgument(`${title}[${index}].keyId`, keyId),
+      ciphertext: bytesArgument(`${title}[${index}].ciphertext`, ciphertext),
+    };
+    const fault = recipientFault(recipient);
+    if (fault) throw new RangeError(`${title}[${index}].${fault}`);
+    return recipient;
+  });
+}

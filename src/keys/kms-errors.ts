@@ -1,0 +1,70 @@
+/** What an error of AWS KMS means: which code, and so whether to retry, to fix IAM or to fix the context. */
+import { EnvelopeError, type ErrorCode } from "../errors.js";
+import { isTransient, type ServiceFailure, serviceFailure } from "../service-failure.js";
+
+/** A KMS operation and what it was asked for; never a value of the encryption context. */
+export interface KmsAttempt {
+  readonly operation: "GenerateDataKey" | "Decrypt";
+  readonly keyId: string;
+  readonly contextNames: readonly string[];
+}
+
+const rejected =
+  "KMS cannot decrypt this wrapped key under this encryption context: the object's envelope was modified, or it was wrapped under another context";
+
+const meanings: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  AccessDeniedException: [
+    "KMS_ACCESS_DENIED",
+    "KMS denied access: allow the operation in the key policy or in IAM, also for this encryption context",
+  ],
+  InvalidCiphertextException: ["KMS_CIPHERTEXT_REJECTED", rejected],
+  IncorrectKeyException: [
+    "KEY_NOT_FOR_OBJECT",
+    "this object was written under another KMS key than the configured one (an alias may have moved): configure the key that the envelope names",
+  ],
+  NotFoundException: [
+    "KMS_KEY_NOT_FOUND",
+    "KMS does not know the key: check its id, the account and the Region of the client",
+  ],
+  DisabledException: ["KMS_KEY_UNUSABLE", "the KMS key is disabled: enable it"],
+  KMSInvalidStateException: [
+    "KMS_KEY_UNUSABLE",
+    "the KMS key is in a state that does not allow this, such as pending deletion: cancel the deletion, then enable it",
+  ],
+  InvalidKeyUsageException: [
+    "KMS_KEY_UNUSABLE",
+    "the KMS key is not a symmetric encryption key: configure one that is",
+  ],
+  InvalidGrantTokenException: ["KMS_ACCESS_DENIED", "KMS refused a grant token: get a new one"],
+};
+
+const credentialFaults = new Set([
+  "UnrecognizedClientException",
+  "InvalidSignatureException",
+  "IncompleteSignatureException",
+  "MissingAuthenticationTokenException",
+  "ExpiredTokenException",
+  "OptInRequired",
+  "CredentialsProviderError",
+]);
+
+/** The coded error for a failure of a KMS call, with that failure as its cause. */
+export function kmsError(cause: unknown, attempt: KmsAttempt): EnvelopeError {
+  const failure = serviceFailure(cause);
+  const [code, message] = meaning(failure);
+  return new EnvelopeError(code, `KMS ${attempt.operation} failed: ${message}`, {
+    cause,
+    details: { ...attempt, ...failure },
+  });
+}
+
+function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
+  const known = Object.hasOwn(meanings, failure.serviceError) ? meanings[failure.serviceError] : undefined;
+  if (known) return known;
+  if (credentialFaults.has(failure.serviceError)) {
+    return ["KMS_ACCESS_DENIED", `the credentials of the KMS client were refused (${failure.serviceError})`];
+  }
+  return isTransient(failure)
+    ? ["KMS_UNAVAILABLE", `KMS could not answer (${failure.serviceError}): try again later`]
+    : ["KMS_REQUEST_FAILED", `${failure.serviceError}; see the cause`];
+}

@@ -1,0 +1,134 @@
+/** A keyring on AWS KMS: GenerateDataKey to write, Decrypt to read. */
+import type { KMSClient } from "@aws-sdk/client-kms";
+import { objectArgument, stringArgument, wrongType } from "../arguments.js";
+import { EnvelopeError } from "../errors.js";
+import type { Keyring, Recipient, UnwrapDataKeyInput } from "./keyring.js";
+import { type KmsAttempt, kmsError } from "./kms-errors.js";
+
+/** Settings of {@link kmsKeyring}. */
+export interface KmsKeyringOptions {
+  /** Your client. It is used as it is: its Region, credentials, retries and timeouts are yours to set. */
+  readonly kms: KMSClient;
+  /** A symmetric encryption key: key id, key ARN, alias name ("alias/...") or alias ARN. */
+  readonly keyId: string;
+  /** Grant tokens to send with every call. */
+  readonly grantTokens?: readonly string[];
+}
+
+const provider = "aws-kms";
+
+/**
+ * A keyring that takes data keys from one KMS key. `@aws-sdk/client-kms` is loaded at the first call, so that
+ * users of other keyrings need not install it. Reading is pinned to that key: an object written under
+ * another one is refused even if the credentials could decrypt it.
+ *
+ * @throws TypeError, RangeError when an option is wrong. Its calls reject with EnvelopeError
+ *   `KMS_UNAVAILABLE` (retry), `KMS_ACCESS_DENIED` (fix IAM), `KMS_CIPHERTEXT_REJECTED` (fix the context),
+ *   `KMS_KEY_NOT_FOUND`, `KMS_KEY_UNUSABLE`, `KEY_NOT_FOR_OBJECT` or `KMS_REQUEST_FAILED`, the KMS error as
+ *   `cause`, its request id in `details`; or with the reason of an aborted signal.
+ */
+export function kmsKeyring(options: KmsKeyringOptions): Keyring {
+  const { kms: client, keyId: id, grantTokens: tokens } = objectArgument("options", options);
+  if (typeof (client as Partial<KMSClient> | undefined)?.send !== "function") {
+    throw wrongType("options.kms", "a KMSClient", client);
+  }
+  const kms = client as KMSClient;
+  const keyId = stringArgument("options.keyId", id);
+  const grantTokens = grantTokensArgument(tokens);
+
+  async function decrypt(recipient: Recipient, input: UnwrapDataKeyInput): Promise<Uint8Array> {
+    const { encryptionContext, abortSignal } = input;
+    const { DecryptCommand } = await import("@aws-sdk/client-kms");
+    const command = new DecryptCommand({
+      KeyId: keyId,
+      CiphertextBlob: recipient.ciphertext,
+      EncryptionContext: { ...encryptionContext },
+      EncryptionAlgorithm: "SYMMETRIC_DEFAULT",
+      GrantTokens: grantTokens,
+    });
+    const attempt = { operation: "Decrypt", keyId, contextNames: Object.keys(encryptionContext) } as const;
+    const output = await request(attempt, abortSignal, () => kms.send(command, sendOptions(abortSignal)));
+    return output.Plaintext ?? missing(attempt, "Plaintext");
+  }
+
+  return {
+    async generateDataKey({ encryptionContext, abortSignal }) {
+      const { GenerateDataKeyCommand } = await import("@aws-sdk/client-kms");
+      const command = new GenerateDataKeyCommand({
+        KeyId: keyId,
+        KeySpec: "AES_256",
+        EncryptionContext: { ...encryptionContext },
+        GrantTokens: grantTokens,
+      });
+      const attempt = {
+        operation: "GenerateDataKey",
+        keyId,
+        contextNames: Object.keys(encryptionContext),
+      } as const;
+      const output = await request(attempt, abortSignal, () => kms.send(command, sendOptions(abortSignal)));
+      return {
+        plaintext: output.Plaintext ?? missing(attempt, "Plaintext"),
+        recipients: [
+          {
+            provider,
+            keyId: output.KeyId ?? missing(attempt, "KeyId"),
+            ciphertext: output.CiphertextBlob ?? missing(attempt, "CiphertextBlob"),
+          },
+        ],
+      };
+    },
+
+    async unwrapDataKey(input) {
+      const candidates = input.recipients.filter(
+        (recipient) => recipient.provider === provider && mayBe(keyId, recipient.keyId),
+      );
+      for (const [index, recipient] of candidates.entries()) {
+        try {
+          return await decrypt(recipient, input);
+        } catch (error) {
+          const wrongKey = error instanceof EnvelopeError && error.code === "KEY_NOT_FOR_OBJECT";
+          if (!wrongKey || index === candidates.length - 1) throw error;
+        }
+      }
+      return null;
+    },
+  };
+}
+
+/** Whether a configured key can be the one with this ARN. An alias can be any: KMS decides, as Decrypt is pinned to it. */
+function mayBe(configured: string, arn: string): boolean {
+  if (configured.startsWith("alias/") || configured.includes(":alias/")) return true;
+  return configured.startsWith("arn:") ? configured === arn : arn.endsWith(`:key/${configured}`);
+}
+
+async function request<T>(
+  attempt: KmsAttempt,
+  signal: AbortSignal | undefined,
+  send: () => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  try {
+    return await send();
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw kmsError(error, attempt);
+  }
+}
+
+function sendOptions(abortSignal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
+  return abortSignal ? { abortSignal } : {};
+}
+
+function missing(attempt: KmsAttempt, field: string): never {
+  throw new EnvelopeError(
+    "KMS_REQUEST_FAILED",
+    `KMS ${attempt.operation} failed: its answer has no ${field}`,
+    { details: { ...attempt } },
+  );
+}
+
+function grantTokensArgument(value: unknown): string[] | undefined {
+  if (value === undefined) return undefined;
+  if (!Array.isArray(value)) throw wrongType("options.grantTokens", "an array of strings", value);
+  return value.map((token: unknown, index) => stringArgument(`options.grantTokens[${index}]`, token));
+}

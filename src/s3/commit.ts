@@ -1,0 +1,93 @@
+/** The one request that makes an object appear, and what to believe when its answer is lost. */
+import {
+  type CompleteMultipartUploadCommandOutput,
+  HeadObjectCommand,
+  type PutObjectCommandInput,
+  type PutObjectCommandOutput,
+  type S3Client,
+} from "@aws-sdk/client-s3";
+import { names } from "../envelope/names.js";
+import { EnvelopeError } from "../errors.js";
+import { objectFields, partFields } from "./fields.js";
+import { type S3Attempt, s3Request } from "./s3-errors.js";
+
+/** What S3 says of an object that it has just stored. */
+export type CommitOutput = PutObjectCommandOutput | CompleteMultipartUploadCommandOutput;
+
+/** What a commit needs to know of the write that it ends. */
+export interface CommitInput {
+  readonly s3: S3Client;
+  /** The PutObject that the write amounts to, metadata complete, without body. */
+  readonly put: PutObjectCommandInput;
+  readonly attempt: S3Attempt;
+  readonly signal: AbortSignal;
+}
+
+/** Remembers whether an object may have appeared, so that nothing it needs is removed after a failure. */
+export class CommitState {
+  #mayExist = false;
+
+  /** Whether the object may be there: a commit was sent and S3 did not clearly refuse it. */
+  get mayExist(): boolean {
+    return this.#mayExist;
+  }
+
+  /**
+   * Sends a commit. When the answer is lost, or when a retry of the SDK's finds its own earlier success in the
+   * way, the object is looked up and told by its salt, which no other write has.
+   */
+  async send(
+    input: CommitInput,
+    operation: string,
+    size: number,
+    request: (options: { abortSignal?: AbortSignal }) => Promise<CommitOutput>,
+  ): Promise<CommitOutput> {
+    this.#mayExist = true;
+    try {
+      return await s3Request({ ...input.attempt, operation }, input.signal, request);
+    } catch (error) {
+      input.signal.throwIfAborted();
+      const written = isAmbiguous(error) ? await findWritten(input, size) : undefined;
+      if (written) return written;
+      this.#mayExist = !isRefusal(error);
+      throw error;
+    }
+  }
+}
+
+/** Failures after which the commit may have taken effect all the same. */
+function isAmbiguous(error: unknown): boolean {
+  return (
+    error instanceof EnvelopeError &&
+    (error.code === "S3_UNAVAILABLE" ||
+      error.code === "S3_PRECONDITION_FAILED" ||
+      error.details.serviceError === "NoSuchUpload")
+  );
+}
+
+/** Failures by which S3 says that it has stored nothing. */
+function isRefusal(error: unknown): boolean {
+  const status = error instanceof EnvelopeError ? error.details.httpStatusCode : undefined;
+  return typeof status === "number" && status >= 400 && status < 500 && status !== 408;
+}
+
+async function findWritten(input: CommitInput, size: number): Promise<CommitOutput | undefined> {
+  const { s3, put, signal } = input;
+  const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = partFields(put);
+  const command = new HeadObjectCommand({
+    ...objectFields(put),
+    SSECustomerAlgorithm,
+    SSECustomerKey,
+    SSECustomerKeyMD5,
+  });
+  try {
+    const head = await s3.send(command, { abortSignal: signal });
+    if (head.ContentLength !== size || head.Metadata?.[names.salt] !== put.Metadata?.[names.salt])
+      return undefined;
+    const { $metadata, ETag, VersionId, Expiration, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled } =
+      head;
+    return { $metadata, ETag, VersionId, Expiration, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled };
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,58 @@
+/** Deletes one object, and its sidecar where the client keeps envelopes in sidecars. */
+import {
+  DeleteObjectCommand,
+  type DeleteObjectCommandInput,
+  type DeleteObjectCommandOutput,
+  HeadObjectCommand,
+} from "@aws-sdk/client-s3";
+import { decodeEnvelope } from "../envelope/metadata.js";
+import { EnvelopeError } from "../errors.js";
+import { attemptArgument } from "./fields.js";
+import { type S3Attempt, s3Request } from "./s3-errors.js";
+import type { CallOptions, ClientSettings } from "./settings.js";
+import { deleteSidecar, type SidecarLocation, sidecarLocation } from "./sidecar-object.js";
+import { abortSignalArgument } from "./transfer-signal.js";
+
+/** What `delete` takes: the input of DeleteObject. */
+export type DeleteInput = DeleteObjectCommandInput;
+/** What `delete` gives: the output of DeleteObject. */
+export type DeleteOutput = DeleteObjectCommandOutput;
+
+/** See `EnvelopeClient.delete`. */
+export async function deleteObject(
+  settings: ClientSettings,
+  input: DeleteInput,
+  options: CallOptions,
+): Promise<DeleteOutput> {
+  const { s3 } = settings;
+  const signal = abortSignalArgument(options.abortSignal);
+  const attempt = attemptArgument("DeleteObject", input);
+  const sidecar =
+    settings.envelopeStorage === "sidecar" ? await findSidecar(settings, input, attempt, signal) : undefined;
+  const output = await s3Request(attempt, signal, (sending) =>
+    s3.send(new DeleteObjectCommand(input), sending),
+  );
+  // A delete marker hides the object only: its older version still needs the sidecar.
+  if (sidecar && !output.DeleteMarker) await deleteSidecar(s3, sidecar);
+  return output;
+}
+
+async function findSidecar(
+  { s3 }: ClientSettings,
+  input: DeleteInput,
+  attempt: S3Attempt,
+  signal: AbortSignal | undefined,
+): Promise<SidecarLocation | undefined> {
+  const { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner } = input;
+  const command = new HeadObjectCommand({ Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner });
+  try {
+    const { Metadata } = await s3Request({ ...attempt, operation: "HeadObject" }, signal, (sending) =>
+      s3.send(command, sending),
+    );
+    const stored = decodeEnvelope(Metadata ?? {});
+    return stored?.storage === "sidecar" ? sidecarLocation(input, stored.header) : undefined;
+  } catch (error) {
+    if (error instanceof EnvelopeError && error.code === "S3_NOT_FOUND") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,93 @@
+/** Which fields of the AWS SDK's inputs and outputs belong to which request, and which would mislead. */
+import type {
+  AbortMultipartUploadCommandInput,
+  CompleteMultipartUploadCommandInput,
+  PutObjectCommandInput,
+  UploadPartCommandInput,
+} from "@aws-sdk/client-s3";
+import { objectArgument, stringArgument } from "../arguments.js";
+import type { S3Attempt } from "./s3-errors.js";
+
+/** Fields of PutObject that describe the bytes sent, which a caller does not know. */
+export const refusedPutFields = [
+  "ContentMD5",
+  "ChecksumCRC32",
+  "ChecksumCRC32C",
+  "ChecksumCRC64NVME",
+  "ChecksumMD5",
+  "ChecksumSHA1",
+  "ChecksumSHA256",
+  "ChecksumSHA512",
+  "ChecksumXXHASH3",
+  "ChecksumXXHASH64",
+  "ChecksumXXHASH128",
+  "WriteOffsetBytes",
+] as const;
+export type RefusedPutField = (typeof refusedPutFields)[number];
+
+/** Throws when an input has a field that this call cannot honour. */
+export function refuseFields(input: object, fields: readonly string[], why: string): void {
+  for (const field of fields) {
+    if ((input as Record<string, unknown>)[field] !== undefined) throw new TypeError(`${field}: ${why}`);
+  }
+}
+
+/** Names the object that an operation is for. */
+export function attemptArgument(operation: string, input: unknown): S3Attempt {
+  const { Bucket, Key } = objectArgument("input", input);
+  return { operation, bucket: stringArgument("Bucket", Bucket), key: stringArgument("Key", Key) };
+}
+
+type PutFields = Omit<PutObjectCommandInput, "Body" | "ContentLength" | "IfMatch" | "IfNoneMatch">;
+
+/** What CreateMultipartUpload takes of a PutObject: all but the conditions, which belong to the completion. */
+export function createFields(input: PutObjectCommandInput): PutFields {
+  const { Body: _body, ContentLength: _length, IfMatch: _match, IfNoneMatch: _noneMatch, ...fields } = input;
+  return fields;
+}
+
+type ObjectFields = Pick<
+  AbortMultipartUploadCommandInput,
+  "Bucket" | "Key" | "RequestPayer" | "ExpectedBucketOwner"
+>;
+
+/** What every request about the object takes. */
+export function objectFields(input: PutObjectCommandInput): ObjectFields {
+  return {
+    Bucket: input.Bucket,
+    Key: input.Key,
+    RequestPayer: input.RequestPayer,
+    ExpectedBucketOwner: input.ExpectedBucketOwner,
+  };
+}
+
+type PartFields = Omit<UploadPartCommandInput, "Body" | "PartNumber" | "UploadId">;
+
+/** What UploadPart takes of a PutObject. */
+export function partFields(input: PutObjectCommandInput): PartFields {
+  return {
+    ...objectFields(input),
+    ChecksumAlgorithm: input.ChecksumAlgorithm,
+    SSECustomerAlgorithm: input.SSECustomerAlgorithm,
+    SSECustomerKey: input.SSECustomerKey,
+    SSECustomerKeyMD5: input.SSECustomerKeyMD5,
+  };
+}
+
+type CompleteFields = Omit<
+  CompleteMultipartUploadCommandInput,
+  "MultipartUpload" | "MpuObjectSize" | "UploadId"
+>;
+
+/** What CompleteMultipartUpload takes of a PutObject. */
+export function completeFields(input: PutObjectCommandInput): CompleteFields {
+  const { ChecksumAlgorithm: _algorithm, ...fields } = partFields(input);
+  return { ...fields, IfMatch: input.IfMatch, IfNoneMatch: input.IfNoneMatch };
+}
+
+/** An output without the checksums of S3, which are of the ciphertext. */
+export function withoutChecksums<T extends object>(output: T): Omit<T, `Checksum${string}`> {
+  return Object.fromEntries(
+    Object.entries(output).filter(([field]) => !field.startsWith("Checksum")),
+  ) as Omit<T, `Checksum${string}`>;
+}

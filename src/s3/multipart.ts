@@ -1,0 +1,183 @@
+/** A multipart upload that completes whole or leaves nothing behind. */
+import {
+  AbortMultipartUploadCommand,
+  type CompletedPart,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  type PutObjectCommandInput,
+  type S3Client,
+  UploadPartCommand,
+} from "@aws-sdk/client-s3";
+import { EnvelopeError } from "../errors.js";
+import type { CommitOutput, CommitState } from "./commit.js";
+import { completeFields, createFields, objectFields, partFields } from "./fields.js";
+import type { Part } from "./parts.js";
+import { type S3Attempt, s3Error, s3Request } from "./s3-errors.js";
+import type { TransferSignal } from "./transfer-signal.js";
+
+/** How long a failed upload waits for an upload id that S3 has not answered yet, in milliseconds. */
+const createGraceMs = 5_000;
+/** Parts in flight, and the one being filled, take at most this many bytes, or two parts. */
+const maxBufferedBytes = 128 * 1024 * 1024;
+
+/** What an upload needs. */
+export interface MultipartInput {
+  readonly s3: S3Client;
+  /** The PutObject that this upload stands for, metadata complete, without body. */
+  readonly put: PutObjectCommandInput;
+  readonly attempt: S3Attempt;
+  readonly maxConcurrentParts: number;
+  /** Ends the upload; the upload itself raises it at its first failure. */
+  readonly transfer: TransferSignal;
+  readonly commit: CommitState;
+}
+
+/**
+ * Uploads parts and completes. Any failure, of the source, of S3 or by the signal, rejects with the first
+ * cause after every request has ended and the upload has been aborted.
+ */
+export async function uploadMultipart(
+  input: MultipartInput,
+  parts: AsyncIterable<Part>,
+): Promise<CommitOutput> {
+  const uploadId = await createUpload(input);
+  try {
+    const completed = await uploadParts(input, uploadId, parts);
+    return await completeUpload(input, uploadId, completed);
+  } catch (error) {
+    throw (await abortUpload(input, uploadId)) ? error : withOrphan(error, uploadId);
+  }
+}
+
+/** Not given the signal: an upload whose id never arrives could not be aborted. */
+async function createUpload(input: MultipartInput): Promise<string> {
+  const { s3, put, attempt, transfer } = input;
+  const fields = {
+    ...createFields(put),
+    ChecksumAlgorithm: put.ChecksumAlgorithm ?? (await defaultChecksum(s3)),
+  };
+  transfer.signal.throwIfAborted();
+  const created = s3Request({ ...attempt, operation: "CreateMultipartUpload" }, undefined, (options) =>
+    s3.send(new CreateMultipartUploadCommand(fields), options),
+  ).then(
+    ({ UploadId }) =>
+      UploadId ?? raise(unusable(attempt, "CreateMultipartUpload", "its answer has no UploadId")),
+  );
+  try {
+    return await transfer.untilAborted(created);
+  } catch (error) {
+    const cleanup = created.then((uploadId) => abortUpload(input, uploadId)).catch(() => undefined);
+    await Promise.race([cleanup, delay(createGraceMs)]);
+    throw error;
+  }
+}
+
+/** The SDK adds this checksum to every part unless told otherwise, and S3 wants to hear of it beforehand. */
+async function defaultChecksum(s3: S3Client): Promise<"CRC32" | undefined> {
+  const calculation: unknown = await s3.config.requestChecksumCalculation?.();
+  return calculation === "WHEN_REQUIRED" ? undefined : "CRC32";
+}
+
+interface UploadedPart {
+  readonly part: CompletedPart;
+  readonly bytes: number;
+}
+
+async function uploadParts(
+  input: MultipartInput,
+  uploadId: string,
+  parts: AsyncIterable<Part>,
+): Promise<readonly UploadedPart[]> {
+  const { transfer, maxConcurrentParts } = input;
+  const uploaded: UploadedPart[] = [];
+  const inFlight = new Set<Promise<void>>();
+  try {
+    for await (const part of parts) {
+      const request: Promise<void> = uploadPart(input, uploadId, part)
+        .then((done) => void uploaded.push(done), transfer.abort)
+        .finally(() => inFlight.delete(request));
+      inFlight.add(request);
+      const room = Math.max(1, Math.floor(maxBufferedBytes / part.bytes.length) - 1);
+      while (inFlight.size >= Math.min(maxConcurrentParts, room)) await Promise.race(inFlight);
+      transfer.signal.throwIfAborted();
+    }
+  } catch (error) {
+    transfer.abort(error);
+  }
+  await Promise.all(inFlight);
+  transfer.signal.throwIfAborted();
+  return uploaded;
+}
+
+async function uploadPart(input: MultipartInput, uploadId: string, part: Part): Promise<UploadedPart> {
+  const { s3, put, attempt, transfer } = input;
+  const command = new UploadPartCommand({
+    ...partFields(put),
+    UploadId: uploadId,
+    PartNumber: part.partNumber,
+    Body: part.bytes,
+  });
+  const output = await s3Request({ ...attempt, operation: "UploadPart" }, transfer.signal, (options) =>
+    s3.send(command, options),
+  );
+  if (!output.ETag) throw unusable(attempt, "UploadPart", "its answer has no ETag");
+  const { ETag, ChecksumCRC32, ChecksumCRC32C, ChecksumCRC64NVME, ChecksumSHA1, ChecksumSHA256 } = output;
+  const checksums = { ChecksumCRC32, ChecksumCRC32C, ChecksumCRC64NVME, ChecksumSHA1, ChecksumSHA256 };
+  return { part: { PartNumber: part.partNumber, ETag, ...checksums }, bytes: part.bytes.length };
+}
+
+async function completeUpload(
+  input: MultipartInput,
+  uploadId: string,
+  uploaded: readonly UploadedPart[],
+): Promise<CommitOutput> {
+  const { s3, put, attempt, transfer, commit } = input;
+  const parts = uploaded
+    .map(({ part }) => part)
+    .sort((left, right) => (left.PartNumber ?? 0) - (right.PartNumber ?? 0));
+  const gap = parts.findIndex(({ PartNumber }, index) => PartNumber !== index + 1);
+  if (gap >= 0 || parts.length === 0) throw unusable(attempt, "UploadPart", `part ${gap + 1} is missing`);
+  const size = uploaded.reduce((sum, { bytes }) => sum + bytes, 0);
+  const command = new CompleteMultipartUploadCommand({
+    ...completeFields(put),
+    UploadId: uploadId,
+    MultipartUpload: { Parts: parts },
+    MpuObjectSize: size,
+  });
+  const commitInput = { s3, put, attempt, signal: transfer.signal };
+  return commit.send(commitInput, "CompleteMultipartUpload", size, (options) => s3.send(command, options));
+}
+
+/** Runs to its end whatever the signal says. False when the upload may still be there. */
+async function abortUpload({ s3, put }: MultipartInput, uploadId: string): Promise<boolean> {
+  const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId: uploadId });
+  return s3.send(command).then(
+    () => true,
+    (error: unknown) => error instanceof Error && error.name === "NoSuchUpload",
+  );
+}
+
+/** The same error, which now also says what was left behind. The reason of a caller's signal stays as it is. */
+function withOrphan(error: unknown, uploadId: string): unknown {
+  if (!(error instanceof EnvelopeError)) return error;
+  const { code, message, cause, details } = error;
+  return new EnvelopeError(
+    code,
+    `${message}. Its multipart upload could not be aborted: abort "${uploadId}", or let a lifecycle rule do it`,
+    { cause, details: { ...details, orphanedUploadId: uploadId } },
+  );
+}
+
+function unusable(attempt: S3Attempt, operation: string, fault: string): EnvelopeError {
+  return s3Error(new Error(fault), { ...attempt, operation });
+}
+
+function delay(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds).unref();
+  });
+}
+
+function raise(error: Error): never {
+  throw error;
+}

@@ -1,0 +1,173 @@
+/** Writes one object: data key, envelope, sealed body, in one PutObject or in a multipart upload. */
+import { randomBytes } from "node:crypto";
+import {
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  type PutObjectCommandOutput,
+} from "@aws-sdk/client-s3";
+import { choiceArgument } from "../arguments.js";
+import { deriveMessageKeys, type MessageKeys } from "../cobblestone/derivation.js";
+import { ciphertextLength, saltBytes } from "../cobblestone/geometry.js";
+import { sealSource } from "../cobblestone/message.js";
+import { bodyContext, type Envelope, wrappingContext } from "../envelope/envelope.js";
+import { encodeEnvelope, encodeSidecarReference, type MetadataFields } from "../envelope/metadata.js";
+import { joinMetadata, userMetadataArgument } from "../envelope/user-metadata.js";
+import { contextArgument, type EncryptionContext } from "../keys/context.js";
+import { generateDataKey } from "../keys/keyring.js";
+import { type CommitOutput, CommitState } from "./commit.js";
+import {
+  attemptArgument,
+  type RefusedPutField,
+  refusedPutFields,
+  refuseFields,
+  withoutChecksums,
+} from "./fields.js";
+import { type MultipartInput, uploadMultipart } from "./multipart.js";
+import { assembleParts, type Part, partSizes } from "./parts.js";
+import type { S3Attempt } from "./s3-errors.js";
+import { type CallOptions, type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./settings.js";
+import { deleteSidecar, putSidecar, sidecarLocation } from "./sidecar-object.js";
+import { type PutBody, type Source, sourceArgument } from "./source.js";
+import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
+
+/**
+ * What `put` takes: the input of PutObject, except for fields that describe the bytes sent, and these.
+ * `ContentLength` is the plaintext's.
+ */
+export interface PutInput extends Omit<PutObjectCommandInput, "Body" | RefusedPutField> {
+  /** The plaintext. Strings are UTF-8; streams are read once and closed, also when the call fails. */
+  readonly Body: PutBody;
+  /** Bound to the data key and to the body; stands readable in the metadata. Empty by default. */
+  readonly encryptionContext?: EncryptionContext | undefined;
+  /** Overrides the client's setting. */
+  readonly envelopeStorage?: EnvelopeStorage | undefined;
+}
+
+/** What `put` gives: the output of PutObject without checksums, and the sizes. */
+export interface PutOutput extends Omit<PutObjectCommandOutput, `Checksum${string}`> {
+  /** Bytes of the plaintext. */
+  readonly plaintextLength: number;
+  /** Bytes of the object in S3. */
+  readonly ciphertextLength: number;
+}
+
+interface PutRequest {
+  readonly put: PutObjectCommandInput;
+  readonly attempt: S3Attempt;
+  readonly source: Source;
+  readonly userMetadata: MetadataFields;
+  readonly context: EncryptionContext;
+  readonly storage: EnvelopeStorage;
+}
+
+/** See `EnvelopeClient.put`. */
+export async function put(
+  settings: ClientSettings,
+  input: PutInput,
+  options: CallOptions,
+): Promise<PutOutput> {
+  const caller = abortSignalArgument(options.abortSignal);
+  const request = putArguments(settings, input);
+  const transfer = transferSignal(caller);
+  try {
+    transfer.signal.throwIfAborted();
+    return await write(settings, request, transfer);
+  } catch (error) {
+    transfer.abort(error);
+    request.source.close();
+    throw error;
+  } finally {
+    transfer.dispose();
+  }
+}
+
+function putArguments(settings: ClientSettings, input: PutInput): PutRequest {
+  const attempt = attemptArgument("PutObject", input);
+  refuseFields(input, refusedPutFields, "it describes the bytes sent, which are ciphertext: leave it out");
+  const { Body, ContentLength, Metadata, encryptionContext, envelopeStorage, ...put } = input;
+  return {
+    put,
+    attempt,
+    userMetadata: userMetadataArgument(Metadata),
+    context: contextArgument("encryptionContext", encryptionContext ?? {}),
+    storage: choiceArgument("envelopeStorage", envelopeStorage ?? settings.envelopeStorage, envelopeStorages),
+    source: sourceArgument(Body, ContentLength),
+  };
+}
+
+async function write(
+  settings: ClientSettings,
+  request: PutRequest,
+  transfer: TransferSignal,
+): Promise<PutOutput> {
+  const { context, put, storage, userMetadata } = request;
+  const { signal } = transfer;
+  const { dataKey, recipients } = await transfer.untilAborted(
+    generateDataKey(settings.keyring, { encryptionContext: wrappingContext(context), abortSignal: signal }),
+  );
+  const keys = deriveMessageKeys(dataKey, randomBytes(saltBytes), bodyContext(context));
+  const envelope: Envelope = { header: keys.header, encryptionContext: context, recipients };
+  if (storage === "metadata") {
+    const metadata = joinMetadata(userMetadata, encodeEnvelope(envelope));
+    return writeBody(settings, request, { ...put, Metadata: metadata }, keys, transfer, new CommitState());
+  }
+  const metadata = joinMetadata(userMetadata, encodeSidecarReference(keys.header));
+  const location = sidecarLocation(put, keys.header);
+  const commit = new CommitState();
+  try {
+    await putSidecar(settings.s3, location, envelope, signal);
+    return await writeBody(settings, request, { ...put, Metadata: metadata }, keys, transfer, commit);
+  } catch (error) {
+    if (!commit.mayExist) await deleteSidecar(settings.s3, location).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function writeBody(
+  settings: ClientSettings,
+  { attempt, source }: PutRequest,
+  put: PutObjectCommandInput,
+  keys: MessageKeys,
+  transfer: TransferSignal,
+  commit: CommitState,
+): Promise<PutOutput> {
+  let plaintextLength = 0;
+  async function* counted(): AsyncGenerator<Uint8Array, undefined> {
+    for await (const bytes of source.read({
+      signal: transfer.signal,
+      idleTimeoutMs: settings.idleTimeoutMs,
+    })) {
+      plaintextLength += bytes.length;
+      yield bytes;
+    }
+    return undefined;
+  }
+  const length = source.length === undefined ? undefined : ciphertextLength(source.length);
+  const parts = assembleParts(sealSource(counted(), keys), partSizes(length, settings.partSizeBytes), length);
+  const output = await send({ ...settings, put, attempt, transfer, commit }, parts);
+  return {
+    ...withoutChecksums(output),
+    plaintextLength,
+    ciphertextLength: ciphertextLength(plaintextLength),
+  };
+}
+
+/** One part goes as one PutObject, more as a multipart upload. */
+async function send(input: MultipartInput, parts: AsyncGenerator<Part, undefined>): Promise<CommitOutput> {
+  const { s3, put, attempt, transfer, commit } = input;
+  const first = await parts.next();
+  const second = await parts.next();
+  if (first.done) throw new Error("unreachable: every message has a chunk");
+  if (!second.done) return uploadMultipart(input, chain([first.value, second.value], parts));
+  const { bytes } = first.value;
+  const command = new PutObjectCommand({ ...put, Body: bytes });
+  const commitInput = { s3, put, attempt, signal: transfer.signal };
+  return commit.send(commitInput, "PutObject", bytes.length, (options) => s3.send(command, options));
+}
+
+/** Lets go of each part of `head` as it hands it on. */
+async function* chain<T>(head: T[], rest: AsyncIterable<T>): AsyncGenerator<T, undefined> {
+  for (let item = head.shift(); item !== undefined; item = head.shift()) yield item;
+  yield* rest;
+  return undefined;
+}

@@ -1,0 +1,121 @@
+/** The Range of a read: what the caller asks for in plaintext, and what S3 is asked for in ciphertext. */
+import {
+  chunkBytes,
+  chunkCount,
+  chunkOffset,
+  chunkSpan,
+  maxPlaintextBytes,
+  plaintextLength,
+  tagBytes,
+} from "../cobblestone/geometry.js";
+import { EnvelopeError } from "../errors.js";
+
+/** One range of bytes, as HTTP writes it: from a first byte to a last one or the end, or so many from the end. */
+export type ByteRange =
+  | { readonly first: number; readonly last: number | undefined }
+  | { readonly suffix: number };
+
+/**
+ * Parses the Range of a GetObject. S3 answers one range, and ignores what it cannot parse; here that is an error.
+ *
+ * @throws TypeError, RangeError
+ */
+export function rangeArgument(value: unknown): ByteRange | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value !== "string") throw new TypeError("Range: expected a string");
+  const match = /^bytes=(\d*)-(\d*)$/.exec(value);
+  const [first, last] = match ? [match[1] ?? "", match[2] ?? ""] : ["", ""];
+  if (first === "" && last === "") throw malformed();
+  if (first === "") return { suffix: clipped(last) };
+  const range = { first: clipped(first), last: last === "" ? undefined : clipped(last) };
+  if (range.last !== undefined && range.last < range.first) throw malformed();
+  return range;
+}
+
+/** The Range to ask S3 for: whole chunks that surely hold the wanted plaintext. */
+export function ciphertextRange(range: ByteRange): string {
+  if ("suffix" in range) {
+    const chunks = chunkCount(range.suffix) + 1;
+    return `bytes=-${range.suffix + chunkBytes + chunks * tagBytes}`;
+  }
+  const start = chunkOffset(Math.floor(range.first / chunkBytes));
+  if (range.last === undefined) return `bytes=${start}-`;
+  return `bytes=${start}-${chunkSpan(range.first, range.last + 1).ciphertextEnd - 1}`;
+}
+
+/** Which part of an answer of S3 holds which chunks, and which of their plaintext is wanted. */
+export interface RangePlan {
+  /** First plaintext byte wanted. */
+  readonly start: number;
+  /** How many plaintext bytes are wanted. */
+  readonly length: number;
+  /** Bytes of the whole plaintext. */
+  readonly plaintextLength: number;
+  /** Bytes of the answer that come before the first chunk. */
+  readonly skipCiphertext: number;
+  /** Bytes of the answer that hold the chunks. */
+  readonly ciphertextBytes: number;
+  readonly firstChunk: number;
+  /** Whether the last of these chunks is the last of the object. */
+  readonly endsMessage: boolean;
+  /** Plaintext bytes of the first chunk that come before `start`. */
+  readonly skipPlaintext: number;
+}
+
+/**
+ * Fits a range to an object whose size the answer tells.
+ *
+ * @param contentRange the answer's Content-Range, in bytes of ciphertext
+ * @throws EnvelopeError `S3_RANGE_NOT_SATISFIABLE` when no byte of the plaintext is in the range,
+ *   `BODY_TRUNCATED` when no object of ours has this size, `S3_REQUEST_FAILED` when S3 answered another range
+ */
+export function planRange(range: ByteRange, contentRange: string | undefined): RangePlan {
+  const answer = parseContentRange(contentRange);
+  const total = plaintextLength(answer.total);
+  const start = "suffix" in range ? Math.max(0, total - range.suffix) : range.first;
+  const last = "suffix" in range ? total - 1 : Math.min(range.last ?? total - 1, total - 1);
+  if (start > last) {
+    throw new EnvelopeError(
+      "S3_RANGE_NOT_SATISFIABLE",
+      `the range lies outside the object of ${total} bytes`,
+      {
+        details: { plaintextLength: total },
+      },
+    );
+  }
+  const span = chunkSpan(start, last + 1);
+  const endsMessage = span.lastChunk === chunkCount(total) - 1;
+  const ciphertextEnd = endsMessage ? answer.total : span.ciphertextEnd;
+  if (answer.first > span.ciphertextStart || answer.last + 1 < ciphertextEnd) throw otherRange();
+  return {
+    start,
+    length: last + 1 - start,
+    plaintextLength: total,
+    skipCiphertext: span.ciphertextStart - answer.first,
+    ciphertextBytes: ciphertextEnd - span.ciphertextStart,
+    firstChunk: span.firstChunk,
+    endsMessage,
+    skipPlaintext: span.skip,
+  };
+}
+
+function parseContentRange(value: string | undefined): { first: number; last: number; total: number } {
+  const match = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16})$/.exec(value ?? "");
+  if (!match) throw otherRange();
+  return { first: Number(match[1]), last: Number(match[2]), total: Number(match[3]) };
+}
+
+function otherRange(): EnvelopeError {
+  return new EnvelopeError(
+    "S3_REQUEST_FAILED",
+    "S3 GetObject: the answer is not the range that was asked for",
+  );
+}
+
+function clipped(digits: string): number {
+  return Math.min(Number(digits), maxPlaintextBytes);
+}
+
+function malformed(): RangeError {
+  return new RangeError('Range: expected one range such as "bytes=0-99", "bytes=100-" or "bytes=-100"');
+}

@@ -1,0 +1,83 @@
+/** From what S3 says of an object to its keys, in the order that leaves no oracle. */
+import type { S3Client } from "@aws-sdk/client-s3";
+import type { MessageKeys } from "../cobblestone/derivation.js";
+import { type Envelope, openEnvelope, requireContext, wrappingContext } from "../envelope/envelope.js";
+import { decodeEnvelope, type MetadataFields } from "../envelope/metadata.js";
+import { legacyMarkers } from "../envelope/names.js";
+import { EnvelopeError } from "../errors.js";
+import { contextArgument, type EncryptionContext } from "../keys/context.js";
+import { type Keyring, unwrapDataKey } from "../keys/keyring.js";
+import { getSidecar, type SidecarLocation, sidecarLocation } from "./sidecar-object.js";
+
+/** The context that a reader expects, or "any" to take the object's own word for it. */
+export type ExpectedContext = EncryptionContext | "any";
+
+/** Checks an expected context; nothing given means that the object must have none. */
+export function expectedContextArgument(value: unknown): ExpectedContext {
+  return value === "any" ? value : contextArgument("encryptionContext", value ?? {});
+}
+
+/**
+ * Reads the envelope of an object, from its metadata or from its sidecar.
+ *
+ * @returns undefined when the object is not encrypted by this package or a client that it knows of
+ * @throws EnvelopeError `LEGACY_FORMAT` for an object of Amazon's S3 Encryption Clients, `ENVELOPE_INVALID`,
+ *   `ENVELOPE_VERSION_UNSUPPORTED`, `ENVELOPE_MISSING` when the sidecar is gone
+ */
+export async function readEnvelope(
+  s3: S3Client,
+  object: Omit<SidecarLocation, "Key"> & { readonly Key: string | undefined },
+  metadata: MetadataFields,
+  signal: AbortSignal | undefined,
+): Promise<Envelope | undefined> {
+  const stored = decodeEnvelope(metadata);
+  if (!stored) {
+    refuseLegacy(metadata);
+    return undefined;
+  }
+  if (stored.storage === "metadata") return stored.envelope;
+  return getSidecar(s3, sidecarLocation(object, stored.header), stored.header, signal);
+}
+
+/** The error for an object that is not encrypted at all. */
+export function notEncrypted(key: string): EnvelopeError {
+  return new EnvelopeError(
+    "ENVELOPE_MISSING",
+    `"${key}" has no envelope: it was not written by this package, or its metadata was lost in a copy. ` +
+      'To read objects that are not encrypted too, say plaintext: "allow"',
+  );
+}
+
+/**
+ * Unwraps the data key of an object and derives the keys of its body. The expected context is compared before
+ * the keyring is asked; the key commitment is checked before anything is decrypted.
+ *
+ * @throws EnvelopeError `CONTEXT_MISMATCH`, `KEY_NOT_FOR_OBJECT`, `DECRYPTION_FAILED`, and those of the keyring
+ */
+export async function unlock(
+  keyring: Keyring,
+  envelope: Envelope,
+  expected: ExpectedContext,
+  abortSignal: AbortSignal | undefined,
+): Promise<MessageKeys> {
+  if (expected !== "any") requireContext(envelope.encryptionContext, expected);
+  const encryptionContext = wrappingContext(envelope.encryptionContext);
+  const { recipients } = envelope;
+  return openEnvelope(envelope, await unwrapDataKey(keyring, { recipients, encryptionContext, abortSignal }));
+}
+
+function refuseLegacy(metadata: MetadataFields): void {
+  const present = new Set(
+    Object.entries(metadata)
+      .filter(([, value]) => value !== "")
+      .map(([name]) => name.toLowerCase()),
+  );
+  for (const [name, version] of legacyMarkers) {
+    if (!present.has(name)) continue;
+    throw new EnvelopeError(
+      "LEGACY_FORMAT",
+      `the object was written by an Amazon S3 Encryption Client (format ${version}), which this release does not read`,
+      { details: { format: version } },
+    );
+  }
+}

@@ -1,0 +1,73 @@
+/** What a failed call of S3 means: which code, and so what the caller can do. */
+import { EnvelopeError, type ErrorCode } from "../errors.js";
+import { isTransient, type ServiceFailure, serviceFailure } from "../service-failure.js";
+
+/** An S3 operation and the object it was for. */
+export interface S3Attempt {
+  readonly operation: string;
+  readonly bucket: string;
+  readonly key: string;
+}
+
+/**
+ * Runs one call of S3 and turns its failure into a coded error with that failure as its cause. An aborted
+ * signal rejects with the signal's reason.
+ */
+export async function s3Request<T>(
+  attempt: S3Attempt,
+  signal: AbortSignal | undefined,
+  send: (options: { abortSignal?: AbortSignal }) => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  try {
+    return await send(signal ? { abortSignal: signal } : {});
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw s3Error(error, attempt);
+  }
+}
+
+/** The coded error for a failure of an S3 call. */
+export function s3Error(cause: unknown, attempt: S3Attempt): EnvelopeError {
+  const failure = serviceFailure(cause);
+  const [code, advice] = meaning(failure);
+  return new EnvelopeError(
+    code,
+    `S3 ${attempt.operation} of "${attempt.key}" in "${attempt.bucket}" failed: ${advice}`,
+    {
+      cause,
+      details: { ...attempt, ...failure },
+    },
+  );
+}
+
+function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
+  const { serviceError, httpStatusCode } = failure;
+  if (serviceError === "MetadataTooLarge") {
+    return [
+      "ENVELOPE_TOO_LARGE",
+      "this store allows less user metadata than S3: shorten it or use a sidecar",
+    ];
+  }
+  if (isTransient(failure))
+    return ["S3_UNAVAILABLE", `the service could not answer (${serviceError}): try again later`];
+  switch (httpStatusCode) {
+    case 304:
+      return ["S3_NOT_MODIFIED", "the object has not changed"];
+    case 401:
+    case 403:
+      return [
+        "S3_ACCESS_DENIED",
+        `access was refused (${serviceError}): check credentials, IAM and bucket policy`,
+      ];
+    case 404:
+      return ["S3_NOT_FOUND", `it does not exist (${serviceError})`];
+    case 409:
+    case 412:
+      return ["S3_PRECONDITION_FAILED", `a condition of the request does not hold (${serviceError})`];
+    case 416:
+      return ["S3_RANGE_NOT_SATISFIABLE", "the range lies outside the object"];
+    default:
+      return ["S3_REQUEST_FAILED", `${serviceError}; see the cause`];
+  }
+}

@@ -1,0 +1,71 @@
+/** The settings of a client, checked once. */
+import type { S3Client } from "@aws-sdk/client-s3";
+import { choiceArgument, integerArgument, objectArgument, wrongType } from "../arguments.js";
+import { type Keyring, keyringArgument } from "../keys/keyring.js";
+import { maxPartBytes, minPartBytes } from "./parts.js";
+
+/** Where the envelope of an object is kept. */
+export type EnvelopeStorage = "metadata" | "sidecar";
+/** The values of {@link EnvelopeStorage}. */
+export const envelopeStorages: readonly EnvelopeStorage[] = ["metadata", "sidecar"];
+
+/** Options of every call. */
+export interface CallOptions {
+  /** Ends the call, which then rejects with the signal's reason. */
+  readonly abortSignal?: AbortSignal | undefined;
+}
+
+/** What an `EnvelopeClient` is made of. */
+export interface EnvelopeClientOptions {
+  /** Your client. It is used as it is: its endpoint, credentials, retries and timeouts are yours to set. */
+  readonly s3: S3Client;
+  /** Makes and unwraps the data keys. */
+  readonly keyring: Keyring;
+  /** Where envelopes are kept, "metadata" by default. A sidecar takes any size, at one more request a call. */
+  readonly envelopeStorage?: EnvelopeStorage | undefined;
+  /**
+   * The size of upload parts in bytes, 5 MiB to 5 GiB. By default 8 MiB, growing so that 10,000 suffice. A size
+   * set here is kept for bodies of unknown length, as stores that want equal parts (R2) demand.
+   */
+  readonly partSizeBytes?: number | undefined;
+  /** How many parts of one object are sent at the same time, 1 to 64; 4 by default. */
+  readonly maxConcurrentParts?: number | undefined;
+  /**
+   * How long a body, given or received, may go without a byte while it is being read, in milliseconds; 0 for
+   * no limit; 300,000 by default.
+   */
+  readonly idleTimeoutMs?: number | undefined;
+}
+
+/** {@link EnvelopeClientOptions} once checked. */
+export interface ClientSettings {
+  readonly s3: S3Client;
+  readonly keyring: Keyring;
+  readonly envelopeStorage: EnvelopeStorage;
+  readonly partSizeBytes: number | undefined;
+  readonly maxConcurrentParts: number;
+  readonly idleTimeoutMs: number;
+}
+
+/** Checks the settings of a client. */
+export function settingsArgument(options: unknown): ClientSettings {
+  const given = objectArgument("options", options);
+  const s3 = given.s3 as Partial<S3Client> | undefined;
+  if (typeof s3?.send !== "function") throw wrongType("options.s3", "an S3Client", s3);
+  const { partSizeBytes, maxConcurrentParts = 4, idleTimeoutMs = 300_000 } = given;
+  return {
+    s3: s3 as S3Client,
+    keyring: keyringArgument("options.keyring", given.keyring),
+    envelopeStorage: choiceArgument(
+      "options.envelopeStorage",
+      given.envelopeStorage ?? "metadata",
+      envelopeStorages,
+    ),
+    partSizeBytes:
+      partSizeBytes === undefined
+        ? undefined
+        : integerArgument("options.partSizeBytes", partSizeBytes, minPartBytes, maxPartBytes),
+    maxConcurrentParts: integerArgument("options.maxConcurrentParts", maxConcurrentParts, 1, 64),
+    idleTimeoutMs: integerArgument("options.idleTimeoutMs", idleTimeoutMs, 0, 2 ** 31 - 1),
+  };
+}

@@ -1,0 +1,113 @@
+/** The body that a caller hands to `put`, whatever its shape, as bytes of known or unknown length. */
+import { Readable } from "node:stream";
+import { integerArgument, wrongType } from "../arguments.js";
+import { maxPlaintextBytes } from "../cobblestone/geometry.js";
+import { EnvelopeError } from "../errors.js";
+import { closeSource, guardSource, type SourceGuard } from "./guarded-source.js";
+
+/** All that `put` takes as a body. Strings are UTF-8. A stream is read once, from where it stands. */
+export type PutBody =
+  | Uint8Array
+  | string
+  | Blob
+  | Readable
+  | ReadableStream<Uint8Array>
+  | AsyncIterable<Uint8Array | string>;
+
+/** A body that has been checked and can be read once. */
+export interface Source {
+  /** Plaintext bytes, when they are known beforehand. */
+  readonly length: number | undefined;
+  /** Yields the bytes; rejects when there turn out to be more or fewer than `length`. */
+  read(guard: Pick<SourceGuard, "signal" | "idleTimeoutMs">): AsyncIterable<Uint8Array>;
+  /** Lets go of the body, read or not. */
+  close(): void;
+}
+
+/**
+ * Checks a body and the length that the caller says it has.
+ *
+ * @param contentLength the plaintext's length in bytes, if the caller knows it
+ * @throws TypeError, RangeError that name the argument
+ */
+export function sourceArgument(body: unknown, contentLength: unknown): Source {
+  const stated =
+    contentLength === undefined
+      ? undefined
+      : integerArgument("ContentLength", contentLength, 0, maxPlaintextBytes);
+  const { pieces, length } = open(body);
+  if (stated !== undefined && length !== undefined && stated !== length) {
+    throw new RangeError(`ContentLength: expected ${length}, the length of Body, got ${stated}`);
+  }
+  const known = length ?? stated;
+  return {
+    length: known,
+    read: (guard) => readAll(pieces, known, guard),
+    close: () => closeSource(pieces),
+  };
+}
+
+type Pieces = AsyncIterable<unknown> | Iterable<unknown>;
+
+function open(body: unknown): { readonly pieces: Pieces; readonly length?: number } {
+  if (body instanceof Uint8Array) return { pieces: [body], length: body.length };
+  if (typeof body === "string") return open(Buffer.from(body));
+  if (body instanceof Blob) return { pieces: body.stream() as unknown as Pieces, length: body.size };
+  if (body instanceof Readable) return { pieces: unreadStream(body) };
+  if (body instanceof ReadableStream && body.locked) {
+    throw new TypeError("Body: expected a ReadableStream that nobody else reads, got a locked one");
+  }
+  if (typeof body === "object" && body !== null && Symbol.asyncIterator in body) {
+    return { pieces: body as AsyncIterable<unknown> };
+  }
+  throw wrongType("Body", "a Uint8Array, string, Blob, Readable, ReadableStream or async iterable", body);
+}
+
+/** A stream that has ended or decodes its bytes would be stored as something else than what its owner meant. */
+function unreadStream(stream: Readable): Readable {
+  if (stream.readableEnded || stream.destroyed) {
+    throw new TypeError(
+      "Body: expected a stream that can still be read, got one that has ended or was destroyed",
+    );
+  }
+  if (stream.readableEncoding !== null) {
+    throw new TypeError("Body: expected a stream of bytes, got one with setEncoding()");
+  }
+  return stream;
+}
+
+async function* readAll(
+  pieces: Pieces,
+  length: number | undefined,
+  guard: Pick<SourceGuard, "signal" | "idleTimeoutMs">,
+): AsyncGenerator<Uint8Array, undefined> {
+  let seen = 0;
+  const guarded = guardSource(pieces, {
+    ...guard,
+    stalled: () =>
+      new EnvelopeError("SOURCE_STALLED", `Body: no bytes came for ${guard.idleTimeoutMs} ms`, {
+        details: { bytesRead: seen, idleTimeoutMs: guard.idleTimeoutMs },
+      }),
+    failed: (cause) =>
+      new EnvelopeError("SOURCE_FAILED", `Body: the stream failed after ${seen} bytes; see the cause`, {
+        cause,
+        details: { bytesRead: seen },
+      }),
+  });
+  for await (const piece of guarded) {
+    const bytes = typeof piece === "string" ? Buffer.from(piece) : piece;
+    if (!(bytes instanceof Uint8Array)) throw wrongType("Body: each piece", "a Uint8Array or string", piece);
+    seen += bytes.length;
+    if (length !== undefined && seen > length) throw wrongLength(length, seen);
+    yield bytes;
+  }
+  if (length !== undefined && seen < length) throw wrongLength(length, seen);
+  return undefined;
+}
+
+function wrongLength(expected: number, seen: number): EnvelopeError {
+  const came = seen > expected ? "more came" : `it ended after ${seen}`;
+  return new EnvelopeError("SOURCE_LENGTH_MISMATCH", `Body: expected ${expected} bytes, but ${came}`, {
+    details: { expected, bytesRead: seen },
+  });
+}

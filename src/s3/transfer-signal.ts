@@ -1,0 +1,40 @@
+/** One signal for all requests of a transfer: raised by the caller's signal or by the first failure. */
+
+/** A signal that the transfer itself can raise. The first reason stays. */
+export interface TransferSignal {
+  readonly signal: AbortSignal;
+  /** Ends the transfer with this reason, unless it has ended already. */
+  readonly abort: (reason: unknown) => void;
+  /** Settles like the promise, or rejects with the reason as soon as the signal aborts. */
+  untilAborted<T>(promise: Promise<T>): Promise<T>;
+  /** Lets go of the caller's signal. */
+  dispose(): void;
+}
+
+/** Makes the signal of a transfer, which aborts with the caller's. */
+export function transferSignal(caller: AbortSignal | undefined): TransferSignal {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const abort = (reason: unknown) => controller.abort(reason);
+  const onAbort = () => abort(caller?.reason);
+  if (caller?.aborted) onAbort();
+  else caller?.addEventListener("abort", onAbort, { once: true });
+  return {
+    signal,
+    abort,
+    untilAborted: (promise) =>
+      new Promise((resolve, reject) => {
+        if (signal.aborted) reject(signal.reason);
+        const stop = () => reject(signal.reason);
+        signal.addEventListener("abort", stop, { once: true });
+        promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+      }),
+    dispose: () => caller?.removeEventListener("abort", onAbort),
+  };
+}
+
+/** Checks a signal that a caller handed in. */
+export function abortSignalArgument(value: unknown): AbortSignal | undefined {
+  if (value === undefined || value instanceof AbortSignal) return value;
+  throw new TypeError("abortSignal: expected an AbortSignal");
+}

@@ -1,0 +1,33 @@
+/** The facts of a failed AWS SDK call that a log line may carry. */
+
+/** What is known of a failure; never a response body. */
+export interface ServiceFailure {
+  /** The name of the service's exception, or of the network error. */
+  readonly serviceError: string;
+  readonly httpStatusCode: number | undefined;
+  readonly requestId: string | undefined;
+}
+
+/** Reads the facts of a failure off whatever the SDK threw. */
+export function serviceFailure(cause: unknown): ServiceFailure {
+  const { name, code, $metadata } = (typeof cause === "object" && cause !== null ? cause : {}) as {
+    name?: unknown;
+    code?: unknown;
+    $metadata?: { httpStatusCode?: number; requestId?: string };
+  };
+  const generic = name === undefined || name === "Error" || name === "TypeError";
+  return {
+    serviceError:
+      generic && typeof code === "string" ? code : typeof name === "string" ? name : "unknown error",
+    httpStatusCode: $metadata?.httpStatusCode,
+    requestId: $metadata?.requestId,
+  };
+}
+
+const transientNames =
+  /Throttl|TooManyRequests|SlowDown|LimitExceeded|Timeout|^Internal|KMSInternal|DependencyTimeout|KeyUnavailable|Unavailable|^E(CONN|PIPE|AI_AGAIN|HOSTUNREACH|NETUNREACH|NOTFOUND)|NetworkingError/;
+
+/** Whether the same call may succeed later: throttling, a fault of the service, or of the network. */
+export function isTransient({ serviceError, httpStatusCode }: ServiceFailure): boolean {
+  return (httpStatusCode ?? 0) >= 500 || httpStatusCode === 429 || transientNames.test(serviceError);
+}
