@@ -20,7 +20,7 @@ export interface RandomAccessMessage {
   readonly plaintextLength: number;
   /**
    * Reads plaintext bytes `start` (included) to `end` (excluded), fewer at the end of the plaintext. Reads and
-   * holds only the chunks that contain them.
+   * holds only the chunks that contain them, and the last chunk when they reach the end, which proves it.
    *
    * @throws RangeError when start or end is not an offset
    * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_TRUNCATED`
@@ -57,7 +57,8 @@ export async function openRandomAccess(
       const wanted = Math.min(end, length) - start;
       if (wanted <= 0) return Buffer.alloc(0);
       const span = chunkSpan(start, start + wanted);
-      const plaintext = await openChunks(source, keys, span.firstChunk, span.lastChunk, lastChunk);
+      const toChunk = start + wanted === length ? lastChunk : span.lastChunk;
+      const plaintext = await openChunks(source, keys, span.firstChunk, toChunk, lastChunk);
       return plaintext.subarray(span.skip, span.skip + wanted);
     },
     async verifyLength() {

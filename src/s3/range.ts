@@ -32,7 +32,10 @@ export function rangeArgument(value: unknown): ByteRange | undefined {
   return range;
 }
 
-/** The Range to ask S3 for: whole chunks that surely hold the wanted plaintext. */
+/**
+ * The Range to ask S3 for: whole chunks that surely hold the wanted plaintext. Where the plaintext could end
+ * with them, the empty last chunk is asked for as well, so that a range which reaches the end proves it.
+ */
 export function ciphertextRange(range: ByteRange): string {
   if ("suffix" in range) {
     const chunks = chunkCount(range.suffix) + 1;
@@ -40,7 +43,8 @@ export function ciphertextRange(range: ByteRange): string {
   }
   const start = chunkOffset(Math.floor(range.first / chunkBytes));
   if (range.last === undefined) return `bytes=${start}-`;
-  return `bytes=${start}-${chunkSpan(range.first, range.last + 1).ciphertextEnd - 1}`;
+  const end = chunkSpan(range.first, range.last + 1).ciphertextEnd;
+  return `bytes=${start}-${end - 1 + (endsChunk(range.last) ? tagBytes : 0)}`;
 }
 
 /** Which part of an answer of S3 holds which chunks, and which of their plaintext is wanted. */
@@ -84,7 +88,7 @@ export function planRange(range: ByteRange, contentRange: string | undefined): R
     );
   }
   const span = chunkSpan(start, last + 1);
-  const endsMessage = span.lastChunk === chunkCount(total) - 1;
+  const endsMessage = last === total - 1;
   const ciphertextEnd = endsMessage ? answer.total : span.ciphertextEnd;
   if (answer.first > span.ciphertextStart || answer.last + 1 < ciphertextEnd) throw otherRange();
   return {
@@ -97,6 +101,10 @@ export function planRange(range: ByteRange, contentRange: string | undefined): R
     endsMessage,
     skipPlaintext: span.skip,
   };
+}
+
+function endsChunk(last: number): boolean {
+  return (last + 1) % chunkBytes === 0;
 }
 
 function parseContentRange(value: string | undefined): { first: number; last: number; total: number } {
