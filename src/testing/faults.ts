@@ -1,0 +1,58 @@
+/** Scripted faults: what a service is told to do wrong, and to which request. */
+
+/** One fault. It waits for matching requests, hits `times` of them after letting `skip` through, and is spent. */
+export interface Fault {
+  readonly service?: "s3" | "kms";
+  /** The operation as the AWS API names it, such as "UploadPart"; any by default. */
+  readonly operation?: string;
+  /** Matching requests let through first; 0 by default. */
+  readonly skip?: number;
+  /** How many requests it hits; 1 by default. */
+  readonly times?: number;
+  /** Answer this status instead of handling the request; with `code` and `message`. */
+  readonly status?: number;
+  readonly code?: string;
+  readonly message?: string;
+  /** Wait so many milliseconds before anything else. */
+  readonly delayMs?: number;
+  /** Break the connection before the request is handled, or after it took effect. */
+  readonly reset?: "before" | "after";
+  /** Break the connection after so many bytes of the answer's body. */
+  readonly truncateBodyBytes?: number;
+  /** Send so many bytes of the answer's body, then nothing, and leave the connection open. */
+  readonly stallBodyBytes?: number;
+  /** Change the byte at this offset of the answer's body. */
+  readonly corrupt?: { readonly offset: number; readonly xor: number };
+}
+
+/** The faults that have not been spent. */
+export class FaultScript {
+  #pending: { fault: Fault; skip: number; times: number }[] = [];
+
+  /** Adds a fault behind those already there. */
+  add(fault: Fault): void {
+    this.#pending.push({ fault, skip: fault.skip ?? 0, times: fault.times ?? 1 });
+  }
+
+  /** Forgets all faults. */
+  clear(): void {
+    this.#pending = [];
+  }
+
+  /** The fault that hits this request, if any. */
+  next(service: string, operation: string): Fault | undefined {
+    for (const entry of this.#pending) {
+      const { fault } = entry;
+      if (fault.service !== undefined && fault.service !== service) continue;
+      if (fault.operation !== undefined && fault.operation !== operation) continue;
+      if (entry.skip > 0) {
+        entry.skip -= 1;
+        continue;
+      }
+      entry.times -= 1;
+      if (entry.times <= 0) this.#pending = this.#pending.filter((other) => other !== entry);
+      return fault;
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,235 @@
+/** An HTTP server on loopback around one service: it records requests and plays scripted faults. */
+import { randomUUID } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Fault, FaultScript } from "./faults.js";
+import { type Service, ServiceError, type ServiceRequest, type ServiceResponse } from "./service.js";
+
+/** One request that a service has seen, without secrets. */
+export interface RecordedRequest {
+  readonly service: "s3" | "kms";
+  /** The operation as the AWS API names it. */
+  readonly operation: string;
+  readonly method: string;
+  /** The path as it was sent, still encoded. */
+  readonly path: string;
+  readonly query: Readonly<Record<string, string>>;
+  /** Without the authorization and the session token. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The JSON input of a KMS operation, without plaintext. */
+  readonly input?: Readonly<Record<string, unknown>>;
+  /** The status that was answered; 0 while there is none, and when the connection broke before. */
+  readonly status: number;
+}
+
+type OpenRecord = { -readonly [Field in keyof RecordedRequest]: RecordedRequest[Field] };
+
+/** Where requests are recorded; the oldest go when there are too many. */
+export class RequestLog {
+  #records: OpenRecord[] = [];
+  static readonly capacity = 10_000;
+
+  get records(): readonly RecordedRequest[] {
+    return this.#records;
+  }
+
+  clear(): void {
+    this.#records = [];
+  }
+
+  open(service: "s3" | "kms", operation: string, request: ServiceRequest): OpenRecord {
+    const { authorization: _authorization, "x-amz-security-token": _token, ...headers } = request.headers;
+    const { method, path } = request;
+    const query = Object.fromEntries(request.query);
+    const record: OpenRecord = { service, operation, method, path, query, headers, status: 0 };
+    this.#records.push(record);
+    if (this.#records.length > RequestLog.capacity) this.#records.shift();
+    return record;
+  }
+}
+
+/** A running server. */
+export interface RunningServer {
+  /** Such as "http://127.0.0.1:40123". */
+  readonly endpoint: string;
+  /** Connections that are open now. */
+  connections(): Promise<number>;
+  /** Breaks all connections and stops listening. */
+  close(): Promise<void>;
+}
+
+/** Starts a server for a service on a free port of 127.0.0.1. */
+export async function startServer(
+  service: Service,
+  faults: FaultScript,
+  log: RequestLog,
+): Promise<RunningServer> {
+  const server = createServer((incoming, outgoing) => {
+    outgoing.on("error", () => undefined);
+    incoming.on("error", () => undefined);
+    answer(service, faults, log, incoming, outgoing).catch(() => outgoing.destroy());
+  });
+  server.requestTimeout = 0;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject).listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  return {
+    endpoint: `http://127.0.0.1:${port}`,
+    connections: () => countConnections(server),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function answer(
+  service: Service,
+  faults: FaultScript,
+  log: RequestLog,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
+  const request = parseRequest(incoming);
+  const operation = service.operationOf(request);
+  const record = log.open(service.name, operation, request);
+  const fault = faults.next(service.name, operation);
+  const requestId = randomUUID();
+  if (fault?.delayMs) await delay(fault.delayMs);
+  if (fault?.reset === "before") {
+    outgoing.destroy();
+    return;
+  }
+  const response = await respond(service, request, operation, fault, requestId);
+  if (response.recordedInput) record.input = response.recordedInput;
+  if (fault?.reset === "after" || (incoming.destroyed && !incoming.complete)) {
+    outgoing.destroy();
+    return;
+  }
+  record.status = response.status;
+  await finishReading(incoming);
+  await write(outgoing, request.method, response, fault, requestId);
+}
+
+async function respond(
+  service: Service,
+  request: ServiceRequest,
+  operation: string,
+  fault: Fault | undefined,
+  requestId: string,
+): Promise<ServiceResponse> {
+  try {
+    if (fault?.status !== undefined) {
+      throw new ServiceError(
+        fault.status,
+        fault.code ?? "InternalError",
+        fault.message ?? "a scripted fault",
+      );
+    }
+    return await service.handle(request, operation);
+  } catch (error) {
+    const known =
+      error instanceof ServiceError ? error : new ServiceError(500, "InternalError", String(error));
+    return service.describeError(known, request, requestId);
+  }
+}
+
+/** An answer must not overtake the rest of a request that nobody wants, or the client sees a broken connection. */
+async function finishReading(incoming: IncomingMessage): Promise<void> {
+  if (incoming.complete || incoming.destroyed) return;
+  incoming.resume();
+  await new Promise<void>((resolve) => {
+    incoming.once("end", resolve).once("close", resolve);
+  });
+}
+
+async function write(
+  outgoing: ServerResponse,
+  method: string,
+  response: ServiceResponse,
+  fault: Fault | undefined,
+  requestId: string,
+): Promise<void> {
+  const body = method === "HEAD" ? [] : (response.body ?? []);
+  const length = body.reduce((sum, piece) => sum + piece.length, 0);
+  const withLength = method === "HEAD" || response.status === 204 || response.status === 304;
+  outgoing.writeHead(response.status, {
+    "x-amz-request-id": requestId,
+    "x-amzn-requestid": requestId,
+    ...(withLength ? {} : { "content-length": String(length) }),
+    ...response.headers,
+  });
+  const limit = fault?.truncateBodyBytes ?? fault?.stallBodyBytes ?? Number.POSITIVE_INFINITY;
+  let sent = 0;
+  for (const piece of body) {
+    const allowed = corrupted(piece, sent, fault).subarray(0, Math.max(0, limit - sent));
+    sent += allowed.length;
+    if (outgoing.destroyed) return;
+    if (allowed.length > 0 && !outgoing.write(allowed)) await drained(outgoing);
+  }
+  if (fault?.stallBodyBytes !== undefined) {
+    outgoing.flushHeaders();
+    return;
+  }
+  if (fault?.truncateBodyBytes !== undefined) {
+    outgoing.flushHeaders();
+    await delay(10);
+    outgoing.destroy();
+    return;
+  }
+  outgoing.end();
+}
+
+function corrupted(piece: Uint8Array, start: number, fault: Fault | undefined): Uint8Array {
+  const offset = (fault?.corrupt?.offset ?? -1) - start;
+  if (!fault?.corrupt || offset < 0 || offset >= piece.length) return piece;
+  const copy = Uint8Array.from(piece);
+  copy[offset] = (copy[offset] ?? 0) ^ fault.corrupt.xor;
+  return copy;
+}
+
+function drained(outgoing: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      outgoing.off("drain", done).off("close", done);
+      resolve();
+    };
+    outgoing.once("drain", done).once("close", done);
+  });
+}
+
+function parseRequest(incoming: IncomingMessage): ServiceRequest {
+  const [path = "/", search = ""] = (incoming.url ?? "/").split(/\?(.*)/s);
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(incoming.headers)) {
+    headers[name] = Array.isArray(value) ? value.join(", ") : (value ?? "");
+  }
+  return { method: incoming.method ?? "GET", path, query: parseQuery(search), headers, body: incoming };
+}
+
+function parseQuery(search: string): Map<string, string> {
+  const pairs = search.split("&").filter((pair) => pair !== "");
+  return new Map(
+    pairs.map((pair) => {
+      const [name = "", value = ""] = pair.split(/=(.*)/s);
+      return [decode(name), decode(value)];
+    }),
+  );
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+function countConnections(server: Server): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.getConnections((error, count) => (error ? reject(error) : resolve(count)));
+  });
+}

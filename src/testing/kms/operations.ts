@@ -1,0 +1,200 @@
+/** The operations of the in-process KMS: JSON in, JSON out. */
+import { randomBytes } from "node:crypto";
+import { type Key, type KeyStore, kmsFault } from "./key-store.js";
+
+/** The parsed JSON of a request; not to be trusted. */
+export type Input = Readonly<Record<string, unknown>>;
+/** What is answered as JSON. */
+export type Output = Readonly<Record<string, unknown>>;
+
+const maxPlaintextBytes = 4096;
+const maxBlobBytes = 6144;
+
+/** Every operation by its name. */
+export const operations: Readonly<Record<string, (store: KeyStore, input: Input) => Output>> = {
+  CreateKey(store, input) {
+    const spec = input.KeySpec ?? input.CustomerMasterKeySpec ?? "SYMMETRIC_DEFAULT";
+    const usage = input.KeyUsage ?? "ENCRYPT_DECRYPT";
+    if (spec !== "SYMMETRIC_DEFAULT" || usage !== "ENCRYPT_DECRYPT" || input.MultiRegion === true) {
+      throw kmsFault("UnsupportedOperationException", "only symmetric encryption keys of one Region");
+    }
+    return { KeyMetadata: metadata(store.create(optionalText(input, "Description") ?? "")) };
+  },
+  DescribeKey: (store, input) => ({ KeyMetadata: metadata(store.find(text(input, "KeyId"))) }),
+  ListKeys: (store) => ({
+    Keys: store.keys.map(({ id, arn }) => ({ KeyId: id, KeyArn: arn })),
+    Truncated: false,
+  }),
+  CreateAlias(store, input) {
+    store.setAlias(text(input, "AliasName"), text(input, "TargetKeyId"), false);
+    return {};
+  },
+  UpdateAlias(store, input) {
+    store.setAlias(text(input, "AliasName"), text(input, "TargetKeyId"), true);
+    return {};
+  },
+  DeleteAlias(store, input) {
+    store.deleteAlias(text(input, "AliasName"));
+    return {};
+  },
+  ListAliases(store, input) {
+    const only = input.KeyId === undefined ? undefined : store.find(text(input, "KeyId")).id;
+    const aliases = store.aliases.filter(({ keyId }) => only === undefined || keyId === only);
+    const listed = aliases.map(({ name, arn, keyId }) => ({
+      AliasName: name,
+      AliasArn: arn,
+      TargetKeyId: keyId,
+    }));
+    return { Aliases: listed, Truncated: false };
+  },
+  EnableKey: (store, input) => setState(store.find(text(input, "KeyId")), "Enabled"),
+  DisableKey: (store, input) => setState(store.find(text(input, "KeyId")), "Disabled"),
+  ScheduleKeyDeletion(store, input) {
+    const key = notPending(store.find(text(input, "KeyId")));
+    const days = input.PendingWindowInDays ?? 30;
+    if (typeof days !== "number" || !(days >= 7 && days <= 30)) {
+      throw kmsFault("ValidationException", "PendingWindowInDays must be 7 to 30");
+    }
+    key.state = "PendingDeletion";
+    key.deletionDate = new Date(Date.now() + days * 86_400_000);
+    const DeletionDate = key.deletionDate.getTime() / 1000;
+    return { KeyId: key.arn, DeletionDate, KeyState: key.state, PendingWindowInDays: days };
+  },
+  CancelKeyDeletion(store, input) {
+    const key = store.find(text(input, "KeyId"));
+    if (key.state !== "PendingDeletion") {
+      throw kmsFault("KMSInvalidStateException", `${key.arn} is not pending deletion.`);
+    }
+    key.state = "Disabled";
+    key.deletionDate = undefined;
+    return { KeyId: key.arn };
+  },
+  GenerateDataKey(store, input) {
+    const { key, plaintext, CiphertextBlob } = newDataKey(store, input);
+    return { KeyId: key.arn, Plaintext: plaintext.toString("base64"), CiphertextBlob };
+  },
+  GenerateDataKeyWithoutPlaintext(store, input) {
+    const { key, CiphertextBlob } = newDataKey(store, input);
+    return { KeyId: key.arn, CiphertextBlob };
+  },
+  Encrypt(store, input) {
+    const key = store.usable(text(input, "KeyId"));
+    const plaintext = blob(input, "Plaintext", maxPlaintextBytes);
+    const CiphertextBlob = store
+      .encrypt(key, plaintext, context(input, "EncryptionContext"))
+      .toString("base64");
+    return { KeyId: key.arn, CiphertextBlob, EncryptionAlgorithm: "SYMMETRIC_DEFAULT" };
+  },
+  Decrypt(store, input) {
+    const ciphertext = blob(input, "CiphertextBlob", maxBlobBytes);
+    const { key, plaintext } = store.decrypt(
+      ciphertext,
+      context(input, "EncryptionContext"),
+      optionalText(input, "KeyId"),
+    );
+    return {
+      KeyId: key.arn,
+      Plaintext: plaintext.toString("base64"),
+      EncryptionAlgorithm: "SYMMETRIC_DEFAULT",
+    };
+  },
+  ReEncrypt(store, input) {
+    const ciphertext = blob(input, "CiphertextBlob", maxBlobBytes);
+    const from = context(input, "SourceEncryptionContext");
+    const { key: source, plaintext } = store.decrypt(ciphertext, from, optionalText(input, "SourceKeyId"));
+    const key = store.usable(text(input, "DestinationKeyId"));
+    const wrapped = store.encrypt(key, plaintext, context(input, "DestinationEncryptionContext"));
+    return { CiphertextBlob: wrapped.toString("base64"), SourceKeyId: source.arn, KeyId: key.arn };
+  },
+  EnableKeyRotation(store, input) {
+    store.usable(text(input, "KeyId")).rotationEnabled = true;
+    return {};
+  },
+  DisableKeyRotation(store, input) {
+    store.usable(text(input, "KeyId")).rotationEnabled = false;
+    return {};
+  },
+  GetKeyRotationStatus(store, input) {
+    const key = store.find(text(input, "KeyId"));
+    return { KeyId: key.arn, KeyRotationEnabled: key.rotationEnabled };
+  },
+  RotateKeyOnDemand(store, input) {
+    const key = store.usable(text(input, "KeyId"));
+    key.versions.push(randomBytes(32));
+    return { KeyId: key.arn };
+  },
+};
+
+function newDataKey(store: KeyStore, input: Input): { key: Key; plaintext: Buffer; CiphertextBlob: string } {
+  const key = store.usable(text(input, "KeyId"));
+  const plaintext = randomBytes(dataKeyBytes(input));
+  const wrapped = store.encrypt(key, plaintext, context(input, "EncryptionContext"));
+  return { key, plaintext, CiphertextBlob: wrapped.toString("base64") };
+}
+
+function dataKeyBytes({ KeySpec, NumberOfBytes }: Input): number {
+  if (KeySpec !== undefined && NumberOfBytes !== undefined) {
+    throw kmsFault("ValidationException", "KeySpec or NumberOfBytes, not both");
+  }
+  if (KeySpec === "AES_256") return 32;
+  if (KeySpec === "AES_128") return 16;
+  const given = typeof NumberOfBytes === "number" && Number.isInteger(NumberOfBytes);
+  if (given && NumberOfBytes >= 1 && NumberOfBytes <= 1024) return NumberOfBytes;
+  throw kmsFault("ValidationException", "KeySpec AES_256 or AES_128, or NumberOfBytes 1 to 1024");
+}
+
+function setState(key: Key, state: "Enabled" | "Disabled"): Output {
+  notPending(key).state = state;
+  return {};
+}
+
+function notPending(key: Key): Key {
+  if (key.state !== "PendingDeletion") return key;
+  throw kmsFault("KMSInvalidStateException", `${key.arn} is pending deletion.`);
+}
+
+function metadata(key: Key): Output {
+  return {
+    KeyId: key.id,
+    Arn: key.arn,
+    AWSAccountId: key.arn.split(":")[4],
+    CreationDate: key.created.getTime() / 1000,
+    DeletionDate: key.deletionDate && key.deletionDate.getTime() / 1000,
+    Description: key.description,
+    Enabled: key.state === "Enabled",
+    KeyManager: "CUSTOMER",
+    KeySpec: "SYMMETRIC_DEFAULT",
+    KeyState: key.state,
+    KeyUsage: "ENCRYPT_DECRYPT",
+    MultiRegion: false,
+    Origin: "AWS_KMS",
+  };
+}
+
+function text(input: Input, field: string): string {
+  const value = input[field];
+  if (typeof value === "string" && value !== "") return value;
+  throw kmsFault("ValidationException", `${field} must be a non-empty string`);
+}
+
+function optionalText(input: Input, field: string): string | undefined {
+  return input[field] === undefined ? undefined : text(input, field);
+}
+
+function blob(input: Input, field: string, maxBytes: number): Buffer {
+  const bytes = Buffer.from(text(input, field), "base64");
+  if (bytes.length >= 1 && bytes.length <= maxBytes) return bytes;
+  throw kmsFault("ValidationException", `${field} must have 1 to ${maxBytes} bytes`);
+}
+
+function context(input: Input, field: string): Readonly<Record<string, string>> {
+  const value = input[field] ?? {};
+  if (
+    typeof value !== "object" ||
+    Array.isArray(value) ||
+    !Object.values(value).every((one) => typeof one === "string")
+  ) {
+    throw kmsFault("ValidationException", `${field} must map strings to strings`);
+  }
+  return value as Record<string, string>;
+}

@@ -1,0 +1,103 @@
+/** S3 and KMS in this process, over HTTP on loopback, with clients ready to use. */
+import { KMSClient } from "@aws-sdk/client-kms";
+import { S3Client } from "@aws-sdk/client-s3";
+import { type Fault, FaultScript } from "./faults.js";
+import { type RecordedRequest, RequestLog, startServer } from "./http-server.js";
+import { kmsService } from "./kms/kms-service.js";
+import { s3Service } from "./s3/s3-service.js";
+import type { Credentials } from "./service.js";
+
+/** Settings of {@link startLocalAws}. */
+export interface LocalAwsOptions {
+  /** Buckets that exist from the start; ["test-bucket"] by default. */
+  readonly buckets?: readonly string[];
+  /** "eu-central-1" by default. */
+  readonly region?: string;
+  /** The least size of a part that is not the last, in bytes; 5 MiB by default, as S3 demands. */
+  readonly minPartBytes?: number;
+  /** Count and check bodies but keep none, to measure uploads in little memory; GetObject then fails. */
+  readonly discardBodies?: boolean;
+}
+
+/** What a client in another process needs: plain data, to pass on as it is. */
+export interface LocalClientConfig {
+  readonly endpoint: string;
+  readonly region: string;
+  readonly credentials: Credentials;
+  readonly forcePathStyle: true;
+}
+
+/** A running S3 and KMS. */
+export interface LocalAws extends AsyncDisposable {
+  /** A client of the S3, as the SDK makes it. */
+  readonly s3: S3Client;
+  /** A client of the KMS, as the SDK makes it. */
+  readonly kms: KMSClient;
+  /** For a client of your own, also in another process. */
+  readonly s3Config: LocalClientConfig;
+  /** For a client of your own, also in another process. */
+  readonly kmsConfig: LocalClientConfig;
+  /** The last 10,000 requests to both, in order of arrival, without secrets. */
+  readonly requests: readonly RecordedRequest[];
+  /** Forgets the requests so far. */
+  clearRequests(): void;
+  /** Has the services do something wrong; faults are tried in the order they were added. */
+  fault(fault: Fault): void;
+  /** Forgets the faults that have not been spent. */
+  clearFaults(): void;
+  /** Connections to the S3 that are open now. */
+  s3Connections(): Promise<number>;
+  /** Breaks all connections, stops both servers, destroys both clients. May be called again. */
+  close(): Promise<void>;
+}
+
+const defaultRegion = "eu-central-1";
+const minPartBytes = 5 * 1024 * 1024;
+
+/**
+ * Starts an S3 and a KMS on free ports of 127.0.0.1, for tests and demos. They check signatures, checksums and
+ * conditions, answer the services' own errors, and keep everything in memory.
+ */
+export async function startLocalAws(options: LocalAwsOptions = {}): Promise<LocalAws> {
+  const region = options.region ?? defaultRegion;
+  const credentials = { accessKeyId: "AKIALOCALAWSTESTING", secretAccessKey: "local-aws-secret" };
+  const faults = new FaultScript();
+  const log = new RequestLog();
+  const s3Server = await startServer(
+    s3Service({
+      region,
+      credentials,
+      buckets: options.buckets ?? ["test-bucket"],
+      minPartBytes: options.minPartBytes ?? minPartBytes,
+      discardBodies: options.discardBodies ?? false,
+    }),
+    faults,
+    log,
+  );
+  const kmsServer = await startServer(kmsService(region, credentials), faults, log);
+  const shared = { region, credentials, forcePathStyle: true } as const;
+  const s3Config = { ...shared, endpoint: s3Server.endpoint };
+  const kmsConfig = { ...shared, endpoint: kmsServer.endpoint };
+  const s3 = new S3Client(s3Config);
+  const kms = new KMSClient(kmsConfig);
+  const close = async () => {
+    s3.destroy();
+    kms.destroy();
+    await Promise.all([s3Server.close(), kmsServer.close()]);
+  };
+  return {
+    s3,
+    kms,
+    s3Config,
+    kmsConfig,
+    get requests() {
+      return log.records;
+    },
+    clearRequests: () => log.clear(),
+    fault: (fault) => faults.add(fault),
+    clearFaults: () => faults.clear(),
+    s3Connections: () => s3Server.connections(),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}

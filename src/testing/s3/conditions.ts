@@ -1,0 +1,54 @@
+/** Conditions of requests, and ranges of reads, as HTTP and S3 define them. */
+import { ServiceError, type ServiceRequest } from "../service.js";
+import type { StoredObject } from "./object-store.js";
+import { s3Fault } from "./s3-fault.js";
+
+type Headers = ServiceRequest["headers"];
+
+/** Throws 304 or 412 unless the conditions of a read hold. */
+export function requireReadConditions(headers: Headers, { etag, modified }: StoredObject): void {
+  const { "if-match": match, "if-none-match": noneMatch } = headers;
+  const seconds = Math.floor(modified.getTime() / 1000) * 1000;
+  const unmodifiedSince = Date.parse(headers["if-unmodified-since"] ?? "");
+  const modifiedSince = Date.parse(headers["if-modified-since"] ?? "");
+  if (match !== undefined ? !lists(match, etag) : seconds > unmodifiedSince) throw preconditionFailed();
+  if (noneMatch !== undefined ? lists(noneMatch, etag) : seconds <= modifiedSince) {
+    throw new ServiceError(304, "NotModified", "Not Modified", { etag });
+  }
+}
+
+/** Throws 412 or 404 unless the conditions of a write hold. */
+export function requireWriteConditions(headers: Headers, existing: StoredObject | undefined): void {
+  const { "if-match": match, "if-none-match": noneMatch } = headers;
+  if (noneMatch !== undefined && noneMatch !== "*")
+    throw s3Fault("NotImplemented", "If-None-Match other than *");
+  if (noneMatch !== undefined && existing) throw preconditionFailed();
+  if (match === undefined) return;
+  if (!existing) throw s3Fault("NoSuchKey", "The specified key does not exist.");
+  if (!lists(match, existing.etag)) throw preconditionFailed();
+}
+
+/** The bytes that a Range header asks for; undefined when there is none that S3 would honour. */
+export function requestedRange(headers: Headers, size: number): { start: number; end: number } | undefined {
+  const match = /^bytes=(\d*)-(\d*)$/.exec(headers.range ?? "");
+  if (!match || (match[1] === "" && match[2] === "")) return undefined;
+  const [first, last] = [match[1] ?? "", match[2] ?? ""];
+  const start = first === "" ? Math.max(0, size - Number(last)) : Number(first);
+  const end = first === "" || last === "" ? size : Math.min(size, Number(last) + 1);
+  if (first !== "" && last !== "" && Number(last) < Number(first)) return undefined;
+  if (start < end) return { start, end };
+  throw s3Fault("InvalidRange", "The requested range is not satisfiable", {
+    "content-range": `bytes */${size}`,
+  });
+}
+
+function lists(header: string, etag: string): boolean {
+  return header
+    .split(",")
+    .map((item) => item.trim())
+    .some((item) => item === "*" || item === etag || `"${item}"` === etag);
+}
+
+function preconditionFailed(): ServiceError {
+  return s3Fault("PreconditionFailed", "At least one of the pre-conditions you specified did not hold");
+}

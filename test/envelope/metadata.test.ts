@@ -1,0 +1,307 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Envelope } from "../../src/envelope/envelope.js";
+import { decodeEnvelope, encodeEnvelope, encodeSidecarReference } from "../../src/envelope/metadata.js";
+import type { ErrorCode } from "../../src/errors.js";
+import { sortedContext } from "../../src/keys/context.js";
+import { testBytes } from "../support/bytes.js";
+import { coded, errorOf } from "../support/errors.js";
+
+const envelope: Envelope = {
+  header: testBytes(56, 9),
+  encryptionContext: { tenant: "42", Zoë: "naïve \u{1f600}" },
+  recipients: [
+    { provider: "aws-kms", keyId: "arn:aws:kms:eu-central-1:1:key/a", ciphertext: Buffer.from("wrapped") },
+  ],
+};
+const metadata = encodeEnvelope(envelope);
+const recipients = JSON.parse(metadata["s3e-recipients"] ?? "") as Record<string, string>[];
+
+describe("encodeEnvelope", () => {
+  it("writes the documented fields", () => {
+    expect(metadata).toEqual({
+      "s3e-version": "1",
+      "s3e-suite": "Cobblestone-256",
+      "s3e-salt": testBytes(56, 9).subarray(0, 24).toString("base64"),
+      "s3e-commitment": testBytes(56, 9).subarray(24).toString("base64"),
+      "s3e-context": '{"Zo\\u00eb":"na\\u00efve \\ud83d\\ude00","tenant":"42"}',
+      "s3e-recipients":
+        '[{"provider":"aws-kms","keyId":"arn:aws:kms:eu-central-1:1:key/a","ciphertext":"d3JhcHBlZA=="}]',
+    });
+  });
+
+  it("writes printable ASCII whatever it is given, and is read back", () => {
+    const text = fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 });
+    fc.assert(
+      fc.property(
+        fc.dictionary(text, text, { noNullPrototype: true }),
+        fc.array(fc.record({ keyId: text, length: fc.integer({ min: 1, max: 300 }) }), {
+          minLength: 1,
+          maxLength: 16,
+        }),
+        (context, keys) => {
+          const names = Object.keys(context);
+          fc.pre(!names.some((name) => name.startsWith("s3-envelope") || name === "__proto__"));
+          const given: Envelope = {
+            header: testBytes(56),
+            encryptionContext: sortedContext(Object.entries(context)),
+            recipients: keys.map(({ keyId, length }) => ({
+              provider: "p-1",
+              keyId,
+              ciphertext: testBytes(length),
+            })),
+          };
+          const written = encodeEnvelope(given);
+          for (const value of Object.values(written)) expect(value).toMatch(/^[\x20-\x7e]*$/);
+          expect(decodeEnvelope(written)).toEqual({ storage: "metadata", envelope: given });
+        },
+      ),
+    );
+  });
+});
+
+describe("decodeEnvelope", () => {
+  it("reads what was written, whatever the case of the names and the metadata beside it", () => {
+    const beside = { Author: "me", "x-s3e-salt": "not ours" };
+    const upperCase = Object.fromEntries(
+      Object.entries(metadata).map(([name, value]) => [name.toUpperCase(), value]),
+    );
+    for (const given of [metadata, { ...beside, ...metadata }, upperCase]) {
+      expect(decodeEnvelope(given)).toEqual({ storage: "metadata", envelope });
+    }
+  });
+
+  it("is undefined for metadata without any name of ours", () => {
+    expect(decodeEnvelope({})).toBe(undefined);
+    expect(decodeEnvelope({ author: "me", s3e: "x" })).toBe(undefined);
+  });
+
+  it("reads a reference to a sidecar", () => {
+    expect(decodeEnvelope(encodeSidecarReference(envelope.header))).toEqual({
+      storage: "sidecar",
+      header: envelope.header,
+    });
+  });
+
+  const json = (value: unknown) => JSON.stringify(value);
+  const cases: [string, Record<string, string | undefined>, ErrorCode, string][] = [
+    ...Object.keys(metadata).map(
+      (name) =>
+        [`without ${name}`, { [name]: undefined }, "ENVELOPE_INVALID", `${name}: it is missing`] as [
+          string,
+          Record<string, undefined>,
+          ErrorCode,
+          string,
+        ],
+    ),
+    [
+      "version 2",
+      { "s3e-version": "2" },
+      "ENVELOPE_VERSION_UNSUPPORTED",
+      's3e-version: this release reads "1" only',
+    ],
+    ["version 01", { "s3e-version": "01" }, "ENVELOPE_VERSION_UNSUPPORTED", "s3e-version"],
+    ["another suite", { "s3e-suite": "Cobblestone-128" }, "ENVELOPE_VERSION_UNSUPPORTED", "s3e-suite"],
+    [
+      "a field twice, by case",
+      { "S3E-Salt": metadata["s3e-salt"] },
+      "ENVELOPE_INVALID",
+      "s3e-salt: it is there twice",
+    ],
+    ["an unknown field", { "s3e-extra": "x" }, "ENVELOPE_INVALID", "one is not part of format version 1"],
+    [
+      "a value joined by a proxy",
+      { "s3e-salt": `${metadata["s3e-salt"]}, ${metadata["s3e-salt"]}` },
+      "ENVELOPE_INVALID",
+      "s3e-salt",
+    ],
+    [
+      "a short salt",
+      { "s3e-salt": "AAAA" },
+      "ENVELOPE_INVALID",
+      "s3e-salt: expected canonical base64 of 24 bytes",
+    ],
+    [
+      "base64url",
+      { "s3e-commitment": "_".repeat(43) },
+      "ENVELOPE_INVALID",
+      "s3e-commitment: expected canonical base64",
+    ],
+    ["loose base64", { "s3e-salt": `${"A".repeat(31)} ` }, "ENVELOPE_INVALID", "s3e-salt"],
+    ["an empty salt", { "s3e-salt": "" }, "ENVELOPE_INVALID", "s3e-salt"],
+    [
+      "a storage beside an envelope",
+      { "s3e-storage": "sidecar" },
+      "ENVELOPE_INVALID",
+      "not part of format version 1",
+    ],
+    [
+      "an unknown storage",
+      { "s3e-storage": "elsewhere" },
+      "ENVELOPE_INVALID",
+      's3e-storage: expected "sidecar"',
+    ],
+    ["a context that is no JSON", { "s3e-context": "{" }, "ENVELOPE_INVALID", "s3e-context: expected JSON"],
+    [
+      "a context that is an array",
+      { "s3e-context": "[]" },
+      "ENVELOPE_INVALID",
+      "s3e-context: expected a JSON object",
+    ],
+    [
+      "a context that is null",
+      { "s3e-context": "null" },
+      "ENVELOPE_INVALID",
+      "s3e-context: expected a JSON object",
+    ],
+    [
+      "a number in the context",
+      { "s3e-context": '{"a":1}' },
+      "ENVELOPE_INVALID",
+      "s3e-context: expected string values",
+    ],
+    [
+      "a name twice in the context",
+      { "s3e-context": '{"a":"1","a":"2"}' },
+      "ENVELOPE_INVALID",
+      "not in canonical form",
+    ],
+    [
+      "an unsorted context",
+      { "s3e-context": '{"b":"1","a":"2"}' },
+      "ENVELOPE_INVALID",
+      "not in canonical form",
+    ],
+    ["space in the context", { "s3e-context": '{"a": "1"}' }, "ENVELOPE_INVALID", "not in canonical form"],
+    ["a raw non-ASCII letter", { "s3e-context": '{"a":"é"}' }, "ENVELOPE_INVALID", "not in canonical form"],
+    ["a needless escape", { "s3e-context": '{"a":"\\u0062"}' }, "ENVELOPE_INVALID", "not in canonical form"],
+    [
+      "an upper-case escape",
+      { "s3e-context": '{"a":"\\u00E9"}' },
+      "ENVELOPE_INVALID",
+      "not in canonical form",
+    ],
+    [
+      "a prototype name",
+      { "s3e-context": '{"__proto__":"x"}' },
+      "ENVELOPE_INVALID",
+      "this name cannot be used",
+    ],
+    [
+      "a prototype object",
+      { "s3e-context": '{"__proto__":{"a":"1"}}' },
+      "ENVELOPE_INVALID",
+      "expected string values",
+    ],
+    ["a reserved name", { "s3e-context": '{"s3-envelope":"x"}' }, "ENVELOPE_INVALID", "reserved"],
+    ["a lone surrogate", { "s3e-context": '{"a":"\\ud800"}' }, "ENVELOPE_INVALID", "well-formed"],
+    [
+      "a context too large",
+      { "s3e-context": json({ a: "x".repeat(70_000) }) },
+      "ENVELOPE_INVALID",
+      "at most 8192 bytes",
+    ],
+    ["no recipient", { "s3e-recipients": "[]" }, "ENVELOPE_INVALID", "1 to 16 recipients"],
+    [
+      "17 recipients",
+      { "s3e-recipients": json(Array(17).fill(recipients[0])) },
+      "ENVELOPE_INVALID",
+      "1 to 16 recipients",
+    ],
+    [
+      "10,000 recipients",
+      { "s3e-recipients": json(Array(10_000).fill({})) },
+      "ENVELOPE_INVALID",
+      "1 to 16 recipients",
+    ],
+    ["recipients that are an object", { "s3e-recipients": "{}" }, "ENVELOPE_INVALID", "1 to 16 recipients"],
+    [
+      "a recipient that is null",
+      { "s3e-recipients": "[null]" },
+      "ENVELOPE_INVALID",
+      "s3e-recipients[0]: expected a JSON object",
+    ],
+    [
+      "a recipient without provider",
+      { "s3e-recipients": '[{"keyId":"k","ciphertext":"AA=="}]' },
+      "ENVELOPE_INVALID",
+      "expected the strings",
+    ],
+    [
+      "a recipient with more",
+      { "s3e-recipients": json([{ ...recipients[0], extra: "x" }]) },
+      "ENVELOPE_INVALID",
+      "not in canonical form",
+    ],
+    [
+      "a provider in capitals",
+      { "s3e-recipients": json([{ ...recipients[0], provider: "AWS" }]) },
+      "ENVELOPE_INVALID",
+      "provider",
+    ],
+    [
+      "an empty key id",
+      { "s3e-recipients": json([{ ...recipients[0], keyId: "" }]) },
+      "ENVELOPE_INVALID",
+      "keyId",
+    ],
+    [
+      "a long key id",
+      { "s3e-recipients": json([{ ...recipients[0], keyId: "k".repeat(1025) }]) },
+      "ENVELOPE_INVALID",
+      "keyId",
+    ],
+    [
+      "an empty wrapped key",
+      { "s3e-recipients": json([{ ...recipients[0], ciphertext: "" }]) },
+      "ENVELOPE_INVALID",
+      "ciphertext",
+    ],
+    [
+      "loose base64 in a recipient",
+      { "s3e-recipients": json([{ ...recipients[0], ciphertext: "d3JhcHBlZA" }]) },
+      "ENVELOPE_INVALID",
+      "canonical base64",
+    ],
+    [
+      "a huge wrapped key",
+      { "s3e-recipients": json([{ ...recipients[0], ciphertext: Buffer.alloc(8193).toString("base64") }]) },
+      "ENVELOPE_INVALID",
+      "1 to 8192 bytes",
+    ],
+    [
+      "an oversized envelope",
+      { "s3e-context": "x".repeat(262_145) },
+      "ENVELOPE_INVALID",
+      "at most 262144 characters",
+    ],
+    [
+      "a value that is no string",
+      { "s3e-salt": 5 as unknown as string },
+      "ENVELOPE_INVALID",
+      "s3e-salt: expected a string",
+    ],
+  ];
+  it.each(cases)("refuses %s", async (_, change, code, message) => {
+    const hostile = Object.fromEntries(
+      Object.entries({ ...metadata, ...change }).filter(([, value]) => value !== undefined),
+    ) as Record<string, string>;
+    const error = await errorOf(() => decodeEnvelope(hostile));
+    expect(error).toEqual(coded(code));
+    expect(error.message).toContain(message);
+  });
+
+  it("never throws anything but coded errors, whatever one field holds", () => {
+    const value = fc.oneof(fc.string(), fc.json(), fc.base64String());
+    fc.assert(
+      fc.property(fc.constantFrom(...Object.keys(metadata)), value, (name, text) => {
+        try {
+          decodeEnvelope({ ...metadata, [name]: text });
+        } catch (error) {
+          expect([coded("ENVELOPE_INVALID"), coded("ENVELOPE_VERSION_UNSUPPORTED")]).toContainEqual(error);
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

@@ -1,0 +1,85 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { canonicalContext, contextArgument, contextBytes } from "../../src/keys/context.js";
+
+describe("canonicalContext", () => {
+  it("is the count, then lengths and bytes in the order of the names' UTF-8", () => {
+    expect(canonicalContext({ b: "2", a: "1" }).toString("hex")).toBe(
+      "0002" + "000161" + "000131" + "000162" + "000132",
+    );
+    expect(canonicalContext({}).toString("hex")).toBe("0000");
+    expect(canonicalContext({ k: "" }).toString("hex")).toBe("0001" + "00016b" + "0000");
+  });
+
+  it("sorts by UTF-8 bytes, not by locale and not by UTF-16 unit", () => {
+    // U+FF5E is below U+1F600 in UTF-8 and above its surrogates in UTF-16; "Z" is below "a"; "é" is above "z".
+    const context = { "\u{1f600}": "4", "\uff5e": "3", é: "2", z: "1", a: "0", Z: "-" };
+    expect(Object.keys(contextArgument("c", context))).toEqual(["Z", "a", "z", "é", "\uff5e", "\u{1f600}"]);
+  });
+
+  it("keeps names that look like numbers in byte order", () => {
+    expect(canonicalContext({ "2": "b", "10": "a" }).toString("hex")).toBe(
+      "0002" + "00023130" + "000161" + "000132" + "000162",
+    );
+  });
+
+  it("tells any two contexts apart", () => {
+    const contexts = fc.dictionary(fc.string({ minLength: 1, maxLength: 5 }), fc.string({ maxLength: 5 }), {
+      noNullPrototype: true,
+    });
+    fc.assert(
+      fc.property(contexts, contexts, (left, right) => {
+        const same =
+          Object.keys(left).length === Object.keys(right).length &&
+          Object.entries(left).every(([name, value]) => Object.hasOwn(right, name) && right[name] === value);
+        expect(canonicalContext(left).equals(canonicalContext(right))).toBe(same);
+        expect(contextBytes(left)).toBe(canonicalContext(left).length);
+      }),
+    );
+  });
+});
+
+describe("contextArgument", () => {
+  it("takes a snapshot", () => {
+    const given: Record<string, string> = { tenant: "42" };
+    const context = contextArgument("encryptionContext", given);
+    given.tenant = "43";
+    expect(context).toEqual({ tenant: "42" });
+    expect(Object.isFrozen(context)).toBe(true);
+  });
+
+  it.each([
+    ["null", null, "encryptionContext: expected an object, got null"],
+    ["an array", [], "encryptionContext: expected an object, got an instance of Array"],
+    ["a string", "x", "encryptionContext: expected an object, got a string"],
+    ["a number as value", { a: 1 }, 'encryptionContext["a"]: expected a string, got the number 1'],
+  ])("refuses %s with a TypeError", (_, value, message) => {
+    expect(() => contextArgument("encryptionContext", value)).toThrow(new TypeError(message));
+  });
+
+  it.each([
+    ["an empty name", { "": "x" }, 'encryptionContext[""]: expected a non-empty name'],
+    [
+      "a reserved name",
+      { "s3-envelope:x": "x" },
+      'encryptionContext["s3-envelope:x"]: names that start with "s3-envelope" are reserved',
+    ],
+    [
+      "a prototype name",
+      JSON.parse('{"__proto__":"x"}'),
+      'encryptionContext["__proto__"]: this name cannot be used',
+    ],
+    [
+      "a lone surrogate",
+      { a: "secret\ud800" },
+      'encryptionContext["a"]: expected well-formed Unicode, got a lone surrogate',
+    ],
+    ["too much", { a: "x".repeat(8186) }, "encryptionContext: expected at most 8192 bytes in all, got 8193"],
+  ])("refuses %s with a RangeError that has no value in it", (_, value, message) => {
+    expect(() => contextArgument("encryptionContext", value)).toThrow(new RangeError(message));
+  });
+
+  it("takes the most that fits", () => {
+    expect(contextBytes(contextArgument("c", { a: "x".repeat(8185) }))).toBe(8192);
+  });
+});

@@ -1,0 +1,209 @@
+import { DecryptCommand, GenerateDataKeyCommand, KMSClient, KMSServiceException } from "@aws-sdk/client-kms";
+import { mockClient } from "aws-sdk-client-mock";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { ErrorCode } from "../../src/errors.js";
+import type { Recipient } from "../../src/keys/keyring.js";
+import { kmsKeyring } from "../../src/keys/kms.js";
+import { coded, errorOf } from "../support/errors.js";
+
+const client = new KMSClient({ region: "eu-central-1" });
+const kms = mockClient(client);
+const arn = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+const otherArn = "arn:aws:kms:eu-central-1:111122223333:key/ffffffff-12ab-34cd-56ef-1234567890ab";
+const encryptionContext = { "s3-envelope": "v1 Cobblestone-256", tenant: "secret-tenant" };
+const recipient: Recipient = { provider: "aws-kms", keyId: arn, ciphertext: Buffer.from("wrapped") };
+const dataKey = Buffer.alloc(32, 9);
+
+beforeEach(() => kms.reset());
+
+describe("kmsKeyring.generateDataKey", () => {
+  it("asks KMS for one AES-256 key under the context", async () => {
+    kms
+      .on(GenerateDataKeyCommand)
+      .resolves({ Plaintext: dataKey, KeyId: arn, CiphertextBlob: Buffer.from("wrapped") });
+    const keyring = kmsKeyring({ kms: client, keyId: "alias/app", grantTokens: ["grant"] });
+    expect(await keyring.generateDataKey({ encryptionContext })).toEqual({
+      plaintext: dataKey,
+      recipients: [recipient],
+    });
+    expect(kms.calls()).toHaveLength(1);
+    expect(kms.commandCalls(GenerateDataKeyCommand)[0]?.args[0].input).toEqual({
+      KeyId: "alias/app",
+      KeySpec: "AES_256",
+      EncryptionContext: encryptionContext,
+      GrantTokens: ["grant"],
+    });
+  });
+
+  it.each(["Plaintext", "KeyId", "CiphertextBlob"])("refuses an answer without %s", async (field) => {
+    kms
+      .on(GenerateDataKeyCommand)
+      .resolves({ Plaintext: dataKey, KeyId: arn, CiphertextBlob: Buffer.of(1), [field]: undefined });
+    const keyring = kmsKeyring({ kms: client, keyId: arn });
+    const error = await errorOf(() => keyring.generateDataKey({ encryptionContext }));
+    expect(error).toEqual(coded("KMS_REQUEST_FAILED"));
+    expect(error.message).toContain(field);
+  });
+});
+
+describe("kmsKeyring.unwrapDataKey", () => {
+  it("is pinned to the configured key", async () => {
+    kms.on(DecryptCommand).resolves({ Plaintext: dataKey, KeyId: arn });
+    const keyring = kmsKeyring({ kms: client, keyId: arn, grantTokens: ["grant"] });
+    expect(await keyring.unwrapDataKey({ recipients: [recipient], encryptionContext })).toEqual(dataKey);
+    expect(kms.commandCalls(DecryptCommand)[0]?.args[0].input).toEqual({
+      KeyId: arn,
+      CiphertextBlob: recipient.ciphertext,
+      EncryptionContext: encryptionContext,
+      EncryptionAlgorithm: "SYMMETRIC_DEFAULT",
+      GrantTokens: ["grant"],
+    });
+  });
+
+  it.each([
+    ["another ARN", otherArn],
+    ["another key id", "ffffffff-12ab-34cd-56ef-1234567890ab"],
+  ])("resolves to null without asking KMS when the object is for %s", async (_, keyId) => {
+    const keyring = kmsKeyring({ kms: client, keyId });
+    expect(await keyring.unwrapDataKey({ recipients: [recipient], encryptionContext })).toBe(null);
+    expect(kms.calls()).toHaveLength(0);
+  });
+
+  it("resolves to null when no recipient is of KMS", async () => {
+    const keyring = kmsKeyring({ kms: client, keyId: "alias/app" });
+    const recipients = [{ ...recipient, provider: "aes" }];
+    expect(await keyring.unwrapDataKey({ recipients, encryptionContext })).toBe(null);
+  });
+
+  it("finds its recipient by a bare key id", async () => {
+    kms.on(DecryptCommand).resolves({ Plaintext: dataKey });
+    const keyring = kmsKeyring({ kms: client, keyId: "1234abcd-12ab-34cd-56ef-1234567890ab" });
+    const recipients = [{ ...recipient, keyId: otherArn }, recipient];
+    expect(await keyring.unwrapDataKey({ recipients, encryptionContext })).toEqual(dataKey);
+    expect(kms.calls()).toHaveLength(1);
+  });
+
+  it("lets KMS say which recipient an alias stands for, and stops at any other failure", async () => {
+    const incorrect = failure("IncorrectKeyException", 400);
+    kms.on(DecryptCommand).rejectsOnce(incorrect).resolvesOnce({ Plaintext: dataKey });
+    const keyring = kmsKeyring({ kms: client, keyId: "alias/app" });
+    const recipients = [{ ...recipient, keyId: otherArn }, recipient];
+    expect(await keyring.unwrapDataKey({ recipients, encryptionContext })).toEqual(dataKey);
+    kms.reset();
+    kms.on(DecryptCommand).rejects(failure("AccessDeniedException", 400));
+    const error = await errorOf(() => keyring.unwrapDataKey({ recipients, encryptionContext }));
+    expect(error).toEqual(coded("KMS_ACCESS_DENIED"));
+    expect(kms.calls()).toHaveLength(1);
+    kms.reset();
+    kms.on(DecryptCommand).rejects(incorrect);
+    expect(await errorOf(() => keyring.unwrapDataKey({ recipients, encryptionContext }))).toEqual(
+      coded("KEY_NOT_FOR_OBJECT", { serviceError: "IncorrectKeyException" }),
+    );
+  });
+});
+
+describe("errors of KMS", () => {
+  const network = (code: string) => Object.assign(new Error("connect failed"), { code });
+  const cases: [string, Error, ErrorCode, boolean][] = [
+    ["AccessDeniedException", failure("AccessDeniedException", 400), "KMS_ACCESS_DENIED", false],
+    [
+      "InvalidCiphertextException",
+      failure("InvalidCiphertextException", 400),
+      "KMS_CIPHERTEXT_REJECTED",
+      false,
+    ],
+    ["IncorrectKeyException", failure("IncorrectKeyException", 400), "KEY_NOT_FOR_OBJECT", false],
+    ["NotFoundException", failure("NotFoundException", 400), "KMS_KEY_NOT_FOUND", false],
+    ["DisabledException", failure("DisabledException", 400), "KMS_KEY_UNUSABLE", false],
+    ["KMSInvalidStateException", failure("KMSInvalidStateException", 400), "KMS_KEY_UNUSABLE", false],
+    ["InvalidKeyUsageException", failure("InvalidKeyUsageException", 400), "KMS_KEY_UNUSABLE", false],
+    ["InvalidGrantTokenException", failure("InvalidGrantTokenException", 400), "KMS_ACCESS_DENIED", false],
+    ["ExpiredTokenException", failure("ExpiredTokenException", 400), "KMS_ACCESS_DENIED", false],
+    [
+      "CredentialsProviderError",
+      Object.assign(new Error(), { name: "CredentialsProviderError" }),
+      "KMS_ACCESS_DENIED",
+      false,
+    ],
+    ["ThrottlingException", failure("ThrottlingException", 400), "KMS_UNAVAILABLE", true],
+    ["KeyUnavailableException", failure("KeyUnavailableException", 500), "KMS_UNAVAILABLE", true],
+    ["DependencyTimeoutException", failure("DependencyTimeoutException", 503), "KMS_UNAVAILABLE", true],
+    ["KMSInternalException", failure("KMSInternalException", 500), "KMS_UNAVAILABLE", true],
+    ["TimeoutError", Object.assign(new Error(), { name: "TimeoutError" }), "KMS_UNAVAILABLE", true],
+    ["ECONNRESET", network("ECONNRESET"), "KMS_UNAVAILABLE", true],
+    ["ENOTFOUND", network("ENOTFOUND"), "KMS_UNAVAILABLE", true],
+    ["ValidationException", failure("ValidationException", 400), "KMS_REQUEST_FAILED", false],
+    ["unknown error", "nothing" as unknown as Error, "KMS_REQUEST_FAILED", false],
+  ];
+
+  it.each(cases)(
+    "%s has its code, its cause and no value of the context",
+    async (name, cause, code, retryable) => {
+      kms.on(DecryptCommand).callsFake(() => Promise.reject(cause));
+      kms.on(GenerateDataKeyCommand).callsFake(() => Promise.reject(cause));
+      const keyring = kmsKeyring({ kms: client, keyId: arn });
+      for (const operation of ["Decrypt", "GenerateDataKey"] as const) {
+        const error = await errorOf(() =>
+          operation === "Decrypt"
+            ? keyring.unwrapDataKey({ recipients: [recipient], encryptionContext })
+            : keyring.generateDataKey({ encryptionContext }),
+        );
+        expect(error).toEqual(
+          coded(code, { operation, keyId: arn, contextNames: ["s3-envelope", "tenant"], serviceError: name }),
+        );
+        expect(error).toMatchObject({ retryable, cause });
+        if (cause instanceof KMSServiceException)
+          expect(error).toMatchObject({ details: { requestId: "request-1" } });
+        expect(JSON.stringify([error.message, error])).not.toContain("secret-tenant");
+      }
+    },
+  );
+});
+
+describe("aborting", () => {
+  it("rejects with the reason before and during a call", async () => {
+    const keyring = kmsKeyring({ kms: client, keyId: arn });
+    const reason = new Error("enough");
+    const early = AbortSignal.abort(reason);
+    expect(await errorOf(() => keyring.generateDataKey({ encryptionContext, abortSignal: early }))).toBe(
+      reason,
+    );
+    expect(kms.calls()).toHaveLength(0);
+
+    const controller = new AbortController();
+    kms.on(DecryptCommand).callsFake(() => {
+      controller.abort(reason);
+      throw Object.assign(new Error("aborted"), { name: "AbortError" });
+    });
+    const input = { recipients: [recipient], encryptionContext, abortSignal: controller.signal };
+    expect(await errorOf(() => keyring.unwrapDataKey(input))).toBe(reason);
+  });
+});
+
+describe("options of kmsKeyring", () => {
+  it.each([
+    [undefined, "options: expected an object, got undefined"],
+    [{ keyId: arn }, "options.kms: expected a KMSClient, got undefined"],
+    [{ kms: client }, "options.keyId: expected a string, got undefined"],
+    [{ kms: client, keyId: "" }, "options.keyId: expected a non-empty string, got an empty one"],
+    [
+      { kms: client, keyId: arn, grantTokens: "x" },
+      "options.grantTokens: expected an array of strings, got a string",
+    ],
+    [
+      { kms: client, keyId: arn, grantTokens: [1] },
+      "options.grantTokens[0]: expected a string, got the number 1",
+    ],
+  ])("refuse %#", (options, message) => {
+    expect(() => kmsKeyring(options as never)).toThrow(message);
+  });
+});
+
+function failure(name: string, httpStatusCode: number): KMSServiceException {
+  return new KMSServiceException({
+    name,
+    $fault: "client",
+    message: "said the service",
+    $metadata: { httpStatusCode, requestId: "request-1" },
+  });
+}
