@@ -1,5 +1,6 @@
 /** Reads one object, whole or a range of it: one GetObject, verified plaintext out. */
 import { timingSafeEqual } from "node:crypto";
+import { Readable } from "node:stream";
 import {
   GetObjectCommand,
   type GetObjectCommandInput,
@@ -72,7 +73,7 @@ export async function get(
   }
 }
 
-/** Ends the request for good: whatever stream the SDK put around the connection, aborting closes it. */
+/** Ends the requests for good: whatever streams the SDK put around a connection, aborting closes it. */
 function letGo(transfer: TransferSignal): void {
   transfer.abort(new Error("the body was closed"));
   transfer.dispose();
@@ -122,12 +123,16 @@ function getArguments(input: GetInput, transfer: TransferSignal): GetRequest {
   };
 }
 
-function fetchObject(
+async function fetchObject(
   { s3 }: ClientSettings,
   { attempt, transfer }: GetRequest,
   get: GetObjectCommandInput,
 ): Promise<GetObjectCommandOutput> {
-  return s3Request(attempt, transfer.signal, (options) => s3.send(new GetObjectCommand(get), options));
+  const command = new GetObjectCommand(get);
+  const output = await s3Request(attempt, transfer.signal, (options) => s3.send(command, options));
+  // A body that is let go of unread fails in the SDK's hands; without a listener that would end the process.
+  if (output.Body instanceof Readable) output.Body.on("error", () => undefined);
+  return output;
 }
 
 type Output = Omit<GetOutput, "encryptionContext">;

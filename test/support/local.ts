@@ -1,0 +1,98 @@
+/** One in-process AWS for a test file, with a key and clients on it. */
+import { CreateKeyCommand } from "@aws-sdk/client-kms";
+import {
+  GetObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3";
+import { afterAll, afterEach, beforeAll } from "vitest";
+import { aesKeyring, EnvelopeClient, type EnvelopeClientOptions, kmsKeyring } from "../../src/index.js";
+import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
+import { testBytes } from "./bytes.js";
+
+/** The bucket of all tests. */
+export const Bucket = "test-bucket";
+/** The smallest part that S3 takes. */
+export const partBytes = 5 * 1024 * 1024;
+/** A keyring that needs no service. */
+export const keyring = aesKeyring({ keyId: "test", wrappingKey: testBytes(32, 77) });
+
+/** What {@link useLocalAws} gives. */
+export interface Local {
+  readonly aws: LocalAws;
+  /** The ARN of a KMS key. */
+  readonly keyArn: string;
+  /** A client with the AES keyring, parts of 5 MiB and no retries. */
+  readonly client: EnvelopeClient;
+  /** The same over KMS. */
+  readonly kmsClient: EnvelopeClient;
+  /** A client with other options. */
+  clientWith(options: Partial<EnvelopeClientOptions>): EnvelopeClient;
+  /** An S3Client that does not retry. */
+  readonly s3: S3Client;
+  /** The operations that S3 and KMS were asked for since the last call of this. */
+  operations(): string[];
+  /** Stores bytes as they are. */
+  putRaw(Key: string, Body: Uint8Array, Metadata?: Record<string, string>): Promise<void>;
+  /** Reads what S3 holds. */
+  getRaw(Key: string): Promise<{ bytes: Buffer; metadata: Record<string, string> }>;
+  /** All that S3 holds: keys of objects, and of unfinished uploads. */
+  contents(): Promise<{ keys: string[]; uploads: string[] }>;
+}
+
+/** Starts an in-process AWS before the tests of a file and stops it after them. */
+export function useLocalAws(): Local {
+  let local: (Local & { close(): Promise<void> }) | undefined;
+  beforeAll(async () => {
+    local = await start();
+  });
+  afterEach(() => {
+    local?.aws.clearFaults();
+    local?.aws.clearRequests();
+  });
+  afterAll(() => local?.close());
+  return new Proxy({} as Local, { get: (_, field) => Reflect.get(local ?? {}, field) });
+}
+
+async function start(): Promise<Local & { close(): Promise<void> }> {
+  const aws = await startLocalAws();
+  const { KeyMetadata } = await aws.kms.send(new CreateKeyCommand({}));
+  const keyArn = KeyMetadata?.Arn ?? "";
+  const s3 = new S3Client({ ...aws.s3Config, maxAttempts: 1 });
+  const clientWith = (options: Partial<EnvelopeClientOptions>) =>
+    new EnvelopeClient({ s3, keyring, partSizeBytes: partBytes, ...options });
+  return {
+    aws,
+    keyArn,
+    s3,
+    client: clientWith({}),
+    kmsClient: clientWith({ keyring: kmsKeyring({ kms: aws.kms, keyId: keyArn }) }),
+    clientWith,
+    operations() {
+      const operations = aws.requests.map(({ operation }) => operation);
+      aws.clearRequests();
+      return operations;
+    },
+    async putRaw(Key, Body, Metadata) {
+      await s3.send(new PutObjectCommand({ Bucket, Key, Body, ...(Metadata && { Metadata }) }));
+      aws.clearRequests();
+    },
+    async getRaw(Key) {
+      const { Body, Metadata = {} } = await s3.send(new GetObjectCommand({ Bucket, Key }));
+      const bytes = Buffer.from((await Body?.transformToByteArray()) ?? []);
+      aws.clearRequests();
+      return { bytes, metadata: Metadata };
+    },
+    async contents() {
+      const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket }));
+      const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket }));
+      return { keys: Contents.map(({ Key = "" }) => Key), uploads: Uploads.map(({ Key = "" }) => Key) };
+    },
+    async close() {
+      s3.destroy();
+      await aws.close();
+    },
+  };
+}
