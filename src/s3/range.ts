@@ -88,7 +88,7 @@ export function planRange(range: ByteRange, contentRange: string | undefined): R
     );
   }
   const span = chunkSpan(start, last + 1);
-  const endsMessage = last === total - 1;
+  const endsMessage = last === total - 1 || span.lastChunk === chunkCount(total) - 1;
   const ciphertextEnd = endsMessage ? answer.total : span.ciphertextEnd;
   if (answer.first > span.ciphertextStart || answer.last + 1 < ciphertextEnd) throw otherRange();
   return {

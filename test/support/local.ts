@@ -60,6 +60,7 @@ async function start(): Promise<Local & { close(): Promise<void> }> {
   const aws = await startLocalAws();
   const { KeyMetadata } = await aws.kms.send(new CreateKeyCommand({}));
   const keyArn = KeyMetadata?.Arn ?? "";
+  aws.clearRequests();
   const s3 = new S3Client({ ...aws.s3Config, maxAttempts: 1 });
   const clientWith = (options: Partial<EnvelopeClientOptions>) =>
     new EnvelopeClient({ s3, keyring, partSizeBytes: partBytes, ...options });

@@ -1,0 +1,99 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { assembleParts, defaultPartBytes, maxPartBytes, maxParts, partSizes } from "../../src/s3/parts.js";
+import { cut, expectBytes, testBytes } from "../support/bytes.js";
+import { coded, errorOf } from "../support/errors.js";
+
+const mebibyte = 1024 * 1024;
+const gibibyte = 1024 * mebibyte;
+const total = (sizes: (part: number) => number) => {
+  let bytes = 0;
+  for (let part = 1; part <= maxParts; part++) bytes += sizes(part);
+  return bytes;
+};
+
+describe("partSizes", () => {
+  it.each([
+    [72, undefined, 8 * mebibyte],
+    [78 * gibibyte, undefined, 8 * mebibyte],
+    [100 * gibibyte, undefined, 11 * mebibyte],
+    [5 * 1024 * gibibyte, undefined, 525 * mebibyte],
+    [maxParts * maxPartBytes, undefined, maxPartBytes],
+    [100 * gibibyte, 64 * mebibyte, 64 * mebibyte],
+    [1024 * gibibyte, 5 * mebibyte, 105 * mebibyte],
+  ])("for %i bytes and a wish of %s are all %i", (length, wish, size) => {
+    const sizes = partSizes(length, wish);
+    expect(new Set([1, 2, 1000, 1001, maxParts].map(sizes))).toEqual(new Set([size]));
+    expect(total(sizes)).toBeGreaterThanOrEqual(length);
+  });
+
+  it("refuse what no object of S3 holds", async () => {
+    expect(await errorOf(() => partSizes(maxParts * maxPartBytes + 1, undefined))).toEqual(
+      coded("SOURCE_TOO_LARGE"),
+    );
+  });
+
+  it("of an unknown length double every 1,000 parts up to 128 MiB", () => {
+    const sizes = partSizes(undefined, undefined);
+    const steps = [1, 1000, 1001, 2000, 2001, 3001, 4001, 5001, maxParts].map(
+      (part) => sizes(part) / mebibyte,
+    );
+    expect(steps).toEqual([8, 8, 16, 16, 32, 64, 128, 128, 128]);
+    expect(total(sizes) / gibibyte).toBeGreaterThan(740);
+  });
+
+  it("of an unknown length stay equal when the caller fixed one", () => {
+    const sizes = partSizes(undefined, 6 * mebibyte);
+    expect(new Set([1, 1001, maxParts].map(sizes))).toEqual(new Set([6 * mebibyte]));
+  });
+
+  it("start at the documented default", () =>
+    expect(partSizes(undefined, undefined)(1)).toBe(defaultPartBytes));
+});
+
+describe("assembleParts", () => {
+  async function* pieces(bytes: Uint8Array, ...lengths: number[]): AsyncGenerator<Buffer> {
+    for (const piece of cut(bytes, ...lengths)) yield Buffer.from(piece);
+  }
+  const parts = async (source: AsyncIterable<Buffer>, size: number, length?: number) => {
+    const made = [];
+    for await (const part of assembleParts(source, () => size, length)) made.push(part);
+    return made;
+  };
+
+  it("cuts as it should, whatever the pieces, in memory of its own", async () => {
+    const lengths = fc.array(fc.integer({ min: 1, max: 500 }), { minLength: 1, maxLength: 5 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 5000 }),
+        fc.integer({ min: 1, max: 700 }),
+        lengths,
+        fc.boolean(),
+        async (length, size, cuts, known) => {
+          const bytes = testBytes(length);
+          const made = await parts(pieces(bytes, ...cuts), size, known ? length : undefined);
+          expectBytes(Buffer.concat(made.map((part) => part.bytes)), bytes);
+          expect(made.map(({ partNumber }) => partNumber)).toEqual(made.map((_, index) => index + 1));
+          expect(new Set(made.slice(0, -1).map((part) => part.bytes.length))).toEqual(
+            new Set(made.length > 1 ? [size] : []),
+          );
+          expect(made.at(-1)?.bytes.length).toBeGreaterThan(0);
+          // Not a view into the shared pool, which would pin it.
+          for (const part of made) expect(part.bytes.buffer.byteLength).toBeLessThanOrEqual(size);
+          expect(new Set(made.map((part) => part.bytes.buffer)).size).toBe(made.length);
+        },
+      ),
+    );
+  });
+
+  it("takes no more memory than a small body of known length needs", async () => {
+    const [part] = await parts(pieces(testBytes(100)), mebibyte, 100);
+    expect(part?.bytes.buffer.byteLength).toBe(100);
+  });
+
+  it("stops at the 10,001st part", async () => {
+    const error = await errorOf(() => parts(pieces(testBytes(10_001), 1), 1));
+    expect(error).toEqual(coded("SOURCE_TOO_LARGE"));
+    expect(error.message).toContain("state ContentLength, or a larger partSizeBytes");
+  });
+});
