@@ -3,7 +3,7 @@
 import type { KeyObject } from "node:crypto";
 import { type MessageKeys, openHeader } from "../cobblestone/derivation.js";
 import { EnvelopeError } from "../errors.js";
-import { canonicalContext, type EncryptionContext, sortedContext } from "../keys/context.js";
+import { canonicalContext, contextOf, type EncryptionContext } from "../keys/context.js";
 import type { Recipient } from "../keys/keyring.js";
 import { bodyContextLabel, wrappingContextEntry } from "./names.js";
 
@@ -19,7 +19,7 @@ export interface Envelope {
 
 /** The context that the data key is wrapped under: the caller's, and an entry that names format and suite. */
 export function wrappingContext(context: EncryptionContext): EncryptionContext {
-  return sortedContext([...Object.entries(context), wrappingContextEntry]);
+  return contextOf([...Object.entries(context), wrappingContextEntry]);
 }
 
 /** The context that the body is bound to: a label, then the canonical encryption context. */

@@ -5,9 +5,10 @@ import { EnvelopeError } from "../errors.js";
 import {
   contextBytes,
   contextFault,
+  contextOf,
+  contextPairs,
   type EncryptionContext,
   maxContextBytes,
-  sortedContext,
 } from "../keys/context.js";
 import { maxRecipients, type Recipient, recipientFault } from "../keys/keyring.js";
 import type { Envelope } from "./envelope.js";
@@ -140,8 +141,7 @@ function bytesField(fields: Map<string, string>, name: string, length: number): 
 }
 
 function encodeContext(context: EncryptionContext): string {
-  const pairs = Object.entries(sortedContext(Object.entries(context)));
-  return jsonObject(pairs.map(([name, value]) => [name, asciiJsonString(value)]));
+  return jsonObject(contextPairs(context).map(([name, value]) => [name, asciiJsonString(value)]));
 }
 
 function decodeContext(text: string): EncryptionContext {
@@ -153,7 +153,7 @@ function decodeContext(text: string): EncryptionContext {
     if (fault) throw invalid(names.context, fault);
     return [name, value] as const;
   });
-  const context = sortedContext(pairs);
+  const context = contextOf(pairs);
   if (encodeContext(context) !== text) throw notCanonical(names.context);
   if (contextBytes(context) > maxContextBytes) {
     throw invalid(names.context, `expected at most ${maxContextBytes} bytes`);

@@ -14,7 +14,7 @@ export const reservedContextPrefix = "s3-envelope";
 export const maxContextBytes = 8192;
 
 /**
- * Takes a snapshot of a context, sorted by the UTF-8 bytes of its names.
+ * Takes a snapshot of a context.
  *
  * @throws TypeError, RangeError that name the entry, never its value
  */
@@ -26,7 +26,7 @@ export function contextArgument(title: string, value: unknown): EncryptionContex
     const fault = contextFault(name, text);
     if (fault) throw new RangeError(`${entry}: ${fault}`);
   }
-  const context = sortedContext(entries as [string, string][]);
+  const context = contextOf(entries as [string, string][]);
   const bytes = contextBytes(context);
   if (bytes <= maxContextBytes) return context;
   throw new RangeError(`${title}: expected at most ${maxContextBytes} bytes in all, got ${bytes}`);
@@ -43,9 +43,14 @@ export function contextFault(name: string, value: string): string | undefined {
   return undefined;
 }
 
-/** A context with its entries in canonical order. */
-export function sortedContext(entries: readonly (readonly [string, string])[]): EncryptionContext {
-  return Object.freeze(Object.fromEntries([...entries].sort(([left], [right]) => compareUtf8(left, right))));
+/** A context of these pairs, frozen. */
+export function contextOf(pairs: readonly (readonly [string, string])[]): EncryptionContext {
+  return Object.freeze(Object.fromEntries(pairs));
+}
+
+/** The pairs of a context in canonical order, which no object keeps: names like "10" come first in those. */
+export function contextPairs(context: EncryptionContext): [name: string, value: string][] {
+  return Object.entries(context).sort(([left], [right]) => compareUtf8(left, right));
 }
 
 /** How many bytes the canonical form of a context takes. */
@@ -60,8 +65,8 @@ export function contextBytes(context: EncryptionContext): number {
  * bytes of the names, the length and bytes of name and value. Numbers are 16 bits, big-endian.
  */
 export function canonicalContext(context: EncryptionContext): Buffer {
-  const entries = Object.entries(context).sort(([left], [right]) => compareUtf8(left, right));
-  return Buffer.concat([u16(entries.length), ...entries.flat().flatMap(lengthAndBytes)]);
+  const pairs = contextPairs(context);
+  return Buffer.concat([u16(pairs.length), ...pairs.flat().flatMap(lengthAndBytes)]);
 }
 
 function lengthAndBytes(text: string): Buffer[] {

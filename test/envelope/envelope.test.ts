@@ -7,11 +7,11 @@ import { coded, errorOf } from "../support/errors.js";
 
 describe("bindings of the encryption context", () => {
   it("wrap the data key under the context and the name of format and suite", () => {
-    expect(Object.entries(wrappingContext({ tenant: "42", a: "1" }))).toEqual([
-      ["a", "1"],
-      ["s3-envelope", "v1 Cobblestone-256"],
-      ["tenant", "42"],
-    ]);
+    expect(wrappingContext({ tenant: "42", a: "1" })).toEqual({
+      a: "1",
+      "s3-envelope": "v1 Cobblestone-256",
+      tenant: "42",
+    });
   });
 
   it("bind the body to a label and the canonical context", () => {

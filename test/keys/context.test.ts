@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { canonicalContext, contextArgument, contextBytes } from "../../src/keys/context.js";
+import { canonicalContext, contextArgument, contextBytes, contextPairs } from "../../src/keys/context.js";
 
 describe("canonicalContext", () => {
   it("is the count, then lengths and bytes in the order of the names' UTF-8", () => {
@@ -14,7 +14,7 @@ describe("canonicalContext", () => {
   it("sorts by UTF-8 bytes, not by locale and not by UTF-16 unit", () => {
     // U+FF5E is below U+1F600 in UTF-8 and above its surrogates in UTF-16; "Z" is below "a"; "é" is above "z".
     const context = { "\u{1f600}": "4", "\uff5e": "3", é: "2", z: "1", a: "0", Z: "-" };
-    expect(Object.keys(contextArgument("c", context))).toEqual(["Z", "a", "z", "é", "\uff5e", "\u{1f600}"]);
+    expect(contextPairs(context).map(([name]) => name)).toEqual(["Z", "a", "z", "é", "\uff5e", "\u{1f600}"]);
   });
 
   it("keeps names that look like numbers in byte order", () => {

@@ -1,0 +1,78 @@
+import { readFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import * as main from "../src/index.js";
+import * as testing from "../src/testing/index.js";
+
+it("the entry points export these names and no others", () => {
+  expect(Object.keys(main).sort()).toEqual([
+    "EnvelopeClient",
+    "EnvelopeError",
+    "aesKeyring",
+    "ciphertextLength",
+    "decrypt",
+    "decryptDuplex",
+    "decryptTransformStream",
+    "encrypt",
+    "encryptDuplex",
+    "encryptTransformStream",
+    "errorCodes",
+    "kmsKeyring",
+    "openRandomAccess",
+    "plaintextLength",
+  ]);
+  expect(Object.keys(testing)).toEqual(["startLocalAws"]);
+});
+
+it("the entry points export these types and no others", () => {
+  const typesOf = (file: string) => {
+    const text = readFileSync(new URL(`../src/${file}`, import.meta.url), "utf8");
+    const lists = [...text.matchAll(/export (type )?\{([^}]*)\}/g)];
+    const names = lists.flatMap(([, all, list = ""]) =>
+      list
+        .split(",")
+        .map((name) => name.trim())
+        .filter((name) => name !== "" && (all || name.startsWith("type ")))
+        .map((name) => name.replace(/^type /, "")),
+    );
+    return names.sort();
+  };
+  expect(typesOf("index.ts")).toEqual([
+    "AesKeyringOptions",
+    "ByteSource",
+    "CallOptions",
+    "DeleteInput",
+    "DeleteOutput",
+    "EncryptionContext",
+    "EnvelopeClientOptions",
+    "EnvelopeStorage",
+    "ErrorCode",
+    "ErrorDetails",
+    "ExpectedContext",
+    "GenerateDataKeyInput",
+    "GeneratedDataKey",
+    "GetInput",
+    "GetOutput",
+    "HeadInput",
+    "HeadOutput",
+    "Keyring",
+    "KmsKeyringOptions",
+    "MessageOptions",
+    "PutBody",
+    "PutInput",
+    "PutOutput",
+    "RandomAccessMessage",
+    "RandomAccessSource",
+    "Recipient",
+    "RecipientName",
+    "UnwrapDataKeyInput",
+    "VerifiedBody",
+  ]);
+  expect(typesOf("testing/index.ts")).toEqual([
+    "Credentials",
+    "Fault",
+    "LocalAws",
+    "LocalAwsOptions",
+    "LocalClientConfig",
+    "RecordedRequest",
+  ]);
+});

@@ -1,0 +1,85 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+
+const source = fileURLToPath(new URL("../src", import.meta.url));
+const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter((file) =>
+  file.endsWith(".ts"),
+);
+
+/** From the top down. A file imports from its own layer and from those below it. */
+const layers = ["index.ts", "s3", "envelope", "keys", "cobblestone", "base"];
+const baseFiles = ["arguments.ts", "bytes.ts", "errors.ts", "service-failure.ts"];
+
+function layerOf(file: string): string {
+  if (baseFiles.includes(file)) return "base";
+  return file.includes("/") ? (file.split("/")[0] ?? "") : file;
+}
+
+/** What a file imports and re-exports, types included. */
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(source, file), "utf8");
+  return [...text.matchAll(/(?:^|\n)(?:import|export)\b[^;]*?from\s+"([^"]+)"|import\("([^"]+)"\)/g)].map(
+    (match) => match[1] ?? match[2] ?? "",
+  );
+}
+
+const localImports = new Map(
+  files.map((file) => [
+    file,
+    importsOf(file)
+      .filter((specifier) => specifier.startsWith("."))
+      .map((specifier) =>
+        relative(source, resolve(source, dirname(file), specifier)).replace(/\.js$/, ".ts"),
+      ),
+  ]),
+);
+
+describe("layers", () => {
+  it("hold every file", () => {
+    for (const file of files) expect([...layers, "testing"]).toContain(layerOf(file));
+  });
+
+  it.each(files)("%s imports downward only", (file) => {
+    for (const imported of localImports.get(file) ?? []) {
+      expect(files).toContain(imported);
+      const [from, to] = [layerOf(file), layerOf(imported)];
+      if (from === "testing") expect(to).toBe("testing");
+      else expect(layers.indexOf(to)).toBeGreaterThanOrEqual(layers.indexOf(from));
+    }
+  });
+
+  it("have no cycle, types included", () => {
+    const done = new Set<string>();
+    const visit = (file: string, path: string[]) => {
+      expect(path, `cycle: ${[...path, file].join(" -> ")}`).not.toContain(file);
+      if (done.has(file)) return;
+      for (const imported of localImports.get(file) ?? []) visit(imported, [...path, file]);
+      done.add(file);
+    };
+    for (const file of files) visit(file, []);
+  });
+
+  it("keep packages where they belong", () => {
+    const allowed: Record<string, RegExp> = {
+      "@aws-sdk/client-s3": /^(s3|testing)\//,
+      "@aws-sdk/client-kms": /^(keys\/kms\.ts|testing\/)/,
+      "node:crypto": /^(cobblestone|keys|envelope|testing)\/|^s3\/(put|get)\.ts/,
+    };
+    for (const file of files) {
+      for (const specifier of importsOf(file).filter((name) => !name.startsWith("."))) {
+        if (specifier in allowed) expect(file).toMatch(allowed[specifier] ?? /^$/);
+        else expect(specifier).toMatch(/^node:/);
+      }
+    }
+  });
+
+  it("have files of one idea: none is over 300 lines, each opens with its purpose", () => {
+    for (const file of files) {
+      const text = readFileSync(join(source, file), "utf8");
+      expect(text.split("\n").length, file).toBeLessThanOrEqual(300);
+      expect(text, file).toMatch(/^\/\*\*/);
+    }
+  });
+});
