@@ -229,7 +229,7 @@ async function* readBody(
     signal: transfer.signal,
     idleTimeoutMs,
     stalled: () => fail("BODY_STALLED", `no bytes came for ${idleTimeoutMs} ms`),
-    failed: (cause) => fail("BODY_INTERRUPTED", `the connection broke after ${seen} bytes`, cause),
+    failed: (cause) => fail("BODY_INTERRUPTED", `reading failed after ${seen} bytes, see the cause`, cause),
   });
   for await (const piece of pieces) {
     const wanted = piece.subarray(Math.max(0, skip - seen), Math.max(0, end - seen));
