@@ -31,7 +31,8 @@ export class FaultScript {
 
   /** Adds a fault behind those already there. */
   add(fault: Fault): void {
-    this.#pending.push({ fault, skip: fault.skip ?? 0, times: fault.times ?? 1 });
+    const { skip = 0, times = 1 } = fault;
+    if (times > 0) this.#pending.push({ fault, skip, times });
   }
 
   /** Forgets all faults. */

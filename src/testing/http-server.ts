@@ -207,7 +207,9 @@ function parseRequest(incoming: IncomingMessage): ServiceRequest {
   for (const [name, value] of Object.entries(incoming.headers)) {
     headers[name] = Array.isArray(value) ? value.join(", ") : (value ?? "");
   }
-  return { method: incoming.method ?? "GET", path, query: parseQuery(search), headers, body: incoming };
+  // Without this option, a loop that throws would break the connection before the error is answered.
+  const body = incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+  return { method: incoming.method ?? "GET", path, query: parseQuery(search), headers, body };
 }
 
 function parseQuery(search: string): Map<string, string> {

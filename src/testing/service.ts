@@ -1,5 +1,4 @@
 /** What the two in-process services have in common: requests, answers and errors. */
-import type { IncomingMessage } from "node:http";
 
 /** The credentials that an in-process service accepts. */
 export interface Credentials {
@@ -15,7 +14,8 @@ export interface ServiceRequest {
   readonly query: ReadonlyMap<string, string>;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: IncomingMessage;
+  /** May be left before its end: the connection then stays, to take the answer. */
+  readonly body: AsyncIterable<Buffer>;
 }
 
 /** One answer of a service. */

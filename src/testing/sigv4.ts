@@ -26,11 +26,11 @@ const authorizationForm = new RegExp(
 /**
  * Throws unless the request is signed by the credentials for region and service, and recently.
  *
- * @param payloadHash what stands for the body in the canonical request
+ * @param payloadHash tells what stands for the body in the canonical request; called when there is a signature
  */
 export function verifySignature(
   request: ServiceRequest,
-  payloadHash: string,
+  payloadHash: () => string,
   scope: SignatureScope,
   errors: SignatureErrors,
 ): void {
@@ -51,7 +51,7 @@ export function verifySignature(
     ...names.map((name) => `${name}:${(headers[name] ?? "").trim().replace(/ +/g, " ")}`),
     "",
     signedHeaders,
-    payloadHash,
+    payloadHash(),
   ].join("\n");
   const credentialScope = `${day}/${region}/${service}/aws4_request`;
   const toSign = [

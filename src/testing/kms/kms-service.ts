@@ -25,7 +25,7 @@ export function kmsService(region: string, credentials: Credentials): Service {
 
     async handle(request, operation): Promise<ServiceResponse> {
       const body = await readSmallBody(request.body, maxBodyBytes);
-      const payloadHash = createHash("sha256").update(body).digest("hex");
+      const payloadHash = () => createHash("sha256").update(body).digest("hex");
       verifySignature(
         request,
         payloadHash,

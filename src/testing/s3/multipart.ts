@@ -28,8 +28,8 @@ export const multipartOperations: Readonly<Record<string, Operation>> = {
   async UploadPart({ store, request, bucket, key, discardBodies }) {
     const id = request.query.get("uploadId");
     store.upload(bucket, key, id);
-    const number = Number(request.query.get("partNumber"));
-    if (!Number.isInteger(number) || number < 1 || number > maxPartNumber) {
+    const number = wholeNumber(request.query.get("partNumber"));
+    if (!(number >= 1 && number <= maxPartNumber)) {
       throw s3Fault(
         "InvalidArgument",
         `Part number must be an integer between 1 and ${maxPartNumber}, inclusive`,
@@ -116,7 +116,9 @@ export const multipartOperations: Readonly<Record<string, Operation>> = {
 
 function completedParts(text: string, upload: StoredUpload): StoredPart[] {
   const items = parseItems(text, "CompleteMultipartUpload", "Part");
-  if (!items || items.length === 0) throw s3Fault("MalformedXML", "The XML you provided was not well-formed");
+  if (!items?.length || items.some((item) => Number.isNaN(wholeNumber(item.PartNumber)))) {
+    throw s3Fault("MalformedXML", "The XML you provided was not well-formed");
+  }
   let previous = 0;
   return items.map((item) => {
     const number = Number(item.PartNumber);
@@ -133,6 +135,11 @@ function completedParts(text: string, upload: StoredUpload): StoredPart[] {
       throw s3Fault("InvalidPart", "a part's checksum differs");
     return part;
   });
+}
+
+/** NaN for anything but digits. */
+function wholeNumber(text: string | undefined): number {
+  return /^\d+$/.test(text ?? "") ? Number(text) : Number.NaN;
 }
 
 function listedPart(number: number, { etag, size, modified }: StoredPart): string {

@@ -34,8 +34,9 @@ export function objectHeaders({ headers }: ServiceRequest): Record<string, strin
   if (metadataBytes > maxMetadataBytes) {
     throw s3Fault("MetadataTooLarge", "Your metadata headers exceed the maximum allowed metadata size");
   }
-  const encoding = stored["content-encoding"]?.replace(/\s*aws-chunked\s*,?/, "").trim();
-  if (encoding) stored["content-encoding"] = encoding;
+  const encodings = (stored["content-encoding"] ?? "").split(",").map((one) => one.trim());
+  const encoding = encodings.filter((one) => one !== "" && one !== "aws-chunked").join(", ");
+  if (encoding !== "") stored["content-encoding"] = encoding;
   else delete stored["content-encoding"];
   return stored;
 }

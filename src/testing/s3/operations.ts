@@ -36,7 +36,6 @@ export const objectOperations: Readonly<Record<string, Operation>> = {
 
   async PutObject({ store, request, bucket, key, discardBodies }) {
     const { objects } = store.bucket(bucket);
-    if (Buffer.byteLength(key) > 1024) throw s3Fault("KeyTooLongError", "Your key is too long");
     const headers = objectHeaders(request);
     requireWriteConditions(request.headers, objects.get(key));
     const { pieces, size, md5, checksum } = await readPayload(request, discardBodies);
@@ -59,9 +58,13 @@ export const objectOperations: Readonly<Record<string, Operation>> = {
     const prefix = query.get("prefix") ?? "";
     const delimiter = query.get("delimiter") ?? "";
     const after = query.get("continuation-token") ?? query.get("start-after") ?? "";
-    const limit = Math.min(Number(query.get("max-keys") ?? maxListed), maxListed);
+    const maxKeys = query.get("max-keys") ?? String(maxListed);
+    if (!/^\d+$/.test(maxKeys)) throw s3Fault("InvalidArgument", "max-keys must be a whole number");
+    const limit = Math.min(Number(maxKeys), maxListed);
     const { objects } = store.bucket(bucket);
-    const keys = [...objects.keys()].filter((key) => key.startsWith(prefix) && key > after).sort(byBytes);
+    const keys = [...objects.keys()]
+      .filter((key) => key.startsWith(prefix) && byBytes(key, after) > 0)
+      .sort(byBytes);
     const shown = new Map<string, string>();
     let last = "";
     let truncated = false;
@@ -71,7 +74,7 @@ export const objectOperations: Readonly<Record<string, Operation>> = {
       const entry = common ?? key;
       if (!shown.has(entry) && common !== after) {
         if (shown.size === limit) {
-          truncated = true;
+          truncated = limit > 0;
           break;
         }
         shown.set(entry, common === undefined ? listedObject(key, objects.get(key)) : commonPrefix(common));

@@ -36,6 +36,9 @@ export async function readPayload(request: ServiceRequest, discard: boolean): Pr
   );
   if (stated > maxBytes)
     throw s3Fault("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size");
+  const statedMd5 = headers["content-md5"];
+  if (statedMd5 !== undefined && Buffer.from(statedMd5, "base64").length !== 16)
+    throw s3Fault("InvalidDigest", "The Content-MD5 you specified was invalid.");
   const md5 = createHash("md5");
   const sha256 = /^[0-9a-f]{64}$/.test(hash) ? createHash("sha256") : undefined;
   const checksum = declaredChecksum(headers);
@@ -52,7 +55,6 @@ export async function readPayload(request: ServiceRequest, discard: boolean): Pr
     throw s3Fault("IncompleteBody", `${stated} bytes stated, ${size} came`);
   if (sha256 && sha256.digest("hex") !== hash) throw s3Fault("XAmzContentSHA256Mismatch");
   const md5Digest = md5.digest();
-  const statedMd5 = headers["content-md5"];
   if (statedMd5 !== undefined && statedMd5 !== md5Digest.toString("base64"))
     throw s3Fault("BadDigest", "Content-MD5");
   return { pieces, size, md5: md5Digest, checksum: verified(checksum, headers, trailers) };

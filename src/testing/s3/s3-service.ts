@@ -18,14 +18,8 @@ export interface S3ServiceOptions {
 
 const operations = { ...objectOperations, ...multipartOperations };
 const unsupportedHeaders = ["x-amz-copy-source", "x-amz-acl", "x-amz-tagging", "x-amz-object-lock-mode"];
-const listingParameters = [
-  "prefix",
-  "delimiter",
-  "max-keys",
-  "continuation-token",
-  "start-after",
-  "encoding-type",
-];
+const maxKeyBytes = 1024;
+const listingParameters = ["prefix", "delimiter", "max-keys", "continuation-token", "start-after"];
 
 /** Method, kind of path and telling query parameter of each operation, and the other parameters that it takes. */
 const routes: readonly (readonly [
@@ -36,13 +30,13 @@ const routes: readonly (readonly [
   others: readonly string[],
 ])[] = [
   ["ListMultipartUploads", "GET", "bucket", "uploads", ["prefix"]],
-  ["ListObjectsV2", "GET", "bucket", "list-type", [...listingParameters, "fetch-owner"]],
+  ["ListObjectsV2", "GET", "bucket", "list-type", listingParameters],
   ["HeadBucket", "HEAD", "bucket", undefined, []],
   ["CreateBucket", "PUT", "bucket", undefined, []],
   ["CreateMultipartUpload", "POST", "object", "uploads", []],
   ["CompleteMultipartUpload", "POST", "object", "uploadId", []],
   ["UploadPart", "PUT", "object", "partNumber", ["uploadId"]],
-  ["ListParts", "GET", "object", "uploadId", ["max-parts", "part-number-marker"]],
+  ["ListParts", "GET", "object", "uploadId", []],
   ["AbortMultipartUpload", "DELETE", "object", "uploadId", []],
   ["PutObject", "PUT", "object", undefined, []],
   ["GetObject", "GET", "object", undefined, []],
@@ -61,7 +55,7 @@ export function s3Service(options: S3ServiceOptions): Service {
     async handle(request, operation) {
       verifySignature(
         request,
-        payloadHash(request),
+        () => payloadHash(request),
         { region, credentials, service: "s3" },
         {
           missing: s3Fault("AccessDenied", "Access Denied"),
@@ -87,7 +81,9 @@ export function s3Service(options: S3ServiceOptions): Service {
           `${request.method} with ${unsupported ?? [...request.query.keys()].join(", ")}`,
         );
       }
-      return perform({ store, request, ...splitPath(request.path), minPartBytes, discardBodies });
+      const { bucket, key } = splitPath(request.path);
+      if (Buffer.byteLength(key) > maxKeyBytes) throw s3Fault("KeyTooLongError", "Your key is too long");
+      return perform({ store, request, bucket, key, minPartBytes, discardBodies });
     },
     describeError: describeS3Error,
   };
