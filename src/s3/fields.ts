@@ -1,9 +1,11 @@
 /** Which fields of the AWS SDK's inputs and outputs belong to which request, and which would mislead. */
 import type {
   AbortMultipartUploadCommandInput,
+  CompletedPart,
   CompleteMultipartUploadCommandInput,
   PutObjectCommandInput,
   UploadPartCommandInput,
+  UploadPartCommandOutput,
 } from "@aws-sdk/client-s3";
 import { objectArgument, stringArgument } from "../arguments.js";
 import type { S3Attempt } from "./s3-errors.js";
@@ -85,9 +87,19 @@ export function completeFields(input: PutObjectCommandInput): CompleteFields {
   return { ...fields, IfMatch: input.IfMatch, IfNoneMatch: input.IfNoneMatch };
 }
 
+/** The checksums of a part, which its completion states again. */
+export function checksumsOf(output: UploadPartCommandOutput): Omit<CompletedPart, "PartNumber" | "ETag"> {
+  return Object.fromEntries(Object.entries(output).filter(([field]) => isChecksum(field)));
+}
+
 /** An output without the checksums of S3, which are of the ciphertext. */
 export function withoutChecksums<T extends object>(output: T): Omit<T, `Checksum${string}`> {
-  return Object.fromEntries(
-    Object.entries(output).filter(([field]) => !field.startsWith("Checksum")),
-  ) as Omit<T, `Checksum${string}`>;
+  return Object.fromEntries(Object.entries(output).filter(([field]) => !isChecksum(field))) as Omit<
+    T,
+    `Checksum${string}`
+  >;
+}
+
+function isChecksum(field: string): boolean {
+  return field.startsWith("Checksum");
 }

@@ -10,7 +10,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { EnvelopeError } from "../errors.js";
 import type { CommitOutput, CommitState } from "./commit.js";
-import { completeFields, createFields, objectFields, partFields } from "./fields.js";
+import { checksumsOf, completeFields, createFields, objectFields, partFields } from "./fields.js";
 import type { Part } from "./parts.js";
 import { type S3Attempt, s3Error, s3Request } from "./s3-errors.js";
 import type { TransferSignal } from "./transfer-signal.js";
@@ -121,9 +121,8 @@ async function uploadPart(input: MultipartInput, uploadId: string, part: Part): 
     s3.send(command, options),
   );
   if (!output.ETag) throw unusable(attempt, "UploadPart", "its answer has no ETag");
-  const { ETag, ChecksumCRC32, ChecksumCRC32C, ChecksumCRC64NVME, ChecksumSHA1, ChecksumSHA256 } = output;
-  const checksums = { ChecksumCRC32, ChecksumCRC32C, ChecksumCRC64NVME, ChecksumSHA1, ChecksumSHA256 };
-  return { part: { PartNumber: part.partNumber, ETag, ...checksums }, bytes: part.bytes.length };
+  const completed = { PartNumber: part.partNumber, ETag: output.ETag, ...checksumsOf(output) };
+  return { part: completed, bytes: part.bytes.length };
 }
 
 async function completeUpload(

@@ -1,0 +1,153 @@
+/** Which fields of the caller's go out with which request, field by field. */
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  S3Client,
+  UploadPartCommand,
+} from "@aws-sdk/client-s3";
+import { mockClient } from "aws-sdk-client-mock";
+import { beforeEach, expect, it } from "vitest";
+import { EnvelopeClient, type PutInput } from "../../src/index.js";
+import { errorOf } from "../support/errors.js";
+import { keyring, partBytes } from "../support/local.js";
+
+const s3 = new S3Client({ region: "eu-central-1" });
+const mock = mockClient(s3);
+const client = new EnvelopeClient({ s3, keyring, partSizeBytes: partBytes });
+
+const object = {
+  Bucket: "b",
+  Key: "k",
+  RequestPayer: "requester",
+  ExpectedBucketOwner: "111122223333",
+} as const;
+const customerKey = { SSECustomerAlgorithm: "AES256", SSECustomerKey: "key", SSECustomerKeyMD5: "md5" };
+const atCreation = {
+  ACL: "private",
+  CacheControl: "no-store",
+  ContentDisposition: "inline",
+  ContentEncoding: "identity",
+  ContentLanguage: "de",
+  ContentType: "text/plain",
+  Expires: new Date(0),
+  GrantRead: "id=1",
+  ServerSideEncryption: "aws:kms",
+  SSEKMSKeyId: "alias/a",
+  SSEKMSEncryptionContext: "e30=",
+  BucketKeyEnabled: true,
+  StorageClass: "STANDARD_IA",
+  Tagging: "a=b",
+  WebsiteRedirectLocation: "/x",
+  ObjectLockMode: "GOVERNANCE",
+  ObjectLockRetainUntilDate: new Date(1),
+  ObjectLockLegalHoldStatus: "ON",
+} as const;
+const conditions = { IfMatch: '"e"', IfNoneMatch: "*" };
+const everything = {
+  ...object,
+  ...customerKey,
+  ...atCreation,
+  ...conditions,
+  ChecksumAlgorithm: "SHA512",
+} as const;
+
+beforeEach(() => {
+  mock.reset();
+  mock.onAnyCommand().resolves({});
+  mock.on(CreateMultipartUploadCommand).resolves({ UploadId: "u" });
+  mock
+    .on(UploadPartCommand)
+    .callsFake(({ PartNumber }) => ({ ETag: `"${PartNumber}"`, ChecksumSHA512: "sum" }));
+});
+
+const put = (Body: PutInput["Body"], rest: Partial<PutInput> = everything) =>
+  client.put({ ...object, ...rest, Body });
+const sent = () => mock.calls().map(({ args }) => args[0].input as Record<string, unknown>);
+
+it("PutObject carries all", async () => {
+  await put("x");
+  expect(sent()).toEqual([{ ...everything, Metadata: expect.anything(), Body: expect.any(Buffer) }]);
+});
+
+it("of a multipart upload, each request carries what belongs to it", async () => {
+  await put(Buffer.alloc(partBytes + 1));
+  const [created, ...others] = sent();
+  expect(created).toEqual({
+    ...object,
+    ...customerKey,
+    ...atCreation,
+    ChecksumAlgorithm: "SHA512",
+    Metadata: expect.anything(),
+  });
+  const upload = { ...object, ...customerKey, UploadId: "u" };
+  const part = { ...upload, ChecksumAlgorithm: "SHA512", Body: expect.any(Buffer) };
+  const done = { ChecksumSHA512: "sum" };
+  expect(others).toEqual([
+    { ...part, PartNumber: 1 },
+    { ...part, PartNumber: 2 },
+    {
+      ...upload,
+      ...conditions,
+      MpuObjectSize: 56 + partBytes + 1 + 16 * (Math.floor((partBytes + 1) / 16_384) + 1),
+      MultipartUpload: {
+        Parts: [
+          { PartNumber: 1, ETag: '"1"', ...done },
+          { PartNumber: 2, ETag: '"2"', ...done },
+        ],
+      },
+    },
+  ]);
+});
+
+it("a failed multipart upload is aborted as its owner", async () => {
+  mock.on(CompleteMultipartUploadCommand).rejects(new Error("no"));
+  await errorOf(() => put(Buffer.alloc(partBytes + 1)));
+  expect(mock.commandCalls(AbortMultipartUploadCommand).map(({ args }) => args[0].input)).toEqual([
+    { ...object, UploadId: "u" },
+  ]);
+});
+
+it.each([
+  ["WHEN_SUPPORTED", "CRC32"],
+  ["WHEN_REQUIRED", undefined],
+] as const)("a client with checksums %s announces %s", async (requestChecksumCalculation, expected) => {
+  const other = new S3Client({ region: "eu-central-1", requestChecksumCalculation });
+  const calls = mockClient(other);
+  calls.onAnyCommand().resolves({});
+  calls.on(CreateMultipartUploadCommand).resolves({ UploadId: "u" });
+  calls.on(UploadPartCommand).resolves({ ETag: '"e"' });
+  await new EnvelopeClient({ s3: other, keyring, partSizeBytes: partBytes }).put({
+    ...object,
+    Body: Buffer.alloc(partBytes + 1),
+  });
+  const [created] = calls.commandCalls(CreateMultipartUploadCommand);
+  expect(created?.args[0].input.ChecksumAlgorithm).toBe(expected);
+});
+
+it("reads and deletes carry what the caller gives, and the range of the ciphertext", async () => {
+  await put("x");
+  const Metadata = sent()[0]?.Metadata as Record<string, string>;
+  mock.resetHistory();
+  mock.on(GetObjectCommand).resolves({ Metadata, ContentRange: "bytes 56-72/73" });
+  mock.on(HeadObjectCommand).resolves({ Metadata, ContentLength: 73 });
+  const reading = {
+    ...object,
+    ...customerKey,
+    VersionId: "v",
+    IfMatch: '"e"',
+    ChecksumMode: "ENABLED",
+  } as const;
+  (await client.get({ ...reading, Range: "bytes=0-0" })).Body.destroy();
+  await client.head(reading);
+  await client.delete({ ...object, VersionId: "v", MFA: "m" });
+  expect(sent()).toEqual([
+    { ...reading, Range: "bytes=56-16455" },
+    reading,
+    { ...object, VersionId: "v", MFA: "m" },
+  ]);
+  expect(mock.commandCalls(DeleteObjectCommand)).toHaveLength(1);
+});
