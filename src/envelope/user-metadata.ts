@@ -30,6 +30,9 @@ export function userMetadataArgument(value: unknown): MetadataFields {
     if (!/^[\x20-\x7e]*$/.test(text)) {
       throw new RangeError(`${title}: expected printable ASCII; encode the value, for example as base64`);
     }
+    if (text.trim() !== text) {
+      throw new RangeError(`${title}: expected no space at either end, as HTTP strips it`);
+    }
     seen.add(name.toLowerCase());
   }
   return Object.fromEntries(entries) as MetadataFields;

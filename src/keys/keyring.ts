@@ -1,7 +1,7 @@
 /** The keyring: what makes and unwraps data keys. Everything about key management plugs in here. */
 import type { KeyObject } from "node:crypto";
 import { bytesArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
-import { dataKeyArgument, dataKeyBytes } from "../cobblestone/derivation.js";
+import { dataKeyArgument, dataKeyBytes, decryptionFailed } from "../cobblestone/derivation.js";
 import { EnvelopeError } from "../errors.js";
 import type { EncryptionContext } from "./context.js";
 
@@ -102,7 +102,8 @@ export async function generateDataKey(
 /**
  * Has a keyring unwrap a data key, checks what it returns, and leaves no plaintext copy behind.
  *
- * @throws EnvelopeError `KEY_NOT_FOR_OBJECT` when no recipient is for the keyring
+ * @throws EnvelopeError `KEY_NOT_FOR_OBJECT` when no recipient is for the keyring, `DECRYPTION_FAILED` when what
+ *   was wrapped is no data key
  */
 export async function unwrapDataKey(keyring: Keyring, input: UnwrapDataKeyInput): Promise<KeyObject> {
   const unwrapped = await keyring.unwrapDataKey(input);
@@ -114,8 +115,10 @@ export async function unwrapDataKey(keyring: Keyring, input: UnwrapDataKeyInput)
       { details: { recipients: wrappedFor } },
     );
   }
-  const plaintext = bytesArgument("keyring.unwrapDataKey: its result", unwrapped, dataKeyBytes);
+  const plaintext = bytesArgument("keyring.unwrapDataKey: its result", unwrapped);
   try {
+    // Not a mistake of the caller's: whoever may use the wrapping key can wrap bytes of any length.
+    if (plaintext.length !== dataKeyBytes) throw decryptionFailed();
     return dataKeyArgument("keyring.unwrapDataKey: its result", plaintext);
   } finally {
     plaintext.fill(0);

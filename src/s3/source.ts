@@ -1,6 +1,7 @@
 /** The body that a caller hands to `put`, whatever its shape, as bytes of known or unknown length. */
 import { Readable } from "node:stream";
 import { integerArgument, wrongType } from "../arguments.js";
+import { isIllFormed } from "../bytes.js";
 import { maxPlaintextBytes } from "../cobblestone/geometry.js";
 import { EnvelopeError } from "../errors.js";
 import { closeSource, guardSource, type SourceGuard } from "./guarded-source.js";
@@ -51,7 +52,7 @@ type Pieces = AsyncIterable<unknown> | Iterable<unknown>;
 
 function open(body: unknown): { readonly pieces: Pieces; readonly length?: number } {
   if (body instanceof Uint8Array) return { pieces: [body], length: body.length };
-  if (typeof body === "string") return open(Buffer.from(body));
+  if (typeof body === "string") return open(utf8("Body", body));
   if (body instanceof Blob) return { pieces: body.stream() as unknown as Pieces, length: body.size };
   if (body instanceof Readable) return { pieces: unreadStream(body) };
   if (body instanceof ReadableStream && body.locked) {
@@ -95,7 +96,7 @@ async function* readAll(
       }),
   });
   for await (const piece of guarded) {
-    const bytes = typeof piece === "string" ? Buffer.from(piece) : piece;
+    const bytes = typeof piece === "string" ? utf8("Body: each piece", piece) : piece;
     if (!(bytes instanceof Uint8Array)) throw wrongType("Body: each piece", "a Uint8Array or string", piece);
     seen += bytes.length;
     if (length !== undefined && seen > length) throw wrongLength(length, seen);
@@ -103,6 +104,12 @@ async function* readAll(
   }
   if (length !== undefined && seen < length) throw wrongLength(length, seen);
   return undefined;
+}
+
+/** UTF-8 would replace a lone surrogate, and half a pair is what a string cut in the wrong place ends with. */
+function utf8(title: string, text: string): Buffer {
+  if (isIllFormed(text)) throw new RangeError(`${title}: expected well-formed Unicode, got a lone surrogate`);
+  return Buffer.from(text);
 }
 
 function wrongLength(expected: number, seen: number): EnvelopeError {

@@ -23,6 +23,8 @@ describe("userMetadataArgument", () => {
     ],
     [{ a: "x", A: "y" }, 'Metadata["A"]: another name differs only by case, and S3 would join the two'],
     [{ a: "é" }, 'Metadata["a"]: expected printable ASCII; encode the value, for example as base64'],
+    [{ a: " x" }, 'Metadata["a"]: expected no space at either end, as HTTP strips it'],
+    [{ a: "x " }, 'Metadata["a"]: expected no space at either end, as HTTP strips it'],
     [
       { a: "x\r\nHost: evil" },
       'Metadata["a"]: expected printable ASCII; encode the value, for example as base64',

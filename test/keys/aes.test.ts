@@ -178,12 +178,19 @@ describe("generateDataKey and unwrapDataKey", () => {
   });
 
   it("refuse a keyring that unwraps to no data key", async () => {
-    for (const bad of [Buffer.alloc(31), "key", undefined]) {
-      const input = { recipients: [good], encryptionContext };
+    const input = { recipients: [good], encryptionContext };
+    for (const bad of ["key", undefined]) {
       const error = await errorOf(() =>
         unwrapDataKey({ ...keyring, unwrapDataKey: async () => bad as never }, input),
       );
       expect(error.message).toMatch(/^keyring\.unwrapDataKey: its result: expected/);
+    }
+    for (const short of [Buffer.alloc(31, 1), Buffer.alloc(33, 1)]) {
+      const error = await errorOf(() =>
+        unwrapDataKey({ ...keyring, unwrapDataKey: async () => short }, input),
+      );
+      expect(error).toEqual(coded("DECRYPTION_FAILED"));
+      expect(short).toEqual(Buffer.alloc(short.length));
     }
   });
 });

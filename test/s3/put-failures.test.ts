@@ -54,6 +54,15 @@ describe("a source that fails", () => {
       expect(error.message).toMatch(/^Body: each piece: expected a Uint8Array or string, got /);
     }
   });
+
+  it("with strings cut inside a character is refused, as UTF-8 would lose it", async () => {
+    const Body = Readable.from(["\ud83d", "\ude00"]);
+    const error = await errorOf(() => local.client.put({ Bucket, Key, Body }));
+    expect(error).toEqual(
+      new RangeError("Body: each piece: expected well-formed Unicode, got a lone surrogate"),
+    );
+    expect(await local.contents()).toEqual({ keys: [], uploads: [] });
+  });
 });
 
 describe("a source that stalls", () => {

@@ -196,6 +196,11 @@ describe("refusals before anything is sent", () => {
       "Body: expected a Uint8Array, string, Blob, Readable, ReadableStream or async iterable, got the number 5",
     ],
     [
+      "a string with half a surrogate pair",
+      () => ({ Bucket, Key: "k", Body: "x\ud83d" }),
+      "Body: expected well-formed Unicode, got a lone surrogate",
+    ],
+    [
       "an array as Body",
       () => ({ Bucket, Key: "k", Body: [1] }),
       "Body: expected a Uint8Array, string, Blob, Readable, ReadableStream or async iterable, got an instance of Array",
