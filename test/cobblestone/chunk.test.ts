@@ -31,6 +31,17 @@ describe("sealChunk and openChunk", () => {
     }
   });
 
+  it("take no tag but a whole one", () => {
+    for (const [length, tagLength] of [
+      [8, 4],
+      [0, 8],
+    ] as const) {
+      const { ciphertext, tag } = sealChunk(keys, 0, testBytes(length));
+      const cut = Buffer.concat([ciphertext, tag.subarray(0, tagLength)]);
+      expect(() => openChunk(keys, 0, cut)).toThrow();
+    }
+  });
+
   it("refuse chunk 2^38", () => {
     expect(() => sealChunk(keys, maxChunks, Buffer.alloc(1))).toThrow(RangeError);
     expect(() => openChunk(keys, maxChunks, Buffer.alloc(17))).toThrow(RangeError);

@@ -61,8 +61,10 @@ describe("encrypt and decrypt", () => {
     key.fill(0);
     bound.fill(0);
     const reader = Buffer.from(dataKey);
-    const opened = decrypt(await collect(iterable), { dataKey: reader, context });
+    const expected = Buffer.from(context);
+    const opened = decrypt(await collect(iterable), { dataKey: reader, context: expected });
     reader.fill(0);
+    expected.fill(0);
     expect((await collect(opened)).toString()).toBe("secret");
   });
 
@@ -210,6 +212,24 @@ describe("decrypt", () => {
   });
 });
 
+it("decrypt lets go of its source when the reader stops", async () => {
+  const bytes = await seal(testBytes(40_000));
+  let closed = false;
+  const iterator = decrypt(
+    (async function* () {
+      try {
+        yield bytes;
+      } finally {
+        closed = true;
+      }
+    })(),
+    { dataKey, context },
+  );
+  await iterator.next();
+  await iterator.return?.();
+  expect(closed).toBe(true);
+});
+
 describe("arguments of encrypt and decrypt", () => {
   const secret = createSecretKey(Buffer.alloc(16));
   const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
@@ -238,6 +258,12 @@ describe("arguments of encrypt and decrypt", () => {
       Buffer.of(1),
       { dataKey: secret },
       new RangeError("options.dataKey: expected 32 bytes, got the number 16"),
+    ],
+    [
+      "a long KeyObject",
+      Buffer.of(1),
+      { dataKey: createSecretKey(Buffer.alloc(64)) },
+      new RangeError("options.dataKey: expected 32 bytes, got the number 64"),
     ],
     [
       "a public key",

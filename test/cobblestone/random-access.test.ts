@@ -68,6 +68,21 @@ describe("openRandomAccess", () => {
     await expect(reader.verifyLength()).rejects.toEqual(coded("DECRYPTION_FAILED"));
   });
 
+  it("proves the end of a plaintext of whole chunks, whose last chunk is empty", async () => {
+    const bytes = await collect(encrypt(plaintext.subarray(0, 32_768), { dataKey }));
+    bytes[bytes.length - 1] = (bytes[bytes.length - 1] ?? 0) ^ 1;
+    const reader = await openRandomAccess(sourceOf(bytes), { dataKey });
+    expectBytes(await reader.read(0, 32_767), plaintext.subarray(0, 32_767));
+    for (const [start, end] of [
+      [0, 32_768],
+      [32_767, 32_768],
+      [20_000, 50_000],
+    ] as const) {
+      await expect(reader.read(start, end)).rejects.toEqual(coded("DECRYPTION_FAILED"));
+    }
+    await expect(reader.verifyLength()).rejects.toEqual(coded("DECRYPTION_FAILED"));
+  });
+
   it("refuses a size that no message has", async () => {
     const source = sourceOf((await sealed).subarray(0, 56 + 16_400));
     expect(await errorOf(() => openRandomAccess(source, { dataKey }))).toEqual(coded("BODY_TRUNCATED"));
@@ -79,6 +94,15 @@ describe("openRandomAccess", () => {
     const source = {
       length: bytes.length,
       read: async (start: number, end: number) => bytes.subarray(start, end - 1),
+    };
+    expect(await errorOf(() => openRandomAccess(source, { dataKey }))).toEqual(coded("BODY_TRUNCATED"));
+  });
+
+  it("refuses a source that gives more bytes than asked for", async () => {
+    const bytes = await sealed;
+    const source = {
+      length: bytes.length,
+      read: async (start: number, end: number) => bytes.subarray(start, end + 1),
     };
     expect(await errorOf(() => openRandomAccess(source, { dataKey }))).toEqual(coded("BODY_TRUNCATED"));
   });

@@ -52,6 +52,13 @@ describe("web streams", () => {
     await expect(collect(truncated)).rejects.toEqual(coded("BODY_TRUNCATED"));
   });
 
+  it("make another message each time", async () => {
+    const seal = () => collect(web(Buffer.from("same")).pipeThrough(encryptTransformStream(options)));
+    const [first, second] = [await seal(), await seal()];
+    expect(first.subarray(0, 24)).not.toEqual(second.subarray(0, 24));
+    expect(first.subarray(56)).not.toEqual(second.subarray(56));
+  });
+
   it("refuse what is not bytes", async () => {
     const { readable, writable } = encryptTransformStream(options);
     const written = writable.getWriter().write("text" as unknown as Uint8Array);

@@ -85,6 +85,14 @@ describe("decodeEnvelope", () => {
     expect(decodeEnvelope({ author: "me", s3e: "x" })).toBe(undefined);
   });
 
+  it("takes the largest context that there can be", () => {
+    const encryptionContext = { a: "x".repeat(8185) };
+    expect(decodeEnvelope(encodeEnvelope({ ...envelope, encryptionContext }))).toEqual({
+      storage: "metadata",
+      envelope: { ...envelope, encryptionContext },
+    });
+  });
+
   it("reads a reference to a sidecar", () => {
     expect(decodeEnvelope(encodeSidecarReference(envelope.header))).toEqual({
       storage: "sidecar",
@@ -210,6 +218,12 @@ describe("decodeEnvelope", () => {
       "ENVELOPE_INVALID",
       "at most 8192 bytes",
     ],
+    [
+      "a context one byte too large",
+      { "s3e-context": json({ a: "x".repeat(8186) }) },
+      "ENVELOPE_INVALID",
+      "at most 8192 bytes",
+    ],
     ["no recipient", { "s3e-recipients": "[]" }, "ENVELOPE_INVALID", "1 to 16 recipients"],
     [
       "17 recipients",
@@ -261,6 +275,12 @@ describe("decodeEnvelope", () => {
       "keyId",
     ],
     [
+      "a lone surrogate in a key id",
+      { "s3e-recipients": json([{ ...recipients[0], keyId: "\ud800" }]) },
+      "ENVELOPE_INVALID",
+      "well-formed Unicode",
+    ],
+    [
       "an empty wrapped key",
       { "s3e-recipients": json([{ ...recipients[0], ciphertext: "" }]) },
       "ENVELOPE_INVALID",
@@ -281,6 +301,12 @@ describe("decodeEnvelope", () => {
     [
       "an oversized envelope",
       { "s3e-context": "x".repeat(262_145) },
+      "ENVELOPE_INVALID",
+      "at most 262144 characters",
+    ],
+    [
+      "an envelope oversized in all",
+      { "s3e-context": "x".repeat(140_000), "s3e-recipients": "x".repeat(140_000) },
       "ENVELOPE_INVALID",
       "at most 262144 characters",
     ],

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Envelope } from "../../src/envelope/envelope.js";
+import { encodeSidecarReference } from "../../src/envelope/metadata.js";
 import { decodeSidecar, encodeSidecar, sidecarKey } from "../../src/envelope/sidecar.js";
 import { testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
@@ -33,6 +34,11 @@ describe("encodeSidecar and decodeSidecar", () => {
     ["null", "null", "expected a JSON object"],
     ["a string", '"x"', "expected a JSON object"],
     ["nothing of ours", "{}", "expected a whole envelope"],
+    [
+      "a reference to a sidecar",
+      `${JSON.stringify(encodeSidecarReference(header), null, 2)}\n`,
+      "expected a whole envelope",
+    ],
     ["another spacing", text.replaceAll("\n", ""), "not in canonical form"],
     ["a field twice", text.replace("{", '{\n  "s3e-version": "1",'), "not in canonical form"],
     ["far too much", `${text}${" ".repeat(262_145)}`, "at most 262144 characters"],
@@ -43,8 +49,11 @@ describe("encodeSidecar and decodeSidecar", () => {
   });
 
   it("refuse the sidecar of another body", async () => {
-    const error = await errorOf(() => decodeSidecar(text, testBytes(56, 5)));
-    expect(error).toEqual(coded("ENVELOPE_INVALID"));
-    expect(error.message).toContain("it belongs to another object");
+    const otherCommitment = Buffer.concat([header.subarray(0, 24), testBytes(32, 5)]);
+    for (const other of [testBytes(56, 5), otherCommitment]) {
+      const error = await errorOf(() => decodeSidecar(text, other));
+      expect(error).toEqual(coded("ENVELOPE_INVALID"));
+      expect(error.message).toContain("it belongs to another object");
+    }
   });
 });

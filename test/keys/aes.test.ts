@@ -135,6 +135,25 @@ describe("generateDataKey and unwrapDataKey", () => {
     expect(opened.equals(generated.dataKey)).toBe(true);
   });
 
+  it("zero the keyring's plaintext also when they refuse what came with it", async () => {
+    for (const bad of [{ recipients: [] }, { recipients: "none" }]) {
+      const plaintext = randomBytes(32);
+      const broken = { ...keyring, generateDataKey: async () => ({ plaintext, ...bad }) as never };
+      await errorOf(() => generateDataKey(broken, { encryptionContext }));
+      expect(plaintext).toEqual(Buffer.alloc(32));
+    }
+  });
+
+  it("take the most and the largest recipients that an envelope holds", async () => {
+    const largest = { provider: "p".repeat(64), keyId: "k".repeat(1024), ciphertext: Buffer.alloc(8192) };
+    const recipients = Array<Recipient>(16).fill(largest);
+    const generous = {
+      ...keyring,
+      generateDataKey: async () => ({ plaintext: randomBytes(32), recipients }),
+    };
+    expect((await generateDataKey(generous, { encryptionContext })).recipients).toEqual(recipients);
+  });
+
   it("name the keys that are needed when the keyring has none of them", async () => {
     const recipients = [{ provider: "vault", keyId: "transit/a", ciphertext: Buffer.of(1) }];
     const error = await errorOf(() => unwrapDataKey(keyring, { recipients, encryptionContext }));

@@ -74,6 +74,11 @@ describe("contextArgument", () => {
       { a: "secret\ud800" },
       'encryptionContext["a"]: expected well-formed Unicode, got a lone surrogate',
     ],
+    [
+      "a lone surrogate in a name",
+      { "\udc00": "x" },
+      'encryptionContext["\\udc00"]: expected well-formed Unicode, got a lone surrogate',
+    ],
     ["too much", { a: "x".repeat(8186) }, "encryptionContext: expected at most 8192 bytes in all, got 8193"],
   ])("refuses %s with a RangeError that has no value in it", (_, value, message) => {
     expect(() => contextArgument("encryptionContext", value)).toThrow(new RangeError(message));

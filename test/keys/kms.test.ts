@@ -63,6 +63,8 @@ describe("kmsKeyring.unwrapDataKey", () => {
   it.each([
     ["another ARN", otherArn],
     ["another key id", "ffffffff-12ab-34cd-56ef-1234567890ab"],
+    ["a part of its key id", "1234567890ab"],
+    ["the start of its key id", "1234abcd"],
   ])("resolves to null without asking KMS when the object is for %s", async (_, keyId) => {
     const keyring = kmsKeyring({ kms: client, keyId });
     expect(await keyring.unwrapDataKey({ recipients: [recipient], encryptionContext })).toBe(null);
@@ -81,6 +83,14 @@ describe("kmsKeyring.unwrapDataKey", () => {
     const recipients = [{ ...recipient, keyId: otherArn }, recipient];
     expect(await keyring.unwrapDataKey({ recipients, encryptionContext })).toEqual(dataKey);
     expect(kms.calls()).toHaveLength(1);
+  });
+
+  it("refuses an answer without Plaintext", async () => {
+    kms.on(DecryptCommand).resolves({ KeyId: arn });
+    const keyring = kmsKeyring({ kms: client, keyId: arn });
+    const error = await errorOf(() => keyring.unwrapDataKey({ recipients: [recipient], encryptionContext }));
+    expect(error).toEqual(coded("KMS_REQUEST_FAILED", { operation: "Decrypt" }));
+    expect(error.message).toContain("Plaintext");
   });
 
   it("lets KMS say which recipient an alias stands for, and stops at any other failure", async () => {
@@ -132,6 +142,9 @@ describe("errors of KMS", () => {
     ["TimeoutError", Object.assign(new Error(), { name: "TimeoutError" }), "KMS_UNAVAILABLE", true],
     ["ECONNRESET", network("ECONNRESET"), "KMS_UNAVAILABLE", true],
     ["ENOTFOUND", network("ENOTFOUND"), "KMS_UNAVAILABLE", true],
+    ["OddException", failure("OddException", 429), "KMS_UNAVAILABLE", true],
+    ["OddException", failure("OddException", 500), "KMS_UNAVAILABLE", true],
+    ["constructor", failure("constructor", 400), "KMS_REQUEST_FAILED", false],
     ["ValidationException", failure("ValidationException", 400), "KMS_REQUEST_FAILED", false],
     ["unknown error", "nothing" as unknown as Error, "KMS_REQUEST_FAILED", false],
   ];
@@ -161,6 +174,22 @@ describe("errors of KMS", () => {
 });
 
 describe("aborting", () => {
+  it("is left to the client, which gets the signal with every call", async () => {
+    kms
+      .on(GenerateDataKeyCommand)
+      .resolves({ Plaintext: dataKey, KeyId: arn, CiphertextBlob: Buffer.from("wrapped") })
+      .on(DecryptCommand)
+      .resolves({ Plaintext: dataKey });
+    const { signal: abortSignal } = new AbortController();
+    const keyring = kmsKeyring({ kms: client, keyId: arn });
+    await keyring.generateDataKey({ encryptionContext, abortSignal });
+    await keyring.unwrapDataKey({ recipients: [recipient], encryptionContext, abortSignal });
+    expect(kms.calls().map(({ args: [, options] }: { args: unknown[] }) => options)).toEqual([
+      { abortSignal },
+      { abortSignal },
+    ]);
+  });
+
   it("rejects with the reason before and during a call", async () => {
     const keyring = kmsKeyring({ kms: client, keyId: arn });
     const reason = new Error("enough");

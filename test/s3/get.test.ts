@@ -2,13 +2,15 @@ import { createReadStream, createWriteStream } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import type { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { ciphertextLength } from "../../src/index.js";
 import { collectUntilError, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
-import { Bucket, useLocalAws } from "../support/local.js";
+import { Bucket, keyring, useLocalAws } from "../support/local.js";
 
 const local = useLocalAws();
 const sizes = [0, 1, 16_383, 16_384, 16_385, 32_768, 100_000];
@@ -101,9 +103,11 @@ describe("a whole object", () => {
   });
 
   it("is not an object with checksums of S3, which are of the ciphertext", async () => {
-    const object = await local.client.get({ Bucket, Key: "size-1", ChecksumMode: "ENABLED" });
-    object.Body.destroy();
-    expect(Object.keys(object).filter((field) => field.startsWith("Checksum"))).toEqual([]);
+    for (const Key of ["size-1", "plain"]) {
+      const object = await local.client.get({ Bucket, Key, ChecksumMode: "ENABLED", plaintext: "allow" });
+      object.Body.destroy();
+      expect(Object.keys(object).filter((field) => field.startsWith("Checksum"))).toEqual([]);
+    }
   });
 });
 
@@ -143,6 +147,25 @@ describe("ranges", () => {
   ])("%s asks S3 for %s", async (Range, ciphertext) => {
     (await local.client.get({ Bucket, Key: "size-100000", Range })).Body.destroy();
     expect(local.aws.requests.map(({ headers }) => headers.range)).toEqual([ciphertext]);
+  });
+
+  it.each([
+    ["size-100000", 0, 16_383],
+    ["size-100000", 16_384, 32_767],
+    ["size-100000", 5, 81_919],
+    ["size-32768", 0, 16_383],
+    ["size-32768", 0, 32_767],
+    ["size-32768", 32_767, 32_767],
+  ])("of %s from %i to %i, where a chunk ends, are slices", async (Key, first, last) => {
+    const size = Number(Key.slice(5));
+    expectBytes(await read(Key, `bytes=${first}-${last}`), plain(size).subarray(first, last + 1));
+  });
+
+  it("beyond the object take one request", async () => {
+    expect(await errorOf(() => read("size-1", "bytes=20000-"))).toEqual(
+      coded("S3_RANGE_NOT_SATISFIABLE", { serviceError: "InvalidRange" }),
+    );
+    expect(local.operations()).toEqual(["GetObject"]);
   });
 
   it("of 4 KiB move at most two chunks", async () => {
@@ -325,6 +348,12 @@ describe("objects that are not ours", () => {
     expect(await (await get()).Body.transformToByteArray()).toEqual(Uint8Array.from(plain(1)));
     // S3 itself answers 416 to the ciphertext range; the plain range would have been satisfiable.
     expect(await errorOf(() => get("bytes=20000-"))).toEqual(coded("S3_RANGE_NOT_SATISFIABLE"));
+    // 16,380 bytes make a message of 16,452: chunk 1, at 16,456, is outside, byte 16,400 is not.
+    await local.kmsClient.put({ Bucket, Key: "short", Body: plain(16_380) });
+    local.operations();
+    const beyond = { Bucket, Key: "short", plaintext: "allow", Range: "bytes=16400-16410" } as const;
+    expect(await errorOf(() => local.kmsClient.get(beyond))).toEqual(coded("S3_RANGE_NOT_SATISFIABLE"));
+    expect(local.operations()).toEqual(["GetObject", "GetObject"]);
     await local.client.put({ Bucket, Key: "grown", Body: plain(16_384) });
     expect(
       await errorOf(() =>
@@ -410,6 +439,23 @@ describe("a body that breaks", () => {
     expect(released.length).toBeLessThanOrEqual(16_384);
   });
 
+  it.each([
+    ["size-100000", undefined],
+    ["size-100000", "bytes=0-32000"],
+    ["plain", undefined],
+  ])("off without an error is interrupted, too: %s, range %s", async (Key, Range) => {
+    const send = async (command: GetObjectCommand) => {
+      const output = await local.s3.send(command);
+      const bytes = (await output.Body?.transformToByteArray()) ?? new Uint8Array(0);
+      return { ...output, Body: Readable.from([bytes.subarray(0, -10)]) };
+    };
+    const s3 = { config: local.s3.config, send } as unknown as S3Client;
+    const { Body } = await local
+      .clientWith({ s3 })
+      .get({ Bucket, Key, plaintext: "allow", ...(Range !== undefined && { Range }) });
+    expect((await collectUntilError(Body)).error).toEqual(coded("BODY_INTERRUPTED"));
+  });
+
   it("by stalling is given up after the idle timeout", async () => {
     local.aws.fault({ operation: "GetObject", stallBodyBytes: 20_000 });
     const { Body } = await local.clientWith({ idleTimeoutMs: 80 }).get({ Bucket, Key: "size-100000" });
@@ -457,6 +503,15 @@ describe("letting go", () => {
     await settled();
   });
 
+  it("of the answer that a plain range replaces closes its connection", async () => {
+    await local.putRaw("plain-large", testBytes(4_000_000));
+    for (let round = 0; round < 10; round++) {
+      const input = { Bucket, Key: "plain-large", plaintext: "allow", Range: "bytes=0-3000000" } as const;
+      await (await local.client.get(input)).Body.transformToByteArray();
+    }
+    await settled();
+  });
+
   it("of bodies that were read keeps one connection alive", async () => {
     for (let round = 0; round < 5; round++) await read("size-100000");
     expect(await connections()).toBeLessThanOrEqual(2);
@@ -481,6 +536,13 @@ describe("aborting", () => {
     await vi.waitFor(() => expect(local.aws.requests.some((one) => one.operation === operation)).toBe(true));
     controller.abort(reason);
     expect(await error).toBe(reason);
+  });
+
+  it("while a keyring runs that does not listen", async () => {
+    const deaf = { ...keyring, unwrapDataKey: () => new Promise<never>(() => undefined) };
+    const abortSignal = AbortSignal.timeout(50);
+    const call = local.clientWith({ keyring: deaf }).get({ Bucket, Key: "size-1" }, { abortSignal });
+    expect(await errorOf(() => call)).toBe(abortSignal.reason);
   });
 
   it("while the body is read rejects with the reason", async () => {

@@ -31,6 +31,12 @@ describe("head", () => {
     expect(local.operations()).toEqual(["HeadObject"]);
   });
 
+  it("tells no checksums of S3, which are of the ciphertext", async () => {
+    await local.client.put({ Bucket, Key: "k", Body: "x" });
+    const head = await local.client.head({ Bucket, Key: "k", ChecksumMode: "ENABLED" });
+    expect(Object.keys(head).filter((field) => field.startsWith("Checksum"))).toEqual([]);
+  });
+
   it("tells an object that is not encrypted from one that is", async () => {
     await local.putRaw("plain", testBytes(10), { note: "x" });
     expect(await local.client.head({ Bucket, Key: "plain" })).toMatchObject({

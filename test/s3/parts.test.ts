@@ -92,6 +92,7 @@ describe("assembleParts", () => {
   });
 
   it("stops at the 10,001st part", async () => {
+    expect(await parts(pieces(testBytes(10_000), 1), 1)).toHaveLength(10_000);
     const error = await errorOf(() => parts(pieces(testBytes(10_001), 1), 1));
     expect(error).toEqual(coded("SOURCE_TOO_LARGE"));
     expect(error.message).toContain("state ContentLength, or a larger partSizeBytes");

@@ -1,7 +1,14 @@
 import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { S3Client } from "@aws-sdk/client-s3";
+import {
+  AbortMultipartUploadCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3";
+import { mockClient } from "aws-sdk-client-mock";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { EnvelopeClient, type EnvelopeError } from "../../src/index.js";
 import { cut, expectBytes, testBytes } from "../support/bytes.js";
@@ -178,6 +185,24 @@ describe("aborting", () => {
     },
   );
 
+  it("while CreateMultipartUpload runs rejects when the upload that it made has been aborted", async () => {
+    const controller = new AbortController();
+    local.aws.fault({ operation: "CreateMultipartUpload", delayMs: 150 });
+    const call = local.client.put({ Bucket, Key, Body: large }, { abortSignal: controller.signal });
+    const error = errorOf(() => call);
+    await vi.waitFor(() => expect(local.aws.requests).toHaveLength(1));
+    controller.abort(reason);
+    expect(await error).toBe(reason);
+    expect(local.operations()).toEqual(["CreateMultipartUpload", "AbortMultipartUpload"]);
+  });
+
+  it("while a keyring runs that does not listen", async () => {
+    const deaf = { ...keyring, generateDataKey: never as () => Promise<never> };
+    const abortSignal = AbortSignal.timeout(20);
+    const call = local.clientWith({ keyring: deaf }).put({ Bucket, Key, Body: "x" }, { abortSignal });
+    expect(await errorOf(() => call)).toBe(abortSignal.reason);
+  });
+
   it("after the call changes nothing", async () => {
     const controller = new AbortController();
     await local.client.put({ Bucket, Key, Body: large }, { abortSignal: controller.signal });
@@ -242,11 +267,24 @@ describe("failures of S3", () => {
     const { orphanedUploadId } = (error as EnvelopeError).details;
     expect(error.message).toContain(String(orphanedUploadId));
     expect((error.cause as Error).name).toBe("AccessDenied");
-    const { AbortMultipartUploadCommand } = await import("@aws-sdk/client-s3");
     await local.s3.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId: String(orphanedUploadId) }));
   });
 
+  it("know that an upload which is gone need not be aborted", async () => {
+    local.aws.fault({ operation: "UploadPart", status: 403, code: "AccessDenied" });
+    local.aws.fault({ operation: "AbortMultipartUpload", status: 404, code: "NoSuchUpload" });
+    const error = await errorOf(() => local.client.put({ Bucket, Key, Body: large }));
+    expect(error).toEqual(coded("S3_ACCESS_DENIED"));
+    expect((error as EnvelopeError).details).not.toHaveProperty("orphanedUploadId");
+    const { Uploads = [] } = await local.s3.send(new ListMultipartUploadsCommand({ Bucket }));
+    for (const { UploadId } of Uploads) {
+      await local.s3.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
+    }
+  });
+
   it.each([
+    ["status 500 of another name", { status: 500, code: "Odd" }, "S3_UNAVAILABLE"],
+    ["status 429 of another name", { status: 429, code: "Odd" }, "S3_UNAVAILABLE"],
     ["status 500", { status: 500, code: "InternalError" }, "S3_UNAVAILABLE"],
     ["status 503", { status: 503, code: "SlowDown" }, "S3_UNAVAILABLE"],
     ["a broken connection", { reset: "before" }, "S3_UNAVAILABLE"],
@@ -298,11 +336,46 @@ describe("an answer that is lost", () => {
   });
 
   it("is not taken for success when the object is another's", async () => {
-    await local.client.put({ Bucket, Key, Body: "theirs" });
+    await local.client.put({ Bucket, Key, Body: "their" });
     local.aws.fault({ operation: "PutObject", reset: "before" });
-    expect(await errorOf(() => local.client.put({ Bucket, Key, Body: "mine" }))).toEqual(
+    // Of the same length, so that the salt alone tells them apart.
+    expect(await errorOf(() => local.client.put({ Bucket, Key, Body: "mine!" }))).toEqual(
       coded("S3_UNAVAILABLE"),
     );
-    await expectStored(Buffer.from("theirs"));
+    expect(await errorOf(() => local.client.put({ Bucket, Key, Body: "mine!", IfNoneMatch: "*" }))).toEqual(
+      coded("S3_PRECONDITION_FAILED"),
+    );
+    await expectStored(Buffer.from("their"));
+  });
+
+  it("is looked up with the customer's key, and believed only when salt and size are those of the write", async () => {
+    const s3 = new S3Client({ region: "eu-central-1" });
+    const mock = mockClient(s3);
+    const lost = Object.assign(new Error("lost"), { name: "TimeoutError" });
+    const metadata = () => mock.commandCalls(PutObjectCommand).at(-1)?.args[0].input.Metadata ?? {};
+    const customer = { SSECustomerAlgorithm: "AES256", SSECustomerKey: "key", SSECustomerKeyMD5: "md5" };
+    const put = () =>
+      new EnvelopeClient({ s3, keyring }).put({
+        Bucket,
+        Key,
+        Body: "mine",
+        ExpectedBucketOwner: "111122223333",
+        ...customer,
+      });
+    mock.on(PutObjectCommand).rejects(lost);
+    mock.on(HeadObjectCommand).callsFake(() => ({ ContentLength: 76, Metadata: metadata(), ETag: '"e"' }));
+    expect(await put()).toMatchObject({ ETag: '"e"', ciphertextLength: 76 });
+    expect(mock.commandCalls(HeadObjectCommand)[0]?.args[0].input).toEqual({
+      Bucket,
+      Key,
+      ExpectedBucketOwner: "111122223333",
+      ...customer,
+    });
+    mock.on(HeadObjectCommand).callsFake(() => ({ ContentLength: 75, Metadata: metadata() }));
+    expect(await errorOf(put)).toEqual(coded("S3_UNAVAILABLE"));
+    mock
+      .on(HeadObjectCommand)
+      .callsFake(() => ({ ContentLength: 76, Metadata: { ...metadata(), "s3e-salt": "other" } }));
+    expect(await errorOf(put)).toEqual(coded("S3_UNAVAILABLE"));
   });
 });

@@ -131,6 +131,13 @@ describe("what S3 and KMS get", () => {
     }
   });
 
+  it("answers without checksums of S3, which are of the ciphertext", async () => {
+    for (const Body of ["small", large]) {
+      const output = await local.client.put({ Bucket, Key: "sums", Body, ChecksumAlgorithm: "CRC32" });
+      expect(Object.keys(output).filter((field) => field.startsWith("Checksum"))).toEqual([]);
+    }
+  });
+
   it("has another data key and salt for each object", async () => {
     await local.client.put({ Bucket, Key: "one", Body: "same" });
     await local.client.put({ Bucket, Key: "two", Body: "same" });

@@ -1,7 +1,7 @@
-import { DeleteObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { DeleteObjectCommand, HeadObjectCommand, type PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { mockClient } from "aws-sdk-client-mock";
 import { afterEach, describe, expect, it } from "vitest";
-import { EnvelopeClient } from "../../src/index.js";
+import { EnvelopeClient, EnvelopeError } from "../../src/index.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../support/local.js";
@@ -71,6 +71,54 @@ describe("an envelope in a sidecar", () => {
     expectBytes(await (await client().get({ Bucket, Key: "k" })).Body.transformToByteArray(), Body);
   });
 
+  it.each([
+    [408, "RequestTimeout"],
+    [500, "Odd"],
+  ])("is kept after the status %i, which does not say that nothing was stored", async (status, code) => {
+    local.aws.fault({ operation: "PutObject", skip: 1, status, code });
+    expect(await errorOf(() => client().put({ Bucket, Key: "k", Body: "x" }))).toEqual(
+      coded("S3_UNAVAILABLE"),
+    );
+    expect(await sidecars()).toHaveLength(1);
+  });
+
+  it("that cannot be removed does not hide why the write failed", async () => {
+    local.aws.fault({ operation: "PutObject", skip: 1, status: 412, code: "PreconditionFailed" });
+    local.aws.fault({ operation: "DeleteObject", status: 403, code: "AccessDenied" });
+    expect(await errorOf(() => client().put({ Bucket, Key: "k", Body: "x" }))).toEqual(
+      coded("S3_PRECONDITION_FAILED", { operation: "PutObject", key: "k" }),
+    );
+  });
+
+  it("is kept when the object was stored and the caller aborts with the error of another call", async () => {
+    const controller = new AbortController();
+    const reason = new EnvelopeError("S3_ACCESS_DENIED", "of another call", {
+      details: { httpStatusCode: 403 },
+    });
+    const send = async (command: PutObjectCommand) => {
+      const output = await local.s3.send(command);
+      if (command.input.Key !== "k") return output;
+      controller.abort(reason);
+      throw Object.assign(new Error("aborted"), { name: "AbortError" });
+    };
+    const s3 = { config: local.s3.config, send } as unknown as S3Client;
+    const call = local
+      .clientWith({ s3, envelopeStorage: "sidecar" })
+      .put({ Bucket, Key: "k", Body: "x" }, { abortSignal: controller.signal });
+    expect(await errorOf(() => call)).toBe(reason);
+    expect(await (await local.client.get({ Bucket, Key: "k" })).Body.transformToString()).toBe("x");
+  });
+
+  it("is read no further than an envelope can go, and no longer than the caller waits", async () => {
+    await client().put({ Bucket, Key: "k", Body: "x" });
+    local.operations();
+    (await client().get({ Bucket, Key: "k" })).Body.destroy();
+    expect(local.aws.requests[1]?.headers.range).toBe("bytes=0-262144");
+    local.aws.fault({ operation: "GetObject", skip: 1, stallBodyBytes: 10 });
+    const abortSignal = AbortSignal.timeout(50);
+    expect(await errorOf(() => client().get({ Bucket, Key: "k" }, { abortSignal }))).toBe(abortSignal.reason);
+  });
+
   it("is removed when the source fails", async () => {
     const Body = (async function* () {
       yield testBytes(2 * partBytes);
@@ -101,6 +149,9 @@ describe("an envelope in a sidecar", () => {
     await client().put({ Bucket, Key: "k", Body: "x" });
     local.operations();
     await client().delete({ Bucket, Key: "k" });
+    const [, first, second] = local.aws.requests.map(({ path }) => path);
+    expect(first).toBe(`/${Bucket}/k`);
+    expect(second).toMatch(/\.envelope$/);
     expect(local.operations()).toEqual(["HeadObject", "DeleteObject", "DeleteObject"]);
     expect((await local.contents()).keys).toEqual([]);
     await client().delete({ Bucket, Key: "nowhere" });
@@ -117,7 +168,9 @@ describe("an envelope in a sidecar", () => {
     const { metadata } = await local.getRaw("k");
     await remove();
     mock.onAnyCommand().resolves({ Metadata: metadata, DeleteMarker: true } as never);
-    await new EnvelopeClient({ s3, keyring, envelopeStorage: "sidecar" }).delete({ Bucket, Key: "k" });
+    const versioned = { Bucket, Key: "k", VersionId: "v1" };
+    await new EnvelopeClient({ s3, keyring, envelopeStorage: "sidecar" }).delete(versioned);
+    expect(mock.commandCalls(HeadObjectCommand)[0]?.args[0].input).toMatchObject(versioned);
     expect(mock.commandCalls(DeleteObjectCommand).map(({ args }) => args[0].input.Key)).toEqual(["k"]);
   });
 
