@@ -57,18 +57,19 @@ export class CommitState {
 
 /** Failures after which the commit may have taken effect all the same. */
 function isAmbiguous(error: unknown): boolean {
-  return (
-    error instanceof EnvelopeError &&
-    (error.code === "S3_UNAVAILABLE" ||
-      error.code === "S3_PRECONDITION_FAILED" ||
-      error.details.serviceError === "NoSuchUpload")
-  );
+  return !isRefusal(error) || (error instanceof EnvelopeError && error.code === "S3_PRECONDITION_FAILED");
 }
 
-/** Failures by which S3 says that it has stored nothing. */
+/**
+ * Failures by which S3 says that it has stored nothing: the answer to the only attempt. After a retry an earlier
+ * attempt may have taken effect, whatever the last answer is; an upload that is gone may have been completed.
+ */
 function isRefusal(error: unknown): boolean {
-  const status = error instanceof EnvelopeError ? error.details.httpStatusCode : undefined;
-  return typeof status === "number" && status >= 400 && status < 500 && status !== 408;
+  if (!(error instanceof EnvelopeError)) return false;
+  const { httpStatusCode: status, serviceError } = error.details;
+  const { $metadata } = Object(error.cause) as { $metadata?: { attempts?: number } };
+  const refused = typeof status === "number" && status >= 400 && status < 500 && status !== 408;
+  return refused && serviceError !== "NoSuchUpload" && $metadata?.attempts === 1;
 }
 
 async function findWritten(input: CommitInput, size: number): Promise<CommitOutput | undefined> {

@@ -158,7 +158,12 @@ async function send(input: MultipartInput, parts: AsyncGenerator<Part, undefined
   const first = await parts.next();
   const second = await parts.next();
   if (first.done) throw new Error("unreachable: every message has a chunk");
-  if (!second.done) return uploadMultipart(input, chain([first.value, second.value], parts));
+  if (!second.done) {
+    // Ends the source also when the upload fails before it has taken what was read ahead.
+    return uploadMultipart(input, chain([first.value, second.value], parts)).finally(
+      () => void parts.return(undefined).catch(() => undefined),
+    );
+  }
   const { bytes } = first.value;
   const command = new PutObjectCommand({ ...put, Body: bytes });
   const commitInput = { s3, put, attempt, signal: transfer.signal };

@@ -37,15 +37,38 @@ export function sourceArgument(body: unknown, contentLength: unknown): Source {
       ? undefined
       : integerArgument("ContentLength", contentLength, 0, maxPlaintextBytes);
   const { pieces, length } = open(body);
+  refuseTaken(pieces);
   if (stated !== undefined && length !== undefined && stated !== length) {
     throw new RangeError(`ContentLength: expected ${length}, the length of Body, got ${stated}`);
   }
   const known = length ?? stated;
+  if (isSingleUse(pieces)) taken.add(pieces);
+  // A stream may fail before it is read; without a listener that would end the process. Reading tells the error.
+  if (pieces instanceof Readable) pieces.on("error", () => undefined);
   return {
     length: known,
     read: (guard) => readAll(pieces, known, guard),
     close: () => closeSource(pieces),
   };
+}
+
+/** Bodies that can be read once only and were handed to a put: read again, they would give nothing. */
+const taken = new WeakSet<object>();
+
+function refuseTaken(pieces: Pieces): void {
+  if (taken.has(pieces)) {
+    throw new TypeError(
+      "Body: expected a stream that can still be read, got one that an earlier put has taken",
+    );
+  }
+  if (pieces instanceof ReadableStream && Readable.isDisturbed(pieces as never)) {
+    throw new TypeError("Body: expected a ReadableStream that can still be read, got one that has been read");
+  }
+}
+
+/** Streams, and generators: whose iterator is themselves. */
+function isSingleUse(pieces: Pieces): boolean {
+  return pieces instanceof Readable || pieces instanceof ReadableStream || "next" in pieces;
 }
 
 type Pieces = AsyncIterable<unknown> | Iterable<unknown>;

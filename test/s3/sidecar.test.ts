@@ -82,6 +82,35 @@ describe("an envelope in a sidecar", () => {
     expect(await sidecars()).toHaveLength(1);
   });
 
+  it.each([
+    ["412 and its lookup fails", partBytes, { IfNoneMatch: "*" }, "HeadObject", "PutObject", 1],
+    ["403", partBytes, {}, "PutObject", "PutObject", 1],
+    ["NoSuchUpload and its lookup fails", 9e6, {}, "HeadObject", "CompleteMultipartUpload", 0],
+  ] as const)(
+    "is kept when the write took effect, but its retry gets %s",
+    async (_, bytes, input, refused, lost, skip) => {
+      const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 3 });
+      local.aws.fault({ operation: lost, skip, reset: "after" });
+      local.aws.fault({
+        operation: refused,
+        skip: refused === lost ? skip : 0,
+        status: 403,
+        code: "AccessDenied",
+      });
+      const plaintext = testBytes(bytes - 100_000);
+      const writer = local.clientWith({ s3, envelopeStorage: "sidecar" });
+      const given = { Bucket, Key: "k", Body: plaintext, ...input };
+      if (refused === lost) await writer.put(given);
+      else expect(await errorOf(() => writer.put(given))).toBeInstanceOf(EnvelopeError);
+      s3.destroy();
+      local.aws.clearFaults();
+      expectBytes(
+        await (await local.client.get({ Bucket, Key: "k" })).Body.transformToByteArray(),
+        plaintext,
+      );
+    },
+  );
+
   it("that cannot be removed does not hide why the write failed", async () => {
     local.aws.fault({ operation: "PutObject", skip: 1, status: 412, code: "PreconditionFailed" });
     local.aws.fault({ operation: "DeleteObject", status: 403, code: "AccessDenied" });

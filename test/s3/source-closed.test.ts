@@ -1,0 +1,70 @@
+/** What becomes of a body that a put could not read to its end: it is let go of, and never taken for an empty one. */
+import { createReadStream } from "node:fs";
+import { expect, it, vi } from "vitest";
+import { testBytes } from "../support/bytes.js";
+import { coded, errorOf } from "../support/errors.js";
+import { Bucket, keyring, useLocalAws } from "../support/local.js";
+
+const local = useLocalAws();
+const faults = [
+  ["CreateMultipartUpload", 4],
+  ["UploadPart", 4],
+  ["UploadPart", 1],
+] as const;
+it.each(faults)("web stream, %s fails, %i parts at a time", async (operation, maxConcurrentParts) => {
+  local.aws.fault({ operation, status: 403, code: "AccessDenied" });
+  const cancel = vi.fn();
+  const Body = new ReadableStream<Uint8Array>({ pull: (to) => to.enqueue(testBytes(1_000_000)), cancel });
+  const call = local.clientWith({ maxConcurrentParts }).put({ Bucket, Key: "k", Body });
+  expect(await errorOf(() => call)).toEqual(coded("S3_ACCESS_DENIED"));
+  await vi.waitFor(() => expect(cancel).toHaveBeenCalledTimes(1));
+});
+it.each(faults)("iterable, %s fails, %i parts at a time", async (operation, maxConcurrentParts) => {
+  local.aws.fault({ operation, status: 403, code: "AccessDenied" });
+  const end = vi.fn();
+  const next = async () => ({ done: false, value: testBytes(1_000_000) }) as const;
+  const Body = { [Symbol.asyncIterator]: () => ({ next, return: end }) };
+  const call = local.clientWith({ maxConcurrentParts }).put({ Bucket, Key: "k", Body });
+  expect(await errorOf(() => call)).toEqual(coded("S3_ACCESS_DENIED"));
+  await vi.waitFor(() => expect(end).toHaveBeenCalledTimes(1));
+});
+
+it("a stream that fails while the keyring is asked is a failed source, not the end of the process", async () => {
+  const slow = {
+    ...keyring,
+    generateDataKey: async (input: Parameters<typeof keyring.generateDataKey>[0]) => {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return keyring.generateDataKey(input);
+    },
+  };
+  const Body = createReadStream("/no/such/file");
+  const error = await errorOf(() => local.clientWith({ keyring: slow }).put({ Bucket, Key: "k", Body }));
+  expect(error).toEqual(coded("SOURCE_FAILED"));
+  expect(error.cause).toMatchObject({ code: "ENOENT" });
+});
+
+it.each([
+  ["a generator", async () => generator()],
+  ["a web stream", async () => new Blob(["x"]).stream()],
+] as const)("%s cannot be put again after a failure, as it would be stored empty", async (_, make) => {
+  const Body = await make();
+  local.aws.fault({ operation: "PutObject", status: 503, code: "SlowDown" });
+  const put = () => local.client.put({ Bucket, Key: "again", Body });
+  expect(await errorOf(put)).toEqual(coded("S3_UNAVAILABLE"));
+  const second = await errorOf(put);
+  expect(second).toBeInstanceOf(TypeError);
+  expect(second.message).toContain("that an earlier put has taken");
+  expect(await local.contents()).toEqual({ keys: [], uploads: [] });
+});
+
+it("a web stream that somebody has read is refused", async () => {
+  const response = new Response("hello");
+  const Body = response.body as ReadableStream<Uint8Array>;
+  await response.text();
+  const error = await errorOf(() => local.client.put({ Bucket, Key: "read", Body }));
+  expect(error).toBeInstanceOf(TypeError);
+});
+
+async function* generator() {
+  yield testBytes(10);
+}
