@@ -1,5 +1,5 @@
 /** The keyring: what makes and unwraps data keys. Everything about key management plugs in here. */
-import type { KeyObject } from "node:crypto";
+import { createSecretKey, type KeyObject } from "node:crypto";
 import { bytesArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
 import { dataKeyArgument, dataKeyBytes, decryptionFailed } from "../cobblestone/derivation.js";
 import { EnvelopeError } from "../errors.js";
@@ -119,7 +119,7 @@ export async function unwrapDataKey(keyring: Keyring, input: UnwrapDataKeyInput)
   try {
     // Not a mistake of the caller's: whoever may use the wrapping key can wrap bytes of any length.
     if (plaintext.length !== dataKeyBytes) throw decryptionFailed();
-    return dataKeyArgument("keyring.unwrapDataKey: its result", plaintext);
+    return createSecretKey(plaintext);
   } finally {
     plaintext.fill(0);
   }

@@ -64,8 +64,7 @@ beforeEach(() => {
     .callsFake(({ PartNumber }) => ({ ETag: `"${PartNumber}"`, ChecksumSHA512: "sum" }));
 });
 
-const put = (Body: PutInput["Body"], rest: Partial<PutInput> = everything) =>
-  client.put({ ...object, ...rest, Body });
+const put = (Body: PutInput["Body"]) => client.put({ ...everything, Body });
 const sent = () => mock.calls().map(({ args }) => args[0].input as Record<string, unknown>);
 
 it("PutObject carries all", async () => {

@@ -5,7 +5,7 @@ import { compositeChecksum } from "./checksums.js";
 import { requireWriteConditions } from "./conditions.js";
 import { objectHeaders } from "./object-headers.js";
 import type { StoredPart, StoredUpload } from "./object-store.js";
-import { encryptionHeaders, type Operation, xml } from "./operations.js";
+import { encryptionHeaders, type Operation, wholeNumber, xml } from "./operations.js";
 import { readPayload } from "./payload.js";
 import { s3Fault } from "./s3-fault.js";
 import { element, group, parseItems, xmlDocument } from "./xml.js";
@@ -135,11 +135,6 @@ function completedParts(text: string, upload: StoredUpload): StoredPart[] {
       throw s3Fault("InvalidPart", "a part's checksum differs");
     return part;
   });
-}
-
-/** NaN for anything but digits. */
-function wholeNumber(text: string | undefined): number {
-  return /^\d+$/.test(text ?? "") ? Number(text) : Number.NaN;
 }
 
 function listedPart(number: number, { etag, size, modified }: StoredPart): string {

@@ -23,6 +23,11 @@ export type Operation = (call: Call) => ServiceResponse | Promise<ServiceRespons
 export const xml = { "content-type": "application/xml" };
 const maxListed = 1000;
 
+/** The number that a parameter writes in digits; NaN for anything else. */
+export function wholeNumber(text: string | undefined): number {
+  return /^\d+$/.test(text ?? "") ? Number(text) : Number.NaN;
+}
+
 export const objectOperations: Readonly<Record<string, Operation>> = {
   CreateBucket({ store, bucket }) {
     store.create(bucket);
@@ -58,9 +63,9 @@ export const objectOperations: Readonly<Record<string, Operation>> = {
     const prefix = query.get("prefix") ?? "";
     const delimiter = query.get("delimiter") ?? "";
     const after = query.get("continuation-token") ?? query.get("start-after") ?? "";
-    const maxKeys = query.get("max-keys") ?? String(maxListed);
-    if (!/^\d+$/.test(maxKeys)) throw s3Fault("InvalidArgument", "max-keys must be a whole number");
-    const limit = Math.min(Number(maxKeys), maxListed);
+    const maxKeys = wholeNumber(query.get("max-keys") ?? String(maxListed));
+    if (Number.isNaN(maxKeys)) throw s3Fault("InvalidArgument", "max-keys must be a whole number");
+    const limit = Math.min(maxKeys, maxListed);
     const { objects } = store.bucket(bucket);
     const keys = [...objects.keys()]
       .filter((key) => key.startsWith(prefix) && byBytes(key, after) > 0)
