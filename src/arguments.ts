@@ -48,6 +48,15 @@ export function objectArgument(title: string, value: unknown): Record<string, un
   return value as Record<string, unknown>;
 }
 
+/** An object that is a plain list of names and values: no Map, whose entries nobody would see, and no class. */
+export function recordArgument(title: string, value: unknown): Record<string, unknown> {
+  const record = objectArgument(title, value);
+  const prototype: unknown = Object.getPrototypeOf(record);
+  // A prototype without one is Object.prototype, of this realm or of another.
+  if (prototype === null || Object.getPrototypeOf(prototype) === null) return record;
+  throw wrongType(title, "a plain object", value);
+}
+
 /** One of a closed set of strings. */
 export function choiceArgument<T extends string>(title: string, value: unknown, choices: readonly T[]): T {
   const choice = choices.find((candidate) => candidate === value);

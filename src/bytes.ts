@@ -1,5 +1,8 @@
 /** Bytes and text: strict decoding, comparison, canonical ASCII. */
 
+/** Longer than any ARN that is not made to be long. */
+const maxPrintableLength = 256;
+
 /** Decodes base64 in its one canonical form; undefined for anything else. */
 export function decodeBase64(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, "base64");
@@ -19,6 +22,12 @@ export function compareUtf8(left: string, right: string): number {
 /** Whether a string has a lone surrogate, so that no UTF-8 stands for it. */
 export function isIllFormed(text: string): boolean {
   return /\p{Surrogate}/u.test(text);
+}
+
+/** Text from elsewhere as it may stand in a message: printable ASCII, not too long. */
+export function printable(text: string): string {
+  const clipped = text.length > maxPrintableLength ? `${text.slice(0, maxPrintableLength)}...` : text;
+  return asciiJsonString(clipped).slice(1, -1);
 }
 
 /** A JSON string of printable ASCII: everything else is escaped as \uXXXX, in lower-case hex. */

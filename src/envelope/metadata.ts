@@ -1,5 +1,5 @@
 /** The envelope as metadata: a few ASCII names and values, in one canonical form. format.md 7 specifies it. */
-import { asciiJsonString, decodeBase64, encodeBase64, isIllFormed } from "../bytes.js";
+import { asciiJsonString, decodeBase64, encodeBase64, printable } from "../bytes.js";
 import { commitmentBytes, saltBytes } from "../cobblestone/geometry.js";
 import { EnvelopeError } from "../errors.js";
 import {
@@ -99,11 +99,14 @@ function envelopeFields(metadata: MetadataFields): Map<string, string> {
   for (const [name, value] of Object.entries(metadata)) {
     const lowerCase = name.toLowerCase();
     if (!lowerCase.startsWith(metadataPrefix)) continue;
-    if (fields.has(lowerCase)) throw invalid(lowerCase, "it is there twice");
-    if (typeof value !== "string") throw invalid(lowerCase, "expected a string");
+    if (fields.has(lowerCase)) throw invalid(printable(lowerCase), "it is there twice");
+    if (typeof value !== "string") throw invalid(printable(lowerCase), "expected a string");
     length += value.length;
     if (length > maxEnvelopeLength) {
-      throw invalid(lowerCase, `expected an envelope of at most ${maxEnvelopeLength} characters`);
+      throw invalid(
+        "its names and values",
+        `expected an envelope of at most ${maxEnvelopeLength} characters`,
+      );
     }
     fields.set(lowerCase, value);
   }
@@ -191,7 +194,6 @@ function decodeRecipient(parsed: unknown, index: number): Recipient {
   }
   const ciphertext = decodeBase64(encoded);
   if (!ciphertext) throw invalid(`${title}.ciphertext`, "expected canonical base64");
-  if (isIllFormed(keyId)) throw invalid(`${title}.keyId`, "expected well-formed Unicode");
   const recipient = { provider, keyId, ciphertext };
   const fault = recipientFault(recipient);
   if (fault) throw invalid(title, fault);

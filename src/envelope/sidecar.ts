@@ -1,6 +1,7 @@
 /** The envelope as a sidecar object: its key and its JSON text. format.md 7.3 specifies them. */
 import { timingSafeEqual } from "node:crypto";
 import { saltBytes } from "../cobblestone/geometry.js";
+import { EnvelopeError } from "../errors.js";
 import type { Envelope } from "./envelope.js";
 import { decodeEnvelope, encodeEnvelope, invalid, type MetadataFields } from "./metadata.js";
 import { maxEnvelopeLength, sidecarSuffix } from "./names.js";
@@ -24,9 +25,20 @@ export function sidecarKey(key: string, header: Buffer): string {
   );
 }
 
-/** Writes an envelope as the text of a sidecar object. */
+/**
+ * Writes an envelope as the text of a sidecar object.
+ *
+ * @throws EnvelopeError `ENVELOPE_TOO_LARGE` when no reader would take it
+ */
 export function encodeSidecar(envelope: Envelope): string {
-  return `${JSON.stringify(encodeEnvelope(envelope), null, 2)}\n`;
+  const text = sidecarText(envelope);
+  if (text.length <= maxEnvelopeLength) return text;
+  throw new EnvelopeError(
+    "ENVELOPE_TOO_LARGE",
+    `the object's envelope would take ${text.length} characters, and a sidecar holds ${maxEnvelopeLength}: ` +
+      "shorten the encryption context or wrap the data key fewer times",
+    { details: { size: text.length, limit: maxEnvelopeLength } },
+  );
 }
 
 /**
@@ -47,7 +59,11 @@ export function decodeSidecar(text: string, header: Buffer): Envelope {
   if (typeof fields !== "object" || fields === null) throw invalid(where, "expected a JSON object");
   const stored = decodeEnvelope(fields as MetadataFields);
   if (stored?.storage !== "metadata") throw invalid(where, "expected a whole envelope");
-  if (encodeSidecar(stored.envelope) !== text) throw invalid(where, "it is not in canonical form");
+  if (sidecarText(stored.envelope) !== text) throw invalid(where, "it is not in canonical form");
   if (timingSafeEqual(stored.envelope.header, header)) return stored.envelope;
   throw invalid(where, "it belongs to another object");
+}
+
+function sidecarText(envelope: Envelope): string {
+  return `${JSON.stringify(encodeEnvelope(envelope), null, 2)}\n`;
 }

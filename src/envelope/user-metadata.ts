@@ -1,5 +1,5 @@
 /** The user's own metadata beside the envelope: kept, never collided with, within the limit of S3. */
-import { objectArgument, wrongType } from "../arguments.js";
+import { recordArgument, wrongType } from "../arguments.js";
 import { EnvelopeError } from "../errors.js";
 import type { MetadataFields } from "./metadata.js";
 import { maxMetadataBytes, metadataPrefix, names } from "./names.js";
@@ -12,7 +12,7 @@ import { maxMetadataBytes, metadataPrefix, names } from "./names.js";
 export function userMetadataArgument(value: unknown): MetadataFields {
   if (value === undefined) return {};
   const seen = new Set<string>();
-  const entries = Object.entries(objectArgument("Metadata", value));
+  const entries = Object.entries(recordArgument("Metadata", value));
   for (const [name, text] of entries) {
     const title = `Metadata[${JSON.stringify(name)}]`;
     if (typeof text !== "string") throw wrongType(title, "a string", text);

@@ -8,6 +8,7 @@ import {
   randomBytes,
 } from "node:crypto";
 import { objectArgument, stringArgument } from "../arguments.js";
+import { isIllFormed } from "../bytes.js";
 import { dataKeyArgument, dataKeyBytes, decryptionFailed } from "../cobblestone/derivation.js";
 import { canonicalContext, type EncryptionContext } from "./context.js";
 import { type Keyring, maxKeyIdLength } from "./keyring.js";
@@ -38,6 +39,9 @@ export function aesKeyring(options: AesKeyringOptions): Keyring {
   const keyId = stringArgument("options.keyId", name);
   if (keyId.length > maxKeyIdLength) {
     throw new RangeError(`options.keyId: expected at most ${maxKeyIdLength} characters, got ${keyId.length}`);
+  }
+  if (isIllFormed(keyId)) {
+    throw new RangeError("options.keyId: expected well-formed Unicode, got a lone surrogate");
   }
   const wrappingKey = dataKeyArgument("options.wrappingKey", key);
   return {

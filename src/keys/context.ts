@@ -1,5 +1,5 @@
 /** The encryption context: its type, its checks, and its canonical bytes. format.md 6 specifies them. */
-import { objectArgument, wrongType } from "../arguments.js";
+import { recordArgument, wrongType } from "../arguments.js";
 import { compareUtf8, isIllFormed } from "../bytes.js";
 
 /**
@@ -19,7 +19,7 @@ export const maxContextBytes = 8192;
  * @throws TypeError, RangeError that name the entry, never its value
  */
 export function contextArgument(title: string, value: unknown): EncryptionContext {
-  const entries = Object.entries(objectArgument(title, value));
+  const entries = Object.entries(recordArgument(title, value));
   for (const [name, text] of entries) {
     const entry = `${title}[${JSON.stringify(name)}]`;
     if (typeof text !== "string") throw wrongType(entry, "a string", text);

@@ -1,6 +1,7 @@
 /** The keyring: what makes and unwraps data keys. Everything about key management plugs in here. */
 import { createSecretKey, type KeyObject } from "node:crypto";
 import { bytesArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
+import { isIllFormed, printable } from "../bytes.js";
 import { dataKeyArgument, dataKeyBytes, decryptionFailed } from "../cobblestone/derivation.js";
 import { EnvelopeError } from "../errors.js";
 import type { EncryptionContext } from "./context.js";
@@ -63,6 +64,7 @@ export function recipientFault({ provider, keyId, ciphertext }: Recipient): stri
   if (keyId.length < 1 || keyId.length > maxKeyIdLength) {
     return `keyId: expected 1 to ${maxKeyIdLength} characters`;
   }
+  if (isIllFormed(keyId)) return "keyId: expected well-formed Unicode";
   if (ciphertext.length >= 1 && ciphertext.length <= maxWrappedKeyBytes) return undefined;
   return `ciphertext: expected 1 to ${maxWrappedKeyBytes} bytes`;
 }
@@ -91,12 +93,21 @@ export async function generateDataKey(
   const plaintext = bytesArgument("keyring.generateDataKey: plaintext", generated.plaintext);
   try {
     return {
-      dataKey: dataKeyArgument("keyring.generateDataKey: plaintext", plaintext),
+      dataKey: freshDataKey(plaintext),
       recipients: recipientsArgument(generated.recipients),
     };
   } finally {
     plaintext.fill(0);
   }
+}
+
+/** Zeros are no random bytes, but what a keyring returns that has zeroed its own buffer too early. */
+function freshDataKey(plaintext: Uint8Array): KeyObject {
+  const title = "keyring.generateDataKey: plaintext";
+  if (plaintext.every((byte) => byte === 0)) {
+    throw new RangeError(`${title}: expected ${dataKeyBytes} random bytes, got zeros`);
+  }
+  return dataKeyArgument(title, plaintext);
 }
 
 /**
@@ -108,7 +119,7 @@ export async function generateDataKey(
 export async function unwrapDataKey(keyring: Keyring, input: UnwrapDataKeyInput): Promise<KeyObject> {
   const unwrapped = await keyring.unwrapDataKey(input);
   if (unwrapped === null) {
-    const wrappedFor = input.recipients.map(({ provider, keyId }) => `${provider} ${keyId}`);
+    const wrappedFor = input.recipients.map(({ provider, keyId }) => `${provider} ${printable(keyId)}`);
     throw new EnvelopeError(
       "KEY_NOT_FOR_OBJECT",
       `the keyring has none of the keys that this object was written for: ${wrappedFor.join(", ")}`,

@@ -53,9 +53,17 @@ export function kmsError(cause: unknown, attempt: KmsAttempt): EnvelopeError {
   const failure = serviceFailure(cause);
   const [code, message] = meaning(failure);
   return new EnvelopeError(code, `KMS ${attempt.operation} failed: ${message}`, {
-    cause,
+    cause: isUnreadableAnswer(cause) ? new Error("the answer could not be parsed") : cause,
     details: { ...attempt, ...failure },
   });
+}
+
+/**
+ * An answer that says success but is broken holds the plaintext data key: the SDK's error shows parts of it and
+ * has all of it hung on. An exception of the service has no key in it.
+ */
+function isUnreadableAnswer(cause: unknown): boolean {
+  return cause instanceof Error && !("$fault" in cause) && "$response" in cause;
 }
 
 function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {

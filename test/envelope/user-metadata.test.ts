@@ -13,6 +13,7 @@ describe("userMetadataArgument", () => {
 
   it.each([
     [null, "Metadata: expected an object, got null"],
+    [new Map([["a", "1"]]), "Metadata: expected a plain object, got an instance of Map"],
     [{ a: 1 }, 'Metadata["a"]: expected a string, got the number 1'],
     [{ "a b": "x" }, 'Metadata["a b"]: expected a name that is an HTTP token'],
     [{ "": "x" }, 'Metadata[""]: expected a name that is an HTTP token'],

@@ -161,6 +161,14 @@ describe("generateDataKey and unwrapDataKey", () => {
     expect(error.message).toContain("vault transit/a");
   });
 
+  it("show hostile key ids escaped and cut", async () => {
+    const keyId = `\u001b[31m\u202e\n${"x".repeat(1000)}`;
+    const recipients = [{ provider: "vault", keyId, ciphertext: Buffer.of(1) }];
+    const error = await errorOf(() => unwrapDataKey(keyring, { recipients, encryptionContext }));
+    expect(error.message).toContain(String.raw`vault \u001b[31m\u202e\nxxx`);
+    expect(error.message).toMatch(/^[\x20-\x7e]{1,400}$/);
+  });
+
   const good = { provider: "p", keyId: "k", ciphertext: Buffer.of(1) };
   const key = () => randomBytes(32);
   it.each([
@@ -169,6 +177,14 @@ describe("generateDataKey and unwrapDataKey", () => {
     [
       { plaintext: randomBytes(16), recipients: [good] },
       "keyring.generateDataKey: plaintext: expected 32 bytes, got 16",
+    ],
+    [
+      { plaintext: new Uint8Array(32), recipients: [good] },
+      "keyring.generateDataKey: plaintext: expected 32 random bytes, got zeros",
+    ],
+    [
+      { plaintext: key(), recipients: [{ ...good, keyId: "a\ud800" }] },
+      "keyring.generateDataKey: recipients[0].keyId: expected well-formed Unicode",
     ],
     [{ plaintext: key() }, "keyring.generateDataKey: recipients: expected an array, got undefined"],
     [{ plaintext: key(), recipients: [] }, "keyring.generateDataKey: recipients: expected 1 to 16, got 0"],

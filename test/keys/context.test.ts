@@ -1,3 +1,4 @@
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { canonicalContext, contextArgument, contextBytes, contextPairs } from "../../src/keys/context.js";
@@ -48,9 +49,22 @@ describe("contextArgument", () => {
     expect(Object.isFrozen(context)).toBe(true);
   });
 
+  it("takes plain objects of another realm and without a prototype", () => {
+    const bare = Object.assign(Object.create(null), { a: "1" });
+    for (const given of [bare, runInNewContext('({ a: "1" })')]) {
+      expect(contextArgument("encryptionContext", given)).toEqual({ a: "1" });
+    }
+  });
+
   it.each([
     ["null", null, "encryptionContext: expected an object, got null"],
     ["an array", [], "encryptionContext: expected an object, got an instance of Array"],
+    ["a Map", new Map([["a", "1"]]), "encryptionContext: expected a plain object, got an instance of Map"],
+    [
+      "what inherits its entries",
+      Object.create({ a: "1" }),
+      "encryptionContext: expected a plain object, got an instance of Object",
+    ],
     ["a string", "x", "encryptionContext: expected an object, got a string"],
     ["a number as value", { a: 1 }, 'encryptionContext["a"]: expected a string, got the number 1'],
   ])("refuses %s with a TypeError", (_, value, message) => {
