@@ -29,5 +29,7 @@ const transientNames =
 
 /** Whether the same call may succeed later: throttling, a fault of the service, or of the network. */
 export function isTransient({ serviceError, httpStatusCode }: ServiceFailure): boolean {
+  // A store that does not know a request, or refuses its form for good, says so with one of these.
+  if (httpStatusCode === 501 || httpStatusCode === 505) return false;
   return (httpStatusCode ?? 0) >= 500 || httpStatusCode === 429 || transientNames.test(serviceError);
 }

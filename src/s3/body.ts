@@ -1,13 +1,13 @@
 /** The body that `get` returns: a Node stream of verified plaintext with the methods that the SDK's bodies have. */
-import { finished, Readable } from "node:stream";
+import { Readable } from "node:stream";
 
 /** A stream of verified bytes. Read it once, or `destroy()` it to let go of the connection. */
 export interface VerifiedBody extends Readable {
-  /** Reads all and returns the bytes. */
+  /** Reads all and returns the bytes. Rejects with TypeError when the body has been read already. */
   transformToByteArray(): Promise<Uint8Array>;
-  /** Reads all and returns text; UTF-8 unless an encoding of TextDecoder, or "base64" or "hex", is named. */
+  /** Reads all and returns text; UTF-8 unless an encoding of Buffer or of TextDecoder is named. */
   transformToString(encoding?: string): Promise<string>;
-  /** The same stream as a web stream. */
+  /** The same stream as a web stream. Throws TypeError when the body has been read already. */
   transformToWebStream(): ReadableStream<Uint8Array>;
 }
 
@@ -16,40 +16,78 @@ export interface VerifiedBody extends Readable {
  *
  * @param plaintext read only as fast as the body is
  * @param signal destroys the body with its reason
- * @param close called once when the body has ended or was destroyed, read or not
+ * @param close called once when the body has ended or was destroyed, read or not; must end a pending read
  */
 export function verifiedBody(
   plaintext: AsyncIterable<Uint8Array>,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
   close: () => void,
 ): VerifiedBody {
-  const stream = Readable.from(plaintext, { objectMode: false, highWaterMark: 64 * 1024 });
-  const onAbort = () => {
-    // Nobody reads it yet: the error must not be an uncaught one, and waits for whoever reads it later.
-    if (stream.listenerCount("error") === 0) stream.once("error", () => undefined);
-    stream.destroy(toError(signal?.reason));
-  };
-  if (signal?.aborted) onAbort();
-  else signal?.addEventListener("abort", onAbort, { once: true });
-  finished(stream, () => {
-    signal?.removeEventListener("abort", onAbort);
-    close();
-  });
-  const transformToByteArray = async () => {
-    const pieces: Uint8Array[] = [];
-    for await (const piece of stream) pieces.push(piece as Uint8Array);
-    return Uint8Array.from(Buffer.concat(pieces));
-  };
-  return Object.assign(stream, {
-    transformToByteArray,
-    transformToString: async (encoding = "utf-8") => decode(await transformToByteArray(), encoding),
-    transformToWebStream: () => Readable.toWeb(stream) as ReadableStream<Uint8Array>,
-  });
+  return new Body(plaintext, signal, close);
 }
 
-function decode(bytes: Uint8Array, encoding: string): string {
-  if (encoding === "base64" || encoding === "hex") return Buffer.from(bytes).toString(encoding);
-  return new TextDecoder(encoding).decode(bytes);
+/** Not `Readable.from`, whose `destroy()` waits for a read that may never be answered before it closes anything. */
+class Body extends Readable implements VerifiedBody {
+  readonly #pieces: AsyncIterator<Uint8Array>;
+  readonly #signal: AbortSignal;
+  readonly #close: () => void;
+  #transformed = false;
+
+  constructor(plaintext: AsyncIterable<Uint8Array>, signal: AbortSignal, close: () => void) {
+    super({ highWaterMark: 64 * 1024 });
+    this.#pieces = plaintext[Symbol.asyncIterator]();
+    this.#signal = signal;
+    this.#close = close;
+    if (signal.aborted) this.#onAbort();
+    else signal.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  async transformToByteArray(): Promise<Uint8Array> {
+    this.#transform();
+    const pieces: Uint8Array[] = [];
+    for await (const piece of this) pieces.push(piece as Uint8Array);
+    return Uint8Array.from(Buffer.concat(pieces));
+  }
+
+  async transformToString(encoding = "utf-8"): Promise<string> {
+    const bytes = await this.transformToByteArray();
+    return Buffer.isEncoding(encoding)
+      ? Buffer.from(bytes).toString(encoding)
+      : new TextDecoder(encoding).decode(bytes);
+  }
+
+  transformToWebStream(): ReadableStream<Uint8Array> {
+    this.#transform();
+    return Readable.toWeb(this) as ReadableStream<Uint8Array>;
+  }
+
+  override _read(): void {
+    this.#pieces.next().then(
+      ({ done, value }) => this.push(done ? null : value),
+      (error: unknown) => this.destroy(toError(error)),
+    );
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.#close();
+    this.#pieces.return?.().catch(() => undefined);
+    callback(error);
+  }
+
+  readonly #onAbort = (): void => {
+    // Nobody reads it yet: the error must not be an uncaught one, and waits for whoever reads it later.
+    if (this.listenerCount("error") === 0) this.once("error", () => undefined);
+    this.destroy(toError(this.#signal.reason));
+  };
+
+  /** A second reading would give no bytes, and look like an empty object. */
+  #transform(): void {
+    if (this.#transformed || this.readableDidRead) {
+      throw new TypeError("Body: expected one that nobody has read, got one that was read already");
+    }
+    this.#transformed = true;
+  }
 }
 
 function toError(reason: unknown): Error {

@@ -15,8 +15,11 @@ import { abortSignalArgument } from "./transfer-signal.js";
 
 /** What `delete` takes: the input of DeleteObject. */
 export type DeleteInput = DeleteObjectCommandInput;
-/** What `delete` gives: the output of DeleteObject. */
-export type DeleteOutput = DeleteObjectCommandOutput;
+/** What `delete` gives: the output of DeleteObject, and this. */
+export interface DeleteOutput extends DeleteObjectCommandOutput {
+  /** The key of the object's sidecar, when it could not be removed after the object. Harmless: remove it later. */
+  readonly orphanedSidecarKey?: string;
+}
 
 /** See `EnvelopeClient.delete`. */
 export async function deleteObject(
@@ -33,10 +36,11 @@ export async function deleteObject(
     s3.send(new DeleteObjectCommand(input), sending),
   );
   // A delete marker hides the object only: its older version still needs the sidecar.
-  if (sidecar && !output.DeleteMarker) await deleteSidecar(s3, sidecar);
-  return output;
+  if (!sidecar || output.DeleteMarker || (await deleteSidecar(s3, sidecar, signal))) return output;
+  return { ...output, orphanedSidecarKey: sidecar.Key };
 }
 
+/** A sidecar that cannot be found must not keep the object from being deleted; a service that is down may. */
 async function findSidecar(
   { s3 }: ClientSettings,
   input: DeleteInput,
@@ -52,7 +56,7 @@ async function findSidecar(
     const stored = decodeEnvelope(Metadata ?? {});
     return stored?.storage === "sidecar" ? sidecarLocation(input, stored.header) : undefined;
   } catch (error) {
-    if (error instanceof EnvelopeError && error.code === "S3_NOT_FOUND") return undefined;
-    throw error;
+    if (signal?.aborted || (error instanceof EnvelopeError && error.retryable)) throw error;
+    return undefined;
   }
 }

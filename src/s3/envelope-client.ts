@@ -42,8 +42,8 @@ export class EnvelopeClient {
    * unwrapped and the key commitment checked; the body then yields verified plaintext only.
    *
    * @throws EnvelopeError `ENVELOPE_MISSING`, `ENVELOPE_INVALID`, `ENVELOPE_VERSION_UNSUPPORTED`,
-   *   `LEGACY_FORMAT`, `CONTEXT_MISMATCH`, `KEY_NOT_FOR_OBJECT`, `DECRYPTION_FAILED`, `BODY_TRUNCATED`. The
-   *   body is destroyed with `DECRYPTION_FAILED`, `BODY_TRUNCATED`, `BODY_INTERRUPTED` or `BODY_STALLED`.
+   *   `LEGACY_FORMAT`, `CONTEXT_MISMATCH`, `KEY_NOT_FOR_OBJECT`, `DECRYPTION_FAILED`, `BODY_TRUNCATED`; of an
+   *   object with a sidecar, `BODY_INTERRUPTED` and `BODY_STALLED`. The body is destroyed with `DECRYPTION_FAILED`, `BODY_TRUNCATED`, `BODY_INTERRUPTED` or `BODY_STALLED`.
    */
   get(input: GetInput, options: CallOptions = {}): Promise<GetOutput> {
     return get(this.#settings, input, options);
@@ -60,7 +60,8 @@ export class EnvelopeClient {
 
   /**
    * Deletes an object. A client with `envelopeStorage: "sidecar"` looks for the object's sidecar first and
-   * removes it last; others leave a sidecar behind, which is harmless.
+   * removes it last; others leave a sidecar behind, which is harmless. A sidecar that cannot be found (no
+   * permission for HeadObject, say) stays; one that cannot be removed is named in the result.
    */
   delete(input: DeleteInput, options: CallOptions = {}): Promise<DeleteOutput> {
     return deleteObject(this.#settings, input, options);

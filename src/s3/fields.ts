@@ -8,7 +8,7 @@ import type {
   UploadPartCommandOutput,
 } from "@aws-sdk/client-s3";
 import { objectArgument, stringArgument } from "../arguments.js";
-import type { S3Attempt } from "./s3-errors.js";
+import { type S3Attempt, unusableAnswer } from "./s3-errors.js";
 
 /** Fields of PutObject that describe the bytes sent, which a caller does not know. */
 export const refusedPutFields = [
@@ -63,6 +63,34 @@ export function objectFields(input: PutObjectCommandInput): ObjectFields {
   };
 }
 
+/** Fields of PutObject that rule who may read or remove what is written, and that bucket policies ask for. */
+const sidecarFieldNames = [
+  "ACL",
+  "GrantFullControl",
+  "GrantRead",
+  "GrantReadACP",
+  "GrantWriteACP",
+  "ServerSideEncryption",
+  "SSEKMSKeyId",
+  "SSEKMSEncryptionContext",
+  "BucketKeyEnabled",
+  "ChecksumAlgorithm",
+  "ObjectLockMode",
+  "ObjectLockRetainUntilDate",
+  "ObjectLockLegalHoldStatus",
+  "Tagging",
+] as const satisfies readonly (keyof PutObjectCommandInput)[];
+
+/**
+ * What the PutObject of a sidecar takes of its object's. Not the storage class, as readers need a sidecar at
+ * once; not a customer-provided key, as a sidecar holds no secret and `head` has no such key.
+ */
+export function sidecarFields(
+  input: PutObjectCommandInput,
+): Pick<PutObjectCommandInput, (typeof sidecarFieldNames)[number]> {
+  return Object.fromEntries(sidecarFieldNames.map((name) => [name, input[name]]));
+}
+
 type PartFields = Omit<UploadPartCommandInput, "Body" | "PartNumber" | "UploadId">;
 
 /** What UploadPart takes of a PutObject. */
@@ -85,6 +113,12 @@ type CompleteFields = Omit<
 export function completeFields(input: PutObjectCommandInput): CompleteFields {
   const { ChecksumAlgorithm: _algorithm, ...fields } = partFields(input);
   return { ...fields, IfMatch: input.IfMatch, IfNoneMatch: input.IfNoneMatch };
+}
+
+/** Checks the size of an object that an answer states, which a broken store could make anything. */
+export function requireSize(bytes: number | undefined, attempt: S3Attempt): void {
+  if (bytes === undefined || (Number.isSafeInteger(bytes) && bytes >= 0)) return;
+  throw unusableAnswer(attempt, "its answer has no possible Content-Length");
 }
 
 /** The checksums of a part, which its completion states again. */

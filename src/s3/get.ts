@@ -1,11 +1,6 @@
 /** Reads one object, whole or a range of it: one GetObject, verified plaintext out. */
 import { timingSafeEqual } from "node:crypto";
-import { Readable } from "node:stream";
-import {
-  GetObjectCommand,
-  type GetObjectCommandInput,
-  type GetObjectCommandOutput,
-} from "@aws-sdk/client-s3";
+import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { choiceArgument } from "../arguments.js";
 import { decryptionFailed, type MessageKeys } from "../cobblestone/derivation.js";
 import { plaintextLength } from "../cobblestone/geometry.js";
@@ -13,20 +8,21 @@ import { openSource } from "../cobblestone/message.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { EnvelopeError } from "../errors.js";
 import type { EncryptionContext } from "../keys/context.js";
+import { getAnswer, type ObjectAnswer } from "./answer.js";
 import { type VerifiedBody, verifiedBody } from "./body.js";
 import { attemptArgument, refuseFields, withoutChecksums } from "./fields.js";
-import { closeSource, guardSource } from "./guarded-source.js";
 import { type ByteRange, ciphertextRange, planRange, type RangePlan, rangeArgument } from "./range.js";
 import {
   type ExpectedContext,
   expectedContextArgument,
   notEncrypted,
   readEnvelope,
+  storedEnvelope,
   unlock,
 } from "./read-envelope.js";
-import { type S3Attempt, s3Request } from "./s3-errors.js";
+import type { S3Attempt } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
-import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
+import { abortSignalArgument, type TransferSignal, transferSignal, untilAborted } from "./transfer-signal.js";
 
 /** What `get` takes: the input of GetObject but for PartNumber, and these. `Range` is in plaintext bytes. */
 export interface GetInput extends Omit<GetObjectCommandInput, "PartNumber"> {
@@ -73,7 +69,7 @@ export async function get(
   }
 }
 
-/** Ends the requests for good: whatever streams the SDK put around a connection, aborting closes it. */
+/** Lets go of every answer of the call. */
 function letGo(transfer: TransferSignal): void {
   transfer.abort(new Error("the body was closed"));
   transfer.dispose();
@@ -81,31 +77,59 @@ function letGo(transfer: TransferSignal): void {
 
 async function read(settings: ClientSettings, request: GetRequest): Promise<GetOutput> {
   const { get, range, expected, transfer } = request;
-  const output = await firstAnswer(settings, request);
-  const envelope = await readEnvelope(settings.s3, get, output.Metadata ?? {}, transfer.signal);
-  if (!envelope) return plainOutput(settings, request, output);
+  const first = await firstAnswer(settings, request);
+  const stored = storedEnvelope(first.output.Metadata);
+  if (!stored) return plainOutput(settings, request, first);
+  // Kept open, the body would hold the connection that reading the sidecar may be waiting for.
+  const inSidecar = stored.storage === "sidecar";
+  if (inSidecar) first.letGo();
+  const envelope = await readEnvelope(settings, get, stored, transfer.signal);
   const { encryptionContext } = envelope;
-  const keys = await transfer.untilAborted(unlock(settings.keyring, envelope, expected, transfer.signal));
+  const keys = await untilAborted(
+    transfer.signal,
+    unlock(settings.keyring, envelope, expected, transfer.signal),
+  );
+  const answer = inSidecar
+    ? await sameObject(settings, request, first, range && ciphertextRange(range))
+    : first;
   return {
-    ...(range
-      ? rangeOutput(settings, request, output, keys, range)
-      : wholeOutput(settings, request, output, keys)),
+    ...(range ? rangeOutput(request, answer, keys, range) : wholeOutput(request, answer, keys)),
     encryptionContext,
   };
 }
 
 /** A range of ciphertext can lie beyond an object that is not encrypted; then the answer to the plain range counts. */
-async function firstAnswer(settings: ClientSettings, request: GetRequest): Promise<GetObjectCommandOutput> {
-  const { get, range, allowPlaintext, transfer } = request;
+async function firstAnswer(settings: ClientSettings, request: GetRequest): Promise<ObjectAnswer> {
+  const { get, range, allowPlaintext } = request;
   if (!range) return fetchObject(settings, request, get);
   try {
     return await fetchObject(settings, request, { ...get, Range: ciphertextRange(range) });
   } catch (error) {
     const outside = error instanceof EnvelopeError && error.code === "S3_RANGE_NOT_SATISFIABLE";
     if (!outside || !allowPlaintext) throw error;
-    const output = await fetchObject(settings, request, { ...get, Range: plainRange(range) });
-    if (!(await readEnvelope(settings.s3, get, output.Metadata ?? {}, transfer.signal))) return output;
+    const answer = await fetchObject(settings, request, { ...get, Range: plainRange(range) });
+    if (!storedEnvelope(answer.output.Metadata)) return answer;
     throw error;
+  }
+}
+
+/** Asks again for the object that an answer was about, and for none that has taken its place meanwhile. */
+async function sameObject(
+  settings: ClientSettings,
+  request: GetRequest,
+  { output: { ETag } }: ObjectAnswer,
+  Range: string | undefined,
+): Promise<ObjectAnswer> {
+  const { get, attempt } = request;
+  try {
+    return await fetchObject(settings, request, { ...get, Range, IfMatch: ETag });
+  } catch (error) {
+    if (!(error instanceof EnvelopeError) || error.code !== "S3_PRECONDITION_FAILED") throw error;
+    throw new EnvelopeError(
+      "BODY_INTERRUPTED",
+      `"${attempt.key}" was overwritten while it was being read; read it again`,
+      { cause: error, details: { ...attempt } },
+    );
   }
 }
 
@@ -123,51 +147,35 @@ function getArguments(input: GetInput, transfer: TransferSignal): GetRequest {
   };
 }
 
-async function fetchObject(
-  { s3 }: ClientSettings,
+function fetchObject(
+  settings: ClientSettings,
   { attempt, transfer }: GetRequest,
   get: GetObjectCommandInput,
-): Promise<GetObjectCommandOutput> {
-  const command = new GetObjectCommand(get);
-  const output = await s3Request(attempt, transfer.signal, (options) => s3.send(command, options));
-  // A body that is let go of unread fails in the SDK's hands; without a listener that would end the process.
-  if (output.Body instanceof Readable) output.Body.on("error", () => undefined);
-  return output;
+): Promise<ObjectAnswer> {
+  return getAnswer(settings, attempt, get, transfer.signal);
 }
 
 type Output = Omit<GetOutput, "encryptionContext">;
 
-function wholeOutput(
-  settings: ClientSettings,
-  request: GetRequest,
-  output: GetObjectCommandOutput,
-  keys: MessageKeys,
-): Output {
-  const length = output.ContentLength === undefined ? undefined : plaintextLength(output.ContentLength);
-  const ciphertext = readBody(settings, request, output, 0, output.ContentLength);
+function wholeOutput(request: GetRequest, answer: ObjectAnswer, keys: MessageKeys): Output {
+  const { ContentLength } = answer.output;
+  const length = ContentLength === undefined ? undefined : plaintextLength(ContentLength);
   const readHeader = (header: Buffer) => {
     if (!timingSafeEqual(header, keys.header)) throw decryptionFailed();
     return keys;
   };
-  const plaintext = openSource(ciphertext, { readHeader, endsMessage: true });
-  return encryptedOutput(request, output, plaintext, { ContentLength: length });
+  const plaintext = openSource(answer.read(0, ContentLength), { readHeader, endsMessage: true });
+  return encryptedOutput(request, answer, plaintext, { ContentLength: length });
 }
 
-function rangeOutput(
-  settings: ClientSettings,
-  request: GetRequest,
-  output: GetObjectCommandOutput,
-  keys: MessageKeys,
-  range: ByteRange,
-): Output {
-  const plan = planRange(range, output.ContentRange);
-  const ciphertext = readBody(settings, request, output, plan.skipCiphertext, plan.ciphertextBytes);
-  const plaintext = openSource(ciphertext, {
+function rangeOutput(request: GetRequest, answer: ObjectAnswer, keys: MessageKeys, range: ByteRange): Output {
+  const plan = planRange(range, answer.output.ContentRange, request.attempt);
+  const plaintext = openSource(answer.read(plan.skipCiphertext, plan.ciphertextBytes), {
     keys,
     firstChunk: plan.firstChunk,
     endsMessage: plan.endsMessage,
   });
-  return encryptedOutput(request, output, slice(plaintext, plan.skipPlaintext, plan.length), {
+  return encryptedOutput(request, answer, slice(plaintext, plan.skipPlaintext, plan.length), {
     ContentLength: plan.length,
     ContentRange: contentRange(plan),
   });
@@ -175,7 +183,7 @@ function rangeOutput(
 
 function encryptedOutput(
   { transfer }: GetRequest,
-  output: GetObjectCommandOutput,
+  { output }: ObjectAnswer,
   plaintext: AsyncIterable<Uint8Array>,
   sizes: Pick<GetObjectCommandOutput, "ContentLength" | "ContentRange">,
 ): Output {
@@ -192,52 +200,20 @@ function encryptedOutput(
 async function plainOutput(
   settings: ClientSettings,
   request: GetRequest,
-  answer: GetObjectCommandOutput,
+  first: ObjectAnswer,
 ): Promise<Output> {
-  if (!request.allowPlaintext) throw notEncrypted(request.attempt.key);
-  let output = answer;
-  if (request.range) {
-    closeSource(answer.Body);
-    const Range = plainRange(request.range);
-    output = await fetchObject(settings, request, { ...request.get, Range, IfMatch: answer.ETag });
-  }
-  const bytes = readBody(settings, request, output, 0, output.ContentLength);
-  const Body = verifiedBody(bytes, request.transfer.signal, () => letGo(request.transfer));
+  const { attempt, range, transfer } = request;
+  if (!request.allowPlaintext) throw notEncrypted(attempt.key);
+  if (range) first.letGo();
+  const { output, read: readBody } = range
+    ? await sameObject(settings, request, first, plainRange(range))
+    : first;
+  const Body = verifiedBody(readBody(0, output.ContentLength), transfer.signal, () => letGo(transfer));
   return { ...withoutChecksums(output), encrypted: false, Body };
 }
 
 function plainRange(range: ByteRange): string {
   return "suffix" in range ? `bytes=-${range.suffix}` : `bytes=${range.first}-${range.last ?? ""}`;
-}
-
-/** Yields `length` bytes of the answer's body from `skip` on; rejects when fewer come. */
-async function* readBody(
-  { idleTimeoutMs }: ClientSettings,
-  { attempt, transfer }: GetRequest,
-  { Body }: GetObjectCommandOutput,
-  skip: number,
-  length: number | undefined,
-): AsyncGenerator<Uint8Array, undefined> {
-  let seen = 0;
-  const end = length === undefined ? Number.POSITIVE_INFINITY : skip + length;
-  const fail = (code: "BODY_INTERRUPTED" | "BODY_STALLED", what: string, cause?: unknown) =>
-    new EnvelopeError(code, `S3 GetObject of "${attempt.key}": ${what}; read it again`, {
-      cause,
-      details: { ...attempt, bytesRead: seen, ...(length !== undefined && { expected: end }) },
-    });
-  const pieces = guardSource((Body ?? []) as AsyncIterable<Uint8Array>, {
-    signal: transfer.signal,
-    idleTimeoutMs,
-    stalled: () => fail("BODY_STALLED", `no bytes came for ${idleTimeoutMs} ms`),
-    failed: (cause) => fail("BODY_INTERRUPTED", `reading failed after ${seen} bytes, see the cause`, cause),
-  });
-  for await (const piece of pieces) {
-    const wanted = piece.subarray(Math.max(0, skip - seen), Math.max(0, end - seen));
-    seen += piece.length;
-    if (wanted.length > 0) yield wanted;
-  }
-  if (length !== undefined && seen < end) throw fail("BODY_INTERRUPTED", `it ended after ${seen} bytes`);
-  return undefined;
 }
 
 async function* slice(

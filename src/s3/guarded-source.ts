@@ -1,10 +1,13 @@
-/** Reads an async source so that it can neither hang nor outlive the transfer it feeds. */
+/** Reads a source so that it can neither hang, nor outlive the transfer it feeds, nor keep others from running. */
 
 /** When reading from a source gives up. */
 export interface SourceGuard {
   /** Reading rejects with the reason of this signal once it aborts. */
   readonly signal?: AbortSignal | undefined;
-  /** How long one read may take, in milliseconds; 0 for no limit. Time between reads does not count. */
+  /**
+   * How long a read may wait for something that is not empty, in milliseconds; 0 for no limit. Time between
+   * reads does not count.
+   */
   readonly idleTimeoutMs: number;
   /** The error for a read that took too long. */
   readonly stalled: () => Error;
@@ -12,25 +15,38 @@ export interface SourceGuard {
   readonly failed: (cause: unknown) => Error;
 }
 
+/** A source whose pieces are always at hand lets timers, signals and sockets have their turn this often. */
+const maxTurnMs = 15;
+
 /**
- * Yields what the source yields. When it ends early it tells the source's iterator, without waiting for it: a
- * source that never answers a read would not answer that either.
+ * Yields what the source yields, but for empty pieces. When it ends early it tells the source's iterator,
+ * without waiting for it: a source that never answers a read would not answer that either.
  */
 export async function* guardSource<T>(
   source: AsyncIterable<T> | Iterable<T>,
   guard: SourceGuard,
 ): AsyncGenerator<T, undefined> {
-  const iterator =
-    Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  const iterator = open(source, guard);
   let ended = false;
+  let turn = performance.now();
+  let waitingSince = turn;
   try {
     while (true) {
-      const result = await readOnce(iterator, guard);
+      const result = await readOnce(iterator, guard, waitingSince);
       if (result.done) {
         ended = true;
         return undefined;
       }
-      yield result.value;
+      if (!isEmpty(result.value)) {
+        yield result.value;
+        waitingSince = performance.now();
+      } else if (guard.idleTimeoutMs > 0 && performance.now() - waitingSince > guard.idleTimeoutMs) {
+        throw guard.stalled();
+      }
+      if (performance.now() - turn > maxTurnMs) {
+        await new Promise(setImmediate);
+        turn = performance.now();
+      }
     }
   } finally {
     if (!ended) unawaited(() => iterator.return?.());
@@ -39,9 +55,11 @@ export async function* guardSource<T>(
 
 /** Closes a source that may not have been read at all: a Node stream, a web stream or a generator. */
 export function closeSource(source: unknown): void {
-  const { destroy, cancel, return: end } = Object(source) as Record<string, unknown>;
-  const close = [destroy, cancel, end].find((method) => typeof method === "function");
-  if (close) unawaited(() => Reflect.apply(close as () => unknown, source, []));
+  unawaited(() => {
+    const { destroy, cancel, return: end } = Object(source) as Record<string, unknown>;
+    const close = [destroy, cancel, end].find((method) => typeof method === "function");
+    return close && Reflect.apply(close as () => unknown, source, []);
+  });
 }
 
 function unawaited(act: () => unknown): void {
@@ -50,15 +68,31 @@ function unawaited(act: () => unknown): void {
     .catch(() => undefined);
 }
 
+function open<T>(
+  source: AsyncIterable<T> | Iterable<T>,
+  { failed }: SourceGuard,
+): AsyncIterator<T> | Iterator<T> {
+  try {
+    return Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+  } catch (cause) {
+    throw failed(cause);
+  }
+}
+
+function isEmpty(piece: unknown): boolean {
+  return piece === "" || (piece instanceof Uint8Array && piece.length === 0);
+}
+
 async function readOnce<T>(
   iterator: AsyncIterator<T> | Iterator<T>,
   { signal, idleTimeoutMs, stalled, failed }: SourceGuard,
+  waitingSince: number,
 ): Promise<IteratorResult<T>> {
   signal?.throwIfAborted();
   return new Promise<IteratorResult<T>>((resolve, reject) => {
     const onAbort = () => settle(() => reject(signal?.reason));
-    const timer =
-      idleTimeoutMs > 0 ? setTimeout(() => settle(() => reject(stalled())), idleTimeoutMs) : undefined;
+    const waitMs = Math.max(0, idleTimeoutMs - (performance.now() - waitingSince));
+    const timer = idleTimeoutMs > 0 ? setTimeout(() => settle(() => reject(stalled())), waitMs) : undefined;
     const settle = (act: () => void) => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
@@ -67,9 +101,10 @@ async function readOnce<T>(
     signal?.addEventListener("abort", onAbort, { once: true });
     Promise.resolve()
       .then(() => iterator.next())
-      .then(
-        (result) => settle(() => resolve(result)),
-        (cause: unknown) => settle(() => reject(failed(cause))),
-      );
+      .then((result) => {
+        if (Object(result) !== result) throw new TypeError("its iterator gave no iterator result");
+        settle(() => resolve(result));
+      })
+      .catch((cause: unknown) => settle(() => reject(failed(cause))));
   });
 }

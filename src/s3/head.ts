@@ -7,8 +7,8 @@ import {
 import { plaintextLength } from "../cobblestone/geometry.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import type { EncryptionContext } from "../keys/context.js";
-import { attemptArgument, refuseFields, withoutChecksums } from "./fields.js";
-import { readEnvelope } from "./read-envelope.js";
+import { attemptArgument, refuseFields, requireSize, withoutChecksums } from "./fields.js";
+import { readEnvelope, storedEnvelope } from "./read-envelope.js";
 import { s3Request } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { abortSignalArgument } from "./transfer-signal.js";
@@ -45,13 +45,14 @@ export async function head(
   const output = await s3Request(attempt, signal, (sending) =>
     s3.send(new HeadObjectCommand(input), sending),
   );
-  const metadata = output.Metadata ?? {};
-  const envelope = await readEnvelope(s3, input, metadata, signal);
-  if (!envelope) return { ...withoutChecksums(output), encrypted: false };
+  requireSize(output.ContentLength, attempt);
+  const stored = storedEnvelope(output.Metadata);
+  if (!stored) return { ...withoutChecksums(output), encrypted: false };
+  const envelope = await readEnvelope(settings, input, stored, signal);
   return {
     ...withoutChecksums(output),
     ContentLength: output.ContentLength === undefined ? undefined : plaintextLength(output.ContentLength),
-    Metadata: withoutEnvelope(metadata),
+    Metadata: withoutEnvelope(output.Metadata ?? {}),
     encrypted: true,
     encryptionContext: envelope.encryptionContext,
     recipients: envelope.recipients.map(({ provider, keyId }) => ({ provider, keyId })),

@@ -8,12 +8,12 @@ import {
   type S3Client,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
-import { EnvelopeError } from "../errors.js";
+import { cleanUp, withLeftover } from "./clean-up.js";
 import type { CommitOutput, CommitState } from "./commit.js";
 import { checksumsOf, completeFields, createFields, objectFields, partFields } from "./fields.js";
 import type { Part } from "./parts.js";
-import { type S3Attempt, s3Error, s3Request } from "./s3-errors.js";
-import type { TransferSignal } from "./transfer-signal.js";
+import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
+import { type TransferSignal, untilAborted } from "./transfer-signal.js";
 
 /** How long a failed upload waits for an upload id that S3 has not answered yet, in milliseconds. */
 const createGraceMs = 5_000;
@@ -45,7 +45,11 @@ export async function uploadMultipart(
     const completed = await uploadParts(input, uploadId, parts);
     return await completeUpload(input, uploadId, completed);
   } catch (error) {
-    throw (await abortUpload(input, uploadId)) ? error : withOrphan(error, uploadId);
+    if (await abortUpload(input, uploadId)) throw error;
+    throw withLeftover(error, {
+      details: { orphanedUploadId: uploadId },
+      advice: `Its multipart upload could not be aborted: abort "${uploadId}", or let a lifecycle rule do it`,
+    });
   }
 }
 
@@ -61,10 +65,11 @@ async function createUpload(input: MultipartInput): Promise<string> {
     s3.send(new CreateMultipartUploadCommand(fields), options),
   ).then(
     ({ UploadId }) =>
-      UploadId ?? raise(unusable(attempt, "CreateMultipartUpload", "its answer has no UploadId")),
+      UploadId ??
+      raise(unusableAnswer({ ...attempt, operation: "CreateMultipartUpload" }, "its answer has no UploadId")),
   );
   try {
-    return await transfer.untilAborted(created);
+    return await untilAborted(transfer.signal, created);
   } catch (error) {
     const cleanup = created.then((uploadId) => abortUpload(input, uploadId)).catch(() => undefined);
     await Promise.race([cleanup, delay(createGraceMs)]);
@@ -74,7 +79,7 @@ async function createUpload(input: MultipartInput): Promise<string> {
 
 /** The SDK adds this checksum to every part unless told otherwise, and S3 wants to hear of it beforehand. */
 async function defaultChecksum(s3: S3Client): Promise<"CRC32" | undefined> {
-  const calculation: unknown = await s3.config.requestChecksumCalculation?.();
+  const calculation: unknown = await s3.config?.requestChecksumCalculation?.();
   return calculation === "WHEN_REQUIRED" ? undefined : "CRC32";
 }
 
@@ -120,7 +125,7 @@ async function uploadPart(input: MultipartInput, uploadId: string, part: Part): 
   const output = await s3Request({ ...attempt, operation: "UploadPart" }, transfer.signal, (options) =>
     s3.send(command, options),
   );
-  if (!output.ETag) throw unusable(attempt, "UploadPart", "its answer has no ETag");
+  if (!output.ETag) throw unusableAnswer({ ...attempt, operation: "UploadPart" }, "its answer has no ETag");
   const completed = { PartNumber: part.partNumber, ETag: output.ETag, ...checksumsOf(output) };
   return { part: completed, bytes: part.bytes.length };
 }
@@ -135,7 +140,8 @@ async function completeUpload(
     .map(({ part }) => part)
     .sort((left, right) => (left.PartNumber ?? 0) - (right.PartNumber ?? 0));
   const gap = parts.findIndex(({ PartNumber }, index) => PartNumber !== index + 1);
-  if (gap >= 0 || parts.length === 0) throw unusable(attempt, "UploadPart", `part ${gap + 1} is missing`);
+  if (gap >= 0 || parts.length === 0)
+    throw unusableAnswer({ ...attempt, operation: "UploadPart" }, `part ${gap + 1} is missing`);
   const size = uploaded.reduce((sum, { bytes }) => sum + bytes, 0);
   const command = new CompleteMultipartUploadCommand({
     ...completeFields(put),
@@ -147,28 +153,10 @@ async function completeUpload(
   return commit.send(commitInput, "CompleteMultipartUpload", size, (options) => s3.send(command, options));
 }
 
-/** Runs to its end whatever the signal says. False when the upload may still be there. */
-async function abortUpload({ s3, put }: MultipartInput, uploadId: string): Promise<boolean> {
+/** False when the upload may still be there. */
+function abortUpload({ s3, put }: MultipartInput, uploadId: string): Promise<boolean> {
   const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId: uploadId });
-  return s3.send(command).then(
-    () => true,
-    (error: unknown) => error instanceof Error && error.name === "NoSuchUpload",
-  );
-}
-
-/** The same error, which now also says what was left behind. The reason of a caller's signal stays as it is. */
-function withOrphan(error: unknown, uploadId: string): unknown {
-  if (!(error instanceof EnvelopeError)) return error;
-  const { code, message, cause, details } = error;
-  return new EnvelopeError(
-    code,
-    `${message}. Its multipart upload could not be aborted: abort "${uploadId}", or let a lifecycle rule do it`,
-    { cause, details: { ...details, orphanedUploadId: uploadId } },
-  );
-}
-
-function unusable(attempt: S3Attempt, operation: string, fault: string): EnvelopeError {
-  return s3Error(new Error(fault), { ...attempt, operation });
+  return cleanUp((options) => s3.send(command, options));
 }
 
 function delay(milliseconds: number): Promise<void> {

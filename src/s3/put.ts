@@ -7,13 +7,15 @@ import {
 } from "@aws-sdk/client-s3";
 import { choiceArgument } from "../arguments.js";
 import { deriveMessageKeys, type MessageKeys } from "../cobblestone/derivation.js";
-import { ciphertextLength, saltBytes } from "../cobblestone/geometry.js";
+import { ciphertextLength, headerBytes, saltBytes } from "../cobblestone/geometry.js";
 import { sealSource } from "../cobblestone/message.js";
 import { bodyContext, type Envelope, wrappingContext } from "../envelope/envelope.js";
 import { encodeEnvelope, encodeSidecarReference, type MetadataFields } from "../envelope/metadata.js";
+import { encodeSidecar, sidecarKey } from "../envelope/sidecar.js";
 import { joinMetadata, userMetadataArgument } from "../envelope/user-metadata.js";
 import { contextArgument, type EncryptionContext } from "../keys/context.js";
 import { generateDataKey } from "../keys/keyring.js";
+import { withLeftover } from "./clean-up.js";
 import { type CommitOutput, CommitState } from "./commit.js";
 import {
   attemptArgument,
@@ -28,7 +30,7 @@ import type { S3Attempt } from "./s3-errors.js";
 import { type CallOptions, type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./settings.js";
 import { deleteSidecar, putSidecar, sidecarLocation } from "./sidecar-object.js";
 import { type PutBody, type Source, sourceArgument } from "./source.js";
-import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
+import { abortSignalArgument, type TransferSignal, transferSignal, untilAborted } from "./transfer-signal.js";
 
 /**
  * What `put` takes: the input of PutObject, except for fields that describe the bytes sent, and these.
@@ -85,12 +87,19 @@ function putArguments(settings: ClientSettings, input: PutInput): PutRequest {
   const attempt = attemptArgument("PutObject", input);
   refuseFields(input, refusedPutFields, "it describes the bytes sent, which are ciphertext: leave it out");
   const { Body, ContentLength, Metadata, encryptionContext, envelopeStorage, ...put } = input;
+  const storage = choiceArgument(
+    "envelopeStorage",
+    envelopeStorage ?? settings.envelopeStorage,
+    envelopeStorages,
+  );
+  // Every header gives a key of the same length: one that is too long is told before a data key is asked for.
+  if (storage === "sidecar") sidecarKey(attempt.key, Buffer.alloc(headerBytes));
   return {
     put,
     attempt,
     userMetadata: userMetadataArgument(Metadata),
     context: contextArgument("encryptionContext", encryptionContext ?? {}),
-    storage: choiceArgument("envelopeStorage", envelopeStorage ?? settings.envelopeStorage, envelopeStorages),
+    storage,
     source: sourceArgument(Body, ContentLength),
   };
 }
@@ -102,7 +111,8 @@ async function write(
 ): Promise<PutOutput> {
   const { context, put, storage, userMetadata } = request;
   const { signal } = transfer;
-  const { dataKey, recipients } = await transfer.untilAborted(
+  const { dataKey, recipients } = await untilAborted(
+    signal,
     generateDataKey(settings.keyring, { encryptionContext: wrappingContext(context), abortSignal: signal }),
   );
   const keys = deriveMessageKeys(dataKey, randomBytes(saltBytes), bodyContext(context));
@@ -113,13 +123,17 @@ async function write(
   }
   const metadata = joinMetadata(userMetadata, encodeSidecarReference(keys.header));
   const location = sidecarLocation(put, keys.header);
+  const sidecar = encodeSidecar(envelope);
   const commit = new CommitState();
   try {
-    await putSidecar(settings.s3, location, envelope, signal);
+    await putSidecar(settings.s3, put, location, sidecar, signal);
     return await writeBody(settings, request, { ...put, Metadata: metadata }, keys, transfer, commit);
   } catch (error) {
-    if (!commit.mayExist) await deleteSidecar(settings.s3, location).catch(() => undefined);
-    throw error;
+    if (commit.mayExist || (await deleteSidecar(settings.s3, location))) throw error;
+    throw withLeftover(error, {
+      details: { orphanedSidecarKey: location.Key },
+      advice: `Its sidecar "${location.Key}" could not be removed: nothing needs it, remove it`,
+    });
   }
 }
 

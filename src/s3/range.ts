@@ -9,6 +9,7 @@ import {
   tagBytes,
 } from "../cobblestone/geometry.js";
 import { EnvelopeError } from "../errors.js";
+import { type S3Attempt, unusableAnswer } from "./s3-errors.js";
 
 /** One range of bytes, as HTTP writes it: from a first byte to a last one or the end, or so many from the end. */
 export type ByteRange =
@@ -73,8 +74,9 @@ export interface RangePlan {
  * @throws EnvelopeError `S3_RANGE_NOT_SATISFIABLE` when no byte of the plaintext is in the range,
  *   `BODY_TRUNCATED` when no object of ours has this size, `S3_REQUEST_FAILED` when S3 answered another range
  */
-export function planRange(range: ByteRange, contentRange: string | undefined): RangePlan {
+export function planRange(range: ByteRange, contentRange: string | undefined, attempt: S3Attempt): RangePlan {
   const answer = parseContentRange(contentRange);
+  if (!answer) throw otherRange(attempt);
   const total = plaintextLength(answer.total);
   const start = "suffix" in range ? Math.max(0, total - range.suffix) : range.first;
   const last = "suffix" in range ? total - 1 : Math.min(range.last ?? total - 1, total - 1);
@@ -90,7 +92,7 @@ export function planRange(range: ByteRange, contentRange: string | undefined): R
   const span = chunkSpan(start, last + 1);
   const endsMessage = last === total - 1 || span.lastChunk === chunkCount(total) - 1;
   const ciphertextEnd = endsMessage ? answer.total : span.ciphertextEnd;
-  if (answer.first > span.ciphertextStart || answer.last + 1 < ciphertextEnd) throw otherRange();
+  if (answer.first > span.ciphertextStart || answer.last + 1 < ciphertextEnd) throw otherRange(attempt);
   return {
     start,
     length: last + 1 - start,
@@ -107,17 +109,16 @@ function endsChunk(last: number): boolean {
   return (last + 1) % chunkBytes === 0;
 }
 
-function parseContentRange(value: string | undefined): { first: number; last: number; total: number } {
-  const match = /^bytes (\d{1,16})-(\d{1,16})\/(\d{1,16})$/.exec(value ?? "");
-  if (!match) throw otherRange();
-  return { first: Number(match[1]), last: Number(match[2]), total: Number(match[3]) };
+function parseContentRange(
+  value: string | undefined,
+): { first: number; last: number; total: number } | undefined {
+  const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(value ?? "");
+  const answer = { first: Number(match?.[1]), last: Number(match?.[2]), total: Number(match?.[3]) };
+  return Object.values(answer).every(Number.isSafeInteger) ? answer : undefined;
 }
 
-function otherRange(): EnvelopeError {
-  return new EnvelopeError(
-    "S3_REQUEST_FAILED",
-    "S3 GetObject: the answer is not the range that was asked for",
-  );
+function otherRange(attempt: S3Attempt): EnvelopeError {
+  return unusableAnswer(attempt, "the answer is not the range that was asked for");
 }
 
 function clipped(digits: string): number {

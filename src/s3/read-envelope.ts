@@ -1,13 +1,13 @@
 /** From what S3 says of an object to its keys, in the order that leaves no oracle. */
-import type { S3Client } from "@aws-sdk/client-s3";
 import type { MessageKeys } from "../cobblestone/derivation.js";
 import { type Envelope, openEnvelope, requireContext, wrappingContext } from "../envelope/envelope.js";
-import { decodeEnvelope, type MetadataFields } from "../envelope/metadata.js";
+import { decodeEnvelope, type MetadataFields, type StoredEnvelope } from "../envelope/metadata.js";
 import { legacyMarkers } from "../envelope/names.js";
 import { EnvelopeError } from "../errors.js";
 import { contextArgument, type EncryptionContext } from "../keys/context.js";
 import { type Keyring, unwrapDataKey } from "../keys/keyring.js";
-import { getSidecar, type SidecarLocation, sidecarLocation } from "./sidecar-object.js";
+import type { ClientSettings } from "./settings.js";
+import { getSidecar, type SidecarOwner, sidecarLocation } from "./sidecar-object.js";
 
 /** The context that a reader expects, or "any" to take the object's own word for it. */
 export type ExpectedContext = EncryptionContext | "any";
@@ -18,25 +18,31 @@ export function expectedContextArgument(value: unknown): ExpectedContext {
 }
 
 /**
- * Reads the envelope of an object, from its metadata or from its sidecar.
+ * Tells from the metadata of an object where its envelope is.
  *
  * @returns undefined when the object is not encrypted by this package or a client that it knows of
  * @throws EnvelopeError `LEGACY_FORMAT` for an object of Amazon's S3 Encryption Clients, `ENVELOPE_INVALID`,
- *   `ENVELOPE_VERSION_UNSUPPORTED`, `ENVELOPE_MISSING` when the sidecar is gone
+ *   `ENVELOPE_VERSION_UNSUPPORTED`
+ */
+export function storedEnvelope(metadata: MetadataFields = {}): StoredEnvelope | undefined {
+  const stored = decodeEnvelope(metadata);
+  if (!stored) refuseLegacy(metadata);
+  return stored;
+}
+
+/**
+ * Reads the envelope of an object, if need be from its sidecar.
+ *
+ * @throws EnvelopeError `ENVELOPE_MISSING` when the sidecar is gone, and what `getSidecar` throws
  */
 export async function readEnvelope(
-  s3: S3Client,
-  object: Omit<SidecarLocation, "Key"> & { readonly Key: string | undefined },
-  metadata: MetadataFields,
+  settings: ClientSettings,
+  object: SidecarOwner,
+  stored: StoredEnvelope,
   signal: AbortSignal | undefined,
-): Promise<Envelope | undefined> {
-  const stored = decodeEnvelope(metadata);
-  if (!stored) {
-    refuseLegacy(metadata);
-    return undefined;
-  }
+): Promise<Envelope> {
   if (stored.storage === "metadata") return stored.envelope;
-  return getSidecar(s3, sidecarLocation(object, stored.header), stored.header, signal);
+  return getSidecar(settings, sidecarLocation(object, stored.header), stored.header, signal);
 }
 
 /** The error for an object that is not encrypted at all. */

@@ -41,6 +41,16 @@ export function s3Error(cause: unknown, attempt: S3Attempt): EnvelopeError {
   );
 }
 
+/** The error for an answer of S3 that says success, but cannot be used. */
+export function unusableAnswer(attempt: S3Attempt, fault: string): EnvelopeError {
+  const { operation, bucket, key } = attempt;
+  return new EnvelopeError(
+    "S3_REQUEST_FAILED",
+    `S3 ${operation} of "${key}" in "${bucket}" failed: ${fault}`,
+    { details: { ...attempt } },
+  );
+}
+
 function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
   const { serviceError, httpStatusCode } = failure;
   if (serviceError === "MetadataTooLarge") {

@@ -21,10 +21,13 @@ export interface EnvelopeClientOptions {
   readonly s3: S3Client;
   /** Makes and unwraps the data keys. */
   readonly keyring: Keyring;
-  /** Where envelopes are kept, "metadata" by default. A sidecar takes any size, at one more request a call. */
+  /**
+   * Where envelopes are kept, "metadata" by default. A sidecar takes up to 262,144 characters, at one
+   * more request for `put` and `head`, two for `get`.
+   */
   readonly envelopeStorage?: EnvelopeStorage | undefined;
   /**
-   * The size of upload parts in bytes, 5 MiB to 5 GiB. By default 8 MiB, growing so that 10,000 suffice. A size
+   * The size of upload parts in bytes, 5 MiB to 5 GiB (4 GiB on Node 20). By default 8 MiB, growing so that 10,000 suffice. A size
    * set here is kept for bodies of unknown length, as stores that want equal parts (R2) demand.
    */
   readonly partSizeBytes?: number | undefined;

@@ -1,16 +1,20 @@
 /** Writes, reads and removes the sidecar object that holds an envelope. */
 import {
   DeleteObjectCommand,
-  GetObjectCommand,
   PutObjectCommand,
   type PutObjectCommandInput,
   type S3Client,
 } from "@aws-sdk/client-s3";
 import type { Envelope } from "../envelope/envelope.js";
+import { invalid } from "../envelope/metadata.js";
 import { maxEnvelopeLength } from "../envelope/names.js";
-import { decodeSidecar, encodeSidecar, sidecarKey } from "../envelope/sidecar.js";
+import { decodeSidecar, sidecarKey } from "../envelope/sidecar.js";
 import { EnvelopeError } from "../errors.js";
-import { type S3Attempt, s3Error, s3Request } from "./s3-errors.js";
+import { getAnswer, type ObjectAnswer } from "./answer.js";
+import { cleanUp } from "./clean-up.js";
+import { sidecarFields } from "./fields.js";
+import { type S3Attempt, s3Request } from "./s3-errors.js";
+import type { ClientSettings } from "./settings.js";
 
 /** Where a sidecar is, and what requests about it must carry over from those about the object. */
 export interface SidecarLocation {
@@ -20,25 +24,31 @@ export interface SidecarLocation {
   readonly ExpectedBucketOwner?: string | undefined;
 }
 
+/** What the location of a sidecar follows from: the fields of any request about its object. */
+export type SidecarOwner = Omit<SidecarLocation, "Key"> & { readonly Key: string | undefined };
+
 /** The location of the sidecar of an object whose body starts with `header`. */
-export function sidecarLocation(
-  object: Omit<SidecarLocation, "Key"> & { readonly Key: string | undefined },
-  header: Buffer,
-): SidecarLocation {
+export function sidecarLocation(object: SidecarOwner, header: Buffer): SidecarLocation {
   const { Bucket, Key = "", RequestPayer, ExpectedBucketOwner } = object;
   return { Bucket, Key: sidecarKey(Key, header), RequestPayer, ExpectedBucketOwner };
 }
 
-/** Writes a sidecar. */
+/**
+ * Writes a sidecar.
+ *
+ * @param put the PutObject of the object that it belongs to
+ */
 export async function putSidecar(
   s3: S3Client,
+  put: PutObjectCommandInput,
   location: SidecarLocation,
-  envelope: Envelope,
+  text: string,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const command = new PutObjectCommand({
+    ...sidecarFields(put),
     ...location,
-    Body: encodeSidecar(envelope),
+    Body: text,
     ContentType: "application/json",
   });
   await s3Request(attempt("PutObject", location), signal, (options) => s3.send(command, options));
@@ -47,36 +57,55 @@ export async function putSidecar(
 /**
  * Reads a sidecar.
  *
- * @throws EnvelopeError `ENVELOPE_MISSING` when it is not there, `ENVELOPE_INVALID` when it is not of this object
+ * @throws EnvelopeError `ENVELOPE_MISSING` when it is not there, `ENVELOPE_INVALID` when it is not of this
+ *   object, `BODY_INTERRUPTED`, `BODY_STALLED`
  */
 export async function getSidecar(
-  s3: S3Client,
+  settings: ClientSettings,
   location: SidecarLocation,
   header: Buffer,
   signal: AbortSignal | undefined,
 ): Promise<Envelope> {
-  const command = new GetObjectCommand({ ...location, Range: `bytes=0-${maxEnvelopeLength}` });
+  const { Key } = location;
+  let answer: ObjectAnswer;
   try {
-    const text = await s3Request(attempt("GetObject", location), signal, async (options) => {
-      const { Body } = await s3.send(command, options);
-      return (await Body?.transformToString()) ?? "";
-    });
-    return decodeSidecar(text, header);
+    answer = await getAnswer(settings, attempt("GetObject", location), { ...location }, signal);
   } catch (error) {
     if (!(error instanceof EnvelopeError) || error.code !== "S3_NOT_FOUND") throw error;
     throw new EnvelopeError(
       "ENVELOPE_MISSING",
-      `the object's envelope is in the sidecar "${location.Key}", which does not exist: restore it from a backup or an older version`,
-      { cause: error, details: { sidecarKey: location.Key } },
+      `the object's envelope is in the sidecar "${Key}", which does not exist: restore it from a backup or an older version`,
+      { cause: error, details: { sidecarKey: Key } },
     );
+  }
+  try {
+    return decodeSidecar(await readText(answer), header);
+  } finally {
+    answer.letGo();
   }
 }
 
-/** Removes a sidecar. */
-export async function deleteSidecar(s3: S3Client, location: SidecarLocation): Promise<void> {
-  await s3.send(new DeleteObjectCommand(location)).catch((error: unknown) => {
-    throw s3Error(error, attempt("DeleteObject", location));
-  });
+/** Reads no further than an envelope can go, whatever the store sends. */
+async function readText({ output, read }: ObjectAnswer): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of read(0, output.ContentLength)) {
+    bytes += piece.length;
+    if (bytes > maxEnvelopeLength) {
+      throw invalid("sidecar object", `expected at most ${maxEnvelopeLength} bytes`);
+    }
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces).toString();
+}
+
+/** Removes a sidecar that nothing needs any more; false when it may still be there. */
+export function deleteSidecar(
+  s3: S3Client,
+  location: SidecarLocation,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  return cleanUp((options) => s3.send(new DeleteObjectCommand({ ...location }), options), signal);
 }
 
 function attempt(operation: string, { Bucket = "", Key }: SidecarLocation): S3Attempt {

@@ -71,10 +71,14 @@ function isSingleUse(pieces: Pieces): boolean {
   return pieces instanceof Readable || pieces instanceof ReadableStream || "next" in pieces;
 }
 
+/** Bytes in memory are taken so many at a time. */
+const sliceBytes = 1024 * 1024;
+
 type Pieces = AsyncIterable<unknown> | Iterable<unknown>;
 
 function open(body: unknown): { readonly pieces: Pieces; readonly length?: number } {
-  if (body instanceof Uint8Array) return { pieces: [body], length: body.length };
+  if (body instanceof Uint8Array)
+    return { pieces: { [Symbol.iterator]: () => slices(body) }, length: body.length };
   if (typeof body === "string") return open(utf8("Body", body));
   if (body instanceof Blob) return { pieces: body.stream() as unknown as Pieces, length: body.size };
   if (body instanceof Readable) return { pieces: unreadStream(body) };
@@ -85,6 +89,14 @@ function open(body: unknown): { readonly pieces: Pieces; readonly length?: numbe
     return { pieces: body as AsyncIterable<unknown> };
   }
   throw wrongType("Body", "a Uint8Array, string, Blob, Readable, ReadableStream or async iterable", body);
+}
+
+/** Cut so that sealing a large body lets other work have its turn. */
+function* slices(bytes: Uint8Array): Generator<Uint8Array, undefined> {
+  for (let start = 0; start < bytes.length; start += sliceBytes) {
+    yield bytes.subarray(start, start + sliceBytes);
+  }
+  return undefined;
 }
 
 /** A stream that has ended or decodes its bytes would be stored as something else than what its owner meant. */

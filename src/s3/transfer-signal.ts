@@ -5,8 +5,6 @@ export interface TransferSignal {
   readonly signal: AbortSignal;
   /** Ends the transfer with this reason, unless it has ended already. */
   readonly abort: (reason: unknown) => void;
-  /** Settles like the promise, or rejects with the reason as soon as the signal aborts. */
-  untilAborted<T>(promise: Promise<T>): Promise<T>;
   /** Lets go of the caller's signal. */
   dispose(): void;
 }
@@ -22,15 +20,18 @@ export function transferSignal(caller: AbortSignal | undefined): TransferSignal 
   return {
     signal,
     abort,
-    untilAborted: (promise) =>
-      new Promise((resolve, reject) => {
-        if (signal.aborted) reject(signal.reason);
-        const stop = () => reject(signal.reason);
-        signal.addEventListener("abort", stop, { once: true });
-        promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-      }),
     dispose: () => caller?.removeEventListener("abort", onAbort),
   };
+}
+
+/** Settles like the promise, or rejects with the reason as soon as the signal aborts. */
+export function untilAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    const stop = () => reject(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+  });
 }
 
 /** Checks a signal that a caller handed in. */

@@ -2,9 +2,9 @@ import { createReadStream, createWriteStream } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Readable } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import type { GetObjectCommand, HeadObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { ciphertextLength } from "../../src/index.js";
@@ -86,7 +86,32 @@ describe("a whole object", () => {
       Uint8Array.from(Buffer.from("naïve \u{1f600}")),
     );
     expect(await new Response((await body()).transformToWebStream()).text()).toBe("naïve \u{1f600}");
+    expect(await (await body()).transformToString("binary")).toBe(
+      Buffer.from("naïve \u{1f600}").toString("latin1"),
+    );
+    expect(await (await body()).transformToString("base64url")).toBe(
+      Buffer.from("naïve \u{1f600}").toString("base64url"),
+    );
+    await local.client.put({ Bucket, Key: "bom", Body: Buffer.from("\ufeffa") });
+    const bom = (await local.client.get({ Bucket, Key: "bom" })).Body;
+    expect(await bom.transformToString()).toBe("\ufeffa");
+    await local.client.put({ Bucket, Key: "sjis", Body: Buffer.of(0x82, 0xa0) });
+    const sjis = (await local.client.get({ Bucket, Key: "sjis" })).Body;
+    expect(await sjis.transformToString("shift_jis")).toBe("あ");
     await expect((await body()).transformToString("no such encoding")).rejects.toThrow(RangeError);
+  });
+
+  it.each(["size-0", "size-100000"])("of %s can be read once, not twice as if it were empty", async (Key) => {
+    const read = async () => (await local.client.get({ Bucket, Key })).Body;
+    const body = await read();
+    const both = await Promise.allSettled([body.transformToByteArray(), body.transformToString()]);
+    expect(both).toMatchObject([{ status: "fulfilled" }, { reason: expect.any(TypeError) }]);
+    expect(await errorOf(() => body.transformToByteArray())).toBeInstanceOf(TypeError);
+    expect(() => body.transformToWebStream()).toThrow(TypeError);
+    if (Key === "size-0") return;
+    const started = await read();
+    for await (const _ of started) break;
+    expect(await errorOf(() => started.transformToByteArray())).toBeInstanceOf(TypeError);
   });
 
   it("can be piped into a file", async () => {
@@ -420,6 +445,44 @@ describe("requests and conditions", () => {
   });
 });
 
+describe("an answer that cannot be true", () => {
+  it.each([
+    ["Content-Length", { ContentLength: Number.NaN }],
+    ["Content-Length", { ContentLength: -1 }],
+    ["Content-Length", { ContentLength: 2 ** 53 }],
+    ["range", { ContentRange: "bytes 56-100071/9999999999999999" }],
+    ["range", { ContentRange: undefined }],
+  ])("is refused for its %s: %j", async (what, change) => {
+    const send = async (command: GetObjectCommand, options: object) => ({
+      ...(await local.s3.send(command, options)),
+      ...change,
+    });
+    const s3 = { config: local.s3.config, send } as unknown as S3Client;
+    const Range = what === "range" ? "bytes=0-" : undefined;
+    for (const Key of ["size-100000", "plain"]) {
+      if (Key === "plain" && Range) continue;
+      const read = async () => {
+        const given = { Bucket, Key, plaintext: "allow", ...(Range && { Range }) } as const;
+        await (await local.clientWith({ s3 }).get(given)).Body.transformToByteArray();
+      };
+      const error = await errorOf(read);
+      expect(error).toEqual(coded("S3_REQUEST_FAILED", { operation: "GetObject", key: Key }));
+      expect(error.message).toContain(what);
+    }
+  });
+
+  it("of head is refused, too", async () => {
+    const send = async (command: HeadObjectCommand) => ({
+      ...(await local.s3.send(command)),
+      ContentLength: Number.NaN,
+    });
+    const s3 = { config: local.s3.config, send } as unknown as S3Client;
+    expect(await errorOf(() => local.clientWith({ s3 }).head({ Bucket, Key: "size-1" }))).toEqual(
+      coded("S3_REQUEST_FAILED", { operation: "HeadObject" }),
+    );
+  });
+});
+
 describe("a body that breaks", () => {
   it("off is interrupted, never short", async () => {
     local.aws.fault({ operation: "GetObject", truncateBodyBytes: 50_000 });
@@ -470,6 +533,17 @@ describe("a body that breaks", () => {
     expect(await errorOf(() => read("size-100000"))).toEqual(coded("DECRYPTION_FAILED"));
   });
 
+  it("while it is piped raises an error that can be heard", async () => {
+    local.aws.fault({ operation: "GetObject", truncateBodyBytes: 50_000 });
+    const { Body } = await local.client.get({ Bucket, Key: "size-100000" });
+    const heard = new Promise((resolve) => Body.once("error", resolve));
+    const sink = new PassThrough();
+    Body.pipe(sink).resume();
+    expect(await heard).toEqual(coded("BODY_INTERRUPTED"));
+    expect(sink.writableFinished).toBe(false);
+    expect(Body.listenerCount("error")).toBe(0);
+  });
+
   it("does not time out while nobody reads", async () => {
     const { Body } = await local.clientWith({ idleTimeoutMs: 50 }).get({ Bucket, Key: "size-100000" });
     await new Promise((resolve) => setTimeout(resolve, 150));
@@ -491,6 +565,21 @@ describe("letting go", () => {
       for await (const _ of halfRead.Body) break;
       const disposed = await local.client.get({ Bucket, Key: "large", Range: "bytes=0-3000000" });
       await disposed.Body[Symbol.asyncDispose]();
+    }
+    await settled();
+  });
+
+  it("while a read waits for bytes that never come", async () => {
+    for (const Range of [undefined, "bytes=0-90000"]) {
+      local.aws.fault({ operation: "GetObject", stallBodyBytes: 20_000 });
+      const { Body } = await local
+        .clientWith({ idleTimeoutMs: 0 })
+        .get({ Bucket, Key: "size-100000", ...(Range !== undefined && { Range }) });
+      const closed = new Promise((resolve) => Body.once("close", resolve));
+      Body.resume();
+      await vi.waitFor(() => expect(Body.readableDidRead).toBe(true));
+      Body.destroy();
+      await closed;
     }
     await settled();
   });

@@ -1,6 +1,7 @@
 import { getEventListeners } from "node:events";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { guardSource } from "../../src/s3/guarded-source.js";
+import { closeSource, guardSource } from "../../src/s3/guarded-source.js";
+import { errorOf } from "../support/errors.js";
 
 const { signal } = new AbortController();
 const guard = {
@@ -54,4 +55,66 @@ describe("guardSource", () => {
     for await (const item of guardSource(slow(), { ...guard, idleTimeoutMs: 0 })) read.push(item);
     expect(read).toEqual([1]);
   });
+
+  it("takes empty pieces for nothing: they neither come out nor keep a source from stalling", async () => {
+    async function* empty() {
+      while (true) yield new Uint8Array(0);
+    }
+    const read = guardSource(empty(), { ...guard, idleTimeoutMs: 50 });
+    await expect(read.next()).rejects.toThrow("stalled");
+    const some = guardSource(["", "a", Buffer.alloc(0), Buffer.of(1)], guard);
+    expect(await some.next()).toEqual({ done: false, value: "a" });
+    expect(await some.next()).toEqual({ done: false, value: Buffer.of(1) });
+  });
+
+  it("of pieces that are always at hand lets an abort and other work have their turn", async () => {
+    async function* endless() {
+      while (true) yield new Uint8Array(0);
+    }
+    const abortSignal = AbortSignal.timeout(50);
+    const read = guardSource(endless(), { ...guard, signal: abortSignal, idleTimeoutMs: 0 });
+    expect(await errorOf(() => read.next())).toBe(abortSignal.reason);
+    let turns = 0;
+    const timer = setInterval(() => (turns += 1), 1);
+    const until = performance.now() + 100;
+    for await (const _ of guardSource(busy(until), guard)) void _;
+    clearInterval(timer);
+    expect(turns).toBeGreaterThanOrEqual(2);
+  });
+
+  it.each([
+    ["whose iterator cannot be made", { [Symbol.asyncIterator]: () => raise() }],
+    ["whose iterator throws", { [Symbol.asyncIterator]: () => ({ next: () => raise() }) }],
+    ["whose iterator gives no result", { [Symbol.asyncIterator]: () => ({ next: async () => undefined }) }],
+  ])("reports a source %s as failed", async (_, source) => {
+    const error = await errorOf(() => guardSource(source as never, guard).next());
+    expect(error.message).toBe("failed");
+    expect(error.cause).toBeInstanceOf(Error);
+  });
 });
+
+describe("closeSource", () => {
+  it("asks what there is to ask, and minds no failure", async () => {
+    const destroy = vi.fn(() => raise());
+    for (const source of [
+      { destroy },
+      undefined,
+      "x",
+      {
+        get destroy() {
+          return raise();
+        },
+      },
+    ])
+      closeSource(source);
+    await vi.waitFor(() => expect(destroy).toHaveBeenCalledTimes(1));
+  });
+});
+
+function* busy(until: number) {
+  while (performance.now() < until) yield 1;
+}
+
+function raise(): never {
+  throw new Error("broken");
+}

@@ -1,6 +1,7 @@
 import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import { inspect } from "node:util";
 import {
   AbortMultipartUploadCommand,
   HeadObjectCommand,
@@ -288,6 +289,8 @@ describe("failures of S3", () => {
     ["status 500", { status: 500, code: "InternalError" }, "S3_UNAVAILABLE"],
     ["status 503", { status: 503, code: "SlowDown" }, "S3_UNAVAILABLE"],
     ["a broken connection", { reset: "before" }, "S3_UNAVAILABLE"],
+    ["what the store cannot do", { status: 501, code: "NotImplemented" }, "S3_REQUEST_FAILED"],
+    ["what the store cannot speak", { status: 505, code: "Odd" }, "S3_REQUEST_FAILED"],
     ["status 403", { status: 403, code: "SignatureDoesNotMatch" }, "S3_ACCESS_DENIED"],
     ["status 404", { status: 404, code: "NoSuchBucket" }, "S3_NOT_FOUND"],
     ["status 409", { status: 409, code: "ConditionalRequestConflict" }, "S3_PRECONDITION_FAILED"],
@@ -296,6 +299,16 @@ describe("failures of S3", () => {
   ] as const)("by %s have their code", async (_, fault, code) => {
     local.aws.fault({ operation: "PutObject", ...fault });
     expect(await errorOf(() => local.client.put({ Bucket, Key, Body: "x" }))).toEqual(coded(code));
+  });
+});
+
+describe("an answer of KMS that cannot be read", () => {
+  it.each([0, 1])("(byte %i is wrong) shows nothing of the data key that is in it", async (offset) => {
+    local.aws.fault({ service: "kms", operation: "GenerateDataKey", corrupt: { offset, xor: 3 } });
+    const error = await errorOf(() => local.kmsClient.put({ Bucket, Key, Body: "x" }));
+    expect(error).toEqual(coded("KMS_REQUEST_FAILED", { serviceError: "SyntaxError" }));
+    const everything = inspect(error, { showHidden: true, depth: 20, maxStringLength: 10_000 });
+    expect(everything).not.toMatch(/"KeyId"|Plaintext|CiphertextBlob/);
   });
 });
 

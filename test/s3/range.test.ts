@@ -2,6 +2,8 @@ import { describe, expect, it } from "vitest";
 import { planRange } from "../../src/s3/range.js";
 import { coded } from "../support/errors.js";
 
+const attempt = { operation: "GetObject", bucket: "b", key: "k" };
+
 describe("planRange", () => {
   // The message of one plaintext byte has 73 bytes: 56 of header, 17 of its one chunk.
   it("takes an answer that holds the chunks", () => {
@@ -9,7 +11,7 @@ describe("planRange", () => {
       ["bytes 56-72/73", 0],
       ["bytes 0-72/73", 56],
     ] as const) {
-      expect(planRange({ first: 0, last: 0 }, answer)).toEqual({
+      expect(planRange({ first: 0, last: 0 }, answer, attempt)).toEqual({
         start: 0,
         length: 1,
         plaintextLength: 1,
@@ -31,12 +33,16 @@ describe("planRange", () => {
     ["has no total", "bytes 56-72/*"],
     ["has a number out of bounds", "bytes 56-72/99999999999999999999"],
   ])("refuses an answer that %s", (_, answer) => {
-    expect(() => planRange({ first: 0, last: 0 }, answer)).toThrow(coded("S3_REQUEST_FAILED") as Error);
+    expect(() => planRange({ first: 0, last: 0 }, answer, attempt)).toThrow(
+      coded("S3_REQUEST_FAILED") as Error,
+    );
   });
 
   it("refuses an answer that lacks the empty chunk after the last full one", () => {
     const all = { first: 0, last: undefined };
-    expect(planRange(all, "bytes 56-16471/16472").endsMessage).toBe(true);
-    expect(() => planRange(all, "bytes 56-16455/16472")).toThrow(coded("S3_REQUEST_FAILED") as Error);
+    expect(planRange(all, "bytes 56-16471/16472", attempt).endsMessage).toBe(true);
+    expect(() => planRange(all, "bytes 56-16455/16472", attempt)).toThrow(
+      coded("S3_REQUEST_FAILED") as Error,
+    );
   });
 });

@@ -110,6 +110,31 @@ it("a failed multipart upload is aborted as its owner", async () => {
   ]);
 });
 
+it("a sidecar carries what rules who may read or remove it, not the storage class nor a customer's key", async () => {
+  await client.put({ ...everything, Body: "x", envelopeStorage: "sidecar" });
+  const { CacheControl, ContentDisposition, ContentEncoding, ContentLanguage, Expires, ...kept } = atCreation;
+  const { StorageClass, WebsiteRedirectLocation, ...rules } = kept;
+  const [sidecar, body] = sent();
+  expect(sidecar).toEqual({
+    ...object,
+    ...rules,
+    Key: expect.stringMatching(/^k\.[0-9a-f]{48}\.envelope$/),
+    ContentType: "application/json",
+    ChecksumAlgorithm: "SHA512",
+    Body: expect.any(String),
+  });
+  expect(body).toMatchObject(everything);
+});
+
+it("a client without a configuration, as of a wrapper, is asked for nothing but to send", async () => {
+  const bare = { send: (command: never) => s3.send(command) } as unknown as S3Client;
+  const output = await new EnvelopeClient({ s3: bare, keyring, partSizeBytes: partBytes }).put({
+    ...object,
+    Body: Buffer.alloc(partBytes + 1),
+  });
+  expect(output.plaintextLength).toBe(partBytes + 1);
+});
+
 it.each([
   ["WHEN_SUPPORTED", "CRC32"],
   ["WHEN_REQUIRED", undefined],

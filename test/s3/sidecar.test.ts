@@ -1,6 +1,12 @@
-import { DeleteObjectCommand, HeadObjectCommand, type PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import {
+  DeleteObjectCommand,
+  type GetObjectCommand,
+  HeadObjectCommand,
+  type PutObjectCommand,
+  S3Client,
+} from "@aws-sdk/client-s3";
 import { mockClient } from "aws-sdk-client-mock";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { EnvelopeClient, EnvelopeError } from "../../src/index.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
@@ -14,6 +20,15 @@ const remove = async () => {
     await local.s3.send(new DeleteObjectCommand({ Bucket, Key }));
 };
 
+/** An S3Client that sends by way of a function. */
+function sendingThrough(send: (command: { input: { Key?: string } }) => Promise<unknown>): S3Client {
+  return { config: local.s3.config, send } as unknown as S3Client;
+}
+
+function raise(): never {
+  throw new Error("unreachable");
+}
+
 describe("an envelope in a sidecar", () => {
   afterEach(remove);
 
@@ -24,7 +39,8 @@ describe("an envelope in a sidecar", () => {
     const object = await local.client.get({ Bucket, Key: "k", encryptionContext });
     expect(await object.Body.transformToString()).toBe("hello");
     expect(object).toMatchObject({ Metadata: { note: "x" }, encryptionContext });
-    expect(local.operations()).toEqual(["GetObject", "GetObject"]);
+    expect(local.aws.requests[2]?.headers["if-match"]).toBe(object.ETag);
+    expect(local.operations()).toEqual(["GetObject", "GetObject", "GetObject"]);
     const range = await local.client.get({ Bucket, Key: "k", encryptionContext, Range: "bytes=1-3" });
     expect(await range.Body.transformToString()).toBe("ell");
     expect(await local.client.head({ Bucket, Key: "k" })).toMatchObject({
@@ -114,9 +130,12 @@ describe("an envelope in a sidecar", () => {
   it("that cannot be removed does not hide why the write failed", async () => {
     local.aws.fault({ operation: "PutObject", skip: 1, status: 412, code: "PreconditionFailed" });
     local.aws.fault({ operation: "DeleteObject", status: 403, code: "AccessDenied" });
-    expect(await errorOf(() => client().put({ Bucket, Key: "k", Body: "x" }))).toEqual(
-      coded("S3_PRECONDITION_FAILED", { operation: "PutObject", key: "k" }),
+    const error = await errorOf(() => client().put({ Bucket, Key: "k", Body: "x" }));
+    const [orphanedSidecarKey] = await sidecars();
+    expect(error).toEqual(
+      coded("S3_PRECONDITION_FAILED", { operation: "PutObject", key: "k", orphanedSidecarKey }),
     );
+    expect(error.message).toContain(orphanedSidecarKey);
   });
 
   it("is kept when the object was stored and the caller aborts with the error of another call", async () => {
@@ -140,12 +159,68 @@ describe("an envelope in a sidecar", () => {
 
   it("is read no further than an envelope can go, and no longer than the caller waits", async () => {
     await client().put({ Bucket, Key: "k", Body: "x" });
-    local.operations();
-    (await client().get({ Bucket, Key: "k" })).Body.destroy();
-    expect(local.aws.requests[1]?.headers.range).toBe("bytes=0-262144");
-    local.aws.fault({ operation: "GetObject", skip: 1, stallBodyBytes: 10 });
+    const stall = () => local.aws.fault({ operation: "GetObject", skip: 1, stallBodyBytes: 10 });
+    stall();
     const abortSignal = AbortSignal.timeout(50);
     expect(await errorOf(() => client().get({ Bucket, Key: "k" }, { abortSignal }))).toBe(abortSignal.reason);
+    const impatient = local.clientWith({ idleTimeoutMs: 50 });
+    stall();
+    expect(await errorOf(() => impatient.get({ Bucket, Key: "k" }))).toEqual(coded("BODY_STALLED"));
+    local.aws.fault({ operation: "GetObject", stallBodyBytes: 10 });
+    expect(await errorOf(() => impatient.head({ Bucket, Key: "k" }))).toEqual(coded("BODY_STALLED"));
+    let sent = 0;
+    const s3 = sendingThrough(async (command) => {
+      const output = (await local.s3.send(command as GetObjectCommand)) as object;
+      if (!command.input.Key?.endsWith(".envelope")) return output;
+      const endless = async function* () {
+        for (; sent < 50_000_000; sent += 65_536) yield Buffer.alloc(65_536, " ");
+      };
+      return { ...output, ContentLength: undefined, Body: endless() };
+    });
+    expect(await errorOf(() => local.clientWith({ s3 }).get({ Bucket, Key: "k" }))).toEqual(
+      coded("ENVELOPE_INVALID"),
+    );
+    expect(sent).toBeLessThan(400_000);
+  });
+
+  it("is read without holding the connection of the body, so that all may read over one connection", async () => {
+    const s3 = new S3Client({ ...local.aws.s3Config, requestHandler: { httpAgent: { maxSockets: 1 } } });
+    const reader = local.clientWith({ s3 });
+    const bytes = testBytes(3_000_000);
+    await client().put({ Bucket, Key: "k", Body: bytes });
+    const read = async () => (await reader.get({ Bucket, Key: "k" })).Body.transformToByteArray();
+    for (const plaintext of await Promise.all([read(), read(), read()])) expectBytes(plaintext, bytes);
+    s3.destroy();
+  });
+
+  it("is of an object that was overwritten before its body was read again: read it again", async () => {
+    await client().put({ Bucket, Key: "k", Body: "old" });
+    let requests = 0;
+    const s3 = sendingThrough(async (command) => {
+      requests += 1;
+      if (requests === 3) await client().put({ Bucket, Key: "k", Body: "new" });
+      return local.s3.send(command as GetObjectCommand);
+    });
+    const reader = local.clientWith({ s3 });
+    const error = await errorOf(() => reader.get({ Bucket, Key: "k" }));
+    expect(error).toEqual(coded("BODY_INTERRUPTED", { key: "k" }));
+    expect(error).toMatchObject({ retryable: true, cause: { code: "S3_PRECONDITION_FAILED" } });
+    expect(await (await reader.get({ Bucket, Key: "k" })).Body.transformToString()).toBe("new");
+    local.aws.fault({ operation: "GetObject", skip: 2, status: 503, code: "SlowDown" });
+    expect(await errorOf(() => client().get({ Bucket, Key: "k" }))).toEqual(coded("S3_UNAVAILABLE"));
+  });
+
+  it("too large for any reader is refused before anything is stored", async () => {
+    const { plaintext, recipients } = await keyring.generateDataKey({ encryptionContext: {} });
+    const [recipient = raise()] = recipients;
+    const keyId = "\u0001".repeat(1024);
+    const wordy = { ...recipient, keyId, ciphertext: testBytes(8192) };
+    const many = async () => ({ plaintext: Buffer.from(plaintext), recipients: Array(16).fill(wordy) });
+    const writer = local.clientWith({ keyring: { ...keyring, generateDataKey: many } });
+    const encryptionContext = { x: "\u0001".repeat(8000) };
+    const put = { Bucket, Key: "k", Body: "x", encryptionContext, envelopeStorage: "sidecar" } as const;
+    expect(await errorOf(() => writer.put(put))).toEqual(coded("ENVELOPE_TOO_LARGE", { limit: 262_144 }));
+    expect(local.operations()).toEqual([]);
   });
 
   it("is removed when the source fails", async () => {
@@ -166,6 +241,8 @@ describe("an envelope in a sidecar", () => {
     expect(await get()).toEqual(coded("ENVELOPE_MISSING", { sidecarKey: Key }));
     await local.putRaw(Key, Buffer.from(bytes.toString().replace("Cobblestone-256", "Cobblestone-128")));
     expect(await get()).toEqual(coded("ENVELOPE_VERSION_UNSUPPORTED"));
+    await local.putRaw(Key, Buffer.alloc(0));
+    expect(await get()).toEqual(coded("ENVELOPE_INVALID"));
     await local.putRaw(Key, Buffer.from("{}"));
     expect(await get()).toEqual(coded("ENVELOPE_INVALID"));
     await local.putRaw(Key, Buffer.alloc(1_000_000, " "));
@@ -203,9 +280,52 @@ describe("an envelope in a sidecar", () => {
     expect(mock.commandCalls(DeleteObjectCommand).map(({ args }) => args[0].input.Key)).toEqual(["k"]);
   });
 
-  it("needs a key that leaves room for its name", async () => {
-    const error = await errorOf(() => client().put({ Bucket, Key: "k".repeat(1000), Body: "x" }));
+  it.each([
+    ["HeadObject is not allowed", { status: 403, code: "AccessDenied" }],
+    ["the version is a delete marker", { status: 405, code: "MethodNotAllowed" }],
+  ])("that cannot be found does not keep its object from being deleted: %s", async (_, fault) => {
+    await client().put({ Bucket, Key: "k", Body: "x" });
+    local.aws.fault({ operation: "HeadObject", ...fault });
+    await client().delete({ Bucket, Key: "k" });
+    expect((await local.contents()).keys).toEqual(await sidecars());
+  });
+
+  it("of another release or a broken envelope does not keep the object from being deleted", async () => {
+    await local.putRaw("k", testBytes(10), { "s3e-version": "2" });
+    await client().delete({ Bucket, Key: "k" });
+    expect((await local.contents()).keys).toEqual([]);
+  });
+
+  it("that may be found later keeps its object from being deleted now", async () => {
+    await client().put({ Bucket, Key: "k", Body: "x" });
+    local.aws.fault({ operation: "HeadObject", status: 503, code: "SlowDown" });
+    expect(await errorOf(() => client().delete({ Bucket, Key: "k" }))).toEqual(coded("S3_UNAVAILABLE"));
+    const abortSignal = AbortSignal.timeout(50);
+    local.aws.fault({ operation: "HeadObject", delayMs: 200 });
+    expect(await errorOf(() => client().delete({ Bucket, Key: "k" }, { abortSignal }))).toBe(
+      abortSignal.reason,
+    );
+    expect((await local.contents()).keys).toContain("k");
+  });
+
+  it.each([
+    ["refused", { status: 403, code: "AccessDenied" }],
+    ["too slow for the caller", { delayMs: 2000 }],
+  ])("whose removal is %s is told, as its object is gone", async (_, fault) => {
+    await client().put({ Bucket, Key: "k", Body: "x" });
+    local.aws.fault({ operation: "DeleteObject", skip: 1, ...fault });
+    const abortSignal = AbortSignal.timeout(500);
+    const { orphanedSidecarKey } = await client().delete({ Bucket, Key: "k" }, { abortSignal });
+    expect(await sidecars()).toEqual([orphanedSidecarKey]);
+    expect((await local.contents()).keys).not.toContain("k");
+  });
+
+  it("needs a key that leaves room for its name, told before a data key is made", async () => {
+    const generateDataKey = vi.fn();
+    const writer = local.clientWith({ keyring: { ...keyring, generateDataKey }, envelopeStorage: "sidecar" });
+    const error = await errorOf(() => writer.put({ Bucket, Key: "k".repeat(1000), Body: "x" }));
     expect(error).toBeInstanceOf(RangeError);
+    expect(generateDataKey).not.toHaveBeenCalled();
     expect(local.operations()).toEqual([]);
   });
 });

@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
-import { transferSignal } from "../../src/s3/transfer-signal.js";
+import { transferSignal, untilAborted } from "../../src/s3/transfer-signal.js";
 import { errorOf } from "../support/errors.js";
 
 const reason = new Error("enough");
@@ -16,14 +16,14 @@ describe("transferSignal", () => {
 
   it("lets go of its own signal when what it waited for has settled", async () => {
     const transfer = transferSignal(undefined);
-    expect(await transfer.untilAborted(Promise.resolve(1))).toBe(1);
-    expect(await errorOf(() => transfer.untilAborted(Promise.reject(reason)))).toBe(reason);
+    expect(await untilAborted(transfer.signal, Promise.resolve(1))).toBe(1);
+    expect(await errorOf(() => untilAborted(transfer.signal, Promise.reject(reason)))).toBe(reason);
     await new Promise(setImmediate);
     expect(getEventListeners(transfer.signal, "abort")).toEqual([]);
   });
 
   it("does not wait when it has been raised already", async () => {
     const transfer = transferSignal(AbortSignal.abort(reason));
-    expect(await errorOf(() => transfer.untilAborted(never))).toBe(reason);
+    expect(await errorOf(() => untilAborted(transfer.signal, never))).toBe(reason);
   });
 });

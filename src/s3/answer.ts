@@ -1,0 +1,89 @@
+/** One GetObject: its answer, and its body as bytes that can neither stall for ever nor end early unnoticed. */
+import { Readable } from "node:stream";
+import {
+  GetObjectCommand,
+  type GetObjectCommandInput,
+  type GetObjectCommandOutput,
+} from "@aws-sdk/client-s3";
+import { EnvelopeError } from "../errors.js";
+import { requireSize } from "./fields.js";
+import { guardSource } from "./guarded-source.js";
+import { type S3Attempt, s3Request } from "./s3-errors.js";
+import type { ClientSettings } from "./settings.js";
+import { type TransferSignal, transferSignal } from "./transfer-signal.js";
+
+/** The answer to a GetObject. Whoever asked must read its body to the end or let go of it. */
+export interface ObjectAnswer {
+  readonly output: GetObjectCommandOutput;
+  /**
+   * Yields `length` bytes of the body from `skip` on, or all when the length is not known. Read it once.
+   *
+   * @throws EnvelopeError `BODY_INTERRUPTED`, also when fewer bytes come; `BODY_STALLED`
+   */
+  read(skip: number, length: number | undefined): AsyncIterable<Uint8Array>;
+  /** Ends the request for good: whatever streams the SDK put around the connection, aborting closes it. */
+  letGo(): void;
+}
+
+/** Asks for an object. The body ends with the signal, too. */
+export async function getAnswer(
+  { s3, idleTimeoutMs }: ClientSettings,
+  attempt: S3Attempt,
+  input: GetObjectCommandInput,
+  signal: AbortSignal | undefined,
+): Promise<ObjectAnswer> {
+  const transfer = transferSignal(signal);
+  const letGo = () => {
+    transfer.abort(new Error("the body was closed"));
+    transfer.dispose();
+  };
+  try {
+    const command = new GetObjectCommand(input);
+    const output = await s3Request(attempt, transfer.signal, (options) => s3.send(command, options));
+    // A body that is let go of unread fails in the SDK's hands; without a listener that would end the process.
+    if (output.Body instanceof Readable) output.Body.on("error", () => undefined);
+    requireSize(output.ContentLength, attempt);
+    return {
+      output,
+      letGo,
+      read: (skip, length) => readBody(output, { attempt, transfer, idleTimeoutMs }, skip, length),
+    };
+  } catch (error) {
+    letGo();
+    throw error;
+  }
+}
+
+interface Reading {
+  readonly attempt: S3Attempt;
+  readonly transfer: TransferSignal;
+  readonly idleTimeoutMs: number;
+}
+
+async function* readBody(
+  { Body }: GetObjectCommandOutput,
+  { attempt, transfer, idleTimeoutMs }: Reading,
+  skip: number,
+  length: number | undefined,
+): AsyncGenerator<Uint8Array, undefined> {
+  let seen = 0;
+  const end = length === undefined ? Number.POSITIVE_INFINITY : skip + length;
+  const fail = (code: "BODY_INTERRUPTED" | "BODY_STALLED", what: string, cause?: unknown) =>
+    new EnvelopeError(code, `S3 GetObject of "${attempt.key}": ${what}; read it again`, {
+      cause,
+      details: { ...attempt, bytesRead: seen, ...(length !== undefined && { expected: end }) },
+    });
+  const pieces = guardSource((Body ?? []) as AsyncIterable<Uint8Array>, {
+    signal: transfer.signal,
+    idleTimeoutMs,
+    stalled: () => fail("BODY_STALLED", `no bytes came for ${idleTimeoutMs} ms`),
+    failed: (cause) => fail("BODY_INTERRUPTED", `reading failed after ${seen} bytes, see the cause`, cause),
+  });
+  for await (const piece of pieces) {
+    const wanted = piece.subarray(Math.max(0, skip - seen), Math.max(0, end - seen));
+    seen += piece.length;
+    if (wanted.length > 0) yield wanted;
+  }
+  if (length !== undefined && seen < end) throw fail("BODY_INTERRUPTED", `it ended after ${seen} bytes`);
+  return undefined;
+}

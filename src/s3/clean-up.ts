@@ -1,0 +1,45 @@
+/** Removing what a failed call has left in S3, within bounded time, and saying so when that fails too. */
+import { EnvelopeError } from "../errors.js";
+import { transferSignal, untilAborted } from "./transfer-signal.js";
+
+/** How long a request that cleans up may take with its retries, in milliseconds. */
+const cleanUpTimeoutMs = 10_000;
+
+/**
+ * Sends a request that cleans up.
+ *
+ * @param caller ends it early; not the signal of a call that has failed, as that may be what ended it
+ * @returns whether nothing is left: it succeeded, or there was nothing to remove
+ */
+export async function cleanUp(
+  send: (options: { abortSignal: AbortSignal }) => Promise<unknown>,
+  caller?: AbortSignal,
+): Promise<boolean> {
+  const { signal, abort, dispose } = transferSignal(caller);
+  const timer = setTimeout(() => abort(new Error("took too long")), cleanUpTimeoutMs);
+  try {
+    await untilAborted(signal, send({ abortSignal: signal }));
+    return true;
+  } catch (error) {
+    return error instanceof Error && error.name === "NoSuchUpload";
+  } finally {
+    clearTimeout(timer);
+    dispose();
+  }
+}
+
+/** What a failed call could not remove: a fact for the details of its error, and what to do about it. */
+export interface Leftover {
+  readonly details: { readonly orphanedUploadId: string } | { readonly orphanedSidecarKey: string };
+  readonly advice: string;
+}
+
+/** The same error, which now also says what was left behind. The reason of a caller's signal stays as it is. */
+export function withLeftover(error: unknown, leftover: Leftover): unknown {
+  if (!(error instanceof EnvelopeError)) return error;
+  const { code, message, cause, details } = error;
+  return new EnvelopeError(code, `${message}. ${leftover.advice}`, {
+    cause,
+    details: { ...details, ...leftover.details },
+  });
+}
