@@ -4,6 +4,7 @@ import { bytesArgument, objectArgument, wrongType } from "../arguments.js";
 import { dataKeyArgument, deriveMessageKeys, type MessageKeys, openHeader } from "./derivation.js";
 import { saltBytes } from "./geometry.js";
 import { Opener, type OpenerInput } from "./opener.js";
+import { Pieces } from "./pieces.js";
 import { Sealer } from "./sealer.js";
 
 /** What the frame layer reads: bytes whole, or in pieces of any lengths. A Node or web stream is such an iterable. */
@@ -16,9 +17,6 @@ export interface MessageOptions {
   /** Bytes bound into the message, none by default; decryption needs the very same. */
   readonly context?: Uint8Array;
 }
-
-/** Plaintext is taken in at most this many bytes at a time, so that pieces of a message never pile up. */
-const stepBytes = 256 * 1024;
 
 /** {@link MessageOptions} once checked. */
 export interface MessageInput {
@@ -39,13 +37,8 @@ export function encrypt(source: ByteSource, options: MessageOptions): AsyncItera
 }
 
 /** Encrypts a source under keys that are used for nothing else. */
-export async function* sealSource(source: ByteSource, keys: MessageKeys): AsyncGenerator<Buffer, undefined> {
-  const sealer = new Sealer(keys);
-  for await (const bytes of pieces(source)) {
-    for (const step of steps(bytes)) for (const piece of sealer.update(step)) yield piece;
-  }
-  for (const piece of sealer.final()) yield piece;
-  return undefined;
+export function sealSource(source: ByteSource, keys: MessageKeys): Pieces {
+  return new Pieces(iterable(source), new Sealer(keys));
 }
 
 /**
@@ -66,36 +59,8 @@ export function decrypt(source: ByteSource, options: MessageOptions): AsyncItera
 }
 
 /** Decrypts a source that is a message or a run of its chunks. */
-export function openSource(source: ByteSource, input: OpenerInput): AsyncIterableIterator<Buffer> {
-  return keepFailing(openPieces(source, new Opener(input)));
-}
-
-async function* openPieces(source: ByteSource, opener: Opener): AsyncGenerator<Buffer, undefined> {
-  for await (const bytes of pieces(source)) {
-    for (const step of steps(bytes)) for (const piece of opener.update(step)) yield piece;
-  }
-  for (const piece of opener.final()) yield piece;
-  return undefined;
-}
-
-/** A generator that has thrown reports a clean end when asked again; this one throws again. */
-function keepFailing(generator: AsyncGenerator<Buffer, undefined>): AsyncIterableIterator<Buffer> {
-  let failure: { readonly error: unknown } | undefined;
-  return {
-    async next() {
-      if (failure) throw failure.error;
-      try {
-        return await generator.next();
-      } catch (error) {
-        failure = { error };
-        throw error;
-      }
-    },
-    return: () => generator.return(undefined),
-    [Symbol.asyncIterator]() {
-      return this;
-    },
-  };
+export function openSource(source: ByteSource, input: OpenerInput): Pieces {
+  return new Pieces(iterable(source), new Opener(input));
 }
 
 /** Checks the options of a message. */
@@ -117,14 +82,6 @@ function sourceArgument(source: ByteSource): ByteSource {
   return source;
 }
 
-function pieces(source: ByteSource): Iterable<Uint8Array> | AsyncIterable<Uint8Array> {
+function iterable(source: ByteSource): Iterable<Uint8Array> | AsyncIterable<Uint8Array> {
   return source instanceof Uint8Array ? [source] : source;
-}
-
-function* steps(bytes: unknown): Generator<Uint8Array, undefined> {
-  const checked = bytesArgument("source: each piece", bytes);
-  for (let start = 0; start < checked.length; start += stepBytes) {
-    yield checked.subarray(start, start + stepBytes);
-  }
-  return undefined;
 }
