@@ -57,8 +57,12 @@ export function recordArgument(title: string, value: unknown): Record<string, un
   throw wrongType(title, "a plain object", value);
 }
 
-/** One of a closed set of strings. */
-export function choiceArgument<T extends string>(title: string, value: unknown, choices: readonly T[]): T {
+/** One of a closed set of strings or booleans. */
+export function choiceArgument<T extends string | boolean>(
+  title: string,
+  value: unknown,
+  choices: readonly T[],
+): T {
   const choice = choices.find((candidate) => candidate === value);
   if (choice !== undefined) return choice;
   const expected = `one of ${choices.map((candidate) => JSON.stringify(candidate)).join(", ")}`;

@@ -28,7 +28,7 @@ export async function deleteObject(
   options: CallOptions,
 ): Promise<DeleteOutput> {
   const { s3 } = settings;
-  const signal = abortSignalArgument(options.abortSignal);
+  const signal = abortSignalArgument(options);
   const attempt = attemptArgument("DeleteObject", input);
   const sidecar =
     settings.envelopeStorage === "sidecar" ? await findSidecar(settings, input, attempt, signal) : undefined;

@@ -60,7 +60,7 @@ export async function get(
   input: GetInput,
   options: CallOptions,
 ): Promise<GetOutput> {
-  const transfer = transferSignal(abortSignalArgument(options.abortSignal));
+  const transfer = transferSignal(abortSignalArgument(options));
   try {
     return await read(settings, getArguments(input, transfer));
   } catch (error) {
@@ -136,13 +136,13 @@ async function sameObject(
 function getArguments(input: GetInput, transfer: TransferSignal): GetRequest {
   const attempt = attemptArgument("GetObject", input);
   refuseFields(input, ["PartNumber"], "parts are of the ciphertext: use Range");
-  const { encryptionContext, plaintext, Range, ...get } = input;
+  const { encryptionContext, plaintext = "refuse", Range, ...get } = input;
   return {
     get,
     attempt,
     range: rangeArgument(Range),
     expected: expectedContextArgument(encryptionContext),
-    allowPlaintext: choiceArgument("plaintext", plaintext ?? "refuse", ["refuse", "allow"]) === "allow",
+    allowPlaintext: choiceArgument("plaintext", plaintext, ["refuse", "allow"]) === "allow",
     transfer,
   };
 }

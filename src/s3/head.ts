@@ -39,7 +39,7 @@ export async function head(
   options: CallOptions,
 ): Promise<HeadOutput> {
   const { s3 } = settings;
-  const signal = abortSignalArgument(options.abortSignal);
+  const signal = abortSignalArgument(options);
   const attempt = attemptArgument("HeadObject", input);
   refuseFields(input, ["PartNumber", "Range"], "parts and ranges are of the ciphertext: leave it out");
   const output = await s3Request(attempt, signal, (sending) =>

@@ -68,7 +68,7 @@ export async function put(
   input: PutInput,
   options: CallOptions,
 ): Promise<PutOutput> {
-  const caller = abortSignalArgument(options.abortSignal);
+  const caller = abortSignalArgument(options);
   const request = putArguments(settings, input);
   const transfer = transferSignal(caller);
   try {
@@ -86,19 +86,16 @@ export async function put(
 function putArguments(settings: ClientSettings, input: PutInput): PutRequest {
   const attempt = attemptArgument("PutObject", input);
   refuseFields(input, refusedPutFields, "it describes the bytes sent, which are ciphertext: leave it out");
-  const { Body, ContentLength, Metadata, encryptionContext, envelopeStorage, ...put } = input;
-  const storage = choiceArgument(
-    "envelopeStorage",
-    envelopeStorage ?? settings.envelopeStorage,
-    envelopeStorages,
-  );
+  const { Body, ContentLength, Metadata, encryptionContext = {}, ...others } = input;
+  const { envelopeStorage = settings.envelopeStorage, ...put } = others;
+  const storage = choiceArgument("envelopeStorage", envelopeStorage, envelopeStorages);
   // Every header gives a key of the same length: one that is too long is told before a data key is asked for.
   if (storage === "sidecar") sidecarKey(attempt.key, Buffer.alloc(headerBytes));
   return {
     put,
     attempt,
     userMetadata: userMetadataArgument(Metadata),
-    context: contextArgument("encryptionContext", encryptionContext ?? {}),
+    context: contextArgument("encryptionContext", encryptionContext),
     storage,
     source: sourceArgument(Body, ContentLength),
   };

@@ -14,7 +14,7 @@ export type ExpectedContext = EncryptionContext | "any";
 
 /** Checks an expected context; nothing given means that the object must have none. */
 export function expectedContextArgument(value: unknown): ExpectedContext {
-  return value === "any" ? value : contextArgument("encryptionContext", value ?? {});
+  return value === "any" ? value : contextArgument("encryptionContext", value === undefined ? {} : value);
 }
 
 /**

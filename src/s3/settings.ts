@@ -55,15 +55,16 @@ export function settingsArgument(options: unknown): ClientSettings {
   const given = objectArgument("options", options);
   const s3 = given.s3 as Partial<S3Client> | undefined;
   if (typeof s3?.send !== "function") throw wrongType("options.s3", "an S3Client", s3);
-  const { partSizeBytes, maxConcurrentParts = 4, idleTimeoutMs = 300_000 } = given;
+  const {
+    envelopeStorage = "metadata",
+    partSizeBytes,
+    maxConcurrentParts = 4,
+    idleTimeoutMs = 300_000,
+  } = given;
   return {
     s3: s3 as S3Client,
     keyring: keyringArgument("options.keyring", given.keyring),
-    envelopeStorage: choiceArgument(
-      "options.envelopeStorage",
-      given.envelopeStorage ?? "metadata",
-      envelopeStorages,
-    ),
+    envelopeStorage: choiceArgument("options.envelopeStorage", envelopeStorage, envelopeStorages),
     partSizeBytes:
       partSizeBytes === undefined
         ? undefined

@@ -1,4 +1,5 @@
 /** One signal for all requests of a transfer: raised by the caller's signal or by the first failure. */
+import { recordArgument, wrongType } from "../arguments.js";
 
 /** A signal that the transfer itself can raise. The first reason stays. */
 export interface TransferSignal {
@@ -34,8 +35,9 @@ export function untilAborted<T>(signal: AbortSignal, promise: Promise<T>): Promi
   });
 }
 
-/** Checks a signal that a caller handed in. */
-export function abortSignalArgument(value: unknown): AbortSignal | undefined {
-  if (value === undefined || value instanceof AbortSignal) return value;
-  throw new TypeError("abortSignal: expected an AbortSignal");
+/** The signal in the options of a call, checked. A signal in place of the options would never be heard. */
+export function abortSignalArgument(options: unknown): AbortSignal | undefined {
+  const { abortSignal } = recordArgument("options", options);
+  if (abortSignal === undefined || abortSignal instanceof AbortSignal) return abortSignal;
+  throw wrongType("options.abortSignal", "an AbortSignal", abortSignal);
 }

@@ -1,4 +1,5 @@
 /** Scripted faults: what a service is told to do wrong, and to which request. */
+import { choiceArgument, integerArgument, recordArgument, stringArgument } from "../arguments.js";
 
 /** One fault. It waits for matching requests, hits `times` of them after letting `skip` through, and is spent. */
 export interface Fault {
@@ -7,7 +8,7 @@ export interface Fault {
   readonly operation?: string;
   /** Matching requests let through first; 0 by default. */
   readonly skip?: number;
-  /** How many requests it hits; 1 by default. */
+  /** How many requests it hits; 1 by default, Infinity for all. */
   readonly times?: number;
   /** Answer this status instead of handling the request; with `code` and `message`. */
   readonly status?: number;
@@ -31,7 +32,7 @@ export class FaultScript {
 
   /** Adds a fault behind those already there. */
   add(fault: Fault): void {
-    const { skip = 0, times = 1 } = fault;
+    const { skip = 0, times = 1 } = faultArgument(fault);
     if (times > 0) this.#pending.push({ fault, skip, times });
   }
 
@@ -56,4 +57,36 @@ export class FaultScript {
     }
     return undefined;
   }
+}
+
+const most = Number.MAX_SAFE_INTEGER;
+const number = (least: number, greatest: number) => (title: string, value: unknown) =>
+  integerArgument(title, value, least, greatest);
+/** A check for each field, so that a misspelt one is no fault that hits everything. */
+const checks: Readonly<Record<keyof Fault, (title: string, value: unknown) => unknown>> = {
+  service: (title, value) => choiceArgument(title, value, ["s3", "kms"]),
+  operation: stringArgument,
+  skip: number(0, most),
+  times: (title, value) => value === Number.POSITIVE_INFINITY || integerArgument(title, value, 0, most),
+  status: number(200, 599),
+  code: stringArgument,
+  message: stringArgument,
+  delayMs: number(0, 2 ** 31 - 1),
+  reset: (title, value) => choiceArgument(title, value, ["before", "after"]),
+  truncateBodyBytes: number(0, most),
+  stallBodyBytes: number(0, most),
+  corrupt: (title, value) => {
+    const { offset, xor } = recordArgument(title, value);
+    integerArgument(`${title}.offset`, offset, 0, most);
+    integerArgument(`${title}.xor`, xor, 1, 255);
+  },
+};
+
+function faultArgument(value: unknown): Fault {
+  const fault = recordArgument("fault", value);
+  for (const [name, given] of Object.entries(fault)) {
+    if (!Object.hasOwn(checks, name)) throw new TypeError(`fault: there is no field ${JSON.stringify(name)}`);
+    if (given !== undefined) checks[name as keyof Fault](`fault.${name}`, given);
+  }
+  return fault;
 }

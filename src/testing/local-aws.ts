@@ -1,6 +1,7 @@
 /** S3 and KMS in this process, over HTTP on loopback, with clients ready to use. */
 import { KMSClient } from "@aws-sdk/client-kms";
 import { S3Client } from "@aws-sdk/client-s3";
+import { choiceArgument, integerArgument, recordArgument, stringArgument, wrongType } from "../arguments.js";
 import { type Fault, FaultScript } from "./faults.js";
 import { type RecordedRequest, RequestLog, startServer } from "./http-server.js";
 import { kmsService } from "./kms/kms-service.js";
@@ -41,7 +42,11 @@ export interface LocalAws extends AsyncDisposable {
   readonly requests: readonly RecordedRequest[];
   /** Forgets the requests so far. */
   clearRequests(): void;
-  /** Has the services do something wrong; faults are tried in the order they were added. */
+  /**
+   * Has the services do something wrong; faults are tried in the order they were added.
+   *
+   * @throws TypeError, RangeError when the fault is none
+   */
   fault(fault: Fault): void;
   /** Forgets the faults that have not been spent. */
   clearFaults(): void;
@@ -51,29 +56,18 @@ export interface LocalAws extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-const defaultRegion = "eu-central-1";
-const minPartBytes = 5 * 1024 * 1024;
-
 /**
  * Starts an S3 and a KMS on free ports of 127.0.0.1, for tests and demos. They check signatures, checksums and
  * conditions, answer the services' own errors, and keep everything in memory.
+ *
+ * @throws TypeError, RangeError when an option is wrong
  */
 export async function startLocalAws(options: LocalAwsOptions = {}): Promise<LocalAws> {
-  const region = options.region ?? defaultRegion;
+  const { region, ...s3Options } = optionsArgument(options);
   const credentials = { accessKeyId: "AKIALOCALAWSTESTING", secretAccessKey: "local-aws-secret" };
   const faults = new FaultScript();
   const log = new RequestLog();
-  const s3Server = await startServer(
-    s3Service({
-      region,
-      credentials,
-      buckets: options.buckets ?? ["test-bucket"],
-      minPartBytes: options.minPartBytes ?? minPartBytes,
-      discardBodies: options.discardBodies ?? false,
-    }),
-    faults,
-    log,
-  );
+  const s3Server = await startServer(s3Service({ region, credentials, ...s3Options }), faults, log);
   const kmsServer = await startServer(kmsService(region, credentials), faults, log);
   const shared = { region, credentials, forcePathStyle: true } as const;
   const s3Config = { ...shared, endpoint: s3Server.endpoint };
@@ -99,5 +93,18 @@ export async function startLocalAws(options: LocalAwsOptions = {}): Promise<Loca
     s3Connections: () => s3Server.connections(),
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+function optionsArgument(options: unknown): Required<LocalAwsOptions> {
+  const given = recordArgument("options", options);
+  const { buckets = ["test-bucket"], region = "eu-central-1" } = given;
+  const { minPartBytes = 5 * 1024 * 1024, discardBodies = false } = given;
+  if (!Array.isArray(buckets)) throw wrongType("options.buckets", "an array of strings", buckets);
+  return {
+    buckets: buckets.map((bucket, index) => stringArgument(`options.buckets[${index}]`, bucket)),
+    region: stringArgument("options.region", region),
+    minPartBytes: integerArgument("options.minPartBytes", minPartBytes, 1, 5 * 1024 ** 3),
+    discardBodies: choiceArgument("options.discardBodies", discardBodies, [true, false]),
   };
 }

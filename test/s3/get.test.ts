@@ -435,6 +435,8 @@ describe("requests and conditions", () => {
     [{ PartNumber: 1 }, TypeError, "PartNumber: parts are of the ciphertext: use Range"],
     [{ Range: 5 }, TypeError, "Range: expected a string"],
     [{ plaintext: true }, TypeError, 'plaintext: expected one of "refuse", "allow", got a boolean'],
+    [{ plaintext: null }, TypeError, 'plaintext: expected one of "refuse", "allow", got null'],
+    [{ encryptionContext: null }, TypeError, "encryptionContext: expected an object, got null"],
     [{ encryptionContext: "all" }, TypeError, "encryptionContext: expected an object, got a string"],
     [{ Key: undefined }, TypeError, "Key: expected a string, got undefined"],
   ])("refuse %j", async (input, type, message) => {

@@ -281,12 +281,31 @@ describe("refusals before anything is sent", () => {
     expect([TypeError, RangeError]).toContain(error.constructor);
   });
 
-  it("a signal that is none", async () => {
-    const error = await errorOf(() =>
-      local.client.put({ Bucket, Key: "k", Body: "x" }, { abortSignal: "now" as unknown as AbortSignal }),
-    );
-    expect(error).toEqual(new TypeError("abortSignal: expected an AbortSignal"));
+  it.each([
+    [{ abortSignal: "now" }, "options.abortSignal: expected an AbortSignal, got a string"],
+    [{ abortSignal: null }, "options.abortSignal: expected an AbortSignal, got null"],
+    [null, "options: expected an object, got null"],
+    [AbortSignal.abort(), "options: expected a plain object, got an instance of AbortSignal"],
+  ])("options of a call that are none: %#", async (options, message) => {
+    const object = { Bucket, Key: "k", Body: "x" };
+    for (const method of ["put", "get", "head", "delete"] as const) {
+      const error = await errorOf(() => local.client[method](object, options as never));
+      expect(error).toEqual(new TypeError(message));
+    }
+    expect(local.operations()).toEqual([]);
   });
+
+  it.each(["encryptionContext", "envelopeStorage", "Metadata", "ContentLength"])(
+    "null in place of %s, which is not the same as none",
+    async (field) => {
+      const error = await errorOf(() =>
+        local.client.put({ Bucket, Key: "k", Body: "x", [field]: null as never }),
+      );
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.message).toMatch(new RegExp(`^${field}: expected .*, got null$`));
+      expect(local.operations()).toEqual([]);
+    },
+  );
 });
 
 describe("options of EnvelopeClient", () => {
@@ -310,6 +329,7 @@ describe("options of EnvelopeClient", () => {
       { s3: { send() {} }, keyring, idleTimeoutMs: "1" },
       "options.idleTimeoutMs: expected an integer, got a string",
     ],
+    [{ s3: { send() {} }, keyring, envelopeStorage: null }, "options.envelopeStorage: expected one of"],
     [{ s3: { send() {} }, keyring, envelopeStorage: 1 }, "options.envelopeStorage: expected one of"],
   ])("refuse %#", (options, message) => {
     expect(() => new EnvelopeClient(options as never)).toThrow(message);

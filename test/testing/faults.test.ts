@@ -356,3 +356,35 @@ describe("the servers", () => {
     expect(statuses()).toEqual([]);
   });
 });
+
+describe("arguments", () => {
+  test.each<[unknown, string]>([
+    [null, "fault: expected an object, got null"],
+    [{ opeartion: "PutObject" }, 'fault: there is no field "opeartion"'],
+    [{ service: "sqs" }, 'fault.service: expected one of "s3", "kms", got another string'],
+    [{ operation: 1 }, "fault.operation: expected a string, got the number 1"],
+    [{ skip: -1 }, "fault.skip: expected an integer from 0 to 9007199254740991, got -1"],
+    [{ times: 0.5 }, "fault.times: expected an integer from 0 to 9007199254740991, got 0.5"],
+    [{ status: 1000 }, "fault.status: expected an integer from 200 to 599, got 1000"],
+    [{ status: "503" }, "fault.status: expected an integer, got a string"],
+    [{ delayMs: Number.NaN }, "fault.delayMs: expected an integer from 0 to 2147483647, got NaN"],
+    [{ reset: "now" }, 'fault.reset: expected one of "before", "after", got another string'],
+    [{ truncateBodyBytes: "1" }, "fault.truncateBodyBytes: expected an integer, got a string"],
+    [{ stallBodyBytes: null }, "fault.stallBodyBytes: expected an integer, got null"],
+    [{ corrupt: { offset: 0 } }, "fault.corrupt.xor: expected an integer, got undefined"],
+    [{ corrupt: { offset: 0, xor: 0 } }, "fault.corrupt.xor: expected an integer from 1 to 255, got 0"],
+  ])("refuse the fault %j", (fault, message) => {
+    expect(() => aws.fault(fault as Fault)).toThrow(message);
+  });
+
+  test.each<[unknown, string]>([
+    [null, "options: expected an object, got null"],
+    [{ buckets: "b" }, "options.buckets: expected an array of strings, got a string"],
+    [{ buckets: ["b", 1] }, "options.buckets[1]: expected a string, got the number 1"],
+    [{ region: "" }, "options.region: expected a non-empty string, got an empty one"],
+    [{ minPartBytes: 0 }, "options.minPartBytes: expected an integer from 1 to 5368709120, got 0"],
+    [{ discardBodies: "no" }, "options.discardBodies: expected one of true, false, got another string"],
+  ])("refuse the options %j", async (options, message) => {
+    expect((await errorOf(() => startLocalAws(options as never))).message).toBe(message);
+  });
+});
