@@ -62,10 +62,11 @@ class Body extends Readable implements VerifiedBody {
   }
 
   override _read(): void {
-    this.#pieces.next().then(
-      ({ done, value }) => this.push(done ? null : value),
-      (error: unknown) => this.destroy(toError(error)),
-    );
+    // Also catches what a "data" listener throws.
+    this.#pieces
+      .next()
+      .then(({ done, value }) => this.push(done ? null : value))
+      .catch((error: unknown) => this.destroy(toError(error)));
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {

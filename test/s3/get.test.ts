@@ -546,6 +546,16 @@ describe("a body that breaks", () => {
     expect(Body.listenerCount("error")).toBe(0);
   });
 
+  it("as a listener throws is destroyed with its error", async () => {
+    const { Body } = await local.client.get({ Bucket, Key: "size-100000" });
+    const error = new Error("listener");
+    const heard = new Promise((resolve) => Body.once("error", resolve));
+    Body.on("data", () => {
+      throw error;
+    });
+    expect(await heard).toBe(error);
+  });
+
   it("does not time out while nobody reads", async () => {
     const { Body } = await local.clientWith({ idleTimeoutMs: 50 }).get({ Bucket, Key: "size-100000" });
     await new Promise((resolve) => setTimeout(resolve, 150));
