@@ -15,7 +15,8 @@ export function serviceFailure(cause: unknown): ServiceFailure {
     code?: unknown;
     $metadata?: { httpStatusCode?: number; requestId?: string };
   };
-  const generic = name === undefined || name === "Error" || name === "TypeError";
+  // Node throws an AggregateError when a host has several addresses and none could be reached.
+  const generic = name === undefined || ["Error", "TypeError", "AggregateError"].includes(String(name));
   return {
     serviceError:
       generic && typeof code === "string" ? code : typeof name === "string" ? name : "unknown error",

@@ -3,6 +3,7 @@
  * lines and more time; docs/decisions.md 9 has the figures.
  */
 import { bytesArgument } from "../arguments.js";
+import { Turn } from "../turn.js";
 
 /** What turns input into pieces of output: a Sealer or an Opener. */
 export interface Codec {
@@ -17,6 +18,7 @@ const stepBytes = 256 * 1024;
 export class Pieces implements AsyncIterableIterator<Buffer> {
   readonly #source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
   readonly #codec: Codec;
+  readonly #turn = new Turn();
   /** Made by the first read. */
   #iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array> | undefined;
   /** Input that has been read, but not been taken. */
@@ -80,6 +82,7 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
 
   /** Makes the next output, or reads the next input. */
   async #advance(): Promise<void> {
+    if (this.#turn.isOver) await this.#turn.give();
     if (this.#input.length > 0) {
       const step = this.#input.subarray(0, stepBytes);
       this.#input = this.#input.subarray(stepBytes);

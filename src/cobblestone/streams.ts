@@ -1,33 +1,32 @@
 /** The frame layer as Node duplex streams and as web transform streams. */
 import { randomBytes } from "node:crypto";
-import { Duplex } from "node:stream";
+import { type Duplex, Transform } from "node:stream";
 import { bytesArgument } from "../arguments.js";
 import { deriveMessageKeys, openHeader } from "./derivation.js";
 import { saltBytes } from "./geometry.js";
-import { decrypt, encrypt, type MessageOptions, messageArguments } from "./message.js";
+import { type MessageOptions, messageArguments } from "./message.js";
 import { Opener } from "./opener.js";
+import type { Codec } from "./pieces.js";
 import { Sealer } from "./sealer.js";
 
 /**
  * A Node stream that takes plaintext and gives one message; made for `stream.pipeline`. As `pipeline` takes
- * async generators too, `(source) => encrypt(source, options)` does the same there with less machinery.
+ * async generators too, `(source) => encrypt(source, options)` does the same there with less machinery. Holds
+ * what one piece of the input gives, besides what streams hold.
  *
  * @throws TypeError, RangeError when an option is wrong
  */
 export function encryptDuplex(options: MessageOptions): Duplex {
-  const checked = messageArguments(options);
-  return Duplex.from((source: AsyncIterable<Uint8Array>) => encrypt(source, checked));
+  return transform(sealer(options));
 }
 
 /**
- * A Node stream that takes one message and gives its plaintext. It is destroyed with the errors of
- * {@link decrypt}.
+ * A Node stream that takes one message and gives its plaintext. It is destroyed with the errors of `decrypt`.
  *
  * @throws TypeError, RangeError when an option is wrong
  */
 export function decryptDuplex(options: MessageOptions): Duplex {
-  const checked = messageArguments(options);
-  return Duplex.from((source: AsyncIterable<Uint8Array>) => decrypt(source, checked));
+  return transform(opener(options));
 }
 
 /**
@@ -36,23 +35,49 @@ export function decryptDuplex(options: MessageOptions): Duplex {
  * @throws TypeError, RangeError when an option is wrong
  */
 export function encryptTransformStream(options: MessageOptions): TransformStream<Uint8Array, Uint8Array> {
-  const { dataKey, context } = messageArguments(options);
-  return pushThrough(new Sealer(deriveMessageKeys(dataKey, randomBytes(saltBytes), context)));
+  return webTransform(sealer(options));
 }
 
 /**
- * A web stream that takes one message and gives its plaintext. It errors with the errors of {@link decrypt}.
+ * A web stream that takes one message and gives its plaintext. It errors with the errors of `decrypt`.
  *
  * @throws TypeError, RangeError when an option is wrong
  */
 export function decryptTransformStream(options: MessageOptions): TransformStream<Uint8Array, Uint8Array> {
-  const { dataKey, context } = messageArguments(options);
-  return pushThrough(
-    new Opener({ readHeader: (header) => openHeader(dataKey, header, context), endsMessage: true }),
-  );
+  return webTransform(opener(options));
 }
 
-function pushThrough(codec: Sealer | Opener): TransformStream<Uint8Array, Uint8Array> {
+function sealer(options: MessageOptions): Sealer {
+  const { dataKey, context } = messageArguments(options);
+  return new Sealer(deriveMessageKeys(dataKey, randomBytes(saltBytes), context));
+}
+
+function opener(options: MessageOptions): Opener {
+  const { dataKey, context } = messageArguments(options);
+  return new Opener({ readHeader: (header) => openHeader(dataKey, header, context), endsMessage: true });
+}
+
+/** Not `Duplex.from` of a generator: on Node 20 and 22 that hangs a pipeline whose other end fails. */
+function transform(codec: Codec): Transform {
+  const run = (stream: Transform, act: () => Buffer[], done: (error?: Error | null) => void) => {
+    try {
+      for (const piece of act()) stream.push(piece);
+    } catch (error) {
+      return done(error as Error);
+    }
+    return done();
+  };
+  return new Transform({
+    transform(bytes, _encoding, done) {
+      run(this, () => codec.update(bytes), done);
+    },
+    flush(done) {
+      run(this, () => codec.final(), done);
+    },
+  });
+}
+
+function webTransform(codec: Codec): TransformStream<Uint8Array, Uint8Array> {
   return new TransformStream({
     transform(bytes, controller) {
       for (const piece of codec.update(bytesArgument("chunk", bytes))) controller.enqueue(piece);

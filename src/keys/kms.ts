@@ -66,16 +66,12 @@ export function kmsKeyring(options: KmsKeyringOptions): Keyring {
         contextNames: Object.keys(encryptionContext),
       } as const;
       const output = await request(attempt, abortSignal, () => kms.send(command, sendOptions(abortSignal)));
-      return {
-        plaintext: output.Plaintext ?? missing(attempt, "Plaintext"),
-        recipients: [
-          {
-            provider,
-            keyId: output.KeyId ?? missing(attempt, "KeyId"),
-            ciphertext: output.CiphertextBlob ?? missing(attempt, "CiphertextBlob"),
-          },
-        ],
-      };
+      const { Plaintext: plaintext, KeyId, CiphertextBlob: ciphertext } = output;
+      if (plaintext && KeyId && ciphertext) {
+        return { plaintext, recipients: [{ provider, keyId: KeyId, ciphertext }] };
+      }
+      plaintext?.fill(0);
+      return missing(attempt, plaintext ? (KeyId ? "CiphertextBlob" : "KeyId") : "Plaintext");
     },
 
     async unwrapDataKey(input) {

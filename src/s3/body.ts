@@ -58,7 +58,10 @@ class Body extends Readable implements VerifiedBody {
 
   transformToWebStream(): ReadableStream<Uint8Array> {
     this.#transform();
-    return Readable.toWeb(this) as ReadableStream<Uint8Array>;
+    if (!this.destroyed) return Readable.toWeb(this) as ReadableStream<Uint8Array>;
+    // Node 20 and 22 would make a web stream of it that has ended normally, as an empty object's does.
+    const error = this.errored ?? new TypeError("Body: expected one to read, got one that was destroyed");
+    return new ReadableStream({ start: (controller) => controller.error(error) });
   }
 
   override _read(): void {

@@ -1,4 +1,5 @@
 /** Reads a source so that it can neither hang, nor outlive the transfer it feeds, nor keep others from running. */
+import { Turn } from "../turn.js";
 
 /** When reading from a source gives up. */
 export interface SourceGuard {
@@ -15,9 +16,6 @@ export interface SourceGuard {
   readonly failed: (cause: unknown) => Error;
 }
 
-/** A source whose pieces are always at hand lets timers, signals and sockets have their turn this often. */
-const maxTurnMs = 15;
-
 /**
  * Yields what the source yields, but for empty pieces. When it ends early it tells the source's iterator,
  * without waiting for it: a source that never answers a read would not answer that either.
@@ -28,8 +26,8 @@ export async function* guardSource<T>(
 ): AsyncGenerator<T, undefined> {
   const iterator = open(source, guard);
   let ended = false;
-  let turn = performance.now();
-  let waitingSince = turn;
+  const turn = new Turn();
+  let waitingSince = performance.now();
   try {
     while (true) {
       const result = await readOnce(iterator, guard, waitingSince);
@@ -43,10 +41,7 @@ export async function* guardSource<T>(
       } else if (guard.idleTimeoutMs > 0 && performance.now() - waitingSince > guard.idleTimeoutMs) {
         throw guard.stalled();
       }
-      if (performance.now() - turn > maxTurnMs) {
-        await new Promise(setImmediate);
-        turn = performance.now();
-      }
+      if (turn.isOver) await turn.give();
     }
   } finally {
     if (!ended) unawaited(() => iterator.return?.());
@@ -73,10 +68,28 @@ function open<T>(
   { failed }: SourceGuard,
 ): AsyncIterator<T> | Iterator<T> {
   try {
+    if (source instanceof ReadableStream) return readerOf(source);
     return Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
   } catch (cause) {
     throw failed(cause);
   }
+}
+
+/** The own iterator of a web stream would not cancel it before a pending read is answered. */
+function readerOf<T>(stream: ReadableStream<T>): AsyncIterator<T> {
+  const reader = stream.getReader();
+  return {
+    async next() {
+      const result = await reader.read();
+      if (!result.done) return result;
+      reader.releaseLock();
+      return { done: true, value: undefined };
+    },
+    async return() {
+      await reader.cancel();
+      return { done: true, value: undefined };
+    },
+  };
 }
 
 function isEmpty(piece: unknown): boolean {

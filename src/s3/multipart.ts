@@ -45,11 +45,7 @@ export async function uploadMultipart(
     const completed = await uploadParts(input, uploadId, parts);
     return await completeUpload(input, uploadId, completed);
   } catch (error) {
-    if (await abortUpload(input, uploadId)) throw error;
-    throw withLeftover(error, {
-      details: { orphanedUploadId: uploadId },
-      advice: `Its multipart upload could not be aborted: abort "${uploadId}", or let a lifecycle rule do it`,
-    });
+    throw await abortUpload(input, uploadId, error);
   }
 }
 
@@ -71,9 +67,11 @@ async function createUpload(input: MultipartInput): Promise<string> {
   try {
     return await untilAborted(transfer.signal, created);
   } catch (error) {
-    const cleanup = created.then((uploadId) => abortUpload(input, uploadId)).catch(() => undefined);
-    await Promise.race([cleanup, delay(createGraceMs)]);
-    throw error;
+    const cleanup = created.then(
+      (uploadId) => abortUpload(input, uploadId, error),
+      () => error,
+    );
+    throw await Promise.race([cleanup, delay(createGraceMs).then(() => error)]);
   }
 }
 
@@ -153,10 +151,14 @@ async function completeUpload(
   return commit.send(commitInput, "CompleteMultipartUpload", size, (options) => s3.send(command, options));
 }
 
-/** False when the upload may still be there. */
-function abortUpload({ s3, put }: MultipartInput, uploadId: string): Promise<boolean> {
+/** Aborts the upload and returns the error that ended it, which names the upload if it may still be there. */
+async function abortUpload({ s3, put }: MultipartInput, uploadId: string, error: unknown): Promise<unknown> {
   const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId: uploadId });
-  return cleanUp((options) => s3.send(command, options));
+  if (await cleanUp((options) => s3.send(command, options))) return error;
+  return withLeftover(error, {
+    details: { orphanedUploadId: uploadId },
+    advice: `Its multipart upload could not be aborted: abort "${uploadId}", or let a lifecycle rule do it`,
+  });
 }
 
 function delay(milliseconds: number): Promise<void> {

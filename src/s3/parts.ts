@@ -1,12 +1,11 @@
 /** Cuts ciphertext into upload parts: how large each is, and the buffers that hold them. */
-import { constants } from "node:buffer";
 import { EnvelopeError } from "../errors.js";
 
 const mebibyte = 1024 * 1024;
 /** S3 takes no part but the last below this. */
 export const minPartBytes = 5 * mebibyte;
-/** S3 takes no part above 5 GiB, and Node 20 has no buffer above 4 GiB. */
-export const maxPartBytes = Math.min(5120 * mebibyte, constants.MAX_LENGTH);
+/** S3 takes parts of up to 5 GiB, but Node hashes, as the SDK does to sign, at most 2^31 - 1 bytes at a time. */
+export const maxPartBytes = 2047 * mebibyte;
 /** S3 takes no more parts than this. */
 export const maxParts = 10_000;
 /** Parts start at this size when the caller says nothing. */
@@ -35,7 +34,9 @@ export function partSizes(
   if (ciphertextLength !== undefined) {
     const needed = Math.ceil(ciphertextLength / maxParts / mebibyte) * mebibyte;
     if (needed > maxPartBytes)
-      throw tooLarge(`an S3 object has at most 10,000 parts, and a part at most ${maxPartBytes} bytes here`);
+      throw tooLarge(
+        `an S3 object has at most 10,000 parts, and a part of this package at most ${maxPartBytes} bytes`,
+      );
     const size = Math.max(start, needed);
     return () => size;
   }

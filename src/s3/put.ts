@@ -37,7 +37,10 @@ import { abortSignalArgument, type TransferSignal, transferSignal, untilAborted 
  * `ContentLength` is the plaintext's.
  */
 export interface PutInput extends Omit<PutObjectCommandInput, "Body" | RefusedPutField> {
-  /** The plaintext. Strings are UTF-8; streams are read once and closed, also when the call fails. */
+  /**
+   * The plaintext. Strings are UTF-8; streams are read once and closed, also when the call
+   * fails; but not when an argument is wrong.
+   */
   readonly Body: PutBody;
   /** Bound to the data key and to the body; stands readable in the metadata. Empty by default. */
   readonly encryptionContext?: EncryptionContext | undefined;

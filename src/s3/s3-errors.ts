@@ -51,6 +51,14 @@ export function unusableAnswer(attempt: S3Attempt, fault: string): EnvelopeError
   );
 }
 
+/** Those that S3 answers with status 400, or that come before any answer. */
+const credentialFaults = new Set([
+  "ExpiredToken",
+  "InvalidToken",
+  "TokenRefreshRequired",
+  "CredentialsProviderError",
+]);
+
 function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
   const { serviceError, httpStatusCode } = failure;
   if (serviceError === "MetadataTooLarge") {
@@ -58,6 +66,15 @@ function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
       "ENVELOPE_TOO_LARGE",
       "this store allows less user metadata than S3: shorten it or use a sidecar",
     ];
+  }
+  if (credentialFaults.has(serviceError)) {
+    return [
+      "S3_ACCESS_DENIED",
+      `the credentials of the S3 client were refused (${serviceError}): get new ones`,
+    ];
+  }
+  if (serviceError === "InvalidObjectState") {
+    return ["S3_REQUEST_FAILED", "the object is archived: restore it first (RestoreObject)"];
   }
   if (isTransient(failure))
     return ["S3_UNAVAILABLE", `the service could not answer (${serviceError}): try again later`];

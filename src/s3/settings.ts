@@ -27,7 +27,7 @@ export interface EnvelopeClientOptions {
    */
   readonly envelopeStorage?: EnvelopeStorage | undefined;
   /**
-   * The size of upload parts in bytes, 5 MiB to 5 GiB (4 GiB on Node 20). By default 8 MiB, growing so that 10,000 suffice. A size
+   * The size of upload parts in bytes, 5 MiB to 2,047 MiB. By default 8 MiB, growing so that 10,000 suffice. A size
    * set here is kept for bodies of unknown length, as stores that want equal parts (R2) demand.
    */
   readonly partSizeBytes?: number | undefined;

@@ -1,4 +1,5 @@
 /** One signal for all requests of a transfer: raised by the caller's signal or by the first failure. */
+import { setMaxListeners } from "node:events";
 import { recordArgument, wrongType } from "../arguments.js";
 
 /** A signal that the transfer itself can raise. The first reason stays. */
@@ -14,6 +15,8 @@ export interface TransferSignal {
 export function transferSignal(caller: AbortSignal | undefined): TransferSignal {
   const controller = new AbortController();
   const { signal } = controller;
+  // Each request listens to it, and up to 64 parts are sent at once.
+  setMaxListeners(0, signal);
   const abort = (reason: unknown) => controller.abort(reason);
   const onAbort = () => abort(caller?.reason);
   if (caller?.aborted) onAbort();

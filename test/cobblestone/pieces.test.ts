@@ -65,6 +65,21 @@ describe("Pieces", () => {
     expect(rest).toBe(600_000 - 262_144);
   });
 
+  it("of a large piece lets other work have its turn", async () => {
+    const busy = (input: Uint8Array) => {
+      const until = performance.now() + 5;
+      while (performance.now() < until);
+      return [Buffer.from(input)];
+    };
+    let turns = 0;
+    const timer = setInterval(() => {
+      turns += 1;
+    }, 1);
+    for await (const _ of new Pieces([Buffer.alloc(20 * 262_144)], { update: busy, final: () => [] }));
+    clearInterval(timer);
+    expect(turns).toBeGreaterThanOrEqual(2);
+  });
+
   it("that is left early closes its source, once, if it was opened at all", async () => {
     const source = sourceOf(bytes(1, 2), bytes(3));
     const pieces = new Pieces(source, codec());

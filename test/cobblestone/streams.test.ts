@@ -31,6 +31,31 @@ describe("Node streams", () => {
     await expect(run).rejects.toEqual(coded("DECRYPTION_FAILED"));
   });
 
+  it.each([
+    ["encryptDuplex", encryptDuplex],
+    ["decryptDuplex", decryptDuplex],
+  ])("of %s end with whatever they are piped to and from", async (_, make) => {
+    const reason = new Error("gone");
+    const waiting = () => new PassThrough();
+    const source = waiting();
+    const fromFailing = pipeline(source, make(options), waiting().resume());
+    setImmediate(() => source.destroy(reason));
+    await expect(fromFailing).rejects.toBe(reason);
+    const sink = waiting();
+    const toFailing = pipeline(waiting(), make(options), sink);
+    setImmediate(() => sink.destroy(reason));
+    await expect(toFailing).rejects.toBe(reason);
+    const controller = new AbortController();
+    const aborted = pipeline(waiting(), make(options), waiting().resume(), { signal: controller.signal });
+    setImmediate(() => controller.abort());
+    await expect(aborted).rejects.toMatchObject({ name: "AbortError" });
+    const stream = make(options);
+    const closed = new Promise((resolve) => stream.once("close", resolve));
+    stream.resume();
+    setImmediate(() => stream.destroy());
+    await closed;
+  });
+
   it("refuse wrong options at once", () => {
     expect(() => encryptDuplex({ dataKey: Buffer.alloc(5) })).toThrow(RangeError);
     expect(() => decryptDuplex({ dataKey: Buffer.alloc(5) })).toThrow(RangeError);

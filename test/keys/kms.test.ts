@@ -36,13 +36,15 @@ describe("kmsKeyring.generateDataKey", () => {
   });
 
   it.each(["Plaintext", "KeyId", "CiphertextBlob"])("refuses an answer without %s", async (field) => {
+    const plaintext = Buffer.from(dataKey);
     kms
       .on(GenerateDataKeyCommand)
-      .resolves({ Plaintext: dataKey, KeyId: arn, CiphertextBlob: Buffer.of(1), [field]: undefined });
+      .resolves({ Plaintext: plaintext, KeyId: arn, CiphertextBlob: Buffer.of(1), [field]: undefined });
     const keyring = kmsKeyring({ kms: client, keyId: arn });
     const error = await errorOf(() => keyring.generateDataKey({ encryptionContext }));
     expect(error).toEqual(coded("KMS_REQUEST_FAILED"));
     expect(error.message).toContain(field);
+    if (field !== "Plaintext") expect(plaintext).toEqual(Buffer.alloc(32));
   });
 });
 

@@ -670,6 +670,25 @@ describe("aborting", () => {
     expect(await errorOf(() => Body.transformToByteArray())).toBe(reason);
   });
 
+  it("is not an end: a web stream made of the body afterwards fails, too", async () => {
+    const controller = new AbortController();
+    const get = () => local.client.get({ Bucket, Key: "size-100000" }, { abortSignal: controller.signal });
+    const [aborted, destroyed] = [(await get()).Body, (await get()).Body];
+    destroyed.destroy();
+    controller.abort(reason);
+    expect(await errorOf(() => new Response(aborted.transformToWebStream()).text())).toBe(reason);
+    const error = await errorOf(() => new Response(destroyed.transformToWebStream()).text());
+    expect(error).toBeInstanceOf(TypeError);
+    local.aws.fault({ operation: "GetObject", corrupt: { offset: 60, xor: 1 } });
+    const { Body } = await local.client.get({ Bucket, Key: "size-100000" });
+    const failed = new Promise((resolve) => Body.once("error", resolve));
+    Body.read(0);
+    await failed;
+    expect(await errorOf(() => new Response(Body.transformToWebStream()).text())).toEqual(
+      coded("DECRYPTION_FAILED"),
+    );
+  });
+
   it("after the body was read changes nothing, and nothing listens any more", async () => {
     const controller = new AbortController();
     const add = vi.spyOn(controller.signal, "addEventListener");

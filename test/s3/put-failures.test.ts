@@ -291,6 +291,8 @@ describe("failures of S3", () => {
     ["a broken connection", { reset: "before" }, "S3_UNAVAILABLE"],
     ["what the store cannot do", { status: 501, code: "NotImplemented" }, "S3_REQUEST_FAILED"],
     ["what the store cannot speak", { status: 505, code: "Odd" }, "S3_REQUEST_FAILED"],
+    ["an expired token", { status: 400, code: "ExpiredToken" }, "S3_ACCESS_DENIED"],
+    ["an archived object", { status: 403, code: "InvalidObjectState" }, "S3_REQUEST_FAILED"],
     ["status 403", { status: 403, code: "SignatureDoesNotMatch" }, "S3_ACCESS_DENIED"],
     ["status 404", { status: 404, code: "NoSuchBucket" }, "S3_NOT_FOUND"],
     ["status 409", { status: 409, code: "ConditionalRequestConflict" }, "S3_PRECONDITION_FAILED"],
@@ -299,6 +301,21 @@ describe("failures of S3", () => {
   ] as const)("by %s have their code", async (_, fault, code) => {
     local.aws.fault({ operation: "PutObject", ...fault });
     expect(await errorOf(() => local.client.put({ Bucket, Key, Body: "x" }))).toEqual(coded(code));
+  });
+});
+
+describe("a request that cannot be made", () => {
+  const credentialFault = Object.assign(new Error("none"), { name: "CredentialsProviderError" });
+  const refused = () => Object.assign(new Error("connect"), { code: "ECONNREFUSED" });
+  const unreachable = Object.assign(new AggregateError([refused(), refused()]), { code: "ECONNREFUSED" });
+  it.each([
+    ["for lack of credentials", credentialFault, "S3_ACCESS_DENIED"],
+    ["as no address of the host answers", unreachable, "S3_UNAVAILABLE"],
+  ] as const)("%s", async (_, cause, code) => {
+    const s3 = { config: local.s3.config, send: () => Promise.reject(cause) } as unknown as S3Client;
+    const error = await errorOf(() => local.clientWith({ s3 }).put({ Bucket, Key, Body: "x" }));
+    expect(error).toEqual(coded(code));
+    expect(error.cause).toBe(cause);
   });
 });
 

@@ -29,6 +29,27 @@ it.each(faults)("iterable, %s fails, %i parts at a time", async (operation, maxC
   await vi.waitFor(() => expect(end).toHaveBeenCalledTimes(1));
 });
 
+it.each([
+  ["stalls", { idleTimeoutMs: 50 }, undefined, "SOURCE_STALLED"],
+  ["is waited for when the caller aborts", {}, 50, undefined],
+] as const)("a web stream that %s is cancelled", async (_, options, abortAfterMs, code) => {
+  const cancel = vi.fn();
+  const Body = new ReadableStream<Uint8Array>({ start: (to) => to.enqueue(testBytes(10)), cancel });
+  const abortSignal = abortAfterMs === undefined ? undefined : AbortSignal.timeout(abortAfterMs);
+  const error = await errorOf(() =>
+    local.clientWith(options).put({ Bucket, Key: "k", Body }, { abortSignal }),
+  );
+  expect(error).toEqual(code === undefined ? abortSignal?.reason : coded(code));
+  await vi.waitFor(() => expect(cancel).toHaveBeenCalledTimes(1));
+});
+
+it("a web stream that was put is let go of", async () => {
+  const Body = new Blob(["hello"]).stream() as ReadableStream<Uint8Array>;
+  await local.client.put({ Bucket, Key: "web", Body });
+  expect(Body.locked).toBe(false);
+  await local.client.delete({ Bucket, Key: "web" });
+});
+
 it("a stream that fails while the keyring is asked is a failed source, not the end of the process", async () => {
   const slow = {
     ...keyring,
