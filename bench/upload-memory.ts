@@ -26,6 +26,10 @@ export interface UploadResult {
   readonly startRssMiB: number;
 }
 
+/** What the client may take, and how much more for a larger object; beyond it the bench fails. */
+const maxPeakRssMiB = 250e6 / 2 ** 20;
+const maxGrowth = 1.1;
+
 /** Measures and prints, after one upload that is read back and compared. */
 export async function benchUploadMemory(sizes: readonly number[]): Promise<void> {
   await withServer(false, (ready) => upload({ ...ready, mebibytes: 50, verify: true }));
@@ -39,6 +43,7 @@ export async function benchUploadMemory(sizes: readonly number[]): Promise<void>
       first ??= peakRssMiB;
       const rate = ((mebibytes * 2 ** 20) / seconds / 1e6).toFixed(0);
       const facts = `peak RSS ${peakRssMiB.toFixed(0)} MiB (${startRssMiB.toFixed(0)} before the upload), ${rate} MB/s`;
+      if (peakRssMiB > maxPeakRssMiB || peakRssMiB > first * maxGrowth) process.exitCode = 1;
       console.log(`  ${(peakRssMiB / first).toFixed(2)}x  ${String(mebibytes).padStart(5)} MiB: ${facts}`);
     }
   });

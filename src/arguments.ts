@@ -1,4 +1,5 @@
 /** Checks of caller-supplied arguments: each returns the value it was given or throws naming the argument. */
+import { isIllFormed } from "./bytes.js";
 
 /** What a value is, for an error message: its type, or its class, never its content. */
 export function describe(value: unknown): string {
@@ -29,6 +30,13 @@ export function stringArgument(title: string, value: unknown): string {
   if (typeof value !== "string") throw wrongType(title, "a string", value);
   if (value === "") throw new RangeError(`${title}: expected a non-empty string, got an empty one`);
   return value;
+}
+
+/** A string of at least one character that UTF-8 can stand for. */
+export function textArgument(title: string, value: unknown): string {
+  const text = stringArgument(title, value);
+  if (isIllFormed(text)) throw new RangeError(`${title}: expected well-formed Unicode, got a lone surrogate`);
+  return text;
 }
 
 /** An integer between two bounds, both included. */

@@ -64,6 +64,7 @@ export class EnvelopeError extends Error {
   readonly details: ErrorDetails;
 
   constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: ErrorDetails } = {}) {
+    if (!Object.hasOwn(codes, code)) throw new RangeError("code: expected one of errorCodes");
     super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.name = "EnvelopeError";
     this.code = code;

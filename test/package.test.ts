@@ -40,7 +40,9 @@ describe("the package", () => {
       file.endsWith(".ts"),
     );
     const built = sources.flatMap((file) => [file.replace(/\.ts$/, ".js"), file.replace(/\.ts$/, ".d.ts")]);
-    const docs = readdirSync(join(root, "docs")).filter((file) => file.endsWith(".md"));
+    const docs = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" }).filter((file) =>
+      /\.(md|ts)$/.test(file),
+    );
     const expected = [
       "CHANGELOG.md",
       "LICENSE",

@@ -1,6 +1,6 @@
 /** From a data key to the keys of one message: HKDF-Expand with SHA-512. format.md 4 specifies it. */
-import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
-import { describe, wrongType } from "../arguments.js";
+import { createHmac, createSecretKey, KeyObject, timingSafeEqual } from "node:crypto";
+import { wrongType } from "../arguments.js";
 import { EnvelopeError } from "../errors.js";
 import { commitmentBytes, headerBytes, saltBytes } from "./geometry.js";
 
@@ -31,12 +31,11 @@ export function dataKeyArgument(title: string, value: unknown): KeyObject {
     if (value.length === dataKeyBytes) return createSecretKey(value);
     throw new RangeError(`${title}: expected ${dataKeyBytes} bytes, got ${value.length}`);
   }
-  const key = value as Partial<KeyObject> | null | undefined;
-  if (typeof key !== "object" || key === null || key.type !== "secret") {
+  if (!(value instanceof KeyObject) || value.type !== "secret") {
     throw wrongType(title, "a Uint8Array or a secret KeyObject", value);
   }
-  if (key.symmetricKeySize === dataKeyBytes) return value as KeyObject;
-  throw new RangeError(`${title}: expected ${dataKeyBytes} bytes, got ${describe(key.symmetricKeySize)}`);
+  if (value.symmetricKeySize === dataKeyBytes) return value;
+  throw new RangeError(`${title}: expected ${dataKeyBytes} bytes, got ${value.symmetricKeySize}`);
 }
 
 /**

@@ -46,7 +46,7 @@ export async function openRandomAccess(
 ): Promise<RandomAccessMessage> {
   const { dataKey, context } = messageArguments(options);
   if (typeof source?.read !== "function") throw wrongType("source.read", "a function", source?.read);
-  const length = plaintextLength(source.length);
+  const length = plaintextLength(integerArgument("source.length", source.length, 0, Number.MAX_SAFE_INTEGER));
   const keys = openHeader(dataKey, await readExactly(source, 0, headerBytes), context);
   const lastChunk = chunkCount(length) - 1;
   return {

@@ -103,10 +103,7 @@ function envelopeFields(metadata: MetadataFields): Map<string, string> {
     if (typeof value !== "string") throw invalid(printable(lowerCase), "expected a string");
     length += value.length;
     if (length > maxEnvelopeLength) {
-      throw invalid(
-        "its names and values",
-        `expected an envelope of at most ${maxEnvelopeLength} characters`,
-      );
+      throw invalid("its values", `expected an envelope of at most ${maxEnvelopeLength} characters`);
     }
     fields.set(lowerCase, value);
   }

@@ -7,11 +7,10 @@ import {
   type KeyObject,
   randomBytes,
 } from "node:crypto";
-import { objectArgument, stringArgument } from "../arguments.js";
-import { isIllFormed } from "../bytes.js";
+import { objectArgument, textArgument } from "../arguments.js";
 import { dataKeyArgument, dataKeyBytes, decryptionFailed } from "../cobblestone/derivation.js";
 import { canonicalContext, type EncryptionContext } from "./context.js";
-import { type Keyring, maxKeyIdLength } from "./keyring.js";
+import { generateInputArgument, type Keyring, maxKeyIdLength, unwrapInputArgument } from "./keyring.js";
 
 /** Settings of {@link aesKeyring}. */
 export interface AesKeyringOptions {
@@ -36,21 +35,20 @@ const label = "s3-envelope/v1/aes-wrap";
  */
 export function aesKeyring(options: AesKeyringOptions): Keyring {
   const { keyId: name, wrappingKey: key } = objectArgument("options", options);
-  const keyId = stringArgument("options.keyId", name);
+  const keyId = textArgument("options.keyId", name);
   if (keyId.length > maxKeyIdLength) {
     throw new RangeError(`options.keyId: expected at most ${maxKeyIdLength} characters, got ${keyId.length}`);
   }
-  if (isIllFormed(keyId)) {
-    throw new RangeError("options.keyId: expected well-formed Unicode, got a lone surrogate");
-  }
   const wrappingKey = dataKeyArgument("options.wrappingKey", key);
   return {
-    async generateDataKey({ encryptionContext }) {
+    async generateDataKey(input) {
+      const { encryptionContext } = generateInputArgument(input);
       const plaintext = randomBytes(dataKeyBytes);
       const ciphertext = wrap(wrappingKey, plaintext, encryptionContext);
       return { plaintext, recipients: [{ provider, keyId, ciphertext }] };
     },
-    async unwrapDataKey({ recipients, encryptionContext }) {
+    async unwrapDataKey(input) {
+      const { recipients, encryptionContext } = unwrapInputArgument(input);
       const recipient = recipients.find(
         (candidate) => candidate.provider === provider && candidate.keyId === keyId,
       );

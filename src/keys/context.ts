@@ -10,35 +10,55 @@ export type EncryptionContext = Readonly<Record<string, string>>;
 
 /** Context names that start so belong to this package. */
 export const reservedContextPrefix = "s3-envelope";
-/** The canonical form of a context has at most this many bytes, the limit of AWS KMS. */
-export const maxContextBytes = 8192;
+/** The context that a data key is wrapped under has at most this many canonical bytes, the limit of AWS KMS. */
+const maxWrappingContextBytes = 8192;
+/** Of which the entry of this package takes 33. */
+export const maxContextBytes = maxWrappingContextBytes - 33;
 
 /**
- * Takes a snapshot of a context.
+ * Takes a snapshot of a context that a caller states.
  *
  * @throws TypeError, RangeError that name the entry, never its value
  */
 export function contextArgument(title: string, value: unknown): EncryptionContext {
+  return checkedContext(title, value, maxContextBytes, contextFault);
+}
+
+/** The same of the context that a keyring is given, which has the reserved entries. */
+export function wrappingContextArgument(title: string, value: unknown): EncryptionContext {
+  return checkedContext(title, value, maxWrappingContextBytes, entryFault);
+}
+
+function checkedContext(
+  title: string,
+  value: unknown,
+  maxBytes: number,
+  faultOf: (name: string, value: string) => string | undefined,
+): EncryptionContext {
   const entries = Object.entries(recordArgument(title, value));
   for (const [name, text] of entries) {
     const entry = `${title}[${JSON.stringify(name)}]`;
     if (typeof text !== "string") throw wrongType(entry, "a string", text);
-    const fault = contextFault(name, text);
+    const fault = faultOf(name, text);
     if (fault) throw new RangeError(`${entry}: ${fault}`);
   }
   const context = contextOf(entries as [string, string][]);
   const bytes = contextBytes(context);
-  if (bytes <= maxContextBytes) return context;
-  throw new RangeError(`${title}: expected at most ${maxContextBytes} bytes in all, got ${bytes}`);
+  if (bytes <= maxBytes) return context;
+  throw new RangeError(`${title}: expected at most ${maxBytes} bytes in all, got ${bytes}`);
 }
 
 /** What is wrong with an entry of a context, or undefined. */
 export function contextFault(name: string, value: string): string | undefined {
-  if (name === "") return "expected a non-empty name";
-  if (name === "__proto__") return "this name cannot be used";
   if (name.startsWith(reservedContextPrefix)) {
     return `names that start with "${reservedContextPrefix}" are reserved`;
   }
+  return entryFault(name, value);
+}
+
+function entryFault(name: string, value: string): string | undefined {
+  if (name === "") return "expected a non-empty name";
+  if (name === "__proto__") return "this name cannot be used";
   if (isIllFormed(name) || isIllFormed(value)) return "expected well-formed Unicode, got a lone surrogate";
   return undefined;
 }

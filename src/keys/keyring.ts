@@ -1,10 +1,10 @@
 /** The keyring: what makes and unwraps data keys. Everything about key management plugs in here. */
 import { createSecretKey, type KeyObject } from "node:crypto";
-import { bytesArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
+import { bytesArgument, objectArgument, recordArgument, stringArgument, wrongType } from "../arguments.js";
 import { isIllFormed, printable } from "../bytes.js";
 import { dataKeyArgument, dataKeyBytes, decryptionFailed } from "../cobblestone/derivation.js";
 import { EnvelopeError } from "../errors.js";
-import type { EncryptionContext } from "./context.js";
+import { type EncryptionContext, wrappingContextArgument } from "./context.js";
 
 /** One wrapped copy of the data key. It goes into the object's envelope, readable by anybody. */
 export interface Recipient {
@@ -67,6 +67,22 @@ export function recipientFault({ provider, keyId, ciphertext }: Recipient): stri
   if (isIllFormed(keyId)) return "keyId: expected well-formed Unicode";
   if (ciphertext.length >= 1 && ciphertext.length <= maxWrappedKeyBytes) return undefined;
   return `ciphertext: expected 1 to ${maxWrappedKeyBytes} bytes`;
+}
+
+/** Checks what a keyring is asked to make a data key for. */
+export function generateInputArgument(input: unknown): GenerateDataKeyInput {
+  const { encryptionContext, abortSignal } = recordArgument("input", input);
+  return {
+    encryptionContext: wrappingContextArgument("input.encryptionContext", encryptionContext),
+    abortSignal: abortSignal as AbortSignal | undefined,
+  };
+}
+
+/** Checks what a keyring is asked to unwrap. The recipients come from an envelope, which has checked them. */
+export function unwrapInputArgument(input: unknown): UnwrapDataKeyInput {
+  const { recipients } = recordArgument("input", input);
+  if (!Array.isArray(recipients)) throw wrongType("input.recipients", "an array", recipients);
+  return { ...generateInputArgument(input), recipients };
 }
 
 /** Checks that a value has the methods of a keyring. */

@@ -1,8 +1,14 @@
 /** A keyring on AWS KMS: GenerateDataKey to write, Decrypt to read. */
 import type { KMSClient } from "@aws-sdk/client-kms";
-import { objectArgument, stringArgument, wrongType } from "../arguments.js";
+import { objectArgument, stringArgument, textArgument, wrongType } from "../arguments.js";
 import { EnvelopeError } from "../errors.js";
-import type { Keyring, Recipient, UnwrapDataKeyInput } from "./keyring.js";
+import {
+  generateInputArgument,
+  type Keyring,
+  type Recipient,
+  type UnwrapDataKeyInput,
+  unwrapInputArgument,
+} from "./keyring.js";
 import { type KmsAttempt, kmsError } from "./kms-errors.js";
 
 /** Settings of {@link kmsKeyring}. */
@@ -33,7 +39,7 @@ export function kmsKeyring(options: KmsKeyringOptions): Keyring {
     throw wrongType("options.kms", "a KMSClient", client);
   }
   const kms = client as KMSClient;
-  const keyId = stringArgument("options.keyId", id);
+  const keyId = textArgument("options.keyId", id);
   const grantTokens = grantTokensArgument(tokens);
 
   async function decrypt(recipient: Recipient, input: UnwrapDataKeyInput): Promise<Uint8Array> {
@@ -52,7 +58,8 @@ export function kmsKeyring(options: KmsKeyringOptions): Keyring {
   }
 
   return {
-    async generateDataKey({ encryptionContext, abortSignal }) {
+    async generateDataKey(input) {
+      const { encryptionContext, abortSignal } = generateInputArgument(input);
       const { GenerateDataKeyCommand } = await import("@aws-sdk/client-kms");
       const command = new GenerateDataKeyCommand({
         KeyId: keyId,
@@ -74,7 +81,8 @@ export function kmsKeyring(options: KmsKeyringOptions): Keyring {
       return missing(attempt, plaintext ? (KeyId ? "CiphertextBlob" : "KeyId") : "Plaintext");
     },
 
-    async unwrapDataKey(input) {
+    async unwrapDataKey(given) {
+      const input = unwrapInputArgument(given);
       const candidates = input.recipients.filter(
         (recipient) => recipient.provider === provider && mayBe(keyId, recipient.keyId),
       );

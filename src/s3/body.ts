@@ -5,7 +5,10 @@ import { Readable } from "node:stream";
 export interface VerifiedBody extends Readable {
   /** Reads all and returns the bytes. Rejects with TypeError when the body has been read already. */
   transformToByteArray(): Promise<Uint8Array>;
-  /** Reads all and returns text; UTF-8 unless an encoding of Buffer or of TextDecoder is named. */
+  /**
+   * Reads all and returns text; UTF-8 unless an encoding of Buffer or of TextDecoder is named.
+   * Rejects with RangeError, and the body is destroyed, when neither knows it.
+   */
   transformToString(encoding?: string): Promise<string>;
   /** The same stream as a web stream. Throws TypeError when the body has been read already. */
   transformToWebStream(): ReadableStream<Uint8Array>;
@@ -50,10 +53,15 @@ class Body extends Readable implements VerifiedBody {
   }
 
   async transformToString(encoding = "utf-8"): Promise<string> {
+    let decoder: { decode(bytes: Uint8Array): string } | undefined;
+    try {
+      if (!Buffer.isEncoding(encoding)) decoder = new TextDecoder(encoding);
+    } catch {
+      this.destroy();
+      throw new RangeError("encoding: expected one that Buffer or TextDecoder knows, got another string");
+    }
     const bytes = await this.transformToByteArray();
-    return Buffer.isEncoding(encoding)
-      ? Buffer.from(bytes).toString(encoding)
-      : new TextDecoder(encoding).decode(bytes);
+    return decoder ? decoder.decode(bytes) : Buffer.from(bytes).toString(encoding as BufferEncoding);
   }
 
   transformToWebStream(): ReadableStream<Uint8Array> {

@@ -7,7 +7,7 @@ import type {
   UploadPartCommandInput,
   UploadPartCommandOutput,
 } from "@aws-sdk/client-s3";
-import { objectArgument, stringArgument } from "../arguments.js";
+import { objectArgument, textArgument } from "../arguments.js";
 import { type S3Attempt, unusableAnswer } from "./s3-errors.js";
 
 /** Fields of PutObject that describe the bytes sent, which a caller does not know. */
@@ -37,7 +37,7 @@ export function refuseFields(input: object, fields: readonly string[], why: stri
 /** Names the object that an operation is for. */
 export function attemptArgument(operation: string, input: unknown): S3Attempt {
   const { Bucket, Key } = objectArgument("input", input);
-  return { operation, bucket: stringArgument("Bucket", Bucket), key: stringArgument("Key", Key) };
+  return { operation, bucket: textArgument("Bucket", Bucket), key: textArgument("Key", Key) };
 }
 
 type PutFields = Omit<PutObjectCommandInput, "Body" | "ContentLength" | "IfMatch" | "IfNoneMatch">;

@@ -1,4 +1,6 @@
 /** The Range of a read: what the caller asks for in plaintext, and what S3 is asked for in ciphertext. */
+
+import { wrongType } from "../arguments.js";
 import {
   chunkBytes,
   chunkCount,
@@ -23,7 +25,7 @@ export type ByteRange =
  */
 export function rangeArgument(value: unknown): ByteRange | undefined {
   if (value === undefined) return undefined;
-  if (typeof value !== "string") throw new TypeError("Range: expected a string");
+  if (typeof value !== "string") throw wrongType("Range", "a string", value);
   const match = /^bytes=(\d*)-(\d*)$/.exec(value);
   const [first, last] = match ? [match[1] ?? "", match[2] ?? ""] : ["", ""];
   if (first === "" && last === "") throw malformed();

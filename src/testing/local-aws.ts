@@ -5,6 +5,7 @@ import { choiceArgument, integerArgument, recordArgument, stringArgument, wrongT
 import { type Fault, FaultScript } from "./faults.js";
 import { type RecordedRequest, RequestLog, startServer } from "./http-server.js";
 import { kmsService } from "./kms/kms-service.js";
+import { isBucketName } from "./s3/object-store.js";
 import { s3Service } from "./s3/s3-service.js";
 import type { Credentials } from "./service.js";
 
@@ -102,9 +103,17 @@ function optionsArgument(options: unknown): Required<LocalAwsOptions> {
   const { minPartBytes = 5 * 1024 * 1024, discardBodies = false } = given;
   if (!Array.isArray(buckets)) throw wrongType("options.buckets", "an array of strings", buckets);
   return {
-    buckets: buckets.map((bucket, index) => stringArgument(`options.buckets[${index}]`, bucket)),
+    buckets: buckets.map(bucketArgument),
     region: stringArgument("options.region", region),
     minPartBytes: integerArgument("options.minPartBytes", minPartBytes, 1, 5 * 1024 ** 3),
     discardBodies: choiceArgument("options.discardBodies", discardBodies, [true, false]),
   };
+}
+
+function bucketArgument(value: unknown, index: number, all: readonly unknown[]): string {
+  const title = `options.buckets[${index}]`;
+  const bucket = stringArgument(title, value);
+  if (!isBucketName(bucket)) throw new RangeError(`${title}: expected a name that S3 allows for a bucket`);
+  if (all.indexOf(bucket) !== index) throw new RangeError(`${title}: it is there twice`);
+  return bucket;
 }

@@ -121,6 +121,45 @@ describe("decrypt", () => {
     );
   });
 
+  it("refuses any byte dropped, duplicated or swapped with another", async () => {
+    const bytes = await sealed;
+    const edges = [
+      0,
+      23,
+      24,
+      55,
+      56,
+      ...[0, 1, 2].map((chunk) => chunkOffset(chunk + 1) - 1),
+      chunkOffset(1),
+    ];
+    const offsets = fc.oneof(
+      fc.constantFrom(...edges.map((offset) => Math.min(offset, bytes.length - 1))),
+      fc.nat(bytes.length - 1),
+    );
+    const [dropped, duplicated, swapped] = [
+      (at: number) => Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + 1)]),
+      (at: number) => Buffer.concat([bytes.subarray(0, at + 1), bytes.subarray(at)]),
+      (at: number, other: number) => {
+        const copy = Buffer.from(bytes);
+        copy[at] = bytes[other] ?? 0;
+        copy[other] = bytes[at] ?? 0;
+        return copy;
+      },
+    ];
+    await fc.assert(
+      fc.asyncProperty(offsets, offsets, async (at, other) => {
+        for (const tampered of [dropped(at), duplicated(at), swapped(at, other)]) {
+          if (tampered.equals(bytes)) continue;
+          const changed = bytes.findIndex((byte, offset) => byte !== tampered[offset]);
+          const offset = changed < 0 ? bytes.length - 1 : changed;
+          const verified = Math.max(0, Math.floor((offset - 56) / 16_400)) * 16_384;
+          await expectFailure(tampered, verified, "DECRYPTION_FAILED");
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
   it("refuses any truncation", async () => {
     const bytes = await sealed;
     const edges = [0, 1, 23, 24, 55, 56, 71, 72, chunkOffset(1), chunkOffset(2), bytes.length - 1];
@@ -257,13 +296,13 @@ describe("arguments of encrypt and decrypt", () => {
       "a short KeyObject",
       Buffer.of(1),
       { dataKey: secret },
-      new RangeError("options.dataKey: expected 32 bytes, got the number 16"),
+      new RangeError("options.dataKey: expected 32 bytes, got 16"),
     ],
     [
       "a long KeyObject",
       Buffer.of(1),
       { dataKey: createSecretKey(Buffer.alloc(64)) },
-      new RangeError("options.dataKey: expected 32 bytes, got the number 64"),
+      new RangeError("options.dataKey: expected 32 bytes, got 64"),
     ],
     [
       "a public key",
@@ -271,6 +310,14 @@ describe("arguments of encrypt and decrypt", () => {
       { dataKey: publicKey },
       new TypeError(
         "options.dataKey: expected a Uint8Array or a secret KeyObject, got an instance of PublicKeyObject",
+      ),
+    ],
+    [
+      "what only looks like a KeyObject",
+      Buffer.of(1),
+      { dataKey: { type: "secret", symmetricKeySize: 32 } },
+      new TypeError(
+        "options.dataKey: expected a Uint8Array or a secret KeyObject, got an instance of Object",
       ),
     ],
     [

@@ -119,4 +119,11 @@ describe("openRandomAccess", () => {
     const text = { length: 72, read: async () => "x" } as unknown as RandomAccessSource;
     expect(await errorOf(() => openRandomAccess(text, { dataKey }))).toBeInstanceOf(TypeError);
   });
+
+  it.each([Number.NaN, -1, "5", undefined])("refuses the length %s and names it", async (length) => {
+    const source = { length: length as number, read: async () => Buffer.alloc(0) };
+    const error = await errorOf(() => openRandomAccess(source, { dataKey: Buffer.alloc(32, 1) }));
+    expect([TypeError, RangeError]).toContain(error.constructor);
+    expect(error.message).toMatch(/^source\.length: expected an integer/);
+  });
 });

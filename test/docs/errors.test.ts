@@ -42,3 +42,9 @@ it("an EnvelopeError keeps its cause and cannot be changed", () => {
   expect(Object.isFrozen(error.details)).toBe(true);
   expect("cause" in new EnvelopeError("S3_UNAVAILABLE", "message")).toBe(false);
 });
+
+it("an EnvelopeError has a code of the list", () => {
+  expect(() => new EnvelopeError("NOPE" as never, "message")).toThrow(
+    new RangeError("code: expected one of errorCodes"),
+  );
+});

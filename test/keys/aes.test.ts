@@ -1,8 +1,10 @@
 import { createHash, createSecretKey, hkdfSync, randomBytes } from "node:crypto";
+import type { KMSClient } from "@aws-sdk/client-kms";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { aesKeyring } from "../../src/keys/aes.js";
 import { generateDataKey, type Recipient, unwrapDataKey } from "../../src/keys/keyring.js";
+import { kmsKeyring } from "../../src/keys/kms.js";
 import { testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 
@@ -227,5 +229,34 @@ describe("generateDataKey and unwrapDataKey", () => {
       expect(error).toEqual(coded("DECRYPTION_FAILED"));
       expect(short).toEqual(Buffer.alloc(short.length));
     }
+  });
+});
+
+describe("what a keyring is asked for", () => {
+  const unused = { send: () => Promise.reject(new Error("must not be called")) } as unknown as KMSClient;
+  const keyrings = { aesKeyring: keyring, kmsKeyring: kmsKeyring({ kms: unused, keyId: "k" }) };
+  const inputs: [unknown, string][] = [
+    [undefined, "input: expected an object, got undefined"],
+    [{}, "input.encryptionContext: expected an object, got undefined"],
+    [{ encryptionContext: 5 }, "input.encryptionContext: expected an object, got the number 5"],
+    [
+      { encryptionContext: new Map() },
+      "input.encryptionContext: expected a plain object, got an instance of Map",
+    ],
+    [{ encryptionContext: { a: 1 } }, 'input.encryptionContext["a"]: expected a string, got the number 1'],
+    [
+      { encryptionContext: { a: "\ud800" } },
+      'input.encryptionContext["a"]: expected well-formed Unicode, got a lone surrogate',
+    ],
+  ];
+  it.each(Object.entries(keyrings))("is checked by %s", async (_, asked) => {
+    for (const [input, message] of inputs) {
+      const withRecipients = input && { recipients: [], ...(input as object) };
+      expect((await errorOf(() => asked.generateDataKey(input as never))).message).toBe(message);
+      expect((await errorOf(() => asked.unwrapDataKey(withRecipients as never))).message).toBe(message);
+    }
+    expect((await errorOf(() => asked.unwrapDataKey({ encryptionContext } as never))).message).toBe(
+      "input.recipients: expected an array, got undefined",
+    );
   });
 });

@@ -1,7 +1,14 @@
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { canonicalContext, contextArgument, contextBytes, contextPairs } from "../../src/keys/context.js";
+import { wrappingContext } from "../../src/envelope/envelope.js";
+import {
+  canonicalContext,
+  contextArgument,
+  contextBytes,
+  contextPairs,
+  wrappingContextArgument,
+} from "../../src/keys/context.js";
 
 describe("canonicalContext", () => {
   it("is the count, then lengths and bytes in the order of the names' UTF-8", () => {
@@ -93,12 +100,18 @@ describe("contextArgument", () => {
       { "\udc00": "x" },
       'encryptionContext["\\udc00"]: expected well-formed Unicode, got a lone surrogate',
     ],
-    ["too much", { a: "x".repeat(8186) }, "encryptionContext: expected at most 8192 bytes in all, got 8193"],
+    ["too much", { a: "x".repeat(8153) }, "encryptionContext: expected at most 8159 bytes in all, got 8160"],
   ])("refuses %s with a RangeError that has no value in it", (_, value, message) => {
     expect(() => contextArgument("encryptionContext", value)).toThrow(new RangeError(message));
   });
 
   it("takes the most that fits", () => {
-    expect(contextBytes(contextArgument("c", { a: "x".repeat(8185) }))).toBe(8192);
+    const context = contextArgument("c", { a: "x".repeat(8152) });
+    expect(contextBytes(context)).toBe(8159);
+    // Together with the entry of this package that is what KMS takes.
+    const wrapping = wrappingContext(context);
+    expect(contextBytes(wrapping)).toBe(8192);
+    expect(wrappingContextArgument("c", wrapping)).toEqual(wrapping);
+    expect(() => wrappingContextArgument("c", { ...wrapping, b: "" })).toThrow("at most 8192 bytes");
   });
 });

@@ -98,7 +98,11 @@ describe("a whole object", () => {
     await local.client.put({ Bucket, Key: "sjis", Body: Buffer.of(0x82, 0xa0) });
     const sjis = (await local.client.get({ Bucket, Key: "sjis" })).Body;
     expect(await sjis.transformToString("shift_jis")).toBe("あ");
-    await expect((await body()).transformToString("no such encoding")).rejects.toThrow(RangeError);
+    const misread = await body();
+    expect(await errorOf(() => misread.transformToString("no such encoding"))).toEqual(
+      new RangeError("encoding: expected one that Buffer or TextDecoder knows, got another string"),
+    );
+    expect(misread.destroyed).toBe(true);
   });
 
   it.each(["size-0", "size-100000"])("of %s can be read once, not twice as if it were empty", async (Key) => {
@@ -433,12 +437,14 @@ describe("requests and conditions", () => {
 
   it.each([
     [{ PartNumber: 1 }, TypeError, "PartNumber: parts are of the ciphertext: use Range"],
-    [{ Range: 5 }, TypeError, "Range: expected a string"],
+    [{ Range: 5 }, TypeError, "Range: expected a string, got the number 5"],
     [{ plaintext: true }, TypeError, 'plaintext: expected one of "refuse", "allow", got a boolean'],
     [{ plaintext: null }, TypeError, 'plaintext: expected one of "refuse", "allow", got null'],
     [{ encryptionContext: null }, TypeError, "encryptionContext: expected an object, got null"],
     [{ encryptionContext: "all" }, TypeError, "encryptionContext: expected an object, got a string"],
     [{ Key: undefined }, TypeError, "Key: expected a string, got undefined"],
+    [{ Key: "a\ud800" }, RangeError, "Key: expected well-formed Unicode, got a lone surrogate"],
+    [{ Bucket: "\udc00" }, RangeError, "Bucket: expected well-formed Unicode, got a lone surrogate"],
   ])("refuse %j", async (input, type, message) => {
     const error = await errorOf(() => local.client.get({ Bucket, Key: "size-1", ...input } as never));
     expect(error.constructor).toBe(type);

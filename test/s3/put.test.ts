@@ -27,6 +27,9 @@ describe("bodies", () => {
     ],
     ["a string", () => text, Buffer.from(text), undefined],
     ["an empty string", () => "", Buffer.alloc(0), undefined],
+    ["a web stream of known length", () => web(testBytes(50_000)), testBytes(50_000), 50_000],
+    ["a large web stream", () => web(large), large, undefined],
+    ["a large web stream of known length", () => web(large), large, large.length],
     ["a Blob", () => new Blob([Uint8Array.from(testBytes(50_000))]), testBytes(50_000), undefined],
     ["a Readable", () => Readable.from(cut(testBytes(50_000), 999)), testBytes(50_000), undefined],
     [

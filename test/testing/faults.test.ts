@@ -380,7 +380,9 @@ describe("arguments", () => {
   test.each<[unknown, string]>([
     [null, "options: expected an object, got null"],
     [{ buckets: "b" }, "options.buckets: expected an array of strings, got a string"],
-    [{ buckets: ["b", 1] }, "options.buckets[1]: expected a string, got the number 1"],
+    [{ buckets: ["bucket", 1] }, "options.buckets[1]: expected a string, got the number 1"],
+    [{ buckets: ["A"] }, "options.buckets[0]: expected a name that S3 allows for a bucket"],
+    [{ buckets: ["bucket", "bucket"] }, "options.buckets[1]: it is there twice"],
     [{ region: "" }, "options.region: expected a non-empty string, got an empty one"],
     [{ minPartBytes: 0 }, "options.minPartBytes: expected an integer from 1 to 5368709120, got 0"],
     [{ discardBodies: "no" }, "options.discardBodies: expected one of true, false, got another string"],

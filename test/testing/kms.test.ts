@@ -467,3 +467,81 @@ test("the session token is not recorded either", async () => {
   expect(aws.requests).toHaveLength(1);
   expect(JSON.stringify(aws.requests)).not.toContain("a-session-token");
 });
+
+describe("what this KMS does not do, or AWS does not allow,", () => {
+  const refusals: [string, (key: { id: string; arn: string }) => Promise<unknown>, string][] = [
+    [
+      "a dry run",
+      ({ arn }) => kms.send(new GenerateDataKeyCommand({ KeyId: arn, KeySpec: "AES_256", DryRun: true })),
+      "UnsupportedOperationException",
+    ],
+    ["pages of keys", () => kms.send(new ListKeysCommand({ Limit: 1 })), "UnsupportedOperationException"],
+    [
+      "pages of aliases",
+      () => kms.send(new ListAliasesCommand({ Marker: "x" })),
+      "UnsupportedOperationException",
+    ],
+    [
+      "a rotation period",
+      ({ arn }) => kms.send(new EnableKeyRotationCommand({ KeyId: arn, RotationPeriodInDays: 100 })),
+      "UnsupportedOperationException",
+    ],
+    [
+      "an algorithm of other keys to decrypt",
+      async ({ arn }) =>
+        kms.send(
+          new DecryptCommand({
+            CiphertextBlob: await encrypt(arn),
+            EncryptionContext,
+            EncryptionAlgorithm: "RSAES_OAEP_SHA_256",
+          }),
+        ),
+      "InvalidKeyUsageException",
+    ],
+    [
+      "an algorithm of other keys to encrypt",
+      ({ arn }) =>
+        kms.send(
+          new EncryptCommand({ KeyId: arn, Plaintext: plaintext, EncryptionAlgorithm: "RSAES_OAEP_SHA_1" }),
+        ),
+      "InvalidKeyUsageException",
+    ],
+    ["a large context", ({ arn }) => encrypt(arn, { a: "x".repeat(8192) }), "ValidationException"],
+    ["half a day", ({ arn }) => schedule(arn, 7.5), "ValidationException"],
+    ["a key by part of its ARN", ({ id }) => encrypt(`key/${id}`), "NotFoundException"],
+  ];
+  test.each(refusals)("is refused: %s", async (_, act, code) => {
+    const key = await newKey();
+    expect(((await errorOf(() => act(key))) as KMSServiceException).name).toBe(code);
+    expect(await encrypt(key.arn)).toBeInstanceOf(Uint8Array);
+  });
+
+  test("is refused: an alias for what manages keys, or to a key that is pending deletion", async () => {
+    const { arn } = await newKey();
+    const KeyId = "alias/managed";
+    await kms.send(new CreateAliasCommand({ AliasName: KeyId, TargetKeyId: arn }));
+    const name = async (act: () => Promise<unknown>) => ((await errorOf(act)) as KMSServiceException).name;
+    for (const command of [
+      new EnableKeyCommand({ KeyId }),
+      new DisableKeyCommand({ KeyId }),
+      new RotateKeyOnDemandCommand({ KeyId }),
+      new EnableKeyRotationCommand({ KeyId }),
+    ]) {
+      expect(await name(() => kms.send(command as EnableKeyCommand))).toBe("NotFoundException");
+    }
+    expect(await name(() => schedule(KeyId, 7))).toBe("NotFoundException");
+    await schedule(arn, 7);
+    const another = new CreateAliasCommand({ AliasName: "alias/another", TargetKeyId: arn });
+    expect(await name(() => kms.send(another))).toBe("KMSInvalidStateException");
+  });
+
+  test("is refused: the 26th rotation on demand", async () => {
+    const { arn } = await newKey();
+    const rotate = () => kms.send(new RotateKeyOnDemandCommand({ KeyId: arn }));
+    for (let rotation = 0; rotation < 25; rotation++) await rotate();
+    expect(((await errorOf(rotate)) as KMSServiceException).name).toBe("LimitExceededException");
+  });
+
+  const schedule = (KeyId: string, PendingWindowInDays: number) =>
+    kms.send(new ScheduleKeyDeletionCommand({ KeyId, PendingWindowInDays }));
+});

@@ -11,6 +11,7 @@ import {
   ListMultipartUploadsCommand,
   ListPartsCommand,
   PutObjectCommand,
+  paginateListParts,
   S3Client,
   type S3ServiceException,
   UploadPartCommand,
@@ -247,14 +248,56 @@ test("an upload needs a bucket, metadata that fits, and a key that fits", async 
   expect(await uploads("unborn")).toEqual([]);
 });
 
-test("parts cannot be copied, nor listed in pages", async () => {
+test("parts cannot be copied", async () => {
   const { UploadId, list } = await begin("copied");
   const upload = { Bucket, Key: "copied", UploadId };
   const copy = new UploadPartCopyCommand({ ...upload, PartNumber: 1, CopySource: `${Bucket}/whole` });
   expect(await failure(() => s3.send(copy))).toEqual(["NotImplemented", 501]);
-  const page = new ListPartsCommand({ ...upload, MaxParts: 1 });
-  expect(await failure(() => s3.send(page))).toEqual(["NotImplemented", 501]);
   expect(await list()).toEqual([]);
+});
+
+test("parts are listed in pages, of 1,000 at most", async () => {
+  const { UploadId } = await begin("paged");
+  const upload = { Bucket, Key: "paged", UploadId };
+  const numbers = [10_000, 7, 1, ...Array.from({ length: 1000 }, (_, index) => index + 100)];
+  for (const PartNumber of numbers)
+    await s3.send(new UploadPartCommand({ ...upload, PartNumber, Body: "x" }));
+  const expected = numbers.sort((left, right) => left - right);
+  const first = await s3.send(new ListPartsCommand(upload));
+  expect(first).toMatchObject({ IsTruncated: true, MaxParts: 1000, NextPartNumberMarker: "1097" });
+  expect(first.Parts?.map(({ PartNumber }) => PartNumber)).toEqual(expected.slice(0, 1000));
+  const pages = paginateListParts({ client: s3, pageSize: 400 }, upload);
+  const found = [];
+  for await (const { Parts = [] } of pages) found.push(Parts.map(({ PartNumber }) => PartNumber));
+  expect(found.map((page) => page.length)).toEqual([400, 400, 203]);
+  expect(found.flat()).toEqual(expected);
+  const bad = new ListPartsCommand({ ...upload, PartNumberMarker: "x" });
+  expect(await failure(() => s3.send(bad))).toEqual(["InvalidArgument", 400]);
+});
+
+test("uploads are listed in pages, by key", async () => {
+  const keys = ["page/b", "page/a", "page/b", "page/c", "page/b"];
+  for (const Key of keys) await begin(Key);
+  const found = [];
+  const list = { Bucket, Prefix: "page/", MaxUploads: 2 };
+  let markers = {};
+  for (let page = 0; page < 3; page++) {
+    const {
+      Uploads = [],
+      IsTruncated,
+      NextKeyMarker,
+      NextUploadIdMarker,
+    } = await s3.send(new ListMultipartUploadsCommand({ ...list, ...markers }));
+    found.push(...Uploads);
+    expect(IsTruncated).toBe(page < 2);
+    markers = { KeyMarker: NextKeyMarker, UploadIdMarker: NextUploadIdMarker };
+  }
+  expect(found.map(({ Key }) => Key)).toEqual([...keys].sort());
+  expect(new Set(found.map(({ UploadId }) => UploadId)).size).toBe(5);
+  const after = await s3.send(
+    new ListMultipartUploadsCommand({ Bucket, Prefix: "page/", KeyMarker: "page/b" }),
+  );
+  expect(after.Uploads?.map(({ Key }) => Key)).toEqual(["page/c"]);
 });
 
 test("parts have 5 MiB at least unless told otherwise, and the SDK's own Upload works", async () => {

@@ -66,26 +66,34 @@ export class KeyStore {
 
   /** The key that an id, key ARN, alias name or alias ARN stands for. */
   find(reference: string): Key {
-    const prefix = this.#arn("");
-    const name = reference.startsWith(prefix) ? reference.slice(prefix.length) : reference;
-    const id = name.startsWith("alias/") ? this.#aliases.get(name) : name.replace(/^key\//, "");
+    const after = (prefix: string) =>
+      reference.startsWith(prefix) ? reference.slice(prefix.length) : reference;
+    const name = after(this.#arn(""));
+    const id = name.startsWith("alias/") ? this.#aliases.get(name) : after(this.#arn("key/"));
     const key = id === undefined ? undefined : this.#keys.get(id);
     if (!key) throw kmsFault("NotFoundException", `Key '${reference}' does not exist`);
     return key;
   }
 
+  /** The key that an id or key ARN stands for; operations that manage keys take no alias. */
+  findKey(reference: string): Key {
+    if (/(^|:)alias\//.test(reference)) throw kmsFault("NotFoundException", `Invalid keyId '${reference}'`);
+    return this.find(reference);
+  }
+
   /** A key that can be used now. */
   usable(reference: string): Key {
-    const key = this.find(reference);
-    requireUsable(key);
-    return key;
+    return requireUsable(this.find(reference));
   }
 
   setAlias(name: string, reference: string, existing: boolean): void {
     if (!/^alias\/[A-Za-z0-9/_-]+$/.test(name) || name.startsWith("alias/aws/")) {
       throw kmsFault("ValidationException", "the alias name is malformed");
     }
-    const { id } = this.find(reference);
+    const { id, arn, state } = this.findKey(reference);
+    if (state === "PendingDeletion") {
+      throw kmsFault("KMSInvalidStateException", `${arn} is pending deletion.`);
+    }
     if (existing && !this.#aliases.has(name))
       throw kmsFault("NotFoundException", `Alias ${name} is not found`);
     if (!existing && this.#aliases.has(name))
@@ -140,9 +148,12 @@ export class KeyStore {
   }
 }
 
-function requireUsable({ arn, state }: Key): void {
+/** Throws when a key cannot be used now. */
+export function requireUsable(key: Key): Key {
+  const { arn, state } = key;
   if (state === "Disabled") throw kmsFault("DisabledException", `${arn} is disabled.`);
   if (state === "PendingDeletion") throw kmsFault("KMSInvalidStateException", `${arn} is pending deletion.`);
+  return key;
 }
 
 function additionalData(context: Context): Buffer {

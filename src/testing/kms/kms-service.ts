@@ -47,6 +47,8 @@ export function kmsService(region: string, credentials: Credentials): Service {
       if (!perform) throw kmsFault("UnknownOperationException", `no operation ${operation}`);
       const input = parseInput(body);
       const { Plaintext: _plaintext, ...recordedInput } = input;
+      const refused = ["DryRun", "Recipient"].find((field) => input[field] !== undefined);
+      if (refused) throw kmsFault("UnsupportedOperationException", `this KMS has no ${refused}`);
       try {
         return {
           status: 200,

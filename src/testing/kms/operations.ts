@@ -1,6 +1,7 @@
 /** The operations of the in-process KMS: JSON in, JSON out. */
 import { randomBytes } from "node:crypto";
-import { type Key, type KeyStore, kmsFault } from "./key-store.js";
+import type { ServiceError } from "../service.js";
+import { type Key, type KeyStore, kmsFault, requireUsable } from "./key-store.js";
 
 /** The parsed JSON of a request; not to be trusted. */
 export type Input = Readonly<Record<string, unknown>>;
@@ -9,6 +10,9 @@ export type Output = Readonly<Record<string, unknown>>;
 
 const maxPlaintextBytes = 4096;
 const maxBlobBytes = 6144;
+const maxContextBytes = 8192;
+const maxRotations = 25;
+const symmetric = "SYMMETRIC_DEFAULT";
 
 /** Every operation by its name. */
 export const operations: Readonly<Record<string, (store: KeyStore, input: Input) => Output>> = {
@@ -21,10 +25,10 @@ export const operations: Readonly<Record<string, (store: KeyStore, input: Input)
     return { KeyMetadata: metadata(store.create(optionalText(input, "Description") ?? "")) };
   },
   DescribeKey: (store, input) => ({ KeyMetadata: metadata(store.find(text(input, "KeyId"))) }),
-  ListKeys: (store) => ({
-    Keys: store.keys.map(({ id, arn }) => ({ KeyId: id, KeyArn: arn })),
-    Truncated: false,
-  }),
+  ListKeys(store, input) {
+    refusePaging(input);
+    return { Keys: store.keys.map(({ id, arn }) => ({ KeyId: id, KeyArn: arn })), Truncated: false };
+  },
   CreateAlias(store, input) {
     store.setAlias(text(input, "AliasName"), text(input, "TargetKeyId"), false);
     return {};
@@ -38,6 +42,7 @@ export const operations: Readonly<Record<string, (store: KeyStore, input: Input)
     return {};
   },
   ListAliases(store, input) {
+    refusePaging(input);
     const only = input.KeyId === undefined ? undefined : store.find(text(input, "KeyId")).id;
     const aliases = store.aliases.filter(({ keyId }) => only === undefined || keyId === only);
     const listed = aliases.map(({ name, arn, keyId }) => ({
@@ -47,12 +52,12 @@ export const operations: Readonly<Record<string, (store: KeyStore, input: Input)
     }));
     return { Aliases: listed, Truncated: false };
   },
-  EnableKey: (store, input) => setState(store.find(text(input, "KeyId")), "Enabled"),
-  DisableKey: (store, input) => setState(store.find(text(input, "KeyId")), "Disabled"),
+  EnableKey: (store, input) => setState(store.findKey(text(input, "KeyId")), "Enabled"),
+  DisableKey: (store, input) => setState(store.findKey(text(input, "KeyId")), "Disabled"),
   ScheduleKeyDeletion(store, input) {
-    const key = notPending(store.find(text(input, "KeyId")));
+    const key = notPending(store.findKey(text(input, "KeyId")));
     const days = input.PendingWindowInDays ?? 30;
-    if (typeof days !== "number" || !(days >= 7 && days <= 30)) {
+    if (typeof days !== "number" || !Number.isInteger(days) || days < 7 || days > 30) {
       throw kmsFault("ValidationException", "PendingWindowInDays must be 7 to 30");
     }
     key.state = "PendingDeletion";
@@ -61,7 +66,7 @@ export const operations: Readonly<Record<string, (store: KeyStore, input: Input)
     return { KeyId: key.arn, DeletionDate, KeyState: key.state, PendingWindowInDays: days };
   },
   CancelKeyDeletion(store, input) {
-    const key = store.find(text(input, "KeyId"));
+    const key = store.findKey(text(input, "KeyId"));
     if (key.state !== "PendingDeletion") {
       throw kmsFault("KMSInvalidStateException", `${key.arn} is not pending deletion.`);
     }
@@ -78,14 +83,16 @@ export const operations: Readonly<Record<string, (store: KeyStore, input: Input)
     return { KeyId: key.arn, CiphertextBlob };
   },
   Encrypt(store, input) {
+    requireSymmetric(input, "EncryptionAlgorithm");
     const key = store.usable(text(input, "KeyId"));
     const plaintext = blob(input, "Plaintext", maxPlaintextBytes);
     const CiphertextBlob = store
       .encrypt(key, plaintext, context(input, "EncryptionContext"))
       .toString("base64");
-    return { KeyId: key.arn, CiphertextBlob, EncryptionAlgorithm: "SYMMETRIC_DEFAULT" };
+    return { KeyId: key.arn, CiphertextBlob, EncryptionAlgorithm: symmetric };
   },
   Decrypt(store, input) {
+    requireSymmetric(input, "EncryptionAlgorithm");
     const ciphertext = blob(input, "CiphertextBlob", maxBlobBytes);
     const { key, plaintext } = store.decrypt(
       ciphertext,
@@ -95,31 +102,43 @@ export const operations: Readonly<Record<string, (store: KeyStore, input: Input)
     return {
       KeyId: key.arn,
       Plaintext: plaintext.toString("base64"),
-      EncryptionAlgorithm: "SYMMETRIC_DEFAULT",
+      EncryptionAlgorithm: symmetric,
     };
   },
   ReEncrypt(store, input) {
+    requireSymmetric(input, "SourceEncryptionAlgorithm");
+    requireSymmetric(input, "DestinationEncryptionAlgorithm");
     const ciphertext = blob(input, "CiphertextBlob", maxBlobBytes);
     const from = context(input, "SourceEncryptionContext");
     const { key: source, plaintext } = store.decrypt(ciphertext, from, optionalText(input, "SourceKeyId"));
     const key = store.usable(text(input, "DestinationKeyId"));
     const wrapped = store.encrypt(key, plaintext, context(input, "DestinationEncryptionContext"));
-    return { CiphertextBlob: wrapped.toString("base64"), SourceKeyId: source.arn, KeyId: key.arn };
+    return {
+      CiphertextBlob: wrapped.toString("base64"),
+      SourceKeyId: source.arn,
+      KeyId: key.arn,
+      SourceEncryptionAlgorithm: symmetric,
+      DestinationEncryptionAlgorithm: symmetric,
+    };
   },
   EnableKeyRotation(store, input) {
-    store.usable(text(input, "KeyId")).rotationEnabled = true;
+    if (input.RotationPeriodInDays !== undefined) throw unsupported("RotationPeriodInDays");
+    requireUsable(store.findKey(text(input, "KeyId"))).rotationEnabled = true;
     return {};
   },
   DisableKeyRotation(store, input) {
-    store.usable(text(input, "KeyId")).rotationEnabled = false;
+    requireUsable(store.findKey(text(input, "KeyId"))).rotationEnabled = false;
     return {};
   },
   GetKeyRotationStatus(store, input) {
-    const key = store.find(text(input, "KeyId"));
+    const key = store.findKey(text(input, "KeyId"));
     return { KeyId: key.arn, KeyRotationEnabled: key.rotationEnabled };
   },
   RotateKeyOnDemand(store, input) {
-    const key = store.usable(text(input, "KeyId"));
+    const key = requireUsable(store.findKey(text(input, "KeyId")));
+    if (key.versions.length > maxRotations) {
+      throw kmsFault("LimitExceededException", `${key.arn} was rotated ${maxRotations} times on demand.`);
+    }
     key.versions.push(randomBytes(32));
     return { KeyId: key.arn };
   },
@@ -141,6 +160,22 @@ function dataKeyBytes({ KeySpec, NumberOfBytes }: Input): number {
   const given = typeof NumberOfBytes === "number" && Number.isInteger(NumberOfBytes);
   if (given && NumberOfBytes >= 1 && NumberOfBytes <= 1024) return NumberOfBytes;
   throw kmsFault("ValidationException", "KeySpec AES_256 or AES_128, or NumberOfBytes 1 to 1024");
+}
+
+/** What this KMS does not do it refuses, rather than do something else. */
+function unsupported(what: string): ServiceError {
+  return kmsFault("UnsupportedOperationException", `this KMS has no ${what}`);
+}
+
+function refusePaging({ Limit, Marker }: Input): void {
+  if (Limit !== undefined || Marker !== undefined) throw unsupported("pages");
+}
+
+function requireSymmetric(input: Input, field: string): void {
+  const algorithm = input[field] ?? symmetric;
+  if (algorithm !== symmetric) {
+    throw kmsFault("InvalidKeyUsageException", `${field} ${algorithm} is not one of a symmetric key`);
+  }
 }
 
 function setState(key: Key, state: "Enabled" | "Disabled"): Output {
@@ -196,5 +231,12 @@ function context(input: Input, field: string): Readonly<Record<string, string>> 
   ) {
     throw kmsFault("ValidationException", `${field} must map strings to strings`);
   }
-  return value as Record<string, string>;
+  const context = value as Record<string, string>;
+  const bytes = Object.entries(context)
+    .flat()
+    .reduce((sum, one) => sum + Buffer.byteLength(one), 0);
+  if (bytes > maxContextBytes) {
+    throw kmsFault("ValidationException", `${field} must have at most ${maxContextBytes} bytes`);
+  }
+  return context;
 }

@@ -5,7 +5,7 @@ import { compositeChecksum } from "./checksums.js";
 import { requireWriteConditions } from "./conditions.js";
 import { objectHeaders } from "./object-headers.js";
 import type { StoredPart, StoredUpload } from "./object-store.js";
-import { encryptionHeaders, type Operation, wholeNumber, xml } from "./operations.js";
+import { byBytes, encryptionHeaders, type Operation, pageSize, wholeNumber, xml } from "./operations.js";
 import { readPayload } from "./payload.js";
 import { s3Fault } from "./s3-fault.js";
 import { element, group, parseItems, xmlDocument } from "./xml.js";
@@ -85,31 +85,52 @@ export const multipartOperations: Readonly<Record<string, Operation>> = {
     return { status: 204 };
   },
 
-  ListParts({ store, request, bucket, key }) {
-    const { id, parts } = store.upload(bucket, key, request.query.get("uploadId"));
-    const listed = [...parts]
-      .sort(([left], [right]) => left - right)
-      .map(([number, part]) => listedPart(number, part));
+  ListParts({ store, request: { query }, bucket, key }) {
+    const { id, parts } = store.upload(bucket, key, query.get("uploadId"));
+    const limit = pageSize(query, "max-parts");
+    const marker = wholeNumber(query.get("part-number-marker") ?? "0");
+    if (Number.isNaN(marker)) throw s3Fault("InvalidArgument", "part-number-marker must be a whole number");
+    const rest = [...parts].filter(([number]) => number > marker).sort(([left], [right]) => left - right);
+    const page = rest.slice(0, limit);
+    const truncated = rest.length > page.length && limit > 0;
     const result = [
       element("Bucket", bucket),
       element("Key", key),
       element("UploadId", id),
-      element("IsTruncated", false),
+      element("PartNumberMarker", marker),
+      ...(truncated ? [element("NextPartNumberMarker", page.at(-1)?.[0])] : []),
+      element("MaxParts", limit),
+      element("IsTruncated", truncated),
+      ...page.map(([number, part]) => listedPart(number, part)),
     ];
-    return { status: 200, headers: xml, body: [xmlDocument("ListPartsResult", [...result, ...listed])] };
+    return { status: 200, headers: xml, body: [xmlDocument("ListPartsResult", result)] };
   },
 
-  ListMultipartUploads({ store, request, bucket }) {
-    const prefix = request.query.get("prefix") ?? "";
-    const uploads = [...store.bucket(bucket).uploads.values()].filter(({ key }) => key.startsWith(prefix));
-    const listed = uploads.map(({ id, key, started }) =>
-      group("Upload", [
-        element("Key", key),
-        element("UploadId", id),
-        element("Initiated", started.toISOString()),
-      ]),
-    );
-    const result = [element("Bucket", bucket), element("IsTruncated", false), ...listed];
+  ListMultipartUploads({ store, request: { query }, bucket }) {
+    const prefix = query.get("prefix") ?? "";
+    const keyMarker = query.get("key-marker") ?? "";
+    const idMarker = query.get("upload-id-marker");
+    const limit = pageSize(query, "max-uploads");
+    const rest = [...store.bucket(bucket).uploads.values()]
+      .filter(({ key, id }) => {
+        const order = byBytes(key, keyMarker);
+        return (
+          key.startsWith(prefix) && (order > 0 || (order === 0 && idMarker !== undefined && id > idMarker))
+        );
+      })
+      .sort((left, right) => byBytes(left.key, right.key) || byBytes(left.id, right.id));
+    const page = rest.slice(0, limit);
+    const truncated = rest.length > page.length && limit > 0;
+    const last = truncated ? page.at(-1) : undefined;
+    const result = [
+      element("Bucket", bucket),
+      element("KeyMarker", keyMarker),
+      element("UploadIdMarker", idMarker ?? ""),
+      ...(last ? [element("NextKeyMarker", last.key), element("NextUploadIdMarker", last.id)] : []),
+      element("MaxUploads", limit),
+      element("IsTruncated", truncated),
+      ...page.map(listedUpload),
+    ];
     return { status: 200, headers: xml, body: [xmlDocument("ListMultipartUploadsResult", result)] };
   },
 };
@@ -143,5 +164,13 @@ function listedPart(number: number, { etag, size, modified }: StoredPart): strin
     element("LastModified", modified.toISOString()),
     element("ETag", etag),
     element("Size", size),
+  ]);
+}
+
+function listedUpload({ id, key, started }: StoredUpload): string {
+  return group("Upload", [
+    element("Key", key),
+    element("UploadId", id),
+    element("Initiated", started.toISOString()),
   ]);
 }

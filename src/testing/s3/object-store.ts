@@ -48,7 +48,7 @@ export class ObjectStore {
   readonly #buckets = new Map<string, Bucket>();
 
   create(name: string): void {
-    if (!/^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name)) throw s3Fault("InvalidBucketName");
+    if (!isBucketName(name)) throw s3Fault("InvalidBucketName");
     if (this.#buckets.has(name)) throw s3Fault("BucketAlreadyOwnedByYou");
     this.#buckets.set(name, { created: new Date(), objects: new Map(), uploads: new Map() });
   }
@@ -89,4 +89,9 @@ export function slicePieces({ pieces }: StoredBytes, start: number, end: number)
     if (offset >= end) break;
   }
   return sliced;
+}
+
+/** Whether S3 would allow this name for a bucket. */
+export function isBucketName(name: string): boolean {
+  return /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name);
 }

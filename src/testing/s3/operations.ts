@@ -63,9 +63,7 @@ export const objectOperations: Readonly<Record<string, Operation>> = {
     const prefix = query.get("prefix") ?? "";
     const delimiter = query.get("delimiter") ?? "";
     const after = query.get("continuation-token") ?? query.get("start-after") ?? "";
-    const maxKeys = wholeNumber(query.get("max-keys") ?? String(maxListed));
-    if (Number.isNaN(maxKeys)) throw s3Fault("InvalidArgument", "max-keys must be a whole number");
-    const limit = Math.min(maxKeys, maxListed);
+    const limit = pageSize(query, "max-keys");
     const { objects } = store.bucket(bucket);
     const keys = [...objects.keys()]
       .filter((key) => key.startsWith(prefix) && byBytes(key, after) > 0)
@@ -98,6 +96,13 @@ export const objectOperations: Readonly<Record<string, Operation>> = {
     return { status: 200, headers: xml, body: [xmlDocument("ListBucketResult", listing)] };
   },
 };
+
+/** How many entries one answer of a listing has at most. */
+export function pageSize(query: ReadonlyMap<string, string>, parameter: string): number {
+  const stated = wholeNumber(query.get(parameter) ?? String(maxListed));
+  if (Number.isNaN(stated)) throw s3Fault("InvalidArgument", `${parameter} must be a whole number`);
+  return Math.min(stated, maxListed);
+}
 
 /** The headers that tell how S3 itself encrypts an object. */
 export function encryptionHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
@@ -141,6 +146,7 @@ function commonPrefix(prefix: string): string {
   return group("CommonPrefixes", [element("Prefix", prefix)]);
 }
 
-function byBytes(left: string, right: string): number {
+/** The order of keys in S3. */
+export function byBytes(left: string, right: string): number {
   return Buffer.compare(Buffer.from(left), Buffer.from(right));
 }

@@ -19,6 +19,7 @@ export interface S3ServiceOptions {
 const operations = { ...objectOperations, ...multipartOperations };
 const unsupportedHeaders = ["x-amz-copy-source", "x-amz-acl", "x-amz-tagging", "x-amz-object-lock-mode"];
 const maxKeyBytes = 1024;
+const uploadParameters = ["prefix", "max-uploads", "key-marker", "upload-id-marker"];
 const listingParameters = ["prefix", "delimiter", "max-keys", "continuation-token", "start-after"];
 
 /** Method, kind of path and telling query parameter of each operation, and the other parameters that it takes. */
@@ -29,14 +30,14 @@ const routes: readonly (readonly [
   marker: string | undefined,
   others: readonly string[],
 ])[] = [
-  ["ListMultipartUploads", "GET", "bucket", "uploads", ["prefix"]],
+  ["ListMultipartUploads", "GET", "bucket", "uploads", uploadParameters],
   ["ListObjectsV2", "GET", "bucket", "list-type", listingParameters],
   ["HeadBucket", "HEAD", "bucket", undefined, []],
   ["CreateBucket", "PUT", "bucket", undefined, []],
   ["CreateMultipartUpload", "POST", "object", "uploads", []],
   ["CompleteMultipartUpload", "POST", "object", "uploadId", []],
   ["UploadPart", "PUT", "object", "partNumber", ["uploadId"]],
-  ["ListParts", "GET", "object", "uploadId", []],
+  ["ListParts", "GET", "object", "uploadId", ["max-parts", "part-number-marker"]],
   ["AbortMultipartUpload", "DELETE", "object", "uploadId", []],
   ["PutObject", "PUT", "object", undefined, []],
   ["GetObject", "GET", "object", undefined, []],
