@@ -33,10 +33,6 @@ export async function getAnswer(
   signal: AbortSignal | undefined,
 ): Promise<ObjectAnswer> {
   const transfer = transferSignal(signal);
-  const letGo = () => {
-    transfer.abort(new Error("the body was closed"));
-    transfer.dispose();
-  };
   try {
     const command = new GetObjectCommand(input);
     const output = await s3Request(attempt, transfer.signal, (options) => s3.send(command, options));
@@ -45,11 +41,11 @@ export async function getAnswer(
     requireSize(output.ContentLength, attempt);
     return {
       output,
-      letGo,
+      letGo: transfer.close,
       read: (skip, length) => readBody(output, { attempt, transfer, idleTimeoutMs }, skip, length),
     };
   } catch (error) {
-    letGo();
+    transfer.close();
     throw error;
   }
 }

@@ -64,15 +64,9 @@ export async function get(
   try {
     return await read(settings, getArguments(input, transfer));
   } catch (error) {
-    letGo(transfer);
+    transfer.close();
     throw error;
   }
-}
-
-/** Lets go of every answer of the call. */
-function letGo(transfer: TransferSignal): void {
-  transfer.abort(new Error("the body was closed"));
-  transfer.dispose();
 }
 
 async function read(settings: ClientSettings, request: GetRequest): Promise<GetOutput> {
@@ -192,7 +186,7 @@ function encryptedOutput(
     ...sizes,
     Metadata: withoutEnvelope(output.Metadata ?? {}),
     encrypted: true,
-    Body: verifiedBody(plaintext, transfer.signal, () => letGo(transfer)),
+    Body: verifiedBody(plaintext, transfer.signal, transfer.close),
   };
 }
 
@@ -208,7 +202,7 @@ async function plainOutput(
   const { output, read: readBody } = range
     ? await sameObject(settings, request, first, plainRange(range))
     : first;
-  const Body = verifiedBody(readBody(0, output.ContentLength), transfer.signal, () => letGo(transfer));
+  const Body = verifiedBody(readBody(0, output.ContentLength), transfer.signal, transfer.close);
   return { ...withoutChecksums(output), encrypted: false, Body };
 }
 

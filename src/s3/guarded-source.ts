@@ -1,4 +1,5 @@
 /** Reads a source so that it can neither hang, nor outlive the transfer it feeds, nor keep others from running. */
+import { iteratorOf } from "../cobblestone/pieces.js";
 import { Turn } from "../turn.js";
 
 /** When reading from a source gives up. */
@@ -68,8 +69,7 @@ function open<T>(
   { failed }: SourceGuard,
 ): AsyncIterator<T> | Iterator<T> {
   try {
-    if (source instanceof ReadableStream) return readerOf(source);
-    return Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
+    return source instanceof ReadableStream ? readerOf(source) : iteratorOf(source);
   } catch (cause) {
     throw failed(cause);
   }

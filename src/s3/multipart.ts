@@ -67,11 +67,10 @@ async function createUpload(input: MultipartInput): Promise<string> {
   try {
     return await untilAborted(transfer.signal, created);
   } catch (error) {
-    const cleanup = created.then(
-      (uploadId) => abortUpload(input, uploadId, error),
-      () => error,
-    );
-    throw await Promise.race([cleanup, delay(createGraceMs).then(() => error)]);
+    // The reason of the caller's signal, or what CreateMultipartUpload failed with: thrown as it is.
+    const cleanup = created.then((uploadId) => abortUpload(input, uploadId, error)).catch(() => undefined);
+    await Promise.race([cleanup, delay(createGraceMs)]);
+    throw error;
   }
 }
 

@@ -9,6 +9,8 @@ export interface TransferSignal {
   readonly abort: (reason: unknown) => void;
   /** Lets go of the caller's signal. */
   dispose(): void;
+  /** Ends what still runs, such as bodies that nobody will read, and lets go of the caller's signal. */
+  close(): void;
 }
 
 /** Makes the signal of a transfer, which aborts with the caller's. */
@@ -21,11 +23,12 @@ export function transferSignal(caller: AbortSignal | undefined): TransferSignal 
   const onAbort = () => abort(caller?.reason);
   if (caller?.aborted) onAbort();
   else caller?.addEventListener("abort", onAbort, { once: true });
-  return {
-    signal,
-    abort,
-    dispose: () => caller?.removeEventListener("abort", onAbort),
+  const dispose = () => caller?.removeEventListener("abort", onAbort);
+  const close = () => {
+    abort(new Error("the body was closed"));
+    dispose();
   };
+  return { signal, abort, dispose, close };
 }
 
 /** Settles like the promise, or rejects with the reason as soon as the signal aborts. */

@@ -10,7 +10,7 @@ import {
 } from "../service.js";
 import { verifySignature } from "../sigv4.js";
 import { KeyStore, kmsFault } from "./key-store.js";
-import { type Input, operations } from "./operations.js";
+import { type Input, operations, unsupported } from "./operations.js";
 
 const json = { "content-type": "application/x-amz-json-1.1" };
 const targetPrefix = "TrentService.";
@@ -48,7 +48,7 @@ export function kmsService(region: string, credentials: Credentials): Service {
       const input = parseInput(body);
       const { Plaintext: _plaintext, ...recordedInput } = input;
       const refused = ["DryRun", "Recipient"].find((field) => input[field] !== undefined);
-      if (refused) throw kmsFault("UnsupportedOperationException", `this KMS has no ${refused}`);
+      if (refused) throw unsupported(refused);
       try {
         return {
           status: 200,

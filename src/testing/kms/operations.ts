@@ -163,7 +163,7 @@ function dataKeyBytes({ KeySpec, NumberOfBytes }: Input): number {
 }
 
 /** What this KMS does not do it refuses, rather than do something else. */
-function unsupported(what: string): ServiceError {
+export function unsupported(what: string): ServiceError {
   return kmsFault("UnsupportedOperationException", `this KMS has no ${what}`);
 }
 

@@ -91,8 +91,7 @@ export const multipartOperations: Readonly<Record<string, Operation>> = {
     const marker = wholeNumber(query.get("part-number-marker") ?? "0");
     if (Number.isNaN(marker)) throw s3Fault("InvalidArgument", "part-number-marker must be a whole number");
     const rest = [...parts].filter(([number]) => number > marker).sort(([left], [right]) => left - right);
-    const page = rest.slice(0, limit);
-    const truncated = rest.length > page.length && limit > 0;
+    const { page, truncated } = firstPage(rest, limit);
     const result = [
       element("Bucket", bucket),
       element("Key", key),
@@ -119,8 +118,7 @@ export const multipartOperations: Readonly<Record<string, Operation>> = {
         );
       })
       .sort((left, right) => byBytes(left.key, right.key) || byBytes(left.id, right.id));
-    const page = rest.slice(0, limit);
-    const truncated = rest.length > page.length && limit > 0;
+    const { page, truncated } = firstPage(rest, limit);
     const last = truncated ? page.at(-1) : undefined;
     const result = [
       element("Bucket", bucket),
@@ -173,4 +171,8 @@ function listedUpload({ id, key, started }: StoredUpload): string {
     element("UploadId", id),
     element("Initiated", started.toISOString()),
   ]);
+}
+
+function firstPage<T>(rest: readonly T[], limit: number): { page: readonly T[]; truncated: boolean } {
+  return { page: rest.slice(0, limit), truncated: rest.length > limit && limit > 0 };
 }
