@@ -59,11 +59,12 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** Starts a server for a service on a free port of 127.0.0.1. */
+/** Starts a server for a service on a port of 127.0.0.1; a free one by default. */
 export async function startServer(
   service: Service,
   faults: FaultScript,
   log: RequestLog,
+  port = 0,
 ): Promise<RunningServer> {
   const server = createServer((incoming, outgoing) => {
     outgoing.on("error", () => undefined);
@@ -72,11 +73,11 @@ export async function startServer(
   });
   server.requestTimeout = 0;
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject).listen(0, "127.0.0.1", resolve);
+    server.once("error", reject).listen(port, "127.0.0.1", resolve);
   });
-  const { port } = server.address() as AddressInfo;
+  const address = server.address() as AddressInfo;
   return {
-    endpoint: `http://127.0.0.1:${port}`,
+    endpoint: `http://127.0.0.1:${address.port}`,
     connections: () => countConnections(server),
     close: () =>
       new Promise((resolve) => {
@@ -104,14 +105,18 @@ async function answer(
     return;
   }
   const response = await respond(service, request, operation, fault, requestId);
-  if (response.recordedInput) record.input = response.recordedInput;
-  if (fault?.reset === "after" || (incoming.destroyed && !incoming.complete)) {
-    outgoing.destroy();
-    return;
+  try {
+    if (response.recordedInput) record.input = response.recordedInput;
+    if (fault?.reset === "after" || (incoming.destroyed && !incoming.complete)) {
+      outgoing.destroy();
+      return;
+    }
+    record.status = response.status;
+    await finishReading(incoming);
+    await write(outgoing, request.method, response, fault, requestId);
+  } finally {
+    response.stream?.release();
   }
-  record.status = response.status;
-  await finishReading(incoming);
-  await write(outgoing, request.method, response, fault, requestId);
 }
 
 async function respond(
@@ -153,8 +158,8 @@ async function write(
   fault: Fault | undefined,
   requestId: string,
 ): Promise<void> {
-  const body = method === "HEAD" ? [] : (response.body ?? []);
-  const length = body.reduce((sum, piece) => sum + piece.length, 0);
+  const held = method === "HEAD" ? [] : (response.body ?? []);
+  const length = held.reduce((sum, piece) => sum + piece.length, 0);
   const withLength = method === "HEAD" || response.status === 204 || response.status === 304;
   outgoing.writeHead(response.status, {
     "x-amz-request-id": requestId,
@@ -164,11 +169,12 @@ async function write(
   });
   const limit = fault?.truncateBodyBytes ?? fault?.stallBodyBytes ?? Number.POSITIVE_INFINITY;
   let sent = 0;
-  for (const piece of body) {
+  for await (const piece of response.stream?.pieces ?? held) {
     const allowed = corrupted(piece, sent, fault).subarray(0, Math.max(0, limit - sent));
     sent += allowed.length;
     if (outgoing.destroyed) return;
     if (allowed.length > 0 && !outgoing.write(allowed)) await drained(outgoing);
+    if (sent >= limit) break;
   }
   if (fault?.stallBodyBytes !== undefined) {
     outgoing.flushHeaders();

@@ -19,6 +19,13 @@ export interface LocalAwsOptions {
   readonly minPartBytes?: number;
   /** Count and check bodies but keep none, to measure uploads in little memory; GetObject then fails. */
   readonly discardBodies?: boolean;
+  /**
+   * A folder in which S3 keeps its objects and uploads, made if it is not there; in memory by default. A later
+   * start on the same folder finds what had been stored whole. One process at a time.
+   */
+  readonly directory?: string;
+  /** The port of the S3; a free one by default. */
+  readonly s3Port?: number;
 }
 
 /** What a client in another process needs: plain data, to pass on as it is. */
@@ -59,16 +66,16 @@ export interface LocalAws extends AsyncDisposable {
 
 /**
  * Starts an S3 and a KMS on free ports of 127.0.0.1, for tests and demos. They check signatures, checksums and
- * conditions, answer the services' own errors, and keep everything in memory.
+ * conditions, answer the services' own errors, and keep everything in memory, or S3's objects in a folder.
  *
  * @throws TypeError, RangeError when an option is wrong
  */
 export async function startLocalAws(options: LocalAwsOptions = {}): Promise<LocalAws> {
-  const { region, ...s3Options } = optionsArgument(options);
+  const { region, s3Port, ...s3Options } = optionsArgument(options);
   const credentials = { accessKeyId: "AKIALOCALAWSTESTING", secretAccessKey: "local-aws-secret" };
   const faults = new FaultScript();
   const log = new RequestLog();
-  const s3Server = await startServer(s3Service({ region, credentials, ...s3Options }), faults, log);
+  const s3Server = await startServer(s3Service({ region, credentials, ...s3Options }), faults, log, s3Port);
   const kmsServer = await startServer(kmsService(region, credentials), faults, log);
   const shared = { region, credentials, forcePathStyle: true } as const;
   const s3Config = { ...shared, endpoint: s3Server.endpoint };
@@ -97,16 +104,25 @@ export async function startLocalAws(options: LocalAwsOptions = {}): Promise<Loca
   };
 }
 
-function optionsArgument(options: unknown): Required<LocalAwsOptions> {
+interface LocalAwsSettings extends Required<Omit<LocalAwsOptions, "directory">> {
+  readonly directory: string | undefined;
+}
+
+function optionsArgument(options: unknown): LocalAwsSettings {
   const given = recordArgument("options", options);
   const { buckets = ["test-bucket"], region = "eu-central-1" } = given;
-  const { minPartBytes = 5 * 1024 * 1024, discardBodies = false } = given;
+  const { minPartBytes = 5 * 1024 * 1024, discardBodies = false, directory, s3Port = 0 } = given;
+  if (discardBodies === true && directory !== undefined) {
+    throw new TypeError("options.directory: there is nothing to keep when options.discardBodies is true");
+  }
   if (!Array.isArray(buckets)) throw wrongType("options.buckets", "an array of strings", buckets);
   return {
     buckets: buckets.map(bucketArgument),
     region: stringArgument("options.region", region),
     minPartBytes: integerArgument("options.minPartBytes", minPartBytes, 1, 5 * 1024 ** 3),
     discardBodies: choiceArgument("options.discardBodies", discardBodies, [true, false]),
+    directory: directory === undefined ? undefined : stringArgument("options.directory", directory),
+    s3Port: integerArgument("options.s3Port", s3Port, 0, 65_535),
   };
 }
 

@@ -23,8 +23,17 @@ export interface ServiceResponse {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: readonly Uint8Array[];
+  /** A body too long to be held; the headers then tell its length. */
+  readonly stream?: ResponseStream;
   /** What a log of requests may show of the request's body; never secrets. */
   readonly recordedInput?: Readonly<Record<string, unknown>>;
+}
+
+/** A body that is read as it is sent. */
+export interface ResponseStream {
+  readonly pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  /** Called once, however the answer ends. */
+  release(): void;
 }
 
 /** A service behind an HTTP server. */

@@ -1,8 +1,8 @@
-/** Checks AWS Signature Version 4 in the Authorization header, from the public specification. */
+/** Checks AWS Signature Version 4, in the Authorization header or in the query, from the public specification. */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { Credentials, ServiceError, ServiceRequest } from "./service.js";
 
-/** What the caller of {@link verifySignature} expects. */
+/** What the caller of {@link authenticate} expects. */
 export interface SignatureScope {
   readonly credentials: Credentials;
   readonly region: string;
@@ -15,43 +15,63 @@ export interface SignatureErrors {
   readonly unknownKey: ServiceError;
   readonly skewed: ServiceError;
   readonly mismatch: ServiceError;
+  /** Of a presigned request: its parameters make no sense, or its time is over; a service may have none. */
+  readonly malformed?: ServiceError;
+  readonly expired?: ServiceError;
+}
+
+/** What a request says of its signature, in its Authorization header or its query. */
+interface Claim {
+  readonly accessKeyId: string;
+  readonly day: string;
+  readonly region: string;
+  readonly service: string;
+  readonly signedHeaders: string;
+  readonly signature: string;
+  readonly date: string;
+  /** Of a presigned request only: how long it is good, in seconds. */
+  readonly expires?: number;
 }
 
 const algorithm = "AWS4-HMAC-SHA256";
 const maxSkewMs = 15 * 60 * 1000;
+const maxExpires = 7 * 24 * 60 * 60;
+const credentialForm = "([^/,]+)/(\\d{8})/([^/,]+)/([^/,]+)/aws4_request";
 const authorizationForm = new RegExp(
-  `^${algorithm} Credential=([^/,]+)/(\\d{8})/([^/,]+)/([^/,]+)/aws4_request, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$`,
+  `^${algorithm} Credential=${credentialForm}, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$`,
 );
+const signatureParameter = "X-Amz-Signature";
+const ownParameters = /^x-amz-(algorithm|credential|date|expires|signedheaders|signature|security-token)$/i;
 
 /**
- * Throws unless the request is signed by the credentials for region and service, and recently.
+ * Throws unless the request is signed by the credentials for region and service, and recently or with time left.
  *
  * @param payloadHash tells what stands for the body in the canonical request; called when there is a signature
+ * @returns the request; the headers that a presigned one has in its query are among its headers
  */
-export function verifySignature(
+export function authenticate(
   request: ServiceRequest,
-  payloadHash: () => string,
+  payloadHash: (request: ServiceRequest) => string,
   scope: SignatureScope,
   errors: SignatureErrors,
-): void {
-  const { headers } = request;
-  const match = authorizationForm.exec(headers.authorization ?? "");
-  if (!match) throw errors.missing;
-  const [, accessKeyId = "", day = "", region = "", service = "", signedHeaders = "", signature = ""] = match;
-  if (accessKeyId !== scope.credentials.accessKeyId) throw errors.unknownKey;
-  const date = headers["x-amz-date"] ?? "";
+): ServiceRequest {
+  const claim = headerClaim(request) ?? queryClaim(request, errors);
+  if (!claim) throw errors.missing;
+  const { day, region, service, date, signedHeaders } = claim;
+  if (claim.accessKeyId !== scope.credentials.accessKeyId) throw errors.unknownKey;
   if (region !== scope.region || service !== scope.service || !date.startsWith(day)) throw errors.mismatch;
-  if (!(Math.abs(Date.now() - parseDate(date)) <= maxSkewMs)) throw errors.skewed;
+  requireTime(claim, errors);
   const names = signedHeaders.split(";");
-  if (!names.includes("host") || unsignedAmzHeader(headers, names)) throw errors.mismatch;
+  if (!names.includes("host") || unsignedAmzHeader(request.headers, names)) throw errors.mismatch;
+  const effective = claim.expires === undefined ? request : withQueryHeaders(request);
   const canonical = [
     request.method,
     request.path,
     canonicalQuery(request.query),
-    ...names.map((name) => `${name}:${(headers[name] ?? "").trim().replace(/ +/g, " ")}`),
+    ...names.map((name) => `${name}:${(request.headers[name] ?? "").trim().replace(/ +/g, " ")}`),
     "",
     signedHeaders,
-    payloadHash(),
+    payloadHash(effective),
   ].join("\n");
   const credentialScope = `${day}/${region}/${service}/aws4_request`;
   const toSign = [
@@ -64,7 +84,50 @@ export function verifySignature(
     (secret, part) => hmac(secret, part),
     Buffer.from(`AWS4${scope.credentials.secretAccessKey}`),
   );
-  if (!timingSafeEqual(hmac(key, toSign), Buffer.from(signature, "hex"))) throw errors.mismatch;
+  if (!timingSafeEqual(hmac(key, toSign), Buffer.from(claim.signature, "hex"))) throw errors.mismatch;
+  return effective;
+}
+
+function headerClaim({ headers }: ServiceRequest): Claim | undefined {
+  const match = authorizationForm.exec(headers.authorization ?? "");
+  if (!match) return undefined;
+  const [, accessKeyId = "", day = "", region = "", service = "", signedHeaders = "", signature = ""] = match;
+  const date = headers["x-amz-date"] ?? "";
+  return { accessKeyId, day, region, service, signedHeaders, signature, date };
+}
+
+function queryClaim({ headers, query }: ServiceRequest, errors: SignatureErrors): Claim | undefined {
+  if (!errors.malformed || headers.authorization !== undefined || !query.has("X-Amz-Algorithm"))
+    return undefined;
+  const credential = new RegExp(`^${credentialForm}$`).exec(query.get("X-Amz-Credential") ?? "");
+  const signature = query.get(signatureParameter) ?? "";
+  const signedHeaders = query.get("X-Amz-SignedHeaders") ?? "";
+  const date = query.get("X-Amz-Date") ?? "";
+  const expires = /^\d{1,6}$/.test(query.get("X-Amz-Expires") ?? "") ? Number(query.get("X-Amz-Expires")) : 0;
+  const complete = credential && /^[0-9a-f]{64}$/.test(signature) && signedHeaders !== "" && date !== "";
+  if (!complete || expires < 1 || expires > maxExpires || query.get("X-Amz-Algorithm") !== algorithm) {
+    throw errors.malformed;
+  }
+  const [, accessKeyId = "", day = "", region = "", service = ""] = credential;
+  return { accessKeyId, day, region, service, signedHeaders, signature, date, expires };
+}
+
+function requireTime({ date, expires }: Claim, errors: SignatureErrors): void {
+  const age = Date.now() - parseDate(date);
+  if (expires === undefined) {
+    if (!(Math.abs(age) <= maxSkewMs)) throw errors.skewed;
+  } else if (!(age >= -maxSkewMs && age <= expires * 1000)) {
+    throw errors.expired ?? errors.skewed;
+  }
+}
+
+/** A presigned request has headers in its query, and a body that nobody signed unless it says otherwise. */
+function withQueryHeaders(request: ServiceRequest): ServiceRequest {
+  const hoisted = [...request.query]
+    .filter(([name]) => /^x-amz-/i.test(name) && !ownParameters.test(name))
+    .map(([name, value]) => [name.toLowerCase(), value]);
+  const unsigned = { "x-amz-content-sha256": "UNSIGNED-PAYLOAD" };
+  return { ...request, headers: { ...unsigned, ...Object.fromEntries(hoisted), ...request.headers } };
 }
 
 /** Encodes as the specification does: all but unreserved characters. */
@@ -77,6 +140,7 @@ export function uriEncode(text: string): string {
 
 function canonicalQuery(query: ReadonlyMap<string, string>): string {
   return [...query]
+    .filter(([name]) => name !== signatureParameter)
     .map(([name, value]) => `${uriEncode(name)}=${uriEncode(value)}`)
     .sort()
     .join("&");

@@ -15,7 +15,6 @@ import {
   S3Client,
   type S3ServiceException,
   UploadPartCommand,
-  UploadPartCopyCommand,
 } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -246,14 +245,6 @@ test("an upload needs a bucket, metadata that fits, and a key that fits", async 
   expect(await create({ Key: `unborn${"x".repeat(1024)}` })).toEqual(["KeyTooLongError", 400]);
   expect(await create({ ACL: "private" })).toEqual(["NotImplemented", 501]);
   expect(await uploads("unborn")).toEqual([]);
-});
-
-test("parts cannot be copied", async () => {
-  const { UploadId, list } = await begin("copied");
-  const upload = { Bucket, Key: "copied", UploadId };
-  const copy = new UploadPartCopyCommand({ ...upload, PartNumber: 1, CopySource: `${Bucket}/whole` });
-  expect(await failure(() => s3.send(copy))).toEqual(["NotImplemented", 501]);
-  expect(await list()).toEqual([]);
 });
 
 test("parts are listed in pages, of 1,000 at most", async () => {

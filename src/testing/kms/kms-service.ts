@@ -8,7 +8,7 @@ import {
   type ServiceRequest,
   type ServiceResponse,
 } from "../service.js";
-import { verifySignature } from "../sigv4.js";
+import { authenticate } from "../sigv4.js";
 import { KeyStore, kmsFault } from "./key-store.js";
 import { type Input, operations, unsupported } from "./operations.js";
 
@@ -26,7 +26,7 @@ export function kmsService(region: string, credentials: Credentials): Service {
     async handle(request, operation): Promise<ServiceResponse> {
       const body = await readSmallBody(request.body, maxBodyBytes);
       const payloadHash = () => createHash("sha256").update(body).digest("hex");
-      verifySignature(
+      authenticate(
         request,
         payloadHash,
         { credentials, region, service: "kms" },

@@ -1,14 +1,23 @@
-/** The checksums that S3 verifies and stores: CRC32, CRC32C, SHA-1 and SHA-256. */
+/** The checksums that S3 verifies and stores: CRC32, CRC32C, CRC64NVME, SHA-1 and SHA-256. */
 import { createHash } from "node:crypto";
+import { Crc, type CrcKind, combineCrcs, crc32, crc32c, crc64nvme } from "./crc.js";
 
 /** The names of the algorithms, as in `x-amz-checksum-crc32`. */
-export type ChecksumAlgorithm = "crc32" | "crc32c" | "sha1" | "sha256";
+export const checksumAlgorithms = ["crc32", "crc32c", "crc64nvme", "sha1", "sha256"] as const;
+/** One of {@link checksumAlgorithms}. */
+export type ChecksumAlgorithm = (typeof checksumAlgorithms)[number];
+
+/** Whether a checksum is that of the bytes, or of the checksums of the parts. */
+export type ChecksumType = "FULL_OBJECT" | "COMPOSITE";
+
+/** What S3 computes when a writer names no algorithm. */
+export const defaultAlgorithm = "crc64nvme";
 
 /** A checksum that is being computed. */
 export interface RunningChecksum {
   readonly algorithm: ChecksumAlgorithm;
   update(bytes: Uint8Array): void;
-  /** The value so far, as bytes. */
+  /** The value, as bytes; once. */
   digest(): Buffer;
 }
 
@@ -16,65 +25,63 @@ export interface RunningChecksum {
 export interface StoredChecksum {
   readonly algorithm: ChecksumAlgorithm;
   readonly value: string;
+  readonly type: ChecksumType;
 }
 
-const start: Readonly<Record<ChecksumAlgorithm, () => RunningChecksum>> = {
-  crc32: () => crc("crc32", 0xedb88320),
-  crc32c: () => crc("crc32c", 0x82f63b78),
-  sha1: () => hash("sha1"),
-  sha256: () => hash("sha256"),
-};
-
-/** Starts a checksum by its name; undefined for one that is not known here. */
-export function startChecksum(name: string): RunningChecksum | undefined {
-  return Object.hasOwn(start, name) ? start[name as ChecksumAlgorithm]() : undefined;
+/** What is needed of a part to make the checksum of the object. */
+export interface PartChecksum {
+  readonly size: number;
+  /** Base64. */
+  readonly value: string;
 }
 
-/** The composite checksum of a multipart object: that of its parts' checksums. */
-export function compositeChecksum(
-  parts: readonly (StoredChecksum | undefined)[],
-): StoredChecksum | undefined {
-  const algorithm = parts[0]?.algorithm;
-  const checksum = algorithm && start[algorithm]();
-  if (!checksum || parts.some((part) => part?.algorithm !== algorithm)) return undefined;
-  for (const part of parts) checksum.update(Buffer.from(part?.value ?? "", "base64"));
-  return { algorithm, value: `${checksum.digest().toString("base64")}-${parts.length}` };
+const crcs: Partial<Record<ChecksumAlgorithm, CrcKind>> = { crc32, crc32c, crc64nvme };
+
+/** The algorithm of a name in any case; undefined for none that is known here. */
+export function checksumAlgorithm(name: string): ChecksumAlgorithm | undefined {
+  return checksumAlgorithms.find((algorithm) => algorithm === name.toLowerCase());
 }
 
-function hash(algorithm: "sha1" | "sha256"): RunningChecksum {
-  const running = createHash(algorithm);
-  return { algorithm, update: (bytes) => void running.update(bytes), digest: () => running.copy().digest() };
+/** Starts a checksum. */
+export function startChecksum(algorithm: ChecksumAlgorithm): RunningChecksum {
+  const kind = crcs[algorithm];
+  const running = kind ? new Crc(kind) : createHash(algorithm);
+  return { algorithm, update: (bytes) => void running.update(bytes), digest: () => running.digest() };
 }
 
-/** A reflected CRC of 32 bits. */
-function crc(algorithm: "crc32" | "crc32c", polynomial: number): RunningChecksum {
-  const table = crcTable(polynomial);
-  let value = 0xffffffff;
+/** The types that an algorithm has, the one it has when none is named first. */
+export function checksumTypes(algorithm: ChecksumAlgorithm): readonly ChecksumType[] {
+  if (algorithm === "crc64nvme") return ["FULL_OBJECT"];
+  return crcs[algorithm] ? ["COMPOSITE", "FULL_OBJECT"] : ["COMPOSITE"];
+}
+
+/** The checksum of an object made of parts. */
+export function combineChecksums(
+  algorithm: ChecksumAlgorithm,
+  type: ChecksumType,
+  parts: readonly PartChecksum[],
+): StoredChecksum {
+  const values = parts.map(({ size, value }) => ({ size, bytes: Buffer.from(value, "base64") }));
+  const kind = crcs[algorithm];
+  if (type === "FULL_OBJECT" && kind) {
+    const none: Buffer = Buffer.alloc(kind.bits / 8);
+    const whole = values.reduce((left, { bytes, size }) => combineCrcs(kind, left, bytes, size), none);
+    return { algorithm, type, value: whole.toString("base64") };
+  }
+  const running = startChecksum(algorithm);
+  for (const { bytes } of values) running.update(bytes);
+  return { algorithm, type, value: `${running.digest().toString("base64")}-${parts.length}` };
+}
+
+/** The headers that tell a checksum. */
+export function checksumHeaders(checksum: StoredChecksum): Record<string, string> {
   return {
-    algorithm,
-    update(bytes) {
-      let state = value;
-      for (const byte of bytes) state = (table[(state ^ byte) & 0xff] ?? 0) ^ (state >>> 8);
-      value = state >>> 0;
-    },
-    digest() {
-      const bytes = Buffer.alloc(4);
-      bytes.writeUInt32BE((value ^ 0xffffffff) >>> 0);
-      return bytes;
-    },
+    [`x-amz-checksum-${checksum.algorithm}`]: checksum.value,
+    "x-amz-checksum-type": checksum.type,
   };
 }
 
-const tables = new Map<number, Uint32Array>();
-
-function crcTable(polynomial: number): Uint32Array {
-  const made = tables.get(polynomial);
-  if (made) return made;
-  const table = Uint32Array.from({ length: 256 }, (_, index) => {
-    let value = index;
-    for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ polynomial : value >>> 1;
-    return value >>> 0;
-  });
-  tables.set(polynomial, table);
-  return table;
+/** The name of a checksum in XML, such as "ChecksumCRC32". */
+export function checksumElement(algorithm: ChecksumAlgorithm): string {
+  return `Checksum${algorithm.toUpperCase()}`;
 }

@@ -17,6 +17,19 @@ export function requireReadConditions(headers: Headers, { etag, modified }: Stor
   }
 }
 
+/** Throws 412 unless the conditions on the source of a copy hold. */
+export function requireCopyConditions(headers: Headers, source: StoredObject): void {
+  const prefix = "x-amz-copy-source-if-";
+  const conditions = Object.entries(headers)
+    .filter(([name]) => name.startsWith(prefix))
+    .map(([name, value]) => [`if-${name.slice(prefix.length)}`, value] as const);
+  try {
+    requireReadConditions(Object.fromEntries(conditions), source);
+  } catch {
+    throw preconditionFailed();
+  }
+}
+
 /** Throws 412 or 404 unless the conditions of a write hold. */
 export function requireWriteConditions(headers: Headers, existing: StoredObject | undefined): void {
   const { "if-match": match, "if-none-match": noneMatch } = headers;
@@ -40,6 +53,15 @@ export function requestedRange(headers: Headers, size: number): { start: number;
   throw s3Fault("InvalidRange", "The requested range is not satisfiable", {
     "content-range": `bytes */${size}`,
   });
+}
+
+/** The bytes of one part. */
+export function requestedPart({ parts, size }: StoredObject, number: number): { start: number; end: number } {
+  const sizes = parts?.map((part) => part.size) ?? [size];
+  const own = sizes[number - 1];
+  if (own === undefined) throw s3Fault("InvalidPartNumber", "The requested partnumber is not satisfiable");
+  const start = sizes.slice(0, number - 1).reduce((sum, before) => sum + before, 0);
+  return { start, end: start + own };
 }
 
 function lists(header: string, etag: string): boolean {

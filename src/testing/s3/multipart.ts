@@ -1,178 +1,192 @@
-/** The operations of the in-process S3 on multipart uploads. */
+/** The operations of the in-process S3 that make an object of parts. */
 import { createHash } from "node:crypto";
-import { readSmallBody } from "../service.js";
-import { compositeChecksum } from "./checksums.js";
+import type { ServiceRequest } from "../service.js";
+import {
+  checksumElement,
+  checksumHeaders,
+  checksumTypes,
+  combineChecksums,
+  defaultAlgorithm,
+  type StoredChecksum,
+} from "./checksums.js";
 import { requireWriteConditions } from "./conditions.js";
-import { objectHeaders } from "./object-headers.js";
-import type { StoredPart, StoredUpload } from "./object-store.js";
-import { byBytes, encryptionHeaders, type Operation, pageSize, wholeNumber, xml } from "./operations.js";
-import { readPayload } from "./payload.js";
+import { requestedAlgorithm } from "./copy.js";
+import { encryptionHeaders, objectHeaders } from "./object-headers.js";
+import { partNumber } from "./objects.js";
+import { malformedXml, type Operations, readDocument, wholeNumber, xml } from "./operation.js";
+import { declaredChecksum, readPayload } from "./payload.js";
 import { s3Fault } from "./s3-fault.js";
-import { element, group, parseItems, xmlDocument } from "./xml.js";
+import { taggedBy, versionHeader } from "./tagging.js";
+import type { StoredPart, StoredUpload, UploadTerms } from "./upload-store.js";
+import { childrenOf, childText, element, type XmlElement, xmlDocument } from "./xml.js";
 
-const maxPartNumber = 10_000;
-const maxXmlBytes = 4 * 1024 * 1024;
+const maxObjectBytes = 50 * 1024 ** 4;
 
-export const multipartOperations: Readonly<Record<string, Operation>> = {
-  CreateMultipartUpload({ store, request, bucket, key }) {
+export const multipartOperations: Operations = {
+  CreateMultipartUpload({ uploads, request, bucket, key }) {
     const headers = objectHeaders(request);
-    const { id } = store.startUpload(bucket, key, headers);
+    const tags = taggedBy(request.headers["x-amz-tagging"]);
+    const terms = { headers, tags, ...checksumTerms(request) };
+    const { id } = uploads.start(bucket, key, terms);
     const result = [element("Bucket", bucket), element("Key", key), element("UploadId", id)];
+    const told = {
+      "x-amz-checksum-algorithm": terms.algorithm.toUpperCase(),
+      "x-amz-checksum-type": terms.type,
+    };
     return {
       status: 200,
-      headers: { ...xml, ...encryptionHeaders(headers) },
+      headers: { ...xml, ...encryptionHeaders(headers), ...(terms.declared && told) },
       body: [xmlDocument("InitiateMultipartUploadResult", result)],
     };
   },
 
-  async UploadPart({ store, request, bucket, key, discardBodies }) {
-    const id = request.query.get("uploadId");
-    store.upload(bucket, key, id);
-    const number = wholeNumber(request.query.get("partNumber"));
-    if (!(number >= 1 && number <= maxPartNumber)) {
-      throw s3Fault(
-        "InvalidArgument",
-        `Part number must be an integer between 1 and ${maxPartNumber}, inclusive`,
-      );
+  async UploadPart({ store, uploads, request, bucket, key }) {
+    const upload = uploads.find(bucket, key, request.query.get("uploadId"));
+    const number = partNumber(request.query.get("partNumber"));
+    requireAlgorithm(upload, request);
+    const { extent, md5, checksum, stated } = await readPayload(request, store.bytes, upload.algorithm);
+    const etag = `"${md5}"`;
+    const current = () => uploads.find(bucket, key, upload.id);
+    try {
+      uploads.addPart(current(), { number, extent, etag, checksum, stated, modified: new Date() });
+    } catch (error) {
+      store.bytes.remove([extent]);
+      throw error;
     }
-    const { pieces, size, md5, checksum } = await readPayload(request, discardBodies);
-    const etag = `"${md5.toString("hex")}"`;
-    store
-      .upload(bucket, key, id)
-      .parts.set(number, { pieces, size, md5, etag, checksum, modified: new Date() });
-    const echoed = checksum ? { [`x-amz-checksum-${checksum.algorithm}`]: checksum.value } : {};
-    return { status: 200, headers: { etag, ...echoed } };
+    const echoed = stated ? { [`x-amz-checksum-${stated.algorithm}`]: stated.value } : {};
+    return { status: 200, headers: { etag, ...encryptionHeaders(upload.headers), ...echoed } };
   },
 
-  async CompleteMultipartUpload({ store, request, bucket, key, minPartBytes }) {
-    const text = (await readSmallBody(request.body, maxXmlBytes)).toString("utf8");
-    const upload = store.upload(bucket, key, request.query.get("uploadId"));
-    const parts = completedParts(text, upload);
-    if (parts.slice(0, -1).some(({ size }) => size < minPartBytes)) {
+  async CompleteMultipartUpload(call) {
+    const { store, uploads, request, bucket, key, minPartBytes } = call;
+    const document = await readDocument(request.body, "CompleteMultipartUpload");
+    const upload = uploads.find(bucket, key, request.query.get("uploadId"));
+    const parts = completedParts(document, upload);
+    if (parts.slice(0, -1).some(({ extent }) => extent.size < minPartBytes)) {
       throw s3Fault("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size");
     }
-    const size = parts.reduce((sum, part) => sum + part.size, 0);
-    const stated = request.headers["x-amz-mp-object-size"];
-    if (stated !== undefined && Number(stated) !== size) {
-      throw s3Fault("InvalidRequest", `x-amz-mp-object-size is ${stated}, the parts have ${size} bytes`);
-    }
-    const { objects, uploads } = store.bucket(bucket);
-    requireWriteConditions(request.headers, objects.get(key));
-    const md5 = parts.reduce((hash, part) => hash.update(part.md5), createHash("md5"));
-    const etag = `"${md5.digest("hex")}-${parts.length}"`;
-    const checksum = compositeChecksum(parts.map((part) => part.checksum));
-    const { headers } = upload;
-    const pieces = parts.flatMap((part) => part.pieces);
-    objects.set(key, { pieces, size, etag, headers, checksum, modified: new Date() });
-    uploads.delete(upload.id);
+    const size = parts.reduce((sum, { extent }) => sum + extent.size, 0);
+    requireSize(request, size);
+    requireWriteConditions(request.headers, store.current(bucket, key));
+    const md5s = parts.map(({ etag }) => Buffer.from(etag.slice(1, -1), "hex"));
+    const etag = `"${createHash("md5").update(Buffer.concat(md5s)).digest("hex")}-${parts.length}"`;
+    const { algorithm, type, headers, tags } = upload;
+    const sums = parts.map(({ extent, checksum }) => ({ size: extent.size, value: checksum }));
+    const checksum = combineChecksums(algorithm, type, sums);
+    requireChecksum(request, checksum);
+    const object = uploads.complete(upload, {
+      size,
+      extents: parts.map(({ extent }) => extent),
+      etag,
+      headers,
+      tags,
+      checksum,
+      parts: sums.map((part) => ({ size: part.size, checksum: part.value })),
+    });
     const result = [
       element("Location", `/${bucket}/${key}`),
       element("Bucket", bucket),
       element("Key", key),
       element("ETag", etag),
-      checksum ? element(`Checksum${checksum.algorithm.toUpperCase()}`, checksum.value) : "",
+      element(checksumElement(algorithm), checksum.value),
+      element("ChecksumType", type),
     ];
     return {
       status: 200,
-      headers: { ...xml, ...encryptionHeaders(headers) },
+      headers: { ...xml, ...versionHeader(call, object), ...encryptionHeaders(headers) },
       body: [xmlDocument("CompleteMultipartUploadResult", result)],
     };
   },
 
-  AbortMultipartUpload({ store, request, bucket, key }) {
-    const { id } = store.upload(bucket, key, request.query.get("uploadId"));
-    store.bucket(bucket).uploads.delete(id);
+  AbortMultipartUpload({ uploads, request, bucket, key }) {
+    uploads.abort(uploads.find(bucket, key, request.query.get("uploadId")));
     return { status: 204 };
-  },
-
-  ListParts({ store, request: { query }, bucket, key }) {
-    const { id, parts } = store.upload(bucket, key, query.get("uploadId"));
-    const limit = pageSize(query, "max-parts");
-    const marker = wholeNumber(query.get("part-number-marker") ?? "0");
-    if (Number.isNaN(marker)) throw s3Fault("InvalidArgument", "part-number-marker must be a whole number");
-    const rest = [...parts].filter(([number]) => number > marker).sort(([left], [right]) => left - right);
-    const { page, truncated } = firstPage(rest, limit);
-    const result = [
-      element("Bucket", bucket),
-      element("Key", key),
-      element("UploadId", id),
-      element("PartNumberMarker", marker),
-      ...(truncated ? [element("NextPartNumberMarker", page.at(-1)?.[0])] : []),
-      element("MaxParts", limit),
-      element("IsTruncated", truncated),
-      ...page.map(([number, part]) => listedPart(number, part)),
-    ];
-    return { status: 200, headers: xml, body: [xmlDocument("ListPartsResult", result)] };
-  },
-
-  ListMultipartUploads({ store, request: { query }, bucket }) {
-    const prefix = query.get("prefix") ?? "";
-    const keyMarker = query.get("key-marker") ?? "";
-    const idMarker = query.get("upload-id-marker");
-    const limit = pageSize(query, "max-uploads");
-    const rest = [...store.bucket(bucket).uploads.values()]
-      .filter(({ key, id }) => {
-        const order = byBytes(key, keyMarker);
-        return (
-          key.startsWith(prefix) && (order > 0 || (order === 0 && idMarker !== undefined && id > idMarker))
-        );
-      })
-      .sort((left, right) => byBytes(left.key, right.key) || byBytes(left.id, right.id));
-    const { page, truncated } = firstPage(rest, limit);
-    const last = truncated ? page.at(-1) : undefined;
-    const result = [
-      element("Bucket", bucket),
-      element("KeyMarker", keyMarker),
-      element("UploadIdMarker", idMarker ?? ""),
-      ...(last ? [element("NextKeyMarker", last.key), element("NextUploadIdMarker", last.id)] : []),
-      element("MaxUploads", limit),
-      element("IsTruncated", truncated),
-      ...page.map(listedUpload),
-    ];
-    return { status: 200, headers: xml, body: [xmlDocument("ListMultipartUploadsResult", result)] };
   },
 };
 
-function completedParts(text: string, upload: StoredUpload): StoredPart[] {
-  const items = parseItems(text, "CompleteMultipartUpload", "Part");
-  if (!items?.length || items.some((item) => Number.isNaN(wholeNumber(item.PartNumber)))) {
-    throw s3Fault("MalformedXML", "The XML you provided was not well-formed");
+/** The checksum that an upload is to have. */
+function checksumTerms(request: ServiceRequest): Pick<UploadTerms, "algorithm" | "type" | "declared"> {
+  const named = requestedAlgorithm(request);
+  const algorithm = named ?? defaultAlgorithm;
+  const types = checksumTypes(algorithm);
+  const stated = request.headers["x-amz-checksum-type"];
+  if (stated !== undefined && named === undefined) {
+    throw s3Fault(
+      "InvalidRequest",
+      "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
+    );
   }
+  const type = stated === undefined ? types[0] : types.find((one) => one === stated);
+  if (type) return { algorithm, type, declared: named !== undefined };
+  throw s3Fault(
+    "InvalidRequest",
+    `The ${stated} checksum type cannot be used with the ${algorithm} checksum algorithm.`,
+  );
+}
+
+/** An upload that named its algorithm takes parts of that one; a composite demands it of each. */
+function requireAlgorithm(upload: StoredUpload, { headers }: ServiceRequest): void {
+  const actual = declaredChecksum(headers)?.algorithm;
+  if (!upload.declared || actual === upload.algorithm) return;
+  if (actual === undefined && upload.type === "FULL_OBJECT") return;
+  throw s3Fault(
+    "InvalidRequest",
+    `Checksum Type mismatch occurred, expected checksum Type: ${upload.algorithm}, actual checksum Type: ${actual ?? "null"}`,
+  );
+}
+
+function completedParts(document: XmlElement, upload: StoredUpload): StoredPart[] {
+  const items = childrenOf(document, "Part");
+  if (items.length === 0) throw malformedXml();
   let previous = 0;
   return items.map((item) => {
-    const number = Number(item.PartNumber);
+    const number = wholeNumber(childText(item, "PartNumber"));
+    if (Number.isNaN(number)) throw malformedXml();
     if (!(number > previous))
       throw s3Fault("InvalidPartOrder", "The list of parts was not in ascending order");
     previous = number;
     const part = upload.parts.get(number);
-    if (!part || (item.ETag !== part.etag && `"${item.ETag}"` !== part.etag)) {
-      throw s3Fault("InvalidPart", "One or more of the specified parts could not be found");
+    const etag = childText(item, "ETag");
+    if (!part || (etag !== part.etag && `"${etag}"` !== part.etag) || !sumsAgree(item, part, upload)) {
+      throw s3Fault(
+        "InvalidPart",
+        "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag.",
+      );
     }
-    const { checksum } = part;
-    const stated = checksum && item[`Checksum${checksum.algorithm.toUpperCase()}`];
-    if (stated !== undefined && stated !== checksum?.value)
-      throw s3Fault("InvalidPart", "a part's checksum differs");
+    const demanded = upload.declared && upload.type === "COMPOSITE";
+    if (demanded && childText(item, checksumElement(upload.algorithm)) === undefined) {
+      throw s3Fault(
+        "InvalidRequest",
+        `The upload was created using a ${upload.algorithm} checksum. The complete request must include the checksum for each part. It was missing for part ${number} in the request.`,
+      );
+    }
     return part;
   });
 }
 
-function listedPart(number: number, { etag, size, modified }: StoredPart): string {
-  return group("Part", [
-    element("PartNumber", number),
-    element("LastModified", modified.toISOString()),
-    element("ETag", etag),
-    element("Size", size),
-  ]);
+/** Whether what is said of a part's checksums is what is known of them. */
+function sumsAgree(item: XmlElement, { checksum, stated }: StoredPart, { algorithm }: StoredUpload): boolean {
+  const known = [{ algorithm, value: checksum }, ...(stated ? [stated] : [])];
+  return known.every((one) => (childText(item, checksumElement(one.algorithm)) ?? one.value) === one.value);
 }
 
-function listedUpload({ id, key, started }: StoredUpload): string {
-  return group("Upload", [
-    element("Key", key),
-    element("UploadId", id),
-    element("Initiated", started.toISOString()),
-  ]);
+function requireSize({ headers }: ServiceRequest, size: number): void {
+  const stated = headers["x-amz-mp-object-size"];
+  if (stated !== undefined && Number(stated) !== size) {
+    throw s3Fault("InvalidRequest", `x-amz-mp-object-size is ${stated}, the parts have ${size} bytes`);
+  }
+  if (size > maxObjectBytes) throw s3Fault("EntityTooLarge", "Your proposed upload exceeds the maximum size");
 }
 
-function firstPage<T>(rest: readonly T[], limit: number): { page: readonly T[]; truncated: boolean } {
-  return { page: rest.slice(0, limit), truncated: rest.length > limit && limit > 0 };
+/** A completion may state the checksum of the object, and its type. */
+function requireChecksum({ headers }: ServiceRequest, checksum: StoredChecksum): void {
+  const type = headers["x-amz-checksum-type"];
+  if (type !== undefined && type !== checksum.type) {
+    throw s3Fault("InvalidRequest", `The upload was created with the ${checksum.type} checksum type.`);
+  }
+  const [name = ""] = Object.keys(checksumHeaders(checksum));
+  const stated = headers[name];
+  if (stated !== undefined && stated !== checksum.value) {
+    throw s3Fault("BadDigest", `The ${name} you specified did not match the calculated checksum.`);
+  }
 }

@@ -1,97 +1,270 @@
-/** What the in-process S3 holds, in memory: buckets, objects, unfinished uploads. */
-import { randomUUID } from "node:crypto";
+/** What the in-process S3 holds: buckets, and the versions of their objects. */
+import { randomBytes } from "node:crypto";
+import type { ByteStore, Extent } from "./byte-store.js";
 import type { StoredChecksum } from "./checksums.js";
+import type { Records } from "./records.js";
 import { s3Fault } from "./s3-fault.js";
 
-/** The bytes of an object or part, as they came. */
-export interface StoredBytes {
-  readonly pieces: readonly Buffer[];
+/** A part of an object that was uploaded in parts. */
+export interface ObjectPart {
   readonly size: number;
+  /** Base64, of the algorithm of the object's checksum. */
+  readonly checksum: string | undefined;
 }
 
-/** An object. */
-export interface StoredObject extends StoredBytes {
+/** All of an object but its place. */
+export interface ObjectContent {
+  readonly size: number;
+  /** One for each part, or one. */
+  readonly extents: readonly Extent[];
   /** With its quotes. */
   readonly etag: string;
-  readonly modified: Date;
   /** The headers that come back with the object, user metadata among them. */
   readonly headers: Readonly<Record<string, string>>;
-  readonly checksum: StoredChecksum | undefined;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly checksum: StoredChecksum;
+  /** Only of an object that was uploaded in parts. */
+  readonly parts?: readonly ObjectPart[];
+  /** The upload that it was made from. */
+  readonly uploadId?: string;
 }
 
-/** A part of an upload. */
-export interface StoredPart extends StoredBytes {
-  readonly etag: string;
-  readonly md5: Buffer;
-  readonly modified: Date;
-  readonly checksum: StoredChecksum | undefined;
-}
-
-/** An upload that has been neither completed nor aborted. */
-export interface StoredUpload {
-  readonly id: string;
+interface Placed {
+  readonly bucket: string;
   readonly key: string;
-  readonly started: Date;
-  readonly headers: Readonly<Record<string, string>>;
-  readonly parts: Map<number, StoredPart>;
+  /** "null" where the bucket had no versioning. */
+  readonly versionId: string;
+  /** Greater than that of all versions before. */
+  readonly sequence: number;
+  readonly modified: Date;
 }
 
-/** One bucket. */
-export interface Bucket {
+/** A version that has bytes. */
+export interface StoredObject extends Placed, ObjectContent {
+  readonly deleteMarker: false;
+}
+
+/** A version that says that the object was deleted. */
+export interface DeleteMarker extends Placed {
+  readonly deleteMarker: true;
+}
+
+/** A version of an object. */
+export type Version = StoredObject | DeleteMarker;
+
+/** Whether a bucket keeps versions; undefined when it never did. */
+export type Versioning = "Enabled" | "Suspended" | undefined;
+
+interface Bucket {
+  readonly name: string;
   readonly created: Date;
-  readonly objects: Map<string, StoredObject>;
-  readonly uploads: Map<string, StoredUpload>;
+  versioning: Versioning;
+  /** By key; of each key the newest version first. */
+  readonly versions: Map<string, readonly Version[]>;
 }
 
-/** All buckets. */
+/** Buckets and objects. What changes them is synchronous, so conditions checked just before still hold. */
 export class ObjectStore {
   readonly #buckets = new Map<string, Bucket>();
+  readonly #records: Records;
+  readonly bytes: ByteStore;
+  #sequence = 0;
 
-  create(name: string): void {
-    if (!isBucketName(name)) throw s3Fault("InvalidBucketName");
-    if (this.#buckets.has(name)) throw s3Fault("BucketAlreadyOwnedByYou");
-    this.#buckets.set(name, { created: new Date(), objects: new Map(), uploads: new Map() });
+  constructor(bytes: ByteStore, records: Records) {
+    this.bytes = bytes;
+    this.#records = records;
+    for (const record of records.load("buckets")) this.#addBucket(revived(record as Bucket));
+    const found = records.load("versions").map((record) => revived(record as Version));
+    for (const version of found.sort((left, right) => left.sequence - right.sequence)) this.#insert(version);
   }
 
-  bucket(name: string): Bucket {
+  get buckets(): readonly { readonly name: string; readonly created: Date }[] {
+    return [...this.#buckets.values()].sort((left, right) => byBytes(left.name, right.name));
+  }
+
+  createBucket(name: string): void {
+    if (!isBucketName(name)) throw s3Fault("InvalidBucketName");
+    if (this.#buckets.has(name)) throw s3Fault("BucketAlreadyOwnedByYou");
+    const bucket: Omit<Bucket, "versions"> = { name, created: new Date(), versioning: undefined };
+    this.#records.save("buckets", name, bucket);
+    this.#addBucket(bucket);
+  }
+
+  deleteBucket(name: string): void {
+    if (this.#bucket(name).versions.size > 0) {
+      throw s3Fault("BucketNotEmpty", "The bucket you tried to delete is not empty");
+    }
+    this.#records.remove("buckets", name);
+    this.#buckets.delete(name);
+  }
+
+  /** Whether there is such a bucket. */
+  hasBucket(name: string): boolean {
+    return this.#buckets.has(name);
+  }
+
+  requireBucket(name: string): void {
+    this.#bucket(name);
+  }
+
+  versioning(name: string): Versioning {
+    return this.#bucket(name).versioning;
+  }
+
+  setVersioning(name: string, versioning: Versioning): void {
+    const bucket = this.#bucket(name);
+    bucket.versioning = versioning;
+    const { versions: _versions, ...record } = bucket;
+    this.#records.save("buckets", name, record);
+  }
+
+  /** All versions in a bucket: by key in the order of bytes, of each key the newest first. */
+  versions(bucket: string): readonly Version[] {
+    const { versions } = this.#bucket(bucket);
+    return [...versions].sort(([left], [right]) => byBytes(left, right)).flatMap(([, all]) => all);
+  }
+
+  /** What a reader without a version finds. */
+  current(bucket: string, key: string): StoredObject | undefined {
+    const newest = this.#bucket(bucket).versions.get(key)?.[0];
+    return newest?.deleteMarker === false ? newest : undefined;
+  }
+
+  /** The object that a request for a key, or for a version of it, is about. */
+  object(bucket: string, key: string, versionId?: string): StoredObject {
+    const all = this.#bucket(bucket).versions.get(key) ?? [];
+    if (versionId !== undefined) requireVersionId(versionId);
+    const version = versionId === undefined ? all[0] : all.find((one) => one.versionId === versionId);
+    if (version?.deleteMarker === false) return version;
+    const headers: Record<string, string> = version
+      ? { "x-amz-delete-marker": "true", "x-amz-version-id": version.versionId }
+      : {};
+    if (versionId === undefined) throw s3Fault("NoSuchKey", "The specified key does not exist.", headers);
+    if (!version) throw s3Fault("NoSuchVersion", "The specified version does not exist.");
+    const message = "The specified method is not allowed against this resource.";
+    throw s3Fault("MethodNotAllowed", message, { ...headers, allow: "DELETE" });
+  }
+
+  put(bucket: string, key: string, content: ObjectContent): StoredObject {
+    const placed = this.#place(bucket, key);
+    const object: StoredObject = { ...content, ...placed, deleteMarker: false };
+    this.#save(object);
+    return object;
+  }
+
+  setTags(object: StoredObject, tags: Readonly<Record<string, string>>): void {
+    const { versions } = this.#bucket(object.bucket);
+    const tagged = { ...object, tags };
+    this.#records.save("versions", recordName(object), tagged);
+    const all = versions.get(object.key) ?? [];
+    versions.set(
+      object.key,
+      all.map((version) => (version.sequence === object.sequence ? tagged : version)),
+    );
+  }
+
+  /** Deletes a version; or, without one, the object as its bucket's versioning has it. Returns what was taken or put. */
+  delete(bucket: string, key: string, versionId?: string): Version | undefined {
+    if (versionId !== undefined) {
+      requireVersionId(versionId);
+      return this.#remove(bucket, key, versionId);
+    }
+    if (this.versioning(bucket) === undefined) {
+      this.#remove(bucket, key, "null");
+      return undefined;
+    }
+    const marker: DeleteMarker = { ...this.#place(bucket, key), deleteMarker: true };
+    this.#save(marker);
+    return marker;
+  }
+
+  /** The files that objects are in. */
+  files(): string[] {
+    return [...this.#buckets.values()].flatMap(({ versions }) =>
+      [...versions.values()]
+        .flat()
+        .flatMap((version) => (version.deleteMarker ? [] : filesOf(version.extents))),
+    );
+  }
+
+  /** Whether an object was made from this upload. */
+  cameFrom(bucket: string, key: string, uploadId: string): boolean {
+    const all = this.#buckets.get(bucket)?.versions.get(key) ?? [];
+    return all.some((version) => !version.deleteMarker && version.uploadId === uploadId);
+  }
+
+  #bucket(name: string): Bucket {
     const bucket = this.#buckets.get(name);
     if (!bucket) throw s3Fault("NoSuchBucket", "The specified bucket does not exist");
     return bucket;
   }
 
-  object(bucket: string, key: string): StoredObject {
-    const object = this.bucket(bucket).objects.get(key);
-    if (!object) throw s3Fault("NoSuchKey", "The specified key does not exist.");
-    return object;
+  #addBucket({ name, created, versioning }: Omit<Bucket, "versions">): void {
+    this.#buckets.set(name, { name, created, versioning, versions: new Map() });
   }
 
-  startUpload(bucket: string, key: string, headers: Readonly<Record<string, string>>): StoredUpload {
-    const upload = { id: randomUUID(), key, started: new Date(), headers, parts: new Map() };
-    this.bucket(bucket).uploads.set(upload.id, upload);
-    return upload;
+  #place(bucket: string, key: string): Placed {
+    const versionId = this.versioning(bucket) === "Enabled" ? randomBytes(24).toString("base64url") : "null";
+    return { bucket, key, versionId, sequence: this.#sequence + 1, modified: new Date() };
   }
 
-  upload(bucket: string, key: string, id: string | undefined): StoredUpload {
-    const upload = this.bucket(bucket).uploads.get(id ?? "");
-    if (upload?.key !== key) throw s3Fault("NoSuchUpload", "The specified upload does not exist.");
-    return upload;
+  #save(version: Version): void {
+    this.#records.save("versions", recordName(version), version);
+    this.#insert(version);
+  }
+
+  /** Puts a version in front of its key's; there is at most one of each id. */
+  #insert(version: Version): void {
+    const { versions } = this.#bucket(version.bucket);
+    this.#remove(version.bucket, version.key, version.versionId);
+    versions.set(version.key, [version, ...(versions.get(version.key) ?? [])]);
+    this.#sequence = version.sequence;
+  }
+
+  #remove(bucket: string, key: string, versionId: string): Version | undefined {
+    const { versions } = this.#bucket(bucket);
+    const all = versions.get(key) ?? [];
+    const removed = all.find((version) => version.versionId === versionId);
+    if (!removed) return undefined;
+    const left = all.filter((version) => version !== removed);
+    if (left.length > 0) versions.set(key, left);
+    else versions.delete(key);
+    this.#records.remove("versions", recordName(removed));
+    if (!removed.deleteMarker) this.bytes.remove(removed.extents);
+    return removed;
   }
 }
 
-/** The bytes from `start` (included) to `end` (excluded), without copying. */
-export function slicePieces({ pieces }: StoredBytes, start: number, end: number): Buffer[] {
-  const sliced: Buffer[] = [];
-  let offset = 0;
-  for (const piece of pieces) {
-    const part = piece.subarray(Math.max(0, start - offset), Math.max(0, end - offset));
-    if (part.length > 0) sliced.push(part);
-    offset += piece.length;
-    if (offset >= end) break;
-  }
-  return sliced;
+/** The order of keys in S3. */
+export function byBytes(left: string, right: string): number {
+  return Buffer.compare(Buffer.from(left), Buffer.from(right));
+}
+
+/** The names of the files of extents. */
+export function filesOf(extents: readonly Extent[]): string[] {
+  return extents.flatMap(({ file }) => file ?? []);
 }
 
 /** Whether S3 would allow this name for a bucket. */
 export function isBucketName(name: string): boolean {
   return /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name);
+}
+
+/** A record with its dates. */
+export function revived<T extends object>(record: T): T {
+  const dates = ["created", "modified", "started"].filter((field) => field in record);
+  return Object.assign(
+    { ...record },
+    ...dates.map((field) => ({ [field]: new Date(Reflect.get(record, field) as string) })),
+  ) as T;
+}
+
+function recordName({ sequence }: Version): string {
+  return String(sequence).padStart(12, "0");
+}
+
+function requireVersionId(versionId: string): void {
+  if (versionId !== "null" && !/^[\w.-]{32}$/.test(versionId)) {
+    throw s3Fault("InvalidArgument", "Invalid version id specified");
+  }
 }

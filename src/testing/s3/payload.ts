@@ -1,88 +1,166 @@
 /** Reads the body of an upload: takes off the chunk framing, and verifies all that the request says of it. */
 import { createHash } from "node:crypto";
 import type { ServiceRequest } from "../service.js";
-import { type RunningChecksum, type StoredChecksum, startChecksum } from "./checksums.js";
+import type { ByteStore, Extent } from "./byte-store.js";
+import { type ChecksumAlgorithm, checksumAlgorithm, defaultAlgorithm, startChecksum } from "./checksums.js";
 import { s3Fault } from "./s3-fault.js";
 
 /** A body that has arrived whole and verified. */
 export interface Payload {
-  /** The bytes; none when they were to be discarded. */
-  readonly pieces: readonly Buffer[];
-  readonly size: number;
-  readonly md5: Buffer;
-  readonly checksum: StoredChecksum | undefined;
+  readonly extent: Extent;
+  /** In hex. */
+  readonly md5: string;
+  /** Base64, of the algorithm that was wanted. */
+  readonly checksum: string;
+  /** What the request said of its body, if it did. */
+  readonly stated: { readonly algorithm: ChecksumAlgorithm; readonly value: string } | undefined;
 }
 
 const framed = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
+const unsigned = "UNSIGNED-PAYLOAD";
+const signedHash = /^[0-9a-f]{64}$/;
 const maxBytes = 5 * 1024 ** 3;
-const checksumHeader = /^x-amz-checksum-(crc32|crc32c|crc64nvme|sha1|sha256)$/;
+const checksumHeader = /^x-amz-checksum-(?!type$|mode$|algorithm$)(.+)$/;
 
-/** What `x-amz-content-sha256` says; it stands for the body in the signature. */
+/** What stands for the body in the signature. */
 export function payloadHash({ headers }: ServiceRequest): string {
   const hash = headers["x-amz-content-sha256"];
   if (hash === undefined) throw s3Fault("InvalidRequest", "x-amz-content-sha256 is missing");
-  if (hash === framed || hash === "UNSIGNED-PAYLOAD" || /^[0-9a-f]{64}$/.test(hash)) return hash;
+  if (hash === framed || hash === unsigned || signedHash.test(hash)) return hash;
   throw s3Fault("NotImplemented", `x-amz-content-sha256: ${hash}`);
 }
 
-/** Reads and verifies the body of a PutObject or UploadPart. */
-export async function readPayload(request: ServiceRequest, discard: boolean): Promise<Payload> {
-  const { headers } = request;
-  const hash = payloadHash(request);
+/**
+ * Reads and verifies the body of a PutObject or UploadPart into the store.
+ *
+ * @param wanted the algorithm of the checksum to keep; the one that the request names, or S3's own, by default
+ */
+export async function readPayload(
+  request: ServiceRequest,
+  store: ByteStore,
+  wanted?: ChecksumAlgorithm,
+): Promise<Payload> {
+  const declared = declaredChecksum(request.headers);
   const trailers = new Map<string, string>();
-  const source = hash === framed ? decodeChunks(request.body, trailers) : request.body;
-  const stated = Number(
-    headers[hash === framed ? "x-amz-decoded-content-length" : "content-length"] ?? Number.NaN,
-  );
-  if (stated > maxBytes)
+  const chunked = request.headers["x-amz-content-sha256"] === framed;
+  const source = chunked ? decodeChunks(request.body, trailers) : request.body;
+  const algorithm = wanted ?? declared?.algorithm ?? defaultAlgorithm;
+  const { extent, md5, checksums } = await storeBytes(source, store, {
+    algorithms: [algorithm, declared?.algorithm ?? algorithm],
+    sha256: signedHash.test(request.headers["x-amz-content-sha256"] ?? ""),
+    maxSize: statedSize(request.headers, chunked),
+    require: (digests) => {
+      requireIntegrity(request, chunked, digests);
+      const stated = declared && (request.headers[declared.header] ?? trailers.get(declared.header));
+      if (declared && stated !== digests.checksums.get(declared.algorithm)) {
+        throw s3Fault(
+          "BadDigest",
+          `The ${declared.header} you specified did not match the calculated checksum.`,
+        );
+      }
+    },
+  });
+  const checksumOf = (name: ChecksumAlgorithm) => checksums.get(name) ?? "";
+  return {
+    extent,
+    md5,
+    checksum: checksumOf(algorithm),
+    stated: declared && { algorithm: declared.algorithm, value: checksumOf(declared.algorithm) },
+  };
+}
+
+/** What is known of bytes when they are all there. */
+interface Digests {
+  readonly size: number;
+  /** In hex. */
+  readonly md5: string;
+  /** In hex, if it was wanted. */
+  readonly sha256: string | undefined;
+  /** Base64. */
+  readonly checksums: ReadonlyMap<ChecksumAlgorithm, string>;
+}
+
+/** What to make of bytes that are stored. */
+export interface StoreBytesOptions {
+  readonly algorithms: readonly ChecksumAlgorithm[];
+  readonly sha256?: boolean;
+  /** More bytes than these are refused. */
+  readonly maxSize?: number | undefined;
+  /** Refuses the bytes, when they are all there, by throwing. */
+  readonly require?: (digests: Digests) => void;
+}
+
+/** Stores bytes, computing what S3 keeps of them; nothing stays when they are refused. */
+export async function storeBytes(
+  source: AsyncIterable<Buffer> | Iterable<Buffer>,
+  store: ByteStore,
+  options: StoreBytesOptions,
+): Promise<{ extent: Extent; md5: string; checksums: ReadonlyMap<ChecksumAlgorithm, string> }> {
+  const { maxSize = maxBytes, require } = options;
+  const md5 = createHash("md5");
+  const sha256 = options.sha256 ? createHash("sha256") : undefined;
+  const running = [...new Set(options.algorithms)].map(startChecksum);
+  const sink = await store.begin();
+  try {
+    let size = 0;
+    for await (const piece of source) {
+      size += piece.length;
+      if (size > maxSize) throw s3Fault("IncompleteBody", `more than ${maxSize} bytes came`);
+      md5.update(piece);
+      sha256?.update(piece);
+      for (const checksum of running) checksum.update(piece);
+      await sink.write(piece);
+    }
+    const checksums = new Map(running.map((one) => [one.algorithm, one.digest().toString("base64")]));
+    const digests = { size, md5: md5.digest("hex"), sha256: sha256?.digest("hex"), checksums };
+    require?.(digests);
+    return { extent: await sink.finish(), md5: digests.md5, checksums };
+  } catch (error) {
+    await sink.discard();
+    throw error;
+  }
+}
+
+function statedSize(headers: ServiceRequest["headers"], chunked: boolean): number | undefined {
+  const stated = headers[chunked ? "x-amz-decoded-content-length" : "content-length"];
+  if (stated === undefined) return undefined;
+  if (Number(stated) > maxBytes) {
     throw s3Fault("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size");
+  }
+  return Number(stated);
+}
+
+function requireIntegrity({ headers }: ServiceRequest, chunked: boolean, digests: Digests): void {
+  const { size, md5, sha256 } = digests;
+  const stated = statedSize(headers, chunked);
+  if (stated !== undefined && stated !== size)
+    throw s3Fault("IncompleteBody", `${stated} bytes stated, ${size} came`);
+  if (sha256 !== undefined && sha256 !== headers["x-amz-content-sha256"])
+    throw s3Fault("XAmzContentSHA256Mismatch");
+  const statedMd5 = headers["content-md5"];
+  if (statedMd5 !== undefined && Buffer.from(statedMd5, "base64").toString("hex") !== md5)
+    throw s3Fault("BadDigest", "Content-MD5");
+}
+
+/** The checksum that a request says it has, in a header or behind its body. */
+export function declaredChecksum(
+  headers: ServiceRequest["headers"],
+): { header: string; algorithm: ChecksumAlgorithm } | undefined {
   const statedMd5 = headers["content-md5"];
   if (statedMd5 !== undefined && Buffer.from(statedMd5, "base64").length !== 16)
     throw s3Fault("InvalidDigest", "The Content-MD5 you specified was invalid.");
-  const md5 = createHash("md5");
-  const sha256 = /^[0-9a-f]{64}$/.test(hash) ? createHash("sha256") : undefined;
-  const checksum = declaredChecksum(headers);
-  const pieces: Buffer[] = [];
-  let size = 0;
-  for await (const piece of source as AsyncIterable<Buffer>) {
-    size += piece.length;
-    md5.update(piece);
-    sha256?.update(piece);
-    checksum?.running.update(piece);
-    if (!discard) pieces.push(piece);
+  const trailer = headers["x-amz-trailer"];
+  const named = Object.keys(headers).filter((name) => checksumHeader.test(name));
+  if (trailer !== undefined) named.push(trailer);
+  if (named.length > 1) {
+    const message = "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.";
+    throw s3Fault("InvalidRequest", message);
   }
-  if (Number.isFinite(stated) && stated !== size)
-    throw s3Fault("IncompleteBody", `${stated} bytes stated, ${size} came`);
-  if (sha256 && sha256.digest("hex") !== hash) throw s3Fault("XAmzContentSHA256Mismatch");
-  const md5Digest = md5.digest();
-  if (statedMd5 !== undefined && statedMd5 !== md5Digest.toString("base64"))
-    throw s3Fault("BadDigest", "Content-MD5");
-  return { pieces, size, md5: md5Digest, checksum: verified(checksum, headers, trailers) };
-}
-
-interface DeclaredChecksum {
-  readonly header: string;
-  readonly running: RunningChecksum;
-}
-
-function declaredChecksum(headers: ServiceRequest["headers"]): DeclaredChecksum | undefined {
-  const header = headers["x-amz-trailer"] ?? Object.keys(headers).find((name) => checksumHeader.test(name));
+  const [header] = named;
   if (header === undefined) return undefined;
-  const running = startChecksum(checksumHeader.exec(header)?.[1] ?? "");
-  if (!running) throw s3Fault("NotImplemented", header);
-  return { header, running };
-}
-
-function verified(
-  declared: DeclaredChecksum | undefined,
-  headers: ServiceRequest["headers"],
-  trailers: ReadonlyMap<string, string>,
-): StoredChecksum | undefined {
-  if (!declared) return undefined;
-  const stated = headers[declared.header] ?? trailers.get(declared.header);
-  const value = declared.running.digest().toString("base64");
-  if (stated === value) return { algorithm: declared.running.algorithm, value };
-  throw s3Fault("BadDigest", `The ${declared.header} you specified did not match the calculated checksum.`);
+  const algorithm = checksumAlgorithm(checksumHeader.exec(header)?.[1] ?? "");
+  if (!algorithm) throw s3Fault("NotImplemented", header);
+  return { header, algorithm };
 }
 
 /** Takes off the aws-chunked framing: size in hex, data, ..., zero, trailers. */

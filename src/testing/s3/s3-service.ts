@@ -1,11 +1,22 @@
 /** The in-process S3 as a service: which request means which operation, and who may send it. */
+import { join } from "node:path";
 import type { Credentials, Service, ServiceRequest } from "../service.js";
-import { verifySignature } from "../sigv4.js";
+import { authenticate } from "../sigv4.js";
+import { attributeOperations } from "./attributes.js";
+import { account, bucketOperations } from "./buckets.js";
+import { type ByteStore, discardedBytes, FileBytes, memoryBytes } from "./byte-store.js";
+import { copyOperations } from "./copy.js";
+import { listingOperations } from "./listing.js";
 import { multipartOperations } from "./multipart.js";
+import { multipartListingOperations } from "./multipart-listing.js";
 import { ObjectStore } from "./object-store.js";
-import { objectOperations } from "./operations.js";
+import { objectOperations } from "./objects.js";
 import { payloadHash } from "./payload.js";
+import { noRecords, RecordFiles } from "./records.js";
+import { findOperation, splitPath } from "./routes.js";
 import { describeS3Error, s3Fault } from "./s3-fault.js";
+import { taggingOperations } from "./tagging.js";
+import { UploadStore } from "./upload-store.js";
 
 /** Settings of {@link s3Service}. */
 export interface S3ServiceOptions {
@@ -14,98 +25,89 @@ export interface S3ServiceOptions {
   readonly buckets: readonly string[];
   readonly minPartBytes: number;
   readonly discardBodies: boolean;
+  /** Where everything is kept; in memory if nowhere. */
+  readonly directory: string | undefined;
 }
 
-const operations = { ...objectOperations, ...multipartOperations };
-const unsupportedHeaders = ["x-amz-copy-source", "x-amz-acl", "x-amz-tagging", "x-amz-object-lock-mode"];
+const operations = {
+  ...bucketOperations,
+  ...objectOperations,
+  ...copyOperations,
+  ...taggingOperations,
+  ...attributeOperations,
+  ...listingOperations,
+  ...multipartOperations,
+  ...multipartListingOperations,
+};
+/** What is not done here, and must not be passed over. */
+const unsupportedHeaders = ["x-amz-acl", "x-amz-object-lock-mode", "x-amz-object-lock-legal-hold"];
 const maxKeyBytes = 1024;
-const uploadParameters = ["prefix", "max-uploads", "key-marker", "upload-id-marker"];
-const listingParameters = ["prefix", "delimiter", "max-keys", "continuation-token", "start-after"];
 
-/** Method, kind of path and telling query parameter of each operation, and the other parameters that it takes. */
-const routes: readonly (readonly [
-  operation: string,
-  method: string,
-  level: "bucket" | "object",
-  marker: string | undefined,
-  others: readonly string[],
-])[] = [
-  ["ListMultipartUploads", "GET", "bucket", "uploads", uploadParameters],
-  ["ListObjectsV2", "GET", "bucket", "list-type", listingParameters],
-  ["HeadBucket", "HEAD", "bucket", undefined, []],
-  ["CreateBucket", "PUT", "bucket", undefined, []],
-  ["CreateMultipartUpload", "POST", "object", "uploads", []],
-  ["CompleteMultipartUpload", "POST", "object", "uploadId", []],
-  ["UploadPart", "PUT", "object", "partNumber", ["uploadId"]],
-  ["ListParts", "GET", "object", "uploadId", ["max-parts", "part-number-marker"]],
-  ["AbortMultipartUpload", "DELETE", "object", "uploadId", []],
-  ["PutObject", "PUT", "object", undefined, []],
-  ["GetObject", "GET", "object", undefined, []],
-  ["HeadObject", "HEAD", "object", undefined, []],
-  ["DeleteObject", "DELETE", "object", undefined, []],
-];
-
-/** Makes an S3 with these buckets, all empty. */
+/** Makes an S3 with these buckets, empty unless the directory has them already. */
 export function s3Service(options: S3ServiceOptions): Service {
-  const { region, credentials, minPartBytes, discardBodies } = options;
-  const store = new ObjectStore();
-  for (const bucket of options.buckets) store.create(bucket);
+  const { region, credentials, minPartBytes } = options;
+  const { store, uploads } = openStores(options);
+  const buckets = options.buckets.filter((bucket) => !store.hasBucket(bucket));
+  for (const bucket of buckets) store.createBucket(bucket);
   return {
     name: "s3",
     operationOf: (request) => findOperation(request) ?? "Unknown",
-    async handle(request, operation) {
-      verifySignature(
-        request,
-        () => payloadHash(request),
-        { region, credentials, service: "s3" },
-        {
-          missing: s3Fault("AccessDenied", "Access Denied"),
-          unknownKey: s3Fault(
-            "InvalidAccessKeyId",
-            "The AWS Access Key Id you provided does not exist in our records.",
-          ),
-          skewed: s3Fault(
-            "RequestTimeTooSkewed",
-            "The difference between the request time and the server's time is too large.",
-          ),
-          mismatch: s3Fault(
-            "SignatureDoesNotMatch",
-            "The request signature we calculated does not match the signature you provided.",
-          ),
-        },
-      );
+    async handle(received, operation) {
+      const scope = { region, credentials, service: "s3" } as const;
+      const request = authenticate(received, payloadHash, scope, signatureErrors);
       const perform = Object.hasOwn(operations, operation) ? operations[operation] : undefined;
       const unsupported = unsupportedHeaders.find((name) => request.headers[name] !== undefined);
-      if (!perform || unsupported) {
-        throw s3Fault(
-          "NotImplemented",
-          `${request.method} with ${unsupported ?? [...request.query.keys()].join(", ")}`,
-        );
-      }
+      if (!perform || unsupported) throw notImplemented(request, unsupported);
+      requireOwner(request);
       const { bucket, key } = splitPath(request.path);
       if (Buffer.byteLength(key) > maxKeyBytes) throw s3Fault("KeyTooLongError", "Your key is too long");
-      return perform({ store, request, bucket, key, minPartBytes, discardBodies });
+      return perform({ store, uploads, request, bucket, key, region, minPartBytes });
     },
     describeError: describeS3Error,
   };
 }
 
-/** Unknown query parameters make no operation: none is silently ignored. */
-function findOperation({ method, path, query }: ServiceRequest): string | undefined {
-  const level = splitPath(path).key === "" ? "bucket" : "object";
-  const given = [...query.keys()].filter((name) => name !== "x-id" && !name.startsWith("response-"));
-  for (const [operation, verb, at, marker, others] of routes) {
-    if (verb !== method || at !== level || (marker !== undefined && !query.has(marker))) continue;
-    if (given.every((name) => name === marker || others.includes(name))) return operation;
-  }
-  return undefined;
+const signatureErrors = {
+  missing: s3Fault("AccessDenied", "Access Denied"),
+  malformed: s3Fault(
+    "AuthorizationQueryParametersError",
+    "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters, the last of at most 604800 seconds.",
+  ),
+  expired: s3Fault("AccessDenied", "Request has expired"),
+  unknownKey: s3Fault(
+    "InvalidAccessKeyId",
+    "The AWS Access Key Id you provided does not exist in our records.",
+  ),
+  skewed: s3Fault(
+    "RequestTimeTooSkewed",
+    "The difference between the request time and the server's time is too large.",
+  ),
+  mismatch: s3Fault(
+    "SignatureDoesNotMatch",
+    "The request signature we calculated does not match the signature you provided.",
+  ),
+};
+
+function openStores({ directory, discardBodies }: S3ServiceOptions) {
+  if (directory === undefined) return stores(discardBodies ? discardedBytes : memoryBytes, noRecords);
+  const bytes = new FileBytes(join(directory, "data"));
+  const opened = stores(bytes, new RecordFiles(directory));
+  bytes.removeOthers(new Set([...opened.store.files(), ...opened.uploads.files()]));
+  return opened;
 }
 
-function splitPath(path: string): { bucket: string; key: string } {
-  const [bucket = "", key = ""] = path.slice(1).split(/\/(.*)/s);
-  try {
-    return { bucket: decodeURIComponent(bucket), key: decodeURIComponent(key) };
-  } catch {
-    return { bucket, key };
+function stores(bytes: ByteStore, records: typeof noRecords) {
+  const store = new ObjectStore(bytes, records);
+  return { store, uploads: new UploadStore(store, records) };
+}
+
+function notImplemented(request: ServiceRequest, header: string | undefined): Error {
+  const { method, query } = request;
+  return s3Fault("NotImplemented", `${method} with ${header ?? [...query.keys()].join(", ")}`);
+}
+
+function requireOwner({ headers }: ServiceRequest): void {
+  for (const name of ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"]) {
+    if ((headers[name] ?? account) !== account) throw s3Fault("AccessDenied", "Access Denied");
   }
 }

@@ -1,4 +1,4 @@
-/** The little XML that S3 speaks: documents out, one flat document in. */
+/** The little XML that S3 speaks: documents out, small documents in. */
 
 const namespace = "http://s3.amazonaws.com/doc/2006-03-01/";
 
@@ -18,31 +18,53 @@ export function xmlDocument(root: string, elements: readonly string[]): Buffer {
   return Buffer.from(`<?xml version="1.0" encoding="UTF-8"?>\n${open}${elements.join("")}</${root}>`);
 }
 
+/** An element that was read. */
+export interface XmlElement {
+  readonly name: string;
+  readonly text: string;
+  readonly children: readonly XmlElement[];
+}
+
 /**
- * Reads a document of the form root > many `item` > text fields, the only one that clients send here.
+ * Reads a document of elements and text, the only kind that clients send here: attributes are passed over, and
+ * there are no comments, no CDATA and no entities but XML's own five.
  *
- * @returns the fields of each item; undefined when the document has any other form
+ * @returns the root; undefined when the document is not well-formed
  */
-export function parseItems(text: string, root: string, item: string): Record<string, string>[] | undefined {
-  const document = new RegExp(
-    `^\\s*(?:<\\?xml[^?]*\\?>)?\\s*<${root}(?:\\s[^>]*)?>(.*)</${root}>\\s*$`,
-    "s",
-  ).exec(text);
-  if (!document) return undefined;
-  const items: Record<string, string>[] = [];
-  const rest = (document[1] ?? "").replace(
-    new RegExp(`<${item}>(.*?)</${item}>`, "gs"),
-    (_, inner: string) => {
-      const fields: Record<string, string> = {};
-      const left = inner.replace(/<([A-Za-z0-9]+)>([^<]*)<\/\1>/g, (_field, name: string, value: string) => {
-        fields[name] = unescapeText(value);
-        return "";
-      });
-      if (left.trim() === "") items.push(fields);
-      return left.trim();
-    },
-  );
-  return rest.trim() === "" ? items : undefined;
+export function parseXml(document: string): XmlElement | undefined {
+  const open: { name: string; text: string; children: XmlElement[] }[] = [
+    { name: "", text: "", children: [] },
+  ];
+  const body = document.replace(/^\uFEFF?\s*<\?xml[^?]*\?>/, "");
+  const token = /<(\/?)([A-Za-z][\w.-]*)(?:\s[^<>]*?)?(\/?)>|([^<>]+)/gy;
+  let end = 0;
+  for (let match = token.exec(body); match; match = token.exec(body)) {
+    end = token.lastIndex;
+    const [, closing, name = "", empty, text] = match;
+    const top = open.at(-1);
+    if (!top) return undefined;
+    if (text !== undefined) top.text += unescapeText(text);
+    else if (!closing) open.push({ name, text: "", children: [] });
+    if (closing || empty) {
+      const done = open.pop();
+      if (!done || done.name !== name || (closing && empty)) return undefined;
+      if (done.children.length > 0 && done.text.trim() !== "") return undefined;
+      open.at(-1)?.children.push(done);
+    }
+  }
+  const [outside] = open;
+  const whole = end === body.length && open.length === 1 && outside?.text.trim() === "";
+  return whole && outside.children.length === 1 ? outside.children[0] : undefined;
+}
+
+/** The children of an element that have this name. */
+export function childrenOf(parent: XmlElement | undefined, name: string): readonly XmlElement[] {
+  return parent?.children.filter((child) => child.name === name) ?? [];
+}
+
+/** The text of the first child that has this name. */
+export function childText(parent: XmlElement | undefined, name: string): string | undefined {
+  return childrenOf(parent, name)[0]?.text;
 }
 
 function escapeText(text: string): string {

@@ -1,0 +1,161 @@
+/** The operations of the in-process S3 that read one object and write another. */
+import type { ServiceRequest } from "../service.js";
+import { type ChecksumAlgorithm, checksumAlgorithm, checksumElement } from "./checksums.js";
+import { requireCopyConditions, requireWriteConditions } from "./conditions.js";
+import {
+  changesObject,
+  copiedHeaders,
+  directive,
+  encryptionHeaders,
+  requireCustomerKey,
+} from "./object-headers.js";
+import type { StoredObject } from "./object-store.js";
+import { partNumber } from "./objects.js";
+import { type Call, type Operations, xml } from "./operation.js";
+import { storeBytes } from "./payload.js";
+import { s3Fault } from "./s3-fault.js";
+import { taggedBy, versionHeader } from "./tagging.js";
+import { element, xmlDocument } from "./xml.js";
+
+const maxCopiedBytes = 5 * 1024 ** 3;
+
+export const copyOperations: Operations = {
+  async CopyObject(call) {
+    const { store, request, bucket, key } = call;
+    const { source, versionId } = copySource(call);
+    const onItself = source.bucket === bucket && source.key === key && versionId === undefined;
+    if (onItself && !changesObject(request)) {
+      throw s3Fault(
+        "InvalidRequest",
+        "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.",
+      );
+    }
+    if (source.size > maxCopiedBytes) {
+      throw s3Fault("InvalidRequest", "The specified copy source is larger than 5368709120 bytes");
+    }
+    const headers = copiedHeaders(source, request);
+    const retag = directive(request.headers, "x-amz-tagging-directive") === "REPLACE";
+    const tags = retag ? taggedBy(request.headers["x-amz-tagging"]) : source.tags;
+    requireWriteConditions(request.headers, store.current(bucket, key));
+    const algorithm = requestedAlgorithm(request) ?? source.checksum.algorithm;
+    const { extent, md5, checksums } = await copyBytes(call, source, 0, source.size, [algorithm]);
+    try {
+      requireWriteConditions(request.headers, store.current(bucket, key));
+    } catch (error) {
+      store.bytes.remove([extent]);
+      throw error;
+    }
+    const checksum = { algorithm, value: checksums.get(algorithm) ?? "", type: "FULL_OBJECT" } as const;
+    const content = { size: extent.size, extents: [extent], etag: `"${md5}"`, headers, tags, checksum };
+    const object = store.put(bucket, key, content);
+    const result = [
+      element("LastModified", object.modified.toISOString()),
+      element("ETag", object.etag),
+      element(checksumElement(algorithm), checksum.value),
+      element("ChecksumType", checksum.type),
+    ];
+    return {
+      status: 200,
+      headers: {
+        ...xml,
+        ...versionHeader(call, object),
+        ...sourceVersionHeader(call, source),
+        ...encryptionHeaders(headers),
+      },
+      body: [xmlDocument("CopyObjectResult", result)],
+    };
+  },
+
+  async UploadPartCopy(call) {
+    const { store, uploads, request, bucket, key } = call;
+    const upload = uploads.find(bucket, key, request.query.get("uploadId"));
+    const number = partNumber(request.query.get("partNumber"));
+    const { source } = copySource(call);
+    const { start, end } = copiedRange(request, source);
+    const { extent, md5, checksums } = await copyBytes(call, source, start, end, [upload.algorithm]);
+    const etag = `"${md5}"`;
+    const checksum = checksums.get(upload.algorithm) ?? "";
+    const modified = new Date();
+    const current = () => uploads.find(bucket, key, upload.id);
+    try {
+      uploads.addPart(current(), { number, extent, etag, checksum, stated: undefined, modified });
+    } catch (error) {
+      store.bytes.remove([extent]);
+      throw error;
+    }
+    const result = [
+      element("LastModified", modified.toISOString()),
+      element("ETag", etag),
+      upload.declared ? element(checksumElement(upload.algorithm), checksum) : "",
+    ];
+    return {
+      status: 200,
+      headers: { ...xml, ...sourceVersionHeader(call, source), ...encryptionHeaders(upload.headers) },
+      body: [xmlDocument("CopyPartResult", result)],
+    };
+  },
+};
+
+/** The algorithm that a request names for what it makes. */
+export function requestedAlgorithm({ headers }: ServiceRequest): ChecksumAlgorithm | undefined {
+  const name = headers["x-amz-checksum-algorithm"];
+  if (name === undefined) return undefined;
+  const algorithm = checksumAlgorithm(name);
+  if (algorithm) return algorithm;
+  throw s3Fault("InvalidRequest", "Checksum algorithm provided is unsupported");
+}
+
+function copySource({ store, request }: Call): { source: StoredObject; versionId: string | undefined } {
+  const header = request.headers["x-amz-copy-source"] ?? "";
+  const match = /^\/?([^/?]+)\/([^?]+)(?:\?versionId=([^&]+))?$/.exec(header);
+  const [, bucket = "", encodedKey = "", versionId] = match ?? [];
+  let key: string;
+  try {
+    key = decodeURIComponent(encodedKey);
+  } catch {
+    key = "";
+  }
+  if (key === "") {
+    const message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey";
+    throw s3Fault("InvalidArgument", message);
+  }
+  const source = store.object(bucket, key, versionId);
+  requireCustomerKey(source.headers, request.headers, "x-amz-copy-source-");
+  requireCopyConditions(request.headers, source);
+  return { source, versionId };
+}
+
+function copiedRange({ headers }: ServiceRequest, { size }: StoredObject): { start: number; end: number } {
+  const header = headers["x-amz-copy-source-range"];
+  if (header === undefined) return { start: 0, end: size };
+  const match = /^bytes=(\d+)-(\d+)$/.exec(header);
+  const [start, end] = [Number(match?.[1]), Number(match?.[2]) + 1];
+  if (!match || end <= start) {
+    const message = "The x-amz-copy-source-range value must be of the form bytes=first-last";
+    throw s3Fault("InvalidArgument", message);
+  }
+  if (end > size) {
+    throw s3Fault("InvalidArgument", `Range specified is not valid for source object of size: ${size}`);
+  }
+  return { start, end };
+}
+
+async function copyBytes(
+  { store }: Call,
+  source: StoredObject,
+  start: number,
+  end: number,
+  algorithms: readonly ChecksumAlgorithm[],
+): ReturnType<typeof storeBytes> {
+  const { pieces, release } = store.bytes.open(source.extents, start, end);
+  try {
+    return await storeBytes(pieces, store.bytes, { algorithms });
+  } finally {
+    release();
+  }
+}
+
+function sourceVersionHeader({ store }: Call, source: StoredObject): Record<string, string> {
+  const versioned = store.versioning(source.bucket) !== undefined;
+  return versioned ? { "x-amz-copy-source-version-id": source.versionId } : {};
+}

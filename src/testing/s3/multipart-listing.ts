@@ -1,0 +1,81 @@
+/** The listings of the in-process S3 that tell of unfinished uploads and their parts. */
+import { checksumElement } from "./checksums.js";
+import { encoderOf } from "./listing.js";
+import { byBytes } from "./object-store.js";
+import { firstPage, type Operations, pageSize, wholeNumber, xml } from "./operation.js";
+import { s3Fault } from "./s3-fault.js";
+import type { StoredPart, StoredUpload } from "./upload-store.js";
+import { element, group, xmlDocument } from "./xml.js";
+
+export const multipartListingOperations: Operations = {
+  ListParts({ uploads, request: { query }, bucket, key }) {
+    const upload = uploads.find(bucket, key, query.get("uploadId"));
+    const limit = pageSize(query, "max-parts");
+    const marker = wholeNumber(query.get("part-number-marker") ?? "0");
+    if (Number.isNaN(marker)) throw s3Fault("InvalidArgument", "part-number-marker must be a whole number");
+    const rest = [...upload.parts.values()]
+      .filter(({ number }) => number > marker)
+      .sort((left, right) => left.number - right.number);
+    const { page, truncated } = firstPage(rest, limit);
+    const result = [
+      element("Bucket", bucket),
+      element("Key", encoderOf(query)(key)),
+      element("UploadId", upload.id),
+      element("PartNumberMarker", marker),
+      ...(truncated ? [element("NextPartNumberMarker", page.at(-1)?.number)] : []),
+      element("MaxParts", limit),
+      element("IsTruncated", truncated),
+      ...(upload.declared
+        ? [element("ChecksumAlgorithm", upload.algorithm.toUpperCase()), element("ChecksumType", upload.type)]
+        : []),
+      ...page.map((part) => listedPart(part, upload)),
+    ];
+    return { status: 200, headers: xml, body: [xmlDocument("ListPartsResult", result)] };
+  },
+
+  ListMultipartUploads({ uploads, request: { query }, bucket }) {
+    const encode = encoderOf(query);
+    const prefix = query.get("prefix") ?? "";
+    const keyMarker = query.get("key-marker") ?? "";
+    const idMarker = query.get("upload-id-marker");
+    const limit = pageSize(query, "max-uploads");
+    const rest = uploads
+      .inBucket(bucket)
+      .filter(({ key, id }) => {
+        const order = byBytes(key, keyMarker);
+        return (
+          key.startsWith(prefix) && (order > 0 || (order === 0 && idMarker !== undefined && id > idMarker))
+        );
+      })
+      .sort((left, right) => byBytes(left.key, right.key) || byBytes(left.id, right.id));
+    const { page, truncated } = firstPage(rest, limit);
+    const last = truncated ? page.at(-1) : undefined;
+    const result = [
+      element("Bucket", bucket),
+      element("KeyMarker", encode(keyMarker)),
+      element("UploadIdMarker", idMarker ?? ""),
+      ...(last ? [element("NextKeyMarker", encode(last.key)), element("NextUploadIdMarker", last.id)] : []),
+      element("MaxUploads", limit),
+      element("IsTruncated", truncated),
+      ...page.map(({ id, key, started }) =>
+        group("Upload", [
+          element("Key", encode(key)),
+          element("UploadId", id),
+          element("Initiated", started.toISOString()),
+          element("StorageClass", "STANDARD"),
+        ]),
+      ),
+    ];
+    return { status: 200, headers: xml, body: [xmlDocument("ListMultipartUploadsResult", result)] };
+  },
+};
+
+function listedPart(part: StoredPart, { algorithm, declared }: StoredUpload): string {
+  return group("Part", [
+    element("PartNumber", part.number),
+    element("LastModified", part.modified.toISOString()),
+    element("ETag", part.etag),
+    element("Size", part.extent.size),
+    declared ? element(checksumElement(algorithm), part.checksum) : "",
+  ]);
+}

@@ -1,0 +1,65 @@
+/** What an operation of the in-process S3 is, and what several of them need. */
+import type { ServiceRequest, ServiceResponse } from "../service.js";
+import { readSmallBody } from "../service.js";
+import type { ObjectStore } from "./object-store.js";
+import { s3Fault } from "./s3-fault.js";
+import type { UploadStore } from "./upload-store.js";
+import { parseXml, type XmlElement } from "./xml.js";
+
+/** What an operation works with. */
+export interface Call {
+  readonly store: ObjectStore;
+  readonly uploads: UploadStore;
+  readonly request: ServiceRequest;
+  readonly bucket: string;
+  readonly key: string;
+  readonly region: string;
+  readonly minPartBytes: number;
+}
+
+/** One operation. */
+export type Operation = (call: Call) => ServiceResponse | Promise<ServiceResponse>;
+
+/** Operations by the names that the AWS API gives them. */
+export type Operations = Readonly<Record<string, Operation>>;
+
+export const xml = { "content-type": "application/xml" };
+const maxListed = 1000;
+const maxXmlBytes = 4 * 1024 * 1024;
+
+/** The number that a parameter writes in digits; NaN for anything else. */
+export function wholeNumber(text: string | undefined): number {
+  return /^\d+$/.test(text ?? "") ? Number(text) : Number.NaN;
+}
+
+/** How many entries one answer of a listing has at most. */
+export function pageSize(query: ReadonlyMap<string, string>, parameter: string): number {
+  const stated = wholeNumber(query.get(parameter) ?? String(maxListed));
+  if (Number.isNaN(stated)) throw s3Fault("InvalidArgument", `${parameter} must be a whole number`);
+  return Math.min(stated, maxListed);
+}
+
+/** The first entries of a listing, and whether there are more. */
+export function firstPage<T>(rest: readonly T[], limit: number): { page: readonly T[]; truncated: boolean } {
+  return { page: rest.slice(0, limit), truncated: rest.length > limit && limit > 0 };
+}
+
+/** Reads a body that is a document with this root. */
+export async function readDocument(body: AsyncIterable<Buffer>, root: string): Promise<XmlElement> {
+  return parseDocument(await readSmallBody(body, maxXmlBytes), root);
+}
+
+/** Reads bytes that are a document with this root. */
+export function parseDocument(bytes: Buffer, root: string): XmlElement {
+  const document = parseXml(bytes.toString("utf8"));
+  if (document?.name !== root) throw malformedXml();
+  return document;
+}
+
+/** The error for XML that says something else than the operation takes. */
+export function malformedXml(): Error {
+  return s3Fault(
+    "MalformedXML",
+    "The XML you provided was not well-formed or did not validate against our published schema",
+  );
+}

@@ -1,0 +1,104 @@
+/** Which request means which operation. */
+import type { ServiceRequest } from "../service.js";
+
+const version = ["versionId"];
+const listing = ["prefix", "delimiter", "max-keys", "encoding-type"];
+const copy = "x-amz-copy-source";
+
+/** A kind of request. */
+interface Route {
+  readonly operation: string;
+  readonly method: string;
+  readonly level: "service" | "bucket" | "object";
+  /** The query parameter that tells it from others. */
+  readonly marker?: string;
+  /** The other parameters that it takes. */
+  readonly others?: readonly string[];
+  /** The header that tells it from others. */
+  readonly header?: string;
+}
+
+/** The first that fits is meant. */
+const routes: readonly Route[] = [
+  { operation: "ListBuckets", method: "GET", level: "service" },
+  {
+    operation: "ListMultipartUploads",
+    method: "GET",
+    level: "bucket",
+    marker: "uploads",
+    others: ["prefix", "max-uploads", "key-marker", "upload-id-marker", "encoding-type"],
+  },
+  {
+    operation: "ListObjectsV2",
+    method: "GET",
+    level: "bucket",
+    marker: "list-type",
+    others: [...listing, "continuation-token", "start-after"],
+  },
+  {
+    operation: "ListObjectVersions",
+    method: "GET",
+    level: "bucket",
+    marker: "versions",
+    others: [...listing, "key-marker", "version-id-marker"],
+  },
+  { operation: "GetBucketVersioning", method: "GET", level: "bucket", marker: "versioning" },
+  { operation: "GetBucketLocation", method: "GET", level: "bucket", marker: "location" },
+  { operation: "PutBucketVersioning", method: "PUT", level: "bucket", marker: "versioning" },
+  { operation: "DeleteObjects", method: "POST", level: "bucket", marker: "delete" },
+  { operation: "HeadBucket", method: "HEAD", level: "bucket" },
+  { operation: "CreateBucket", method: "PUT", level: "bucket" },
+  { operation: "DeleteBucket", method: "DELETE", level: "bucket" },
+  { operation: "CreateMultipartUpload", method: "POST", level: "object", marker: "uploads" },
+  { operation: "CompleteMultipartUpload", method: "POST", level: "object", marker: "uploadId" },
+  {
+    operation: "UploadPartCopy",
+    method: "PUT",
+    level: "object",
+    marker: "partNumber",
+    others: ["uploadId"],
+    header: copy,
+  },
+  { operation: "UploadPart", method: "PUT", level: "object", marker: "partNumber", others: ["uploadId"] },
+  {
+    operation: "ListParts",
+    method: "GET",
+    level: "object",
+    marker: "uploadId",
+    others: ["max-parts", "part-number-marker", "encoding-type"],
+  },
+  { operation: "AbortMultipartUpload", method: "DELETE", level: "object", marker: "uploadId" },
+  { operation: "PutObjectTagging", method: "PUT", level: "object", marker: "tagging", others: version },
+  { operation: "GetObjectTagging", method: "GET", level: "object", marker: "tagging", others: version },
+  { operation: "DeleteObjectTagging", method: "DELETE", level: "object", marker: "tagging", others: version },
+  { operation: "GetObjectAttributes", method: "GET", level: "object", marker: "attributes", others: version },
+  { operation: "CopyObject", method: "PUT", level: "object", header: copy },
+  { operation: "PutObject", method: "PUT", level: "object" },
+  { operation: "GetObject", method: "GET", level: "object", others: [...version, "partNumber"] },
+  { operation: "HeadObject", method: "HEAD", level: "object", others: [...version, "partNumber"] },
+  { operation: "DeleteObject", method: "DELETE", level: "object", others: version },
+];
+
+/** Unknown query parameters make no operation: none is silently passed over. */
+export function findOperation({ method, path, query, headers }: ServiceRequest): string | undefined {
+  const { bucket, key } = splitPath(path);
+  const level = bucket === "" ? "service" : key === "" ? "bucket" : "object";
+  const given = [...query.keys()].filter((name) => !/^(x-id$|response-|x-amz-)/i.test(name));
+  const fits = (route: Route) =>
+    route.method === method &&
+    route.level === level &&
+    (route.marker === undefined || query.has(route.marker)) &&
+    (route.header === undefined || headers[route.header] !== undefined || query.has(route.header)) &&
+    given.every((name) => name === route.marker || route.others?.includes(name));
+  return routes.find(fits)?.operation;
+}
+
+/** The bucket and the key of a path. */
+export function splitPath(path: string): { bucket: string; key: string } {
+  const [bucket = "", key = ""] = path.slice(1).split(/\/(.*)/s);
+  try {
+    return { bucket: decodeURIComponent(bucket), key: decodeURIComponent(key) };
+  } catch {
+    return { bucket, key };
+  }
+}

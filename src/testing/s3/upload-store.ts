@@ -1,0 +1,129 @@
+/** What the in-process S3 holds of uploads that have been neither completed nor aborted. */
+import { randomUUID } from "node:crypto";
+import type { Extent } from "./byte-store.js";
+import type { ChecksumAlgorithm, ChecksumType } from "./checksums.js";
+import { filesOf, type ObjectContent, type ObjectStore, revived, type StoredObject } from "./object-store.js";
+import type { Records } from "./records.js";
+import { s3Fault } from "./s3-fault.js";
+
+/** What the writer said when the upload began. */
+export interface UploadTerms {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly tags: Readonly<Record<string, string>>;
+  readonly algorithm: ChecksumAlgorithm;
+  readonly type: ChecksumType;
+  /** Whether the writer named the algorithm, so that each part must have it. */
+  readonly declared: boolean;
+}
+
+/** An upload. */
+export interface StoredUpload extends UploadTerms {
+  readonly id: string;
+  readonly bucket: string;
+  readonly key: string;
+  readonly started: Date;
+  readonly parts: Map<number, StoredPart>;
+}
+
+/** A part of an upload. */
+export interface StoredPart {
+  readonly number: number;
+  readonly extent: Extent;
+  /** With its quotes. */
+  readonly etag: string;
+  /** Base64, of the upload's algorithm. */
+  readonly checksum: string;
+  /** What the writer said of the part in another algorithm, if it did. */
+  readonly stated: { readonly algorithm: ChecksumAlgorithm; readonly value: string } | undefined;
+  readonly modified: Date;
+}
+
+/** Uploads. Like the objects, they change synchronously. */
+export class UploadStore {
+  readonly #uploads = new Map<string, StoredUpload>();
+  readonly #objects: ObjectStore;
+  readonly #records: Records;
+
+  constructor(objects: ObjectStore, records: Records) {
+    this.#objects = objects;
+    this.#records = records;
+    for (const record of records.load("uploads")) this.#revive(record as Omit<StoredUpload, "parts">);
+    for (const record of records.load("parts")) {
+      const { id, ...part } = record as StoredPart & { id: string };
+      const upload = this.#uploads.get(id);
+      if (upload) upload.parts.set(part.number, revived(part));
+      else records.remove("parts", partName(id, part.number));
+    }
+  }
+
+  start(bucket: string, key: string, terms: UploadTerms): StoredUpload {
+    this.#objects.requireBucket(bucket);
+    const record = { ...terms, id: randomUUID(), bucket, key, started: new Date() };
+    this.#records.save("uploads", record.id, record);
+    const upload = { ...record, parts: new Map() };
+    this.#uploads.set(upload.id, upload);
+    return upload;
+  }
+
+  find(bucket: string, key: string, id: string | undefined): StoredUpload {
+    this.#objects.requireBucket(bucket);
+    const upload = this.#uploads.get(id ?? "");
+    if (upload?.key !== key || upload.bucket !== bucket) {
+      throw s3Fault("NoSuchUpload", "The specified upload does not exist.");
+    }
+    return upload;
+  }
+
+  inBucket(bucket: string): readonly StoredUpload[] {
+    this.#objects.requireBucket(bucket);
+    return [...this.#uploads.values()].filter((upload) => upload.bucket === bucket);
+  }
+
+  /** Adds a part, in place of one of the same number. */
+  addPart({ id, parts }: StoredUpload, part: StoredPart): void {
+    const replaced = parts.get(part.number);
+    this.#records.save("parts", partName(id, part.number), { ...part, id });
+    parts.set(part.number, part);
+    if (replaced) this.#objects.bytes.remove([replaced.extent]);
+  }
+
+  /** Makes the object; parts that are not in it are gone. */
+  complete(upload: StoredUpload, content: ObjectContent): StoredObject {
+    const object = this.#objects.put(upload.bucket, upload.key, { ...content, uploadId: upload.id });
+    const unused = [...upload.parts.values()].filter(({ extent }) => !content.extents.includes(extent));
+    this.#forget(upload);
+    this.#objects.bytes.remove(unused.map(({ extent }) => extent));
+    return object;
+  }
+
+  abort(upload: StoredUpload): void {
+    this.#forget(upload);
+    this.#objects.bytes.remove([...upload.parts.values()].map(({ extent }) => extent));
+  }
+
+  /** The files that parts are in. */
+  files(): string[] {
+    const parts = [...this.#uploads.values()].flatMap((upload) => [...upload.parts.values()]);
+    return filesOf(parts.map(({ extent }) => extent));
+  }
+
+  /** An upload that had become an object when the process died is over. */
+  #revive(record: Omit<StoredUpload, "parts">): void {
+    const { id, bucket, key } = record;
+    if (this.#objects.cameFrom(bucket, key, id) || !this.#objects.hasBucket(bucket)) {
+      this.#records.remove("uploads", id);
+    } else {
+      this.#uploads.set(id, { ...revived(record), parts: new Map() });
+    }
+  }
+
+  #forget({ id, parts }: StoredUpload): void {
+    this.#uploads.delete(id);
+    this.#records.remove("uploads", id);
+    for (const number of parts.keys()) this.#records.remove("parts", partName(id, number));
+  }
+}
+
+function partName(id: string, number: number): string {
+  return `${id}.${number}`;
+}

@@ -1,0 +1,179 @@
+/** The in-process S3 on a folder: what is found after a restart, and what a process that dies leaves. */
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  GetObjectTaggingCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectVersionsCommand,
+  ListPartsCommand,
+  PutBucketVersioningCommand,
+  PutObjectCommand,
+  UploadPartCommand,
+} from "@aws-sdk/client-s3";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
+import { testBytes } from "../support/bytes.js";
+import { errorOf } from "../support/errors.js";
+import { Bucket } from "../support/local.js";
+
+const bytes = testBytes(300_000, 9);
+let directory: string;
+let aws: LocalAws;
+
+const start = async () => {
+  aws = await startLocalAws({ directory, minPartBytes: 1 });
+};
+const restart = async () => {
+  await aws.close();
+  await start();
+};
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), "s3-envelope-"));
+  await start();
+});
+afterEach(async () => {
+  await aws.close();
+  rmSync(directory, { recursive: true });
+});
+
+const put = (Key: string, Body: Uint8Array = bytes) =>
+  aws.s3.send(new PutObjectCommand({ Bucket, Key, Body, Metadata: { a: "b" }, Tagging: "c=d" }));
+async function read(Key: string, rest: { Range?: string; VersionId?: string } = {}): Promise<Buffer> {
+  const { Body } = await aws.s3.send(new GetObjectCommand({ Bucket, Key, ...rest }));
+  return Buffer.from((await Body?.transformToByteArray()) ?? []);
+}
+const files = (folder: string) => readdirSync(join(directory, folder));
+
+async function begin(Key: string) {
+  const { UploadId } = await aws.s3.send(new CreateMultipartUploadCommand({ Bucket, Key }));
+  const upload = { Bucket, Key, UploadId };
+  const part = async (PartNumber: number, Body: Uint8Array) => {
+    const { ETag } = await aws.s3.send(new UploadPartCommand({ ...upload, PartNumber, Body }));
+    return { PartNumber, ETag };
+  };
+  const complete = (Parts: { PartNumber: number; ETag: string | undefined }[]) =>
+    aws.s3.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts } }));
+  return { upload, part, complete };
+}
+
+test("objects are there after a restart, with all that is known of them", async () => {
+  await put("kept");
+  const head = () => aws.s3.send(new HeadObjectCommand({ Bucket, Key: "kept", ChecksumMode: "ENABLED" }));
+  const { $metadata: _before, ...before } = await head();
+  await restart();
+  const { $metadata: _after, ...after } = await head();
+  expect(after).toEqual(before);
+  expect(before).toMatchObject({ Metadata: { a: "b" }, ContentLength: bytes.length });
+  expect((await read("kept")).equals(bytes)).toBe(true);
+  expect((await read("kept", { Range: "bytes=99999-200000" })).equals(bytes.subarray(99_999, 200_001))).toBe(
+    true,
+  );
+  const { TagSet } = await aws.s3.send(new GetObjectTaggingCommand({ Bucket, Key: "kept" }));
+  expect(TagSet).toEqual([{ Key: "c", Value: "d" }]);
+});
+
+test("versions and their markers are there after a restart, in order", async () => {
+  const VersioningConfiguration = { Status: "Enabled" } as const;
+  await aws.s3.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration }));
+  const { VersionId } = await put("v", Buffer.from("one"));
+  await put("v", Buffer.from("two"));
+  await aws.s3.send(new DeleteObjectCommand({ Bucket, Key: "v" }));
+  const list = async () => {
+    const { Versions, DeleteMarkers } = await aws.s3.send(new ListObjectVersionsCommand({ Bucket }));
+    return { Versions, DeleteMarkers };
+  };
+  const before = await list();
+  expect(before.Versions).toHaveLength(2);
+  await restart();
+  expect(await list()).toEqual(before);
+  expect((await read("v", { VersionId })).toString()).toBe("one");
+});
+
+test("an upload goes on after a restart", async () => {
+  const { upload, part, complete } = await begin("resumed");
+  const first = await part(1, bytes.subarray(0, 1000));
+  await restart();
+  const { Parts } = await aws.s3.send(new ListPartsCommand(upload));
+  expect(Parts?.map(({ PartNumber, ETag, Size }) => [PartNumber, ETag, Size])).toEqual([
+    [1, first.ETag, 1000],
+  ]);
+  await complete([first, await part(2, bytes.subarray(1000))]);
+  expect((await read("resumed")).equals(bytes)).toBe(true);
+  await restart();
+  expect((await read("resumed", { Range: "bytes=990-1010" })).equals(bytes.subarray(990, 1011))).toBe(true);
+  expect((await aws.s3.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads).toBeUndefined();
+});
+
+test("what is replaced, deleted, aborted or left out takes no room", async () => {
+  await put("k");
+  await put("k");
+  expect(files("data")).toHaveLength(1);
+  const { upload, part, complete } = await begin("k");
+  const unused = await part(3, bytes);
+  await part(1, Buffer.from("first try"));
+  await complete([await part(1, bytes)]);
+  expect(unused.PartNumber).toBe(3);
+  expect(files("data")).toHaveLength(1);
+  const aborted = await begin("aborted");
+  await aborted.part(1, bytes);
+  await aws.s3.send(new AbortMultipartUploadCommand(aborted.upload));
+  expect((await errorOf(() => aws.s3.send(new ListPartsCommand(upload)))).name).toBe("NoSuchUpload");
+  await aws.s3.send(new DeleteObjectCommand({ Bucket, Key: "k" }));
+  for (const folder of ["data", "versions", "uploads", "parts"]) expect(files(folder), folder).toEqual([]);
+});
+
+test("what a process that died had begun is removed at the next start", async () => {
+  await put("kept");
+  await aws.close();
+  const [data] = files("data");
+  writeFileSync(join(directory, "data", "half"), "half a body");
+  writeFileSync(join(directory, "versions", "000000000099.json.new"), '{"bucket":"test-b');
+  writeFileSync(
+    join(directory, "parts", "gone.1.json"),
+    JSON.stringify({ id: "gone", number: 1, extent: {} }),
+  );
+  await start();
+  expect(files("data")).toEqual([data]);
+  expect(files("versions")).toHaveLength(1);
+  expect(files("parts")).toEqual([]);
+  expect((await read("kept")).equals(bytes)).toBe(true);
+});
+
+test("a body that is refused leaves no file, and the object as it was", async () => {
+  await put("k", Buffer.from("old"));
+  const wrong = new PutObjectCommand({ Bucket, Key: "k", Body: bytes, ChecksumCRC32: "AAAAAA==" });
+  expect((await errorOf(() => aws.s3.send(wrong))).name).toBe("BadDigest");
+  const late = new PutObjectCommand({ Bucket, Key: "k", Body: bytes, IfNoneMatch: "*" });
+  expect((await errorOf(() => aws.s3.send(late))).name).toBe("PreconditionFailed");
+  expect((await read("k")).toString()).toBe("old");
+  expect(files("data")).toHaveLength(1);
+});
+
+test("an object that is replaced while it is read is read to its end, then its file goes", async () => {
+  const long = testBytes(20 * 1024 * 1024, 2);
+  await put("read", long);
+  const { Body } = await aws.s3.send(new GetObjectCommand({ Bucket, Key: "read" }));
+  await put("read", Buffer.from("new"));
+  expect(files("data")).toHaveLength(2);
+  expect(long.equals((await Body?.transformToByteArray()) ?? Buffer.alloc(0))).toBe(true);
+  expect((await read("read")).toString()).toBe("new");
+  await expect.poll(() => files("data")).toHaveLength(1);
+});
+
+test("one of sixteen writers with If-None-Match wins", async () => {
+  const writers = Array.from({ length: 16 }, (_, index) => Buffer.alloc(70_000, index));
+  const results = await Promise.allSettled(
+    writers.map((Body) => aws.s3.send(new PutObjectCommand({ Bucket, Key: "race", Body, IfNoneMatch: "*" }))),
+  );
+  const winners = results.flatMap(({ status }, index) => (status === "fulfilled" ? [index] : []));
+  expect(winners).toHaveLength(1);
+  expect((await read("race")).equals(writers[winners[0] ?? -1] ?? bytes)).toBe(true);
+  expect(files("data")).toHaveLength(1);
+});

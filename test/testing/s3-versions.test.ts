@@ -1,0 +1,217 @@
+/** Versions of objects in the in-process S3. */
+import {
+  CopyObjectCommand,
+  CreateBucketCommand,
+  DeleteObjectCommand,
+  DeleteObjectsCommand,
+  GetBucketVersioningCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  ListObjectVersionsCommand,
+  PutBucketVersioningCommand,
+  PutObjectCommand,
+  type S3ServiceException,
+} from "@aws-sdk/client-s3";
+import { describe, expect, test } from "vitest";
+import { errorOf } from "../support/errors.js";
+import { useLocalAws } from "../support/local.js";
+
+const local = useLocalAws();
+let buckets = 0;
+
+async function makeBucket(versioned = true) {
+  const Bucket = `versions-${++buckets}`;
+  const { s3 } = local;
+  await s3.send(new CreateBucketCommand({ Bucket }));
+  const setStatus = (status: "Enabled" | "Suspended") =>
+    s3.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: status } }));
+  if (versioned) await setStatus("Enabled");
+  const put = async (Key: string, Body: string) =>
+    (await s3.send(new PutObjectCommand({ Bucket, Key, Body }))).VersionId;
+  const read = async (Key: string, VersionId?: string) => {
+    const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key, VersionId }));
+    return Body?.transformToString();
+  };
+  const remove = (Key: string, VersionId?: string) =>
+    s3.send(new DeleteObjectCommand({ Bucket, Key, VersionId }));
+  const list = async () => {
+    const { Versions = [], DeleteMarkers = [] } = await s3.send(new ListObjectVersionsCommand({ Bucket }));
+    return {
+      versions: Versions.map(({ Key, VersionId, IsLatest }) => [Key, VersionId, IsLatest]),
+      markers: DeleteMarkers.map(({ Key, VersionId, IsLatest }) => [Key, VersionId, IsLatest]),
+    };
+  };
+  return { Bucket, setStatus, put, read, remove, list };
+}
+
+async function failure(act: () => Promise<unknown>): Promise<[string, number | undefined]> {
+  const error = (await errorOf(act)) as S3ServiceException;
+  return [error.name, error.$metadata.httpStatusCode];
+}
+
+describe("versioning", () => {
+  test("is off, then enabled, then suspended; a bucket without it names no versions", async () => {
+    const { Bucket, setStatus, put, list } = await makeBucket(false);
+    const status = async () => (await local.s3.send(new GetBucketVersioningCommand({ Bucket }))).Status;
+    expect(await status()).toBeUndefined();
+    expect(await put("k", "one")).toBeUndefined();
+    expect(await list()).toEqual({ versions: [["k", "null", true]], markers: [] });
+    await setStatus("Enabled");
+    expect(await status()).toBe("Enabled");
+    await setStatus("Suspended");
+    expect(await status()).toBe("Suspended");
+  });
+
+  test("each put makes a version, and each is read by its id", async () => {
+    const { put, read, list } = await makeBucket();
+    const [first, second] = [await put("k", "one"), await put("k", "two")];
+    expect(first).toMatch(/^[\w-]{32}$/);
+    expect(second).not.toBe(first);
+    expect([await read("k"), await read("k", first), await read("k", second)]).toEqual(["two", "one", "two"]);
+    expect((await list()).versions).toEqual([
+      ["k", second, true],
+      ["k", first, false],
+    ]);
+  });
+
+  test("an object from before versioning is the version null", async () => {
+    const { put, read, setStatus } = await makeBucket(false);
+    await put("k", "old");
+    await setStatus("Enabled");
+    await put("k", "new");
+    expect([await read("k"), await read("k", "null")]).toEqual(["new", "old"]);
+  });
+
+  test("deleting puts a marker over the versions; deleting the marker brings the object back", async () => {
+    const { Bucket, put, read, remove, list } = await makeBucket();
+    const version = await put("k", "one");
+    const { DeleteMarker, VersionId: marker } = await remove("k");
+    expect(DeleteMarker).toBe(true);
+    expect(await failure(() => read("k"))).toEqual(["NoSuchKey", 404]);
+    expect(await failure(() => read("k", marker))).toEqual(["MethodNotAllowed", 405]);
+    expect(await read("k", version)).toBe("one");
+    expect(await list()).toEqual({ versions: [["k", version, false]], markers: [["k", marker, true]] });
+    expect((await local.s3.send(new ListObjectsV2Command({ Bucket }))).KeyCount).toBe(0);
+    expect(await remove("k", marker)).toMatchObject({ DeleteMarker: true, VersionId: marker });
+    expect(await read("k")).toBe("one");
+  });
+
+  test("deleting a version takes that one alone", async () => {
+    const { put, read, remove } = await makeBucket();
+    const [first, second] = [await put("k", "one"), await put("k", "two")];
+    expect(await remove("k", second)).toMatchObject({ VersionId: second });
+    expect(await read("k")).toBe("one");
+    expect(await failure(() => read("k", second))).toEqual(["NoSuchVersion", 404]);
+    await remove("k", first);
+    expect(await failure(() => read("k"))).toEqual(["NoSuchKey", 404]);
+  });
+
+  test("suspended: writes and deletes are about the version null, the others stay", async () => {
+    const { put, read, remove, setStatus, list } = await makeBucket();
+    const kept = await put("k", "kept");
+    await setStatus("Suspended");
+    expect(await put("k", "one")).toBe("null");
+    await put("k", "two");
+    expect((await list()).versions).toEqual([
+      ["k", "null", true],
+      ["k", kept, false],
+    ]);
+    expect(await remove("k")).toMatchObject({ DeleteMarker: true, VersionId: "null" });
+    expect(await list()).toEqual({ versions: [["k", kept, false]], markers: [["k", "null", true]] });
+    expect(await read("k", kept)).toBe("kept");
+  });
+
+  test("an id that cannot be one is refused", async () => {
+    const { put, read } = await makeBucket();
+    await put("k", "one");
+    expect(await failure(() => read("k", "short"))).toEqual(["InvalidArgument", 400]);
+    expect(await failure(() => read("k", "0".repeat(32)))).toEqual(["NoSuchVersion", 404]);
+  });
+
+  test("HeadObject tells the version, and of a marker in a header", async () => {
+    const { Bucket, put, remove } = await makeBucket();
+    const version = await put("k", "one");
+    const head = () => local.s3.send(new HeadObjectCommand({ Bucket, Key: "k" }));
+    expect((await head()).VersionId).toBe(version);
+    await remove("k");
+    const error = (await errorOf(head)) as S3ServiceException;
+    expect(error.$response?.headers["x-amz-delete-marker"]).toBe("true");
+  });
+
+  test("an older version copied onto the key is the newest again", async () => {
+    const { Bucket, put, read } = await makeBucket();
+    const first = await put("k", "one");
+    await put("k", "two");
+    const copied = await local.s3.send(
+      new CopyObjectCommand({ Bucket, Key: "k", CopySource: `${Bucket}/k?versionId=${first}` }),
+    );
+    expect(copied.CopySourceVersionId).toBe(first);
+    expect(copied.VersionId).not.toBe(first);
+    expect(await read("k")).toBe("one");
+  });
+});
+
+test("versions are listed in pages, by prefix, and up to a delimiter", async () => {
+  const { Bucket, put, remove } = await makeBucket();
+  for (const key of ["a/1", "a/2", "b", "c"]) for (const body of ["x", "y", "z"]) await put(key, body);
+  await remove("b");
+  const { s3 } = local;
+  const whole = await s3.send(new ListObjectVersionsCommand({ Bucket }));
+  expect(whole.Versions).toHaveLength(12);
+  const paged: (string | undefined)[] = [];
+  const markers: { KeyMarker?: string; VersionIdMarker?: string } = {};
+  for (let more = true; more; ) {
+    const page = await s3.send(new ListObjectVersionsCommand({ Bucket, MaxKeys: 2, ...markers }));
+    const entries = [...(page.Versions ?? []), ...(page.DeleteMarkers ?? [])];
+    more = page.IsTruncated === true;
+    Object.assign(markers, { KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker });
+    expect(entries.length).toBeLessThanOrEqual(2);
+    paged.push(...entries.map(({ VersionId }) => VersionId));
+  }
+  const all = [...(whole.Versions ?? []), ...(whole.DeleteMarkers ?? [])].map(({ VersionId }) => VersionId);
+  expect(paged.sort()).toEqual(all.sort());
+  const folders = await s3.send(new ListObjectVersionsCommand({ Bucket, Delimiter: "/" }));
+  expect(folders.CommonPrefixes).toEqual([{ Prefix: "a/" }]);
+  expect(folders.Versions).toHaveLength(6);
+  const prefixed = await s3.send(new ListObjectVersionsCommand({ Bucket, Prefix: "a/2" }));
+  expect(prefixed.Versions?.map(({ Key }) => Key)).toEqual(["a/2", "a/2", "a/2"]);
+});
+
+describe("DeleteObjects", () => {
+  test("deletes what it names and tells of each, or only of errors", async () => {
+    const { Bucket, put, list } = await makeBucket();
+    const first = await put("a & b", "one");
+    await put("c", "two");
+    const { s3 } = local;
+    const Objects = [{ Key: "a & b", VersionId: first }, { Key: "c" }, { Key: "none", VersionId: "short" }];
+    const { Deleted = [], Errors = [] } = await s3.send(
+      new DeleteObjectsCommand({ Bucket, Delete: { Objects } }),
+    );
+    expect(Deleted.map(({ Key, DeleteMarker }) => [Key, DeleteMarker])).toEqual([
+      ["a & b", undefined],
+      ["c", true],
+    ]);
+    expect(Errors.map(({ Key, Code }) => [Key, Code])).toEqual([["none", "InvalidArgument"]]);
+    expect((await list()).markers).toHaveLength(1);
+    const quiet = await s3.send(
+      new DeleteObjectsCommand({ Bucket, Delete: { Objects: [{ Key: "c" }], Quiet: true } }),
+    );
+    expect(quiet.Deleted).toBeUndefined();
+  });
+
+  test("a body that is not what its checksum says deletes nothing", async () => {
+    const { Bucket, put, read } = await makeBucket(false);
+    await put("k", "one");
+    const command = new DeleteObjectsCommand({ Bucket, Delete: { Objects: [{ Key: "k" }] } });
+    command.middlewareStack.add(
+      (next) => async (args) => {
+        (args.request as { headers: Record<string, string> }).headers["x-amz-checksum-crc32"] = "AAAAAA==";
+        return next(args);
+      },
+      { step: "build", priority: "low" },
+    );
+    expect(await failure(() => local.s3.send(command))).toEqual(["BadDigest", 400]);
+    expect(await read("k")).toBe("one");
+  });
+});
