@@ -1,0 +1,93 @@
+/** Runs every row of the fault table and checks what must hold after each. */
+import { KMSClient } from "@aws-sdk/client-kms";
+import { S3Client } from "@aws-sdk/client-s3";
+import { expect, it, vi } from "vitest";
+import { EnvelopeClient, kmsKeyring } from "../../src/index.js";
+import { collectUntilError, cut, expectBytes, testBytes } from "../support/bytes.js";
+import { coded } from "../support/errors.js";
+import { Bucket, partBytes, useLocalAws } from "../support/local.js";
+import { type FaultRow, faultRows } from "./fault-table.js";
+
+const local = useLocalAws();
+const chunkBytes = 16_384;
+const old = testBytes(3 * chunkBytes + 100, 1);
+const fresh = testBytes(2 * chunkBytes + 7, 2);
+const large = testBytes(2 * partBytes + 9, 3);
+const range = { first: chunkBytes + 3, last: 2 * chunkBytes + 5 };
+
+/** What the call gave: the bytes that came out, and the error of the call or its body. */
+async function attempt(client: EnvelopeClient, { act }: FaultRow, Key: string) {
+  const at = { Bucket, Key };
+  try {
+    if (act === "head") await client.head(at);
+    else if (act === "delete") await client.delete(at);
+    else if (act === "get" || act === "get sidecar" || act === "range") {
+      const Range = act === "range" ? `bytes=${range.first}-${range.last}` : undefined;
+      return await collectUntilError((await client.get({ ...at, Range })).Body);
+    } else await client.put({ ...at, Body: act === "stream" ? cutStream() : written(act) });
+  } catch (error) {
+    return { released: Buffer.alloc(0), error };
+  }
+  return { released: Buffer.alloc(0), error: undefined };
+}
+
+const written = (act: FaultRow["act"]) => (act === "multipart" ? large : fresh);
+async function* cutStream() {
+  yield* cut(fresh, 1000);
+}
+
+it.each(faultRows.map((row, index) => ({ ...row, index })))("$name", async ({ index, ...row }) => {
+  const { act, maxAttempts = 3, clockOffsetMs = 0 } = row;
+  const Key = `row-${index}`;
+  const { aws, keyArn } = local;
+  const s3 = new S3Client({ ...aws.s3Config, maxAttempts, systemClockOffset: clockOffsetMs });
+  const kms = new KMSClient({ ...aws.kmsConfig, maxAttempts });
+  const sidecar = act.endsWith("sidecar");
+  const options = {
+    keyring: kmsKeyring({ kms, keyId: keyArn }),
+    envelopeStorage: sidecar ? "sidecar" : "metadata",
+  } as const;
+  const client = new EnvelopeClient({ s3, partSizeBytes: partBytes, idleTimeoutMs: 200, ...options });
+  const checker = local.clientWith(options);
+  await checker.put({ Bucket, Key, Body: old });
+  const before = await local.contents();
+  aws.clearRequests();
+  aws.fault(row.fault);
+  for (const fault of row.also ?? []) aws.fault(fault);
+  const { released, error } = await attempt(client, row, Key);
+  const asked = local.operations();
+  aws.clearFaults();
+  s3.destroy();
+
+  if (!row.code) expect(error).toBeUndefined();
+  if (row.requests) expect(asked.filter((name) => name === row.requests?.[0])).toHaveLength(row.requests[1]);
+  if (row.code) {
+    expect(error).toEqual(coded(row.code, row.details));
+    expect(error).toMatchObject({ retryable: row.retryable });
+    expect(String(error)).not.toContain(aws.s3Config.credentials.secretAccessKey);
+  }
+  const reads = act.includes("get") || act === "range";
+  if (reads) {
+    const whole = act === "range" ? old.subarray(range.first, range.last + 1) : old;
+    expectBytes(released, whole.subarray(0, row.code ? released.length : undefined));
+    if (row.code) expect(released.length).toBeLessThan(whole.length);
+    if (row.code && act !== "range") expect(released.length % chunkBytes).toBe(0);
+  }
+  const after = await local.contents();
+  expect(after.uploads).toEqual(row.orphan ? [...before.uploads, Key] : before.uploads);
+  if (row.orphan) {
+    expect(error).toMatchObject({ details: { orphanedUploadId: expect.any(String) } });
+    const { AbortMultipartUploadCommand } = await import("@aws-sdk/client-s3");
+    const { orphanedUploadId: UploadId } = (error as { details: { orphanedUploadId: string } }).details;
+    await local.s3.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
+  }
+  if (row.code) expect(after.keys).toEqual(before.keys);
+  if (act === "delete" && !row.code) expect(after.keys).not.toContain(Key);
+  else {
+    const { Body } = await checker.get({ Bucket, Key });
+    const stays = row.code || reads || act === "head" || act === "delete";
+    expectBytes(await Body.transformToByteArray(), stays ? old : written(act));
+  }
+  local.s3.destroy();
+  await vi.waitFor(async () => expect(await aws.s3Connections()).toBe(0));
+});
