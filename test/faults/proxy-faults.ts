@@ -1,0 +1,77 @@
+/** Faults of the network between the SDK and any S3 server, played by a TCP proxy. */
+import { ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from "@aws-sdk/client-s3";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { EnvelopeClient, type ErrorCode } from "../../src/index.js";
+import type { LocalClientConfig } from "../../src/testing/index.js";
+import { collectUntilError, expectBytes, testBytes } from "../support/bytes.js";
+import { coded } from "../support/errors.js";
+import { keyring, partBytes } from "../support/local.js";
+import { type ProxyRule, startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
+
+/** The server under test; read when the tests run. */
+export type ProxyTarget = () => { readonly s3Config: LocalClientConfig; readonly Bucket: string };
+
+type Row = readonly [name: string, act: "put" | "multipart" | "get", rule: ProxyRule, code?: ErrorCode];
+
+const put = /^PUT [^ ]*proxy-/;
+const part = /^PUT [^ ]*partNumber=/;
+const complete = /^POST [^ ]*uploadId=/;
+const get = /^GET [^ ]*proxy-/;
+const rows: readonly Row[] = [
+  ["PutObject reset before a byte", "put", { match: put, resetRequestAt: 0 }],
+  ["PutObject reset within its body", "put", { match: put, resetRequestAt: 10_000 }],
+  ["PutObject whose answer is lost", "put", { match: put, resetResponseAt: 0 }],
+  ["UploadPart reset in the middle", "multipart", { match: part, resetRequestAt: 2_000_000 }],
+  ["second UploadPart whose answer is lost", "multipart", { match: part, skip: 1, resetResponseAt: 0 }],
+  ["CompleteMultipartUpload reset before", "multipart", { match: complete, resetRequestAt: 0 }],
+  ["CompleteMultipartUpload, answer lost", "multipart", { match: complete, resetResponseAt: 0 }],
+  ["GetObject reset before", "get", { match: get, resetRequestAt: 0 }],
+  ["GetObject whose answer is lost", "get", { match: get, resetResponseAt: 0 }],
+  ["GetObject reset in its body", "get", { match: get, resetResponseAt: 40_000 }, "BODY_INTERRUPTED"],
+  ["GetObject stalled in its body", "get", { match: get, stallResponseAt: 40_000 }, "BODY_STALLED"],
+];
+
+/** Runs the rows against a server. */
+export function proxyFaults(name: string, target: ProxyTarget): void {
+  describe(name, () => {
+    const bytes = testBytes(100_000, 4);
+    const large = testBytes(2 * partBytes + 9, 5);
+    let proxy: TcpProxy;
+    beforeAll(async () => {
+      const { hostname, port } = new URL(target().s3Config.endpoint);
+      proxy = await startTcpProxy({ host: hostname, port: Number(port) });
+    });
+    afterAll(() => proxy.close());
+
+    it.each(rows.map((row, index) => ({ name: row[0], row, index })))("$name", async ({ row, index }) => {
+      const [, act, rule, code] = row;
+      const { s3Config, Bucket } = target();
+      const Key = `proxy-${index}`;
+      const direct = new S3Client(s3Config);
+      const s3 = new S3Client({ ...s3Config, endpoint: proxy.endpoint, maxAttempts: 3 });
+      const client = new EnvelopeClient({ s3, keyring, partSizeBytes: partBytes, idleTimeoutMs: 300 });
+      const checker = new EnvelopeClient({ s3: direct, keyring });
+      const Body = act === "multipart" ? large : bytes;
+      if (act === "get") await checker.put({ Bucket, Key, Body });
+      const struck = proxy.rule(rule);
+      if (act === "get") {
+        const { released, error } = await collectUntilError((await client.get({ Bucket, Key })).Body);
+        if (code) expect(error).toEqual(coded(code));
+        else expect(error).toBeUndefined();
+        expectBytes(released, bytes.subarray(0, code ? released.length : undefined));
+        if (code) expect(released.length).toBeLessThan(bytes.length);
+        if (code) expect(released.length % 16_384).toBe(0);
+      } else await client.put({ Bucket, Key, Body });
+      expect(struck.hits).toBe(1);
+      s3.destroy();
+      await vi.waitFor(() => expect(proxy.connections()).toBe(0));
+      const { Body: back } = await checker.get({ Bucket, Key });
+      expectBytes(await back.transformToByteArray(), Body);
+      const { Uploads = [] } = await direct.send(new ListMultipartUploadsCommand({ Bucket }));
+      expect(Uploads).toEqual([]);
+      const { Contents = [] } = await direct.send(new ListObjectsV2Command({ Bucket, Prefix: Key }));
+      expect(Contents.map((object) => object.Key)).toContain(Key);
+      direct.destroy();
+    });
+  });
+}

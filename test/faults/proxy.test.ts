@@ -1,0 +1,6 @@
+/** The faults of the network, in front of the in-process S3. */
+import { Bucket, useLocalAws } from "../support/local.js";
+import { proxyFaults } from "./proxy-faults.js";
+
+const local = useLocalAws();
+proxyFaults("the in-process S3 behind a proxy", () => ({ s3Config: local.aws.s3Config, Bucket }));

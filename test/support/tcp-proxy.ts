@@ -1,0 +1,117 @@
+/** A TCP proxy in front of a server, which breaks connections by script. */
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+
+/** What happens to the requests that match. */
+export interface ProxyRule {
+  /** Tried on request line and headers. */
+  readonly match: RegExp;
+  readonly skip?: number;
+  /** 1 by default. */
+  readonly times?: number;
+  /** Break the connection once so many bytes of the request, head included, were forwarded. */
+  readonly resetRequestAt?: number;
+  /** Forward the request, then break the connection once so many bytes of the answer came through. */
+  readonly resetResponseAt?: number;
+  /** Forward so many bytes of the answer, then nothing. */
+  readonly stallResponseAt?: number;
+}
+
+/** A running proxy. */
+export interface TcpProxy {
+  readonly endpoint: string;
+  /** Adds a rule; its `hits` counts the requests it struck. */
+  rule(rule: ProxyRule): { readonly hits: number };
+  /** Connections of clients that are open now. */
+  connections(): number;
+  close(): Promise<void>;
+}
+
+interface Entry {
+  readonly rule: ProxyRule;
+  skip: number;
+  left: number;
+  hits: number;
+}
+
+/** Starts a proxy on a free port of 127.0.0.1. */
+export async function startTcpProxy(target: { host: string; port: number }): Promise<TcpProxy> {
+  const entries: Entry[] = [];
+  const open = new Set<Socket>();
+  const strike = (head: string) => {
+    const entry = entries.find(({ rule, left }) => left > 0 && rule.match.test(head));
+    if (!entry || entry.skip-- > 0) return undefined;
+    entry.left -= 1;
+    entry.hits += 1;
+    return entry.rule;
+  };
+  const server = createServer((client) => {
+    open.add(client);
+    client.once("close", () => open.delete(client));
+    relay(client, connect(target.port, target.host), strike);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject).listen(0, "127.0.0.1", resolve);
+  });
+  return {
+    endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    rule(rule) {
+      const entry = { rule, skip: rule.skip ?? 0, left: rule.times ?? 1, hits: 0 };
+      entries.push(entry);
+      return entry;
+    },
+    connections: () => open.size,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of open) socket.destroy();
+      }),
+  };
+}
+
+/** HTTP/1.1 without pipelining: a request begins where bytes come after an answer, or at the start. */
+function relay(client: Socket, upstream: Socket, strike: (head: string) => ProxyRule | undefined): void {
+  let head = "";
+  let inHead = true;
+  let rule: ProxyRule | undefined;
+  let sent = 0;
+  let received = 0;
+  const end = () => {
+    client.destroy();
+    upstream.destroy();
+  };
+  for (const socket of [client, upstream]) socket.on("error", end).on("close", end);
+  const pass = (from: Socket, to: Socket, bytes: Uint8Array) => {
+    if (to.write(bytes)) return;
+    from.pause();
+    to.once("drain", () => from.resume());
+  };
+  client.on("data", (bytes: Buffer) => {
+    if (received > 0) {
+      head = "";
+      inHead = true;
+      rule = undefined;
+      sent = received = 0;
+    }
+    if (inHead) {
+      head += bytes.toString("latin1");
+      inHead = !head.includes("\r\n\r\n");
+      if (!inHead) rule = strike(head.slice(0, head.indexOf("\r\n\r\n")));
+    }
+    const allowed = bytes.subarray(0, Math.max(0, (rule?.resetRequestAt ?? Number.POSITIVE_INFINITY) - sent));
+    sent += allowed.length;
+    pass(client, upstream, allowed);
+    if (allowed.length < bytes.length) client.resetAndDestroy();
+  });
+  upstream.on("data", (bytes: Buffer) => {
+    // "100 Continue" answers no request.
+    if (received === 0 && bytes.subarray(0, 12).toString("latin1") === "HTTP/1.1 100") {
+      pass(upstream, client, bytes);
+      return;
+    }
+    const limit = rule?.resetResponseAt ?? rule?.stallResponseAt ?? Number.POSITIVE_INFINITY;
+    const allowed = bytes.subarray(0, Math.max(0, limit - received));
+    received += bytes.length;
+    if (allowed.length > 0) pass(upstream, client, allowed);
+    if (allowed.length < bytes.length && rule?.resetResponseAt !== undefined) client.resetAndDestroy();
+  });
+}
