@@ -47,7 +47,7 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
   const server = createServer((client) => {
     open.add(client);
     client.once("close", () => open.delete(client));
-    relay(client, connect(target.port, target.host), strike);
+    relay(client, connect({ ...target }), strike);
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject).listen(0, "127.0.0.1", resolve);
@@ -79,7 +79,10 @@ function relay(client: Socket, upstream: Socket, strike: (head: string) => Proxy
     client.destroy();
     upstream.destroy();
   };
-  for (const socket of [client, upstream]) socket.on("error", end).on("close", end);
+  client.on("error", end).on("close", end);
+  // A server that closes behind its answer must not end a stall.
+  const over = () => (rule?.stallResponseAt === undefined ? end() : undefined);
+  upstream.on("error", over).on("close", over);
   const pass = (from: Socket, to: Socket, bytes: Uint8Array) => {
     if (to.write(bytes)) return;
     from.pause();
