@@ -1,0 +1,164 @@
+/** The operations of KMS that the SDK rests on, now and later. */
+import {
+  CreateAliasCommand,
+  CreateKeyCommand,
+  DecryptCommand,
+  DescribeKeyCommand,
+  DisableKeyCommand,
+  EncryptCommand,
+  GenerateDataKeyCommand,
+  type KMSClient,
+  ReEncryptCommand,
+  RotateKeyOnDemandCommand,
+  ScheduleKeyDeletionCommand,
+} from "@aws-sdk/client-kms";
+import { expect } from "vitest";
+import { errorOf } from "../support/errors.js";
+import type { Check } from "./checks.js";
+
+const EncryptionContext = { tenant: "ü", purpose: "check" };
+
+async function newKey(kms: KMSClient): Promise<string> {
+  return (await kms.send(new CreateKeyCommand({}))).KeyMetadata?.Arn ?? "";
+}
+
+async function nameOf(act: () => Promise<unknown>): Promise<string> {
+  return (await errorOf(act)).name;
+}
+
+export const kmsChecks: readonly Check<KMSClient>[] = [
+  {
+    operation: "GenerateDataKey",
+    name: "32 bytes that Decrypt gives back in their context",
+    async run(kms) {
+      const KeyId = await newKey(kms);
+      const made = await kms.send(
+        new GenerateDataKeyCommand({ KeyId, NumberOfBytes: 32, EncryptionContext }),
+      );
+      expect([made.Plaintext?.length, made.KeyId]).toEqual([32, KeyId]);
+      const opened = await kms.send(
+        new DecryptCommand({ KeyId, CiphertextBlob: made.CiphertextBlob, EncryptionContext }),
+      );
+      expect(Buffer.from(opened.Plaintext ?? [])).toEqual(Buffer.from(made.Plaintext ?? []));
+      expect(opened.KeyId).toBe(KeyId);
+    },
+  },
+  {
+    operation: "Decrypt",
+    name: "another context is refused",
+    async run(kms) {
+      const KeyId = await newKey(kms);
+      const { CiphertextBlob } = await kms.send(
+        new GenerateDataKeyCommand({ KeyId, NumberOfBytes: 32, EncryptionContext }),
+      );
+      const other = { KeyId, CiphertextBlob, EncryptionContext: { tenant: "other" } };
+      expect(await nameOf(() => kms.send(new DecryptCommand(other)))).toBe("InvalidCiphertextException");
+    },
+  },
+  {
+    operation: "Decrypt",
+    name: "another key is refused",
+    async run(kms) {
+      const KeyId = await newKey(kms);
+      const { CiphertextBlob } = await kms.send(new GenerateDataKeyCommand({ KeyId, NumberOfBytes: 32 }));
+      const other = { KeyId: await newKey(kms), CiphertextBlob };
+      expect(await nameOf(() => kms.send(new DecryptCommand(other)))).toBe("IncorrectKeyException");
+    },
+  },
+  {
+    operation: "Decrypt",
+    name: "a changed blob is refused",
+    async run(kms) {
+      const KeyId = await newKey(kms);
+      const { CiphertextBlob } = await kms.send(new GenerateDataKeyCommand({ KeyId, NumberOfBytes: 32 }));
+      const changed = Buffer.from(CiphertextBlob ?? []);
+      changed[changed.length - 1] = (changed.at(-1) ?? 0) ^ 1;
+      expect(await nameOf(() => kms.send(new DecryptCommand({ KeyId, CiphertextBlob: changed })))).toBe(
+        "InvalidCiphertextException",
+      );
+    },
+  },
+  {
+    operation: "ReEncrypt",
+    name: "under another key, which then opens it",
+    async run(kms) {
+      const [from, DestinationKeyId] = [await newKey(kms), await newKey(kms)];
+      const Plaintext = Buffer.from("secret");
+      const sealed = await kms.send(new EncryptCommand({ KeyId: from, Plaintext, EncryptionContext }));
+      const moved = await kms.send(
+        new ReEncryptCommand({
+          CiphertextBlob: sealed.CiphertextBlob,
+          SourceEncryptionContext: EncryptionContext,
+          DestinationKeyId,
+          DestinationEncryptionContext: EncryptionContext,
+        }),
+      );
+      const opened = await kms.send(
+        new DecryptCommand({
+          KeyId: DestinationKeyId,
+          CiphertextBlob: moved.CiphertextBlob,
+          EncryptionContext,
+        }),
+      );
+      expect(Buffer.from(opened.Plaintext ?? []).toString()).toBe("secret");
+    },
+  },
+  {
+    operation: "DisableKey",
+    name: "a disabled key makes and opens nothing",
+    async run(kms) {
+      const KeyId = await newKey(kms);
+      const { CiphertextBlob } = await kms.send(new GenerateDataKeyCommand({ KeyId, NumberOfBytes: 32 }));
+      await kms.send(new DisableKeyCommand({ KeyId }));
+      const make = () => kms.send(new GenerateDataKeyCommand({ KeyId, NumberOfBytes: 32 }));
+      expect(await nameOf(make)).toBe("DisabledException");
+      expect(await nameOf(() => kms.send(new DecryptCommand({ KeyId, CiphertextBlob })))).toBe(
+        "DisabledException",
+      );
+    },
+  },
+  {
+    operation: "ScheduleKeyDeletion",
+    name: "a key that is to be deleted makes nothing",
+    async run(kms) {
+      const KeyId = await newKey(kms);
+      await kms.send(new ScheduleKeyDeletionCommand({ KeyId, PendingWindowInDays: 7 }));
+      const make = () => kms.send(new GenerateDataKeyCommand({ KeyId, NumberOfBytes: 32 }));
+      expect(await nameOf(make)).toBe("KMSInvalidStateException");
+    },
+  },
+  {
+    operation: "DescribeKey",
+    name: "a key that is not there",
+    async run(kms) {
+      const KeyId = "00000000-0000-0000-0000-000000000000";
+      expect(await nameOf(() => kms.send(new DescribeKeyCommand({ KeyId })))).toBe("NotFoundException");
+      const make = () => kms.send(new GenerateDataKeyCommand({ KeyId, NumberOfBytes: 32 }));
+      expect(await nameOf(make)).toBe("NotFoundException");
+    },
+  },
+  {
+    operation: "CreateAlias",
+    name: "an alias stands for its key",
+    async run(kms) {
+      const KeyId = await newKey(kms);
+      const AliasName = `alias/check-${Date.now()}`;
+      await kms.send(new CreateAliasCommand({ AliasName, TargetKeyId: KeyId }));
+      const made = await kms.send(new GenerateDataKeyCommand({ KeyId: AliasName, NumberOfBytes: 32 }));
+      expect(made.KeyId).toBe(KeyId);
+    },
+  },
+  {
+    operation: "RotateKeyOnDemand",
+    name: "what was sealed before is opened after",
+    async run(kms) {
+      const KeyId = await newKey(kms);
+      const { CiphertextBlob, Plaintext } = await kms.send(
+        new GenerateDataKeyCommand({ KeyId, NumberOfBytes: 32 }),
+      );
+      await kms.send(new RotateKeyOnDemandCommand({ KeyId }));
+      const opened = await kms.send(new DecryptCommand({ KeyId, CiphertextBlob }));
+      expect(Buffer.from(opened.Plaintext ?? [])).toEqual(Buffer.from(Plaintext ?? []));
+    },
+  },
+];

@@ -1,0 +1,53 @@
+/** Installs and starts the servers before the conformance tier, tells what could not be had, and stops them. */
+import type { TestProject } from "vitest/node";
+import { type LocalClientConfig, startLocalAws } from "../../src/testing/index.js";
+import { catalogue } from "./catalogue.js";
+import { cacheDirectory, type RunningServer, start } from "./server.js";
+
+/** A server that the tests run against, or why there is none. */
+export interface Target {
+  readonly name: string;
+  readonly version: string;
+  readonly s3?: LocalClientConfig;
+  readonly kms?: LocalClientConfig;
+  /** Why it could not be had. */
+  readonly missing?: string;
+}
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    targets: readonly Target[];
+  }
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const aws = await startLocalAws({ region: "us-east-1" });
+  const running: RunningServer[] = [];
+  const stop = async () => {
+    await Promise.all([aws.close(), ...running.map((server) => server.stop())]);
+  };
+  process.once("SIGINT", () => void stop().finally(() => process.exit(130)));
+  const targets: Target[] = [
+    { name: "in-process", version: "this commit", s3: aws.s3Config, kms: aws.kmsConfig },
+  ];
+  for (const server of catalogue) {
+    const { name, version, services } = server;
+    const began = Date.now();
+    try {
+      const started = await start(server, await server.install(cacheDirectory()));
+      running.push(started);
+      const configs = Object.fromEntries(services.map((service) => [service, started.config]));
+      targets.push({ name, version, ...configs });
+      console.log(`${name} ${version}: there after ${Math.round((Date.now() - began) / 1000)} s`);
+    } catch (error) {
+      targets.push({ name, version, missing: (error as Error).message });
+    }
+  }
+  project.provide("targets", targets);
+  return async () => {
+    await stop();
+    for (const { name, version, missing } of targets) {
+      if (missing) console.log(`SKIPPED: ${name} ${version} could not be had: ${missing}`);
+    }
+  };
+}
