@@ -55,6 +55,9 @@ it.each(faultRows.map((row, index) => ({ ...row, index })))("$name", async ({ in
   aws.fault(row.fault);
   for (const fault of row.also ?? []) aws.fault(fault);
   const { released, error } = await attempt(client, row, Key);
+  const { operation, reset, status = reset ? 0 : undefined } = row.fault;
+  const struck = aws.requests.some((one) => one.operation === operation && one.status === status);
+  if (status !== undefined) expect(struck).toBe(true);
   const asked = local.operations();
   aws.clearFaults();
   s3.destroy();

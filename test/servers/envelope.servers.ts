@@ -1,0 +1,27 @@
+/** The SDK over every S3 server, each with a KMS of somebody else's. */
+import { CreateKeyCommand, KMSClient } from "@aws-sdk/client-kms";
+import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
+import { kmsKeyring } from "../../src/index.js";
+import { runChecks, targets } from "./checks.js";
+import { envelopeChecks } from "./envelope-checks.js";
+
+/** local-kms where it can be had, else what can. */
+const foreign = ["local-kms", "moto", "in-process"].map((name) =>
+  targets.find((target) => target.name === name),
+);
+
+runChecks("s3", envelopeChecks, (config) => {
+  const own = targets.find(({ s3 }) => s3?.endpoint === config.endpoint);
+  const kmsConfig = own?.kms ?? foreign.find((target) => target?.kms)?.kms ?? config;
+  return {
+    async context() {
+      const s3 = new S3Client(config);
+      const { endpoint, region, credentials } = kmsConfig;
+      const kms = new KMSClient({ endpoint, region, credentials });
+      const { KeyMetadata } = await kms.send(new CreateKeyCommand({}));
+      const Bucket = "envelope-checks";
+      await s3.send(new CreateBucketCommand({ Bucket }));
+      return { s3, Bucket, keyring: kmsKeyring({ kms, keyId: KeyMetadata?.Arn ?? "" }) };
+    },
+  };
+});

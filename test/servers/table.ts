@@ -1,0 +1,34 @@
+/** The table of docs/compatibility.md, made from the checks and the known gaps. */
+import { envelopeChecks } from "./envelope-checks.js";
+import { kmsChecks } from "./kms-checks.js";
+import { knownGaps } from "./known-gaps.js";
+import { s3Checks } from "./s3-checks.js";
+import { versionChecks } from "./version-checks.js";
+
+type Named = readonly { readonly operation: string; readonly name: string }[];
+
+/** All checks of S3, by service. */
+export const checksOf: Readonly<Record<"s3" | "kms", Named>> = {
+  s3: [...envelopeChecks, ...s3Checks, ...versionChecks],
+  kms: kmsChecks,
+};
+
+/** A row for each operation, a column for each server; what is lacking in words. */
+export function compatibilityTable(checks: Named, servers: readonly string[]): string {
+  const operations = [...new Set(checks.map(({ operation }) => operation))];
+  const rows = operations.map((operation) => {
+    const own = checks.filter((check) => check.operation === operation);
+    return [`${operation} (${own.length})`, ...servers.map((server) => cell(server, own))];
+  });
+  return [["Operation (checks)", ...servers], servers.map(() => "---").concat("---"), ...rows]
+    .map((row) => `| ${row.join(" | ")} |`)
+    .join("\n");
+}
+
+function cell(server: string, checks: Named): string {
+  const lacking = checks.flatMap(({ operation, name }) => {
+    const reason = knownGaps[server]?.[`${operation}: ${name}`];
+    return reason === undefined ? [] : [`*${name}*: ${reason}`];
+  });
+  return lacking.length === 0 ? "yes" : lacking.join("; ");
+}
