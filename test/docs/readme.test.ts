@@ -10,7 +10,7 @@ import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { expectBytes } from "../support/bytes.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const blocks = ["README.md", "docs/errors.md"].flatMap((file) => {
+const blocks = ["README.md", "docs/errors.md", "docs/testing.md"].flatMap((file) => {
   const text = readFileSync(join(root, file), "utf8");
   return [...text.matchAll(/```ts\n(.*?)```/gs)].map((match, index) => [
     `${file}, block ${index + 1}`,
@@ -75,8 +75,10 @@ describe("code blocks of the documents", () => {
     if (code.includes("transformToByteArray")) {
       expect(stdout).toBe(`100000 100000\nbytes 99488-99999/100000 ${dump.subarray(-512).toString("hex")}\n`);
     }
+    if (code.includes("aws.requests"))
+      expect(stdout).toBe("[ 'CreateKey', 'GenerateDataKey', 'PutObject' ]\n");
     if (code.includes("dump.back")) expectBytes(readFileSync(join(work, "dump.back")), dump);
-    if (code.includes("aws.fault")) expect(stdout).toBe("BODY_INTERRUPTED\n");
+    if (code.includes("BODY_INTERRUPTED")) expect(stdout).toBe("BODY_INTERRUPTED\n");
   });
 
   it("type-check as written", () => {
@@ -112,6 +114,8 @@ describe("code blocks of the documents", () => {
       "docs/errors.md",
       "docs/decisions.md",
       "docs/threat-model.md",
+      "docs/testing.md",
+      "docs/compatibility.md",
     ]) {
       const text = readFileSync(join(root, document), "utf8");
       for (const [, target = ""] of text.matchAll(/\]\(((?!https?:|#)[^)#]+)/g)) {

@@ -73,5 +73,27 @@ export function proxyFaults(name: string, target: ProxyTarget): void {
       expect(Contents.map((object) => object.Key)).toContain(Key);
       direct.destroy();
     });
+
+    it("an object that is overwritten while it is read never gives mixed bytes", async () => {
+      const { s3Config, Bucket } = target();
+      const s3 = new S3Client({ ...s3Config, endpoint: proxy.endpoint });
+      const client = new EnvelopeClient({ s3, keyring, partSizeBytes: partBytes, idleTimeoutMs: 2000 });
+      const at = { Bucket, Key: "proxy-overwritten" };
+      await client.put({ ...at, Body: large });
+      const { Body } = await client.get(at);
+      const reader = Body[Symbol.asyncIterator]();
+      const first = Buffer.from((await reader.next()).value ?? []);
+      await client.put({ ...at, Body: bytes });
+      const { released, error } = await collectUntilError({ [Symbol.asyncIterator]: () => reader });
+      const all = Buffer.concat([first, released]);
+      if (error === undefined) expectBytes(all, large);
+      else {
+        expect(error).toMatchObject({ name: "EnvelopeError" });
+        expectBytes(all, large.subarray(0, all.length));
+      }
+      const again = await client.get(at);
+      expectBytes(await again.Body.transformToByteArray(), bytes);
+      s3.destroy();
+    });
   });
 }

@@ -1,7 +1,15 @@
 /** The servers that the conformance tier runs against, each of a fixed version. */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { command, credentials, goBuild, region, requireProgram, type Server } from "./server.js";
+import {
+  command,
+  credentials,
+  goBuild,
+  installPackages,
+  region,
+  requireProgram,
+  type Server,
+} from "./server.js";
 
 const versitygw: Server = {
   name: "versitygw",
@@ -33,6 +41,10 @@ const seaweedfs: Server = {
       ["master.port", port + 1],
       ["volume.port", port + 2],
       ["filer.port", port + 3],
+      ["master.port.grpc", port + 4],
+      ["volume.port.grpc", port + 5],
+      ["filer.port.grpc", port + 6],
+      ["s3.port.grpc", port + 7],
     ].map(([name, value]) => `-${name}=${value}`);
     const place = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", `-dir=${directory}`, "-volume.max=50"];
     return { args: ["server", ...place, ...ports, "-s3", `-s3.port=${port}`, `-s3.config=${config}`] };
@@ -48,7 +60,11 @@ const moto: Server = {
     const program = join(venv, "bin", "moto_server");
     if (existsSync(program)) return program;
     await requireProgram("python3", ["python3", "python3-venv"]);
-    await command("python3", ["-m", "venv", venv]);
+    // Debian has a python3 whose venv is a package of its own.
+    await command("python3", ["-m", "venv", venv]).catch(async () => {
+      await installPackages(["python3-venv"]);
+      await command("python3", ["-m", "venv", "--clear", venv]);
+    });
     await command(join(venv, "bin", "pip"), ["install", "-q", "moto[server,s3,kms]==5.2.5"]);
     return program;
   },

@@ -2,6 +2,7 @@
 
 const unverified = "checksums are stored as they are sent, and not verified";
 const unsigned = "signatures are not verified";
+const headersOnly = "takes metadata from headers only";
 const handler = "answers an error page in place of KMS's error, unless asked by the SDK of Python";
 
 /** Server, then the name of the check, then what is wrong. */
@@ -11,8 +12,10 @@ export const knownGaps: Readonly<Record<string, Readonly<Record<string, string>>
     "GetObjectAttributes: size and checksum":
       "refuses the SDK's header when it names more than one attribute",
     "Signature: an unknown key is refused": "with 404 in place of 403",
+    "Signature: the metadata of a presigned PUT, which the SDK writes into the query": headersOnly,
   },
   seaweedfs: {
+    "Signature: the metadata of a presigned PUT, which the SDK writes into the query": headersOnly,
     "PutObject: more than 2 KiB of metadata is refused": "takes more than S3",
     "CompleteMultipartUpload: a wrong MpuObjectSize is refused": "does not look at it",
   },
@@ -32,6 +35,7 @@ export const knownGaps: Readonly<Record<string, Readonly<Record<string, string>>
     "CopyObject: takes metadata along, and replaces it onto itself under a condition":
       "does not look at CopySourceIfMatch",
     "GetObjectAttributes: size and checksum": "does not tell the checksum",
+    "Signature: a presigned GET whose time is over is refused": unsigned,
     "Signature: a wrong secret is refused": unsigned,
     "Signature: an unknown key is refused": unsigned,
     "Signature: a clock that is an hour off is refused": unsigned,

@@ -28,6 +28,7 @@ import { expect } from "vitest";
 import type { LocalClientConfig } from "../../src/testing/index.js";
 import { testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
+import { presignedUrl } from "../testing/raw.js";
 import type { Check } from "./checks.js";
 
 /** What a check works with. */
@@ -480,6 +481,40 @@ export const s3Checks: readonly Check<S3Context>[] = [
         }),
       );
       expect(told).toMatchObject({ ObjectSize: 1000, Checksum: { ChecksumCRC32 } });
+    },
+  },
+  {
+    operation: "Signature",
+    name: "presigned PUT and GET",
+    async run({ config, Bucket }) {
+      const path = `/${Bucket}/${newKey()}`;
+      const put = await presignedUrl(config, { method: "PUT", path });
+      expect((await fetch(put, { method: "PUT", body: content })).status).toBe(200);
+      const answer = await fetch(await presignedUrl(config, { path }));
+      expect(answer.status).toBe(200);
+      expect(Buffer.from(await answer.arrayBuffer()).equals(content)).toBe(true);
+    },
+  },
+  {
+    operation: "Signature",
+    name: "the metadata of a presigned PUT, which the SDK writes into the query",
+    async run(c) {
+      const Key = newKey();
+      const headers = { "x-amz-meta-a": "b" };
+      const url = await presignedUrl(c.config, { method: "PUT", path: `/${c.Bucket}/${Key}`, headers });
+      expect((await fetch(url, { method: "PUT", body: content })).status).toBe(200);
+      expect((await read(c, Key)).Metadata).toEqual({ a: "b" });
+    },
+  },
+  {
+    operation: "Signature",
+    name: "a presigned GET whose time is over is refused",
+    async run(c) {
+      const Key = newKey();
+      await put(c, Key);
+      const signingDate = new Date(Date.now() - 120_000);
+      const url = await presignedUrl(c.config, { path: `/${c.Bucket}/${Key}`, signingDate });
+      expect((await fetch(url)).status).toBe(403);
     },
   },
   ...(

@@ -1,5 +1,6 @@
 /** What a server of other people's making is here, and how one is run. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -57,7 +58,11 @@ export async function command(
 /** Installs Debian packages when a program is not there. */
 export async function requireProgram(program: string, packages: string[]): Promise<void> {
   const found = (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, program)));
-  if (found) return;
+  if (!found) await installPackages(packages);
+}
+
+/** Installs Debian packages. */
+export async function installPackages(packages: string[]): Promise<void> {
   await command("apt-get", ["update", "-q"]);
   await command("apt-get", ["install", "-y", "-q", "--no-install-recommends", ...packages]);
 }
@@ -126,12 +131,20 @@ async function end(child: ChildProcess, directory: string): Promise<void> {
   rmSync(directory, { recursive: true, force: true });
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** A free port with nine behind it, below those that systems give to clients. */
+async function freePort(): Promise<number> {
+  for (let tries = 0; tries < 50; tries++) {
+    const port = 20_000 + 10 * randomInt(1000);
+    const free = await Promise.all(Array.from({ length: 10 }, (_, index) => isFree(port + index)));
+    if (free.every(Boolean)) return port;
+  }
+  throw new Error("no ten free ports in a row from 20000 to 29999");
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const probe = createServer();
-    probe.once("error", reject).listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as { port: number };
-      probe.close(() => resolve(port));
-    });
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
   });
 }

@@ -1,60 +1,17 @@
 /** Requests to the in-process S3 that are signed in their query. */
-import { createHash, createHmac, type Hash, type Hmac } from "node:crypto";
 import { GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
-import { SignatureV4 } from "@smithy/signature-v4";
 import { describe, expect, test } from "vitest";
 import { Bucket, useLocalAws } from "../support/local.js";
+import { presignedUrl } from "./raw.js";
 
 const local = useLocalAws();
 
-class Sha256 {
-  readonly #hash: Hash | Hmac;
-  constructor(secret?: string | ArrayBuffer | ArrayBufferView) {
-    this.#hash = secret === undefined ? createHash("sha256") : createHmac("sha256", secret as Uint8Array);
-  }
-  update(bytes: Uint8Array | string): void {
-    this.#hash.update(bytes);
-  }
-  async digest(): Promise<Uint8Array> {
-    return this.#hash.digest();
-  }
-  reset(): void {}
-}
-
-/** A URL as the SDK's own presigner makes it: with the headers of S3 in its query. */
-async function presign(
+const presign = (
   method: "GET" | "PUT",
   key: string,
   headers: Record<string, string> = {},
-  options: { signingDate?: Date; expiresIn?: number } = {},
-): Promise<URL> {
-  const { endpoint, region, credentials } = local.aws.s3Config;
-  const { hostname, port, host } = new URL(endpoint);
-  const signer = new SignatureV4({
-    credentials,
-    region,
-    service: "s3",
-    sha256: Sha256 as never,
-    uriEscapePath: false,
-  });
-  const path = `/${Bucket}/${key}`;
-  const { query = {} } = await signer.presign(
-    {
-      method,
-      protocol: "http:",
-      hostname,
-      port: Number(port),
-      path,
-      query: {},
-      headers: { host, "x-amz-content-sha256": "UNSIGNED-PAYLOAD", ...headers },
-    },
-    { unsignableHeaders: new Set(["content-type", "x-amz-content-sha256"]), expiresIn: 60, ...options },
-  );
-  const url = new URL(endpoint);
-  url.pathname = path;
-  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, String(value));
-  return url;
-}
+  options: { signingDate?: Date } = {},
+) => presignedUrl(local.aws.s3Config, { method, path: `/${Bucket}/${key}`, headers, ...options });
 
 async function failure(request: Promise<Response>): Promise<[number, string | undefined]> {
   const answer = await request;
