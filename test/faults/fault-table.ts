@@ -180,6 +180,25 @@ export const faultRows: readonly FaultRow[] = [
     ...unavailable,
   },
   {
+    name: "multipart: completion answered 200 with an error, once",
+    act: "multipart",
+    fault: { service: "s3", operation: "CompleteMultipartUpload", status: 200, code: "InternalError" },
+    requests: ["CompleteMultipartUpload", 2],
+  },
+  {
+    name: "multipart: completion answered 200 with an error, always",
+    act: "multipart",
+    fault: {
+      service: "s3",
+      operation: "CompleteMultipartUpload",
+      status: 200,
+      code: "InternalError",
+      times: always,
+    },
+    maxAttempts: 1,
+    ...unavailable,
+  },
+  {
     name: "multipart: refused, and the abort, too",
     act: "multipart",
     fault: { ...part, status: 500, times: always },

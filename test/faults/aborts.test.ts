@@ -1,0 +1,61 @@
+/** A request that S3 or KMS does not answer, and a caller who has had enough: at every stage of a call. */
+import { expect, it, vi } from "vitest";
+import { expectBytes, testBytes } from "../support/bytes.js";
+import { errorOf } from "../support/errors.js";
+import { Bucket, partBytes, useLocalAws } from "../support/local.js";
+
+const local = useLocalAws();
+const old = testBytes(40_000, 1);
+const small = testBytes(50_000, 2);
+const large = testBytes(2 * partBytes + 9, 3);
+
+const stages: [operation: string, act: "get" | "put", bytes: Buffer][] = [
+  ["GenerateDataKey", "put", small],
+  ["PutObject", "put", small],
+  ["CreateMultipartUpload", "put", large],
+  ["UploadPart", "put", large],
+  ["Decrypt", "get", old],
+  ["GetObject", "get", old],
+];
+
+it.each(stages)(
+  "%s without an answer: the call ends with the signal's reason",
+  async (operation, act, Body) => {
+    const { aws, kmsClient: client } = local;
+    const at = { Bucket, Key: `abort-${operation}` };
+    await client.put({ ...at, Body: old });
+    const before = await local.contents();
+    aws.clearRequests();
+    aws.fault({ operation, delayMs: 700 });
+    const controller = new AbortController();
+    const options = { abortSignal: controller.signal };
+    const call = errorOf(() =>
+      act === "get" ? client.get(at, options) : client.put({ ...at, Body }, options),
+    );
+    await vi.waitFor(() => expect(aws.requests.map((request) => request.operation)).toContain(operation));
+    const reason = new Error("enough");
+    controller.abort(reason);
+    expect(await call).toBe(reason);
+    // The request that was given up may still arrive: what it does must not be seen either.
+    await new Promise((resolve) => setTimeout(resolve, 800));
+    expect(await local.contents()).toEqual(before);
+    expectBytes(await (await client.get(at)).Body.transformToByteArray(), old);
+  },
+);
+
+it("CompleteMultipartUpload without an answer: the object is the old one or the new one, and no upload stays", async () => {
+  const { aws, kmsClient: client } = local;
+  const at = { Bucket, Key: "abort-complete" };
+  await client.put({ ...at, Body: old });
+  aws.fault({ operation: "CompleteMultipartUpload", delayMs: 500 });
+  const controller = new AbortController();
+  const call = errorOf(() => client.put({ ...at, Body: large }, { abortSignal: controller.signal }));
+  const seen = () => aws.requests.map((request) => request.operation);
+  await vi.waitFor(() => expect(seen()).toContain("CompleteMultipartUpload"));
+  controller.abort(new Error("enough"));
+  expect((await call).message).toBe("enough");
+  await new Promise((resolve) => setTimeout(resolve, 700));
+  expect((await local.contents()).uploads).toEqual([]);
+  const bytes = await (await client.get(at)).Body.transformToByteArray();
+  expectBytes(bytes, bytes.length === old.length ? old : large);
+});
