@@ -50,8 +50,9 @@ export async function command(
     const options = { env: { ...process.env, ...env }, cwd, maxBuffer: 64 * 1024 * 1024 };
     return (await run(program, args, options)).stdout;
   } catch (error) {
-    const { stderr = "", message } = error as { stderr?: string; message: string };
-    throw new Error(`${program}: ${stderr.trim().split("\n").slice(-3).join(" | ") || message}`);
+    const { stdout = "", stderr = "", message } = error as Error & { stdout?: string; stderr?: string };
+    const said = [stderr, stdout, message].map((text) => text.trim()).find((text) => text !== "") ?? "";
+    throw new Error(`${program}: ${said.split("\n").slice(-3).join(" | ")}`);
   }
 }
 

@@ -1,5 +1,5 @@
 /** The in-process S3 on a folder: what is found after a restart, and what a process that dies leaves. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -144,6 +144,22 @@ test("what a process that died had begun is removed at the next start", async ()
   expect(files("versions")).toHaveLength(1);
   expect(files("parts")).toEqual([]);
   expect((await read("kept")).equals(bytes)).toBe(true);
+});
+
+test("an upload whose process died when it had become an object is over", async () => {
+  const { upload, part, complete } = await begin("done");
+  const parts = [await part(1, bytes)];
+  const saved = ["uploads", "parts"].map((folder) => [folder, join(directory, `saved-${folder}`)] as const);
+  for (const [folder, copy] of saved) cpSync(join(directory, folder), copy, { recursive: true });
+  await complete(parts);
+  await aws.close();
+  for (const [folder, copy] of saved) cpSync(copy, join(directory, folder), { recursive: true });
+  expect(files("uploads")).toHaveLength(1);
+  await start();
+  for (const folder of ["uploads", "parts"]) expect(files(folder), folder).toEqual([]);
+  const abort = () => aws.s3.send(new AbortMultipartUploadCommand(upload));
+  expect((await errorOf(abort)).name).toBe("NoSuchUpload");
+  expect((await read("done")).equals(bytes)).toBe(true);
 });
 
 test("a body that is refused leaves no file, and the object as it was", async () => {
