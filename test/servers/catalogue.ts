@@ -46,7 +46,8 @@ const seaweedfs: Server = {
       ["filer.port.grpc", port + 6],
       ["s3.port.grpc", port + 7],
     ].map(([name, value]) => `-${name}=${value}`);
-    const place = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", `-dir=${directory}`, "-volume.max=50"];
+    // Each bucket takes seven volumes of its own.
+    const place = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", `-dir=${directory}`, "-volume.max=500"];
     return { args: ["server", ...place, ...ports, "-s3", `-s3.port=${port}`, `-s3.config=${config}`] };
   },
 };

@@ -36,7 +36,8 @@ export function runChecks<T>(
         const title = `${operation}: ${name}`;
         const gap = knownGaps[target.name]?.[title];
         if (gap === undefined) it(title, async () => run(await shared));
-        else it.fails(`${title} (known: ${gap})`, async () => run(await shared));
+        else if (typeof gap === "string") it.fails(`${title} (known: ${gap})`, async () => run(await shared));
+        else it.skip(`${title} (known, at times: ${gap.atTimes})`, () => undefined);
       }
     });
   }

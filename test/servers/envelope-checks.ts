@@ -2,9 +2,11 @@
 
 import { Readable } from "node:stream";
 import {
+  CreateBucketCommand,
   GetObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
+  PutBucketVersioningCommand,
   PutObjectCommand,
   type S3Client,
 } from "@aws-sdk/client-s3";
@@ -13,6 +15,7 @@ import { EnvelopeClient, type Keyring, type PutBody } from "../../src/index.js";
 import { collectUntilError, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import type { Check } from "./checks.js";
+import { winnersOf16 } from "./s3-context.js";
 
 /** What a check works with. */
 export interface EnvelopeContext {
@@ -209,6 +212,37 @@ export const envelopeChecks: readonly Check<EnvelopeContext>[] = [
       const { released, error } = await collectUntilError(Body);
       expect((error as { code?: string }).code).toMatch(/^(BODY_TRUNCATED|DECRYPTION_FAILED)$/);
       expectBytes(released, small.subarray(0, released.length));
+    },
+  },
+  ...[small, large].map((bytes) => ({
+    operation,
+    name: `of 16 racing puts of ${bytes.length} bytes with IfNoneMatch one wins, and nothing stays of the others`,
+    async run(c: EnvelopeContext) {
+      const { Bucket } = c;
+      const [Key, client] = [newKey(), clientOf(c)];
+      const bodies = Array.from({ length: 16 }, (_, index) => bytes.subarray(index));
+      const won = await winnersOf16((index) =>
+        client.put({ Bucket, Key, Body: bodies[index] ?? "", IfNoneMatch: "*" }),
+      );
+      expect(won).toHaveLength(1);
+      expectBytes(await bodyOf(client, Bucket, Key), bodies[won[0] ?? -1] ?? Buffer.alloc(0));
+      expect(await leftovers(c, Key)).toEqual([Key]);
+    },
+  })),
+  {
+    operation,
+    name: "an older version is read by its id",
+    async run(c) {
+      const { s3 } = c;
+      const at = { Bucket: "envelope-versions", Key: newKey() };
+      await s3.send(new CreateBucketCommand({ Bucket: at.Bucket }));
+      const VersioningConfiguration = { Status: "Enabled" } as const;
+      await s3.send(new PutBucketVersioningCommand({ Bucket: at.Bucket, VersioningConfiguration }));
+      const client = clientOf(c);
+      const { VersionId } = await client.put({ ...at, Body: large });
+      await client.put({ ...at, Body: small });
+      expectBytes(await (await client.get(at)).Body.transformToByteArray(), small);
+      expectBytes(await (await client.get({ ...at, VersionId })).Body.transformToByteArray(), large);
     },
   },
   {

@@ -5,8 +5,10 @@ import {
   DecryptCommand,
   DescribeKeyCommand,
   DisableKeyCommand,
+  EnableKeyCommand,
   EncryptCommand,
   GenerateDataKeyCommand,
+  GenerateDataKeyWithoutPlaintextCommand,
   type KMSClient,
   ReEncryptCommand,
   RotateKeyOnDemandCommand,
@@ -41,6 +43,39 @@ export const kmsChecks: readonly Check<KMSClient>[] = [
       );
       expect(Buffer.from(opened.Plaintext ?? [])).toEqual(Buffer.from(made.Plaintext ?? []));
       expect(opened.KeyId).toBe(KeyId);
+    },
+  },
+  {
+    operation: "GenerateDataKeyWithoutPlaintext",
+    name: "a key that only Decrypt tells",
+    async run(kms) {
+      const KeyId = await newKey(kms);
+      const asked = { KeyId, NumberOfBytes: 32, EncryptionContext };
+      const { CiphertextBlob } = await kms.send(new GenerateDataKeyWithoutPlaintextCommand(asked));
+      const { Plaintext } = await kms.send(new DecryptCommand({ KeyId, CiphertextBlob, EncryptionContext }));
+      expect(Plaintext).toHaveLength(32);
+    },
+  },
+  {
+    operation: "Encrypt",
+    name: "takes 4,096 bytes, and not one more",
+    async run(kms) {
+      const KeyId = await newKey(kms);
+      const encrypt = (size: number) =>
+        kms.send(new EncryptCommand({ KeyId, Plaintext: Buffer.alloc(size, 1) }));
+      const { CiphertextBlob } = await encrypt(4096);
+      const { Plaintext } = await kms.send(new DecryptCommand({ KeyId, CiphertextBlob }));
+      expect(Buffer.from(Plaintext ?? []).equals(Buffer.alloc(4096, 1))).toBe(true);
+      expect(await nameOf(() => encrypt(4097))).toBe("ValidationException");
+    },
+  },
+  {
+    operation: "Decrypt",
+    name: "without a key id: the blob names its key",
+    async run(kms) {
+      const KeyId = await newKey(kms);
+      const { CiphertextBlob } = await kms.send(new GenerateDataKeyCommand({ KeyId, NumberOfBytes: 32 }));
+      expect((await kms.send(new DecryptCommand({ CiphertextBlob }))).KeyId).toBe(KeyId);
     },
   },
   {
@@ -104,6 +139,19 @@ export const kmsChecks: readonly Check<KMSClient>[] = [
     },
   },
   {
+    operation: "ReEncrypt",
+    name: "a wrong source context is refused",
+    async run(kms) {
+      const [from, DestinationKeyId] = [await newKey(kms), await newKey(kms)];
+      const sealed = await kms.send(
+        new EncryptCommand({ KeyId: from, Plaintext: Buffer.from("secret"), EncryptionContext }),
+      );
+      const { CiphertextBlob } = sealed;
+      const moved = { CiphertextBlob, SourceEncryptionContext: { tenant: "other" }, DestinationKeyId };
+      expect(await nameOf(() => kms.send(new ReEncryptCommand(moved)))).toBe("InvalidCiphertextException");
+    },
+  },
+  {
     operation: "DisableKey",
     name: "a disabled key makes and opens nothing",
     async run(kms) {
@@ -115,6 +163,20 @@ export const kmsChecks: readonly Check<KMSClient>[] = [
       expect(await nameOf(() => kms.send(new DecryptCommand({ KeyId, CiphertextBlob })))).toBe(
         "DisabledException",
       );
+    },
+  },
+  {
+    operation: "EnableKey",
+    name: "a key that is enabled again opens what it had sealed",
+    async run(kms) {
+      const KeyId = await newKey(kms);
+      const { CiphertextBlob, Plaintext } = await kms.send(
+        new GenerateDataKeyCommand({ KeyId, NumberOfBytes: 32 }),
+      );
+      await kms.send(new DisableKeyCommand({ KeyId }));
+      await kms.send(new EnableKeyCommand({ KeyId }));
+      const opened = await kms.send(new DecryptCommand({ KeyId, CiphertextBlob }));
+      expect(Buffer.from(opened.Plaintext ?? [])).toEqual(Buffer.from(Plaintext ?? []));
     },
   },
   {

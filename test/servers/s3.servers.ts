@@ -2,9 +2,8 @@
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { runChecks } from "./checks.js";
 import { s3Checks } from "./s3-checks.js";
-import { versionChecks } from "./version-checks.js";
 
-runChecks("s3", [...s3Checks, ...versionChecks], (config) => ({
+runChecks("s3", s3Checks, (config) => ({
   async context() {
     const s3 = new S3Client(config);
     const Bucket = "raw-checks";

@@ -1,16 +1,16 @@
 /** The table of docs/compatibility.md, made from the checks and the known gaps. */
 import { envelopeChecks } from "./envelope-checks.js";
+import { keyringChecks } from "./keyring-checks.js";
 import { kmsChecks } from "./kms-checks.js";
 import { knownGaps } from "./known-gaps.js";
 import { s3Checks } from "./s3-checks.js";
-import { versionChecks } from "./version-checks.js";
 
 type Named = readonly { readonly operation: string; readonly name: string }[];
 
 /** All checks of S3, by service. */
 export const checksOf: Readonly<Record<"s3" | "kms", Named>> = {
-  s3: [...envelopeChecks, ...s3Checks, ...versionChecks],
-  kms: kmsChecks,
+  s3: [...envelopeChecks, ...s3Checks],
+  kms: [...keyringChecks, ...kmsChecks],
 };
 
 /** A row for each operation, a column for each server; what is lacking in words. */
@@ -27,8 +27,9 @@ export function compatibilityTable(checks: Named, servers: readonly string[]): s
 
 function cell(server: string, checks: Named): string {
   const lacking = checks.flatMap(({ operation, name }) => {
-    const reason = knownGaps[server]?.[`${operation}: ${name}`];
-    return reason === undefined ? [] : [`*${name}*: ${reason}`];
+    const gap = knownGaps[server]?.[`${operation}: ${name}`];
+    if (gap === undefined) return [];
+    return [`*${name}*: ${typeof gap === "string" ? gap : `at times ${gap.atTimes}`}`];
   });
   return lacking.length === 0 ? "yes" : lacking.join("; ");
 }

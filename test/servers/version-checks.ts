@@ -1,7 +1,9 @@
 /** Versions of objects: what a server that has them must answer. */
 import {
+  CopyObjectCommand,
   CreateBucketCommand,
   DeleteObjectCommand,
+  DeleteObjectsCommand,
   GetObjectCommand,
   ListObjectVersionsCommand,
   PutBucketVersioningCommand,
@@ -10,7 +12,7 @@ import {
 import { expect } from "vitest";
 import { errorOf } from "../support/errors.js";
 import type { Check } from "./checks.js";
-import type { S3Context } from "./s3-checks.js";
+import type { S3Context } from "./s3-context.js";
 
 let buckets = 0;
 
@@ -65,6 +67,31 @@ export const versionChecks: readonly Check<S3Context>[] = [
         [ids[0], false],
       ]);
       expect(DeleteMarkers?.map(({ IsLatest }) => IsLatest)).toEqual([true]);
+    },
+  },
+  {
+    operation: "CopyObject",
+    name: "an older version onto its key is the newest again",
+    async run(c) {
+      const { Bucket, put, read } = await versioned(c);
+      const first = await put("one");
+      const second = await put("two");
+      const CopySource = `${Bucket}/k?versionId=${first}`;
+      const { VersionId } = await c.s3.send(new CopyObjectCommand({ Bucket, Key: "k", CopySource }));
+      expect([first, second]).not.toContain(VersionId);
+      expect([await read(), await read(second)]).toEqual(["one", "two"]);
+    },
+  },
+  {
+    operation: "DeleteObjects",
+    name: "deletes the versions that it names, and no others",
+    async run(c) {
+      const { Bucket, put, read } = await versioned(c);
+      const ids = [await put("one"), await put("two"), await put("three")];
+      const Objects = [1, 2].map((index) => ({ Key: "k", VersionId: ids[index] }));
+      await c.s3.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects } }));
+      expect(await read()).toBe("one");
+      expect((await c.s3.send(new ListObjectVersionsCommand({ Bucket }))).Versions).toHaveLength(1);
     },
   },
 ];

@@ -99,14 +99,15 @@ describe("CopyObject", () => {
     expect(Buffer.compare((await Body?.transformToByteArray()) ?? bytes, bytes)).toBe(0);
   });
 
-  test.each<[string, Partial<CopyObjectCommandInput>]>([
-    ["CopySourceIfMatch", { CopySourceIfMatch: '"other"' }],
-    ["CopySourceIfUnmodifiedSince", { CopySourceIfUnmodifiedSince: new Date(0) }],
-    ["CopySourceIfModifiedSince", { CopySourceIfModifiedSince: new Date() }],
-    ["IfNoneMatch", { IfNoneMatch: "*" }],
-    ["IfMatch", { IfMatch: '"other"' }],
-  ])("is refused by %s, and leaves the target as it was", async (_, condition) => {
+  test.each<[string, (modified?: Date) => Partial<CopyObjectCommandInput>]>([
+    ["CopySourceIfMatch", () => ({ CopySourceIfMatch: '"other"' })],
+    ["CopySourceIfUnmodifiedSince", () => ({ CopySourceIfUnmodifiedSince: new Date(0) })],
+    ["CopySourceIfModifiedSince", (modified) => ({ CopySourceIfModifiedSince: modified })],
+    ["IfNoneMatch", () => ({ IfNoneMatch: "*" })],
+    ["IfMatch", () => ({ IfMatch: '"other"' })],
+  ])("is refused by %s, and leaves the target as it was", async (_, conditionFor) => {
     await put("conditional");
+    const condition = conditionFor((await head("conditional")).LastModified);
     const { ETag } = await put("target", { Body: "old" });
     expect(await failure(() => copy("conditional", "target", condition))).toEqual([
       "PreconditionFailed",
@@ -157,7 +158,7 @@ describe("tags", () => {
     const { s3 } = local;
     await put("tagged", { Tagging: "a=1&b=x%20y" });
     expect((await head("tagged")).TagCount).toBe(2);
-    const TagSet = [{ Key: "<&>", Value: "ü" }];
+    const TagSet = [{ Key: "ü 1", Value: "+-=._:/@" }];
     await s3.send(new PutObjectTaggingCommand({ Bucket, Key: "tagged", Tagging: { TagSet } }));
     expect(await tagsOf("tagged")).toEqual(TagSet);
     await s3.send(new DeleteObjectTaggingCommand({ Bucket, Key: "tagged" }));
@@ -176,6 +177,8 @@ describe("tags", () => {
       "InvalidTag",
     ],
     ["a long name", [{ Key: "k".repeat(129), Value: "" }], "InvalidTag"],
+    ["a name with an ampersand", [{ Key: "a&b", Value: "" }], "InvalidTag"],
+    ["a value with a bracket", [{ Key: "k", Value: "<" }], "InvalidTag"],
     ["a long value", [{ Key: "k", Value: "v".repeat(257) }], "InvalidTag"],
   ])("%s are refused", async (_, TagSet, code) => {
     await put("untagged");

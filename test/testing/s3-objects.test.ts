@@ -259,13 +259,14 @@ test("a write whose condition fails while its body is under way is refused", asy
   const overtaken = new Promise<void>((resolve) => {
     release = resolve;
   });
+  const piece = testBytes(10_000);
   async function* body() {
-    yield bytes;
+    yield piece;
     await overtaken;
-    yield bytes;
+    yield piece;
   }
   const slow = failure(() =>
-    put({ Key, IfNoneMatch: "*", Body: Readable.from(body()), ContentLength: 2000 }),
+    put({ Key, IfNoneMatch: "*", Body: Readable.from(body()), ContentLength: 2 * piece.length }),
   );
   await expect.poll(() => aws.requests.length).toBe(1);
   await put({ Key, Body: "first" });

@@ -20,6 +20,7 @@ const framed = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 const unsigned = "UNSIGNED-PAYLOAD";
 const signedHash = /^[0-9a-f]{64}$/;
 const maxBytes = 5 * 1024 ** 3;
+const minChunkBytes = 8192;
 const checksumHeader = /^x-amz-checksum-(?!type$|mode$|algorithm$)(.+)$/;
 
 /** What stands for the body in the signature. */
@@ -163,13 +164,14 @@ export function declaredChecksum(
   return { header, algorithm };
 }
 
-/** Takes off the aws-chunked framing: size in hex, data, ..., zero, trailers. */
+/** Takes off the aws-chunked framing: size in hex, data, ..., zero, trailers. Only the last data may be short. */
 async function* decodeChunks(
   source: AsyncIterable<Buffer>,
   trailers: Map<string, string>,
 ): AsyncGenerator<Buffer, undefined> {
   let buffer: Buffer = Buffer.alloc(0);
   let left = 0;
+  let short = false;
   let state: "size" | "data" | "dataEnd" | "trailers" | "end" = "size";
   for await (const piece of source) {
     buffer = buffer.length > 0 ? Buffer.concat([buffer, piece]) : piece;
@@ -193,6 +195,8 @@ async function* decodeChunks(
       if (state === "size") {
         if (!/^[0-9a-fA-F]{1,8}(;.*)?$/.test(line)) throw malformed();
         left = Number.parseInt(line, 16);
+        if (short && left > 0) throw shortChunk();
+        short = left < minChunkBytes;
         state = left === 0 ? "trailers" : "data";
       } else if (state === "dataEnd") {
         if (line !== "") throw malformed();
@@ -207,6 +211,13 @@ async function* decodeChunks(
   }
   if (state !== "end" && !(state === "trailers" && buffer.length === 0)) throw malformed();
   return undefined;
+}
+
+function shortChunk(): Error {
+  return s3Fault(
+    "InvalidChunkSizeError",
+    `Only the last chunk is allowed to have a size less than ${minChunkBytes} bytes`,
+  );
 }
 
 function malformed(): Error {

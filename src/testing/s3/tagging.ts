@@ -9,6 +9,7 @@ import { childrenOf, childText, element, group, xmlDocument } from "./xml.js";
 type Tags = Readonly<Record<string, string>>;
 
 const maxTags = 10;
+const allowed = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
 
 /** The tags that a header gives, as in a query string. */
 export function taggedBy(header: string | undefined): Tags {
@@ -58,9 +59,10 @@ function checkedTags(pairs: readonly (readonly [string, string])[]): Tags {
   if (pairs.length > maxTags) throw s3Fault("BadRequest", "Object tags cannot be greater than 10");
   const tags = new Map<string, string>();
   for (const [name, value] of pairs) {
-    if (name === "" || name.length > 128)
+    if (name === "" || name.length > 128 || !allowed.test(name))
       throw s3Fault("InvalidTag", "The TagKey you have provided is invalid");
-    if (value.length > 256) throw s3Fault("InvalidTag", "The TagValue you have provided is invalid");
+    if (value.length > 256 || !allowed.test(value))
+      throw s3Fault("InvalidTag", "The TagValue you have provided is invalid");
     if (tags.has(name)) throw s3Fault("InvalidTag", "Cannot provide multiple Tags with the same key");
     tags.set(name, value);
   }
