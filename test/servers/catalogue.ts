@@ -1,15 +1,9 @@
 /** The servers that the conformance tier runs against, each of a fixed version. */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import {
-  command,
-  credentials,
-  goBuild,
-  installPackages,
-  region,
-  requireProgram,
-  type Server,
-} from "./server.js";
+import { fileURLToPath } from "node:url";
+import { command, goBuild, installPackages, requireProgram } from "./install.js";
+import { credentials, region, type Server } from "./server.js";
 
 const versitygw: Server = {
   name: "versitygw",
@@ -48,7 +42,11 @@ const seaweedfs: Server = {
     ].map(([name, value]) => `-${name}=${value}`);
     // Each bucket takes seven volumes of its own.
     const place = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", `-dir=${directory}`, "-volume.max=500"];
-    return { args: ["server", ...place, ...ports, "-s3", `-s3.port=${port}`, `-s3.config=${config}`] };
+    return {
+      args: ["server", ...place, ...ports, "-s3", `-s3.port=${port}`, `-s3.config=${config}`],
+      // What it wraps the keys of SSE-S3 with.
+      env: { WEED_S3_SSE_KEY: "servers-testing" },
+    };
   },
 };
 
@@ -66,7 +64,9 @@ const moto: Server = {
       await installPackages(["python3-venv"]);
       await command("python3", ["-m", "venv", "--clear", venv]);
     });
-    await command(join(venv, "bin", "pip"), ["install", "-q", "moto[server,s3,kms]==5.2.5"]);
+    const requirements = fileURLToPath(new URL("moto-requirements.txt", import.meta.url));
+    const pip = ["install", "-q", "--no-cache-dir", "--no-deps", "-r", requirements];
+    await command(join(venv, "bin", "pip"), pip);
     return program;
   },
   command: (_, port) => ({ args: ["-H", "127.0.0.1", "-p", String(port)] }),

@@ -1,6 +1,7 @@
-/** The faults of the network, in front of the S3 servers of other people's making. */
+/** The faults of the network, in front of the servers of other people's making. */
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { beforeAll, describe } from "vitest";
+import { kmsProxyFaults } from "../faults/kms-proxy-faults.js";
 import { proxyFaults } from "../faults/proxy-faults.js";
 import { targets } from "./checks.js";
 
@@ -16,4 +17,8 @@ for (const { name, s3: config } of targets.filter(({ s3 }) => s3)) {
     });
     proxyFaults("behind a proxy", () => ({ s3Config: config, Bucket }));
   });
+}
+
+for (const { name, kms: config } of targets) {
+  if (config) describe(name, () => kmsProxyFaults("KMS behind a proxy", () => config));
 }

@@ -36,7 +36,6 @@ export const knownGaps: Readonly<Record<string, Readonly<Record<string, KnownGap
   },
   seaweedfs: {
     "PutObject: a stream in pieces of less than 8 KiB is refused": smallChunks,
-    "PutObject: the encryption is told again": "answers 500, as it was given no key of its own",
     "GetObjectAttributes: the parts of an object, each with its checksum":
       "tells the parts without checksums",
     "Signature: the metadata of a presigned PUT, which the SDK writes into the query": headersOnly,

@@ -1,15 +1,13 @@
 /** What a server of other people's making is here, and how one is run. */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { promisify } from "node:util";
 import type { LocalClientConfig } from "../../src/testing/index.js";
 
-const run = promisify(execFile);
 const startMs = 60_000;
 /** One credential for all; these servers hold nothing. */
 export const credentials = { accessKeyId: "AKIASERVERSTESTING", secretAccessKey: "servers-secret" };
@@ -30,59 +28,6 @@ export interface Server {
 export interface RunningServer {
   readonly config: LocalClientConfig;
   stop(): Promise<void>;
-}
-
-/** The folder of what is built: kept between runs on one machine, outside the checkout. */
-export function cacheDirectory(): string {
-  const directory = process.env.S3_ENVELOPE_SERVERS ?? join(tmpdir(), "s3-envelope-servers");
-  mkdirSync(directory, { recursive: true });
-  return directory;
-}
-
-/** Runs a command to its end; its error tells the last lines that it wrote. */
-export async function command(
-  program: string,
-  args: string[],
-  env: Record<string, string> = {},
-  cwd?: string,
-) {
-  try {
-    const options = { env: { ...process.env, ...env }, cwd, maxBuffer: 64 * 1024 * 1024 };
-    return (await run(program, args, options)).stdout;
-  } catch (error) {
-    const { stdout = "", stderr = "", message } = error as Error & { stdout?: string; stderr?: string };
-    const said = [stderr, stdout, message].map((text) => text.trim()).find((text) => text !== "") ?? "";
-    throw new Error(`${program}: ${said.split("\n").slice(-3).join(" | ")}`);
-  }
-}
-
-/** Installs Debian packages when a program is not there. */
-export async function requireProgram(program: string, packages: string[]): Promise<void> {
-  const found = (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, program)));
-  if (!found) await installPackages(packages);
-}
-
-/** Installs Debian packages. */
-export async function installPackages(packages: string[]): Promise<void> {
-  await command("apt-get", ["update", "-q"]);
-  await command("apt-get", ["install", "-y", "-q", "--no-install-recommends", ...packages]);
-}
-
-/** Builds a Go program of a fixed version. */
-export async function goBuild(cache: string, name: string, module: string, folder: string): Promise<string> {
-  const program = join(cache, "bin", `${name}-${module.replace(/.*@/, "")}`);
-  if (existsSync(program)) return program;
-  await requireProgram("go", ["golang-go"]);
-  const env = {
-    GOPATH: join(cache, "go"),
-    GOCACHE: join(cache, "go-build"),
-    GOFLAGS: "-modcacherw -mod=mod",
-  };
-  const found = JSON.parse(await command("go", ["mod", "download", "-json", module], env, cache)) as {
-    Dir: string;
-  };
-  await command("go", ["build", "-o", program, folder], env, found.Dir);
-  return program;
 }
 
 /** Starts a server on a free port and waits until it answers. */

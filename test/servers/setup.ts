@@ -2,7 +2,8 @@
 import type { TestProject } from "vitest/node";
 import { type LocalClientConfig, startLocalAws } from "../../src/testing/index.js";
 import { catalogue } from "./catalogue.js";
-import { cacheDirectory, type RunningServer, start } from "./server.js";
+import { cacheDirectory } from "./install.js";
+import { type RunningServer, start } from "./server.js";
 
 /** A server that the tests run against, or why there is none. */
 export interface Target {
@@ -26,7 +27,9 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const stop = async () => {
     await Promise.all([aws.close(), ...running.map((server) => server.stop())]);
   };
-  process.once("SIGINT", () => void stop().finally(() => process.exit(130)));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(signal, () => void stop().finally(() => process.exit(1)));
+  }
   const targets: Target[] = [
     { name: "in-process", version: "this commit", s3: aws.s3Config, kms: aws.kmsConfig },
   ];

@@ -1,0 +1,86 @@
+/** Installs what the servers of the conformance tier are built with, and builds them. */
+import { execFile } from "node:child_process";
+import { existsSync, mkdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+/** What the servers want at least, and what is taken where the machine's own is older. */
+const minGoMinor = 26;
+const goVersion = "go1.26.8";
+
+/** The folder of what is built: kept between runs on one machine, outside the checkout. */
+export function cacheDirectory(): string {
+  const directory = process.env.S3_ENVELOPE_SERVERS ?? join(tmpdir(), "s3-envelope-servers");
+  mkdirSync(directory, { recursive: true });
+  return directory;
+}
+
+/** Runs a command to its end; its error tells the last lines that it wrote. */
+export async function command(
+  program: string,
+  args: string[],
+  env: Record<string, string> = {},
+  cwd?: string,
+) {
+  try {
+    const options = { env: { ...process.env, ...env }, cwd, maxBuffer: 64 * 1024 * 1024 };
+    return (await run(program, args, options)).stdout;
+  } catch (error) {
+    const { stdout = "", stderr = "", message } = error as Error & { stdout?: string; stderr?: string };
+    const said = [stderr, stdout, message].map((text) => text.trim()).find((text) => text !== "") ?? "";
+    throw new Error(`${program}: ${said.split("\n").slice(-3).join(" | ")}`);
+  }
+}
+
+/** Installs Debian packages when a program is not there. */
+export async function requireProgram(program: string, packages: string[]): Promise<void> {
+  const found = (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, program)));
+  if (!found) await installPackages(packages);
+}
+
+/** Installs Debian packages. */
+export async function installPackages(packages: string[]): Promise<void> {
+  await command("apt-get", ["update", "-q"]);
+  await command("apt-get", ["install", "-y", "-q", "--no-install-recommends", ...packages]);
+}
+
+/** Builds a Go program of a fixed version. */
+export async function goBuild(cache: string, name: string, module: string, folder: string): Promise<string> {
+  const program = join(cache, "bin", `${name}-${module.replace(/.*@/, "")}`);
+  if (existsSync(program)) return program;
+  const go = await goProgram(cache);
+  const { Dir } = await goDownload(go, cache, module);
+  await command(go, ["build", "-o", program, folder], goEnvironment(cache), Dir);
+  return program;
+}
+
+/**
+ * A Go that is new enough: the machine's, or one that the machine's older one downloads as a module, which comes
+ * without the right to be run.
+ */
+async function goProgram(cache: string): Promise<string> {
+  await requireProgram("go", ["golang-go"]);
+  const [, minor = "0"] = /go1\.(\d+)/.exec(await command("go", ["version"])) ?? [];
+  if (Number(minor) >= minGoMinor) return "go";
+  const architecture = process.arch === "x64" ? "amd64" : process.arch;
+  const { Dir } = await goDownload(
+    "go",
+    cache,
+    `golang.org/toolchain@v0.0.1-${goVersion}.linux-${architecture}`,
+  );
+  await command("chmod", ["-R", "a+x", join(Dir, "bin"), join(Dir, "pkg", "tool")]);
+  return join(Dir, "bin", "go");
+}
+
+async function goDownload(go: string, cache: string, module: string): Promise<{ Dir: string }> {
+  const args = ["mod", "download", "-json", module];
+  return JSON.parse(await command(go, args, goEnvironment(cache), cache)) as { Dir: string };
+}
+
+const goEnvironment = (cache: string) => ({
+  GOPATH: join(cache, "go"),
+  GOCACHE: join(cache, "go-build"),
+  GOFLAGS: "-modcacherw -mod=mod",
+});
