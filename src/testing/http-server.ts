@@ -1,5 +1,6 @@
 /** An HTTP server on loopback around one service: it records requests and plays scripted faults. */
 import { randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
@@ -14,8 +15,9 @@ export interface RecordedRequest {
   readonly method: string;
   /** The path as it was sent, still encoded. */
   readonly path: string;
+  /** Without the signature, the session token and keys. */
   readonly query: Readonly<Record<string, string>>;
-  /** Without the authorization and the session token. */
+  /** Without the authorization, the session token and keys. */
   readonly headers: Readonly<Record<string, string>>;
   /** The JSON input of a KMS operation, without plaintext. */
   readonly input?: Readonly<Record<string, unknown>>;
@@ -39,14 +41,20 @@ export class RequestLog {
   }
 
   open(service: "s3" | "kms", operation: string, request: ServiceRequest): OpenRecord {
-    const { authorization: _authorization, "x-amz-security-token": _token, ...headers } = request.headers;
     const { method, path } = request;
-    const query = Object.fromEntries(request.query);
+    const headers = withoutSecrets(Object.entries(request.headers));
+    const query = withoutSecrets([...request.query]);
     const record: OpenRecord = { service, operation, method, path, query, headers, status: 0 };
     this.#records.push(record);
     if (this.#records.length > RequestLog.capacity) this.#records.shift();
     return record;
   }
+}
+
+const secretNames = /^(authorization|x-amz-security-token|x-amz-signature|x-amz-.*customer-key)$/i;
+
+function withoutSecrets(pairs: readonly (readonly [string, string])[]): Record<string, string> {
+  return Object.fromEntries(pairs.filter(([name]) => !secretNames.test(name)));
 }
 
 /** A running server. */
@@ -55,7 +63,7 @@ export interface RunningServer {
   readonly endpoint: string;
   /** Connections that are open now. */
   connections(): Promise<number>;
-  /** Breaks all connections and stops listening. */
+  /** Breaks all connections, stops listening, and waits until no request is being handled any more. */
   close(): Promise<void>;
 }
 
@@ -66,10 +74,16 @@ export async function startServer(
   log: RequestLog,
   port = 0,
 ): Promise<RunningServer> {
+  const running = new Set<Promise<void>>();
+  const ending = new AbortController();
+  setMaxListeners(0, ending.signal);
   const server = createServer((incoming, outgoing) => {
     outgoing.on("error", () => undefined);
     incoming.on("error", () => undefined);
-    answer(service, faults, log, incoming, outgoing).catch(() => outgoing.destroy());
+    const answered = answer({ service, faults, log, ending: ending.signal }, incoming, outgoing)
+      .catch(() => void outgoing.destroy())
+      .finally(() => running.delete(answered));
+    running.add(answered);
   });
   server.requestTimeout = 0;
   await new Promise<void>((resolve, reject) => {
@@ -79,18 +93,28 @@ export async function startServer(
   return {
     endpoint: `http://127.0.0.1:${address.port}`,
     connections: () => countConnections(server),
-    close: () =>
-      new Promise((resolve) => {
+    async close() {
+      ending.abort();
+      await new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeAllConnections();
-      }),
+      });
+      await Promise.all(running);
+    },
   };
 }
 
+/** What a server works with. */
+interface Host {
+  readonly service: Service;
+  readonly faults: FaultScript;
+  readonly log: RequestLog;
+  /** Aborted when the server closes: no request may take effect any more that has not begun to. */
+  readonly ending: AbortSignal;
+}
+
 async function answer(
-  service: Service,
-  faults: FaultScript,
-  log: RequestLog,
+  { service, faults, log, ending }: Host,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
 ): Promise<void> {
@@ -99,7 +123,7 @@ async function answer(
   const record = log.open(service.name, operation, request);
   const fault = faults.next(service.name, operation);
   const requestId = randomUUID();
-  if (fault?.delayMs) await delay(fault.delayMs);
+  if (fault?.delayMs) await delay(fault.delayMs, undefined, { signal: ending });
   if (fault?.reset === "before") {
     outgoing.destroy();
     return;
@@ -113,7 +137,14 @@ async function answer(
     }
     record.status = response.status;
     await finishReading(incoming);
-    await write(outgoing, request.method, response, fault, requestId);
+    try {
+      await write(outgoing, request.method, response, fault, requestId);
+    } catch (error) {
+      if (outgoing.headersSent) throw error;
+      const unsent = service.describeError(internalError(error), request, requestId);
+      record.status = unsent.status;
+      await write(outgoing, request.method, unsent, undefined, requestId);
+    }
   } finally {
     response.stream?.release();
   }
@@ -136,10 +167,13 @@ async function respond(
     }
     return await service.handle(request, operation);
   } catch (error) {
-    const known =
-      error instanceof ServiceError ? error : new ServiceError(500, "InternalError", String(error));
+    const known = error instanceof ServiceError ? error : internalError(error);
     return service.describeError(known, request, requestId);
   }
+}
+
+function internalError(cause: unknown): ServiceError {
+  return new ServiceError(500, "InternalError", String(cause));
 }
 
 /** An answer must not overtake the rest of a request that nobody wants, or the client sees a broken connection. */

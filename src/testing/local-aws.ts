@@ -20,8 +20,8 @@ export interface LocalAwsOptions {
   /** Count and check bodies but keep none, to measure uploads in little memory; GetObject then fails. */
   readonly discardBodies?: boolean;
   /**
-   * A folder in which S3 keeps its objects and uploads, made if it is not there; in memory by default. A later
-   * start on the same folder finds what had been stored whole. One process at a time.
+   * A folder in which S3 keeps its objects and uploads: one that is empty or not there yet, or that an earlier
+   * start has made, which then finds what had been stored whole. In memory by default. One process at a time.
    */
   readonly directory?: string;
   /** The port of the S3; a free one by default. */
@@ -60,7 +60,10 @@ export interface LocalAws extends AsyncDisposable {
   clearFaults(): void;
   /** Connections to the S3 that are open now. */
   s3Connections(): Promise<number>;
-  /** Breaks all connections, stops both servers, destroys both clients. May be called again. */
+  /**
+   * Breaks all connections, stops both servers, destroys both clients, and waits for what was being done. May be
+   * called again.
+   */
   close(): Promise<void>;
 }
 
@@ -68,14 +71,18 @@ export interface LocalAws extends AsyncDisposable {
  * Starts an S3 and a KMS on free ports of 127.0.0.1, for tests and demos. They check signatures, checksums and
  * conditions, answer the services' own errors, and keep everything in memory, or S3's objects in a folder.
  *
- * @throws TypeError, RangeError when an option is wrong
+ * @throws TypeError, RangeError when an option is wrong; Error when the folder is in use or the port is
  */
 export async function startLocalAws(options: LocalAwsOptions = {}): Promise<LocalAws> {
   const { region, s3Port, ...s3Options } = optionsArgument(options);
   const credentials = { accessKeyId: "AKIALOCALAWSTESTING", secretAccessKey: "local-aws-secret" };
   const faults = new FaultScript();
   const log = new RequestLog();
-  const s3Server = await startServer(s3Service({ region, credentials, ...s3Options }), faults, log, s3Port);
+  const service = s3Service({ region, credentials, ...s3Options });
+  const s3Server = await startServer(service, faults, log, s3Port).catch((error: unknown) => {
+    service.close?.();
+    throw error;
+  });
   const kmsServer = await startServer(kmsService(region, credentials), faults, log);
   const shared = { region, credentials, forcePathStyle: true } as const;
   const s3Config = { ...shared, endpoint: s3Server.endpoint };
@@ -86,6 +93,7 @@ export async function startLocalAws(options: LocalAwsOptions = {}): Promise<Loca
     s3.destroy();
     kms.destroy();
     await Promise.all([s3Server.close(), kmsServer.close()]);
+    service.close?.();
   };
   return {
     s3,

@@ -45,6 +45,8 @@ export interface Service {
   handle(request: ServiceRequest, operation: string): Promise<ServiceResponse>;
   /** The answer that tells an error in the service's own format. */
   describeError(error: ServiceError, request: ServiceRequest, requestId: string): ServiceResponse;
+  /** Lets go of what it holds; called once, when no request is being handled any more. */
+  close?(): void;
 }
 
 /** A failure that the real service would answer with. */

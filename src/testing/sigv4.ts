@@ -15,6 +15,10 @@ export interface SignatureErrors {
   readonly unknownKey: ServiceError;
   readonly skewed: ServiceError;
   readonly mismatch: ServiceError;
+  /** The scope names another Region; the same as a mismatch where a service has none of its own. */
+  readonly region?: (claimed: string, presigned: boolean) => ServiceError;
+  /** A header that must be signed is not; the same as a mismatch where a service has none of its own. */
+  readonly unsigned?: ServiceError;
   /** Of a presigned request: its parameters make no sense, or its time is over; a service may have none. */
   readonly malformed?: ServiceError;
   readonly expired?: ServiceError;
@@ -59,10 +63,13 @@ export function authenticate(
   if (!claim) throw errors.missing;
   const { day, region, service, date, signedHeaders } = claim;
   if (claim.accessKeyId !== scope.credentials.accessKeyId) throw errors.unknownKey;
-  if (region !== scope.region || service !== scope.service || !date.startsWith(day)) throw errors.mismatch;
+  if (region !== scope.region) throw errors.region?.(region, claim.expires !== undefined) ?? errors.mismatch;
+  if (service !== scope.service || !date.startsWith(day)) throw errors.mismatch;
   requireTime(claim, errors);
   const names = signedHeaders.split(";");
-  if (!names.includes("host") || unsignedAmzHeader(request.headers, names)) throw errors.mismatch;
+  if (!names.includes("host") || unsignedAmzHeader(request.headers, names)) {
+    throw errors.unsigned ?? errors.mismatch;
+  }
   const effective = claim.expires === undefined ? request : withQueryHeaders(request);
   const canonical = [
     request.method,

@@ -1,16 +1,19 @@
 /** The in-process S3 on a folder: what is found after a restart, and what a process that dies leaves. */
-import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
+  CopyObjectCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   GetObjectTaggingCommand,
   HeadObjectCommand,
   ListMultipartUploadsCommand,
+  ListObjectsV2Command,
   ListObjectVersionsCommand,
   ListPartsCommand,
   PutBucketVersioningCommand,
@@ -133,7 +136,7 @@ test("what a process that died had begun is removed at the next start", async ()
   await put("kept");
   await aws.close();
   const [data] = files("data");
-  writeFileSync(join(directory, "data", "half"), "half a body");
+  writeFileSync(join(directory, "data", randomUUID()), "half a body");
   writeFileSync(join(directory, "versions", "000000000099.json.new"), '{"bucket":"test-b');
   writeFileSync(
     join(directory, "parts", "gone.1.json"),
@@ -192,4 +195,73 @@ test("one of sixteen writers with If-None-Match wins", async () => {
   expect(winners).toHaveLength(1);
   expect((await read("race")).equals(writers[winners[0] ?? -1] ?? bytes)).toBe(true);
   expect(files("data")).toHaveLength(1);
+});
+
+test("close() waits for what was being done, so that it cannot disturb the next start", async () => {
+  await put("source", testBytes(60 * 1024 * 1024, 3));
+  const CopySource = `${Bucket}/source`;
+  const copying = errorOf(() => aws.s3.send(new CopyObjectCommand({ Bucket, Key: "copy", CopySource })));
+  await expect.poll(() => aws.requests.map(({ operation }) => operation)).toContain("CopyObject");
+  await restart();
+  await copying;
+  await put("precious");
+  await restart();
+  expect((await read("precious")).equals(bytes)).toBe(true);
+  const { Contents = [] } = await aws.s3.send(new ListObjectsV2Command({ Bucket }));
+  for (const { Key = "", Size } of Contents) expect(await read(Key), Key).toHaveLength(Size ?? -1);
+});
+
+test("a request that waits when close() is called takes no effect, and holds nothing up", async () => {
+  aws.fault({ operation: "PutObject", delayMs: 60_000 });
+  const waiting = errorOf(() => put("late"));
+  await expect.poll(() => aws.requests.map(({ operation }) => operation)).toContain("PutObject");
+  await restart();
+  await waiting;
+  expect((await errorOf(() => read("late"))).name).toBe("NoSuchKey");
+});
+
+test("a folder that is in use is refused, and nothing in it touched", async () => {
+  await put("kept");
+  const before = files("data");
+  writeFileSync(join(directory, "data", randomUUID()), "being written");
+  const { port } = new URL(aws.s3Config.endpoint);
+  expect((await errorOf(() => startLocalAws({ directory, s3Port: Number(port) }))).message).toContain(
+    `is in use by process ${process.pid}`,
+  );
+  expect(files("data")).toHaveLength(before.length + 1);
+  await aws.close();
+  await aws.close();
+  writeFileSync(join(directory, "lock"), String(process.ppid));
+  expect((await errorOf(start)).message).toContain(`is in use by process ${process.ppid}`);
+  // The number of a process that is no more.
+  writeFileSync(join(directory, "lock"), "2147483647");
+  await start();
+  expect((await read("kept")).equals(bytes)).toBe(true);
+});
+
+test("a port that is taken lets go of the folder", async () => {
+  const { port } = new URL(aws.s3Config.endpoint);
+  const other = mkdtempSync(join(tmpdir(), "s3-envelope-"));
+  const options = { directory: other, s3Port: Number(port) };
+  expect(await errorOf(() => startLocalAws(options))).toMatchObject({ code: "EADDRINUSE" });
+  await (await startLocalAws({ directory: other })).close();
+  rmSync(other, { recursive: true });
+});
+
+test("a folder with files of others is refused, and they stay", async () => {
+  const other = mkdtempSync(join(tmpdir(), "s3-envelope-"));
+  mkdirSync(join(other, "data"));
+  writeFileSync(join(other, "data", "precious.csv"), "1,2");
+  const refused = await errorOf(() => startLocalAws({ directory: other }));
+  expect(refused).toBeInstanceOf(RangeError);
+  expect(refused.message).toMatch(/^options\.directory: expected a folder that is empty/);
+  expect(readFileSync(join(other, "data", "precious.csv"), "utf8")).toBe("1,2");
+  expect(readdirSync(other)).toEqual(["data"]);
+  rmSync(other, { recursive: true });
+});
+
+test("files that are not the store's own stay", async () => {
+  for (const folder of ["data", "versions"]) writeFileSync(join(directory, folder, "notes.txt"), "mine");
+  await restart();
+  for (const folder of ["data", "versions"]) expect(files(folder)).toContain("notes.txt");
 });

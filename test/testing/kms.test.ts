@@ -412,11 +412,16 @@ describe("requests that are refused", () => {
       () => kms.send(new CreateKeyCommand({ KeySpec: "RSA_2048" })),
       "UnsupportedOperationException",
     ],
-    [
-      "a multi-Region key",
-      () => kms.send(new CreateKeyCommand({ MultiRegion: true })),
+    ...[
+      { MultiRegion: true },
+      { Origin: "EXTERNAL" } as const,
+      { CustomKeyStoreId: "cks-1" },
+      { Policy: "{}" },
+    ].map((input): (typeof cases)[number] => [
+      `a key with ${JSON.stringify(input)}`,
+      () => kms.send(new CreateKeyCommand(input)),
       "UnsupportedOperationException",
-    ],
+    ]),
     [
       "an operation that is not there",
       (KeyId) =>

@@ -44,6 +44,20 @@ describe("presigned", () => {
     expect((await local.getRaw("other")).bytes.toString()).toBe("secret");
   });
 
+  test("is recorded without what would let others use it", async () => {
+    await (await fetch(await presign("GET", "signed"))).text();
+    const { query } = local.aws.requests.at(-1) ?? {};
+    expect(query).toHaveProperty("X-Amz-Credential");
+    expect(Object.keys(query ?? {})).not.toContain("X-Amz-Signature");
+  });
+
+  test("for another Region is refused, and told which", async () => {
+    const config = { ...local.aws.s3Config, region: "us-west-2" };
+    const answer = await fetch(await presignedUrl(config, { path: `/${Bucket}/signed` }));
+    expect(answer.headers.get("x-amz-bucket-region")).toBe(local.aws.s3Config.region);
+    expect(await failure(Promise.resolve(answer))).toEqual([400, "AuthorizationQueryParametersError"]);
+  });
+
   test("its time ends", async () => {
     const signingDate = new Date(Date.now() - 61_000);
     expect(await failure(fetch(await presign("GET", "signed", {}, { signingDate })))).toEqual([

@@ -391,6 +391,22 @@ describe("what is not here says so, and does nothing", () => {
     ["an ACL header", () => put({ ...target, ACL: "private" })],
     ["a listing with owners", () => s3.send(new ListObjectsV2Command({ Bucket, FetchOwner: true }))],
   ];
+  test.each([
+    ["x-amz-grant-read", 'id="1"'],
+    ["x-amz-object-lock-retain-until-date", "2030-01-01T00:00:00Z"],
+    ["x-amz-write-offset-bytes", "0"],
+    ["x-amz-bypass-governance-retention", "true"],
+    ["x-amz-mfa", "1 2"],
+    ["x-amz-if-match-size", "1"],
+    ["x-amz-what-is-to-come", "1"],
+  ])("the header %s", async (name, value) => {
+    const path = `/${Bucket}/${target.Key}`;
+    const answer = await sendSigned(aws.s3Config, { method: "PUT", path, headers: { [name]: value } });
+    expect(answer).toMatchObject({ status: 501, code: "NotImplemented" });
+    expect(answer.text).toContain(name);
+    expect(await failure(() => get(target))).toEqual(["NoSuchKey", 404]);
+  });
+
   test.each(cases)("%s", async (_, act) => {
     expect(await failure(act)).toEqual(["NotImplemented", 501]);
     expect(await failure(() => get(target))).toEqual(["NoSuchKey", 404]);
@@ -415,6 +431,14 @@ test("discardBodies counts and checks bodies, keeps none, and refuses to read th
   const read = () => client.send(new GetObjectCommand({ Bucket, Key: "key" }));
   expect(await failure(read)).toEqual(["NotImplemented", 501]);
   client.destroy();
+});
+
+test("requests are recorded without keys of customers", async () => {
+  aws.clearRequests();
+  const SSECustomerKey = Buffer.alloc(32, 7).toString("base64");
+  await put({ Key: "own key", SSECustomerAlgorithm: "AES256", SSECustomerKey });
+  expect(aws.requests[0]?.headers).toHaveProperty("x-amz-server-side-encryption-customer-key-md5");
+  expect(JSON.stringify(aws.requests)).not.toContain(SSECustomerKey);
 });
 
 test("requests are recorded without the authorization", async () => {

@@ -22,6 +22,9 @@ export const operations: Readonly<Record<string, (store: KeyStore, input: Input)
     if (spec !== "SYMMETRIC_DEFAULT" || usage !== "ENCRYPT_DECRYPT" || input.MultiRegion === true) {
       throw kmsFault("UnsupportedOperationException", "only symmetric encryption keys of one Region");
     }
+    const refused = ["CustomKeyStoreId", "XksKeyId", "Policy"].find((field) => input[field] !== undefined);
+    if (refused !== undefined) throw unsupported(refused);
+    if ((input.Origin ?? "AWS_KMS") !== "AWS_KMS") throw unsupported("Origin");
     return { KeyMetadata: metadata(store.create(optionalText(input, "Description") ?? "")) };
   },
   DescribeKey: (store, input) => ({ KeyMetadata: metadata(store.find(text(input, "KeyId"))) }),

@@ -5,6 +5,9 @@ import { open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { s3Fault } from "./s3-fault.js";
 
+/** A UUID. */
+const fileName = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 /** The bytes of an object that was put whole, or of one part. */
 export interface Extent {
   readonly size: number;
@@ -137,10 +140,10 @@ export class FileBytes implements ByteStore {
     }
   }
 
-  /** Removes the files that nobody knows: those of writes that were cut off. */
+  /** Removes the files of ours that nobody knows: those of writes that were cut off. */
   removeOthers(known: ReadonlySet<string>): void {
     for (const file of readdirSync(this.#directory)) {
-      if (!known.has(file)) rmSync(this.#path(file), { force: true });
+      if (fileName.test(file) && !known.has(file)) rmSync(this.#path(file), { force: true });
     }
   }
 

@@ -47,7 +47,7 @@ export class RecordFiles implements Records {
     for (const file of readdirSync(folder)) {
       const path = join(folder, file);
       if (file.endsWith(".json")) records.push(JSON.parse(readFileSync(path, "utf8")));
-      else rmSync(path, { force: true });
+      else if (file.endsWith(".json.new")) rmSync(path, { force: true });
     }
     return records;
   }

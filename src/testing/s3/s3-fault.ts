@@ -4,6 +4,7 @@ import { element, xmlDocument } from "./xml.js";
 
 const statuses = {
   AccessDenied: 403,
+  AuthorizationHeaderMalformed: 400,
   AuthorizationQueryParametersError: 400,
   BadDigest: 400,
   BadRequest: 400,

@@ -6,6 +6,7 @@ import { attributeOperations } from "./attributes.js";
 import { account, bucketOperations } from "./buckets.js";
 import { type ByteStore, discardedBytes, FileBytes, memoryBytes } from "./byte-store.js";
 import { copyOperations } from "./copy.js";
+import { claimFolder } from "./folder.js";
 import { listingOperations } from "./listing.js";
 import { multipartOperations } from "./multipart.js";
 import { multipartListingOperations } from "./multipart-listing.js";
@@ -39,24 +40,35 @@ const operations = {
   ...multipartOperations,
   ...multipartListingOperations,
 };
-/** What is not done here, and must not be passed over. */
-const unsupportedHeaders = ["x-amz-acl", "x-amz-object-lock-mode", "x-amz-object-lock-legal-hold"];
+/** The headers of S3's own that are heeded here, or that change nothing. No other may be passed over. */
+const heeded = new RegExp(
+  `^x-amz-(?:${[
+    "content-sha256|date|security-token|trailer|decoded-content-length|user-agent|request-payer",
+    "meta-.+|tagging|tagging-directive|metadata-directive|storage-class|website-redirect-location",
+    "checksum-.+|sdk-checksum-algorithm|mp-object-size|object-attributes|max-parts|part-number-marker",
+    "(?:copy-source-)?server-side-encryption(?:-.+)?|expected-bucket-owner|source-expected-bucket-owner",
+    "copy-source|copy-source-range|copy-source-if-(?:none-match|match|modified-since|unmodified-since)",
+  ].join("|")})$`,
+);
 const maxKeyBytes = 1024;
 
 /** Makes an S3 with these buckets, empty unless the directory has them already. */
 export function s3Service(options: S3ServiceOptions): Service {
   const { region, credentials, minPartBytes } = options;
-  const { store, uploads } = openStores(options);
+  const { store, uploads, release } = openStores(options);
   const buckets = options.buckets.filter((bucket) => !store.hasBucket(bucket));
   for (const bucket of buckets) store.createBucket(bucket);
+  const errors = signatureErrors(region);
   return {
     name: "s3",
     operationOf: (request) => findOperation(request) ?? "Unknown",
     async handle(received, operation) {
       const scope = { region, credentials, service: "s3" } as const;
-      const request = authenticate(received, payloadHash, scope, signatureErrors);
+      const request = authenticate(received, payloadHash, scope, errors);
       const perform = Object.hasOwn(operations, operation) ? operations[operation] : undefined;
-      const unsupported = unsupportedHeaders.find((name) => request.headers[name] !== undefined);
+      const unsupported = Object.keys(request.headers).find(
+        (name) => name.startsWith("x-amz-") && !heeded.test(name),
+      );
       if (!perform || unsupported) throw notImplemented(request, unsupported);
       requireOwner(request);
       const { bucket, key } = splitPath(request.path);
@@ -64,10 +76,11 @@ export function s3Service(options: S3ServiceOptions): Service {
       return perform({ store, uploads, request, bucket, key, region, minPartBytes });
     },
     describeError: describeS3Error,
+    close: release,
   };
 }
 
-const signatureErrors = {
+const signatureErrors = (expected: string) => ({
   missing: s3Fault("AccessDenied", "Access Denied"),
   malformed: s3Fault(
     "AuthorizationQueryParametersError",
@@ -86,14 +99,32 @@ const signatureErrors = {
     "SignatureDoesNotMatch",
     "The request signature we calculated does not match the signature you provided.",
   ),
-};
+  region: (claimed: string, presigned: boolean) => {
+    const code = presigned ? "AuthorizationQueryParametersError" : "AuthorizationHeaderMalformed";
+    const where = presigned
+      ? "Error parsing the X-Amz-Credential parameter"
+      : "The authorization header is malformed";
+    return s3Fault(code, `${where}; the region '${claimed}' is wrong; expecting '${expected}'`, {
+      "x-amz-bucket-region": expected,
+    });
+  },
+  unsigned: s3Fault("AccessDenied", "There were headers present in the request which were not signed"),
+});
 
 function openStores({ directory, discardBodies }: S3ServiceOptions) {
-  if (directory === undefined) return stores(discardBodies ? discardedBytes : memoryBytes, noRecords);
-  const bytes = new FileBytes(join(directory, "data"));
-  const opened = stores(bytes, new RecordFiles(directory));
-  bytes.removeOthers(new Set([...opened.store.files(), ...opened.uploads.files()]));
-  return opened;
+  if (directory === undefined) {
+    return { ...stores(discardBodies ? discardedBytes : memoryBytes, noRecords), release: () => undefined };
+  }
+  const release = claimFolder(directory);
+  try {
+    const bytes = new FileBytes(join(directory, "data"));
+    const opened = stores(bytes, new RecordFiles(directory));
+    bytes.removeOthers(new Set([...opened.store.files(), ...opened.uploads.files()]));
+    return { ...opened, release };
+  } catch (error) {
+    release();
+    throw error;
+  }
 }
 
 function stores(bytes: ByteStore, records: typeof noRecords) {
