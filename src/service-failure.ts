@@ -26,11 +26,16 @@ export function serviceFailure(cause: unknown): ServiceFailure {
 }
 
 const transientNames =
-  /Throttl|TooManyRequests|SlowDown|LimitExceeded|Timeout|^Internal|KMSInternal|DependencyTimeout|KeyUnavailable|Unavailable|^E(CONN|PIPE|AI_AGAIN|HOSTUNREACH|NETUNREACH|NOTFOUND)|NetworkingError/;
+  /Throttl|TooManyRequests|SlowDown|LimitExceeded|Timeout|^Internal|KMSInternal|DependencyTimeout|KeyUnavailable|Unavailable|^E(CONN|PIPE|AI_AGAIN|HOSTUNREACH|HOSTDOWN|NETUNREACH|NETDOWN|NOTFOUND|ADDRNOTAVAIL|MFILE)|NetworkingError/;
 
 /** Whether the same call may succeed later: throttling, a fault of the service, or of the network. */
 export function isTransient({ serviceError, httpStatusCode }: ServiceFailure): boolean {
   // A store that does not know a request, or refuses its form for good, says so with one of these.
   if (httpStatusCode === 501 || httpStatusCode === 505) return false;
-  return (httpStatusCode ?? 0) >= 500 || httpStatusCode === 429 || transientNames.test(serviceError);
+  return (
+    (httpStatusCode ?? 0) >= 500 ||
+    httpStatusCode === 429 ||
+    httpStatusCode === 408 ||
+    transientNames.test(serviceError)
+  );
 }

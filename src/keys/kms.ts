@@ -9,6 +9,7 @@ import {
   type UnwrapDataKeyInput,
   unwrapInputArgument,
 } from "./keyring.js";
+import { generatedDataKey, mayBe, provider } from "./kms-answer.js";
 import { type KmsAttempt, kmsError } from "./kms-errors.js";
 
 /** Settings of {@link kmsKeyring}. */
@@ -20,8 +21,6 @@ export interface KmsKeyringOptions {
   /** Grant tokens to send with every call. */
   readonly grantTokens?: readonly string[];
 }
-
-const provider = "aws-kms";
 
 /**
  * A keyring that takes data keys from one KMS key. `@aws-sdk/client-kms` is loaded at the first call, so that
@@ -54,7 +53,8 @@ export function kmsKeyring(options: KmsKeyringOptions): Keyring {
     });
     const attempt = { operation: "Decrypt", keyId, contextNames: Object.keys(encryptionContext) } as const;
     const output = await request(attempt, abortSignal, () => kms.send(command, sendOptions(abortSignal)));
-    return output.Plaintext ?? missing(attempt, "Plaintext");
+    if (output.Plaintext instanceof Uint8Array) return output.Plaintext;
+    throw unusable(attempt, "has no Plaintext");
   }
 
   return {
@@ -73,12 +73,9 @@ export function kmsKeyring(options: KmsKeyringOptions): Keyring {
         contextNames: Object.keys(encryptionContext),
       } as const;
       const output = await request(attempt, abortSignal, () => kms.send(command, sendOptions(abortSignal)));
-      const { Plaintext: plaintext, KeyId, CiphertextBlob: ciphertext } = output;
-      if (plaintext && KeyId && ciphertext) {
-        return { plaintext, recipients: [{ provider, keyId: KeyId, ciphertext }] };
-      }
-      plaintext?.fill(0);
-      return missing(attempt, plaintext ? (KeyId ? "CiphertextBlob" : "KeyId") : "Plaintext");
+      const generated = generatedDataKey(output, keyId);
+      if (typeof generated === "string") throw unusable(attempt, generated);
+      return generated;
     },
 
     async unwrapDataKey(given) {
@@ -99,12 +96,6 @@ export function kmsKeyring(options: KmsKeyringOptions): Keyring {
   };
 }
 
-/** Whether a configured key can be the one with this ARN. An alias can be any: KMS decides, as Decrypt is pinned to it. */
-function mayBe(configured: string, arn: string): boolean {
-  if (configured.startsWith("alias/") || configured.includes(":alias/")) return true;
-  return configured.startsWith("arn:") ? configured === arn : arn.endsWith(`:key/${configured}`);
-}
-
 async function request<T>(
   attempt: KmsAttempt,
   signal: AbortSignal | undefined,
@@ -123,10 +114,10 @@ function sendOptions(abortSignal: AbortSignal | undefined): { abortSignal?: Abor
   return abortSignal ? { abortSignal } : {};
 }
 
-function missing(attempt: KmsAttempt, field: string): never {
-  throw new EnvelopeError(
+function unusable(attempt: KmsAttempt, fault: string): EnvelopeError {
+  return new EnvelopeError(
     "KMS_REQUEST_FAILED",
-    `KMS ${attempt.operation} failed: its answer has no ${field}`,
+    `KMS ${attempt.operation} failed: its answer ${fault}; is there a proxy between you and KMS?`,
     { details: { ...attempt } },
   );
 }

@@ -8,6 +8,7 @@ import {
 import { EnvelopeError } from "../errors.js";
 import { requireSize } from "./fields.js";
 import { guardSource } from "./guarded-source.js";
+import { parseContentRange } from "./range.js";
 import { type S3Attempt, s3Request } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
 import { type TransferSignal, transferSignal } from "./transfer-signal.js";
@@ -18,7 +19,7 @@ export interface ObjectAnswer {
   /**
    * Yields `length` bytes of the body from `skip` on, or all when the length is not known. Read it once.
    *
-   * @throws EnvelopeError `BODY_INTERRUPTED`, also when fewer bytes come; `BODY_STALLED`
+   * @throws EnvelopeError `BODY_INTERRUPTED`, also when fewer bytes come, or more; `BODY_STALLED`
    */
   read(skip: number, length: number | undefined): AsyncIterable<Uint8Array>;
   /** Ends the request for good: whatever streams the SDK put around the connection, aborting closes it. */
@@ -57,13 +58,15 @@ interface Reading {
 }
 
 async function* readBody(
-  { Body }: GetObjectCommandOutput,
+  { Body, ContentRange }: GetObjectCommandOutput,
   { attempt, transfer, idleTimeoutMs }: Reading,
   skip: number,
   length: number | undefined,
 ): AsyncGenerator<Uint8Array, undefined> {
   let seen = 0;
   const end = length === undefined ? Number.POSITIVE_INFINITY : skip + length;
+  const answered = parseContentRange(ContentRange);
+  const most = answered ? answered.last + 1 - answered.first : end;
   const fail = (code: "BODY_INTERRUPTED" | "BODY_STALLED", what: string, cause?: unknown) =>
     new EnvelopeError(code, `S3 GetObject of "${attempt.key}": ${what}; read it again`, {
       cause,
@@ -79,6 +82,7 @@ async function* readBody(
     const wanted = piece.subarray(Math.max(0, skip - seen), Math.max(0, end - seen));
     seen += piece.length;
     if (wanted.length > 0) yield wanted;
+    if (seen > most) throw fail("BODY_INTERRUPTED", `more than the ${most} bytes came that it said`);
   }
   if (length !== undefined && seen < end) throw fail("BODY_INTERRUPTED", `it ended after ${seen} bytes`);
   return undefined;

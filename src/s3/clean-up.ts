@@ -1,9 +1,24 @@
 /** Removing what a failed call has left in S3, within bounded time, and saying so when that fails too. */
 import { EnvelopeError } from "../errors.js";
-import { transferSignal, untilAborted } from "./transfer-signal.js";
+import { type TransferSignal, transferSignal, untilAborted } from "./transfer-signal.js";
 
-/** How long a request that cleans up may take with its retries, in milliseconds. */
-const cleanUpTimeoutMs = 10_000;
+/** How long a request about what a failed call left may take with its retries, in milliseconds. */
+const maxWaitMs = 10_000;
+
+/** Sends such a request; rejects with the reason of the caller's signal, or when it takes too long. */
+export async function withinTime<T>(
+  send: (options: { abortSignal: AbortSignal }) => Promise<T>,
+  caller?: AbortSignal,
+): Promise<T> {
+  const { signal, abort, dispose } = transferSignal(caller);
+  const timer = setTimeout(() => abort(new Error("took too long")), maxWaitMs);
+  try {
+    return await untilAborted(signal, send({ abortSignal: signal }));
+  } finally {
+    clearTimeout(timer);
+    dispose();
+  }
+}
 
 /**
  * Sends a request that cleans up.
@@ -15,28 +30,26 @@ export async function cleanUp(
   send: (options: { abortSignal: AbortSignal }) => Promise<unknown>,
   caller?: AbortSignal,
 ): Promise<boolean> {
-  const { signal, abort, dispose } = transferSignal(caller);
-  const timer = setTimeout(() => abort(new Error("took too long")), cleanUpTimeoutMs);
   try {
-    await untilAborted(signal, send({ abortSignal: signal }));
+    await withinTime(send, caller);
     return true;
   } catch (error) {
     return error instanceof Error && error.name === "NoSuchUpload";
-  } finally {
-    clearTimeout(timer);
-    dispose();
   }
 }
 
 /** What a failed call could not remove: a fact for the details of its error, and what to do about it. */
 export interface Leftover {
-  readonly details: { readonly orphanedUploadId: string } | { readonly orphanedSidecarKey: string };
+  readonly details:
+    | { readonly orphanedUploadId: string }
+    | { readonly orphanedSidecarKey: string }
+    | { readonly possiblyOrphanedSidecarKey: string };
   readonly advice: string;
 }
 
 /** The same error, which now also says what was left behind. The reason of a caller's signal stays as it is. */
-export function withLeftover(error: unknown, leftover: Leftover): unknown {
-  if (!(error instanceof EnvelopeError)) return error;
+export function withLeftover(error: unknown, transfer: TransferSignal, leftover: Leftover): unknown {
+  if (!(error instanceof EnvelopeError) || transfer.isCallersReason(error)) return error;
   const { code, message, cause, details } = error;
   return new EnvelopeError(code, `${message}. ${leftover.advice}`, {
     cause,

@@ -8,8 +8,9 @@ import {
 } from "@aws-sdk/client-s3";
 import { names } from "../envelope/names.js";
 import { EnvelopeError } from "../errors.js";
+import { withinTime } from "./clean-up.js";
 import { objectFields, partFields } from "./fields.js";
-import { type S3Attempt, s3Request } from "./s3-errors.js";
+import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
 
 /** What S3 says of an object that it has just stored. */
 export type CommitOutput = PutObjectCommandOutput | CompleteMultipartUploadCommandOutput;
@@ -43,11 +44,16 @@ export class CommitState {
     request: (options: { abortSignal?: AbortSignal }) => Promise<CommitOutput>,
   ): Promise<CommitOutput> {
     this.#mayExist = true;
+    const attempt = { ...input.attempt, operation };
     try {
-      return await s3Request({ ...input.attempt, operation }, input.signal, request);
+      const output = await s3Request(attempt, input.signal, request);
+      // Whatever stands between us and S3 can answer 200 as well.
+      if (!output.ETag) throw unusableAnswer(attempt, "its answer has no ETag");
+      return output;
     } catch (error) {
       input.signal.throwIfAborted();
       const written = isAmbiguous(error) ? await findWritten(input, size) : undefined;
+      input.signal.throwIfAborted();
       if (written) return written;
       this.#mayExist = !isRefusal(error);
       throw error;
@@ -64,7 +70,7 @@ function isAmbiguous(error: unknown): boolean {
  * Failures by which S3 says that it has stored nothing: the answer to the only attempt. After a retry an earlier
  * attempt may have taken effect, whatever the last answer is; an upload that is gone may have been completed.
  */
-function isRefusal(error: unknown): boolean {
+export function isRefusal(error: unknown): boolean {
   if (!(error instanceof EnvelopeError)) return false;
   const { httpStatusCode: status, serviceError } = error.details;
   const { $metadata } = Object(error.cause) as { $metadata?: { attempts?: number } };
@@ -82,7 +88,7 @@ async function findWritten(input: CommitInput, size: number): Promise<CommitOutp
     SSECustomerKeyMD5,
   });
   try {
-    const head = await s3.send(command, { abortSignal: signal });
+    const head = await withinTime((options) => s3.send(command, options), signal);
     if (head.ContentLength !== size || head.Metadata?.[names.salt] !== put.Metadata?.[names.salt])
       return undefined;
     const { $metadata, ETag, VersionId, Expiration, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled } =

@@ -8,7 +8,7 @@ import {
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { EnvelopeError } from "../errors.js";
 import { attemptArgument } from "./fields.js";
-import { type S3Attempt, s3Request } from "./s3-errors.js";
+import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "./sidecar-object.js";
 import { abortSignalArgument } from "./transfer-signal.js";
@@ -35,8 +35,18 @@ export async function deleteObject(
   const output = await s3Request(attempt, signal, (sending) =>
     s3.send(new DeleteObjectCommand(input), sending),
   );
+  const { httpStatusCode = 204, requestId } = output.$metadata ?? {};
+  if (httpStatusCode !== 204 && requestId === undefined) {
+    throw unusableAnswer(attempt, `status ${httpStatusCode} without a request id is no answer of an S3`);
+  }
   // A delete marker hides the object only: its older version still needs the sidecar.
-  if (!sidecar || output.DeleteMarker || (await deleteSidecar(s3, sidecar, signal))) return output;
+  if (!sidecar || output.DeleteMarker) return output;
+  // So does the object that a version was copied onto.
+  if (input.VersionId !== undefined) {
+    const current = await findSidecar(settings, { ...input, VersionId: undefined }, attempt, signal);
+    if (current?.Key === sidecar.Key) return output;
+  }
+  if (await deleteSidecar(s3, sidecar, signal)) return output;
   return { ...output, orphanedSidecarKey: sidecar.Key };
 }
 

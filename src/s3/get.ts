@@ -77,7 +77,13 @@ async function read(settings: ClientSettings, request: GetRequest): Promise<GetO
   // Kept open, the body would hold the connection that reading the sidecar may be waiting for.
   const inSidecar = stored.storage === "sidecar";
   if (inSidecar) first.letGo();
-  const envelope = await readEnvelope(settings, get, stored, transfer.signal);
+  const envelope = await readEnvelope(settings, get, stored, transfer.signal).catch(
+    async (error: unknown) => {
+      // A sidecar goes with its object: is that still there, and still the same?
+      if (isMissing(error)) (await sameObject(settings, request, first, "bytes=0-0")).letGo();
+      throw error;
+    },
+  );
   const { encryptionContext } = envelope;
   const keys = await untilAborted(
     transfer.signal,
@@ -115,16 +121,27 @@ async function sameObject(
   Range: string | undefined,
 ): Promise<ObjectAnswer> {
   const { get, attempt } = request;
-  try {
-    return await fetchObject(settings, request, { ...get, Range, IfMatch: ETag });
-  } catch (error) {
-    if (!(error instanceof EnvelopeError) || error.code !== "S3_PRECONDITION_FAILED") throw error;
-    throw new EnvelopeError(
+  const overwritten = (cause?: unknown) =>
+    new EnvelopeError(
       "BODY_INTERRUPTED",
       `"${attempt.key}" was overwritten while it was being read; read it again`,
-      { cause: error, details: { ...attempt } },
+      { cause, details: { ...attempt } },
     );
+  let answer: ObjectAnswer;
+  try {
+    answer = await fetchObject(settings, request, { ...get, Range, IfMatch: ETag });
+  } catch (error) {
+    if (!(error instanceof EnvelopeError) || error.code !== "S3_PRECONDITION_FAILED") throw error;
+    throw overwritten(error);
   }
+  // Some stores pass If-Match over.
+  if (answer.output.ETag === ETag) return answer;
+  answer.letGo();
+  throw overwritten();
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof EnvelopeError && error.code === "ENVELOPE_MISSING";
 }
 
 function getArguments(input: GetInput, transfer: TransferSignal): GetRequest {

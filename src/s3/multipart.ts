@@ -151,10 +151,14 @@ async function completeUpload(
 }
 
 /** Aborts the upload and returns the error that ended it, which names the upload if it may still be there. */
-async function abortUpload({ s3, put }: MultipartInput, uploadId: string, error: unknown): Promise<unknown> {
+async function abortUpload(
+  { s3, put, transfer }: MultipartInput,
+  uploadId: string,
+  error: unknown,
+): Promise<unknown> {
   const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId: uploadId });
   if (await cleanUp((options) => s3.send(command, options))) return error;
-  return withLeftover(error, {
+  return withLeftover(error, transfer, {
     details: { orphanedUploadId: uploadId },
     advice: `Its multipart upload could not be aborted: abort "${uploadId}", or let a lifecycle rule do it`,
   });

@@ -15,8 +15,8 @@ import { encodeSidecar, sidecarKey } from "../envelope/sidecar.js";
 import { joinMetadata, userMetadataArgument } from "../envelope/user-metadata.js";
 import { contextArgument, type EncryptionContext } from "../keys/context.js";
 import { generateDataKey } from "../keys/keyring.js";
-import { withLeftover } from "./clean-up.js";
-import { type CommitOutput, CommitState } from "./commit.js";
+import { type Leftover, withLeftover } from "./clean-up.js";
+import { type CommitOutput, CommitState, isRefusal } from "./commit.js";
 import {
   attemptArgument,
   type RefusedPutField,
@@ -125,16 +125,34 @@ async function write(
   const location = sidecarLocation(put, keys.header);
   const sidecar = encodeSidecar(envelope);
   const commit = new CommitState();
+  let stored = false;
   try {
     await putSidecar(settings.s3, put, location, sidecar, signal);
+    stored = true;
     return await writeBody(settings, request, { ...put, Metadata: metadata }, keys, transfer, commit);
   } catch (error) {
-    if (commit.mayExist || (await deleteSidecar(settings.s3, location))) throw error;
-    throw withLeftover(error, {
-      details: { orphanedSidecarKey: location.Key },
-      advice: `Its sidecar "${location.Key}" could not be removed: nothing needs it, remove it`,
-    });
+    if (commit.mayExist)
+      throw withLeftover(error, transfer, spare(location.Key, "was kept, as the object may be there"));
+    if (!(await deleteSidecar(settings.s3, location))) {
+      throw withLeftover(error, transfer, {
+        details: { orphanedSidecarKey: location.Key },
+        advice: `Its sidecar "${location.Key}" could not be removed: nothing needs it, remove it`,
+      });
+    }
+    if (stored || isRefusal(error)) throw error;
+    throw withLeftover(
+      error,
+      transfer,
+      spare(location.Key, "was removed, but its PutObject may still arrive"),
+    );
   }
+}
+
+function spare(key: string, why: string): Leftover {
+  return {
+    details: { possiblyOrphanedSidecarKey: key },
+    advice: `Its sidecar "${key}" ${why}: remove it if no object has its salt`,
+  };
 }
 
 async function writeBody(

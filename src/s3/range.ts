@@ -111,7 +111,8 @@ function endsChunk(last: number): boolean {
   return (last + 1) % chunkBytes === 0;
 }
 
-function parseContentRange(
+/** What a Content-Range says; undefined when it says nothing that makes sense. */
+export function parseContentRange(
   value: string | undefined,
 ): { first: number; last: number; total: number } | undefined {
   const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(value ?? "");

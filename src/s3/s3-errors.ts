@@ -1,6 +1,7 @@
 /** What a failed call of S3 means: which code, and so what the caller can do. */
 import { EnvelopeError, type ErrorCode } from "../errors.js";
 import { isTransient, type ServiceFailure, serviceFailure } from "../service-failure.js";
+import { untilAborted } from "./transfer-signal.js";
 
 /** An S3 operation and the object it was for. */
 export interface S3Attempt {
@@ -11,7 +12,7 @@ export interface S3Attempt {
 
 /**
  * Runs one call of S3 and turns its failure into a coded error with that failure as its cause. An aborted
- * signal rejects with the signal's reason.
+ * signal rejects with the signal's reason, at once: the SDK does not hear it while it waits for credentials.
  */
 export async function s3Request<T>(
   attempt: S3Attempt,
@@ -20,7 +21,7 @@ export async function s3Request<T>(
 ): Promise<T> {
   signal?.throwIfAborted();
   try {
-    return await send(signal ? { abortSignal: signal } : {});
+    return await (signal ? untilAborted(signal, send({ abortSignal: signal })) : send({}));
   } catch (error) {
     signal?.throwIfAborted();
     throw s3Error(error, attempt);
@@ -51,6 +52,16 @@ export function unusableAnswer(attempt: S3Attempt, fault: string): EnvelopeError
   );
 }
 
+/** Refusals that come of chance, and what happened: the same call may succeed. */
+const mishaps: Readonly<Record<string, string>> = {
+  BadDigest: "what arrived is not what was sent",
+  IncompleteBody: "what arrived is not what was sent",
+  XAmzContentSHA256Mismatch: "what arrived is not what was sent",
+  ConditionalRequestConflict: "another write of the object was under way",
+  OperationAborted: "another request about the object was under way",
+  NoSuchUpload: "its multipart upload is gone, ended by a lifecycle rule or by somebody else",
+};
+
 /** Those that S3 answers with status 400, or that come before any answer. */
 const credentialFaults = new Set([
   "ExpiredToken",
@@ -76,6 +87,8 @@ function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
   if (serviceError === "InvalidObjectState") {
     return ["S3_REQUEST_FAILED", "the object is archived: restore it first (RestoreObject)"];
   }
+  const mishap = Object.hasOwn(mishaps, serviceError) ? mishaps[serviceError] : undefined;
+  if (mishap) return ["S3_UNAVAILABLE", `${mishap} (${serviceError}): try again`];
   if (isTransient(failure))
     return ["S3_UNAVAILABLE", `the service could not answer (${serviceError}): try again later`];
   switch (httpStatusCode) {

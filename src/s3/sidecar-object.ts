@@ -13,7 +13,7 @@ import { EnvelopeError } from "../errors.js";
 import { getAnswer, type ObjectAnswer } from "./answer.js";
 import { cleanUp } from "./clean-up.js";
 import { sidecarFields } from "./fields.js";
-import { type S3Attempt, s3Request } from "./s3-errors.js";
+import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
 
 /** Where a sidecar is, and what requests about it must carry over from those about the object. */
@@ -51,7 +51,9 @@ export async function putSidecar(
     Body: text,
     ContentType: "application/json",
   });
-  await s3Request(attempt("PutObject", location), signal, (options) => s3.send(command, options));
+  const asked = attempt("PutObject", location);
+  const { ETag } = await s3Request(asked, signal, (options) => s3.send(command, options));
+  if (!ETag) throw unusableAnswer(asked, "its answer has no ETag");
 }
 
 /**

@@ -5,6 +5,8 @@ import { recordArgument, wrongType } from "../arguments.js";
 /** A signal that the transfer itself can raise. The first reason stays. */
 export interface TransferSignal {
   readonly signal: AbortSignal;
+  /** Whether this is what the caller's signal was aborted with: nothing may be added to it. */
+  isCallersReason(error: unknown): boolean;
   /** Ends the transfer with this reason, unless it has ended already. */
   readonly abort: (reason: unknown) => void;
   /** Lets go of the caller's signal. */
@@ -28,7 +30,8 @@ export function transferSignal(caller: AbortSignal | undefined): TransferSignal 
     abort(new Error("the body was closed"));
     dispose();
   };
-  return { signal, abort, dispose, close };
+  const isCallersReason = (error: unknown) => caller?.aborted === true && caller.reason === error;
+  return { signal, isCallersReason, abort, dispose, close };
 }
 
 /** Settles like the promise, or rejects with the reason as soon as the signal aborts. */
@@ -37,7 +40,9 @@ export function untilAborted<T>(signal: AbortSignal, promise: Promise<T>): Promi
     if (signal.aborted) reject(signal.reason);
     const stop = () => reject(signal.reason);
     signal.addEventListener("abort", stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
+    Promise.resolve(promise)
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener("abort", stop));
   });
 }
 

@@ -14,6 +14,10 @@ export interface Fault {
   readonly status?: number;
   readonly code?: string;
   readonly message?: string;
+  /** With `status`: answer this text as HTML, as something between client and service would, and no request id. */
+  readonly body?: string;
+  /** With `status`: let the request take effect before it is answered so; false by default. */
+  readonly handled?: boolean;
   /** Wait so many milliseconds before anything else. */
   readonly delayMs?: number;
   /** Break the connection before the request is handled, or after it took effect. */
@@ -71,6 +75,8 @@ const checks: Readonly<Record<keyof Fault, (title: string, value: unknown) => un
   status: number(200, 599),
   code: stringArgument,
   message: stringArgument,
+  body: stringArgument,
+  handled: (title, value) => choiceArgument(title, value, [true, false]),
   delayMs: number(0, 2 ** 31 - 1),
   reset: (title, value) => choiceArgument(title, value, ["before", "after"]),
   truncateBodyBytes: number(0, most),
@@ -87,6 +93,9 @@ function faultArgument(value: unknown): Fault {
   for (const [name, given] of Object.entries(fault)) {
     if (!Object.hasOwn(checks, name)) throw new TypeError(`fault: there is no field ${JSON.stringify(name)}`);
     if (given !== undefined) checks[name as keyof Fault](`fault.${name}`, given);
+  }
+  if (fault.status === undefined && (fault.body !== undefined || fault.handled !== undefined)) {
+    throw new TypeError("fault.status: expected an integer beside body or handled, got undefined");
   }
   return fault;
 }

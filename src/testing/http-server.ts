@@ -158,14 +158,11 @@ async function respond(
   requestId: string,
 ): Promise<ServiceResponse> {
   try {
-    if (fault?.status !== undefined) {
-      throw new ServiceError(
-        fault.status,
-        fault.code ?? "InternalError",
-        fault.message ?? "a scripted fault",
-      );
-    }
-    return await service.handle(request, operation);
+    if (fault?.status === undefined) return await service.handle(request, operation);
+    if (fault.handled) (await service.handle(request, operation)).stream?.release();
+    const { status, code = "InternalError", message = "a scripted fault", body } = fault;
+    if (body === undefined) throw new ServiceError(status, code, message);
+    return { status, headers: { "content-type": "text/html" }, body: [Buffer.from(body)] };
   } catch (error) {
     const known = error instanceof ServiceError ? error : internalError(error);
     return service.describeError(known, request, requestId);
@@ -195,9 +192,9 @@ async function write(
   const held = method === "HEAD" ? [] : (response.body ?? []);
   const length = held.reduce((sum, piece) => sum + piece.length, 0);
   const withLength = method === "HEAD" || response.status === 204 || response.status === 304;
+  const ids = { "x-amz-request-id": requestId, "x-amzn-requestid": requestId };
   outgoing.writeHead(response.status, {
-    "x-amz-request-id": requestId,
-    "x-amzn-requestid": requestId,
+    ...(fault?.body === undefined && ids),
     ...(withLength ? {} : { "content-length": String(length) }),
     ...response.headers,
   });

@@ -1,4 +1,5 @@
 /** A request that S3 or KMS does not answer, and a caller who has had enough: at every stage of a call. */
+import { S3Client } from "@aws-sdk/client-s3";
 import { expect, it, vi } from "vitest";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
@@ -58,4 +59,38 @@ it("CompleteMultipartUpload without an answer: the object is the old one or the 
   expect((await local.contents()).uploads).toEqual([]);
   const bytes = await (await client.get(at)).Body.transformToByteArray();
   expectBytes(bytes, bytes.length === old.length ? old : large);
+});
+
+it.each(["put", "multipart", "get", "head", "delete"] as const)(
+  "credentials that never come: %s ends with the signal's reason",
+  async (act) => {
+    const at = { Bucket, Key: "abort-credentials" };
+    const s3 = new S3Client({ ...local.aws.s3Config, credentials: () => new Promise(() => undefined) });
+    const client = local.clientWith({ s3 });
+    const options = { abortSignal: AbortSignal.timeout(50) };
+    const calls = {
+      put: () => client.put({ ...at, Body: small }, options),
+      multipart: () => client.put({ ...at, Body: large }, options),
+      get: () => client.get(at, options),
+      head: () => client.head(at, options),
+      delete: () => client.delete(at, options),
+    };
+    expect(await errorOf(calls[act])).toBe(options.abortSignal.reason);
+    expect(local.aws.requests).toEqual([]);
+    s3.destroy();
+  },
+);
+
+it("the look-up of an object whose answer was lost: the call ends with the signal's reason", async () => {
+  const { aws } = local;
+  aws.fault({ operation: "PutObject", reset: "after", times: 2 });
+  aws.fault({ operation: "HeadObject", delayMs: 60_000 });
+  const controller = new AbortController();
+  const call = errorOf(() =>
+    local.client.put({ Bucket, Key: "abort-look-up", Body: small }, { abortSignal: controller.signal }),
+  );
+  await vi.waitFor(() => expect(aws.requests.map(({ operation }) => operation)).toContain("HeadObject"));
+  const reason = new Error("enough");
+  controller.abort(reason);
+  expect(await call).toBe(reason);
 });

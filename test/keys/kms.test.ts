@@ -48,7 +48,49 @@ describe("kmsKeyring.generateDataKey", () => {
   });
 });
 
+describe("kmsKeyring refuses an answer to GenerateDataKey", () => {
+  const good = { KeyId: arn, CiphertextBlob: Buffer.of(1) };
+  it.each<[string, object]>([
+    ["of 31 bytes", { Plaintext: Buffer.alloc(31, 1) }],
+    ["of 33 bytes", { Plaintext: Buffer.alloc(33, 1) }],
+    ["of no bytes", { Plaintext: Buffer.alloc(0) }],
+    ["of zeros", { Plaintext: Buffer.alloc(32) }],
+    ["that is a number", { Plaintext: 32 }],
+    ["under a key that is a number", { KeyId: 1 }],
+    ["under a key with an endless name", { KeyId: `${arn}${"0".repeat(1000)}` }],
+    ["under another key", { KeyId: otherArn }],
+    ["wrapped in nothing", { CiphertextBlob: Buffer.alloc(0) }],
+    ["wrapped in 9,000 bytes", { CiphertextBlob: Buffer.alloc(9000) }],
+    ["wrapped in a string", { CiphertextBlob: "AQ==" }],
+  ])("%s", async (_, change) => {
+    const answer = { ...good, Plaintext: Buffer.from(dataKey), ...change };
+    kms.on(GenerateDataKeyCommand).resolves(answer as never);
+    const keyring = kmsKeyring({ kms: client, keyId: arn });
+    const error = await errorOf(() => keyring.generateDataKey({ encryptionContext }));
+    expect(error).toEqual(coded("KMS_REQUEST_FAILED", { operation: "GenerateDataKey" }));
+    if (answer.Plaintext instanceof Uint8Array)
+      expect(answer.Plaintext.every((byte) => byte === 0)).toBe(true);
+  });
+
+  it("not when the key was asked for by its id or by an alias", async () => {
+    kms.on(GenerateDataKeyCommand).resolves({ ...good, Plaintext: dataKey });
+    for (const keyId of ["1234abcd-12ab-34cd-56ef-1234567890ab", "alias/a", arn]) {
+      const { recipients } = await kmsKeyring({ kms: client, keyId }).generateDataKey({ encryptionContext });
+      expect(recipients).toMatchObject([{ keyId: arn }]);
+    }
+  });
+});
+
 describe("kmsKeyring.unwrapDataKey", () => {
+  it("refuses a Plaintext that is none", async () => {
+    for (const Plaintext of [32, undefined, "AQ=="]) {
+      kms.on(DecryptCommand).resolves({ Plaintext } as never);
+      const unwrap = () =>
+        kmsKeyring({ kms: client, keyId: arn }).unwrapDataKey({ recipients: [recipient], encryptionContext });
+      expect(await errorOf(unwrap)).toEqual(coded("KMS_REQUEST_FAILED", { operation: "Decrypt" }));
+    }
+  });
+
   it("is pinned to the configured key", async () => {
     kms.on(DecryptCommand).resolves({ Plaintext: dataKey, KeyId: arn });
     const keyring = kmsKeyring({ kms: client, keyId: arn, grantTokens: ["grant"] });

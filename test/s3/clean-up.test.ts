@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { EnvelopeError } from "../../src/index.js";
 import { cleanUp, withLeftover } from "../../src/s3/clean-up.js";
+import { transferSignal } from "../../src/s3/transfer-signal.js";
 
 const never = () => new Promise<never>(() => undefined);
 
@@ -40,7 +41,7 @@ describe("withLeftover", () => {
   it("keeps what the error says and adds to it", () => {
     const cause = new Error("cause");
     const error = new EnvelopeError("S3_UNAVAILABLE", "it failed", { cause, details: { key: "k" } });
-    expect(withLeftover(error, leftover)).toMatchObject({
+    expect(withLeftover(error, transferSignal(undefined), leftover)).toMatchObject({
       code: "S3_UNAVAILABLE",
       message: "it failed. Abort it",
       cause,
@@ -49,8 +50,12 @@ describe("withLeftover", () => {
   });
 
   it("leaves the reason of an aborted signal alone", () => {
-    const reason = new Error("user went away");
-    expect(withLeftover(reason, leftover)).toBe(reason);
+    for (const reason of [
+      new Error("user went away"),
+      new EnvelopeError("S3_UNAVAILABLE", "of another call"),
+    ]) {
+      expect(withLeftover(reason, transferSignal(AbortSignal.abort(reason)), leftover)).toBe(reason);
+    }
   });
 });
 

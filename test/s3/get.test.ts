@@ -527,6 +527,28 @@ describe("a body that breaks", () => {
     expect((await collectUntilError(Body)).error).toEqual(coded("BODY_INTERRUPTED"));
   });
 
+  it.each([
+    ["size-100000", "bytes=0-32000"],
+    ["size-100000", undefined],
+  ])("by bytes without end is interrupted: %s, range %s", async (Key, Range) => {
+    let sent = 0;
+    const send = async (command: GetObjectCommand) => {
+      const output = await local.s3.send(command);
+      const bytes = (await output.Body?.transformToByteArray()) ?? new Uint8Array(0);
+      async function* endless() {
+        yield bytes;
+        for (; sent < 1_000_000; sent++) yield Buffer.of(1);
+      }
+      return { ...output, ContentLength: undefined, Body: endless() };
+    };
+    const s3 = { config: local.s3.config, send } as unknown as S3Client;
+    const given = { Bucket, Key, ...(Range !== undefined && { Range }) };
+    const { released, error } = await collectUntilError((await local.clientWith({ s3 }).get(given)).Body);
+    expect(error).toEqual(coded(Range === undefined ? "DECRYPTION_FAILED" : "BODY_INTERRUPTED"));
+    expectBytes(released, plain(100_000).subarray(0, released.length));
+    expect(sent).toBeLessThan(20_000);
+  });
+
   it("by stalling is given up after the idle timeout", async () => {
     local.aws.fault({ operation: "GetObject", stallBodyBytes: 20_000 });
     const { Body } = await local.clientWith({ idleTimeoutMs: 80 }).get({ Bucket, Key: "size-100000" });

@@ -57,7 +57,7 @@ const everything = {
 
 beforeEach(() => {
   mock.reset();
-  mock.onAnyCommand().resolves({});
+  mock.onAnyCommand().resolves({ ETag: '"e"' });
   mock.on(CreateMultipartUploadCommand).resolves({ UploadId: "u" });
   mock
     .on(UploadPartCommand)
@@ -141,7 +141,7 @@ it.each([
 ] as const)("a client with checksums %s announces %s", async (requestChecksumCalculation, expected) => {
   const other = new S3Client({ region: "eu-central-1", requestChecksumCalculation });
   const calls = mockClient(other);
-  calls.onAnyCommand().resolves({});
+  calls.onAnyCommand().resolves({ ETag: '"e"' });
   calls.on(CreateMultipartUploadCommand).resolves({ UploadId: "u" });
   calls.on(UploadPartCommand).resolves({ ETag: '"e"' });
   await new EnvelopeClient({ s3: other, keyring, partSizeBytes: partBytes }).put({

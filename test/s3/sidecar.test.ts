@@ -1,13 +1,17 @@
 import {
+  CopyObjectCommand,
+  CreateBucketCommand,
   DeleteObjectCommand,
-  type GetObjectCommand,
+  GetObjectCommand,
   HeadObjectCommand,
+  ListObjectsV2Command,
+  PutBucketVersioningCommand,
   type PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
 import { mockClient } from "aws-sdk-client-mock";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { EnvelopeClient, EnvelopeError } from "../../src/index.js";
+import { EnvelopeClient, EnvelopeError, type ErrorCode } from "../../src/index.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../support/local.js";
@@ -208,6 +212,66 @@ describe("an envelope in a sidecar", () => {
     expect(await (await reader.get({ Bucket, Key: "k" })).Body.transformToString()).toBe("new");
     local.aws.fault({ operation: "GetObject", skip: 2, status: 503, code: "SlowDown" });
     expect(await errorOf(() => client().get({ Bucket, Key: "k" }))).toEqual(coded("S3_UNAVAILABLE"));
+  });
+
+  it.each<[string, () => Promise<unknown>, ErrorCode, boolean]>([
+    ["deleted", () => client().delete({ Bucket, Key: "k" }), "S3_NOT_FOUND", false],
+    [
+      "deleted and written anew",
+      async () => {
+        await client().delete({ Bucket, Key: "k" });
+        await client().put({ Bucket, Key: "k", Body: "new" });
+      },
+      "BODY_INTERRUPTED",
+      true,
+    ],
+    ["as it was", async () => undefined, "ENVELOPE_MISSING", false],
+  ])("that is gone when it is to be read, its object %s", async (name, meanwhile, code, retryable) => {
+    await client().put({ Bucket, Key: "k", Body: "old" });
+    let requests = 0;
+    const s3 = sendingThrough(async (command) => {
+      requests += 1;
+      if (requests === 2) {
+        await meanwhile();
+        if (name === "as it was") {
+          for (const Key of await sidecars()) await local.s3.send(new DeleteObjectCommand({ Bucket, Key }));
+        }
+      }
+      return local.s3.send(command as GetObjectCommand);
+    });
+    const error = await errorOf(() => local.clientWith({ s3 }).get({ Bucket, Key: "k" }));
+    expect(error).toEqual(coded(code));
+    expect(error).toMatchObject({ retryable });
+  });
+
+  it("is of an object that was overwritten, also when the store passes If-Match over", async () => {
+    await client().put({ Bucket, Key: "k", Body: "old" });
+    let requests = 0;
+    const s3 = sendingThrough(async (command) => {
+      requests += 1;
+      if (requests !== 3) return local.s3.send(command as GetObjectCommand);
+      await client().put({ Bucket, Key: "k", Body: "new" });
+      const { IfMatch: _passedOver, ...input } = (command as GetObjectCommand).input;
+      return local.s3.send(new GetObjectCommand(input));
+    });
+    const error = await errorOf(() => local.clientWith({ s3 }).get({ Bucket, Key: "k" }));
+    expect(error).toEqual(coded("BODY_INTERRUPTED", { key: "k" }));
+  });
+
+  it("is kept when a version is deleted that the object was copied from", async () => {
+    const versioned = "sidecar-versions";
+    await local.s3.send(new CreateBucketCommand({ Bucket: versioned }));
+    const VersioningConfiguration = { Status: "Enabled" } as const;
+    await local.s3.send(new PutBucketVersioningCommand({ Bucket: versioned, VersioningConfiguration }));
+    const at = { Bucket: versioned, Key: "k" };
+    const { VersionId: first } = await client().put({ ...at, Body: "kept" });
+    const CopySource = `${versioned}/k?versionId=${first}`;
+    const { VersionId: second } = await local.s3.send(new CopyObjectCommand({ ...at, CopySource }));
+    await client().delete({ ...at, VersionId: first });
+    expect(await (await client().get(at)).Body.transformToString()).toBe("kept");
+    await client().delete({ ...at, VersionId: second });
+    const { Contents = [] } = await local.s3.send(new ListObjectsV2Command({ Bucket: versioned }));
+    expect(Contents).toEqual([]);
   });
 
   it("too large for any reader is refused before anything is stored", async () => {

@@ -1,0 +1,42 @@
+/** Makes sure that an answer of KMS is one: what is broken here would be found when the object is read, if ever. */
+import type { GenerateDataKeyCommandOutput } from "@aws-sdk/client-kms";
+import { printable } from "../bytes.js";
+import { dataKeyBytes } from "../cobblestone/derivation.js";
+import { type GeneratedDataKey, recipientFault } from "./keyring.js";
+
+/** The provider of recipients that KMS has wrapped. */
+export const provider = "aws-kms";
+
+/**
+ * The data key in an answer; its bytes are zeroed when the answer is refused.
+ *
+ * @param configured the key that was asked for: one under another key would never be opened
+ * @returns what is wrong with the answer, if anything
+ */
+export function generatedDataKey(
+  { Plaintext: plaintext, KeyId: keyId, CiphertextBlob: ciphertext }: Partial<GenerateDataKeyCommandOutput>,
+  configured: string,
+): GeneratedDataKey | string {
+  if (!(plaintext instanceof Uint8Array)) return "has no Plaintext";
+  const refused = (fault: string) => {
+    plaintext.fill(0);
+    return fault;
+  };
+  // Zeros are no random bytes.
+  if (plaintext.length !== dataKeyBytes || plaintext.every((byte) => byte === 0)) {
+    return refused(`has a Plaintext that is not ${dataKeyBytes} random bytes`);
+  }
+  if (typeof keyId !== "string") return refused("has no KeyId");
+  if (!(ciphertext instanceof Uint8Array)) return refused("has no CiphertextBlob");
+  const recipient = { provider, keyId, ciphertext };
+  const fault = recipientFault(recipient);
+  if (fault !== undefined) return refused(`cannot be a recipient: ${fault}`);
+  if (!mayBe(configured, keyId)) return refused(`is under another key: ${printable(keyId)}`);
+  return { plaintext, recipients: [recipient] };
+}
+
+/** Whether a configured key can be the one with this ARN. An alias can be any: KMS decides, as Decrypt is pinned to it. */
+export function mayBe(configured: string, arn: string): boolean {
+  if (configured.startsWith("alias/") || configured.includes(":alias/")) return true;
+  return configured.startsWith("arn:") ? configured === arn : arn.endsWith(`:key/${configured}`);
+}
