@@ -176,6 +176,7 @@ describe("tags", () => {
       ],
       "InvalidTag",
     ],
+    ["a name of AWS's own", [{ Key: "aws:name", Value: "" }], "InvalidTag"],
     ["a long name", [{ Key: "k".repeat(129), Value: "" }], "InvalidTag"],
     ["a name with an ampersand", [{ Key: "a&b", Value: "" }], "InvalidTag"],
     ["a value with a bracket", [{ Key: "k", Value: "<" }], "InvalidTag"],
@@ -187,6 +188,13 @@ describe("tags", () => {
     expect(await failure(act)).toEqual([code, 400]);
     expect(await tagsOf("untagged")).toEqual([]);
   });
+});
+
+test.each([
+  ["a name twice", "a=1&b=2&a=1", "InvalidArgument"],
+  ["a name of AWS's own", "aws:a=1", "InvalidTag"],
+])("a header of tags with %s is refused", async (_, Tagging, code) => {
+  expect(await failure(() => put("never", { Tagging }))).toEqual([code, 400]);
 });
 
 describe("parts of an object", () => {

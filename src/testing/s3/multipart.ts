@@ -11,9 +11,10 @@ import {
 } from "./checksums.js";
 import { requireWriteConditions } from "./conditions.js";
 import { requestedAlgorithm } from "./copy.js";
+import { malformedXml, readDocument } from "./documents.js";
 import { encryptionHeaders, objectHeaders } from "./object-headers.js";
 import { partNumber } from "./objects.js";
-import { malformedXml, type Operations, readDocument, wholeNumber, xml } from "./operation.js";
+import { type Operations, wholeNumber, xml } from "./operation.js";
 import { declaredChecksum, readPayload } from "./payload.js";
 import { s3Fault } from "./s3-fault.js";
 import { taggedBy, versionHeader } from "./tagging.js";
@@ -59,7 +60,7 @@ export const multipartOperations: Operations = {
 
   async CompleteMultipartUpload(call) {
     const { store, uploads, request, bucket, key, minPartBytes } = call;
-    const document = await readDocument(request.body, "CompleteMultipartUpload");
+    const document = await readDocument(request, "CompleteMultipartUpload", { verifyChecksums: false });
     const upload = uploads.find(bucket, key, request.query.get("uploadId"));
     const parts = completedParts(document, upload);
     if (parts.slice(0, -1).some(({ extent }) => extent.size < minPartBytes)) {

@@ -83,7 +83,7 @@ export class ObjectStore {
   }
 
   createBucket(name: string): void {
-    if (!isBucketName(name)) throw s3Fault("InvalidBucketName");
+    if (!isBucketName(name)) throw s3Fault("InvalidBucketName", "The specified bucket is not valid.");
     if (this.#buckets.has(name)) throw s3Fault("BucketAlreadyOwnedByYou");
     const bucket: Omit<Bucket, "versions"> = { name, created: new Date(), versioning: undefined };
     this.#records.save("buckets", name, bucket);
@@ -124,9 +124,14 @@ export class ObjectStore {
     return [...versions].sort(([left], [right]) => byBytes(left, right)).flatMap(([, all]) => all);
   }
 
+  /** The newest version of a key, be it an object or a delete marker. */
+  newest(bucket: string, key: string): Version | undefined {
+    return this.#bucket(bucket).versions.get(key)?.[0];
+  }
+
   /** What a reader without a version finds. */
   current(bucket: string, key: string): StoredObject | undefined {
-    const newest = this.#bucket(bucket).versions.get(key)?.[0];
+    const newest = this.newest(bucket, key);
     return newest?.deleteMarker === false ? newest : undefined;
   }
 
@@ -247,7 +252,11 @@ export function filesOf(extents: readonly Extent[]): string[] {
 
 /** Whether S3 would allow this name for a bucket. */
 export function isBucketName(name: string): boolean {
-  return /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name);
+  return (
+    /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name) &&
+    !/\.\.|\.-|-\.|^\d+\.\d+\.\d+\.\d+$/.test(name) &&
+    !/^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)$/.test(name)
+  );
 }
 
 /** A record with its dates. */
