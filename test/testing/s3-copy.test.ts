@@ -1,4 +1,5 @@
 /** Copies, tags, parts of objects and attributes in the in-process S3. */
+import { createHash } from "node:crypto";
 import {
   CompleteMultipartUploadCommand,
   CopyObjectCommand,
@@ -116,7 +117,21 @@ describe("CopyObject", () => {
     expect((await head("target")).ETag).toBe(ETag);
   });
 
+  test.each([
+    ["with a slash before the bucket", `/${Bucket}/odd key%2B%3F%2525`],
+    ["with the slash encoded", encodeURIComponent(`${Bucket}/odd key+?%25`)],
+    ["with both slashes encoded", encodeURIComponent(`/${Bucket}/odd key+?%25`)],
+    ["with a plus for the space", `${Bucket}/odd+key%2B%3F%2525`],
+  ])("finds its source %s", async (_, CopySource) => {
+    const { ETag } = await put("odd key+?%25", { Body: "odd" });
+    const act = new CopyObjectCommand({ Bucket, Key: "found", CopySource });
+    expect((await local.s3.send(act)).CopyObjectResult?.ETag).toBe(ETag);
+  });
+
   test.each<[string, string, [string, number]]>([
+    ["no key behind a slash", `${Bucket}/`, ["InvalidArgument", 400]],
+    ["a bad encoding", `${Bucket}/%zz`, ["InvalidArgument", 400]],
+    ["a version of no id", `${Bucket}/nothing?versionId=`, ["InvalidArgument", 400]],
     ["a key that is not there", `${Bucket}/nothing`, ["NoSuchKey", 404]],
     ["a bucket that is not there", "no-such-bucket/nothing", ["NoSuchBucket", 404]],
     ["no key", Bucket, ["InvalidArgument", 400]],
@@ -215,11 +230,30 @@ describe("parts of an object", () => {
     expect(await failure(() => read(0))).toEqual(["InvalidArgument", 400]);
   });
 
+  test("tell their own checksums, and the type of the object's", async () => {
+    const digests = [bytes.subarray(0, partBytes), bytes.subarray(partBytes)].map((part) =>
+      createHash("sha256").update(part).digest("base64"),
+    );
+    await putParts("summed", { ChecksumAlgorithm: "SHA256" });
+    for (const [index, digest] of digests.entries()) {
+      const part = { Bucket, Key: "summed", PartNumber: index + 1, ChecksumMode: "ENABLED" } as const;
+      const expected = { ChecksumSHA256: digest, ChecksumType: "COMPOSITE", PartsCount: 2 };
+      expect(await local.s3.send(new HeadObjectCommand(part))).toMatchObject(expected);
+    }
+  });
+
   test("are one where it was put whole", async () => {
-    await put("single");
-    const read = (PartNumber: number) =>
-      local.s3.send(new GetObjectCommand({ Bucket, Key: "single", PartNumber }));
-    expect(await (await read(1)).Body?.transformToString()).toBe("content");
+    const { ChecksumCRC32 } = await put("single", { ChecksumAlgorithm: "CRC32" });
+    await put("empty", { Body: "" });
+    const read = async (PartNumber: number, Key = "single") => {
+      const output = await local.s3.send(new GetObjectCommand({ Bucket, Key, PartNumber }));
+      return { ...output, text: await output.Body?.transformToString() };
+    };
+    const whole = await read(1);
+    expect(whole).toMatchObject({ text: "content", ContentRange: "bytes 0-6/7", ChecksumCRC32 });
+    expect([whole.$metadata.httpStatusCode, whole.PartsCount]).toEqual([206, undefined]);
+    const empty = await read(1, "empty");
+    expect([empty.$metadata.httpStatusCode, empty.ContentRange, empty.text]).toEqual([200, undefined, ""]);
     expect(await failure(() => read(2))).toEqual(["InvalidPartNumber", 416]);
   });
 });
@@ -346,3 +380,29 @@ test("the storage class and the encryption of S3's own are told again", async ()
     400,
   ]);
 });
+
+test.each(["GLACIER", "DEEP_ARCHIVE"] as const)(
+  "an object in %s is neither read nor copied",
+  async (StorageClass) => {
+    await put("archived", { StorageClass });
+    const upload = { Bucket, Key: "from the archive" };
+    const { UploadId } = await local.s3.send(new CreateMultipartUploadCommand(upload));
+    const CopySource = `${Bucket}/archived`;
+    const part = { ...upload, UploadId, PartNumber: 1, CopySource };
+    for (const act of [
+      () => local.s3.send(new GetObjectCommand({ Bucket, Key: "archived" })),
+      () => copy("archived", "from the archive"),
+      () => local.s3.send(new UploadPartCopyCommand(part)),
+    ]) {
+      expect(await failure(act)).toEqual(["InvalidObjectState", 403]);
+    }
+    expect(await head("archived")).toMatchObject({ StorageClass, ContentLength: 7 });
+  },
+);
+
+test.each(["EXPRESS_ONEZONE", "OUTPOSTS", "SNOW"] as const)(
+  "nothing is stored in %s",
+  async (StorageClass) => {
+    expect(await failure(() => put("never", { StorageClass }))).toEqual(["InvalidStorageClass", 400]);
+  },
+);

@@ -165,6 +165,16 @@ describe("versioning", () => {
   });
 });
 
+test("a delete marker is no source of a copy", async () => {
+  const { Bucket, put, remove } = await makeBucket();
+  await put("k", "one");
+  const { VersionId } = await remove("k");
+  const copy = (CopySource: string) => () =>
+    local.s3.send(new CopyObjectCommand({ Bucket, Key: "copy", CopySource }));
+  expect(await failure(copy(`${Bucket}/k?versionId=${VersionId}`))).toEqual(["InvalidRequest", 400]);
+  expect(await failure(copy(`${Bucket}/k`))).toEqual(["NoSuchKey", 404]);
+});
+
 test("versions are listed in pages, by prefix, and up to a delimiter", async () => {
   const { Bucket, put, remove } = await makeBucket();
   for (const key of ["a/1", "a/2", "b", "c"]) for (const body of ["x", "y", "z"]) await put(key, body);

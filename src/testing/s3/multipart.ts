@@ -12,7 +12,8 @@ import {
 import { requireWriteConditions } from "./conditions.js";
 import { requestedAlgorithm } from "./copy.js";
 import { malformedXml, readDocument } from "./documents.js";
-import { encryptionHeaders, objectHeaders } from "./object-headers.js";
+import { encryptionHeaders, etagOf, requireUploadKey, writerEncryptionHeaders } from "./encryption.js";
+import { objectHeaders } from "./object-headers.js";
 import { partNumber } from "./objects.js";
 import { type Operations, wholeNumber, xml } from "./operation.js";
 import { declaredChecksum, readPayload } from "./payload.js";
@@ -36,7 +37,7 @@ export const multipartOperations: Operations = {
     };
     return {
       status: 200,
-      headers: { ...xml, ...encryptionHeaders(headers), ...(terms.declared && told) },
+      headers: { ...xml, ...writerEncryptionHeaders(headers, request), ...(terms.declared && told) },
       body: [xmlDocument("InitiateMultipartUploadResult", result)],
     };
   },
@@ -44,9 +45,10 @@ export const multipartOperations: Operations = {
   async UploadPart({ store, uploads, request, bucket, key }) {
     const upload = uploads.find(bucket, key, request.query.get("uploadId"));
     const number = partNumber(request.query.get("partNumber"));
+    requireUploadKey(upload.headers, request.headers);
     requireAlgorithm(upload, request);
     const { extent, md5, checksum, stated } = await readPayload(request, store.bytes, upload.algorithm);
-    const etag = `"${md5}"`;
+    const etag = etagOf(md5, upload.headers);
     const current = () => uploads.find(bucket, key, upload.id);
     try {
       uploads.addPart(current(), { number, extent, etag, checksum, stated, modified: new Date() });

@@ -135,11 +135,17 @@ export class ObjectStore {
     return newest?.deleteMarker === false ? newest : undefined;
   }
 
+  /** A version of a key, be it an object or a delete marker. */
+  version(bucket: string, key: string, versionId: string): Version | undefined {
+    requireVersionId(versionId);
+    return this.#bucket(bucket)
+      .versions.get(key)
+      ?.find((one) => one.versionId === versionId);
+  }
+
   /** The object that a request for a key, or for a version of it, is about. */
   object(bucket: string, key: string, versionId?: string): StoredObject {
-    const all = this.#bucket(bucket).versions.get(key) ?? [];
-    if (versionId !== undefined) requireVersionId(versionId);
-    const version = versionId === undefined ? all[0] : all.find((one) => one.versionId === versionId);
+    const version = versionId === undefined ? this.newest(bucket, key) : this.version(bucket, key, versionId);
     if (version?.deleteMarker === false) return version;
     const headers: Record<string, string> = version
       ? { "x-amz-delete-marker": "true", "x-amz-version-id": version.versionId }

@@ -1,6 +1,6 @@
 /** The operations of the in-process S3 on single objects. */
 import type { ServiceResponse } from "../service.js";
-import { checksumHeaders } from "./checksums.js";
+import { checksumHeaders, type StoredChecksum } from "./checksums.js";
 import {
   requestedPart,
   requestedRange,
@@ -8,7 +8,9 @@ import {
   requireWriteConditions,
 } from "./conditions.js";
 import { deleteOperations } from "./deletion.js";
-import { answerHeaders, encryptionHeaders, objectHeaders, requireCustomerKey } from "./object-headers.js";
+import { etagOf, requireCustomerKey, writerEncryptionHeaders } from "./encryption.js";
+import { answerHeaders, objectHeaders, requireReadable } from "./object-headers.js";
+import type { StoredObject } from "./object-store.js";
 import { type Call, type Operations, wholeNumber } from "./operation.js";
 import { readPayload } from "./payload.js";
 import { s3Fault } from "./s3-fault.js";
@@ -21,7 +23,7 @@ export const objectOperations: Operations = {
     const tags = taggedBy(request.headers["x-amz-tagging"]);
     requireWriteConditions(request.headers, store.current(bucket, key));
     const { extent, md5, checksum, stated } = await readPayload(request, store.bytes);
-    const etag = `"${md5}"`;
+    const etag = etagOf(md5, headers);
     const stored = {
       algorithm: stated?.algorithm ?? "crc64nvme",
       value: checksum,
@@ -40,7 +42,7 @@ export const objectOperations: Operations = {
       headers: {
         etag,
         ...versionHeader(call, object),
-        ...encryptionHeaders(headers),
+        ...writerEncryptionHeaders(headers, request),
         ...checksumHeaders(stored),
       },
     };
@@ -61,20 +63,29 @@ function readObject(call: Call, withBody: boolean): ServiceResponse {
   if (part !== undefined && given.range !== undefined) {
     throw s3Fault("InvalidRequest", "Cannot specify both Range header and partNumber query parameter");
   }
-  const range =
-    part === undefined ? requestedRange(given, object.size) : requestedPart(object, partNumber(part));
+  const number = part === undefined ? undefined : partNumber(part);
+  if (withBody) requireReadable(object);
+  const range = number === undefined ? requestedRange(given, object.size) : requestedPart(object, number);
   const { start, end } = range ?? { start: 0, end: object.size };
-  const shownRange = range && !(part !== undefined && !object.parts);
+  const partial = range !== undefined && start < end;
+  const whole = partial ? undefined : object.checksum;
   const headers = {
-    ...answerHeaders(object, request, !shownRange),
+    ...answerHeaders(object, request, number === undefined ? whole : partChecksum(object, number)),
     ...versionHeader(call, object),
     "content-length": String(end - start),
-    ...(shownRange && end > start && { "content-range": `bytes ${start}-${end - 1}/${object.size}` }),
-    ...(part !== undefined && object.parts && { "x-amz-mp-parts-count": String(object.parts.length) }),
+    ...(partial && { "content-range": `bytes ${start}-${end - 1}/${object.size}` }),
+    ...(number !== undefined && object.parts && { "x-amz-mp-parts-count": String(object.parts.length) }),
   };
-  const status = shownRange ? 206 : 200;
+  const status = partial ? 206 : 200;
   if (!withBody) return { status, headers };
   return { status, headers, stream: store.bytes.open(object.extents, start, end) };
+}
+
+/** The checksum of one part; an object that was put whole is its own. */
+function partChecksum({ parts, checksum }: StoredObject, number: number): StoredChecksum | undefined {
+  if (!parts) return checksum;
+  const value = parts[number - 1]?.checksum;
+  return value === undefined ? undefined : { ...checksum, value };
 }
 
 /** The number that a request gives a part. */

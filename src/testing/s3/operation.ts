@@ -40,3 +40,16 @@ export function pageSize(query: ReadonlyMap<string, string>, parameter: string):
 export function firstPage<T>(rest: readonly T[], limit: number): { page: readonly T[]; truncated: boolean } {
   return { page: rest.slice(0, limit), truncated: rest.length > limit && limit > 0 };
 }
+
+/** Those of the headers that have these names. */
+export function pickHeaders(
+  headers: ServiceRequest["headers"],
+  names: readonly string[],
+): Record<string, string> {
+  const picked: Record<string, string> = {};
+  for (const name of names) {
+    const value = headers[name];
+    if (value !== undefined) picked[name] = value;
+  }
+  return picked;
+}
