@@ -2,10 +2,10 @@
 import { checksumElement } from "./checksums.js";
 import { requireCustomerKey } from "./encryption.js";
 import { storageClassOf } from "./object-headers.js";
-import type { StoredObject } from "./object-store.js";
 import { firstPage, type Operations, wholeNumber, xml } from "./operation.js";
 import { s3Fault } from "./s3-fault.js";
 import { versionHeader } from "./tagging.js";
+import type { StoredObject } from "./versions.js";
 import { element, group, xmlDocument } from "./xml.js";
 
 type Headers = Readonly<Record<string, string>>;

@@ -1,8 +1,8 @@
 /** The operations of the in-process S3 on buckets. */
 import { malformedXml, readDocument } from "./documents.js";
-import type { Versioning } from "./object-store.js";
 import { type Operations, xml } from "./operation.js";
 import { s3Fault } from "./s3-fault.js";
+import type { Versioning } from "./versions.js";
 import { childrenOf, childText, element, group, type XmlElement, xmlDocument } from "./xml.js";
 
 /** Who owns all buckets. */

@@ -10,12 +10,12 @@ import {
   writerEncryptionHeaders,
 } from "./encryption.js";
 import { changesObject, copiedHeaders, directive, requireReadable } from "./object-headers.js";
-import type { StoredObject } from "./object-store.js";
 import { partNumber } from "./objects.js";
 import { type Call, type Operations, xml } from "./operation.js";
 import { storeBytes } from "./payload.js";
 import { s3Fault } from "./s3-fault.js";
 import { taggedBy, versionHeader } from "./tagging.js";
+import type { StoredObject } from "./versions.js";
 import { element, xmlDocument } from "./xml.js";
 
 const maxCopiedBytes = 5 * 1024 ** 3;

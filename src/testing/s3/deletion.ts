@@ -2,10 +2,10 @@
 import { ServiceError, type ServiceRequest } from "../service.js";
 import { requireDeleteCondition } from "./conditions.js";
 import { malformedXml, readDocument } from "./documents.js";
-import type { Version } from "./object-store.js";
 import { type Call, type Operations, xml } from "./operation.js";
 import { declaredChecksum } from "./payload.js";
 import { s3Fault } from "./s3-fault.js";
+import type { Version } from "./versions.js";
 import { childrenOf, childText, element, group, type XmlElement, xmlDocument } from "./xml.js";
 
 const maxDeleted = 1000;

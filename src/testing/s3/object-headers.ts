@@ -2,9 +2,9 @@
 import type { ServiceRequest } from "../service.js";
 import { checksumHeaders, type StoredChecksum } from "./checksums.js";
 import { encryptionNames, requestedEncryption } from "./encryption.js";
-import type { StoredObject } from "./object-store.js";
 import { pickHeaders } from "./operation.js";
 import { s3Fault } from "./s3-fault.js";
+import type { StoredObject } from "./versions.js";
 
 type Headers = Readonly<Record<string, string>>;
 

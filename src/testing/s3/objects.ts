@@ -10,11 +10,11 @@ import {
 import { deleteOperations } from "./deletion.js";
 import { etagOf, requireCustomerKey, writerEncryptionHeaders } from "./encryption.js";
 import { answerHeaders, objectHeaders, requireReadable } from "./object-headers.js";
-import type { StoredObject } from "./object-store.js";
 import { type Call, type Operations, wholeNumber } from "./operation.js";
 import { readPayload } from "./payload.js";
 import { s3Fault } from "./s3-fault.js";
 import { taggedBy, versionHeader } from "./tagging.js";
+import type { StoredObject } from "./versions.js";
 
 export const objectOperations: Operations = {
   async PutObject(call) {

@@ -29,7 +29,7 @@ const routes: readonly Route[] = [
     method: "GET",
     level: "bucket",
     marker: "uploads",
-    others: ["prefix", "max-uploads", "key-marker", "upload-id-marker", "encoding-type"],
+    others: ["prefix", "delimiter", "max-uploads", "key-marker", "upload-id-marker", "encoding-type"],
   },
   {
     operation: "ListObjectsV2",
