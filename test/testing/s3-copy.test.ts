@@ -1,6 +1,8 @@
 /** Copies, tags, parts of objects and attributes in the in-process S3. */
 import { createHash } from "node:crypto";
 import {
+  type ChecksumType,
+  type CompletedPart,
   CompleteMultipartUploadCommand,
   CopyObjectCommand,
   type CopyObjectCommandInput,
@@ -244,7 +246,7 @@ describe("parts of an object", () => {
 
   test("are one where it was put whole", async () => {
     const { ChecksumCRC32 } = await put("single", { ChecksumAlgorithm: "CRC32" });
-    await put("empty", { Body: "" });
+    await put("empty", { Body: new Uint8Array(0) });
     const read = async (PartNumber: number, Key = "single") => {
       const output = await local.s3.send(new GetObjectCommand({ Bucket, Key, PartNumber }));
       return { ...output, text: await output.Body?.transformToString() };
@@ -342,6 +344,43 @@ describe("checksums of objects", () => {
       );
     expect(await failure(() => complete("rosUhgp5mIk="))).toEqual(["BadDigest", 400]);
     expect(await complete("rosUhgp5mIg=")).toMatchObject({ ChecksumType: "FULL_OBJECT" });
+  });
+});
+
+describe("the completion of a composite", () => {
+  const sums = { ChecksumAlgorithm: "SHA256" } as const;
+  async function begin(...numbers: number[]) {
+    const upload = { Bucket, Key: "composite" };
+    const { UploadId } = await local.s3.send(new CreateMultipartUploadCommand({ ...upload, ...sums }));
+    const Parts: CompletedPart[] = [];
+    for (const PartNumber of numbers) {
+      const part = { ...upload, ...sums, UploadId, PartNumber, Body: bytes.subarray(0, partBytes) };
+      const { ETag, ChecksumSHA256 } = await local.s3.send(new UploadPartCommand(part));
+      Parts.push({ PartNumber, ETag, ChecksumSHA256 });
+    }
+    return (ChecksumType: ChecksumType, chosen = Parts) =>
+      local.s3.send(
+        new CompleteMultipartUploadCommand({
+          ...upload,
+          UploadId,
+          ChecksumType,
+          MultipartUpload: { Parts: chosen },
+        }),
+      );
+  }
+
+  test("has its type", async () => {
+    const complete = await begin(1);
+    expect(await failure(() => complete("FULL_OBJECT"))).toEqual(["BadDigest", 400]);
+    expect(await complete("COMPOSITE")).toMatchObject({ ChecksumType: "COMPOSITE" });
+  });
+
+  test.each([
+    ["begins with another than 1", [2]],
+    ["leaves a number out", [1, 3]],
+  ])("fails when it %s", async (_, numbers) => {
+    const complete = await begin(...numbers);
+    expect(await failure(() => complete("COMPOSITE"))).toEqual(["InternalError", 500]);
   });
 });
 

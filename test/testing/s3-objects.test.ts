@@ -20,6 +20,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
+import { refuseUnknownConditions } from "../../src/testing/s3/refused-conditions.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
 import { sendSigned, signedHeaders } from "./raw.js";
@@ -287,6 +288,41 @@ test.each([
   else await write();
   if (expected && !exists) expect(await failure(() => get({ Key }))).toEqual(["NoSuchKey", 404]);
   else expectBytes((await get({ Key })).body, expected ? bytes : Buffer.from("new"));
+});
+
+describe("conditions that an operation does not have", () => {
+  const all = [
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-range",
+    "content-range",
+    "x-amz-copy-source-if-match",
+    "x-amz-if-match-size",
+  ];
+  const [match, none, modified, unmodified, , , source] = all;
+  test.each([
+    ["GetObject", [match, none, modified, unmodified]],
+    ["HeadObject", [match, none, modified, unmodified]],
+    ["PutObject", [match, none]],
+    ["CompleteMultipartUpload", [match, none]],
+    ["CopyObject", [match, none, source]],
+    ["UploadPartCopy", [source]],
+    ["DeleteObject", [match]],
+    ["UploadPart", []],
+    ["CreateMultipartUpload", []],
+    ["DeleteObjects", []],
+    ["constructor", []],
+  ])("are refused: %s", (operation, taken) => {
+    for (const name of all) {
+      const act = () => refuseUnknownConditions(operation, { host: "a", range: "bytes=0-1", [name]: "*" });
+      if (taken.includes(name)) expect(act, name).not.toThrow();
+      else {
+        expect(act, name).toThrow(expect.objectContaining({ code: "NotImplemented", status: 501 }));
+      }
+    }
+  });
 });
 
 test("a write whose condition fails while its body is under way is refused", async () => {

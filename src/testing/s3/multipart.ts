@@ -68,6 +68,7 @@ export const multipartOperations: Operations = {
     if (parts.slice(0, -1).some(({ extent }) => extent.size < minPartBytes)) {
       throw s3Fault("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size");
     }
+    requireConsecutive(upload, parts);
     const size = parts.reduce((sum, { extent }) => sum + extent.size, 0);
     requireSize(request, size);
     requireWriteConditions(request.headers, store.current(bucket, key));
@@ -181,11 +182,18 @@ function requireSize({ headers }: ServiceRequest, size: number): void {
   if (size > maxObjectBytes) throw s3Fault("EntityTooLarge", "Your proposed upload exceeds the maximum size");
 }
 
+/** The parts of a composite checksum are 1, 2, 3 and so on; S3 documents no better error. */
+function requireConsecutive({ type }: StoredUpload, parts: readonly StoredPart[]): void {
+  if (type === "FULL_OBJECT" || parts.every(({ number }, index) => number === index + 1)) return;
+  throw s3Fault("InternalError", "We encountered an internal error. Please try again.");
+}
+
 /** A completion may state the checksum of the object, and its type. */
 function requireChecksum({ headers }: ServiceRequest, checksum: StoredChecksum): void {
   const type = headers["x-amz-checksum-type"];
   if (type !== undefined && type !== checksum.type) {
-    throw s3Fault("InvalidRequest", `The upload was created with the ${checksum.type} checksum type.`);
+    const message = `The upload was created using the ${checksum.type} checksum mode. The complete request must use the same checksum mode.`;
+    throw s3Fault("BadDigest", message);
   }
   const [name = ""] = Object.keys(checksumHeaders(checksum));
   const stated = headers[name];
