@@ -86,7 +86,7 @@ function passedSequence({ store, request: { query }, bucket }: Call, keyMarker: 
   if (id === "") throw s3Fault("InvalidArgument", "A version-id marker cannot be empty.");
   const version = store.version(bucket, keyMarker, id);
   if (version) return version.sequence;
-  // The version is gone. Its id tells its age, unless it was one from before versioning: then the key begins again.
+  // The version is gone, but its id tells its age; "null" does not, so the key begins again.
   return id === "null" ? Number.POSITIVE_INFINITY : stampedNumber(id);
 }
 

@@ -113,7 +113,7 @@ function overridingHeaders({ query }: ServiceRequest): Record<string, string> {
   return overriding;
 }
 
-/** A value as S3 tells it: what is not ASCII as an encoded word of RFC 2047, each byte it came in taken for a character. */
+/** A value as S3 tells it: an encoded word of RFC 2047 unless it is ASCII. Each byte that came counts as a character. */
 function encodedWord(value: string): string {
   return /[^\t -~]/.test(value) ? `=?UTF-8?B?${Buffer.from(value).toString("base64")}?=` : value;
 }

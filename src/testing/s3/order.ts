@@ -1,4 +1,4 @@
-/** The order in which S3 lists: keys by their bytes, versions and uploads by their age, which their ids begin with. */
+/** The order in which S3 lists: keys by their bytes, versions and uploads by age, with which their ids begin. */
 
 const stampLength = 9;
 
