@@ -18,9 +18,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { cut, expectBytes, testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
-import { sendSigned } from "./raw.js";
+import { send, sendSigned, signedHeaders } from "./raw.js";
 
 const Bucket = "test-bucket";
+const streaming = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 const checkDigits = Buffer.from("123456789");
 /** The checksums of "123456789", from the catalogues of the algorithms. */
 const known = {
@@ -73,7 +74,7 @@ describe("checksums that the SDK computes", () => {
     const command = new PutObjectCommand({ ...given, ChecksumAlgorithm: ChecksumAlgorithm[algorithm] });
     expect(await s3.send(command)).toMatchObject({ [`Checksum${algorithm}`]: value });
     expect(aws.requests.at(-1)?.headers).toMatchObject({
-      "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+      "x-amz-content-sha256": streaming,
       "x-amz-trailer": `x-amz-checksum-${algorithm.toLowerCase()}`,
       "x-amz-decoded-content-length": "9",
     });
@@ -85,7 +86,7 @@ describe("checksums that the SDK computes", () => {
     const bytes = testBytes(length, length);
     const Body = Readable.from(cut(bytes, 70_000, 8192));
     await s3.send(new PutObjectCommand({ Bucket, Key: "stream", Body, ContentLength: length }));
-    expect(aws.requests.at(-1)?.headers["x-amz-content-sha256"]).toBe("STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+    expect(aws.requests.at(-1)?.headers["x-amz-content-sha256"]).toBe(streaming);
     expectBytes(await read("stream"), bytes);
     const { ETag, ContentLength } = await head("stream");
     expect(ETag).toBe(`"${createHash("md5").update(bytes).digest("hex")}"`);
@@ -183,6 +184,42 @@ describe("bodies that are not what the request says", () => {
   });
 });
 
+describe("bodies of no stated length", () => {
+  const upload = async (query: Record<string, string>, headers: Record<string, string>, body: string) => {
+    const raw = { method: "PUT", path: `/${Bucket}/unsized`, query, headers, body };
+    const signed = await signedHeaders(aws.s3Config, raw);
+    return send(aws.s3Config, raw, { ...signed, "transfer-encoding": "chunked" });
+  };
+  const targets = async (): Promise<Record<string, string>[]> => {
+    const { UploadId = "" } = await s3.send(new CreateMultipartUploadCommand({ Bucket, Key: "unsized" }));
+    return [{}, { uploadId: UploadId, partNumber: "1" }];
+  };
+
+  test("are refused where the transfer alone is chunked", async () => {
+    for (const query of await targets()) {
+      const answer = await upload(query, { "x-amz-content-sha256": "UNSIGNED-PAYLOAD" }, "x");
+      expect(answer).toMatchObject({ status: 501, code: "NotImplemented" });
+    }
+  });
+
+  const framed = { "content-encoding": "aws-chunked", "x-amz-content-sha256": streaming };
+  test("are refused in aws-chunked framing, and taken with the length of what is framed", async () => {
+    const body = "9\r\n123456789\r\n0\r\n\r\n";
+    for (const query of await targets()) {
+      expect(await upload(query, framed, body)).toMatchObject({ status: 411, code: "MissingContentLength" });
+      const sized = { ...framed, "x-amz-decoded-content-length": "9" };
+      expect(await upload(query, sized, body)).toMatchObject({ status: 200 });
+    }
+  });
+});
+
+test("an algorithm of the SDK's without its checksum is refused", async () => {
+  const headers = { "x-amz-sdk-checksum-algorithm": "CRC32" };
+  const raw = { method: "PUT", path: `/${Bucket}/refused`, headers, body: "x" };
+  expect(await sendSigned(aws.s3Config, raw)).toMatchObject({ status: 400, code: "InvalidRequest" });
+  expect(await keys("refused")).toEqual([]);
+});
+
 describe("aws-chunked framing", () => {
   const trailer = `x-amz-checksum-crc32:${known.CRC32}`;
   const whole = `9\r\n123456789\r\n0\r\n${trailer}\r\n\r\n`;
@@ -194,7 +231,7 @@ describe("aws-chunked framing", () => {
       headers: {
         "content-encoding": "aws-chunked",
         "content-length": String(body.length),
-        "x-amz-content-sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+        "x-amz-content-sha256": streaming,
         "x-amz-decoded-content-length": "9",
         "x-amz-trailer": "x-amz-checksum-crc32",
         ...headers,
@@ -249,6 +286,7 @@ describe("aws-chunked framing", () => {
     ["a size too large", whole.replace("9", "a"), "IncompleteBody"],
     ["bytes behind the end", `${whole}x`, "IncompleteBody"],
     ["an endless line", "1".repeat(5000), "IncompleteBody"],
+    ["trailers without end", whole.replace("0\r\n", `0\r\n${"a:b\r\n".repeat(2000)}`), "IncompleteBody"],
     ["fewer bytes than stated", `8\r\n12345678\r\n0\r\n${trailer}\r\n\r\n`, "IncompleteBody"],
     ["a broken frame before much data", `z\r\n${"1".repeat(3_000_000)}`, "IncompleteBody"],
   ];

@@ -107,11 +107,12 @@ export function send(
   headers: Record<string, string>,
 ): Promise<RawAnswer> {
   const search = new URLSearchParams(query).toString();
+  const length = "transfer-encoding" in headers ? {} : { "content-length": String(Buffer.byteLength(body)) };
   return new Promise((resolve, reject) => {
     const options = {
       method,
       path: search === "" ? path : `${path}?${search}`,
-      headers: { "content-length": String(Buffer.byteLength(body)), ...headers },
+      headers: { ...length, ...headers },
       agent: false,
     };
     const outgoing = request(config.endpoint, options as object, (incoming) => {

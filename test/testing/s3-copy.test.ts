@@ -1,5 +1,8 @@
 /** Copies, tags, parts of objects and attributes in the in-process S3. */
+import { createHash } from "node:crypto";
 import {
+  type ChecksumType,
+  type CompletedPart,
   CompleteMultipartUploadCommand,
   CopyObjectCommand,
   type CopyObjectCommandInput,
@@ -116,7 +119,21 @@ describe("CopyObject", () => {
     expect((await head("target")).ETag).toBe(ETag);
   });
 
+  test.each([
+    ["with a slash before the bucket", `/${Bucket}/odd key%2B%3F%2525`],
+    ["with the slash encoded", encodeURIComponent(`${Bucket}/odd key+?%25`)],
+    ["with both slashes encoded", encodeURIComponent(`/${Bucket}/odd key+?%25`)],
+    ["with a plus for the space", `${Bucket}/odd+key%2B%3F%2525`],
+  ])("finds its source %s", async (_, CopySource) => {
+    const { ETag } = await put("odd key+?%25", { Body: "odd" });
+    const act = new CopyObjectCommand({ Bucket, Key: "found", CopySource });
+    expect((await local.s3.send(act)).CopyObjectResult?.ETag).toBe(ETag);
+  });
+
   test.each<[string, string, [string, number]]>([
+    ["no key behind a slash", `${Bucket}/`, ["InvalidArgument", 400]],
+    ["a bad encoding", `${Bucket}/%zz`, ["InvalidArgument", 400]],
+    ["a version of no id", `${Bucket}/nothing?versionId=`, ["InvalidArgument", 400]],
     ["a key that is not there", `${Bucket}/nothing`, ["NoSuchKey", 404]],
     ["a bucket that is not there", "no-such-bucket/nothing", ["NoSuchBucket", 404]],
     ["no key", Bucket, ["InvalidArgument", 400]],
@@ -176,6 +193,7 @@ describe("tags", () => {
       ],
       "InvalidTag",
     ],
+    ["a name of AWS's own", [{ Key: "aws:name", Value: "" }], "InvalidTag"],
     ["a long name", [{ Key: "k".repeat(129), Value: "" }], "InvalidTag"],
     ["a name with an ampersand", [{ Key: "a&b", Value: "" }], "InvalidTag"],
     ["a value with a bracket", [{ Key: "k", Value: "<" }], "InvalidTag"],
@@ -187,6 +205,13 @@ describe("tags", () => {
     expect(await failure(act)).toEqual([code, 400]);
     expect(await tagsOf("untagged")).toEqual([]);
   });
+});
+
+test.each([
+  ["a name twice", "a=1&b=2&a=1", "InvalidArgument"],
+  ["a name of AWS's own", "aws:a=1", "InvalidTag"],
+])("a header of tags with %s is refused", async (_, Tagging, code) => {
+  expect(await failure(() => put("never", { Tagging }))).toEqual([code, 400]);
 });
 
 describe("parts of an object", () => {
@@ -207,11 +232,30 @@ describe("parts of an object", () => {
     expect(await failure(() => read(0))).toEqual(["InvalidArgument", 400]);
   });
 
+  test("tell their own checksums, and the type of the object's", async () => {
+    const digests = [bytes.subarray(0, partBytes), bytes.subarray(partBytes)].map((part) =>
+      createHash("sha256").update(part).digest("base64"),
+    );
+    await putParts("summed", { ChecksumAlgorithm: "SHA256" });
+    for (const [index, digest] of digests.entries()) {
+      const part = { Bucket, Key: "summed", PartNumber: index + 1, ChecksumMode: "ENABLED" } as const;
+      const expected = { ChecksumSHA256: digest, ChecksumType: "COMPOSITE", PartsCount: 2 };
+      expect(await local.s3.send(new HeadObjectCommand(part))).toMatchObject(expected);
+    }
+  });
+
   test("are one where it was put whole", async () => {
-    await put("single");
-    const read = (PartNumber: number) =>
-      local.s3.send(new GetObjectCommand({ Bucket, Key: "single", PartNumber }));
-    expect(await (await read(1)).Body?.transformToString()).toBe("content");
+    const { ChecksumCRC32 } = await put("single", { ChecksumAlgorithm: "CRC32" });
+    await put("empty", { Body: new Uint8Array(0) });
+    const read = async (PartNumber: number, Key = "single") => {
+      const output = await local.s3.send(new GetObjectCommand({ Bucket, Key, PartNumber }));
+      return { ...output, text: await output.Body?.transformToString() };
+    };
+    const whole = await read(1);
+    expect(whole).toMatchObject({ text: "content", ContentRange: "bytes 0-6/7", ChecksumCRC32 });
+    expect([whole.$metadata.httpStatusCode, whole.PartsCount]).toEqual([206, undefined]);
+    const empty = await read(1, "empty");
+    expect([empty.$metadata.httpStatusCode, empty.ContentRange, empty.text]).toEqual([200, undefined, ""]);
     expect(await failure(() => read(2))).toEqual(["InvalidPartNumber", 416]);
   });
 });
@@ -303,6 +347,43 @@ describe("checksums of objects", () => {
   });
 });
 
+describe("the completion of a composite", () => {
+  const sums = { ChecksumAlgorithm: "SHA256" } as const;
+  async function begin(...numbers: number[]) {
+    const upload = { Bucket, Key: "composite" };
+    const { UploadId } = await local.s3.send(new CreateMultipartUploadCommand({ ...upload, ...sums }));
+    const Parts: CompletedPart[] = [];
+    for (const PartNumber of numbers) {
+      const part = { ...upload, ...sums, UploadId, PartNumber, Body: bytes.subarray(0, partBytes) };
+      const { ETag, ChecksumSHA256 } = await local.s3.send(new UploadPartCommand(part));
+      Parts.push({ PartNumber, ETag, ChecksumSHA256 });
+    }
+    return (ChecksumType: ChecksumType, chosen = Parts) =>
+      local.s3.send(
+        new CompleteMultipartUploadCommand({
+          ...upload,
+          UploadId,
+          ChecksumType,
+          MultipartUpload: { Parts: chosen },
+        }),
+      );
+  }
+
+  test("has its type", async () => {
+    const complete = await begin(1);
+    expect(await failure(() => complete("FULL_OBJECT"))).toEqual(["BadDigest", 400]);
+    expect(await complete("COMPOSITE")).toMatchObject({ ChecksumType: "COMPOSITE" });
+  });
+
+  test.each([
+    ["begins with another than 1", [2]],
+    ["leaves a number out", [1, 3]],
+  ])("fails when it %s", async (_, numbers) => {
+    const complete = await begin(...numbers);
+    expect(await failure(() => complete("COMPOSITE"))).toEqual(["InternalError", 500]);
+  });
+});
+
 describe("CRCs", () => {
   test.each([
     ["CRC32", crc32, "cbf43926"],
@@ -338,3 +419,29 @@ test("the storage class and the encryption of S3's own are told again", async ()
     400,
   ]);
 });
+
+test.each(["GLACIER", "DEEP_ARCHIVE"] as const)(
+  "an object in %s is neither read nor copied",
+  async (StorageClass) => {
+    await put("archived", { StorageClass });
+    const upload = { Bucket, Key: "from the archive" };
+    const { UploadId } = await local.s3.send(new CreateMultipartUploadCommand(upload));
+    const CopySource = `${Bucket}/archived`;
+    const part = { ...upload, UploadId, PartNumber: 1, CopySource };
+    for (const act of [
+      () => local.s3.send(new GetObjectCommand({ Bucket, Key: "archived" })),
+      () => copy("archived", "from the archive"),
+      () => local.s3.send(new UploadPartCopyCommand(part)),
+    ]) {
+      expect(await failure(act)).toEqual(["InvalidObjectState", 403]);
+    }
+    expect(await head("archived")).toMatchObject({ StorageClass, ContentLength: 7 });
+  },
+);
+
+test.each(["EXPRESS_ONEZONE", "OUTPOSTS", "SNOW"] as const)(
+  "nothing is stored in %s",
+  async (StorageClass) => {
+    expect(await failure(() => put("never", { StorageClass }))).toEqual(["InvalidStorageClass", 400]);
+  },
+);

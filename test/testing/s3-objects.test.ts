@@ -20,6 +20,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
+import { refuseUnknownConditions } from "../../src/testing/s3/refused-conditions.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
 import { sendSigned, signedHeaders } from "./raw.js";
@@ -111,6 +112,43 @@ describe("objects", () => {
     const more = { ...Metadata, ab: `${Metadata.ab}x` };
     expect(await failure(() => put({ Key: "metadata", Metadata: more }))).toEqual(["MetadataTooLarge", 400]);
     expect((await head({ Key: "metadata" })).Metadata).toEqual(Metadata);
+  });
+
+  test("tell metadata that is not ASCII in encoded words, as S3 does", async () => {
+    // The example of the S3 documentation: UTF-8, each byte taken for a character.
+    const value = Buffer.from("ÄMÄZÕÑ S3").toString("latin1");
+    const path = `/${Bucket}/words`;
+    const headers = { "x-amz-meta-nonascii": value, "x-amz-meta-ascii": "=?~" };
+    expect(await sendSigned(aws.s3Config, { method: "PUT", path, headers })).toMatchObject({ status: 200 });
+    const nonascii = "=?UTF-8?B?w4PChE3Dg8KEWsODwpXDg8KRIFMz?=";
+    expect((await head({ Key: "words" })).Metadata).toEqual({ nonascii, ascii: "=?~" });
+  });
+
+  test("answer with other headers where the reader says so, as far as a header can carry them", async () => {
+    const read = (query: Record<string, string>) =>
+      sendSigned(aws.s3Config, { path: `/${Bucket}/read`, query });
+    const names = ["cache-control", "disposition", "encoding", "language", "type"].map((name, index) =>
+      index === 0 ? name : `content-${name}`,
+    );
+    for (const name of [...names, "expires"]) {
+      expect((await read({ [`response-${name}`]: "some-value" })).headers[name]).toBe("some-value");
+      for (const value of ["a\r\nb:c", "a\u0100"]) {
+        const refused = { status: 400, code: "InvalidArgument" };
+        expect(await read({ [`response-${name}`]: value })).toMatchObject(refused);
+      }
+    }
+    for (const name of ["response-etag", "response-content-length", "response-x-amz-meta-a"]) {
+      expect(await read({ [name]: "1" })).toMatchObject({ status: 501, code: "NotImplemented" });
+    }
+  });
+
+  test("are not found by a path that is badly encoded", async () => {
+    for (const path of [`/${Bucket}/%zz`, `/${Bucket}/%ff`, "/%/k", `/${Bucket}/%E0%A4%A`]) {
+      for (const method of ["GET", "PUT"]) {
+        const raw = await sendSigned(aws.s3Config, { method, path });
+        expect(raw).toMatchObject({ status: 400, code: "InvalidURI" });
+      }
+    }
   });
 
   test("have keys of up to 1024 bytes", async () => {
@@ -250,6 +288,41 @@ test.each([
   else await write();
   if (expected && !exists) expect(await failure(() => get({ Key }))).toEqual(["NoSuchKey", 404]);
   else expectBytes((await get({ Key })).body, expected ? bytes : Buffer.from("new"));
+});
+
+describe("conditions that an operation does not have", () => {
+  const all = [
+    "if-match",
+    "if-none-match",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-range",
+    "content-range",
+    "x-amz-copy-source-if-match",
+    "x-amz-if-match-size",
+  ];
+  const [match, none, modified, unmodified, , , source] = all;
+  test.each([
+    ["GetObject", [match, none, modified, unmodified]],
+    ["HeadObject", [match, none, modified, unmodified]],
+    ["PutObject", [match, none]],
+    ["CompleteMultipartUpload", [match, none]],
+    ["CopyObject", [match, none, source]],
+    ["UploadPartCopy", [source]],
+    ["DeleteObject", [match]],
+    ["UploadPart", []],
+    ["CreateMultipartUpload", []],
+    ["DeleteObjects", []],
+    ["constructor", []],
+  ])("are refused: %s", (operation, taken) => {
+    for (const name of all) {
+      const act = () => refuseUnknownConditions(operation, { host: "a", range: "bytes=0-1", [name]: "*" });
+      if (taken.includes(name)) expect(act, name).not.toThrow();
+      else {
+        expect(act, name).toThrow(expect.objectContaining({ code: "NotImplemented", status: 501 }));
+      }
+    }
+  });
 });
 
 test("a write whose condition fails while its body is under way is refused", async () => {

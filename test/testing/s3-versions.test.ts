@@ -129,6 +129,19 @@ describe("versioning", () => {
     expect(await failure(() => read("k", "0".repeat(32)))).toEqual(["NoSuchVersion", 404]);
   });
 
+  test("If-Match deletes nothing where the newest version is a marker", async () => {
+    const { Bucket, put, remove, list } = await makeBucket();
+    await put("k", "one");
+    await remove("k");
+    for (const IfMatch of ["*", '"other"']) {
+      const act = () => local.s3.send(new DeleteObjectCommand({ Bucket, Key: "k", IfMatch }));
+      expect(await failure(act)).toEqual(["PreconditionFailed", 412]);
+    }
+    const nothing = () => local.s3.send(new DeleteObjectCommand({ Bucket, Key: "never", IfMatch: "*" }));
+    expect(await failure(nothing)).toEqual(["NoSuchKey", 404]);
+    expect((await list()).markers).toHaveLength(1);
+  });
+
   test("HeadObject tells the version, and of a marker in a header", async () => {
     const { Bucket, put, remove } = await makeBucket();
     const version = await put("k", "one");
@@ -150,6 +163,16 @@ describe("versioning", () => {
     expect(copied.VersionId).not.toBe(first);
     expect(await read("k")).toBe("one");
   });
+});
+
+test("a delete marker is no source of a copy", async () => {
+  const { Bucket, put, remove } = await makeBucket();
+  await put("k", "one");
+  const { VersionId } = await remove("k");
+  const copy = (CopySource: string) => () =>
+    local.s3.send(new CopyObjectCommand({ Bucket, Key: "copy", CopySource }));
+  expect(await failure(copy(`${Bucket}/k?versionId=${VersionId}`))).toEqual(["InvalidRequest", 400]);
+  expect(await failure(copy(`${Bucket}/k`))).toEqual(["NoSuchKey", 404]);
 });
 
 test("versions are listed in pages, by prefix, and up to a delimiter", async () => {
@@ -198,6 +221,30 @@ describe("DeleteObjects", () => {
       new DeleteObjectsCommand({ Bucket, Delete: { Objects: [{ Key: "c" }], Quiet: true } }),
     );
     expect(quiet.Deleted).toBeUndefined();
+  });
+
+  test("deletes what has the ETag it names, and says of the others that they have not", async () => {
+    const { Bucket, put, remove, read } = await makeBucket();
+    for (const key of ["right", "wrong", "any", "deleted"]) await put(key, key);
+    await remove("deleted");
+    const { ETag } = await local.s3.send(new HeadObjectCommand({ Bucket, Key: "right" }));
+    const Objects = [
+      { Key: "wrong", ETag },
+      { Key: "none", ETag: "*" },
+      { Key: "deleted", ETag: "*" },
+      { Key: "right", ETag },
+      { Key: "any", ETag: "*" },
+    ];
+    const { Deleted, Errors } = await local.s3.send(
+      new DeleteObjectsCommand({ Bucket, Delete: { Objects } }),
+    );
+    expect(Deleted?.map(({ Key }) => Key)).toEqual(["right", "any"]);
+    expect(Errors?.map(({ Key, Code }) => [Key, Code])).toEqual([
+      ["wrong", "PreconditionFailed"],
+      ["none", "NoSuchKey"],
+      ["deleted", "PreconditionFailed"],
+    ]);
+    expect(await read("wrong")).toBe("wrong");
   });
 
   test("a body that is not what its checksum says deletes nothing", async () => {

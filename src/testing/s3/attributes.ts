@@ -1,10 +1,11 @@
 /** GetObjectAttributes of the in-process S3. */
 import { checksumElement } from "./checksums.js";
+import { requireCustomerKey } from "./encryption.js";
 import { storageClassOf } from "./object-headers.js";
-import type { StoredObject } from "./object-store.js";
 import { firstPage, type Operations, wholeNumber, xml } from "./operation.js";
 import { s3Fault } from "./s3-fault.js";
 import { versionHeader } from "./tagging.js";
+import type { StoredObject } from "./versions.js";
 import { element, group, xmlDocument } from "./xml.js";
 
 type Headers = Readonly<Record<string, string>>;
@@ -32,6 +33,7 @@ export const attributeOperations: Operations = {
       throw s3Fault("InvalidArgument", "Invalid attribute name specified");
     }
     const object = store.object(bucket, key, request.query.get("versionId"));
+    requireCustomerKey(object.headers, request.headers);
     const told = Object.entries(attributes).map(([name, tell]) =>
       wanted.includes(name) ? tell(object, request.headers) : "",
     );

@@ -1,8 +1,9 @@
 /** The operations of the in-process S3 on buckets. */
-import type { Versioning } from "./object-store.js";
-import { malformedXml, type Operations, readDocument, xml } from "./operation.js";
+import { malformedXml, readDocument } from "./documents.js";
+import { type Operations, xml } from "./operation.js";
 import { s3Fault } from "./s3-fault.js";
-import { childText, element, group, xmlDocument } from "./xml.js";
+import type { Versioning } from "./versions.js";
+import { childrenOf, childText, element, group, type XmlElement, xmlDocument } from "./xml.js";
 
 /** Who owns all buckets. */
 export const account = "111122223333";
@@ -16,7 +17,9 @@ export const bucketOperations: Operations = {
     return { status: 200, headers: xml, body: [xmlDocument("ListAllMyBucketsResult", result)] };
   },
 
-  CreateBucket({ store, bucket }) {
+  async CreateBucket({ store, request, bucket, region }) {
+    const document = await readDocument(request, "CreateBucketConfiguration", { optional: true });
+    requireLocation(document, region);
     store.createBucket(bucket);
     return { status: 200, headers: { location: `/${bucket}` } };
   },
@@ -46,10 +49,28 @@ export const bucketOperations: Operations = {
   },
 
   async PutBucketVersioning({ store, request, bucket }) {
-    const document = await readDocument(request.body, "VersioningConfiguration");
+    const document = await readDocument(request, "VersioningConfiguration");
+    if (childrenOf(document, "MfaDelete").length > 0) throw s3Fault("NotImplemented", "MfaDelete");
     const status = childText(document, "Status");
     if (status !== "Enabled" && status !== "Suspended") throw malformedXml();
     store.setVersioning(bucket, status satisfies Versioning);
     return { status: 200 };
   },
 };
+
+/** A bucket is made where the server is. The oldest region has no name here. */
+function requireLocation(document: XmlElement | undefined, region: string): void {
+  if (document?.children.some(({ name }) => name !== "LocationConstraint")) {
+    throw s3Fault("NotImplemented", "CreateBucketConfiguration with more than a LocationConstraint");
+  }
+  const stated = childText(document, "LocationConstraint") ?? "";
+  if (stated === "us-east-1" && stated === region) {
+    throw s3Fault("InvalidLocationConstraint", "The specified location-constraint is not valid");
+  }
+  if (stated !== "" && stated !== region) {
+    throw s3Fault(
+      "IllegalLocationConstraintException",
+      `The ${stated} location constraint is incompatible for the region specific endpoint this request was sent to.`,
+    );
+  }
+}

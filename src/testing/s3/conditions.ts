@@ -1,7 +1,7 @@
 /** Conditions of requests, and ranges of reads, as HTTP and S3 define them. */
 import { ServiceError, type ServiceRequest } from "../service.js";
-import type { StoredObject } from "./object-store.js";
 import { s3Fault } from "./s3-fault.js";
+import type { StoredObject, Version } from "./versions.js";
 
 type Headers = ServiceRequest["headers"];
 
@@ -37,8 +37,14 @@ export function requireWriteConditions(headers: Headers, existing: StoredObject 
     throw s3Fault("NotImplemented", "If-None-Match other than *");
   if (noneMatch !== undefined && existing) throw preconditionFailed();
   if (match === undefined) return;
-  if (!existing) throw s3Fault("NoSuchKey", "The specified key does not exist.");
+  if (!existing) throw noSuchKey();
   if (!lists(match, existing.etag)) throw preconditionFailed();
+}
+
+/** Throws 412 or 404 unless the newest version is an object with this ETag, or any for "*". */
+export function requireDeleteCondition(match: string, newest: Version | undefined): void {
+  if (!newest) throw noSuchKey();
+  if (newest.deleteMarker || !lists(match, newest.etag)) throw preconditionFailed();
 }
 
 /** The bytes that a Range header asks for; undefined when there is none that S3 would honour. */
@@ -73,4 +79,8 @@ function lists(header: string, etag: string): boolean {
 
 function preconditionFailed(): ServiceError {
   return s3Fault("PreconditionFailed", "At least one of the pre-conditions you specified did not hold");
+}
+
+function noSuchKey(): ServiceError {
+  return s3Fault("NoSuchKey", "The specified key does not exist.");
 }

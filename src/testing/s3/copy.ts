@@ -3,18 +3,19 @@ import type { ServiceRequest } from "../service.js";
 import { type ChecksumAlgorithm, checksumAlgorithm, checksumElement } from "./checksums.js";
 import { requireCopyConditions, requireWriteConditions } from "./conditions.js";
 import {
-  changesObject,
-  copiedHeaders,
-  directive,
   encryptionHeaders,
+  etagOf,
   requireCustomerKey,
-} from "./object-headers.js";
-import type { StoredObject } from "./object-store.js";
+  requireUploadKey,
+  writerEncryptionHeaders,
+} from "./encryption.js";
+import { changesObject, copiedHeaders, directive, requireReadable } from "./object-headers.js";
 import { partNumber } from "./objects.js";
 import { type Call, type Operations, xml } from "./operation.js";
 import { storeBytes } from "./payload.js";
 import { s3Fault } from "./s3-fault.js";
 import { taggedBy, versionHeader } from "./tagging.js";
+import type { StoredObject } from "./versions.js";
 import { element, xmlDocument } from "./xml.js";
 
 const maxCopiedBytes = 5 * 1024 ** 3;
@@ -46,7 +47,8 @@ export const copyOperations: Operations = {
       throw error;
     }
     const checksum = { algorithm, value: checksums.get(algorithm) ?? "", type: "FULL_OBJECT" } as const;
-    const content = { size: extent.size, extents: [extent], etag: `"${md5}"`, headers, tags, checksum };
+    const etag = etagOf(md5, headers);
+    const content = { size: extent.size, extents: [extent], etag, headers, tags, checksum };
     const object = store.put(bucket, key, content);
     const result = [
       element("LastModified", object.modified.toISOString()),
@@ -60,7 +62,7 @@ export const copyOperations: Operations = {
         ...xml,
         ...versionHeader(call, object),
         ...sourceVersionHeader(call, source),
-        ...encryptionHeaders(headers),
+        ...writerEncryptionHeaders(headers, request),
       },
       body: [xmlDocument("CopyObjectResult", result)],
     };
@@ -70,10 +72,11 @@ export const copyOperations: Operations = {
     const { store, uploads, request, bucket, key } = call;
     const upload = uploads.find(bucket, key, request.query.get("uploadId"));
     const number = partNumber(request.query.get("partNumber"));
+    requireUploadKey(upload.headers, request.headers);
     const { source } = copySource(call);
     const { start, end } = copiedRange(request, source);
     const { extent, md5, checksums } = await copyBytes(call, source, start, end, [upload.algorithm]);
-    const etag = `"${md5}"`;
+    const etag = etagOf(md5, upload.headers);
     const checksum = checksums.get(upload.algorithm) ?? "";
     const modified = new Date();
     const current = () => uploads.find(bucket, key, upload.id);
@@ -106,23 +109,33 @@ export function requestedAlgorithm({ headers }: ServiceRequest): ChecksumAlgorit
 }
 
 function copySource({ store, request }: Call): { source: StoredObject; versionId: string | undefined } {
-  const header = request.headers["x-amz-copy-source"] ?? "";
-  const match = /^\/?([^/?]+)\/([^?]+)(?:\?versionId=([^&]+))?$/.exec(header);
-  const [, bucket = "", encodedKey = "", versionId] = match ?? [];
-  let key: string;
-  try {
-    key = decodeURIComponent(encodedKey);
-  } catch {
-    key = "";
-  }
-  if (key === "") {
-    const message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey";
-    throw s3Fault("InvalidArgument", message);
+  const { bucket, key, versionId } = namedSource(request.headers["x-amz-copy-source"] ?? "");
+  if (versionId !== undefined && store.version(bucket, key, versionId)?.deleteMarker) {
+    throw s3Fault(
+      "InvalidRequest",
+      "The source of a copy request may not specifically refer to a delete marker by version id.",
+    );
   }
   const source = store.object(bucket, key, versionId);
   requireCustomerKey(source.headers, request.headers, "x-amz-copy-source-");
   requireCopyConditions(request.headers, source);
+  requireReadable(source);
   return { source, versionId };
+}
+
+/** The source as its header names it: encoded whole or only its key, with or without a slash before the bucket. */
+function namedSource(header: string): { bucket: string; key: string; versionId: string | undefined } {
+  const [encoded = "", versionId] = header.split(/\?versionId=(.*)/s);
+  let path: string;
+  try {
+    path = decodeURIComponent(encoded.replaceAll("+", " "));
+  } catch {
+    path = "";
+  }
+  const [bucket = "", key = ""] = path.replace(/^\//, "").split(/\/(.*)/s);
+  if (bucket !== "" && key !== "") return { bucket, key, versionId };
+  const message = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey";
+  throw s3Fault("InvalidArgument", message);
 }
 
 function copiedRange({ headers }: ServiceRequest, { size }: StoredObject): { start: number; end: number } {

@@ -1,8 +1,9 @@
 /** The listings of the in-process S3 that tell of unfinished uploads and their parts. */
 import { checksumElement } from "./checksums.js";
-import { encoderOf } from "./listing.js";
-import { byBytes } from "./object-store.js";
+import { storageClassOf } from "./object-headers.js";
 import { firstPage, type Operations, pageSize, wholeNumber, xml } from "./operation.js";
+import { byBytes } from "./order.js";
+import { encoderOf, pageEntries, pageTerms, takePage } from "./pages.js";
 import { s3Fault } from "./s3-fault.js";
 import type { StoredPart, StoredUpload } from "./upload-store.js";
 import { element, group, xmlDocument } from "./xml.js";
@@ -25,9 +26,8 @@ export const multipartListingOperations: Operations = {
       ...(truncated ? [element("NextPartNumberMarker", page.at(-1)?.number)] : []),
       element("MaxParts", limit),
       element("IsTruncated", truncated),
-      ...(upload.declared
-        ? [element("ChecksumAlgorithm", upload.algorithm.toUpperCase()), element("ChecksumType", upload.type)]
-        : []),
+      element("StorageClass", storageClassOf(upload)),
+      ...declaredTerms(upload),
       ...page.map((part) => listedPart(part, upload)),
     ];
     return { status: 200, headers: xml, body: [xmlDocument("ListPartsResult", result)] };
@@ -35,40 +35,45 @@ export const multipartListingOperations: Operations = {
 
   ListMultipartUploads({ uploads, request: { query }, bucket }) {
     const encode = encoderOf(query);
-    const prefix = query.get("prefix") ?? "";
     const keyMarker = query.get("key-marker") ?? "";
     const idMarker = query.get("upload-id-marker");
-    const limit = pageSize(query, "max-uploads");
     const rest = uploads
       .inBucket(bucket)
       .filter(({ key, id }) => {
         const order = byBytes(key, keyMarker);
-        return (
-          key.startsWith(prefix) && (order > 0 || (order === 0 && idMarker !== undefined && id > idMarker))
-        );
+        return order > 0 || (order === 0 && idMarker !== undefined && id > idMarker);
       })
       .sort((left, right) => byBytes(left.key, right.key) || byBytes(left.id, right.id));
-    const { page, truncated } = firstPage(rest, limit);
-    const last = truncated ? page.at(-1) : undefined;
+    const limit = pageSize(query, "max-uploads");
+    const page = takePage(rest, query, limit, keyMarker);
+    const last = page.truncated ? page.last : undefined;
     const result = [
       element("Bucket", bucket),
       element("KeyMarker", encode(keyMarker)),
       element("UploadIdMarker", idMarker ?? ""),
       ...(last ? [element("NextKeyMarker", encode(last.key)), element("NextUploadIdMarker", last.id)] : []),
+      ...pageTerms(query),
       element("MaxUploads", limit),
-      element("IsTruncated", truncated),
-      ...page.map(({ id, key, started }) =>
+      element("IsTruncated", page.truncated),
+      ...pageEntries(page, query, (upload) =>
         group("Upload", [
-          element("Key", encode(key)),
-          element("UploadId", id),
-          element("Initiated", started.toISOString()),
-          element("StorageClass", "STANDARD"),
+          element("Key", encode(upload.key)),
+          element("UploadId", upload.id),
+          element("Initiated", upload.started.toISOString()),
+          element("StorageClass", storageClassOf(upload)),
+          ...declaredTerms(upload),
         ]),
       ),
     ];
     return { status: 200, headers: xml, body: [xmlDocument("ListMultipartUploadsResult", result)] };
   },
 };
+
+/** The checksum that parts must have, where the writer named one. */
+function declaredTerms({ declared, algorithm, type }: StoredUpload): string[] {
+  if (!declared) return [];
+  return [element("ChecksumAlgorithm", algorithm.toUpperCase()), element("ChecksumType", type)];
+}
 
 function listedPart(part: StoredPart, { algorithm, declared }: StoredUpload): string {
   return group("Part", [

@@ -11,9 +11,11 @@ import {
 } from "./checksums.js";
 import { requireWriteConditions } from "./conditions.js";
 import { requestedAlgorithm } from "./copy.js";
-import { encryptionHeaders, objectHeaders } from "./object-headers.js";
+import { malformedXml, readDocument } from "./documents.js";
+import { encryptionHeaders, etagOf, requireUploadKey, writerEncryptionHeaders } from "./encryption.js";
+import { objectHeaders } from "./object-headers.js";
 import { partNumber } from "./objects.js";
-import { malformedXml, type Operations, readDocument, wholeNumber, xml } from "./operation.js";
+import { type Operations, wholeNumber, xml } from "./operation.js";
 import { declaredChecksum, readPayload } from "./payload.js";
 import { s3Fault } from "./s3-fault.js";
 import { taggedBy, versionHeader } from "./tagging.js";
@@ -35,7 +37,7 @@ export const multipartOperations: Operations = {
     };
     return {
       status: 200,
-      headers: { ...xml, ...encryptionHeaders(headers), ...(terms.declared && told) },
+      headers: { ...xml, ...writerEncryptionHeaders(headers, request), ...(terms.declared && told) },
       body: [xmlDocument("InitiateMultipartUploadResult", result)],
     };
   },
@@ -43,9 +45,10 @@ export const multipartOperations: Operations = {
   async UploadPart({ store, uploads, request, bucket, key }) {
     const upload = uploads.find(bucket, key, request.query.get("uploadId"));
     const number = partNumber(request.query.get("partNumber"));
+    requireUploadKey(upload.headers, request.headers);
     requireAlgorithm(upload, request);
     const { extent, md5, checksum, stated } = await readPayload(request, store.bytes, upload.algorithm);
-    const etag = `"${md5}"`;
+    const etag = etagOf(md5, upload.headers);
     const current = () => uploads.find(bucket, key, upload.id);
     try {
       uploads.addPart(current(), { number, extent, etag, checksum, stated, modified: new Date() });
@@ -59,12 +62,13 @@ export const multipartOperations: Operations = {
 
   async CompleteMultipartUpload(call) {
     const { store, uploads, request, bucket, key, minPartBytes } = call;
-    const document = await readDocument(request.body, "CompleteMultipartUpload");
+    const document = await readDocument(request, "CompleteMultipartUpload", { verifyChecksums: false });
     const upload = uploads.find(bucket, key, request.query.get("uploadId"));
     const parts = completedParts(document, upload);
     if (parts.slice(0, -1).some(({ extent }) => extent.size < minPartBytes)) {
       throw s3Fault("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size");
     }
+    requireConsecutive(upload, parts);
     const size = parts.reduce((sum, { extent }) => sum + extent.size, 0);
     requireSize(request, size);
     requireWriteConditions(request.headers, store.current(bucket, key));
@@ -178,11 +182,18 @@ function requireSize({ headers }: ServiceRequest, size: number): void {
   if (size > maxObjectBytes) throw s3Fault("EntityTooLarge", "Your proposed upload exceeds the maximum size");
 }
 
+/** The parts of a composite checksum are 1, 2, 3 and so on; S3 documents no better error. */
+function requireConsecutive({ type }: StoredUpload, parts: readonly StoredPart[]): void {
+  if (type === "FULL_OBJECT" || parts.every(({ number }, index) => number === index + 1)) return;
+  throw s3Fault("InternalError", "We encountered an internal error. Please try again.");
+}
+
 /** A completion may state the checksum of the object, and its type. */
 function requireChecksum({ headers }: ServiceRequest, checksum: StoredChecksum): void {
   const type = headers["x-amz-checksum-type"];
   if (type !== undefined && type !== checksum.type) {
-    throw s3Fault("InvalidRequest", `The upload was created with the ${checksum.type} checksum type.`);
+    const message = `The upload was created using the ${checksum.type} checksum mode. The complete request must use the same checksum mode.`;
+    throw s3Fault("BadDigest", message);
   }
   const [name = ""] = Object.keys(checksumHeaders(checksum));
   const stated = headers[name];

@@ -1,29 +1,19 @@
 /** Headers that an object keeps, and those it is answered with. */
 import type { ServiceRequest } from "../service.js";
-import { checksumHeaders } from "./checksums.js";
-import type { StoredObject } from "./object-store.js";
+import { checksumHeaders, type StoredChecksum } from "./checksums.js";
+import { encryptionNames, requestedEncryption } from "./encryption.js";
+import { pickHeaders } from "./operation.js";
 import { s3Fault } from "./s3-fault.js";
+import type { StoredObject } from "./versions.js";
 
 type Headers = Readonly<Record<string, string>>;
 
 const maxMetadataBytes = 2048;
 const metadataPrefix = "x-amz-meta-";
-const encryption = "x-amz-server-side-encryption";
-const customerAlgorithm = `${encryption}-customer-algorithm`;
-const customerKeyMd5 = `${encryption}-customer-key-md5`;
 const storageClass = "x-amz-storage-class";
 const redirect = "x-amz-website-redirect-location";
-/** What tells how S3 itself encrypts; the key of SSE-C is not among it. */
-const encryptionNames = [
-  encryption,
-  `${encryption}-aws-kms-key-id`,
-  `${encryption}-bucket-key-enabled`,
-  `${encryption}-context`,
-  customerAlgorithm,
-  customerKeyMd5,
-];
-/** What a copy takes from its source. */
-const contentNames = [
+/** Those that a copy takes from its source, and that a reader may have in another way. */
+export const contentNames = [
   "content-type",
   "cache-control",
   "content-disposition",
@@ -33,18 +23,17 @@ const contentNames = [
 ];
 /** What a copy takes from its own request. */
 const placementNames = [...encryptionNames, storageClass, redirect];
+/** Where an object cannot be read. */
+const archives = ["GLACIER", "DEEP_ARCHIVE"];
+/** Those that a bucket of the usual kind has. */
 const storageClasses = [
   "STANDARD",
   "REDUCED_REDUNDANCY",
   "STANDARD_IA",
   "ONEZONE_IA",
   "INTELLIGENT_TIERING",
-  "GLACIER",
-  "DEEP_ARCHIVE",
-  "OUTPOSTS",
   "GLACIER_IR",
-  "SNOW",
-  "EXPRESS_ONEZONE",
+  ...archives,
 ];
 
 /** The headers of a PutObject or CreateMultipartUpload that the object keeps. */
@@ -71,26 +60,21 @@ export function directive(headers: Headers, name: string): "COPY" | "REPLACE" {
   throw s3Fault("InvalidArgument", `Unknown ${name}`);
 }
 
-/** Throws unless a reader of an object under a key of the customer's names that key. */
-export function requireCustomerKey(stored: Headers, headers: Headers, prefix = ""): void {
-  const given = headers[`${prefix}${customerKeyMd5}`];
-  if (stored[customerKeyMd5] === given) return;
-  throw s3Fault(
-    stored[customerKeyMd5] !== undefined && given !== undefined ? "AccessDenied" : "InvalidRequest",
-    "The object was stored using a form of Server Side Encryption, or none, that the request does not state.",
-  );
+/** Throws where an object must be restored before it can be read. */
+export function requireReadable(object: StoredObject): void {
+  if (!archives.includes(storageClassOf(object))) return;
+  throw s3Fault("InvalidObjectState", "The operation is not valid for the object's storage class");
 }
 
-/** The headers that tell how S3 itself encrypts an object. */
-export function encryptionHeaders(headers: Headers): Record<string, string> {
-  return pick(headers, encryptionNames);
-}
-
-/** The headers of an answer that carries an object or tells of it. */
+/**
+ * The headers of an answer that carries an object or tells of it.
+ *
+ * @param checksum that of the bytes that are answered, if it is known
+ */
 export function answerHeaders(
   object: StoredObject,
   request: ServiceRequest,
-  whole: boolean,
+  checksum: StoredChecksum | undefined,
 ): Record<string, string> {
   const headers: Record<string, string> = {
     ...object.headers,
@@ -101,24 +85,43 @@ export function answerHeaders(
   if (headers[storageClass] === "STANDARD") delete headers[storageClass];
   const tags = Object.keys(object.tags).length;
   if (tags > 0) headers["x-amz-tagging-count"] = String(tags);
-  if (whole && request.headers["x-amz-checksum-mode"] === "ENABLED") {
-    Object.assign(headers, checksumHeaders(object.checksum));
+  if (checksum && request.headers["x-amz-checksum-mode"] === "ENABLED") {
+    Object.assign(headers, checksumHeaders(checksum));
   }
-  for (const [name, value] of request.query) {
-    if (name.startsWith("response-")) headers[name.slice("response-".length)] = value;
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.startsWith(metadataPrefix)) headers[name] = encodedWord(value);
   }
-  return headers;
+  return { ...headers, ...overridingHeaders(request) };
 }
 
-/** The storage class of an object. */
-export function storageClassOf({ headers }: StoredObject): string {
+/** The storage class of an object, or that an upload's will have. */
+export function storageClassOf({ headers }: { readonly headers: Headers }): string {
   return headers[storageClass] ?? "STANDARD";
+}
+
+/** What a reader wants told in place of what is stored. */
+function overridingHeaders({ query }: ServiceRequest): Record<string, string> {
+  const overriding: Record<string, string> = {};
+  for (const name of contentNames) {
+    const value = query.get(`response-${name}`);
+    if (value === undefined) continue;
+    if (/[\p{Cc}\u{100}-\u{10ffff}]/u.test(value)) {
+      throw s3Fault("InvalidArgument", "Header value cannot be represented using ISO-8859-1.");
+    }
+    overriding[name] = value;
+  }
+  return overriding;
+}
+
+/** A value as S3 tells it: an encoded word of RFC 2047 unless it is ASCII. Each byte that came counts as a character. */
+function encodedWord(value: string): string {
+  return /[^\t -~]/.test(value) ? `=?UTF-8?B?${Buffer.from(value).toString("base64")}?=` : value;
 }
 
 function contentHeaders(headers: Headers): Record<string, string> {
   const stored: Record<string, string> = {
     "content-type": "binary/octet-stream",
-    ...pick(headers, contentNames),
+    ...pickHeaders(headers, contentNames),
   };
   let metadataBytes = 0;
   for (const [name, value] of Object.entries(headers)) {
@@ -137,25 +140,10 @@ function contentHeaders(headers: Headers): Record<string, string> {
 }
 
 function placementHeaders(headers: Headers): Record<string, string> {
-  const placed = pick(headers, placementNames);
+  const placed = pickHeaders(headers, [storageClass, redirect]);
   const stated = placed[storageClass];
   if (stated !== undefined && !storageClasses.includes(stated)) {
     throw s3Fault("InvalidStorageClass", "The storage class you specified is not valid");
   }
-  const method = placed[encryption];
-  if (method !== undefined && !["AES256", "aws:kms", "aws:kms:dsse"].includes(method)) {
-    throw s3Fault("InvalidArgument", "The encryption method specified is not supported");
-  }
-  // S3 encrypts every object, under keys of its own unless told otherwise.
-  if (method === undefined && placed[customerAlgorithm] === undefined) placed[encryption] = "AES256";
-  return placed;
-}
-
-function pick(headers: Headers, names: readonly string[]): Record<string, string> {
-  const picked: Record<string, string> = {};
-  for (const name of names) {
-    const value = headers[name];
-    if (value !== undefined) picked[name] = value;
-  }
-  return picked;
+  return { ...placed, ...requestedEncryption(headers) };
 }

@@ -1,59 +1,10 @@
 /** What the in-process S3 holds: buckets, and the versions of their objects. */
 import { randomBytes } from "node:crypto";
 import type { ByteStore, Extent } from "./byte-store.js";
-import type { StoredChecksum } from "./checksums.js";
+import { byBytes, stamp } from "./order.js";
 import type { Records } from "./records.js";
 import { s3Fault } from "./s3-fault.js";
-
-/** A part of an object that was uploaded in parts. */
-export interface ObjectPart {
-  readonly size: number;
-  /** Base64, of the algorithm of the object's checksum. */
-  readonly checksum: string | undefined;
-}
-
-/** All of an object but its place. */
-export interface ObjectContent {
-  readonly size: number;
-  /** One for each part, or one. */
-  readonly extents: readonly Extent[];
-  /** With its quotes. */
-  readonly etag: string;
-  /** The headers that come back with the object, user metadata among them. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly tags: Readonly<Record<string, string>>;
-  readonly checksum: StoredChecksum;
-  /** Only of an object that was uploaded in parts. */
-  readonly parts?: readonly ObjectPart[];
-  /** The upload that it was made from. */
-  readonly uploadId?: string;
-}
-
-interface Placed {
-  readonly bucket: string;
-  readonly key: string;
-  /** "null" where the bucket had no versioning. */
-  readonly versionId: string;
-  /** Greater than that of all versions before. */
-  readonly sequence: number;
-  readonly modified: Date;
-}
-
-/** A version that has bytes. */
-export interface StoredObject extends Placed, ObjectContent {
-  readonly deleteMarker: false;
-}
-
-/** A version that says that the object was deleted. */
-export interface DeleteMarker extends Placed {
-  readonly deleteMarker: true;
-}
-
-/** A version of an object. */
-export type Version = StoredObject | DeleteMarker;
-
-/** Whether a bucket keeps versions; undefined when it never did. */
-export type Versioning = "Enabled" | "Suspended" | undefined;
+import type { DeleteMarker, ObjectContent, Placed, StoredObject, Version, Versioning } from "./versions.js";
 
 interface Bucket {
   readonly name: string;
@@ -61,7 +12,11 @@ interface Bucket {
   versioning: Versioning;
   /** By key; of each key the newest version first. */
   readonly versions: Map<string, readonly Version[]>;
+  /** The keys in their order, until one is added or removed. */
+  sortedKeys: readonly string[] | undefined;
 }
+
+type BucketRecord = Pick<Bucket, "name" | "created" | "versioning">;
 
 /** Buckets and objects. What changes them is synchronous, so conditions checked just before still hold. */
 export class ObjectStore {
@@ -73,7 +28,7 @@ export class ObjectStore {
   constructor(bytes: ByteStore, records: Records) {
     this.bytes = bytes;
     this.#records = records;
-    for (const record of records.load("buckets")) this.#addBucket(revived(record as Bucket));
+    for (const record of records.load("buckets")) this.#addBucket(revived(record as BucketRecord));
     const found = records.load("versions").map((record) => revived(record as Version));
     for (const version of found.sort((left, right) => left.sequence - right.sequence)) this.#insert(version);
   }
@@ -83,9 +38,9 @@ export class ObjectStore {
   }
 
   createBucket(name: string): void {
-    if (!isBucketName(name)) throw s3Fault("InvalidBucketName");
+    if (!isBucketName(name)) throw s3Fault("InvalidBucketName", "The specified bucket is not valid.");
     if (this.#buckets.has(name)) throw s3Fault("BucketAlreadyOwnedByYou");
-    const bucket: Omit<Bucket, "versions"> = { name, created: new Date(), versioning: undefined };
+    const bucket: BucketRecord = { name, created: new Date(), versioning: undefined };
     this.#records.save("buckets", name, bucket);
     this.#addBucket(bucket);
   }
@@ -114,27 +69,39 @@ export class ObjectStore {
   setVersioning(name: string, versioning: Versioning): void {
     const bucket = this.#bucket(name);
     bucket.versioning = versioning;
-    const { versions: _versions, ...record } = bucket;
-    this.#records.save("buckets", name, record);
+    const { created } = bucket;
+    this.#records.save("buckets", name, { name, created, versioning } satisfies BucketRecord);
   }
 
   /** All versions in a bucket: by key in the order of bytes, of each key the newest first. */
   versions(bucket: string): readonly Version[] {
-    const { versions } = this.#bucket(bucket);
-    return [...versions].sort(([left], [right]) => byBytes(left, right)).flatMap(([, all]) => all);
+    const found = this.#bucket(bucket);
+    found.sortedKeys ??= [...found.versions.keys()].sort(byBytes);
+    return found.sortedKeys.flatMap((key) => found.versions.get(key) ?? []);
+  }
+
+  /** The newest version of a key, be it an object or a delete marker. */
+  newest(bucket: string, key: string): Version | undefined {
+    return this.#bucket(bucket).versions.get(key)?.[0];
   }
 
   /** What a reader without a version finds. */
   current(bucket: string, key: string): StoredObject | undefined {
-    const newest = this.#bucket(bucket).versions.get(key)?.[0];
+    const newest = this.newest(bucket, key);
     return newest?.deleteMarker === false ? newest : undefined;
+  }
+
+  /** A version of a key, be it an object or a delete marker. */
+  version(bucket: string, key: string, versionId: string): Version | undefined {
+    requireVersionId(versionId);
+    return this.#bucket(bucket)
+      .versions.get(key)
+      ?.find((one) => one.versionId === versionId);
   }
 
   /** The object that a request for a key, or for a version of it, is about. */
   object(bucket: string, key: string, versionId?: string): StoredObject {
-    const all = this.#bucket(bucket).versions.get(key) ?? [];
-    if (versionId !== undefined) requireVersionId(versionId);
-    const version = versionId === undefined ? all[0] : all.find((one) => one.versionId === versionId);
+    const version = versionId === undefined ? this.newest(bucket, key) : this.version(bucket, key, versionId);
     if (version?.deleteMarker === false) return version;
     const headers: Record<string, string> = version
       ? { "x-amz-delete-marker": "true", "x-amz-version-id": version.versionId }
@@ -153,11 +120,11 @@ export class ObjectStore {
   }
 
   setTags(object: StoredObject, tags: Readonly<Record<string, string>>): void {
-    const { versions } = this.#bucket(object.bucket);
     const tagged = { ...object, tags };
     this.#records.save("versions", recordName(object), tagged);
-    const all = versions.get(object.key) ?? [];
-    versions.set(
+    const all = this.#bucket(object.bucket).versions.get(object.key) ?? [];
+    this.#setVersions(
+      object.bucket,
       object.key,
       all.map((version) => (version.sequence === object.sequence ? tagged : version)),
     );
@@ -199,13 +166,15 @@ export class ObjectStore {
     return bucket;
   }
 
-  #addBucket({ name, created, versioning }: Omit<Bucket, "versions">): void {
-    this.#buckets.set(name, { name, created, versioning, versions: new Map() });
+  #addBucket(record: BucketRecord): void {
+    this.#buckets.set(record.name, { ...record, versions: new Map(), sortedKeys: undefined });
   }
 
   #place(bucket: string, key: string): Placed {
-    const versionId = this.versioning(bucket) === "Enabled" ? randomBytes(24).toString("base64url") : "null";
-    return { bucket, key, versionId, sequence: this.#sequence + 1, modified: new Date() };
+    const sequence = this.#sequence + 1;
+    const enabled = this.versioning(bucket) === "Enabled";
+    const versionId = enabled ? stamp(sequence) + randomBytes(17).toString("base64url") : "null";
+    return { bucket, key, versionId, sequence, modified: new Date() };
   }
 
   #save(version: Version): void {
@@ -215,29 +184,39 @@ export class ObjectStore {
 
   /** Puts a version in front of its key's; there is at most one of each id. */
   #insert(version: Version): void {
-    const { versions } = this.#bucket(version.bucket);
-    this.#remove(version.bucket, version.key, version.versionId);
-    versions.set(version.key, [version, ...(versions.get(version.key) ?? [])]);
-    this.#sequence = version.sequence;
+    const { bucket, key, versionId, sequence } = version;
+    const all = this.#bucket(bucket).versions.get(key) ?? [];
+    const replaced = all.find((one) => one.versionId === versionId);
+    this.#setVersions(bucket, key, [version, ...all.filter((one) => one !== replaced)]);
+    this.#sequence = sequence;
+    if (replaced) this.#discard(replaced);
   }
 
   #remove(bucket: string, key: string, versionId: string): Version | undefined {
-    const { versions } = this.#bucket(bucket);
-    const all = versions.get(key) ?? [];
+    const all = this.#bucket(bucket).versions.get(key) ?? [];
     const removed = all.find((version) => version.versionId === versionId);
     if (!removed) return undefined;
-    const left = all.filter((version) => version !== removed);
-    if (left.length > 0) versions.set(key, left);
-    else versions.delete(key);
-    this.#records.remove("versions", recordName(removed));
-    if (!removed.deleteMarker) this.bytes.remove(removed.extents);
+    this.#setVersions(
+      bucket,
+      key,
+      all.filter((version) => version !== removed),
+    );
+    this.#discard(removed);
     return removed;
   }
-}
 
-/** The order of keys in S3. */
-export function byBytes(left: string, right: string): number {
-  return Buffer.compare(Buffer.from(left), Buffer.from(right));
+  #setVersions(name: string, key: string, all: readonly Version[]): void {
+    const bucket = this.#bucket(name);
+    if (all.length > 0 !== bucket.versions.has(key)) bucket.sortedKeys = undefined;
+    if (all.length > 0) bucket.versions.set(key, all);
+    else bucket.versions.delete(key);
+  }
+
+  /** Forgets what is kept of a version that is in no list any more. */
+  #discard(version: Version): void {
+    this.#records.remove("versions", recordName(version));
+    if (!version.deleteMarker) this.bytes.remove(version.extents);
+  }
 }
 
 /** The names of the files of extents. */
@@ -247,7 +226,11 @@ export function filesOf(extents: readonly Extent[]): string[] {
 
 /** Whether S3 would allow this name for a bucket. */
 export function isBucketName(name: string): boolean {
-  return /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name);
+  return (
+    /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name) &&
+    !/\.\.|\.-|-\.|^\d+\.\d+\.\d+\.\d+$/.test(name) &&
+    !/^(xn--|sthree-|amzn-s3-demo-)|(-s3alias|--ol-s3|\.mrap|--x-s3|--table-s3)$/.test(name)
+  );
 }
 
 /** A record with its dates. */

@@ -1,23 +1,20 @@
-/** The operations of the in-process S3 on single objects, and on many at once. */
-import { createHash } from "node:crypto";
-import { readSmallBody, ServiceError, type ServiceResponse } from "../service.js";
-import { checksumHeaders, startChecksum } from "./checksums.js";
+/** The operations of the in-process S3 on single objects. */
+import type { ServiceResponse } from "../service.js";
+import { checksumHeaders, type StoredChecksum } from "./checksums.js";
 import {
   requestedPart,
   requestedRange,
   requireReadConditions,
   requireWriteConditions,
 } from "./conditions.js";
-import { answerHeaders, encryptionHeaders, objectHeaders, requireCustomerKey } from "./object-headers.js";
-import type { Version } from "./object-store.js";
-import { type Call, malformedXml, type Operations, parseDocument, wholeNumber, xml } from "./operation.js";
-import { declaredChecksum, readPayload } from "./payload.js";
+import { deleteOperations } from "./deletion.js";
+import { etagOf, requireCustomerKey, writerEncryptionHeaders } from "./encryption.js";
+import { answerHeaders, objectHeaders, requireReadable } from "./object-headers.js";
+import { type Call, type Operations, wholeNumber } from "./operation.js";
+import { readPayload } from "./payload.js";
 import { s3Fault } from "./s3-fault.js";
 import { taggedBy, versionHeader } from "./tagging.js";
-import { childrenOf, childText, element, group, type XmlElement, xmlDocument } from "./xml.js";
-
-const maxDeleted = 1000;
-const maxDeleteBytes = 4 * 1024 * 1024;
+import type { StoredObject } from "./versions.js";
 
 export const objectOperations: Operations = {
   async PutObject(call) {
@@ -26,7 +23,7 @@ export const objectOperations: Operations = {
     const tags = taggedBy(request.headers["x-amz-tagging"]);
     requireWriteConditions(request.headers, store.current(bucket, key));
     const { extent, md5, checksum, stated } = await readPayload(request, store.bytes);
-    const etag = `"${md5}"`;
+    const etag = etagOf(md5, headers);
     const stored = {
       algorithm: stated?.algorithm ?? "crc64nvme",
       value: checksum,
@@ -45,7 +42,7 @@ export const objectOperations: Operations = {
       headers: {
         etag,
         ...versionHeader(call, object),
-        ...encryptionHeaders(headers),
+        ...writerEncryptionHeaders(headers, request),
         ...checksumHeaders(stored),
       },
     };
@@ -53,36 +50,7 @@ export const objectOperations: Operations = {
 
   GetObject: (call) => readObject(call, true),
   HeadObject: (call) => readObject(call, false),
-
-  DeleteObject({ store, request, bucket, key }) {
-    if (request.headers["if-match"] !== undefined) {
-      requireWriteConditions(request.headers, store.current(bucket, key));
-    }
-    const versionId = request.query.get("versionId");
-    const version = store.delete(bucket, key, versionId);
-    const named = version?.versionId ?? versionId;
-    return {
-      status: 204,
-      headers: {
-        ...(named !== undefined && { "x-amz-version-id": named }),
-        ...(version?.deleteMarker && { "x-amz-delete-marker": "true" }),
-      },
-    };
-  },
-
-  async DeleteObjects({ store, request, bucket }) {
-    store.requireBucket(bucket);
-    const bytes = await readSmallBody(request.body, maxDeleteBytes);
-    requireDigest(request.headers, bytes);
-    const document = parseDocument(bytes, "Delete");
-    const targets = childrenOf(document, "Object");
-    if (targets.length === 0 || targets.length > maxDeleted) throw malformedXml();
-    const quiet = childText(document, "Quiet") === "true";
-    const results = targets.map((target) =>
-      deleteOne(target, (key, id) => store.delete(bucket, key, id), quiet),
-    );
-    return { status: 200, headers: xml, body: [xmlDocument("DeleteResult", results)] };
-  },
+  ...deleteOperations,
 };
 
 function readObject(call: Call, withBody: boolean): ServiceResponse {
@@ -95,20 +63,29 @@ function readObject(call: Call, withBody: boolean): ServiceResponse {
   if (part !== undefined && given.range !== undefined) {
     throw s3Fault("InvalidRequest", "Cannot specify both Range header and partNumber query parameter");
   }
-  const range =
-    part === undefined ? requestedRange(given, object.size) : requestedPart(object, partNumber(part));
+  const number = part === undefined ? undefined : partNumber(part);
+  if (withBody) requireReadable(object);
+  const range = number === undefined ? requestedRange(given, object.size) : requestedPart(object, number);
   const { start, end } = range ?? { start: 0, end: object.size };
-  const shownRange = range && !(part !== undefined && !object.parts);
+  const partial = range !== undefined && start < end;
+  const whole = partial ? undefined : object.checksum;
   const headers = {
-    ...answerHeaders(object, request, !shownRange),
+    ...answerHeaders(object, request, number === undefined ? whole : partChecksum(object, number)),
     ...versionHeader(call, object),
     "content-length": String(end - start),
-    ...(shownRange && end > start && { "content-range": `bytes ${start}-${end - 1}/${object.size}` }),
-    ...(part !== undefined && object.parts && { "x-amz-mp-parts-count": String(object.parts.length) }),
+    ...(partial && { "content-range": `bytes ${start}-${end - 1}/${object.size}` }),
+    ...(number !== undefined && object.parts && { "x-amz-mp-parts-count": String(object.parts.length) }),
   };
-  const status = shownRange ? 206 : 200;
+  const status = partial ? 206 : 200;
   if (!withBody) return { status, headers };
   return { status, headers, stream: store.bytes.open(object.extents, start, end) };
+}
+
+/** The checksum of one part; an object that was put whole is its own. */
+function partChecksum({ parts, checksum }: StoredObject, number: number): StoredChecksum | undefined {
+  if (!parts) return checksum;
+  const value = parts[number - 1]?.checksum;
+  return value === undefined ? undefined : { ...checksum, value };
 }
 
 /** The number that a request gives a part. */
@@ -116,47 +93,4 @@ export function partNumber(text: string | undefined): number {
   const number = wholeNumber(text);
   if (number >= 1 && number <= 10_000) return number;
   throw s3Fault("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive");
-}
-
-/** DeleteObjects must say what its body is, or S3 refuses it. */
-function requireDigest(headers: Readonly<Record<string, string>>, bytes: Buffer): void {
-  const declared = declaredChecksum(headers);
-  const md5 = headers["content-md5"];
-  if (!declared && md5 === undefined) {
-    throw s3Fault("InvalidRequest", "Missing required header for this request: Content-MD5");
-  }
-  if (md5 !== undefined && createHash("md5").update(bytes).digest("base64") !== md5) {
-    throw s3Fault("BadDigest", "Content-MD5");
-  }
-  const hash = headers["x-amz-content-sha256"] ?? "";
-  if (/^[0-9a-f]{64}$/.test(hash) && createHash("sha256").update(bytes).digest("hex") !== hash) {
-    throw s3Fault("XAmzContentSHA256Mismatch");
-  }
-  if (!declared) return;
-  const running = startChecksum(declared.algorithm);
-  running.update(bytes);
-  if (running.digest().toString("base64") !== headers[declared.header])
-    throw s3Fault("BadDigest", declared.header);
-}
-
-function deleteOne(
-  target: XmlElement,
-  remove: (key: string, versionId?: string) => Version | undefined,
-  quiet: boolean,
-): string {
-  const key = childText(target, "Key");
-  const versionId = childText(target, "VersionId");
-  if (key === undefined) throw malformedXml();
-  const named = [element("Key", key), element("VersionId", versionId)];
-  try {
-    const version = remove(key, versionId);
-    if (quiet) return "";
-    const marker = version?.deleteMarker
-      ? [element("DeleteMarker", true), element("DeleteMarkerVersionId", version.versionId)]
-      : [];
-    return group("Deleted", [...named, ...marker]);
-  } catch (error) {
-    if (!(error instanceof ServiceError)) throw error;
-    return group("Error", [...named, element("Code", error.code), element("Message", error.message)]);
-  }
 }

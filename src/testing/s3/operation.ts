@@ -1,10 +1,8 @@
 /** What an operation of the in-process S3 is, and what several of them need. */
 import type { ServiceRequest, ServiceResponse } from "../service.js";
-import { readSmallBody } from "../service.js";
 import type { ObjectStore } from "./object-store.js";
 import { s3Fault } from "./s3-fault.js";
 import type { UploadStore } from "./upload-store.js";
-import { parseXml, type XmlElement } from "./xml.js";
 
 /** What an operation works with. */
 export interface Call {
@@ -25,7 +23,6 @@ export type Operations = Readonly<Record<string, Operation>>;
 
 export const xml = { "content-type": "application/xml" };
 const maxListed = 1000;
-const maxXmlBytes = 4 * 1024 * 1024;
 
 /** The number that a parameter writes in digits; NaN for anything else. */
 export function wholeNumber(text: string | undefined): number {
@@ -44,22 +41,15 @@ export function firstPage<T>(rest: readonly T[], limit: number): { page: readonl
   return { page: rest.slice(0, limit), truncated: rest.length > limit && limit > 0 };
 }
 
-/** Reads a body that is a document with this root. */
-export async function readDocument(body: AsyncIterable<Buffer>, root: string): Promise<XmlElement> {
-  return parseDocument(await readSmallBody(body, maxXmlBytes), root);
-}
-
-/** Reads bytes that are a document with this root. */
-export function parseDocument(bytes: Buffer, root: string): XmlElement {
-  const document = parseXml(bytes.toString("utf8"));
-  if (document?.name !== root) throw malformedXml();
-  return document;
-}
-
-/** The error for XML that says something else than the operation takes. */
-export function malformedXml(): Error {
-  return s3Fault(
-    "MalformedXML",
-    "The XML you provided was not well-formed or did not validate against our published schema",
-  );
+/** Those of the headers that have these names. */
+export function pickHeaders(
+  headers: ServiceRequest["headers"],
+  names: readonly string[],
+): Record<string, string> {
+  const picked: Record<string, string> = {};
+  for (const name of names) {
+    const value = headers[name];
+    if (value !== undefined) picked[name] = value;
+  }
+  return picked;
 }

@@ -1,9 +1,10 @@
-/** Reads the body of an upload: takes off the chunk framing, and verifies all that the request says of it. */
+/** Reads the body of an upload, and verifies all that the request says of it. */
 import { createHash } from "node:crypto";
 import type { ServiceRequest } from "../service.js";
 import type { ByteStore, Extent } from "./byte-store.js";
 import { type ChecksumAlgorithm, checksumAlgorithm, defaultAlgorithm, startChecksum } from "./checksums.js";
-import { s3Fault } from "./s3-fault.js";
+import { decodeChunks } from "./chunks.js";
+import { headerNotImplemented, s3Fault } from "./s3-fault.js";
 
 /** A body that has arrived whole and verified. */
 export interface Payload {
@@ -20,7 +21,6 @@ const framed = "STREAMING-UNSIGNED-PAYLOAD-TRAILER";
 const unsigned = "UNSIGNED-PAYLOAD";
 const signedHash = /^[0-9a-f]{64}$/;
 const maxBytes = 5 * 1024 ** 3;
-const minChunkBytes = 8192;
 const checksumHeader = /^x-amz-checksum-(?!type$|mode$|algorithm$)(.+)$/;
 
 /** What stands for the body in the signature. */
@@ -42,6 +42,12 @@ export async function readPayload(
   wanted?: ChecksumAlgorithm,
 ): Promise<Payload> {
   const declared = declaredChecksum(request.headers);
+  if (!declared && request.headers["x-amz-sdk-checksum-algorithm"] !== undefined) {
+    throw s3Fault(
+      "InvalidRequest",
+      "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer headers were found.",
+    );
+  }
   const trailers = new Map<string, string>();
   const chunked = request.headers["x-amz-content-sha256"] === framed;
   const source = chunked ? decodeChunks(request.body, trailers) : request.body;
@@ -122,9 +128,13 @@ export async function storeBytes(
   }
 }
 
-function statedSize(headers: ServiceRequest["headers"], chunked: boolean): number | undefined {
+/** The size that a body must tell beforehand. */
+function statedSize(headers: ServiceRequest["headers"], chunked: boolean): number {
   const stated = headers[chunked ? "x-amz-decoded-content-length" : "content-length"];
-  if (stated === undefined) return undefined;
+  if (stated === undefined) {
+    if (!chunked && headers["transfer-encoding"] !== undefined) throw headerNotImplemented();
+    throw s3Fault("MissingContentLength", "You must provide the Content-Length HTTP header.");
+  }
   if (Number(stated) > maxBytes) {
     throw s3Fault("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size");
   }
@@ -134,8 +144,7 @@ function statedSize(headers: ServiceRequest["headers"], chunked: boolean): numbe
 function requireIntegrity({ headers }: ServiceRequest, chunked: boolean, digests: Digests): void {
   const { size, md5, sha256 } = digests;
   const stated = statedSize(headers, chunked);
-  if (stated !== undefined && stated !== size)
-    throw s3Fault("IncompleteBody", `${stated} bytes stated, ${size} came`);
+  if (stated !== size) throw s3Fault("IncompleteBody", `${stated} bytes stated, ${size} came`);
   if (sha256 !== undefined && sha256 !== headers["x-amz-content-sha256"])
     throw s3Fault("XAmzContentSHA256Mismatch");
   const statedMd5 = headers["content-md5"];
@@ -162,64 +171,4 @@ export function declaredChecksum(
   const algorithm = checksumAlgorithm(checksumHeader.exec(header)?.[1] ?? "");
   if (!algorithm) throw s3Fault("NotImplemented", header);
   return { header, algorithm };
-}
-
-/** Takes off the aws-chunked framing: size in hex, data, ..., zero, trailers. Only the last data may be short. */
-async function* decodeChunks(
-  source: AsyncIterable<Buffer>,
-  trailers: Map<string, string>,
-): AsyncGenerator<Buffer, undefined> {
-  let buffer: Buffer = Buffer.alloc(0);
-  let left = 0;
-  let short = false;
-  let state: "size" | "data" | "dataEnd" | "trailers" | "end" = "size";
-  for await (const piece of source) {
-    buffer = buffer.length > 0 ? Buffer.concat([buffer, piece]) : piece;
-    while (buffer.length > 0) {
-      if (state === "end") throw malformed();
-      if (state === "data") {
-        const data = buffer.subarray(0, left);
-        buffer = buffer.subarray(data.length);
-        left -= data.length;
-        if (left === 0) state = "dataEnd";
-        yield data;
-        continue;
-      }
-      const end = buffer.indexOf("\r\n");
-      if (end < 0) {
-        if (buffer.length > 4096) throw malformed();
-        break;
-      }
-      const line = buffer.toString("latin1", 0, end);
-      buffer = buffer.subarray(end + 2);
-      if (state === "size") {
-        if (!/^[0-9a-fA-F]{1,8}(;.*)?$/.test(line)) throw malformed();
-        left = Number.parseInt(line, 16);
-        if (short && left > 0) throw shortChunk();
-        short = left < minChunkBytes;
-        state = left === 0 ? "trailers" : "data";
-      } else if (state === "dataEnd") {
-        if (line !== "") throw malformed();
-        state = "size";
-      } else if (line === "") {
-        state = "end";
-      } else {
-        const [name = "", value = ""] = line.split(/:(.*)/s);
-        trailers.set(name.trim().toLowerCase(), value.trim());
-      }
-    }
-  }
-  if (state !== "end" && !(state === "trailers" && buffer.length === 0)) throw malformed();
-  return undefined;
-}
-
-function shortChunk(): Error {
-  return s3Fault(
-    "InvalidChunkSizeError",
-    `Only the last chunk is allowed to have a size less than ${minChunkBytes} bytes`,
-  );
-}
-
-function malformed(): Error {
-  return s3Fault("IncompleteBody", "the aws-chunked framing is malformed");
 }

@@ -1,7 +1,10 @@
 /** Which request means which operation. */
 import type { ServiceRequest } from "../service.js";
+import { contentNames } from "./object-headers.js";
+import { s3Fault } from "./s3-fault.js";
 
 const version = ["versionId"];
+const reading = [...version, "partNumber", ...contentNames.map((name) => `response-${name}`)];
 const listing = ["prefix", "delimiter", "max-keys", "encoding-type"];
 const copy = "x-amz-copy-source";
 
@@ -26,7 +29,7 @@ const routes: readonly Route[] = [
     method: "GET",
     level: "bucket",
     marker: "uploads",
-    others: ["prefix", "max-uploads", "key-marker", "upload-id-marker", "encoding-type"],
+    others: ["prefix", "delimiter", "max-uploads", "key-marker", "upload-id-marker", "encoding-type"],
   },
   {
     operation: "ListObjectsV2",
@@ -74,16 +77,16 @@ const routes: readonly Route[] = [
   { operation: "GetObjectAttributes", method: "GET", level: "object", marker: "attributes", others: version },
   { operation: "CopyObject", method: "PUT", level: "object", header: copy },
   { operation: "PutObject", method: "PUT", level: "object" },
-  { operation: "GetObject", method: "GET", level: "object", others: [...version, "partNumber"] },
-  { operation: "HeadObject", method: "HEAD", level: "object", others: [...version, "partNumber"] },
+  { operation: "GetObject", method: "GET", level: "object", others: reading },
+  { operation: "HeadObject", method: "HEAD", level: "object", others: reading },
   { operation: "DeleteObject", method: "DELETE", level: "object", others: version },
 ];
 
 /** Unknown query parameters make no operation: none is silently passed over. */
 export function findOperation({ method, path, query, headers }: ServiceRequest): string | undefined {
-  const { bucket, key } = splitPath(path);
+  const { bucket, key } = encodedParts(path);
   const level = bucket === "" ? "service" : key === "" ? "bucket" : "object";
-  const given = [...query.keys()].filter((name) => !/^(x-id$|response-|x-amz-)/i.test(name));
+  const given = [...query.keys()].filter((name) => !/^(x-id$|x-amz-)/i.test(name));
   const fits = (route: Route) =>
     route.method === method &&
     route.level === level &&
@@ -93,12 +96,21 @@ export function findOperation({ method, path, query, headers }: ServiceRequest):
   return routes.find(fits)?.operation;
 }
 
-/** The bucket and the key of a path. */
+/**
+ * The bucket and the key of a path.
+ *
+ * @throws InvalidURI when the path is not well encoded
+ */
 export function splitPath(path: string): { bucket: string; key: string } {
-  const [bucket = "", key = ""] = path.slice(1).split(/\/(.*)/s);
+  const { bucket, key } = encodedParts(path);
   try {
     return { bucket: decodeURIComponent(bucket), key: decodeURIComponent(key) };
   } catch {
-    return { bucket, key };
+    throw s3Fault("InvalidURI", "Couldn't parse the specified URI.");
   }
+}
+
+function encodedParts(path: string): { bucket: string; key: string } {
+  const [bucket = "", key = ""] = path.slice(1).split(/\/(.*)/s);
+  return { bucket, key };
 }

@@ -12,12 +12,17 @@ const statuses = {
   BucketNotEmpty: 409,
   EntityTooLarge: 400,
   EntityTooSmall: 400,
+  IllegalLocationConstraintException: 400,
   IncompleteBody: 400,
+  InternalError: 500,
   InvalidAccessKeyId: 403,
   InvalidArgument: 400,
   InvalidBucketName: 400,
   InvalidChunkSizeError: 403,
   InvalidDigest: 400,
+  InvalidEncryptionAlgorithmError: 400,
+  InvalidLocationConstraint: 400,
+  InvalidObjectState: 403,
   InvalidPart: 400,
   InvalidPartNumber: 416,
   InvalidPartOrder: 400,
@@ -25,10 +30,12 @@ const statuses = {
   InvalidRequest: 400,
   InvalidStorageClass: 400,
   InvalidTag: 400,
+  InvalidURI: 400,
   KeyTooLongError: 400,
   MalformedXML: 400,
   MetadataTooLarge: 400,
   MethodNotAllowed: 405,
+  MissingContentLength: 411,
   NoSuchBucket: 404,
   NoSuchKey: 404,
   NoSuchUpload: 404,
@@ -47,6 +54,12 @@ export function s3Fault(
   headers?: Readonly<Record<string, string>>,
 ): ServiceError {
   return new ServiceError(statuses[code], code, message, headers);
+}
+
+/** The error for a header that S3 itself does not do either. */
+export function headerNotImplemented(): ServiceError {
+  const message = "A header you provided implies functionality that is not implemented";
+  return s3Fault("NotImplemented", message);
 }
 
 /** The XML answer for an error; 304 has no body. */

@@ -1,9 +1,8 @@
 /** The tags of objects, and the operations of the in-process S3 on them. */
-
-import type { StoredObject } from "./object-store.js";
-import type { Call, Operations } from "./operation.js";
-import { malformedXml, readDocument, xml } from "./operation.js";
+import { malformedXml, readDocument } from "./documents.js";
+import { type Call, type Operations, xml } from "./operation.js";
 import { s3Fault } from "./s3-fault.js";
+import type { StoredObject } from "./versions.js";
 import { childrenOf, childText, element, group, xmlDocument } from "./xml.js";
 
 type Tags = Readonly<Record<string, string>>;
@@ -14,12 +13,18 @@ const allowed = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
 /** The tags that a header gives, as in a query string. */
 export function taggedBy(header: string | undefined): Tags {
   const pairs = [...new URLSearchParams(header ?? "")];
+  if (new Set(pairs.map(([name]) => name)).size < pairs.length) {
+    throw s3Fault(
+      "InvalidArgument",
+      "The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.",
+    );
+  }
   return checkedTags(pairs);
 }
 
 export const taggingOperations: Operations = {
   async PutObjectTagging(call) {
-    const document = await readDocument(call.request.body, "Tagging");
+    const document = await readDocument(call.request, "Tagging");
     const pairs = childrenOf(childrenOf(document, "TagSet")[0], "Tag").map((tag) => {
       const [name, value] = [childText(tag, "Key"), childText(tag, "Value")];
       if (name === undefined || value === undefined) throw malformedXml();
@@ -59,6 +64,8 @@ function checkedTags(pairs: readonly (readonly [string, string])[]): Tags {
   if (pairs.length > maxTags) throw s3Fault("BadRequest", "Object tags cannot be greater than 10");
   const tags = new Map<string, string>();
   for (const [name, value] of pairs) {
+    if (name.startsWith("aws:"))
+      throw s3Fault("InvalidTag", "System tags cannot be added/updated by requester");
     if (name === "" || name.length > 128 || !allowed.test(name))
       throw s3Fault("InvalidTag", "The TagKey you have provided is invalid");
     if (value.length > 256 || !allowed.test(value))

@@ -2,9 +2,11 @@
 import { randomUUID } from "node:crypto";
 import type { Extent } from "./byte-store.js";
 import type { ChecksumAlgorithm, ChecksumType } from "./checksums.js";
-import { filesOf, type ObjectContent, type ObjectStore, revived, type StoredObject } from "./object-store.js";
+import { filesOf, type ObjectStore, revived } from "./object-store.js";
+import { stamp } from "./order.js";
 import type { Records } from "./records.js";
 import { s3Fault } from "./s3-fault.js";
+import type { ObjectContent, StoredObject } from "./versions.js";
 
 /** What the writer said when the upload began. */
 export interface UploadTerms {
@@ -18,6 +20,7 @@ export interface UploadTerms {
 
 /** An upload. */
 export interface StoredUpload extends UploadTerms {
+  /** In the order in which uploads were started. */
   readonly id: string;
   readonly bucket: string;
   readonly key: string;
@@ -43,6 +46,8 @@ export class UploadStore {
   readonly #uploads = new Map<string, StoredUpload>();
   readonly #objects: ObjectStore;
   readonly #records: Records;
+  /** When the youngest upload was started. No two are of one millisecond. */
+  #lastStart = 0;
 
   constructor(objects: ObjectStore, records: Records) {
     this.#objects = objects;
@@ -58,7 +63,9 @@ export class UploadStore {
 
   start(bucket: string, key: string, terms: UploadTerms): StoredUpload {
     this.#objects.requireBucket(bucket);
-    const record = { ...terms, id: randomUUID(), bucket, key, started: new Date() };
+    this.#lastStart = Math.max(Date.now(), this.#lastStart + 1);
+    const id = stamp(this.#lastStart) + randomUUID();
+    const record = { ...terms, id, bucket, key, started: new Date(this.#lastStart) };
     this.#records.save("uploads", record.id, record);
     const upload = { ...record, parts: new Map() };
     this.#uploads.set(upload.id, upload);
@@ -113,7 +120,9 @@ export class UploadStore {
     if (this.#objects.cameFrom(bucket, key, id) || !this.#objects.hasBucket(bucket)) {
       this.#records.remove("uploads", id);
     } else {
-      this.#uploads.set(id, { ...revived(record), parts: new Map() });
+      const upload = { ...revived(record), parts: new Map() };
+      this.#lastStart = Math.max(this.#lastStart, upload.started.getTime());
+      this.#uploads.set(id, upload);
     }
   }
 

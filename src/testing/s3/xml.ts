@@ -35,6 +35,7 @@ export function parseXml(document: string): XmlElement | undefined {
   const open: { name: string; text: string; children: XmlElement[] }[] = [
     { name: "", text: "", children: [] },
   ];
+  if (forbidden.test(document)) return undefined;
   const body = document.replace(/^\uFEFF?\s*<\?xml[^?]*\?>/, "");
   const token = /<(\/?)([A-Za-z][\w.-]*)(?:\s[^<>]*?)?(\/?)>|([^<>]+)/gy;
   let end = 0;
@@ -43,8 +44,11 @@ export function parseXml(document: string): XmlElement | undefined {
     const [, closing, name = "", empty, text] = match;
     const top = open.at(-1);
     if (!top) return undefined;
-    if (text !== undefined) top.text += unescapeText(text);
-    else if (!closing) open.push({ name, text: "", children: [] });
+    if (text !== undefined) {
+      const plain = unescapeText(text);
+      if (plain === undefined) return undefined;
+      top.text += plain;
+    } else if (!closing) open.push({ name, text: "", children: [] });
     if (closing || empty) {
       const done = open.pop();
       if (!done || done.name !== name || (closing && empty)) return undefined;
@@ -72,10 +76,17 @@ function escapeText(text: string): string {
 }
 
 const entities: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
+/** What XML 1.0 has no place for, written out or as a reference. */
+const forbidden = /(?![\t\n\r\u007f-\u009f])[\p{Cc}\p{Cs}\ufffe\uffff]/u;
+const strayAmpersand = /&(?!#\d+;|#x[\da-fA-F]+;|(?:amp|lt|gt|quot|apos);)/;
 
-function unescapeText(text: string): string {
-  return text.replace(/&(?:#(\d+)|#x([0-9a-fA-F]+)|(amp|lt|gt|quot|apos));/g, (_, decimal, hex, name) => {
+/** The text that is meant; undefined when a reference is to no character. */
+function unescapeText(text: string): string | undefined {
+  if (strayAmpersand.test(text)) return undefined;
+  const plain = text.replace(/&(?:#(\d+)|#x([\da-fA-F]+)|([a-z]+));/g, (_, decimal, hex, name) => {
     if (name !== undefined) return entities[name as string] ?? "";
-    return String.fromCodePoint(Number.parseInt((decimal ?? hex) as string, decimal === undefined ? 16 : 10));
+    const code = Number.parseInt((decimal ?? hex) as string, decimal === undefined ? 16 : 10);
+    return String.fromCodePoint(code > 0x10ffff ? 0xffff : code);
   });
+  return forbidden.test(plain) ? undefined : plain;
 }

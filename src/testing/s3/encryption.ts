@@ -1,0 +1,130 @@
+/** How S3 itself encrypts an object: under keys of its own, of KMS, or under one that the customer sends along. */
+import { createHash, randomBytes } from "node:crypto";
+import type { ServiceError, ServiceRequest } from "../service.js";
+import { pickHeaders } from "./operation.js";
+import { s3Fault } from "./s3-fault.js";
+
+type Headers = ServiceRequest["headers"];
+
+const method = "x-amz-server-side-encryption";
+const kmsKeyId = `${method}-aws-kms-key-id`;
+const context = `${method}-context`;
+const kmsMethods = ["aws:kms", "aws:kms:dsse"];
+const customerAlgorithm = `${method}-customer-algorithm`;
+const customerKeyMd5 = `${method}-customer-key-md5`;
+const customerKeyBytes = 32;
+/** What is kept of an object's encryption; of the customer's key only its MD5. */
+const keptNames = [method, kmsKeyId, `${method}-bucket-key-enabled`, customerAlgorithm, customerKeyMd5];
+
+/** All headers that say how an object is to be encrypted, but for the customer's key. */
+export const encryptionNames = [...keptNames, context];
+
+/** How a write wants its object encrypted: what is kept of it. */
+export function requestedEncryption(headers: Headers): Record<string, string> {
+  const kept = pickHeaders(headers, keptNames);
+  const stated = kept[method];
+  if (stated !== undefined && stated !== "AES256" && !kmsMethods.includes(stated)) {
+    throw s3Fault("InvalidArgument", "The encryption method specified is not supported");
+  }
+  if (kept[kmsKeyId] !== undefined && !kmsMethods.includes(stated ?? "")) {
+    throw s3Fault(
+      "InvalidArgument",
+      "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms",
+    );
+  }
+  const customers = customerKey(headers) !== undefined;
+  if (customers && stated !== undefined) {
+    throw s3Fault(
+      "InvalidArgument",
+      "Server Side Encryption with Customer provided key is incompatible with the encryption method specified",
+    );
+  }
+  // S3 encrypts every object, under keys of its own unless told otherwise.
+  return customers || stated !== undefined ? kept : { ...kept, [method]: "AES256" };
+}
+
+/** The headers that tell how an object is encrypted. */
+export function encryptionHeaders(stored: Headers): Record<string, string> {
+  return pickHeaders(stored, keptNames);
+}
+
+/** The same for who begins a write; nobody else is told the context. */
+export function writerEncryptionHeaders(
+  stored: Headers,
+  { headers }: ServiceRequest,
+): Record<string, string> {
+  return { ...encryptionHeaders(stored), ...pickHeaders(headers, [context]) };
+}
+
+/**
+ * Throws unless a reader of an object under a key of the customer's names that key.
+ *
+ * @param prefix what the headers with the key begin with
+ */
+export function requireCustomerKey(stored: Headers, headers: Headers, prefix?: string): void {
+  const given = customerKey(headers, prefix);
+  const needed = stored[customerKeyMd5];
+  if (given === needed) return;
+  if (needed === undefined) {
+    throw s3Fault("InvalidRequest", "The encryption parameters are not applicable to this object.");
+  }
+  if (given !== undefined) throw s3Fault("AccessDenied", "Access Denied");
+  throw s3Fault(
+    "InvalidRequest",
+    "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.",
+  );
+}
+
+/** Throws unless a part names the key that its upload began with. */
+export function requireUploadKey(stored: Headers, headers: Headers): void {
+  const given = customerKey(headers);
+  const needed = stored[customerKeyMd5];
+  if (given === needed) return;
+  if (needed === undefined) {
+    throw s3Fault(
+      "InvalidRequest",
+      "The multipart upload initiate did not request encryption. Please resend the request without sending encryption parameters.",
+    );
+  }
+  throw s3Fault(
+    "InvalidRequest",
+    given === undefined
+      ? "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate encryption parameters."
+      : "The provided encryption parameters did not match the ones used originally.",
+  );
+}
+
+/** The ETag of bytes that arrived at once: their MD5 only where S3 encrypts under its own keys. */
+export function etagOf(md5: string, stored: Headers): string {
+  return `"${stored[method] === "AES256" ? md5 : randomBytes(16).toString("hex")}"`;
+}
+
+/** The MD5 of the key that a request sends along; undefined when it sends none. */
+function customerKey(headers: Headers, prefix = "x-amz-"): string | undefined {
+  const named = (what: string) => headers[`${prefix}server-side-encryption-customer-${what}`];
+  const [algorithm, key, md5] = [named("algorithm"), named("key"), named("key-md5")];
+  if (algorithm === undefined && key === undefined && md5 === undefined) return undefined;
+  if (algorithm === undefined) throw incomplete("provide a valid encryption algorithm");
+  if (key === undefined) throw incomplete("provide an appropriate secret key");
+  if (md5 === undefined) throw incomplete("provide the client calculated MD5 of the secret key");
+  if (algorithm !== "AES256") {
+    const message = "The Encryption request you specified is not valid. Supported value: AES256.";
+    throw s3Fault("InvalidEncryptionAlgorithmError", message);
+  }
+  const bytes = Buffer.from(key, "base64");
+  if (bytes.length !== customerKeyBytes || bytes.toString("base64") !== key) {
+    throw s3Fault("InvalidArgument", "The secret key was invalid for the specified algorithm.");
+  }
+  if (createHash("md5").update(bytes).digest("base64") !== md5) {
+    const message = "The calculated MD5 hash of the key did not match the hash that was provided.";
+    throw s3Fault("InvalidArgument", message);
+  }
+  return md5;
+}
+
+function incomplete(what: string): ServiceError {
+  return s3Fault(
+    "InvalidArgument",
+    `Requests specifying Server Side Encryption with Customer provided keys must ${what}.`,
+  );
+}

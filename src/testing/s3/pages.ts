@@ -1,0 +1,88 @@
+/** What one answer of a listing has: as many entries as fit, common prefixes in place of some, and how to go on. */
+import { uriEncode } from "../sigv4.js";
+import { s3Fault } from "./s3-fault.js";
+import { element, group } from "./xml.js";
+
+type Query = ReadonlyMap<string, string>;
+
+/** A part of a listing. */
+export interface Page<T> {
+  /** Entries, and in place of those behind a delimiter their common prefix. */
+  readonly entries: readonly (T | string)[];
+  /** Whether there are more. */
+  readonly truncated: boolean;
+  /** The last entry that is done with, shown or behind a prefix. */
+  readonly last: T | undefined;
+}
+
+const tokenPrefix = "1-";
+
+/**
+ * Takes one page of what is left of a listing.
+ *
+ * @param after the key that the pages before ended with
+ */
+export function takePage<T extends { readonly key: string }>(
+  rest: readonly T[],
+  query: Query,
+  limit: number,
+  after: string,
+): Page<T> {
+  const prefix = query.get("prefix") ?? "";
+  const delimiter = query.get("delimiter") ?? "";
+  const entries: (T | string)[] = [];
+  const prefixes = new Set<string>();
+  let last: T | undefined;
+  for (const entry of rest) {
+    if (!entry.key.startsWith(prefix)) continue;
+    const cut = delimiter === "" ? -1 : entry.key.indexOf(delimiter, prefix.length);
+    const common = cut < 0 ? undefined : entry.key.slice(0, cut + delimiter.length);
+    const shown = common !== undefined && (prefixes.has(common) || after.startsWith(common));
+    if (!shown) {
+      if (entries.length === limit) return { entries, truncated: limit > 0, last };
+      entries.push(common ?? entry);
+      if (common !== undefined) prefixes.add(common);
+    }
+    last = entry;
+  }
+  return { entries, truncated: false, last };
+}
+
+/** The elements that repeat what the listing is of. */
+export function pageTerms(query: Query): string[] {
+  const encode = encoderOf(query);
+  const delimiter = query.get("delimiter") ?? "";
+  return [
+    element("Prefix", encode(query.get("prefix") ?? "")),
+    element("Delimiter", delimiter === "" ? undefined : encode(delimiter)),
+    element("EncodingType", query.get("encoding-type")),
+  ];
+}
+
+/** The elements of the entries, each told by the function. */
+export function pageEntries<T>({ entries }: Page<T>, query: Query, tell: (entry: T) => string): string[] {
+  const encode = encoderOf(query);
+  return entries.map((entry) =>
+    typeof entry === "string" ? group("CommonPrefixes", [element("Prefix", encode(entry))]) : tell(entry),
+  );
+}
+
+/** Encodes keys for XML as a reader wants them. */
+export function encoderOf(query: Query): (text: string) => string {
+  const type = query.get("encoding-type");
+  if (type === undefined) return (text) => text;
+  if (type !== "url") throw s3Fault("InvalidArgument", "Invalid Encoding Method specified in Request");
+  return (text) => text.split("/").map(uriEncode).join("/").replaceAll("%20", "+");
+}
+
+/** The token that goes on behind a key. */
+export function continuationToken(key: string): string {
+  return tokenPrefix + Buffer.from(key).toString("base64url");
+}
+
+/** The key that a token goes on behind. */
+export function continuedKey(token: string): string {
+  const key = Buffer.from(token.slice(tokenPrefix.length), "base64url").toString();
+  if (token === continuationToken(key)) return key;
+  throw s3Fault("InvalidArgument", "The continuation token provided is incorrect");
+}

@@ -1,0 +1,240 @@
+/** Listings of the in-process S3: how they go on, what they repeat, and what they cost. */
+import {
+  AbortMultipartUploadCommand,
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  type CreateMultipartUploadCommandInput,
+  DeleteObjectCommand,
+  ListMultipartUploadsCommand,
+  type ListMultipartUploadsCommandInput,
+  ListObjectsV2Command,
+  type ListObjectsV2CommandInput,
+  ListObjectVersionsCommand,
+  ListPartsCommand,
+  PutBucketVersioningCommand,
+  PutObjectCommand,
+} from "@aws-sdk/client-s3";
+import fc from "fast-check";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { memoryBytes } from "../../src/testing/s3/byte-store.js";
+import { ObjectStore } from "../../src/testing/s3/object-store.js";
+import { byBytes } from "../../src/testing/s3/order.js";
+import { noRecords } from "../../src/testing/s3/records.js";
+import { useLocalAws } from "../support/local.js";
+import { sendSigned } from "./raw.js";
+
+const local = useLocalAws();
+let buckets = 0;
+
+async function makeBucket(): Promise<string> {
+  const Bucket = `listing-${++buckets}`;
+  await local.s3.send(new CreateBucketCommand({ Bucket }));
+  return Bucket;
+}
+
+describe("objects", () => {
+  async function fill(...keys: string[]) {
+    const Bucket = await makeBucket();
+    for (const Key of keys) await local.s3.send(new PutObjectCommand({ Bucket, Key, Body: "x" }));
+    const list = (rest: Partial<ListObjectsV2CommandInput>) =>
+      local.s3.send(new ListObjectsV2Command({ Bucket, ...rest }));
+    return { Bucket, list };
+  }
+
+  test("are told by encoded keys, a blank as a plus", async () => {
+    const { list } = await fill("a b/c+d e");
+    const { Contents, Prefix } = await list({ EncodingType: "url", Prefix: "a b" });
+    expect([Contents?.[0]?.Key, Prefix]).toEqual(["a+b/c%2Bd+e", "a+b"]);
+  });
+
+  test("go on behind a token that says nothing, and behind no other", async () => {
+    const { Bucket, list } = await fill("first", "second ü");
+    const { NextContinuationToken: token = "" } = await list({ MaxKeys: 1 });
+    expect(token).not.toContain("first");
+    expect((await list({ ContinuationToken: token })).Contents).toMatchObject([{ Key: "second ü" }]);
+    for (const wrong of ["first", "", token.slice(0, -1), `${token}=`, token.slice(2)]) {
+      const query = { "list-type": "2", "continuation-token": wrong };
+      const raw = await sendSigned(local.aws.s3Config, { path: `/${Bucket}`, query });
+      expect(raw).toMatchObject({ status: 400, code: "InvalidArgument" });
+    }
+  });
+
+  test("are told with a delimiter where there is one", async () => {
+    const { Bucket, list } = await fill("a/b");
+    expect((await list({ Delimiter: "/" })).Delimiter).toBe("/");
+    const versions = await local.s3.send(new ListObjectVersionsCommand({ Bucket, Delimiter: "/" }));
+    expect(versions.Delimiter).toBe("/");
+    const query = { "list-type": "2", delimiter: "" };
+    const { text } = await sendSigned(local.aws.s3Config, { path: `/${Bucket}`, query });
+    expect(text).toContain("<Key>a/b</Key>");
+    expect(text).not.toContain("Delimiter");
+  });
+});
+
+describe("versions", () => {
+  async function fill(versionsOfEach: number) {
+    const Bucket = await makeBucket();
+    const put = async (Key: string) =>
+      (await local.s3.send(new PutObjectCommand({ Bucket, Key, Body: "x" }))).VersionId;
+    await put("b");
+    const VersioningConfiguration = { Status: "Enabled" } as const;
+    await local.s3.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration }));
+    for (const key of ["a", "b", "c"]) for (let turn = 0; turn < versionsOfEach; turn++) await put(key);
+    const list = async (rest: { MaxKeys?: number; KeyMarker?: string; VersionIdMarker?: string } = {}) => {
+      const page = await local.s3.send(new ListObjectVersionsCommand({ Bucket, ...rest }));
+      return { ...page, found: (page.Versions ?? []).map(({ Key, VersionId }) => ({ Key, VersionId })) };
+    };
+    const remove = (target: { Key: string | undefined; VersionId: string | undefined }) =>
+      local.s3.send(new DeleteObjectCommand({ Bucket, ...target }));
+    return { Bucket, put, list, remove };
+  }
+
+  test.each([1, 2, 3, 5])(
+    "are all found by who deletes them, %d at a time, before going on",
+    async (MaxKeys) => {
+      const { list, remove } = await fill(4);
+      let markers = {};
+      for (let more = true; more; ) {
+        const { found, IsTruncated, NextKeyMarker, NextVersionIdMarker } = await list({
+          MaxKeys,
+          ...markers,
+        });
+        for (const version of found) await remove(version);
+        markers = { KeyMarker: NextKeyMarker, VersionIdMarker: NextVersionIdMarker };
+        more = IsTruncated === true;
+      }
+      expect((await list()).found).toEqual([]);
+    },
+  );
+
+  test("that are newer than the marker's stay behind it, though it is gone", async () => {
+    const { put, list, remove } = await fill(2);
+    const { found } = await list();
+    const ofB = found.filter(({ Key }) => Key === "b");
+    const [, older, none] = ofB;
+    expect(none?.VersionId).toBe("null");
+    await remove({ Key: "b", VersionId: older?.VersionId });
+    const newer = await put("b");
+    const rest = await list({ KeyMarker: "b", VersionIdMarker: older?.VersionId });
+    expect(rest.found).toEqual([none, ...found.filter(({ Key }) => Key === "c")]);
+    await remove({ Key: "b", VersionId: "null" });
+    const again = await list({ KeyMarker: "b", VersionIdMarker: "null" });
+    expect(again.found.map(({ Key }) => Key)).toEqual(["b", "b", "c", "c"]);
+    expect(again.found[0]?.VersionId).toBe(newer);
+  });
+
+  test.each([
+    ["no key", { "version-id-marker": "null" }],
+    ["an empty key", { "key-marker": "", "version-id-marker": "null" }],
+    ["an empty id", { "key-marker": "a", "version-id-marker": "" }],
+    ["an id that is none", { "key-marker": "a", "version-id-marker": "short" }],
+  ])("are not listed behind a marker with %s", async (_, markers) => {
+    const { Bucket } = await fill(0);
+    const raw = { path: `/${Bucket}`, query: { versions: "", ...markers } };
+    expect(await sendSigned(local.aws.s3Config, raw)).toMatchObject({ status: 400, code: "InvalidArgument" });
+  });
+});
+
+describe("uploads", () => {
+  async function fill() {
+    const Bucket = await makeBucket();
+    const begin = async (Key: string, rest: Partial<CreateMultipartUploadCommandInput> = {}) => {
+      const { UploadId } = await local.s3.send(new CreateMultipartUploadCommand({ Bucket, Key, ...rest }));
+      return { Bucket, Key, UploadId };
+    };
+    const list = (rest: Partial<ListMultipartUploadsCommandInput> = {}) =>
+      local.s3.send(new ListMultipartUploadsCommand({ Bucket, ...rest }));
+    return { Bucket, begin, list };
+  }
+
+  test("of one key are told in the order of their start, also behind one that is gone", async () => {
+    const { begin, list } = await fill();
+    const ids: (string | undefined)[] = [];
+    for (let turn = 0; turn < 8; turn++) ids.push((await begin("same")).UploadId);
+    const [, , gone] = ids;
+    expect((await list()).Uploads?.map(({ UploadId }) => UploadId)).toEqual(ids);
+    const times = (await list()).Uploads?.map(({ Initiated }) => Initiated?.getTime() ?? 0) ?? [];
+    expect(times).toEqual([...times].sort());
+    const markers = { KeyMarker: "same", UploadIdMarker: gone };
+    await local.s3.send(
+      new AbortMultipartUploadCommand({ Bucket: (await list()).Bucket, Key: "same", UploadId: gone }),
+    );
+    expect((await list(markers)).Uploads?.map(({ UploadId }) => UploadId)).toEqual(ids.slice(3));
+  });
+
+  test.each([1, 2, 100])("are told up to a delimiter, in pages of %d", async (MaxUploads) => {
+    const { begin, list } = await fill();
+    for (const key of ["a b/1", "a b/2", "a b/2", "c", "d/1", "e", "e"]) await begin(key);
+    const found: (string | undefined)[] = [];
+    let markers = {};
+    for (let more = true; more; ) {
+      const page = await list({ Delimiter: "/", MaxUploads, ...markers });
+      found.push(...(page.Uploads ?? []).map(({ Key }) => Key));
+      found.push(...(page.CommonPrefixes ?? []).map(({ Prefix }) => Prefix));
+      markers = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
+      more = page.IsTruncated === true;
+    }
+    expect(found.sort()).toEqual(["a b/", "c", "d/", "e", "e"]);
+    const terms = { Delimiter: "/", Prefix: "a b", EncodingType: "url" } as const;
+    expect(await list(terms)).toMatchObject({
+      ...terms,
+      Prefix: "a+b",
+      CommonPrefixes: [{ Prefix: "a+b/" }],
+    });
+    expect((await list()).Delimiter).toBeUndefined();
+  });
+
+  test("tell the storage class and the checksum that they were begun with", async () => {
+    const { begin, list } = await fill();
+    const terms = { StorageClass: "STANDARD_IA", ChecksumAlgorithm: "SHA256" } as const;
+    const upload = await begin("a", terms);
+    await begin("b");
+    const expected = { ...terms, ChecksumType: "COMPOSITE" };
+    const { Uploads: [first, second] = [] } = await list();
+    expect(first).toMatchObject(expected);
+    expect(second).toMatchObject({ StorageClass: "STANDARD" });
+    expect(second).not.toHaveProperty("ChecksumAlgorithm");
+    expect(await local.s3.send(new ListPartsCommand(upload))).toMatchObject(expected);
+  });
+});
+
+describe("the order of keys", () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  test("is that of their bytes in UTF-8", () => {
+    const keys = fc.string({
+      unit: fc.constantFrom("a", "/", "\u00e4", "\ud7ff", "\ue000", "\uffff", "\u{1f600}"),
+    });
+    fc.assert(
+      fc.property(keys, keys, (left, right) => {
+        expect(byBytes(left, right)).toBe(Buffer.compare(Buffer.from(left), Buffer.from(right)));
+      }),
+    );
+  });
+
+  test("is found once, until a key comes or goes, and without making buffers", () => {
+    const store = new ObjectStore(memoryBytes, noRecords);
+    store.createBucket("bucket");
+    const checksum = { algorithm: "crc64nvme", value: "", type: "FULL_OBJECT" } as const;
+    const put = (key: string) =>
+      store.put("bucket", key, { size: 0, extents: [], etag: '""', headers: {}, tags: {}, checksum });
+    const list = () => store.versions("bucket").map(({ key }) => key);
+    for (const key of ["b", "a", "c"]) put(key);
+    const sort = vi.spyOn(Array.prototype, "sort");
+    const compare = vi.spyOn(Buffer, "compare");
+    expect([list(), list()]).toEqual([
+      ["a", "b", "c"],
+      ["a", "b", "c"],
+    ]);
+    put("a");
+    expect(list()).toEqual(["a", "b", "c"]);
+    expect(sort.mock.calls).toHaveLength(1);
+    put("aa");
+    store.delete("bucket", "b");
+    expect(list()).toEqual(["a", "aa", "c"]);
+    expect(sort.mock.calls).toHaveLength(2);
+    expect(compare).not.toHaveBeenCalled();
+  });
+});
