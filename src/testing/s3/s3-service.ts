@@ -14,6 +14,7 @@ import { ObjectStore } from "./object-store.js";
 import { objectOperations } from "./objects.js";
 import { payloadHash } from "./payload.js";
 import { noRecords, RecordFiles } from "./records.js";
+import { refuseUnknownConditions } from "./refused-conditions.js";
 import { findOperation, splitPath } from "./routes.js";
 import { describeS3Error, s3Fault } from "./s3-fault.js";
 import { taggingOperations } from "./tagging.js";
@@ -71,6 +72,7 @@ export function s3Service(options: S3ServiceOptions): Service {
       );
       if (!perform || unsupported) throw notImplemented(request, unsupported);
       requireOwner(request);
+      refuseUnknownConditions(operation, request.headers);
       const { bucket, key } = splitPath(request.path);
       if (Buffer.byteLength(key) > maxKeyBytes) throw s3Fault("KeyTooLongError", "Your key is too long");
       return perform({ store, uploads, request, bucket, key, region, minPartBytes });
