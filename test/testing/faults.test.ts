@@ -106,6 +106,21 @@ describe("status", () => {
   });
 });
 
+test("handled lets the request take effect, and answers all the same", async () => {
+  aws.fault({ operation: "PutObject", status: 503, code: "SlowDown", handled: true });
+  expect(await outcome(() => put("handled"))).toEqual(["SlowDown", 503]);
+  aws.fault({ operation: "GetObject", status: 500, handled: true });
+  expect(await outcome(() => body(s3))).toEqual(["InternalError", 500]);
+  expect((await head("handled")).ContentLength).toBe(1);
+});
+
+test("body answers as something between client and service would", async () => {
+  aws.fault({ operation: "PutObject", status: 200, body: "<html></html>" });
+  const { ETag, $metadata } = await put("not stored");
+  expect([ETag, $metadata.httpStatusCode, $metadata.requestId]).toEqual([undefined, 200, undefined]);
+  expect(await exists("not stored")).toBe(false);
+});
+
 test("delayMs waits, and what follows it happens", async () => {
   aws.fault({ delayMs: 100 });
   aws.fault({ delayMs: 100, status: 503, code: "SlowDown" });
@@ -360,6 +375,8 @@ describe("the servers", () => {
 describe("arguments", () => {
   test.each<[unknown, string]>([
     [null, "fault: expected an object, got null"],
+    [{ body: "x" }, "fault.status: expected an integer beside body or handled, got undefined"],
+    [{ handled: true }, "fault.status: expected an integer beside body or handled, got undefined"],
     [{ opeartion: "PutObject" }, 'fault: there is no field "opeartion"'],
     [{ service: "sqs" }, 'fault.service: expected one of "s3", "kms", got another string'],
     [{ operation: 1 }, "fault.operation: expected a string, got the number 1"],

@@ -51,6 +51,13 @@ describe("presigned", () => {
     expect(Object.keys(query ?? {})).not.toContain("X-Amz-Signature");
   });
 
+  test("a header that cannot be told again is answered with an error, not with a broken connection", async () => {
+    const redirect = "x-amz-website-redirect-location";
+    const put = await presign("PUT", "unspeakable", { [redirect]: "/€" });
+    expect((await fetch(put, { method: "PUT", body: "content" })).status).toBe(200);
+    expect(await failure(fetch(await presign("GET", "unspeakable")))).toEqual([500, "InternalError"]);
+  });
+
   test("for another Region is refused, and told which", async () => {
     const config = { ...local.aws.s3Config, region: "us-west-2" };
     const answer = await fetch(await presignedUrl(config, { path: `/${Bucket}/signed` }));
