@@ -15,5 +15,7 @@ export default defineConfig({
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" },
     testTimeout: 30_000,
     hookTimeout: 30_000,
+    // Most of the time goes in waiting for what is scripted to fail.
+    maxWorkers: 3,
   },
 });

@@ -1,5 +1,4 @@
 /** Makes sure that an answer of KMS is one: what is broken here would be found when the object is read, if ever. */
-import type { GenerateDataKeyCommandOutput } from "@aws-sdk/client-kms";
 import { printable } from "../bytes.js";
 import { dataKeyBytes } from "../cobblestone/derivation.js";
 import { type GeneratedDataKey, recipientFault } from "./keyring.js";
@@ -14,9 +13,10 @@ export const provider = "aws-kms";
  * @returns what is wrong with the answer, if anything
  */
 export function generatedDataKey(
-  { Plaintext: plaintext, KeyId: keyId, CiphertextBlob: ciphertext }: Partial<GenerateDataKeyCommandOutput>,
+  answer: { readonly Plaintext?: unknown; readonly KeyId?: unknown; readonly CiphertextBlob?: unknown },
   configured: string,
 ): GeneratedDataKey | string {
+  const { Plaintext: plaintext, KeyId: keyId, CiphertextBlob: ciphertext } = answer;
   if (!(plaintext instanceof Uint8Array)) return "has no Plaintext";
   const refused = (fault: string) => {
     plaintext.fill(0);

@@ -1,4 +1,4 @@
-/** Runs every row of the fault table and checks what must hold after each. */
+/** Runs rows of the fault table against the in-process S3 and KMS, and checks what must hold after each. */
 import { Agent } from "node:http";
 import { KMSClient } from "@aws-sdk/client-kms";
 import { AbortMultipartUploadCommand, S3Client } from "@aws-sdk/client-s3";
@@ -6,11 +6,9 @@ import { expect, it, vi } from "vitest";
 import { EnvelopeClient, kmsKeyring } from "../../src/index.js";
 import { collectUntilError, cut, expectBytes, testBytes } from "../support/bytes.js";
 import { coded } from "../support/errors.js";
-import { Bucket, partBytes, useLocalAws } from "../support/local.js";
+import { Bucket, type Local, partBytes, useLocalAws } from "../support/local.js";
 import type { FaultRow } from "./fault-row.js";
-import { faultRows } from "./fault-table.js";
 
-const local = useLocalAws();
 const chunkBytes = 16_384;
 const old = testBytes(3 * chunkBytes + 100, 1);
 const fresh = testBytes(2 * chunkBytes + 7, 2);
@@ -42,7 +40,15 @@ async function* cutStream() {
   yield* cut(fresh, 1000);
 }
 
-it.each(faultRows.map((row, index) => [row.name, row, index] as const))("%s", async (_, row, index) => {
+/** Makes a test of each row. */
+export function runFaults(rows: readonly FaultRow[]): void {
+  const local = useLocalAws();
+  it.each(rows.map((row, index) => [row.name, row, `row-${index}`] as const))("%s", (_, row, Key) =>
+    runFault(local, row, Key),
+  );
+}
+
+async function runFault(local: Local, row: FaultRow, Key: string): Promise<void> {
   const {
     act,
     maxAttempts = 3,
@@ -50,7 +56,6 @@ it.each(faultRows.map((row, index) => [row.name, row, index] as const))("%s", as
     kmsClockOffsetMs = 0,
     socketTimeoutMs: socketTimeout,
   } = row;
-  const Key = `row-${index}`;
   const { aws, keyArn } = local;
   const agents = [new Agent({ keepAlive: true }), new Agent({ keepAlive: true })] as const;
   const inUse = () => agents.flatMap((agent) => Object.values(agent.sockets).flat()).length;
@@ -114,4 +119,4 @@ it.each(faultRows.map((row, index) => [row.name, row, index] as const))("%s", as
   }
   s3.destroy();
   kms.destroy();
-});
+}

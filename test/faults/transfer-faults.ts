@@ -1,17 +1,10 @@
-/** Scripted faults of the in-process S3 and KMS, each with what the SDK promises about it: rows of data. */
-import { answerFaults } from "./answer-faults.js";
-import { connectionFaults } from "./connection-faults.js";
+/** What befalls one request of several, or the clock of a client. */
 import { always, type FaultRow, unavailable } from "./fault-row.js";
-import { kmsFaults } from "./kms-faults.js";
 
 const part = { service: "s3", operation: "UploadPart" } as const;
 const abort = { service: "s3", operation: "AbortMultipartUpload", status: 500, times: always } as const;
 
-/** All rows. */
-export const faultRows: readonly FaultRow[] = [
-  ...answerFaults,
-  ...connectionFaults,
-  ...kmsFaults,
+export const transferFaults: readonly FaultRow[] = [
   {
     name: "multipart: the upload is gone when its second part comes",
     act: "multipart",

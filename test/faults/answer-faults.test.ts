@@ -1,0 +1,4 @@
+import { answerFaults } from "./answer-faults.js";
+import { runFaults } from "./run-faults.js";
+
+runFaults(answerFaults);

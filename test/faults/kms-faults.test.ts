@@ -1,0 +1,4 @@
+import { kmsFaults } from "./kms-faults.js";
+import { runFaults } from "./run-faults.js";
+
+runFaults(kmsFaults);
