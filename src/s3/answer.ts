@@ -36,9 +36,17 @@ export async function getAnswer(
   const transfer = transferSignal(signal);
   try {
     const command = new GetObjectCommand(input);
+    // Middleware of the caller's may take its time with an answer whose body fails meanwhile.
+    command.middlewareStack.add(
+      (next) => async (args) => {
+        const result = await next(args);
+        expectFailure(result.output);
+        return result;
+      },
+      heardFirst,
+    );
     const output = await s3Request(attempt, transfer.signal, (options) => s3.send(command, options));
-    // A body that is let go of unread fails in the SDK's hands; without a listener that would end the process.
-    if (output.Body instanceof Readable) output.Body.on("error", () => undefined);
+    expectFailure(output);
     requireSize(output.ContentLength, attempt);
     return {
       output,
@@ -50,6 +58,17 @@ export async function getAnswer(
     throw error;
   }
 }
+
+/** Outside of what makes the body, inside of what callers add. */
+const heardFirst = { step: "deserialize", priority: "high", name: "expectBodyToFail" } as const;
+
+/** A body that is let go of unread fails in the SDK's hands; without a listener that would end the process. */
+function expectFailure(output: { readonly Body?: unknown } | undefined): void {
+  const Body = output?.Body;
+  if (Body instanceof Readable && !Body.listeners("error").includes(ignore)) Body.on("error", ignore);
+}
+
+function ignore(): void {}
 
 interface Reading {
   readonly attempt: S3Attempt;

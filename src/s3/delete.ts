@@ -4,6 +4,7 @@ import {
   type DeleteObjectCommandInput,
   type DeleteObjectCommandOutput,
   HeadObjectCommand,
+  type HeadObjectCommandOutput,
 } from "@aws-sdk/client-s3";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { EnvelopeError } from "../errors.js";
@@ -19,6 +20,11 @@ export type DeleteInput = DeleteObjectCommandInput;
 export interface DeleteOutput extends DeleteObjectCommandOutput {
   /** The key of the object's sidecar, when it could not be removed after the object. Harmless: remove it later. */
   readonly orphanedSidecarKey?: string;
+  /**
+   * The key of the sidecar of a version that was deleted by its id. It stays, as a version that was copied from
+   * that one has the same: remove it when no version has its salt.
+   */
+  readonly possiblyOrphanedSidecarKey?: string;
 }
 
 /** See `EnvelopeClient.delete`. */
@@ -35,38 +41,56 @@ export async function deleteObject(
   const output = await s3Request(attempt, signal, (sending) =>
     s3.send(new DeleteObjectCommand(input), sending),
   );
-  const { httpStatusCode = 204, requestId } = output.$metadata ?? {};
-  if (httpStatusCode !== 204 && requestId === undefined) {
-    throw unusableAnswer(attempt, `status ${httpStatusCode} without a request id is no answer of an S3`);
-  }
+  await requireDeletion(settings, input, output, attempt, signal);
   // A delete marker hides the object only: its older version still needs the sidecar.
   if (!sidecar || output.DeleteMarker) return output;
-  // So does the object that a version was copied onto.
-  if (input.VersionId !== undefined) {
-    const current = await findSidecar(settings, { ...input, VersionId: undefined }, attempt, signal);
-    if (current?.Key === sidecar.Key) return output;
-  }
+  if (input.VersionId !== undefined) return { ...output, possiblyOrphanedSidecarKey: sidecar.Key };
   if (await deleteSidecar(s3, sidecar, signal)) return output;
   return { ...output, orphanedSidecarKey: sidecar.Key };
 }
 
+/** Whatever stands between us and S3 can answer 200 as well: then the object is looked for. */
+async function requireDeletion(
+  settings: ClientSettings,
+  input: DeleteInput,
+  { $metadata }: DeleteObjectCommandOutput,
+  attempt: S3Attempt,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { httpStatusCode = 204, requestId } = $metadata ?? {};
+  if (httpStatusCode === 204 || requestId !== undefined) return;
+  try {
+    await headObject(settings, input, attempt, signal);
+  } catch (error) {
+    if (error instanceof EnvelopeError && error.code === "S3_NOT_FOUND") return;
+    throw error;
+  }
+  throw unusableAnswer(attempt, "the answer says success, but the object is there");
+}
+
 /** A sidecar that cannot be found must not keep the object from being deleted; a service that is down may. */
 async function findSidecar(
-  { s3 }: ClientSettings,
+  settings: ClientSettings,
   input: DeleteInput,
   attempt: S3Attempt,
   signal: AbortSignal | undefined,
 ): Promise<SidecarLocation | undefined> {
-  const { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner } = input;
-  const command = new HeadObjectCommand({ Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner });
   try {
-    const { Metadata } = await s3Request({ ...attempt, operation: "HeadObject" }, signal, (sending) =>
-      s3.send(command, sending),
-    );
+    const { Metadata } = await headObject(settings, input, attempt, signal);
     const stored = decodeEnvelope(Metadata ?? {});
     return stored?.storage === "sidecar" ? sidecarLocation(input, stored.header) : undefined;
   } catch (error) {
     if (signal?.aborted || (error instanceof EnvelopeError && error.retryable)) throw error;
     return undefined;
   }
+}
+
+function headObject(
+  { s3 }: ClientSettings,
+  { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner }: DeleteInput,
+  attempt: S3Attempt,
+  signal: AbortSignal | undefined,
+): Promise<HeadObjectCommandOutput> {
+  const command = new HeadObjectCommand({ Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner });
+  return s3Request({ ...attempt, operation: "HeadObject" }, signal, (sending) => s3.send(command, sending));
 }

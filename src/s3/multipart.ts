@@ -34,7 +34,7 @@ export interface MultipartInput {
 
 /**
  * Uploads parts and completes. Any failure, of the source, of S3 or by the signal, rejects with the first
- * cause after every request has ended and the upload has been aborted.
+ * cause after every request has ended or was given up, and the upload has been aborted.
  */
 export async function uploadMultipart(
   input: MultipartInput,

@@ -94,3 +94,26 @@ it("the look-up of an object whose answer was lost: the call ends with the signa
   controller.abort(reason);
   expect(await call).toBe(reason);
 });
+
+it("an answer that waits in middleware of the caller's when the signal comes: its body fails unheard", async () => {
+  const s3 = new S3Client(local.aws.s3Config);
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  s3.middlewareStack.add(
+    (next) => async (args) => {
+      const answer = await next(args);
+      controller.abort(reason);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return answer;
+    },
+    { step: "initialize" },
+  );
+  const at = { Bucket, Key: "abort-middleware" };
+  // One part, so that the SDK checks the body; and too large to have come already.
+  await local.client.put({ ...at, Body: testBytes(partBytes - 100_000) });
+  const options = { abortSignal: controller.signal };
+  expect(await errorOf(() => local.clientWith({ s3 }).get(at, options))).toBe(reason);
+  // An error event that nobody listens to would end this process.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  s3.destroy();
+});

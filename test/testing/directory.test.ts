@@ -8,6 +8,8 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -244,12 +246,35 @@ test("a folder that is in use is refused, and nothing in it touched", async () =
   expect(files("data")).toHaveLength(before.length + 1);
   await aws.close();
   await aws.close();
-  writeFileSync(join(directory, "lock"), String(process.ppid));
+  const lock = join(directory, "lock");
+  writeFileSync(lock, `${process.ppid} claim`);
   expect((await errorOf(start)).message).toContain(`is in use by process ${process.ppid}`);
-  // The number of a process that is no more.
-  writeFileSync(join(directory, "lock"), "2147483647");
+  // The number of a process that is no more; then our own, as of one that ran in another container.
+  writeFileSync(lock, "2147483647 claim");
+  await start();
+  await aws.close();
+  expect(readdirSync(directory)).not.toContain("lock");
+  writeFileSync(lock, `${process.pid} claim`);
+  expect((await errorOf(start)).message).toContain(`is in use by process ${process.pid}`);
+  utimesSync(lock, 1, 1);
   await start();
   expect((await read("kept")).equals(bytes)).toBe(true);
+});
+
+test("a folder that is in use is refused under another name, too", async () => {
+  const other = `${directory}-link`;
+  symlinkSync(directory, other);
+  expect((await errorOf(() => startLocalAws({ directory: other }))).message).toContain("is in use");
+  rmSync(other);
+});
+
+test("close() lets go of its own claim alone", async () => {
+  await aws.close();
+  const next = await startLocalAws({ directory });
+  await aws.close();
+  expect(readdirSync(directory)).toContain("lock");
+  await next.close();
+  await start();
 });
 
 test("a port that is taken lets go of the folder", async () => {

@@ -1,40 +1,39 @@
-/** The folder that an in-process S3 keeps everything in: only one that is its own, and one process at a time. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+/** The folder that an in-process S3 keeps everything in: only one that is its own, and one S3 at a time. */
+import { randomUUID } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
 
 const markerName = "s3-envelope-testing.json";
 const marker = JSON.stringify({ format: 1 });
 const lockName = "lock";
-/** The folders that this process has claimed. */
-const held = new Set<string>();
 
 /**
  * Claims a folder, which is made if it is not there.
  *
  * @returns lets go of it; may be called again
- * @throws RangeError when it holds other files; Error when a process that runs has claimed it
+ * @throws RangeError when it holds other files; Error when it is in use
  */
 export function claimFolder(directory: string): () => void {
-  const folder = resolve(directory);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const folder = realpathSync(directory);
   requireOwn(folder);
   const lock = join(folder, lockName);
-  const holder = holderOf(folder, lock);
-  if (holder !== undefined) {
-    throw new Error(
-      `options.directory: "${folder}" is in use by process ${holder}; if that is another program, remove its file "${lockName}"`,
-    );
+  const claim = `${process.pid} ${randomUUID()}`;
+  if (!tryClaim(lock, claim)) {
+    const stale = staleClaim(lock);
+    if (stale === undefined || !remove(lock, stale) || !tryClaim(lock, claim)) throw inUse(folder, lock);
   }
-  rmSync(lock, { force: true });
-  writeFileSync(lock, String(process.pid), { flag: "wx", mode: 0o600 });
-  held.add(folder);
-  let ours = true;
-  return () => {
-    if (!ours) return;
-    ours = false;
-    held.delete(folder);
-    rmSync(lock, { force: true });
-  };
+  return () => void remove(lock, claim);
 }
 
 function requireOwn(folder: string): void {
@@ -51,14 +50,62 @@ function requireOwn(folder: string): void {
   }
 }
 
-/** The process that has claimed a folder. One that has our own number and is not us died in another container. */
-function holderOf(folder: string, lock: string): number | undefined {
-  if (held.has(folder)) return process.pid;
-  if (!existsSync(lock)) return undefined;
-  const holder = Number(readFileSync(lock, "utf8"));
-  return Number.isSafeInteger(holder) && holder > 0 && holder !== process.pid && runs(holder)
-    ? holder
-    : undefined;
+function tryClaim(lock: string, claim: string): boolean {
+  try {
+    writeFileSync(lock, claim, { flag: "wx", mode: 0o600 });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** The claim in a lock whose process is gone; undefined when it may run. */
+function staleClaim(lock: string): string | undefined {
+  const claim = contentOf(lock);
+  const holder = holderOf(claim);
+  if (Number.isNaN(holder)) return undefined;
+  // One of our own number: of this process, or of one that died in another container or before the number came round.
+  const gone = holder === process.pid ? statSync(lock).mtimeMs < startedAt() : !runs(holder);
+  return gone ? claim : undefined;
+}
+
+/** Removes a lock if it is still this claim. It is moved aside first, so that of several only one removes it. */
+function remove(lock: string, claim: string): boolean {
+  if (contentOf(lock) !== claim) return false;
+  const aside = `${lock}.${randomUUID()}`;
+  try {
+    renameSync(lock, aside);
+  } catch {
+    return false;
+  }
+  rmSync(aside);
+  return true;
+}
+
+function inUse(folder: string, lock: string): Error {
+  const holder = holderOf(contentOf(lock));
+  const who = Number.isNaN(holder) ? "" : ` by process ${holder}`;
+  return new Error(
+    `options.directory: "${folder}" is in use${who}; if that is another program, remove its file "${lockName}"`,
+  );
+}
+
+function holderOf(claim: string): number {
+  const match = /^(\d+) /.exec(claim);
+  return match ? Number(match[1]) : Number.NaN;
+}
+
+function contentOf(lock: string): string {
+  try {
+    return readFileSync(lock, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function startedAt(): number {
+  return Date.now() - process.uptime() * 1000;
 }
 
 function runs(processId: number): boolean {

@@ -32,7 +32,7 @@ export interface Placed {
   readonly key: string;
   /** "null" where the bucket had no versioning; else it begins with the sequence. */
   readonly versionId: string;
-  /** Greater than that of all versions before. */
+  /** Greater than that of all versions that are there when it is made. */
   readonly sequence: number;
   readonly modified: Date;
 }
