@@ -9,7 +9,7 @@ import { type ProxyRule, startTcpProxy, type TcpProxy } from "../support/tcp-pro
 const operations = ["GenerateDataKey", "Decrypt"] as const;
 const faults: readonly (readonly [name: string, fault: Omit<ProxyRule, "match">])[] = [
   ["is reset before a byte", { resetRequestAt: 0 }],
-  ["is reset within its body", { resetRequestAt: 500 }],
+  ["is reset within its body", { resetBodyAt: 20 }],
   ["has its answer lost", { resetResponseAt: 0 }],
   ["has its answer cut in the head", { resetResponseAt: 50 }],
 ];

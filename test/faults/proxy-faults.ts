@@ -19,9 +19,9 @@ const complete = /^POST [^ ]*uploadId=/;
 const get = /^GET [^ ]*proxy-/;
 const rows: readonly Row[] = [
   ["PutObject reset before a byte", "put", { match: put, resetRequestAt: 0 }],
-  ["PutObject reset within its body", "put", { match: put, resetRequestAt: 10_000 }],
+  ["PutObject reset within its body", "put", { match: put, resetBodyAt: 10_000 }],
   ["PutObject whose answer is lost", "put", { match: put, resetResponseAt: 0 }],
-  ["UploadPart reset in the middle", "multipart", { match: part, resetRequestAt: 2_000_000 }],
+  ["UploadPart reset in the middle", "multipart", { match: part, resetBodyAt: 2_000_000 }],
   ["second UploadPart whose answer is lost", "multipart", { match: part, skip: 1, resetResponseAt: 0 }],
   ["CompleteMultipartUpload reset before", "multipart", { match: complete, resetRequestAt: 0 }],
   ["CompleteMultipartUpload, answer lost", "multipart", { match: complete, resetResponseAt: 0 }],

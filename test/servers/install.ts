@@ -1,6 +1,6 @@
 /** Installs what the servers of the conformance tier are built with, and builds them. */
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -10,11 +10,13 @@ const run = promisify(execFile);
 const minGoMinor = 26;
 const goVersion = "go1.26.8";
 
-/** The folder of what is built: kept between runs on one machine, outside the checkout. */
+/** The folder of what is built: kept between runs on one machine, outside the checkout, and nobody else's. */
 export function cacheDirectory(): string {
   const directory = process.env.S3_ENVELOPE_SERVERS ?? join(tmpdir(), "s3-envelope-servers");
-  mkdirSync(directory, { recursive: true });
-  return directory;
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const { uid, mode } = statSync(directory);
+  if (uid === process.getuid?.() && (mode & 0o022) === 0) return directory;
+  throw new Error(`${directory} belongs to another user, or others may write to it`);
 }
 
 /** Runs a command to its end; its error tells the last lines that it wrote. */
@@ -37,7 +39,10 @@ export async function command(
 /** Installs Debian packages when a program is not there. */
 export async function requireProgram(program: string, packages: string[]): Promise<void> {
   const found = (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, program)));
-  if (!found) await installPackages(packages);
+  if (found) return;
+  await installPackages(packages).catch((error: Error) => {
+    throw new Error(`${program} is not there, and installing ${packages.join(" ")} failed: ${error.message}`);
+  });
 }
 
 /** Installs Debian packages. */

@@ -17,6 +17,7 @@ import {
 import { expect } from "vitest";
 import { errorOf } from "../support/errors.js";
 import type { Check } from "./checks.js";
+import { idOf } from "./keyring-checks.js";
 
 const EncryptionContext = { tenant: "ü", purpose: "check" };
 
@@ -157,7 +158,7 @@ export const kmsChecks: readonly Check<KMSClient>[] = [
     async run(kms) {
       const KeyId = await newKey(kms);
       const { CiphertextBlob } = await kms.send(new GenerateDataKeyCommand({ KeyId, NumberOfBytes: 32 }));
-      await kms.send(new DisableKeyCommand({ KeyId }));
+      await kms.send(new DisableKeyCommand({ KeyId: idOf(KeyId) }));
       const make = () => kms.send(new GenerateDataKeyCommand({ KeyId, NumberOfBytes: 32 }));
       expect(await nameOf(make)).toBe("DisabledException");
       expect(await nameOf(() => kms.send(new DecryptCommand({ KeyId, CiphertextBlob })))).toBe(
@@ -173,8 +174,8 @@ export const kmsChecks: readonly Check<KMSClient>[] = [
       const { CiphertextBlob, Plaintext } = await kms.send(
         new GenerateDataKeyCommand({ KeyId, NumberOfBytes: 32 }),
       );
-      await kms.send(new DisableKeyCommand({ KeyId }));
-      await kms.send(new EnableKeyCommand({ KeyId }));
+      await kms.send(new DisableKeyCommand({ KeyId: idOf(KeyId) }));
+      await kms.send(new EnableKeyCommand({ KeyId: idOf(KeyId) }));
       const opened = await kms.send(new DecryptCommand({ KeyId, CiphertextBlob }));
       expect(Buffer.from(opened.Plaintext ?? [])).toEqual(Buffer.from(Plaintext ?? []));
     },
@@ -184,7 +185,7 @@ export const kmsChecks: readonly Check<KMSClient>[] = [
     name: "a key that is to be deleted makes nothing",
     async run(kms) {
       const KeyId = await newKey(kms);
-      await kms.send(new ScheduleKeyDeletionCommand({ KeyId, PendingWindowInDays: 7 }));
+      await kms.send(new ScheduleKeyDeletionCommand({ KeyId: idOf(KeyId), PendingWindowInDays: 7 }));
       const make = () => kms.send(new GenerateDataKeyCommand({ KeyId, NumberOfBytes: 32 }));
       expect(await nameOf(make)).toBe("KMSInvalidStateException");
     },

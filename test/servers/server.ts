@@ -41,6 +41,9 @@ export async function start(server: Server, program: string): Promise<RunningSer
     stdio: ["ignore", "ignore", "pipe"],
   });
   let said = "";
+  child.once("error", (error) => {
+    said += String(error);
+  });
   child.stderr.on("data", (bytes: Buffer) => {
     said = (said + bytes.toString("utf8")).slice(-2000);
   });
@@ -50,14 +53,16 @@ export async function start(server: Server, program: string): Promise<RunningSer
     await answering(child, endpoint);
   } catch (error) {
     await stop();
-    throw new Error(`${(error as Error).message}: ${said.trim().split("\n").slice(-3).join(" | ")}`);
+    throw new Error(
+      `${server.name}: ${(error as Error).message}: ${said.trim().split("\n").slice(-3).join(" | ")}`,
+    );
   }
   return { config: { endpoint, region, credentials, forcePathStyle: true }, stop };
 }
 
 async function answering(child: ChildProcess, endpoint: string): Promise<void> {
   for (const deadline = Date.now() + startMs; Date.now() < deadline; await delay(200)) {
-    if (child.exitCode !== null) throw new Error(`it ended with ${child.exitCode}`);
+    if (hasEnded(child)) throw new Error(`it ended with ${child.exitCode ?? child.signalCode}`);
     try {
       await (await fetch(endpoint, { signal: AbortSignal.timeout(2000) })).arrayBuffer();
       return;
@@ -69,12 +74,17 @@ async function answering(child: ChildProcess, endpoint: string): Promise<void> {
 }
 
 async function end(child: ChildProcess, directory: string): Promise<void> {
-  if (child.exitCode === null && child.signalCode === null) {
+  if (!hasEnded(child)) {
     const ended = new Promise((resolve) => child.once("exit", resolve));
     child.kill("SIGKILL");
     await ended;
   }
   rmSync(directory, { recursive: true, force: true });
+}
+
+/** Whether it has ended, or never began. */
+function hasEnded({ exitCode, signalCode, pid }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null || pid === undefined;
 }
 
 /** A free port with nine behind it, below those that systems give to clients. */

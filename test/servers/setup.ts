@@ -36,15 +36,22 @@ export default async function setup(project: TestProject): Promise<() => Promise
   for (const server of catalogue) {
     const { name, version, services } = server;
     const began = Date.now();
+    let program: string;
     try {
-      const started = await start(server, await server.install(cacheDirectory()));
-      running.push(started);
-      const configs = Object.fromEntries(services.map((service) => [service, started.config]));
-      targets.push({ name, version, ...configs });
-      console.log(`${name} ${version}: there after ${Math.round((Date.now() - began) / 1000)} s`);
+      program = await server.install(cacheDirectory());
     } catch (error) {
       targets.push({ name, version, missing: (error as Error).message });
+      continue;
     }
+    // One that is installed and does not run is no reason to skip it.
+    const started = await start(server, program).catch(async (error: unknown) => {
+      await stop();
+      throw error;
+    });
+    running.push(started);
+    const configs = Object.fromEntries(services.map((service) => [service, started.config]));
+    targets.push({ name, version, ...configs });
+    console.log(`${name} ${version}: there after ${Math.round((Date.now() - began) / 1000)} s`);
   }
   project.provide("targets", targets);
   return async () => {

@@ -10,6 +10,8 @@ export interface ProxyRule {
   readonly times?: number;
   /** Break the connection once so many bytes of the request, head included, were forwarded. */
   readonly resetRequestAt?: number;
+  /** Break the connection once so many bytes of the request's body were forwarded. */
+  readonly resetBodyAt?: number;
   /** Forward the request, then break the connection once so many bytes of the answer came through. */
   readonly resetResponseAt?: number;
   /** Forward so many bytes of the answer, then nothing. */
@@ -75,6 +77,7 @@ function relay(client: Socket, upstream: Socket, strike: (head: string) => Proxy
   let rule: ProxyRule | undefined;
   let sent = 0;
   let received = 0;
+  let requestLimit = Number.POSITIVE_INFINITY;
   const end = () => {
     client.destroy();
     upstream.destroy();
@@ -93,14 +96,20 @@ function relay(client: Socket, upstream: Socket, strike: (head: string) => Proxy
       head = "";
       inHead = true;
       rule = undefined;
+      requestLimit = Number.POSITIVE_INFINITY;
       sent = received = 0;
     }
     if (inHead) {
       head += bytes.toString("latin1");
-      inHead = !head.includes("\r\n\r\n");
-      if (!inHead) rule = strike(head.slice(0, head.indexOf("\r\n\r\n")));
+      const headBytes = head.indexOf("\r\n\r\n") + 4;
+      inHead = headBytes < 4;
+      if (!inHead) {
+        rule = strike(head.slice(0, headBytes - 4));
+        const { resetBodyAt = Number.POSITIVE_INFINITY } = rule ?? {};
+        requestLimit = rule?.resetRequestAt ?? headBytes + resetBodyAt;
+      }
     }
-    const allowed = bytes.subarray(0, Math.max(0, (rule?.resetRequestAt ?? Number.POSITIVE_INFINITY) - sent));
+    const allowed = bytes.subarray(0, Math.max(0, requestLimit - sent));
     sent += allowed.length;
     pass(client, upstream, allowed);
     if (allowed.length < bytes.length) client.resetAndDestroy();
