@@ -61,7 +61,10 @@ export class EnvelopeClient {
   /**
    * Deletes an object. A client with `envelopeStorage: "sidecar"` looks for the object's sidecar first and
    * removes it last; others leave a sidecar behind, which is harmless. A sidecar that cannot be found (no
-   * permission for HeadObject, say) stays; one that cannot be removed is named in the result.
+   * permission for HeadObject, say) stays; one that cannot be removed is named in the result, and so is that of a
+   * version deleted by its `VersionId`, which stays, since a copy of that version may need it.
+   *
+   * @throws EnvelopeError `S3_REQUEST_FAILED` also when the answer says success and the object is still there
    */
   delete(input: DeleteInput, options: CallOptions = {}): Promise<DeleteOutput> {
     return deleteObject(this.#settings, input, options);
