@@ -72,3 +72,8 @@ export class EnvelopeError extends Error {
     this.details = Object.freeze({ ...options.details });
   }
 }
+
+/** Whether something that was thrown is an {@link EnvelopeError} of this code. */
+export function hasCode(error: unknown, code: ErrorCode): error is EnvelopeError {
+  return error instanceof EnvelopeError && error.code === code;
+}

@@ -2,7 +2,7 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
 import { bytesArgument, objectArgument, recordArgument, stringArgument, wrongType } from "../arguments.js";
 import { isIllFormed, printable } from "../bytes.js";
-import { dataKeyArgument, dataKeyBytes, decryptionFailed } from "../cobblestone/derivation.js";
+import { dataKeyBytes, decryptionFailed } from "../cobblestone/derivation.js";
 import { EnvelopeError } from "../errors.js";
 import { type EncryptionContext, wrappingContextArgument } from "./context.js";
 
@@ -69,6 +69,13 @@ export function recipientFault({ provider, keyId, ciphertext }: Recipient): stri
   return `ciphertext: expected 1 to ${maxWrappedKeyBytes} bytes`;
 }
 
+/** What is wrong with a fresh data key, or undefined. Zeros are no random bytes, but a buffer zeroed too early. */
+export function dataKeyFault(plaintext: Uint8Array): string | undefined {
+  if (plaintext.every((byte) => byte === 0)) return `expected ${dataKeyBytes} random bytes, got zeros`;
+  if (plaintext.length === dataKeyBytes) return undefined;
+  return `expected ${dataKeyBytes} bytes, got ${plaintext.length}`;
+}
+
 /** Checks what a keyring is asked to make a data key for. */
 export function generateInputArgument(input: unknown): GenerateDataKeyInput {
   const { encryptionContext, abortSignal } = recordArgument("input", input);
@@ -117,13 +124,10 @@ export async function generateDataKey(
   }
 }
 
-/** Zeros are no random bytes, but what a keyring returns that has zeroed its own buffer too early. */
 function freshDataKey(plaintext: Uint8Array): KeyObject {
-  const title = "keyring.generateDataKey: plaintext";
-  if (plaintext.every((byte) => byte === 0)) {
-    throw new RangeError(`${title}: expected ${dataKeyBytes} random bytes, got zeros`);
-  }
-  return dataKeyArgument(title, plaintext);
+  const fault = dataKeyFault(plaintext);
+  if (fault) throw new RangeError(`keyring.generateDataKey: plaintext: ${fault}`);
+  return createSecretKey(plaintext);
 }
 
 /**

@@ -1,7 +1,6 @@
 /** Makes sure that an answer of KMS is one: what is broken here would be found when the object is read, if ever. */
 import { printable } from "../bytes.js";
-import { dataKeyBytes } from "../cobblestone/derivation.js";
-import { type GeneratedDataKey, recipientFault } from "./keyring.js";
+import { dataKeyFault, type GeneratedDataKey, recipientFault } from "./keyring.js";
 
 /** The provider of recipients that KMS has wrapped. */
 export const provider = "aws-kms";
@@ -22,10 +21,8 @@ export function generatedDataKey(
     plaintext.fill(0);
     return fault;
   };
-  // Zeros are no random bytes.
-  if (plaintext.length !== dataKeyBytes || plaintext.every((byte) => byte === 0)) {
-    return refused(`has a Plaintext that is not ${dataKeyBytes} random bytes`);
-  }
+  const plaintextFault = dataKeyFault(plaintext);
+  if (plaintextFault !== undefined) return refused(`has a Plaintext that is no data key: ${plaintextFault}`);
   if (typeof keyId !== "string") return refused("has no KeyId");
   if (!(ciphertext instanceof Uint8Array)) return refused("has no CiphertextBlob");
   const recipient = { provider, keyId, ciphertext };

@@ -1,7 +1,7 @@
 /** A keyring on AWS KMS: GenerateDataKey to write, Decrypt to read. */
 import type { KMSClient } from "@aws-sdk/client-kms";
 import { objectArgument, stringArgument, textArgument, wrongType } from "../arguments.js";
-import { EnvelopeError } from "../errors.js";
+import { EnvelopeError, hasCode } from "../errors.js";
 import {
   generateInputArgument,
   type Keyring,
@@ -87,7 +87,7 @@ export function kmsKeyring(options: KmsKeyringOptions): Keyring {
         try {
           return await decrypt(recipient, input);
         } catch (error) {
-          const wrongKey = error instanceof EnvelopeError && error.code === "KEY_NOT_FOR_OBJECT";
+          const wrongKey = hasCode(error, "KEY_NOT_FOR_OBJECT");
           if (!wrongKey || index === candidates.length - 1) throw error;
         }
       }

@@ -7,10 +7,10 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3";
 import { names } from "../envelope/names.js";
-import { EnvelopeError } from "../errors.js";
+import { EnvelopeError, hasCode } from "../errors.js";
 import { withinTime } from "./clean-up.js";
 import { objectFields, partFields } from "./fields.js";
-import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
+import { requireETag, type S3Attempt, s3Request } from "./s3-errors.js";
 
 /** What S3 says of an object that it has just stored. */
 export type CommitOutput = PutObjectCommandOutput | CompleteMultipartUploadCommandOutput;
@@ -47,8 +47,7 @@ export class CommitState {
     const attempt = { ...input.attempt, operation };
     try {
       const output = await s3Request(attempt, input.signal, request);
-      // Whatever stands between us and S3 can answer 200 as well.
-      if (!output.ETag) throw unusableAnswer(attempt, "its answer has no ETag");
+      requireETag(output, attempt);
       return output;
     } catch (error) {
       input.signal.throwIfAborted();
@@ -63,7 +62,7 @@ export class CommitState {
 
 /** Failures after which the commit may have taken effect all the same. */
 function isAmbiguous(error: unknown): boolean {
-  return !isRefusal(error) || (error instanceof EnvelopeError && error.code === "S3_PRECONDITION_FAILED");
+  return !isRefusal(error) || hasCode(error, "S3_PRECONDITION_FAILED");
 }
 
 /**

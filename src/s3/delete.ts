@@ -7,7 +7,7 @@ import {
   type HeadObjectCommandOutput,
 } from "@aws-sdk/client-s3";
 import { decodeEnvelope } from "../envelope/metadata.js";
-import { EnvelopeError } from "../errors.js";
+import { EnvelopeError, hasCode } from "../errors.js";
 import { attemptArgument } from "./fields.js";
 import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
@@ -62,7 +62,7 @@ async function requireDeletion(
   try {
     await headObject(settings, input, attempt, signal);
   } catch (error) {
-    if (error instanceof EnvelopeError && error.code === "S3_NOT_FOUND") return;
+    if (hasCode(error, "S3_NOT_FOUND")) return;
     throw error;
   }
   throw unusableAnswer(attempt, "the answer says success, but the object is there");

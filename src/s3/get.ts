@@ -6,7 +6,7 @@ import { decryptionFailed, type MessageKeys } from "../cobblestone/derivation.js
 import { plaintextLength } from "../cobblestone/geometry.js";
 import { openSource } from "../cobblestone/message.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
-import { EnvelopeError } from "../errors.js";
+import { EnvelopeError, hasCode } from "../errors.js";
 import type { EncryptionContext } from "../keys/context.js";
 import { getAnswer, type ObjectAnswer } from "./answer.js";
 import { type VerifiedBody, verifiedBody } from "./body.js";
@@ -80,7 +80,8 @@ async function read(settings: ClientSettings, request: GetRequest): Promise<GetO
   const envelope = await readEnvelope(settings, get, stored, transfer.signal).catch(
     async (error: unknown) => {
       // A sidecar goes with its object: is that still there, and still the same?
-      if (isMissing(error)) (await sameObject(settings, request, first, "bytes=0-0")).letGo();
+      if (hasCode(error, "ENVELOPE_MISSING"))
+        (await sameObject(settings, request, first, "bytes=0-0")).letGo();
       throw error;
     },
   );
@@ -105,8 +106,7 @@ async function firstAnswer(settings: ClientSettings, request: GetRequest): Promi
   try {
     return await fetchObject(settings, request, { ...get, Range: ciphertextRange(range) });
   } catch (error) {
-    const outside = error instanceof EnvelopeError && error.code === "S3_RANGE_NOT_SATISFIABLE";
-    if (!outside || !allowPlaintext) throw error;
+    if (!hasCode(error, "S3_RANGE_NOT_SATISFIABLE") || !allowPlaintext) throw error;
     const answer = await fetchObject(settings, request, { ...get, Range: plainRange(range) });
     if (!storedEnvelope(answer.output.Metadata)) return answer;
     throw error;
@@ -131,17 +131,13 @@ async function sameObject(
   try {
     answer = await fetchObject(settings, request, { ...get, Range, IfMatch: ETag });
   } catch (error) {
-    if (!(error instanceof EnvelopeError) || error.code !== "S3_PRECONDITION_FAILED") throw error;
+    if (!hasCode(error, "S3_PRECONDITION_FAILED")) throw error;
     throw overwritten(error);
   }
   // Some stores pass If-Match over.
   if (answer.output.ETag === ETag) return answer;
   answer.letGo();
   throw overwritten();
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof EnvelopeError && error.code === "ENVELOPE_MISSING";
 }
 
 function getArguments(input: GetInput, transfer: TransferSignal): GetRequest {

@@ -12,7 +12,7 @@ import { cleanUp, withLeftover } from "./clean-up.js";
 import type { CommitOutput, CommitState } from "./commit.js";
 import { checksumsOf, completeFields, createFields, objectFields, partFields } from "./fields.js";
 import type { Part } from "./parts.js";
-import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
+import { requireETag, type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
 import { type TransferSignal, untilAborted } from "./transfer-signal.js";
 
 /** How long a failed upload waits for an upload id that S3 has not answered yet, in milliseconds. */
@@ -119,11 +119,10 @@ async function uploadPart(input: MultipartInput, uploadId: string, part: Part): 
     PartNumber: part.partNumber,
     Body: part.bytes,
   });
-  const output = await s3Request({ ...attempt, operation: "UploadPart" }, transfer.signal, (options) =>
-    s3.send(command, options),
-  );
-  if (!output.ETag) throw unusableAnswer({ ...attempt, operation: "UploadPart" }, "its answer has no ETag");
-  const completed = { PartNumber: part.partNumber, ETag: output.ETag, ...checksumsOf(output) };
+  const asked = { ...attempt, operation: "UploadPart" };
+  const output = await s3Request(asked, transfer.signal, (options) => s3.send(command, options));
+  const ETag = requireETag(output, asked);
+  const completed = { PartNumber: part.partNumber, ETag, ...checksumsOf(output) };
   return { part: completed, bytes: part.bytes.length };
 }
 

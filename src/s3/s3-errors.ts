@@ -52,6 +52,16 @@ export function unusableAnswer(attempt: S3Attempt, fault: string): EnvelopeError
   );
 }
 
+/**
+ * The ETag of what S3 has stored: whatever stands between us and S3 can say that all is well, too.
+ *
+ * @throws EnvelopeError `S3_REQUEST_FAILED`
+ */
+export function requireETag({ ETag }: { readonly ETag?: string | undefined }, attempt: S3Attempt): string {
+  if (ETag) return ETag;
+  throw unusableAnswer(attempt, "its answer has no ETag");
+}
+
 /** Refusals that come of chance, and what happened: the same call may succeed. */
 const mishaps: Readonly<Record<string, string>> = {
   BadDigest: "what arrived is not what was sent",

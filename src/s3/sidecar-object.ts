@@ -9,11 +9,11 @@ import type { Envelope } from "../envelope/envelope.js";
 import { invalid } from "../envelope/metadata.js";
 import { maxEnvelopeLength } from "../envelope/names.js";
 import { decodeSidecar, sidecarKey } from "../envelope/sidecar.js";
-import { EnvelopeError } from "../errors.js";
+import { EnvelopeError, hasCode } from "../errors.js";
 import { getAnswer, type ObjectAnswer } from "./answer.js";
 import { cleanUp } from "./clean-up.js";
 import { sidecarFields } from "./fields.js";
-import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
+import { requireETag, type S3Attempt, s3Request } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
 
 /** Where a sidecar is, and what requests about it must carry over from those about the object. */
@@ -52,8 +52,7 @@ export async function putSidecar(
     ContentType: "application/json",
   });
   const asked = attempt("PutObject", location);
-  const { ETag } = await s3Request(asked, signal, (options) => s3.send(command, options));
-  if (!ETag) throw unusableAnswer(asked, "its answer has no ETag");
+  requireETag(await s3Request(asked, signal, (options) => s3.send(command, options)), asked);
 }
 
 /**
@@ -73,7 +72,7 @@ export async function getSidecar(
   try {
     answer = await getAnswer(settings, attempt("GetObject", location), { ...location }, signal);
   } catch (error) {
-    if (!(error instanceof EnvelopeError) || error.code !== "S3_NOT_FOUND") throw error;
+    if (!hasCode(error, "S3_NOT_FOUND")) throw error;
     throw new EnvelopeError(
       "ENVELOPE_MISSING",
       `the object's envelope is in the sidecar "${Key}", which does not exist: restore it from a backup or an older version`,

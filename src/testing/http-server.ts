@@ -63,11 +63,11 @@ export interface RunningServer {
   readonly endpoint: string;
   /** Connections that are open now. */
   connections(): Promise<number>;
-  /** Breaks all connections, stops listening, and waits until no request is being handled any more. */
+  /** Breaks all connections, stops listening, waits until no request is being handled any more; then the service is closed. */
   close(): Promise<void>;
 }
 
-/** Starts a server for a service on a port of 127.0.0.1; a free one by default. */
+/** Starts a server for a service on a port of 127.0.0.1, a free one by default. The service is closed with it. */
 export async function startServer(
   service: Service,
   faults: FaultScript,
@@ -88,6 +88,9 @@ export async function startServer(
   server.requestTimeout = 0;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject).listen(port, "127.0.0.1", resolve);
+  }).catch((error: unknown) => {
+    service.close?.();
+    throw error;
   });
   const address = server.address() as AddressInfo;
   return {
@@ -100,6 +103,7 @@ export async function startServer(
         server.closeAllConnections();
       });
       await Promise.all(running);
+      service.close?.();
     },
   };
 }

@@ -78,11 +78,7 @@ export async function startLocalAws(options: LocalAwsOptions = {}): Promise<Loca
   const credentials = { accessKeyId: "AKIALOCALAWSTESTING", secretAccessKey: "local-aws-secret" };
   const faults = new FaultScript();
   const log = new RequestLog();
-  const service = s3Service({ region, credentials, ...s3Options });
-  const s3Server = await startServer(service, faults, log, s3Port).catch((error: unknown) => {
-    service.close?.();
-    throw error;
-  });
+  const s3Server = await startServer(s3Service({ region, credentials, ...s3Options }), faults, log, s3Port);
   const kmsServer = await startServer(kmsService(region, credentials), faults, log);
   const shared = { region, credentials, forcePathStyle: true } as const;
   const s3Config = { ...shared, endpoint: s3Server.endpoint };
@@ -93,7 +89,6 @@ export async function startLocalAws(options: LocalAwsOptions = {}): Promise<Loca
     s3.destroy();
     kms.destroy();
     await Promise.all([s3Server.close(), kmsServer.close()]);
-    service.close?.();
   };
   return {
     s3,

@@ -45,7 +45,7 @@ export interface Service {
   handle(request: ServiceRequest, operation: string): Promise<ServiceResponse>;
   /** The answer that tells an error in the service's own format. */
   describeError(error: ServiceError, request: ServiceRequest, requestId: string): ServiceResponse;
-  /** Lets go of what it holds; called once, when no request is being handled any more. */
+  /** Lets go of what it holds, when no request is being handled any more. May be called again. */
   close?(): void;
 }
 

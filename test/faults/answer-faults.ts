@@ -1,7 +1,7 @@
 /** S3, or something in its place, answers what it should not. */
 import type { ErrorCode } from "../../src/errors.js";
 import type { Fault } from "../../src/testing/index.js";
-import { type Act, always, type FaultRow, html, requests } from "./fault-row.js";
+import { type Act, always, type FaultRow, html, requests, unavailable } from "./fault-row.js";
 
 const answers: readonly (readonly [number, string])[] = [
   [500, "InternalError"],
@@ -16,13 +16,13 @@ function* refusals(): Generator<FaultRow> {
       const fault: Fault = { service: "s3", operation, status, code };
       yield { name: `${act}: ${status} ${code} on ${operation}, once`, act, fault };
       const details = { httpStatusCode: status };
-      const failed = { code: "S3_UNAVAILABLE", retryable: true, details } as const;
       yield {
         name: `${act}: ${status} ${code} on ${operation}, always`,
         act,
         fault: { ...fault, times: always },
         maxAttempts: 1,
-        ...failed,
+        details,
+        ...unavailable,
       };
     }
   }

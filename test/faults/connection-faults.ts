@@ -3,6 +3,7 @@ import { type FaultRow, impatient, requests, silent, unavailable } from "./fault
 
 const chunkBytes = 16_384 + 16;
 const headerBytes = 56;
+const get = { service: "s3", operation: "GetObject" } as const;
 
 function* resets(): Generator<FaultRow> {
   for (const [act, operation] of [...requests, ["multipart", "UploadPart"]] as const) {
@@ -15,7 +16,6 @@ function* resets(): Generator<FaultRow> {
 }
 
 function* bodies(): Generator<FaultRow> {
-  const get = { service: "s3", operation: "GetObject" } as const;
   const cuts = [
     0,
     headerBytes,
@@ -55,8 +55,6 @@ function* silences(): Generator<FaultRow> {
     };
   }
 }
-
-const get = { service: "s3", operation: "GetObject" } as const;
 
 export const connectionFaults: readonly FaultRow[] = [
   ...resets(),

@@ -1,26 +1,32 @@
 /** Faults of the network between the keyring and any KMS, played by a TCP proxy. */
 import { CreateKeyCommand, KMSClient } from "@aws-sdk/client-kms";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { kmsKeyring } from "../../src/index.js";
+import { type Keyring, kmsKeyring, type Recipient } from "../../src/index.js";
 import type { LocalClientConfig } from "../../src/testing/index.js";
 import { coded, errorOf } from "../support/errors.js";
 import { type ProxyRule, startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
 
 const operations = ["GenerateDataKey", "Decrypt"] as const;
+type Operation = (typeof operations)[number];
 const faults: readonly (readonly [name: string, fault: Omit<ProxyRule, "match">])[] = [
   ["is reset before a byte", { resetRequestAt: 0 }],
   ["is reset within its body", { resetBodyAt: 20 }],
   ["has its answer lost", { resetResponseAt: 0 }],
   ["has its answer cut in the head", { resetResponseAt: 50 }],
 ];
+const requestFor = (operation: Operation) => new RegExp(`\\.${operation}\\b`);
 const rows = operations.flatMap((operation) =>
-  faults.map(([name, fault]) => ({
-    operation,
-    name,
-    rule: { match: new RegExp(`\\.${operation}\\b`), ...fault },
-  })),
+  faults.map(([name, fault]) => ({ operation, name, rule: { match: requestFor(operation), ...fault } })),
 );
 const encryptionContext = { tenant: "42" };
+
+/** Has a keyring ask for one operation. */
+function ask(keyring: Keyring, operation: Operation, recipients: readonly Recipient[], signal?: AbortSignal) {
+  const input = { encryptionContext, abortSignal: signal };
+  return operation === "Decrypt"
+    ? keyring.unwrapDataKey({ recipients, ...input })
+    : keyring.generateDataKey(input);
+}
 
 /** Runs the rows against a KMS, whose configuration is read when the tests run. */
 export function kmsProxyFaults(name: string, target: () => LocalClientConfig): void {
@@ -33,9 +39,8 @@ export function kmsProxyFaults(name: string, target: () => LocalClientConfig): v
       return { kms, keyring: kmsKeyring({ kms, keyId }) };
     };
     beforeAll(async () => {
-      const { hostname, port } = new URL(target().endpoint);
-      proxy = await startTcpProxy({ host: hostname, port: Number(port) });
       const { endpoint, region, credentials } = target();
+      proxy = await startTcpProxy(endpoint);
       const kms = new KMSClient({ endpoint, region, credentials });
       keyId = (await kms.send(new CreateKeyCommand({}))).KeyMetadata?.Arn ?? "";
       kms.destroy();
@@ -57,12 +62,8 @@ export function kmsProxyFaults(name: string, target: () => LocalClientConfig): v
       const direct = keyringOf(target().endpoint);
       const { recipients } = await direct.keyring.generateDataKey({ encryptionContext });
       const { kms, keyring } = keyringOf(proxy.endpoint, 2);
-      const struck = proxy.rule({ match: new RegExp(`\\.${operation}\\b`), resetRequestAt: 0, times: 2 });
-      const error = await errorOf(() =>
-        operation === "Decrypt"
-          ? keyring.unwrapDataKey({ recipients, encryptionContext })
-          : keyring.generateDataKey({ encryptionContext }),
-      );
+      const struck = proxy.rule({ match: requestFor(operation), resetRequestAt: 0, times: 2 });
+      const error = await errorOf(() => ask(keyring, operation, recipients));
       expect(error).toEqual(coded("KMS_UNAVAILABLE", { operation }));
       expect(error).toMatchObject({ retryable: true });
       expect(struck.hits).toBe(2);
@@ -74,14 +75,9 @@ export function kmsProxyFaults(name: string, target: () => LocalClientConfig): v
       const direct = keyringOf(target().endpoint);
       const { recipients } = await direct.keyring.generateDataKey({ encryptionContext });
       const { kms, keyring } = keyringOf(proxy.endpoint);
-      const struck = proxy.rule({ match: new RegExp(`\\.${operation}\\b`), stallResponseAt: 0 });
+      const struck = proxy.rule({ match: requestFor(operation), stallResponseAt: 0 });
       const controller = new AbortController();
-      const input = { encryptionContext, abortSignal: controller.signal };
-      const failed = errorOf(() =>
-        operation === "Decrypt"
-          ? keyring.unwrapDataKey({ recipients, ...input })
-          : keyring.generateDataKey(input),
-      );
+      const failed = errorOf(() => ask(keyring, operation, recipients, controller.signal));
       await vi.waitFor(() => expect(struck.hits).toBe(1));
       const reason = new Error("enough");
       controller.abort(reason);

@@ -38,8 +38,7 @@ export function proxyFaults(name: string, target: ProxyTarget): void {
     const large = testBytes(2 * partBytes + 9, 5);
     let proxy: TcpProxy;
     beforeAll(async () => {
-      const { hostname, port } = new URL(target().s3Config.endpoint);
-      proxy = await startTcpProxy({ host: hostname, port: Number(port) });
+      proxy = await startTcpProxy(target().s3Config.endpoint);
     });
     afterAll(() => proxy.close());
 

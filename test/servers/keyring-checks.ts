@@ -1,7 +1,6 @@
 /** What `kmsKeyring` does for its users, over a KMS. */
 import {
   CreateAliasCommand,
-  CreateKeyCommand,
   DisableKeyCommand,
   EnableKeyCommand,
   type KMSClient,
@@ -11,18 +10,10 @@ import { expect } from "vitest";
 import { type ErrorCode, kmsKeyring } from "../../src/index.js";
 import { coded, errorOf } from "../support/errors.js";
 import type { Check } from "./checks.js";
+import { idOf, newKey } from "./kms-context.js";
 
 const operation = "kmsKeyring";
 const encryptionContext = { tenant: "ü", purpose: "check" };
-
-async function newKey(kms: KMSClient): Promise<string> {
-  return (await kms.send(new CreateKeyCommand({}))).KeyMetadata?.Arn ?? "";
-}
-
-/** The id in an ARN: moto's operations that change a key take nothing else. */
-export function idOf(arn: string): string {
-  return arn.replace(/^.*\//, "");
-}
 
 /** A data key that was made under a new key, and whether a keyring opens it. */
 async function wrapped(kms: KMSClient) {

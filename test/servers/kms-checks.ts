@@ -1,7 +1,6 @@
 /** The operations of KMS that the SDK rests on, now and later. */
 import {
   CreateAliasCommand,
-  CreateKeyCommand,
   DecryptCommand,
   DescribeKeyCommand,
   DisableKeyCommand,
@@ -17,13 +16,9 @@ import {
 import { expect } from "vitest";
 import { errorOf } from "../support/errors.js";
 import type { Check } from "./checks.js";
-import { idOf } from "./keyring-checks.js";
+import { idOf, newKey } from "./kms-context.js";
 
 const EncryptionContext = { tenant: "ü", purpose: "check" };
-
-async function newKey(kms: KMSClient): Promise<string> {
-  return (await kms.send(new CreateKeyCommand({}))).KeyMetadata?.Arn ?? "";
-}
 
 async function nameOf(act: () => Promise<unknown>): Promise<string> {
   return (await errorOf(act)).name;

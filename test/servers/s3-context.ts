@@ -10,13 +10,11 @@ import {
   PutObjectCommand,
   type PutObjectCommandInput,
   type S3Client,
-  type S3ServiceException,
   UploadPartCommand,
   type UploadPartCommandInput,
 } from "@aws-sdk/client-s3";
 import type { LocalClientConfig } from "../../src/testing/index.js";
 import { testBytes } from "../support/bytes.js";
-import { errorOf } from "../support/errors.js";
 
 /** What a check works with. */
 export interface S3Context {
@@ -33,12 +31,6 @@ export const firstPart = testBytes(5 * 1024 * 1024, 2);
 let keys = 0;
 /** A key that no other check uses. */
 export const newKey = () => `check-${++keys}`;
-
-/** The name and the status of the error that a call fails with. */
-export async function failure(act: () => Promise<unknown>): Promise<[string, number | undefined]> {
-  const { name, $metadata } = (await errorOf(act)) as S3ServiceException;
-  return [name, $metadata?.httpStatusCode];
-}
 
 /** Puts {@link content}, unless told otherwise. */
 export function put({ s3, Bucket }: S3Context, Key: string, rest: Partial<PutObjectCommandInput> = {}) {

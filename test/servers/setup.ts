@@ -3,6 +3,7 @@ import type { TestProject } from "vitest/node";
 import { type LocalClientConfig, startLocalAws } from "../../src/testing/index.js";
 import { catalogue } from "./catalogue.js";
 import { cacheDirectory } from "./install.js";
+import { knownGaps } from "./known-gaps.js";
 import { type RunningServer, start } from "./server.js";
 
 /** A server that the tests run against, or why there is none. */
@@ -58,6 +59,14 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await stop();
     for (const { name, version, missing } of targets) {
       if (missing) console.log(`SKIPPED: ${name} ${version} could not be had: ${missing}`);
+      else for (const [check, reason] of atTimes(name)) console.log(`SKIPPED: ${name}: ${check}: ${reason}`);
     }
   };
+}
+
+/** The checks that are left out for a server, as it fails them only at times, and why. */
+function atTimes(server: string): [check: string, reason: string][] {
+  return Object.entries(knownGaps[server] ?? {}).flatMap(([check, gap]) =>
+    typeof gap === "string" ? [] : [[check, `at times it ${gap.atTimes}`]],
+  );
 }

@@ -1,4 +1,5 @@
-/** Assertions on coded errors. */
+/** Assertions on errors: coded ones, and those of the services. */
+import type { S3ServiceException } from "@aws-sdk/client-s3";
 import { expect } from "vitest";
 import type { ErrorCode } from "../../src/errors.js";
 
@@ -19,4 +20,10 @@ export async function errorOf(act: () => unknown): Promise<Error> {
     return error as Error;
   }
   throw new Error("expected an error, got none");
+}
+
+/** The name and the status of the error of the service that a call fails with. */
+export async function failure(act: () => Promise<unknown>): Promise<[string, number | undefined]> {
+  const { name, $metadata } = (await errorOf(act)) as S3ServiceException;
+  return [name, $metadata?.httpStatusCode];
 }

@@ -1,8 +1,8 @@
-/** A process with an S3 on a folder, for tests that kill it: `process.argv` has the folder and the port. */
+/** A process with an S3 on a folder, for tests that kill it: `process.argv` has the folder. */
 import { startLocalAws } from "../../src/testing/index.js";
 
-const [, , directory = "", port = "0"] = process.argv;
-const aws = await startLocalAws({ directory, s3Port: Number(port), minPartBytes: 1 });
+const [, , directory = ""] = process.argv;
+const aws = await startLocalAws({ directory, minPartBytes: 1 });
 process.send?.(aws.s3Config);
 // Not to outlive the tests.
 process.once("disconnect", () => process.exit());

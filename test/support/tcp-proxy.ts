@@ -35,8 +35,9 @@ interface Entry {
   hits: number;
 }
 
-/** Starts a proxy on a free port of 127.0.0.1. */
-export async function startTcpProxy(target: { host: string; port: number }): Promise<TcpProxy> {
+/** Starts a proxy on a free port of 127.0.0.1, in front of an endpoint such as "http://127.0.0.1:9000". */
+export async function startTcpProxy(target: string): Promise<TcpProxy> {
+  const { hostname: host, port } = new URL(target);
   const entries: Entry[] = [];
   const open = new Set<Socket>();
   const strike = (head: string) => {
@@ -49,7 +50,7 @@ export async function startTcpProxy(target: { host: string; port: number }): Pro
   const server = createServer((client) => {
     open.add(client);
     client.once("close", () => open.delete(client));
-    relay(client, connect({ ...target }), strike);
+    relay(client, connect({ host, port: Number(port) }), strike);
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject).listen(0, "127.0.0.1", resolve);

@@ -17,14 +17,13 @@ import {
   PutObjectCommand,
   type PutObjectCommandInput,
   PutObjectTaggingCommand,
-  type S3ServiceException,
   UploadPartCommand,
   UploadPartCopyCommand,
 } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
 import { Crc, combineCrcs, crc32, crc32c, crc64nvme } from "../../src/testing/s3/crc.js";
 import { testBytes } from "../support/bytes.js";
-import { errorOf } from "../support/errors.js";
+import { failure } from "../support/errors.js";
 import { Bucket, partBytes, useLocalAws } from "../support/local.js";
 
 const local = useLocalAws();
@@ -38,11 +37,6 @@ const copy = (from: string, Key: string, input: Partial<CopyObjectCommandInput> 
   local.s3.send(new CopyObjectCommand({ Bucket, Key, CopySource: `${Bucket}/${from}`, ...input }));
 const tagsOf = async (Key: string) =>
   (await local.s3.send(new GetObjectTaggingCommand({ Bucket, Key }))).TagSet;
-
-async function failure(act: () => Promise<unknown>): Promise<[string, number | undefined]> {
-  const error = (await errorOf(act)) as S3ServiceException;
-  return [error.name, error.$metadata.httpStatusCode];
-}
 
 /** An object of two parts, the first of the least size. */
 async function putParts(Key: string, input: Partial<CreateMultipartUploadCommandInput> = {}) {

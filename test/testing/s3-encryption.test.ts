@@ -8,12 +8,11 @@ import {
   GetObjectCommand,
   PutObjectCommand,
   type PutObjectCommandInput,
-  type S3ServiceException,
   UploadPartCommand,
   UploadPartCopyCommand,
 } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
-import { errorOf } from "../support/errors.js";
+import { failure } from "../support/errors.js";
 import { Bucket, useLocalAws } from "../support/local.js";
 import { sendSigned } from "./raw.js";
 
@@ -33,11 +32,6 @@ const own = keyOf(7);
 const other = keyOf(8);
 const put = (Key: string, input: Partial<PutObjectCommandInput> = {}) =>
   local.s3.send(new PutObjectCommand({ Bucket, Key, Body: content, ...input }));
-
-async function failure(act: () => Promise<unknown>): Promise<[string, number | undefined]> {
-  const error = (await errorOf(act)) as S3ServiceException;
-  return [error.name, error.$metadata.httpStatusCode];
-}
 
 describe("a key of the customer's", () => {
   const header = "x-amz-server-side-encryption-customer";

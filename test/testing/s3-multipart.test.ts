@@ -13,14 +13,13 @@ import {
   PutObjectCommand,
   paginateListParts,
   S3Client,
-  type S3ServiceException,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
-import { errorOf } from "../support/errors.js";
+import { failure } from "../support/errors.js";
 import { sendSigned } from "./raw.js";
 
 const Bucket = "test-bucket";
@@ -54,11 +53,6 @@ async function begin(Key: string, rest: Partial<CreateMultipartUploadCommandInpu
     abort: () => s3.send(new AbortMultipartUploadCommand(upload)),
     list: async () => (await s3.send(new ListPartsCommand(upload))).Parts ?? [],
   };
-}
-
-async function failure(act: () => Promise<unknown>): Promise<[string, number | undefined]> {
-  const { name, $metadata } = (await errorOf(act)) as S3ServiceException;
-  return [name, $metadata?.httpStatusCode];
 }
 
 async function read(Key: string): Promise<Uint8Array> {

@@ -14,7 +14,7 @@ import {
   type S3ServiceException,
 } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
-import { errorOf } from "../support/errors.js";
+import { errorOf, failure } from "../support/errors.js";
 import { useLocalAws } from "../support/local.js";
 
 const local = useLocalAws();
@@ -43,11 +43,6 @@ async function makeBucket(versioned = true) {
     };
   };
   return { Bucket, setStatus, put, read, remove, list };
-}
-
-async function failure(act: () => Promise<unknown>): Promise<[string, number | undefined]> {
-  const error = (await errorOf(act)) as S3ServiceException;
-  return [error.name, error.$metadata.httpStatusCode];
 }
 
 describe("versioning", () => {

@@ -10,7 +10,7 @@ import {
 } from "../service.js";
 import { authenticate } from "../sigv4.js";
 import { KeyStore, kmsFault } from "./key-store.js";
-import { type Input, operations, unsupported } from "./operations.js";
+import { type Input, operations, refuseFields } from "./operations.js";
 
 const json = { "content-type": "application/x-amz-json-1.1" };
 const targetPrefix = "TrentService.";
@@ -47,8 +47,7 @@ export function kmsService(region: string, credentials: Credentials): Service {
       if (!perform) throw kmsFault("UnknownOperationException", `no operation ${operation}`);
       const input = parseInput(body);
       const { Plaintext: _plaintext, ...recordedInput } = input;
-      const refused = ["DryRun", "Recipient"].find((field) => input[field] !== undefined);
-      if (refused) throw unsupported(refused);
+      refuseFields(input, ["DryRun", "Recipient"]);
       try {
         return {
           status: 200,

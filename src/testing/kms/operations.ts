@@ -22,8 +22,7 @@ export const operations: Readonly<Record<string, (store: KeyStore, input: Input)
     if (spec !== "SYMMETRIC_DEFAULT" || usage !== "ENCRYPT_DECRYPT" || input.MultiRegion === true) {
       throw kmsFault("UnsupportedOperationException", "only symmetric encryption keys of one Region");
     }
-    const refused = ["CustomKeyStoreId", "XksKeyId", "Policy"].find((field) => input[field] !== undefined);
-    if (refused !== undefined) throw unsupported(refused);
+    refuseFields(input, ["CustomKeyStoreId", "XksKeyId", "Policy"]);
     if ((input.Origin ?? "AWS_KMS") !== "AWS_KMS") throw unsupported("Origin");
     return { KeyMetadata: metadata(store.create(optionalText(input, "Description") ?? "")) };
   },
@@ -125,7 +124,7 @@ export const operations: Readonly<Record<string, (store: KeyStore, input: Input)
     };
   },
   EnableKeyRotation(store, input) {
-    if (input.RotationPeriodInDays !== undefined) throw unsupported("RotationPeriodInDays");
+    refuseFields(input, ["RotationPeriodInDays"]);
     requireUsable(store.findKey(text(input, "KeyId"))).rotationEnabled = true;
     return {};
   },
@@ -165,8 +164,14 @@ function dataKeyBytes({ KeySpec, NumberOfBytes }: Input): number {
   throw kmsFault("ValidationException", "KeySpec AES_256 or AES_128, or NumberOfBytes 1 to 1024");
 }
 
+/** Throws where an input has one of these fields. */
+export function refuseFields(input: Input, fields: readonly string[]): void {
+  const refused = fields.find((field) => input[field] !== undefined);
+  if (refused !== undefined) throw unsupported(refused);
+}
+
 /** What this KMS does not do it refuses, rather than do something else. */
-export function unsupported(what: string): ServiceError {
+function unsupported(what: string): ServiceError {
   return kmsFault("UnsupportedOperationException", `this KMS has no ${what}`);
 }
 

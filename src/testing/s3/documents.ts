@@ -1,8 +1,7 @@
 /** The XML documents that requests have as their bodies, verified as uploads are. */
-import { createHash } from "node:crypto";
 import { readSmallBody, type ServiceRequest } from "../service.js";
-import { startChecksum } from "./checksums.js";
-import { declaredChecksum } from "./payload.js";
+import { pickHeaders } from "./operation.js";
+import { declaredChecksum, isSigned, requireDigests, startDigests } from "./payload.js";
 import { s3Fault } from "./s3-fault.js";
 import { parseXml, type XmlElement } from "./xml.js";
 
@@ -33,11 +32,7 @@ export async function readDocument(
   { verifyChecksums = true, optional = false }: DocumentRules = {},
 ): Promise<XmlElement | undefined> {
   const bytes = await readSmallBody(body, maxBytes);
-  const hash = headers["x-amz-content-sha256"] ?? "";
-  if (/^[0-9a-f]{64}$/.test(hash) && createHash("sha256").update(bytes).digest("hex") !== hash) {
-    throw s3Fault("XAmzContentSHA256Mismatch");
-  }
-  if (verifyChecksums) requireChecksums(headers, bytes);
+  requireDigestsOf(bytes, verifyChecksums ? headers : pickHeaders(headers, ["x-amz-content-sha256"]));
   if (optional && bytes.length === 0) return undefined;
   const document = parseXml(decoded(bytes));
   if (document?.name !== root) throw malformedXml();
@@ -52,19 +47,11 @@ export function malformedXml(): Error {
   );
 }
 
-function requireChecksums(headers: ServiceRequest["headers"], bytes: Buffer): void {
+function requireDigestsOf(bytes: Buffer, headers: ServiceRequest["headers"]): void {
   const declared = declaredChecksum(headers);
-  const md5 = headers["content-md5"];
-  if (md5 !== undefined && createHash("md5").update(bytes).digest("base64") !== md5) {
-    throw s3Fault("BadDigest", "The Content-MD5 you specified did not match what we received.");
-  }
-  if (!declared) return;
-  const running = startChecksum(declared.algorithm);
+  const running = startDigests(declared ? [declared.algorithm] : [], isSigned(headers));
   running.update(bytes);
-  if (running.digest().toString("base64") !== headers[declared.header]) {
-    const message = `The ${declared.header} you specified did not match the calculated checksum.`;
-    throw s3Fault("BadDigest", message);
-  }
+  requireDigests(headers, running.finish());
 }
 
 function decoded(bytes: Buffer): string {

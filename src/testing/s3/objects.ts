@@ -7,7 +7,6 @@ import {
   requireReadConditions,
   requireWriteConditions,
 } from "./conditions.js";
-import { deleteOperations } from "./deletion.js";
 import { etagOf, requireCustomerKey, writerEncryptionHeaders } from "./encryption.js";
 import { answerHeaders, objectHeaders, requireReadable } from "./object-headers.js";
 import { type Call, type Operations, wholeNumber } from "./operation.js";
@@ -50,7 +49,6 @@ export const objectOperations: Operations = {
 
   GetObject: (call) => readObject(call, true),
   HeadObject: (call) => readObject(call, false),
-  ...deleteOperations,
 };
 
 function readObject(call: Call, withBody: boolean): ServiceResponse {

@@ -52,19 +52,15 @@ export async function readPayload(
   const chunked = request.headers["x-amz-content-sha256"] === framed;
   const source = chunked ? decodeChunks(request.body, trailers) : request.body;
   const algorithm = wanted ?? declared?.algorithm ?? defaultAlgorithm;
+  const stated = statedSize(request.headers, chunked);
   const { extent, md5, checksums } = await storeBytes(source, store, {
     algorithms: [algorithm, declared?.algorithm ?? algorithm],
-    sha256: signedHash.test(request.headers["x-amz-content-sha256"] ?? ""),
-    maxSize: statedSize(request.headers, chunked),
+    sha256: isSigned(request.headers),
+    maxSize: stated,
     require: (digests) => {
-      requireIntegrity(request, chunked, digests);
-      const stated = declared && (request.headers[declared.header] ?? trailers.get(declared.header));
-      if (declared && stated !== digests.checksums.get(declared.algorithm)) {
-        throw s3Fault(
-          "BadDigest",
-          `The ${declared.header} you specified did not match the calculated checksum.`,
-        );
-      }
+      const { size } = digests;
+      if (size !== stated) throw s3Fault("IncompleteBody", `${stated} bytes stated, ${size} came`);
+      requireDigests(request.headers, digests, trailers);
     },
   });
   const checksumOf = (name: ChecksumAlgorithm) => checksums.get(name) ?? "";
@@ -77,7 +73,7 @@ export async function readPayload(
 }
 
 /** What is known of bytes when they are all there. */
-interface Digests {
+export interface Digests {
   readonly size: number;
   /** In hex. */
   readonly md5: string;
@@ -97,31 +93,47 @@ export interface StoreBytesOptions {
   readonly require?: (digests: Digests) => void;
 }
 
+/** Starts to compute digests of bytes. */
+export function startDigests(algorithms: readonly ChecksumAlgorithm[], withSha256: boolean) {
+  const md5 = createHash("md5");
+  const sha256 = withSha256 ? createHash("sha256") : undefined;
+  const running = [...new Set(algorithms)].map(startChecksum);
+  let size = 0;
+  return {
+    update(piece: Uint8Array): void {
+      size += piece.length;
+      md5.update(piece);
+      sha256?.update(piece);
+      for (const checksum of running) checksum.update(piece);
+    },
+    /** Once. */
+    finish(): Digests {
+      const checksums = new Map(running.map((one) => [one.algorithm, one.digest().toString("base64")]));
+      return { size, md5: md5.digest("hex"), sha256: sha256?.digest("hex"), checksums };
+    },
+  };
+}
+
 /** Stores bytes, computing what S3 keeps of them; nothing stays when they are refused. */
 export async function storeBytes(
   source: AsyncIterable<Buffer> | Iterable<Buffer>,
   store: ByteStore,
   options: StoreBytesOptions,
 ): Promise<{ extent: Extent; md5: string; checksums: ReadonlyMap<ChecksumAlgorithm, string> }> {
-  const { maxSize = maxBytes, require } = options;
-  const md5 = createHash("md5");
-  const sha256 = options.sha256 ? createHash("sha256") : undefined;
-  const running = [...new Set(options.algorithms)].map(startChecksum);
+  const { algorithms, sha256 = false, maxSize = maxBytes, require } = options;
+  const running = startDigests(algorithms, sha256);
   const sink = await store.begin();
   try {
     let size = 0;
     for await (const piece of source) {
       size += piece.length;
       if (size > maxSize) throw s3Fault("IncompleteBody", `more than ${maxSize} bytes came`);
-      md5.update(piece);
-      sha256?.update(piece);
-      for (const checksum of running) checksum.update(piece);
+      running.update(piece);
       await sink.write(piece);
     }
-    const checksums = new Map(running.map((one) => [one.algorithm, one.digest().toString("base64")]));
-    const digests = { size, md5: md5.digest("hex"), sha256: sha256?.digest("hex"), checksums };
+    const digests = running.finish();
     require?.(digests);
-    return { extent: await sink.finish(), md5: digests.md5, checksums };
+    return { extent: await sink.finish(), md5: digests.md5, checksums: digests.checksums };
   } catch (error) {
     await sink.discard();
     throw error;
@@ -141,15 +153,27 @@ function statedSize(headers: ServiceRequest["headers"], chunked: boolean): numbe
   return Number(stated);
 }
 
-function requireIntegrity({ headers }: ServiceRequest, chunked: boolean, digests: Digests): void {
-  const { size, md5, sha256 } = digests;
-  const stated = statedSize(headers, chunked);
-  if (stated !== size) throw s3Fault("IncompleteBody", `${stated} bytes stated, ${size} came`);
+/** Whether the signature covers the body. */
+export function isSigned(headers: ServiceRequest["headers"]): boolean {
+  return signedHash.test(headers["x-amz-content-sha256"] ?? "");
+}
+
+/** Throws unless bytes are those that the headers say, or what came behind the bytes. */
+export function requireDigests(
+  headers: ServiceRequest["headers"],
+  { md5, sha256, checksums }: Digests,
+  trailers?: ReadonlyMap<string, string>,
+): void {
   if (sha256 !== undefined && sha256 !== headers["x-amz-content-sha256"])
     throw s3Fault("XAmzContentSHA256Mismatch");
   const statedMd5 = headers["content-md5"];
   if (statedMd5 !== undefined && Buffer.from(statedMd5, "base64").toString("hex") !== md5)
-    throw s3Fault("BadDigest", "Content-MD5");
+    throw s3Fault("BadDigest", "The Content-MD5 you specified did not match what we received.");
+  const declared = declaredChecksum(headers);
+  if (!declared) return;
+  const stated = headers[declared.header] ?? trailers?.get(declared.header);
+  if (stated === checksums.get(declared.algorithm)) return;
+  throw s3Fault("BadDigest", `The ${declared.header} you specified did not match the calculated checksum.`);
 }
 
 /** The checksum that a request says it has, in a header or behind its body. */

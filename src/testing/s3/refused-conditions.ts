@@ -5,12 +5,6 @@ import { headerNotImplemented } from "./s3-fault.js";
 const read = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
 const write = ["if-match", "if-none-match"];
 const copySource = read.map((name) => `x-amz-copy-source-${name}`);
-/** Of directory buckets only. */
-const directoryBucket = [
-  "x-amz-if-match-initiated-time",
-  "x-amz-if-match-last-modified-time",
-  "x-amz-if-match-size",
-];
 
 /** Which conditions each operation has; the others have none. */
 const taken: Readonly<Record<string, readonly string[]>> = {
@@ -22,7 +16,7 @@ const taken: Readonly<Record<string, readonly string[]>> = {
   UploadPartCopy: copySource,
   DeleteObject: ["if-match"],
 };
-const conditions = [...read, "if-range", "content-range", ...copySource, ...directoryBucket];
+const conditions = [...read, "if-range", "content-range", ...copySource];
 
 /**
  * Throws where a request has a condition that its operation does not take.

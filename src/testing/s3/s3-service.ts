@@ -6,6 +6,7 @@ import { attributeOperations } from "./attributes.js";
 import { account, bucketOperations } from "./buckets.js";
 import { type ByteStore, discardedBytes, FileBytes, memoryBytes } from "./byte-store.js";
 import { copyOperations } from "./copy.js";
+import { deleteOperations } from "./deletion.js";
 import { claimFolder } from "./folder.js";
 import { listingOperations } from "./listing.js";
 import { multipartOperations } from "./multipart.js";
@@ -34,6 +35,7 @@ export interface S3ServiceOptions {
 const operations = {
   ...bucketOperations,
   ...objectOperations,
+  ...deleteOperations,
   ...copyOperations,
   ...taggingOperations,
   ...attributeOperations,
