@@ -30,6 +30,8 @@ const codes = {
   SOURCE_STALLED: { retryable: false },
   SOURCE_LENGTH_MISMATCH: { retryable: false },
   SOURCE_TOO_LARGE: { retryable: false },
+  // The engine
+  WORKER_FAILED: { retryable: true },
   // S3
   S3_UNAVAILABLE: { retryable: true },
   S3_ACCESS_DENIED: { retryable: false },

@@ -1,6 +1,13 @@
 /** Everything that a service needs: the client, the keyrings, the frame layer, the error class. */
+export { CryptoEngine, type CryptoEngineOptions, sharedEngine } from "./cobblestone/engine.js";
 export { ciphertextLength, plaintextLength } from "./cobblestone/geometry.js";
-export { type ByteSource, decrypt, encrypt, type MessageOptions } from "./cobblestone/message.js";
+export {
+  type ByteSource,
+  decrypt,
+  encrypt,
+  type MessageOptions,
+  type StreamOptions,
+} from "./cobblestone/message.js";
 export {
   openRandomAccess,
   type RandomAccessMessage,
@@ -23,6 +30,7 @@ export type {
   UnwrapDataKeyInput,
 } from "./keys/keyring.js";
 export { type KmsKeyringOptions, kmsKeyring } from "./keys/kms.js";
+export type { EngineEvent } from "./observe/channels.js";
 export type { VerifiedBody } from "./s3/body.js";
 export type { DeleteInput, DeleteOutput } from "./s3/delete.js";
 export { EnvelopeClient } from "./s3/envelope-client.js";

@@ -1,20 +1,28 @@
 /** Sharing the event loop, in loops whose every step may be at hand at once. */
 
 /** Work goes on for so long before others have their turn. */
-const maxTurnMs = 15;
+const maxTurnMs = 4;
 
-/** The turn of one loop: how long it has kept timers, signals and sockets waiting. */
-export class Turn {
-  #start = performance.now();
+/** When the event loop last had its turn, as far as these loops know, and the wait for its next one. */
+let start = performance.now();
+let next: Promise<void> | undefined;
 
+/**
+ * The turn of all loops together: how long they have kept timers, signals and sockets waiting. A loop that has
+ * just been resumed does one step at least, also when others have used up the turn.
+ */
+export const turn = {
   /** Whether it is time to give others their turn. */
   get isOver(): boolean {
-    return performance.now() - this.#start > maxTurnMs;
-  }
+    return performance.now() - start > maxTurnMs;
+  },
 
   /** Gives others their turn. */
-  async give(): Promise<void> {
-    await new Promise(setImmediate);
-    this.#start = performance.now();
-  }
-}
+  give(): Promise<void> {
+    next ??= new Promise<void>((resolve) => void setImmediate(resolve)).then(() => {
+      start = performance.now();
+      next = undefined;
+    });
+    return next;
+  },
+};

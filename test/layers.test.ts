@@ -9,7 +9,7 @@ const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter(
 );
 
 /** From the top down. A file imports from its own layer and from those below it. */
-const layers = ["index.ts", "s3", "envelope", "keys", "cobblestone", "base"];
+const layers = ["index.ts", "s3", "envelope", "keys", "cobblestone", "observe", "base"];
 const baseFiles = ["arguments.ts", "bytes.ts", "errors.ts", "service-failure.ts", "turn.ts"];
 
 function layerOf(file: string): string {
@@ -65,6 +65,7 @@ describe("layers", () => {
     const allowed: Record<string, RegExp> = {
       "@aws-sdk/client-s3": /^(s3|testing)\//,
       "@aws-sdk/client-kms": /^(keys\/kms\.ts|testing\/)/,
+      "node:worker_threads": /^cobblestone\/worker/,
       "node:crypto": /^(cobblestone|keys|envelope|testing)\/|^s3\/(put|get)\.ts/,
     };
     for (const file of files) {

@@ -8,6 +8,9 @@ const tagLength = { authTagLength: tagBytes };
 /** Where the nonce of the current call is made; a cipher copies it at once, and no call yields in between. */
 const nonce = Buffer.allocUnsafeSlow(12);
 
+/** What a chunk needs of the keys of its message. */
+export type ChunkKeys = Pick<MessageKeys, "key" | "baseNonce">;
+
 /** A chunk as it stands in the message: the ciphertext, then its tag. */
 export interface SealedChunk {
   readonly ciphertext: Buffer;
@@ -19,7 +22,7 @@ export interface SealedChunk {
  *
  * @throws RangeError when the message would have more than 2^38 chunks
  */
-export function sealChunk(keys: MessageKeys, index: number, plaintext: Uint8Array): SealedChunk {
+export function sealChunk(keys: ChunkKeys, index: number, plaintext: Uint8Array): SealedChunk {
   const cipher = createCipheriv(suite, keys.key, chunkNonce(keys.baseNonce, index));
   const ciphertext = cipher.update(plaintext);
   cipher.final();
@@ -32,7 +35,7 @@ export function sealChunk(keys: MessageKeys, index: number, plaintext: Uint8Arra
  * @param sealed the ciphertext and its 16-byte tag
  * @throws EnvelopeError `DECRYPTION_FAILED` when the tag does not verify
  */
-export function openChunk(keys: MessageKeys, index: number, sealed: Uint8Array): Buffer {
+export function openChunk(keys: ChunkKeys, index: number, sealed: Uint8Array): Buffer {
   const end = sealed.length - tagBytes;
   const decipher = createDecipheriv(suite, keys.key, chunkNonce(keys.baseNonce, index), tagLength);
   decipher.setAuthTag(sealed.subarray(end));

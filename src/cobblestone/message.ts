@@ -2,9 +2,11 @@
 import { type KeyObject, randomBytes } from "node:crypto";
 import { bytesArgument, objectArgument, wrongType } from "../arguments.js";
 import { dataKeyArgument, deriveMessageKeys, type MessageKeys, openHeader } from "./derivation.js";
+import { type CryptoEngine, engineArgument, sharedEngine } from "./engine.js";
 import { saltBytes } from "./geometry.js";
 import { Opener, type OpenerInput } from "./opener.js";
 import { Pieces } from "./pieces.js";
+import { type RunCodec, Runs } from "./runs.js";
 import { Sealer } from "./sealer.js";
 
 /** What the frame layer reads: bytes whole, or in pieces of any lengths. A Node or web stream is such an iterable. */
@@ -18,6 +20,12 @@ export interface MessageOptions {
   readonly context?: Uint8Array;
 }
 
+/** {@link MessageOptions} of a whole message. */
+export interface StreamOptions extends MessageOptions {
+  /** Where its chunks are worked on; the shared engine by default. */
+  readonly engine?: CryptoEngine | undefined;
+}
+
 /** {@link MessageOptions} once checked. */
 export interface MessageInput {
   readonly dataKey: KeyObject;
@@ -27,40 +35,49 @@ export interface MessageInput {
 /**
  * Encrypts a stream of bytes into one Cobblestone-256 message under a fresh random salt.
  *
- * @returns the message in pieces of at most 16,384 bytes; their bounds mean nothing. Memory held: one chunk
- *   of 16 KiB and the pieces of at most 256 KiB of plaintext.
+ * @returns the message in pieces of at most 262,400 bytes; their bounds mean nothing. Memory held: one chunk
+ *   of 16 KiB and the pieces of at most 256 KiB of plaintext, and for a message that workers take part in up to
+ *   5 MiB, as it is then read ahead. When the iteration is ended while the source is being read ahead, a source
+ *   other than a Node stream ends once it has answered.
  * @throws TypeError, RangeError at once when an argument is wrong, or when a piece of the source is not bytes
+ * @throws EnvelopeError `WORKER_FAILED` from the iteration
  */
-export function encrypt(source: ByteSource, options: MessageOptions): AsyncIterableIterator<Buffer> {
+export function encrypt(source: ByteSource, options: StreamOptions): AsyncIterableIterator<Buffer> {
   const { dataKey, context } = messageArguments(options);
-  return sealSource(sourceArgument(source), deriveMessageKeys(dataKey, randomBytes(saltBytes), context));
+  const engine = engineArgument("options.engine", options.engine);
+  const keys = deriveMessageKeys(dataKey, randomBytes(saltBytes), context);
+  return sealSource(sourceArgument(source), keys, engine);
 }
 
 /** Encrypts a source under keys that are used for nothing else. */
-export function sealSource(source: ByteSource, keys: MessageKeys): Pieces {
-  return new Pieces(iterable(source), new Sealer(keys));
+export function sealSource(source: ByteSource, keys: MessageKeys, engine = sharedEngine): Pieces {
+  return pieces(source, new Sealer(keys), engine);
 }
 
 /**
  * Decrypts one Cobblestone-256 message from its first byte to its last.
  *
- * @returns the plaintext in pieces of at most 16,384 bytes, each handed out only after its tag has verified.
- *   When the iteration rejects it goes on rejecting with the same error. Memory held: two chunks and the
- *   plaintext of one piece of the source.
+ * @returns the plaintext in pieces of at most 262,144 bytes, each handed out only after all its tags have
+ *   verified. When the iteration rejects it goes on rejecting with the same error. Memory held: two chunks and the
+ *   plaintext of one piece of the source, and with workers as {@link encrypt} holds.
  * @throws TypeError, RangeError at once when an argument is wrong
- * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_TRUNCATED` from the iteration
+ * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_TRUNCATED`, `WORKER_FAILED` from the iteration
  */
-export function decrypt(source: ByteSource, options: MessageOptions): AsyncIterableIterator<Buffer> {
+export function decrypt(source: ByteSource, options: StreamOptions): AsyncIterableIterator<Buffer> {
   const { dataKey, context } = messageArguments(options);
-  return openSource(sourceArgument(source), {
-    readHeader: (header) => openHeader(dataKey, header, context),
-    endsMessage: true,
-  });
+  const readHeader = (header: Buffer) => openHeader(dataKey, header, context);
+  const engine = engineArgument("options.engine", options.engine);
+  return openSource(sourceArgument(source), { readHeader, endsMessage: true }, engine);
 }
 
 /** Decrypts a source that is a message or a run of its chunks. */
-export function openSource(source: ByteSource, input: OpenerInput): Pieces {
-  return new Pieces(iterable(source), new Opener(input));
+export function openSource(source: ByteSource, input: OpenerInput, engine = sharedEngine): Pieces {
+  return pieces(source, new Opener(input), engine);
+}
+
+function pieces(source: ByteSource, codec: RunCodec, engine: CryptoEngine): Pieces {
+  const iterable = source instanceof Uint8Array ? [source] : source;
+  return new Pieces(iterable, codec, new Runs(codec, engine));
 }
 
 /** Checks the options of a message. */
@@ -80,8 +97,4 @@ function sourceArgument(source: ByteSource): ByteSource {
     (Symbol.asyncIterator in source || Symbol.iterator in source);
   if (!iterable) throw wrongType("source", "a Uint8Array or an iterable of them", source);
   return source;
-}
-
-function iterable(source: ByteSource): Iterable<Uint8Array> | AsyncIterable<Uint8Array> {
-  return source instanceof Uint8Array ? [source] : source;
 }

@@ -1,8 +1,11 @@
 /** Reassembles chunks from ciphertext of any lengths and opens them; push in, push out, no stream. */
 import { EnvelopeError } from "../errors.js";
 import { openChunk } from "./chunk.js";
+import { Cutter } from "./cutter.js";
 import type { MessageKeys } from "./derivation.js";
 import { headerBytes, sealedChunkBytes, tagBytes } from "./geometry.js";
+import type { RunCodec } from "./runs.js";
+import type { Run } from "./slab.js";
 
 /** What an {@link Opener} is going to be fed. */
 export type OpenerInput =
@@ -12,10 +15,12 @@ export type OpenerInput =
   | { readonly keys: MessageKeys; readonly firstChunk: number; readonly endsMessage: boolean };
 
 /** Opens a message, or a run of its chunks. What it returns has verified; after a failure it only fails. */
-export class Opener {
+export class Opener implements RunCodec {
+  readonly inputUnit = sealedChunkBytes;
   readonly #input: OpenerInput;
-  readonly #partial = Buffer.allocUnsafeSlow(sealedChunkBytes);
-  #partialBytes = 0;
+  readonly #cutter = new Cutter(sealedChunkBytes);
+  /** What has come of the header. */
+  #header = Buffer.alloc(0);
   #keys: MessageKeys | undefined;
   #index: number;
   #failure: unknown;
@@ -34,20 +39,15 @@ export class Opener {
   update(input: Uint8Array): Buffer[] {
     return this.#attempt(() => {
       const plaintext: Buffer[] = [];
-      let read = 0;
-      while (true) {
-        const wanted = (this.#keys ? sealedChunkBytes : headerBytes) - this.#partialBytes;
-        const part = input.subarray(read, read + wanted);
-        if (part.length < wanted) {
-          this.#hold(part);
-          return plaintext;
+      const chunks = this.#afterHeader(input);
+      const keys = this.#keys;
+      if (!keys) return plaintext;
+      this.#cutter.cut(chunks, (sealed) => {
+        for (let start = 0; start < sealed.length; start += sealedChunkBytes) {
+          plaintext.push(openChunk(keys, this.#index++, sealed.subarray(start, start + sealedChunkBytes)));
         }
-        read += wanted;
-        const whole = this.#partialBytes > 0 ? this.#hold(part) : part;
-        if (this.#keys) plaintext.push(openChunk(this.#keys, this.#index++, whole));
-        else if ("readHeader" in this.#input) this.#keys = this.#input.readHeader(Buffer.from(whole));
-        this.#partialBytes = 0;
-      }
+      });
+      return plaintext;
     });
   }
 
@@ -58,16 +58,37 @@ export class Opener {
    */
   final(): Buffer[] {
     return this.#attempt(() => {
-      if (!this.#input.endsMessage && this.#partialBytes === 0) return [];
-      if (!this.#input.endsMessage || !this.#keys || this.#partialBytes < tagBytes) throw truncated();
-      return [openChunk(this.#keys, this.#index, this.#partial.subarray(0, this.#partialBytes))];
+      const { rest } = this.#cutter;
+      if (!this.#input.endsMessage && rest.length === 0) return [];
+      if (!this.#input.endsMessage || !this.#keys || rest.length < tagBytes) throw truncated();
+      return [openChunk(this.#keys, this.#index, rest)];
     });
   }
 
-  #hold(part: Uint8Array): Buffer {
-    this.#partial.set(part, this.#partialBytes);
-    this.#partialBytes += part.length;
-    return this.#partial.subarray(0, this.#partialBytes);
+  /** Whether the keys are known: the header, which {@link update} alone reads, has come. */
+  get isReady(): boolean {
+    return this.#keys !== undefined;
+  }
+
+  cut(input: Uint8Array, use: (chunks: Uint8Array) => void): void {
+    this.#cutter.cut(input, use);
+  }
+
+  takeRun(chunks: number): Run {
+    if (!this.#keys) throw new Error("unreachable: it is ready");
+    const { key, baseNonce } = this.#keys;
+    const firstChunk = this.#index;
+    this.#index += chunks;
+    return { kind: "open", key, baseNonce: Uint8Array.from(baseNonce), firstChunk, chunks };
+  }
+
+  /** Reads the header, if it has not been read, and returns what follows it. */
+  #afterHeader(input: Uint8Array): Uint8Array {
+    if (this.#keys || !("readHeader" in this.#input)) return input;
+    const missing = headerBytes - this.#header.length;
+    this.#header = Buffer.concat([this.#header, input.subarray(0, missing)]);
+    if (this.#header.length === headerBytes) this.#keys = this.#input.readHeader(this.#header);
+    return input.subarray(missing);
   }
 
   #attempt(open: () => Buffer[]): Buffer[] {

@@ -2,27 +2,26 @@
  * A source run through a sealer or an opener, piece by piece. An async generator would do the same in fewer
  * lines and more time; docs/decisions.md 9 has the figures.
  */
+import { Readable } from "node:stream";
 import { bytesArgument } from "../arguments.js";
-import { Turn } from "../turn.js";
+import { turn } from "../turn.js";
+import { type Codec, type Runs, stepBytes } from "./runs.js";
 
-/** What turns input into pieces of output: a Sealer or an Opener. */
-export interface Codec {
-  update(input: Uint8Array): Buffer[];
-  final(): Buffer[];
-}
-
-/** Input is taken in at most this many bytes at a time, so that pieces of output never pile up. */
-const stepBytes = 256 * 1024;
-
-/** Iterates over what a codec makes of a source, as an async generator would; but once it has failed it goes on failing. */
+/**
+ * Iterates over what a codec makes of a source, as an async generator would; but once it has failed it goes on
+ * failing. A message that has become long goes on in runs, which read ahead.
+ */
 export class Pieces implements AsyncIterableIterator<Buffer> {
   readonly #source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
   readonly #codec: Codec;
-  readonly #turn = new Turn();
-  /** Made by the first read. */
+  readonly #runs: Runs | undefined;
+  /** Made by the first read, gone when the source has ended or failed. */
   #iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array> | undefined;
-  /** Input that has been read, but not been taken. */
+  #isReading = false;
+  /** Input that has been read, but not been taken, and how much has been. */
   #input: Uint8Array = new Uint8Array(0);
+  #takenBytes = 0;
+  #isInRuns = false;
   /** Output that has been made, and how many of its pieces have been handed out. */
   #output: readonly Buffer[] = [];
   #handedOut = 0;
@@ -32,9 +31,10 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
   #waiting = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, codec: Codec) {
+  constructor(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, codec: Codec, runs?: Runs) {
     this.#source = source;
     this.#codec = codec;
+    this.#runs = runs;
   }
 
   [Symbol.asyncIterator](): this {
@@ -50,10 +50,9 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
 
   return(): Promise<IteratorResult<Buffer, undefined>> {
     return this.#inTurn(async () => {
-      const open = !this.#ended && !this.#failure;
       this.#ended = true;
       this.#output = [];
-      if (open) await this.#iterator?.return?.();
+      await this.#close();
       return { done: true, value: undefined };
     });
   }
@@ -76,48 +75,71 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
       }
       if (this.#failure) throw this.#failure.error;
       if (this.#ended) return { done: true, value: undefined };
-      await this.#advance();
-    }
-  }
-
-  /** Makes the next output, or reads the next input. */
-  async #advance(): Promise<void> {
-    if (this.#turn.isOver) await this.#turn.give();
-    if (this.#input.length > 0) {
-      const step = this.#input.subarray(0, stepBytes);
-      this.#input = this.#input.subarray(stepBytes);
-      return this.#run(() => this.#codec.update(step));
-    }
-    let piece: IteratorResult<unknown>;
-    try {
-      this.#iterator ??= iteratorOf(this.#source);
-      piece = await this.#iterator.next();
-      this.#ended = piece.done === true;
-    } catch (error) {
-      this.#failure = { error };
-      return undefined;
-    }
-    if (this.#ended) return this.#run(() => this.#codec.final());
-    return this.#run(() => {
-      this.#input = bytesArgument("source: each piece", piece.value);
-      return [];
-    });
-  }
-
-  /** Keeps the output, or the failure, which ends a source that has not ended by itself. */
-  async #run(make: () => Buffer[]): Promise<void> {
-    try {
-      this.#output = make();
-      this.#handedOut = 0;
-    } catch (error) {
-      this.#failure = { error };
-      if (this.#ended) return;
+      if (turn.isOver) await turn.give();
       try {
-        await this.#iterator?.return?.();
-      } catch {
+        this.#output = await this.#make();
+        this.#handedOut = 0;
+      } catch (error) {
+        this.#failure = { error };
         // The first failure is the one that counts.
+        await this.#close().catch(() => undefined);
       }
     }
+  }
+
+  /** Makes more output, or reads more input. */
+  async #make(): Promise<readonly Buffer[]> {
+    if (this.#runs && this.#isInRuns) {
+      const output = await this.#runs.next();
+      this.#ended = output === undefined;
+      return output ?? [];
+    }
+    if (this.#runs?.isWanted(this.#takenBytes)) {
+      this.#isInRuns = true;
+      this.#runs.start(this.#input, () => this.#read());
+    } else if (this.#input.length > 0) {
+      const step = this.#input.subarray(0, stepBytes);
+      this.#input = this.#input.subarray(stepBytes);
+      this.#takenBytes += step.length;
+      return this.#codec.update(step);
+    } else {
+      const input = await this.#read();
+      this.#ended = input === undefined;
+      if (!input) return this.#codec.final();
+      this.#input = input;
+    }
+    return [];
+  }
+
+  /** The next piece of the source, if there is one. */
+  async #read(): Promise<Uint8Array | undefined> {
+    let piece: IteratorResult<unknown>;
+    try {
+      this.#isReading = true;
+      this.#iterator ??= iteratorOf(this.#source);
+      piece = await this.#iterator.next();
+      if (piece.done === true) this.#iterator = undefined;
+    } catch (error) {
+      this.#iterator = undefined;
+      throw error;
+    } finally {
+      this.#isReading = false;
+    }
+    return piece.done === true ? undefined : bytesArgument("source: each piece", piece.value);
+  }
+
+  /** Ends the source, unless it has ended, failed or not been opened. */
+  async #close(): Promise<void> {
+    this.#runs?.close();
+    const iterator = this.#iterator;
+    this.#iterator = undefined;
+    if (!this.#isReading) {
+      await iterator?.return?.();
+      return;
+    }
+    // Reading ahead: a source that never answers would not answer this either, so it is not waited for.
+    if (this.#source instanceof Readable) this.#source.destroy();
+    Promise.resolve(iterator?.return?.()).catch(() => undefined);
   }
 }
 

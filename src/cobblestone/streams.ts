@@ -6,7 +6,7 @@ import { deriveMessageKeys, openHeader } from "./derivation.js";
 import { saltBytes } from "./geometry.js";
 import { type MessageOptions, messageArguments } from "./message.js";
 import { Opener } from "./opener.js";
-import type { Codec } from "./pieces.js";
+import type { Codec } from "./runs.js";
 import { Sealer } from "./sealer.js";
 
 /**

@@ -94,7 +94,9 @@ async function read(settings: ClientSettings, request: GetRequest): Promise<GetO
     ? await sameObject(settings, request, first, range && ciphertextRange(range))
     : first;
   return {
-    ...(range ? rangeOutput(request, answer, keys, range) : wholeOutput(request, answer, keys)),
+    ...(range
+      ? rangeOutput(settings, request, answer, keys, range)
+      : wholeOutput(settings, request, answer, keys)),
     encryptionContext,
   };
 }
@@ -164,24 +166,37 @@ function fetchObject(
 
 type Output = Omit<GetOutput, "encryptionContext">;
 
-function wholeOutput(request: GetRequest, answer: ObjectAnswer, keys: MessageKeys): Output {
+function wholeOutput(
+  settings: ClientSettings,
+  request: GetRequest,
+  answer: ObjectAnswer,
+  keys: MessageKeys,
+): Output {
   const { ContentLength } = answer.output;
   const length = ContentLength === undefined ? undefined : plaintextLength(ContentLength);
   const readHeader = (header: Buffer) => {
     if (!timingSafeEqual(header, keys.header)) throw decryptionFailed();
     return keys;
   };
-  const plaintext = openSource(answer.read(0, ContentLength), { readHeader, endsMessage: true });
+  const plaintext = openSource(
+    answer.read(0, ContentLength),
+    { readHeader, endsMessage: true },
+    settings.engine,
+  );
   return encryptedOutput(request, answer, plaintext, { ContentLength: length });
 }
 
-function rangeOutput(request: GetRequest, answer: ObjectAnswer, keys: MessageKeys, range: ByteRange): Output {
+function rangeOutput(
+  settings: ClientSettings,
+  request: GetRequest,
+  answer: ObjectAnswer,
+  keys: MessageKeys,
+  range: ByteRange,
+): Output {
   const plan = planRange(range, answer.output.ContentRange, request.attempt);
-  const plaintext = openSource(answer.read(plan.skipCiphertext, plan.ciphertextBytes), {
-    keys,
-    firstChunk: plan.firstChunk,
-    endsMessage: plan.endsMessage,
-  });
+  const { firstChunk, endsMessage } = plan;
+  const body = answer.read(plan.skipCiphertext, plan.ciphertextBytes);
+  const plaintext = openSource(body, { keys, firstChunk, endsMessage }, settings.engine);
   return encryptedOutput(request, answer, slice(plaintext, plan.skipPlaintext, plan.length), {
     ContentLength: plan.length,
     ContentRange: contentRange(plan),

@@ -1,6 +1,6 @@
 /** Reads a source so that it can neither hang, nor outlive the transfer it feeds, nor keep others from running. */
 import { iteratorOf } from "../cobblestone/pieces.js";
-import { Turn } from "../turn.js";
+import { turn } from "../turn.js";
 
 /** When reading from a source gives up. */
 export interface SourceGuard {
@@ -27,7 +27,6 @@ export async function* guardSource<T>(
 ): AsyncGenerator<T, undefined> {
   const iterator = open(source, guard);
   let ended = false;
-  const turn = new Turn();
   let waitingSince = performance.now();
   try {
     while (true) {

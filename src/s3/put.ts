@@ -175,7 +175,8 @@ async function writeBody(
     return undefined;
   }
   const length = source.length === undefined ? undefined : ciphertextLength(source.length);
-  const parts = assembleParts(sealSource(counted(), keys), partSizes(length, settings.partSizeBytes), length);
+  const message = sealSource(counted(), keys, settings.engine);
+  const parts = assembleParts(message, partSizes(length, settings.partSizeBytes), length);
   const output = await send({ ...settings, put, attempt, transfer, commit }, parts);
   return {
     ...withoutChecksums(output),

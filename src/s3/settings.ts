@@ -1,6 +1,7 @@
 /** The settings of a client, checked once. */
 import type { S3Client } from "@aws-sdk/client-s3";
 import { choiceArgument, integerArgument, objectArgument, wrongType } from "../arguments.js";
+import { type CryptoEngine, engineArgument } from "../cobblestone/engine.js";
 import { type Keyring, keyringArgument } from "../keys/keyring.js";
 import { maxPartBytes, minPartBytes } from "./parts.js";
 
@@ -41,6 +42,8 @@ export interface EnvelopeClientOptions {
    * no limit; 300,000 by default.
    */
   readonly idleTimeoutMs?: number | undefined;
+  /** Where bodies are encrypted and decrypted; by default the engine that all clients of the process share. */
+  readonly engine?: CryptoEngine | undefined;
 }
 
 /** {@link EnvelopeClientOptions} once checked. */
@@ -51,6 +54,7 @@ export interface ClientSettings {
   readonly partSizeBytes: number | undefined;
   readonly maxConcurrentParts: number;
   readonly idleTimeoutMs: number;
+  readonly engine: CryptoEngine;
 }
 
 /** Checks the settings of a client. */
@@ -74,5 +78,6 @@ export function settingsArgument(options: unknown): ClientSettings {
         : integerArgument("options.partSizeBytes", partSizeBytes, minPartBytes, maxPartBytes),
     maxConcurrentParts: integerArgument("options.maxConcurrentParts", maxConcurrentParts, 1, 64),
     idleTimeoutMs: integerArgument("options.idleTimeoutMs", idleTimeoutMs, 0, 2 ** 31 - 1),
+    engine: engineArgument("options.engine", given.engine),
   };
 }

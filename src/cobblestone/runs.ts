@@ -1,0 +1,230 @@
+/** One message worked on by an engine's workers: read ahead within a bound, handed out in order. */
+import { turn } from "../turn.js";
+import type { CryptoEngine } from "./engine.js";
+import { type Run, slabBytes, workedBytes } from "./slab.js";
+
+/** What turns input into pieces of output: a Sealer or an Opener. */
+export interface Codec {
+  update(input: Uint8Array): Buffer[];
+  final(): Buffer[];
+}
+
+/** A codec whose chunks can be worked on elsewhere. */
+export interface RunCodec extends Codec {
+  /** Bytes of a full chunk in the input. */
+  readonly inputUnit: number;
+  /** Whether runs can be taken: the message has begun. */
+  readonly isReady: boolean;
+  /** Hands on the full chunks of more input, not worked on; good until `use` returns. */
+  cut(input: Uint8Array, use: (chunks: Uint8Array) => void): void;
+  /** Says how the next chunks that were cut are to be worked on. Each chunk is taken once. */
+  takeRun(chunks: number): Run;
+}
+
+/** Chunks that go to a worker at a time: 256 KiB of plaintext. */
+const slabChunks = 16;
+/** Output that waits to be handed out, or is being made, takes no more than this and one step, in bytes. */
+const maxAheadBytes = 4 * 1024 * 1024;
+/** Input is taken in at most this many bytes at a time. */
+export const stepBytes = 256 * 1024;
+
+/** A stretch of output: what it is once it is there, or why it never will be. */
+interface Stretch {
+  readonly bytes: number;
+  output?: readonly Buffer[];
+  /** The slab that the output lies in, all of it. */
+  slab?: ArrayBuffer;
+  failure?: { readonly error: unknown };
+}
+
+/** Makes the output of one message from the place on where it takes over. */
+export class Runs {
+  readonly #codec: RunCodec;
+  readonly #engine: CryptoEngine;
+  /** In the order of the message. */
+  readonly #stretches: Stretch[] = [];
+  #aheadBytes = 0;
+  #inWork = 0;
+  /** Whole chunks that no run has taken yet. */
+  #slab: Buffer | undefined;
+  #slabInput = 0;
+  readonly #reusesOutput: boolean;
+  /** Slabs that nobody needs any more, and the one that was handed out last. */
+  readonly #spares: ArrayBuffer[] = [];
+  #handedOut: ArrayBuffer | undefined;
+  #isWaitedFor = false;
+  #ended = false;
+  #stopListening: () => void = () => undefined;
+  /** Wake the reader of the source, and whoever waits for output. */
+  #wakeReader: () => void = () => undefined;
+  #wakeTaker: () => void = () => undefined;
+
+  /** @param reusesOutput whether output may be overwritten once the next is asked for */
+  constructor(codec: RunCodec, engine: CryptoEngine, reusesOutput = false) {
+    this.#codec = codec;
+    this.#engine = engine;
+    this.#reusesOutput = reusesOutput;
+  }
+
+  /** Whether a message of which so many bytes have been worked on should go on here. */
+  isWanted(bytes: number): boolean {
+    return bytes >= this.#engine.minWorkerBytes && this.#engine.hasWorkers && this.#codec.isReady;
+  }
+
+  /** Takes over: works on what has been read and not been worked on, then on what `read` gives. */
+  start(unread: Uint8Array, read: () => Promise<Uint8Array | undefined>): void {
+    this.#stopListening = this.#engine.onRoom(() => this.#wakeReader());
+    this.#work(unread, read)
+      .catch((error: unknown) => this.#put({ bytes: 0, failure: { error } }))
+      .finally(() => {
+        this.#ended = true;
+        this.#stopListening();
+        this.#wakeTaker();
+      });
+  }
+
+  /** The next output, in order; undefined after the last. Rejects with what went wrong there. */
+  async next(): Promise<readonly Buffer[] | undefined> {
+    if (this.#handedOut) this.#spares.push(this.#handedOut);
+    this.#handedOut = undefined;
+    while (true) {
+      const head = this.#stretches[0];
+      if (head?.failure) throw head.failure.error;
+      if (head?.output) {
+        this.#stretches.shift();
+        this.#aheadBytes -= head.bytes;
+        if (this.#reusesOutput) this.#handedOut = head.slab;
+        this.#wakeReader();
+        return head.output;
+      }
+      if (!head && this.#ended) return undefined;
+      await new Promise<void>((resolve) => {
+        this.#wakeTaker = resolve;
+        this.#isWaitedFor = true;
+        this.#wakeReader();
+      });
+      this.#isWaitedFor = false;
+    }
+  }
+
+  /** Lets go of all that is under way and of all that was not handed out. */
+  close(): void {
+    this.#ended = true;
+    this.#stretches.length = 0;
+    this.#slab = undefined;
+    this.#spares.length = 0;
+    this.#stopListening();
+    this.#wakeReader();
+  }
+
+  async #work(unread: Uint8Array, read: () => Promise<Uint8Array | undefined>): Promise<void> {
+    const next = async () => {
+      try {
+        return await read();
+      } catch (error) {
+        this.#send();
+        throw error;
+      }
+    };
+    for (let input: Uint8Array | undefined = unread; input; input = await next()) {
+      for (let start = 0; start < input.length; start += stepBytes) {
+        await this.#untilRoom();
+        if (this.#ended) return;
+        await this.#take(input.subarray(start, start + stepBytes));
+        if (turn.isOver) await turn.give();
+      }
+      if (this.#ended) return;
+      // Nothing else would make the output that is waited for while the source is slow.
+      if (this.#inWork === 0) this.#send();
+    }
+    this.#send();
+    const output = this.#codec.final();
+    this.#put({ bytes: 0, output });
+  }
+
+  /** Waits until a step of input can be taken: into a slab that has been begun, by a worker, or by this thread. */
+  async #untilRoom(): Promise<void> {
+    while (!this.#ended && !this.#slab && !this.#hasRoom()) {
+      await new Promise<void>((resolve) => {
+        this.#wakeReader = resolve;
+      });
+    }
+  }
+
+  #hasRoom(): boolean {
+    if (this.#aheadBytes >= maxAheadBytes) return false;
+    return this.#engine.askForRoom() || this.#isWaitedFor;
+  }
+
+  /** When every worker has enough to do and output is waited for, this thread does not stand by. */
+  async #take(step: Uint8Array): Promise<void> {
+    if (this.#slab || this.#engine.askForRoom()) return this.#fill(step);
+    const output = this.#codec.update(step);
+    if (output.length > 0) this.#put({ bytes: step.length, output });
+    // Lets workers be heard, and others have their turn.
+    return turn.give();
+  }
+
+  #fill(step: Uint8Array): void {
+    const { inputUnit } = this.#codec;
+    this.#codec.cut(step, (chunks) => {
+      let rest = chunks;
+      while (rest.length > 0) {
+        this.#slab ??= Buffer.from(
+          this.#spares.pop() ?? Buffer.allocUnsafeSlow(slabBytes(slabChunks)).buffer,
+        );
+        const part = rest.subarray(0, slabChunks * inputUnit - this.#slabInput);
+        this.#slab.set(part, this.#slabInput);
+        this.#slabInput += part.length;
+        rest = rest.subarray(part.length);
+        if (this.#slabInput === slabChunks * inputUnit) this.#send();
+      }
+    });
+  }
+
+  /** Has what is in the slab worked on, if anything is. */
+  #send(): void {
+    if (!this.#slab) return;
+    const slab = this.#slab.buffer as ArrayBuffer;
+    const run = this.#codec.takeRun(this.#slabInput / this.#codec.inputUnit);
+    this.#slab = undefined;
+    this.#slabInput = 0;
+    const stretch: Stretch = { bytes: workedBytes(run) };
+    this.#put(stretch);
+    this.#inWork += 1;
+    this.#engine
+      .run(run, slab)
+      .then((worked) => {
+        this.#finish(stretch, worked);
+      })
+      .catch((error: unknown) => {
+        stretch.failure = { error };
+      })
+      .finally(() => {
+        this.#inWork -= 1;
+        if (this.#inWork === 0 && !this.#ended) this.#send();
+        this.#wakeTaker();
+      });
+  }
+
+  /** A small output is copied: it would keep a whole slab in memory. */
+  #finish(stretch: Stretch, slab: ArrayBuffer): void {
+    const worked = Buffer.from(slab, 0, stretch.bytes);
+    if (stretch.bytes * 2 > slab.byteLength) {
+      stretch.slab = slab;
+      stretch.output = [worked];
+      return;
+    }
+    const output = Buffer.allocUnsafeSlow(stretch.bytes);
+    worked.copy(output);
+    stretch.output = [output];
+    if (!this.#ended) this.#spares.push(slab);
+  }
+
+  #put(stretch: Stretch): void {
+    if (this.#ended) return;
+    this.#stretches.push(stretch);
+    this.#aheadBytes += stretch.bytes;
+    this.#wakeTaker();
+  }
+}

@@ -1,0 +1,57 @@
+/** Seals and opens a run of full chunks in the buffer that holds them; a worker thread is sent such buffers. */
+import type { KeyObject } from "node:crypto";
+import { openChunk, sealChunk } from "./chunk.js";
+import { chunkBytes, sealedChunkBytes } from "./geometry.js";
+
+/** Full chunks of one message that follow one another. */
+export interface Run {
+  readonly kind: "seal" | "open";
+  readonly key: KeyObject;
+  /** The nonce of chunk 0, in memory of its own: a copy for a worker takes all memory behind a view along. */
+  readonly baseNonce: Uint8Array;
+  /** Index of the first chunk. */
+  readonly firstChunk: number;
+  /** How many chunks. */
+  readonly chunks: number;
+}
+
+/** Bytes of a slab that has room for so many chunks, sealed or not. */
+export function slabBytes(chunks: number): number {
+  return chunks * sealedChunkBytes;
+}
+
+/**
+ * Works on the run that starts at the start of the slab, in place: plaintext, chunk after chunk, becomes the
+ * stretch of the message that holds it, or the other way round.
+ *
+ * @throws EnvelopeError `DECRYPTION_FAILED`; then the slab has been overwritten with zeros
+ */
+export function workInPlace(run: Run, slab: Uint8Array): void {
+  const { key, firstChunk, chunks } = run;
+  const keys = { key, baseNonce: Buffer.from(run.baseNonce) };
+  if (run.kind === "open") {
+    try {
+      for (let chunk = 0; chunk < chunks; chunk++) {
+        const start = chunk * sealedChunkBytes;
+        const sealed = slab.subarray(start, start + sealedChunkBytes);
+        slab.set(openChunk(keys, firstChunk + chunk, sealed), chunk * chunkBytes);
+      }
+    } catch (error) {
+      slab.fill(0);
+      throw error;
+    }
+    return;
+  }
+  // From the last to the first, as what a chunk becomes overlaps the plaintext of the next.
+  for (let chunk = chunks - 1; chunk >= 0; chunk--) {
+    const plaintext = slab.subarray(chunk * chunkBytes, (chunk + 1) * chunkBytes);
+    const { ciphertext, tag } = sealChunk(keys, firstChunk + chunk, plaintext);
+    slab.set(ciphertext, chunk * sealedChunkBytes);
+    slab.set(tag, chunk * sealedChunkBytes + chunkBytes);
+  }
+}
+
+/** Bytes at the start of the slab that hold the run once it has been worked on. */
+export function workedBytes({ kind, chunks }: Run): number {
+  return chunks * (kind === "seal" ? sealedChunkBytes : chunkBytes);
+}

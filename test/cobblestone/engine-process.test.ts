@@ -1,0 +1,104 @@
+/** Engines in processes of their own, with the package as it was built. */
+import { execFile } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import { ciphertextLength } from "../../src/cobblestone/geometry.js";
+
+const run = promisify(execFile);
+const root = new URL("../../", import.meta.url);
+const entry = new URL("dist/index.js", root).href;
+const major = Number(process.versions.node.split(".")[0]);
+
+/** Runs a module that has the package, 3 MB of plaintext and a way to encrypt it; gives what it prints. */
+async function script(code: string, ...flags: string[]): Promise<string> {
+  const head = `
+    import { subscribe } from "node:diagnostics_channel";
+    import { CryptoEngine, decrypt, encrypt, sharedEngine } from "${entry}";
+    const dataKey = Buffer.alloc(32, 7);
+    const plaintext = Buffer.alloc(3_000_000, 1);
+    const collect = async (pieces) => { const all = []; for await (const piece of pieces) all.push(piece); return Buffer.concat(all); };
+    const events = [];
+    subscribe("s3-envelope:engine", ({ event, cause }) => events.push([event, cause.code]));
+  `;
+  const module = `data:text/javascript,${encodeURIComponent(head + code)}`;
+  const args = [...flags, "--input-type=module", "--eval", `await import(${JSON.stringify(module)})`];
+  const { stdout } = await run(process.execPath, args, { cwd: root, timeout: 20_000 });
+  return stdout.trim();
+}
+
+describe("an engine with the built package", () => {
+  it("has workers, waits for their answers, and keeps no process alive", async () => {
+    const printed = await script(`
+      const engine = new CryptoEngine({ maxWorkers: 2, minWorkerBytes: 0 });
+      await engine.start();
+      const message = await collect(encrypt([plaintext], { dataKey, engine }));
+      const same = (await collect(decrypt([message], { dataKey, engine }))).equals(plaintext);
+      console.log(engine.workers, same, events.length);
+    `);
+    expect(printed).toBe("2 true 0");
+  });
+
+  it("whose workers' answers are all that a process waits for does not end early", async () => {
+    // A source that never answers keeps no process alive: only the worker does.
+    const printed = await script(`
+      const engine = new CryptoEngine({ maxWorkers: 1, minWorkerBytes: 0 });
+      await engine.start();
+      const pieces = encrypt((async function* () { yield plaintext; await new Promise(() => {}); })(), { dataKey, engine });
+      let bytes = 0;
+      while (bytes < 2_900_000) bytes += (await pieces.next()).value.length;
+      console.log(bytes > 2_900_000);
+    `);
+    expect(printed).toBe("true");
+  });
+
+  it("is the shared one by default, with a worker fewer than the machine runs at once, and closes", async () => {
+    const printed = await script(`
+      await sharedEngine.start();
+      const before = sharedEngine.workers;
+      await sharedEngine.close();
+      const message = await collect(encrypt([plaintext], { dataKey }));
+      console.log(before, sharedEngine.workers, message.length);
+    `);
+    expect(printed).toBe(`${Math.min(availableParallelism() - 1, 4)} 0 ${ciphertextLength(3_000_000)}`);
+  });
+
+  it("frees what was under way when iterations are left", async () => {
+    const printed = await script(
+      `
+      const engine = new CryptoEngine({ maxWorkers: 2, minWorkerBytes: 0 });
+      await engine.start();
+      const endless = function* () { while (true) yield plaintext.subarray(0, 65_536); };
+      const before = process.memoryUsage().arrayBuffers;
+      for (let time = 0; time < 100; time++) {
+        let bytes = 0;
+        for await (const piece of encrypt(endless(), { dataKey, engine })) if ((bytes += piece.length) > 1_000_000) break;
+      }
+      while (engine.runsInWork > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      for (let time = 0; time < 5; time++) { gc(); await new Promise((resolve) => setTimeout(resolve, 20)); }
+      console.log(process.memoryUsage().arrayBuffers - before < 2_000_000 ? "freed" : process.memoryUsage().arrayBuffers - before);
+    `,
+      "--expose-gc",
+    );
+    expect(printed).toBe("freed");
+  });
+
+  it("under a permission model without threads works on the calling thread, and says so once", async () => {
+    const permission = major >= 24 ? "--permission" : "--experimental-permission";
+    const printed = await script(
+      `
+      const engine = new CryptoEngine({ maxWorkers: 2, minWorkerBytes: 0 });
+      await engine.start();
+      for (let time = 0; time < 2; time++) {
+        const message = await collect(encrypt([plaintext], { dataKey, engine }));
+        console.log((await collect(decrypt([message], { dataKey, engine }))).equals(plaintext));
+      }
+      console.log(engine.workers, JSON.stringify(events));
+    `,
+      permission,
+      "--allow-fs-read=*",
+      "--no-warnings",
+    );
+    expect(printed).toBe('true\ntrue\n0 [["fallback","ERR_ACCESS_DENIED"]]');
+  });
+});

@@ -1,0 +1,314 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import fc from "fast-check";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { dataKeyArgument, deriveMessageKeys } from "../../src/cobblestone/derivation.js";
+import { CryptoEngine, sharedEngine } from "../../src/cobblestone/engine.js";
+import { chunkBytes, chunkOffset, ciphertextLength } from "../../src/cobblestone/geometry.js";
+import { decrypt, encrypt, openSource, sealSource } from "../../src/cobblestone/message.js";
+import { collect, collectUntilError, cut, expectBytes, testBytes } from "../support/bytes.js";
+import { useEngines, workerUrl } from "../support/engines.js";
+import { coded, errorOf } from "../support/errors.js";
+
+const dataKey = testBytes(32, 1);
+const keys = deriveMessageKeys(dataKeyArgument("dataKey", dataKey), testBytes(24, 3), Buffer.alloc(0));
+const onThread = new CryptoEngine({ maxWorkers: 0 });
+const plaintext = testBytes(3_000_000);
+const message = collect(sealSource(plaintext, keys, onThread));
+const { newEngine, startedEngine } = useEngines();
+/** A worker that says it is ready and then does what it is told in code. */
+const worker = (code: string) =>
+  new URL(
+    `data:text/javascript,import { parentPort } from "node:worker_threads"; parentPort.postMessage("ready"); ${code}`,
+  );
+
+describe("an engine with workers", () => {
+  it("makes the very bytes that the calling thread makes, and reads them", async () => {
+    const engine = await startedEngine();
+    expectBytes(await collect(sealSource(cut(plaintext, 65_536), keys, engine)), await message);
+    expectBytes(await collect(decrypt(cut(await message, 65_536), { dataKey, engine })), plaintext);
+    expect(engine.runsInWork).toBe(0);
+  });
+
+  it("does so whatever the cutting and the place where it takes over", async () => {
+    const lengths = fc.array(fc.nat(400_000), { minLength: 1, maxLength: 6 });
+    const engines = await Promise.all(
+      [0, 1, 50_000, 1_000_000].map((minWorkerBytes) => startedEngine({ maxWorkers: 1, minWorkerBytes })),
+    );
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(2_000_000),
+        lengths,
+        lengths,
+        fc.constantFrom(...engines),
+        async (length, before, after, engine) => {
+          const bytes = plaintext.subarray(0, length);
+          const sealed = await collect(sealSource(cut(bytes, ...before, 100_000), keys, engine));
+          expect(sealed.length).toBe(ciphertextLength(length));
+          const start = length - (length % chunkBytes);
+          expectBytes(
+            sealed.subarray(0, chunkOffset(start / chunkBytes)),
+            (await message).subarray(0, chunkOffset(start / chunkBytes)),
+          );
+          expectBytes(await collect(decrypt(cut(sealed, ...after, 90_000), { dataKey, engine })), bytes);
+        },
+      ),
+      { numRuns: 60 },
+    );
+  });
+
+  it("opens a run of chunks from the middle of a message", async () => {
+    const engine = await startedEngine();
+    const body = (await message).subarray(chunkOffset(20), chunkOffset(150));
+    const input = { keys, firstChunk: 20, endsMessage: false };
+    expectBytes(
+      await collect(openSource(cut(body, 65_536), input, engine)),
+      plaintext.subarray(20 * chunkBytes, 150 * chunkBytes),
+    );
+  });
+
+  it("serves many messages at once, with few runs in work", async () => {
+    const engine = await startedEngine();
+    let most = 0;
+    const watched = async function* () {
+      for (const piece of cut(plaintext, 65_536)) {
+        most = Math.max(most, engine.runsInWork);
+        await new Promise(setImmediate);
+        yield piece;
+      }
+    };
+    const sealed = await Promise.all(
+      Array.from({ length: 24 }, () => collect(sealSource(watched(), keys, engine))),
+    );
+    for (const bytes of sealed) expectBytes(bytes, await message);
+    // Two a worker, and one a message whose slab was begun while there was room.
+    expect(most).toBeGreaterThan(2);
+    expect(most).toBeLessThanOrEqual(4 + 24);
+  });
+
+  it.each([0, 1, 17, 40, 100, 183])(
+    "releases nothing from chunk %i on when its tag does not verify, and goes on failing",
+    async (chunk) => {
+      const engine = await startedEngine();
+      const forged = Buffer.from(await message);
+      const at = chunkOffset(chunk) + 7;
+      forged.writeUInt8(forged.readUInt8(at) ^ 0x80, at);
+      const pieces = decrypt(cut(forged, 65_536), { dataKey, engine });
+      const { released, error } = await collectUntilError(pieces);
+      expect(error).toEqual(coded("DECRYPTION_FAILED"));
+      expect(released.length).toBeLessThanOrEqual(chunk * chunkBytes);
+      expectBytes(released, plaintext.subarray(0, released.length));
+      expect(await errorOf(() => pieces.next())).toBe(error);
+    },
+  );
+
+  it.each([
+    ["cut between chunks", (bytes: Buffer) => bytes.subarray(0, chunkOffset(150)), "BODY_TRUNCATED"],
+    ["cut within a tag", (bytes: Buffer) => bytes.subarray(0, chunkOffset(150) + 8), "BODY_TRUNCATED"],
+    ["cut within a chunk", (bytes: Buffer) => bytes.subarray(0, chunkOffset(150) + 999), "DECRYPTION_FAILED"],
+    ["with two chunks swapped", swapped, "DECRYPTION_FAILED"],
+    ["with bytes appended", (bytes: Buffer) => Buffer.concat([bytes, testBytes(99)]), "DECRYPTION_FAILED"],
+  ] as const)("refuses a message %s", async (_, change, code) => {
+    const engine = await startedEngine();
+    const source = cut(change(await message), 65_536);
+    const { released, error } = await collectUntilError(decrypt(source, { dataKey, engine }));
+    expect(error).toEqual(coded(code));
+    expectBytes(released, plaintext.subarray(0, released.length));
+  });
+
+  it("hands out what was sealed before the source failed, then its error", async () => {
+    const engine = await startedEngine();
+    const broken = new Error("broken");
+    const source = async function* () {
+      yield* cut(plaintext.subarray(0, 1_000_000), 65_536);
+      throw broken;
+    };
+    const { released, error } = await collectUntilError(sealSource(source(), keys, engine));
+    expect(error).toBe(broken);
+    expectBytes(released, (await message).subarray(0, chunkOffset(Math.floor(1_000_000 / chunkBytes))));
+  });
+
+  it("reads ahead no more than its bound while nobody takes anything", async () => {
+    const engine = await startedEngine();
+    let read = 0;
+    const source = async function* () {
+      while (true) {
+        read += 65_536;
+        yield plaintext.subarray(0, 65_536);
+      }
+    };
+    const pieces = encrypt(source(), { dataKey, engine });
+    for (let piece = 0; piece < 20; piece++) await pieces.next();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const before = read;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(read).toBe(before);
+    expect(read).toBeLessThan(8 * 1024 * 1024);
+    await pieces.return?.();
+  });
+
+  it("does not hold back whole chunks while the source is slow", async () => {
+    const engine = await startedEngine();
+    let sealed = 0;
+    const source = async function* () {
+      for (let piece = 1; piece <= 8; piece++) {
+        yield testBytes(3 * chunkBytes);
+        // Waits for the output of what it has given so far.
+        while (sealed < chunkOffset(3 * piece)) await new Promise(setImmediate);
+      }
+    };
+    for await (const piece of encrypt(source(), { dataKey, engine })) sealed += piece.length;
+    expect(sealed).toBe(ciphertextLength(24 * chunkBytes));
+  });
+
+  it("hands on a few chunks in memory of their own size", async () => {
+    const engine = await startedEngine({ maxWorkers: 1 });
+    const source = async function* () {
+      for (let piece = 0; piece < 10; piece++) {
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        yield testBytes(chunkBytes);
+      }
+    };
+    for await (const piece of encrypt(source(), { dataKey, engine })) {
+      expect(piece.buffer.byteLength).toBeLessThanOrEqual(2 * piece.length + 64 * 1024);
+    }
+  });
+
+  it("of an iteration that is left closes the source, though it is being read ahead", async () => {
+    const engine = await startedEngine();
+    let closed = false;
+    const source = async function* () {
+      try {
+        while (true) yield testBytes(65_536);
+      } finally {
+        closed = true;
+      }
+    };
+    for await (const piece of encrypt(source(), { dataKey, engine })) if (piece.length > 100_000) break;
+    await new Promise(setImmediate);
+    expect(closed).toBe(true);
+    await expect.poll(() => engine.runsInWork).toBe(0);
+  });
+
+  it("starts no worker for a short message", async () => {
+    const engine = newEngine({ minWorkerBytes: 1_000_000 });
+    await collect(encrypt(cut(plaintext.subarray(0, 900_000), 65_536), { dataKey, engine }));
+    expect(engine.workers).toBe(0);
+    await collect(encrypt(cut(plaintext, 65_536), { dataKey, engine }));
+    expect(engine.workers).toBeGreaterThan(0);
+  });
+});
+
+describe("closing an engine", () => {
+  it("waits for the runs in work, leaves no worker, and messages go on by themselves", async () => {
+    const engine = await startedEngine();
+    const pieces = encrypt(cut(plaintext, 65_536), { dataKey, engine });
+    await pieces.next();
+    for (let piece = 0; piece < 10; piece++) await pieces.next();
+    await engine.close();
+    expect([engine.workers, engine.runsInWork]).toEqual([0, 0]);
+    let rest = 0;
+    for await (const piece of pieces) rest += piece.length;
+    expect(rest).toBeGreaterThan(1_000_000);
+    expectBytes(await collect(sealSource(cut(plaintext, 65_536), keys, engine)), await message);
+    expect(engine.workers).toBe(0);
+    await engine.close();
+  });
+
+  it("loses no byte of the messages under way", async () => {
+    const engine = await startedEngine();
+    const all = Promise.all([1, 2, 3].map(() => collect(sealSource(cut(plaintext, 65_536), keys, engine))));
+    await new Promise(setImmediate);
+    await engine[Symbol.asyncDispose]();
+    for (const sealed of await all) expectBytes(sealed, await message);
+  });
+
+  it("also ends a worker that is still starting, which is no fallback", async () => {
+    const events = listen();
+    const engine = newEngine();
+    engine.askForRoom();
+    expect([engine.workers, engine.readyWorkers]).toEqual([1, 0]);
+    await engine.close();
+    expect(events).toEqual([]);
+  });
+});
+
+describe("when workers cannot be had", () => {
+  it.each([
+    ["their code is not there", new URL("file:///no/such/worker.js"), /no.such.worker/],
+    ["their code fails", new URL("data:text/javascript,throw new Error('broken worker')"), /broken worker/],
+    ["their code ends", new URL("data:text/javascript,"), /exited with 0/],
+    ["no thread can be made of such a URL", new URL("https://example.com/worker.js"), /protocol|scheme/i],
+  ])("as %s, all is done on the calling thread, and the channel says so once", async (_, url, why) => {
+    const events = listen();
+    const engine = newEngine({ workerUrl: url });
+    for (let time = 0; time < 2; time++) {
+      expectBytes(await collect(sealSource(cut(plaintext, 65_536), keys, engine)), await message);
+      await expect.poll(() => engine.workers).toBe(0);
+    }
+    expect(events).toEqual([
+      { event: "fallback", cause: expect.objectContaining({ message: expect.stringMatching(why) }) },
+    ]);
+  });
+
+  it("a message under way fails when its worker ends, and the next one has another worker", async () => {
+    const events = listen();
+    const engine = await startedEngine({
+      maxWorkers: 1,
+      workerUrl: worker("parentPort.once('message', () => process.exit(7))"),
+    });
+    for (let time = 0; time < 2; time++) {
+      const { error } = await collectUntilError(encrypt(cut(plaintext, 65_536), { dataKey, engine }));
+      expect(error).toEqual(coded("WORKER_FAILED"));
+      expect((error as Error).cause).toEqual(new Error("it exited with 7"));
+      await engine.start();
+    }
+    expect(events).toEqual([]);
+  });
+
+  it("an engine without workers has none", async () => {
+    await collect(encrypt(cut(plaintext, 65_536), { dataKey, engine: onThread }));
+    expect([onThread.workers, onThread.hasWorkers, onThread.askForRoom()]).toEqual([0, false, false]);
+  });
+});
+
+it("the shared engine is the default", async () => {
+  const events = listen();
+  await collect(encrypt(cut(plaintext, 65_536), { dataKey }));
+  await expect.poll(() => events.length + sharedEngine.readyWorkers).toBeGreaterThan(0);
+});
+
+it.each([
+  [{ maxWorkers: -1 }, RangeError, /^options\.maxWorkers: expected an integer from 0 to 64, got -1/],
+  [{ maxWorkers: 65 }, RangeError, /^options\.maxWorkers/],
+  [{ minWorkerBytes: 0.5 }, RangeError, /^options\.minWorkerBytes/],
+  [{ workerUrl: workerUrl.href }, TypeError, /^options\.workerUrl: expected a URL, got a string/],
+  [7, TypeError, /^options: expected an object/],
+])("an engine of %j is refused", (options, type, why) => {
+  const make = () => new CryptoEngine(options as never);
+  expect(make).toThrow(type);
+  expect(make).toThrow(why);
+});
+
+it.each([encrypt, decrypt])("an engine that is none is refused", (act) => {
+  const wrong = () => act(Buffer.alloc(0), { dataKey, engine: { run: () => undefined } as never });
+  expect(wrong).toThrow(new TypeError("options.engine: expected a CryptoEngine, got an instance of Object"));
+});
+
+/** What the channel carries until the test ends. */
+function listen(): unknown[] {
+  const events: unknown[] = [];
+  const onEvent = (event: unknown) => void events.push(event);
+  subscribe("s3-envelope:engine", onEvent);
+  onTestFinished(() => void unsubscribe("s3-envelope:engine", onEvent));
+  return events;
+}
+
+function swapped(bytes: Buffer): Buffer {
+  const [first, second] = [chunkOffset(60), chunkOffset(61)];
+  return Buffer.concat([
+    bytes.subarray(0, first),
+    bytes.subarray(second, chunkOffset(62)),
+    bytes.subarray(first, second),
+    bytes.subarray(chunkOffset(62)),
+  ]);
+}

@@ -1,0 +1,30 @@
+/** Engines with real worker threads; their code is what `npm run build` made. */
+import { afterAll } from "vitest";
+import { CryptoEngine, type CryptoEngineOptions } from "../../src/cobblestone/engine.js";
+
+/** The built code of the workers: Node 20 cannot run the source. */
+export const workerUrl = new URL("../../dist/cobblestone/worker.js", import.meta.url);
+
+/** Makes engines whose workers take part from the first chunk on, and closes them after the tests of a file. */
+export function useEngines(): {
+  /** An engine that has not started any. */
+  newEngine(options?: CryptoEngineOptions): CryptoEngine;
+  /** An engine whose workers, two of them, are ready. */
+  startedEngine(options?: CryptoEngineOptions): Promise<CryptoEngine>;
+} {
+  const engines: CryptoEngine[] = [];
+  afterAll(() => Promise.all(engines.map((engine) => engine.close())));
+  const newEngine = (options?: CryptoEngineOptions) => {
+    const engine = new CryptoEngine({ maxWorkers: 2, minWorkerBytes: 0, workerUrl, ...options });
+    engines.push(engine);
+    return engine;
+  };
+  return {
+    newEngine,
+    async startedEngine(options) {
+      const engine = newEngine(options);
+      await engine.start();
+      return engine;
+    },
+  };
+}
