@@ -5,6 +5,7 @@ import * as testing from "../src/testing/index.js";
 
 it("the entry points export these names and no others", () => {
   expect(Object.keys(main).sort()).toEqual([
+    "CryptoEngine",
     "EnvelopeClient",
     "EnvelopeError",
     "aesKeyring",
@@ -19,6 +20,7 @@ it("the entry points export these names and no others", () => {
     "kmsKeyring",
     "openRandomAccess",
     "plaintextLength",
+    "sharedEngine",
   ]);
   expect(Object.keys(testing)).toEqual(["startLocalAws"]);
 });
@@ -40,9 +42,11 @@ it("the entry points export these types and no others", () => {
     "AesKeyringOptions",
     "ByteSource",
     "CallOptions",
+    "CryptoEngineOptions",
     "DeleteInput",
     "DeleteOutput",
     "EncryptionContext",
+    "EngineEvent",
     "EnvelopeClientOptions",
     "EnvelopeStorage",
     "ErrorCode",
@@ -64,6 +68,7 @@ it("the entry points export these types and no others", () => {
     "RandomAccessSource",
     "Recipient",
     "RecipientName",
+    "StreamOptions",
     "UnwrapDataKeyInput",
     "VerifiedBody",
   ]);
