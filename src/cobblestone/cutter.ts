@@ -2,25 +2,27 @@
 
 /** Holds back fewer bytes than one unit. */
 export class Cutter {
-  readonly #partial: Buffer;
+  readonly #unitBytes: number;
+  /** As large as what it has been asked to hold, then as large as a unit. */
+  #partial = Buffer.alloc(0);
   #partialBytes = 0;
 
   /** @param unitBytes the size of a unit */
   constructor(unitBytes: number) {
-    this.#partial = Buffer.allocUnsafeSlow(unitBytes);
+    this.#unitBytes = unitBytes;
   }
 
   /** Takes more input and hands on the units that are now whole, one or more at a time; good until `use` returns. */
   cut(input: Uint8Array, use: (units: Uint8Array) => void): void {
-    const unitBytes = this.#partial.length;
+    const unitBytes = this.#unitBytes;
+    if (this.#partialBytes + input.length < unitBytes) return this.#hold(input);
     let rest = input;
     if (this.#partialBytes > 0) {
-      const part = rest.subarray(0, unitBytes - this.#partialBytes);
-      this.#hold(part);
-      rest = rest.subarray(part.length);
-      if (this.#partialBytes < unitBytes) return;
+      const missing = unitBytes - this.#partialBytes;
+      this.#hold(rest.subarray(0, missing));
       this.#partialBytes = 0;
       use(this.#partial);
+      rest = rest.subarray(missing);
     }
     const whole = rest.length - (rest.length % unitBytes);
     if (whole > 0) use(rest.subarray(0, whole));
@@ -38,7 +40,15 @@ export class Cutter {
   }
 
   #hold(part: Uint8Array): void {
+    if (this.#partialBytes + part.length > this.#partial.length) this.#grow(part.length);
     this.#partial.set(part, this.#partialBytes);
     this.#partialBytes += part.length;
+  }
+  /** A short message needs no room for a whole unit. */
+  #grow(bytes: number): void {
+    const grown = Buffer.allocUnsafeSlow(this.#partial.length === 0 ? bytes : this.#unitBytes);
+    grown.set(this.rest);
+    this.wipe();
+    this.#partial = grown;
   }
 }

@@ -8,8 +8,9 @@ import { type WorkerListener, WorkerThread } from "./worker-thread.js";
 /** Settings of a {@link CryptoEngine}. */
 export interface CryptoEngineOptions {
   /**
-   * The most worker threads, 0 to 64; with 0 all work is done on the calling thread. By default one fewer than
-   * the machine runs at once (`os.availableParallelism()`), at most 4. A thread is started when it is needed.
+   * The most worker threads, 0 to 64; with 0 all work is done on the calling thread. By default as many as the
+   * machine runs at once (`os.availableParallelism()`), at most 4, and none where it runs one. A thread is started
+   * when those there are have enough to do.
    */
   readonly maxWorkers?: number | undefined;
   /**
@@ -77,12 +78,16 @@ export class CryptoEngine implements AsyncDisposable {
 
   /** How many worker threads can work now. */
   get readyWorkers(): number {
-    return [...this.#threads].filter(({ isReady }) => isReady).length;
+    let ready = 0;
+    for (const thread of this.#threads) if (thread.isReady) ready += 1;
+    return ready;
   }
 
   /** How many runs of chunks the workers have been given and have not answered. */
   get runsInWork(): number {
-    return [...this.#threads].reduce((sum, { load }) => sum + load, 0);
+    let runs = 0;
+    for (const thread of this.#threads) runs += thread.load;
+    return runs;
   }
 
   /** Whether there are workers, or may be. */
@@ -189,7 +194,8 @@ export function engineArgument(title: string, value: unknown): CryptoEngine {
   throw wrongType(title, "a CryptoEngine", value);
 }
 
-/** The calling thread is at work, too: with a thread for each core, one would wait for the other. */
+/** The calling thread has little to do beside them; docs/performance.md has what was measured. */
 function defaultWorkers(): number {
-  return Math.min(availableParallelism() - 1, 4);
+  const threads = availableParallelism();
+  return threads > 1 ? Math.min(threads, 4) : 0;
 }

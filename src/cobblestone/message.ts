@@ -1,6 +1,6 @@
 /** Encrypts and decrypts one message as an async iterable. format.md 3 to 5 specify the message. */
 import { type KeyObject, randomBytes } from "node:crypto";
-import { bytesArgument, objectArgument, wrongType } from "../arguments.js";
+import { bytesArgument, choiceArgument, objectArgument, wrongType } from "../arguments.js";
 import { dataKeyArgument, deriveMessageKeys, type MessageKeys, openHeader } from "./derivation.js";
 import { type CryptoEngine, engineArgument, sharedEngine } from "./engine.js";
 import { saltBytes } from "./geometry.js";
@@ -24,6 +24,18 @@ export interface MessageOptions {
 export interface StreamOptions extends MessageOptions {
   /** Where its chunks are worked on; the shared engine by default. */
   readonly engine?: CryptoEngine | undefined;
+  /**
+   * Whether the memory of a piece may be used again once the next one is asked for; false by default. Faster, as
+   * no new memory is needed, for consumers that are done with a piece by then: that copy it, hash it, or wait
+   * until it has been written. A stream that keeps pieces, such as a PassThrough, would see them change.
+   */
+  readonly reuseBuffers?: boolean | undefined;
+}
+
+/** {@link StreamOptions} but for those of the message, once checked. */
+export interface Working {
+  readonly engine: CryptoEngine;
+  readonly reuseBuffers: boolean;
 }
 
 /** {@link MessageOptions} once checked. */
@@ -35,7 +47,7 @@ export interface MessageInput {
 /**
  * Encrypts a stream of bytes into one Cobblestone-256 message under a fresh random salt.
  *
- * @returns the message in pieces of at most 262,400 bytes; their bounds mean nothing. Memory held: one chunk
+ * @returns the message in pieces of at most 524,800 bytes; their bounds mean nothing. Memory held: one chunk
  *   of 16 KiB and the pieces of at most 256 KiB of plaintext, and for a message that workers take part in up to
  *   5 MiB, as it is then read ahead. When the iteration is ended while the source is being read ahead, a source
  *   other than a Node stream ends once it has answered.
@@ -44,20 +56,20 @@ export interface MessageInput {
  */
 export function encrypt(source: ByteSource, options: StreamOptions): AsyncIterableIterator<Buffer> {
   const { dataKey, context } = messageArguments(options);
-  const engine = engineArgument("options.engine", options.engine);
+  const working = workingArguments(options);
   const keys = deriveMessageKeys(dataKey, randomBytes(saltBytes), context);
-  return sealSource(sourceArgument(source), keys, engine);
+  return sealSource(sourceArgument(source), keys, working);
 }
 
 /** Encrypts a source under keys that are used for nothing else. */
-export function sealSource(source: ByteSource, keys: MessageKeys, engine = sharedEngine): Pieces {
-  return pieces(source, new Sealer(keys), engine);
+export function sealSource(source: ByteSource, keys: MessageKeys, working: Partial<Working> = {}): Pieces {
+  return pieces(source, new Sealer(keys), working);
 }
 
 /**
  * Decrypts one Cobblestone-256 message from its first byte to its last.
  *
- * @returns the plaintext in pieces of at most 262,144 bytes, each handed out only after all its tags have
+ * @returns the plaintext in pieces of at most 524,288 bytes, each handed out only after all its tags have
  *   verified. When the iteration rejects it goes on rejecting with the same error. Memory held: two chunks and the
  *   plaintext of one piece of the source, and with workers as {@link encrypt} holds.
  * @throws TypeError, RangeError at once when an argument is wrong
@@ -66,18 +78,26 @@ export function sealSource(source: ByteSource, keys: MessageKeys, engine = share
 export function decrypt(source: ByteSource, options: StreamOptions): AsyncIterableIterator<Buffer> {
   const { dataKey, context } = messageArguments(options);
   const readHeader = (header: Buffer) => openHeader(dataKey, header, context);
-  const engine = engineArgument("options.engine", options.engine);
-  return openSource(sourceArgument(source), { readHeader, endsMessage: true }, engine);
+  const working = workingArguments(options);
+  return openSource(sourceArgument(source), { readHeader, endsMessage: true }, working);
 }
 
 /** Decrypts a source that is a message or a run of its chunks. */
-export function openSource(source: ByteSource, input: OpenerInput, engine = sharedEngine): Pieces {
-  return pieces(source, new Opener(input), engine);
+export function openSource(source: ByteSource, input: OpenerInput, working: Partial<Working> = {}): Pieces {
+  return pieces(source, new Opener(input), working);
 }
 
-function pieces(source: ByteSource, codec: RunCodec, engine: CryptoEngine): Pieces {
+function pieces(source: ByteSource, codec: RunCodec, working: Partial<Working>): Pieces {
+  const { engine = sharedEngine, reuseBuffers = false } = working;
   const iterable = source instanceof Uint8Array ? [source] : source;
-  return new Pieces(iterable, codec, new Runs(codec, engine));
+  return new Pieces(iterable, codec, new Runs(codec, engine, reuseBuffers));
+}
+
+function workingArguments({ engine, reuseBuffers = false }: StreamOptions): Working {
+  return {
+    engine: engineArgument("options.engine", engine),
+    reuseBuffers: choiceArgument("options.reuseBuffers", reuseBuffers, [true, false]),
+  };
 }
 
 /** Checks the options of a message. */

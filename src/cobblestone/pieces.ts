@@ -7,6 +7,8 @@ import { bytesArgument } from "../arguments.js";
 import { turn } from "../turn.js";
 import { type Codec, type Runs, stepBytes } from "./runs.js";
 
+const nothing = new Uint8Array(0);
+
 /**
  * Iterates over what a codec makes of a source, as an async generator would; but once it has failed it goes on
  * failing. A message that has become long goes on in runs, which read ahead.
@@ -19,7 +21,7 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
   #iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array> | undefined;
   #isReading = false;
   /** Input that has been read, but not been taken, and how much has been. */
-  #input: Uint8Array = new Uint8Array(0);
+  #input: Uint8Array = nothing;
   #takenBytes = 0;
   #isInRuns = false;
   /** Output that has been made, and how many of its pieces have been handed out. */
@@ -77,8 +79,16 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
       if (this.#ended) return { done: true, value: undefined };
       if (turn.isOver) await turn.give();
       try {
-        this.#output = await this.#make();
-        this.#handedOut = 0;
+        if (this.#runs && this.#isInRuns) {
+          const output = await this.#runs.next();
+          this.#handOut(output ?? [], output === undefined);
+        } else if (this.#input.length > 0) {
+          this.#work();
+        } else {
+          const input = await this.#read();
+          if (input) this.#input = input;
+          else this.#handOut(this.#codec.final(), true);
+        }
       } catch (error) {
         this.#failure = { error };
         // The first failure is the one that counts.
@@ -87,28 +97,24 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
     }
   }
 
-  /** Makes more output, or reads more input. */
-  async #make(): Promise<readonly Buffer[]> {
-    if (this.#runs && this.#isInRuns) {
-      const output = await this.#runs.next();
-      this.#ended = output === undefined;
-      return output ?? [];
-    }
+  #handOut(output: readonly Buffer[], isLast: boolean): void {
+    this.#output = output;
+    this.#handedOut = 0;
+    this.#ended = isLast;
+  }
+
+  /** Works on what has been read, or has the runs do it from here on. */
+  #work(): void {
     if (this.#runs?.isWanted(this.#takenBytes)) {
       this.#isInRuns = true;
       this.#runs.start(this.#input, () => this.#read());
-    } else if (this.#input.length > 0) {
-      const step = this.#input.subarray(0, stepBytes);
-      this.#input = this.#input.subarray(stepBytes);
-      this.#takenBytes += step.length;
-      return this.#codec.update(step);
-    } else {
-      const input = await this.#read();
-      this.#ended = input === undefined;
-      if (!input) return this.#codec.final();
-      this.#input = input;
+      return;
     }
-    return [];
+    const all = this.#input.length <= stepBytes;
+    const step = all ? this.#input : this.#input.subarray(0, stepBytes);
+    this.#input = all ? nothing : this.#input.subarray(stepBytes);
+    this.#takenBytes += step.length;
+    this.#handOut(this.#codec.update(step), false);
   }
 
   /** The next piece of the source, if there is one. */

@@ -21,8 +21,8 @@ export interface RunCodec extends Codec {
   takeRun(chunks: number): Run;
 }
 
-/** Chunks that go to a worker at a time: 256 KiB of plaintext. */
-const slabChunks = 16;
+/** Chunks that go to a worker at a time: 512 KiB of plaintext. */
+const slabChunks = 32;
 /** Output that waits to be handed out, or is being made, takes no more than this and one step, in bytes. */
 const maxAheadBytes = 4 * 1024 * 1024;
 /** Input is taken in at most this many bytes at a time. */
@@ -52,7 +52,6 @@ export class Runs {
   /** Slabs that nobody needs any more, and the one that was handed out last. */
   readonly #spares: ArrayBuffer[] = [];
   #handedOut: ArrayBuffer | undefined;
-  #isWaitedFor = false;
   #ended = false;
   #stopListening: () => void = () => undefined;
   /** Wake the reader of the source, and whoever waits for output. */
@@ -100,10 +99,7 @@ export class Runs {
       if (!head && this.#ended) return undefined;
       await new Promise<void>((resolve) => {
         this.#wakeTaker = resolve;
-        this.#isWaitedFor = true;
-        this.#wakeReader();
       });
-      this.#isWaitedFor = false;
     }
   }
 
@@ -128,9 +124,10 @@ export class Runs {
     };
     for (let input: Uint8Array | undefined = unread; input; input = await next()) {
       for (let start = 0; start < input.length; start += stepBytes) {
-        await this.#untilRoom();
+        const step = input.subarray(start, start + stepBytes);
+        await this.#untilRoom(step.length);
         if (this.#ended) return;
-        await this.#take(input.subarray(start, start + stepBytes));
+        await this.#takeIn(step);
         if (turn.isOver) await turn.give();
       }
       if (this.#ended) return;
@@ -142,26 +139,32 @@ export class Runs {
     this.#put({ bytes: 0, output });
   }
 
-  /** Waits until a step of input can be taken: into a slab that has been begun, by a worker, or by this thread. */
-  async #untilRoom(): Promise<void> {
-    while (!this.#ended && !this.#slab && !this.#hasRoom()) {
+  /** Waits until a step can be taken: into the slab that has been begun, by a worker, or for want of one. */
+  async #untilRoom(bytes: number): Promise<void> {
+    while (!this.#ended && !this.#fits(bytes) && !this.#hasRoom()) {
       await new Promise<void>((resolve) => {
         this.#wakeReader = resolve;
       });
     }
   }
 
-  #hasRoom(): boolean {
-    if (this.#aheadBytes >= maxAheadBytes) return false;
-    return this.#engine.askForRoom() || this.#isWaitedFor;
+  /** Whether a step goes into the slab that has been begun; a unit more may come of what has been held back. */
+  #fits(bytes: number): boolean {
+    const { inputUnit } = this.#codec;
+    return this.#slab !== undefined && this.#slabInput + bytes + inputUnit <= slabChunks * inputUnit;
   }
 
-  /** When every worker has enough to do and output is waited for, this thread does not stand by. */
-  async #take(step: Uint8Array): Promise<void> {
+  #hasRoom(): boolean {
+    if (this.#aheadBytes >= maxAheadBytes) return false;
+    return this.#engine.askForRoom() || this.#engine.readyWorkers === 0;
+  }
+
+  /** Until a worker has started, or when there is none any more, this thread does the work. */
+  async #takeIn(step: Uint8Array): Promise<void> {
     if (this.#slab || this.#engine.askForRoom()) return this.#fill(step);
     const output = this.#codec.update(step);
     if (output.length > 0) this.#put({ bytes: step.length, output });
-    // Lets workers be heard, and others have their turn.
+    // Lets a worker that has started be heard.
     return turn.give();
   }
 

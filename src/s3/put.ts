@@ -175,7 +175,7 @@ async function writeBody(
     return undefined;
   }
   const length = source.length === undefined ? undefined : ciphertextLength(source.length);
-  const message = sealSource(counted(), keys, settings.engine);
+  const message = sealSource(counted(), keys, { engine: settings.engine, reuseBuffers: true });
   const parts = assembleParts(message, partSizes(length, settings.partSizeBytes), length);
   const output = await send({ ...settings, put, attempt, transfer, commit }, parts);
   return {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -13,7 +14,9 @@ const dataKey = testBytes(32, 1);
 const keys = deriveMessageKeys(dataKeyArgument("dataKey", dataKey), testBytes(24, 3), Buffer.alloc(0));
 const onThread = new CryptoEngine({ maxWorkers: 0 });
 const plaintext = testBytes(3_000_000);
-const message = collect(sealSource(plaintext, keys, onThread));
+const long = testBytes(20_000_000);
+const sealedLong = collect(sealSource(long, keys, { engine: onThread }));
+const message = collect(sealSource(plaintext, keys, { engine: onThread }));
 const { newEngine, startedEngine } = useEngines();
 /** A worker that says it is ready and then does what it is told in code. */
 const worker = (code: string) =>
@@ -24,7 +27,7 @@ const worker = (code: string) =>
 describe("an engine with workers", () => {
   it("makes the very bytes that the calling thread makes, and reads them", async () => {
     const engine = await startedEngine();
-    expectBytes(await collect(sealSource(cut(plaintext, 65_536), keys, engine)), await message);
+    expectBytes(await collect(sealSource(cut(plaintext, 65_536), keys, { engine })), await message);
     expectBytes(await collect(decrypt(cut(await message, 65_536), { dataKey, engine })), plaintext);
     expect(engine.runsInWork).toBe(0);
   });
@@ -42,7 +45,7 @@ describe("an engine with workers", () => {
         fc.constantFrom(...engines),
         async (length, before, after, engine) => {
           const bytes = plaintext.subarray(0, length);
-          const sealed = await collect(sealSource(cut(bytes, ...before, 100_000), keys, engine));
+          const sealed = await collect(sealSource(cut(bytes, ...before, 100_000), keys, { engine }));
           expect(sealed.length).toBe(ciphertextLength(length));
           const start = length - (length % chunkBytes);
           expectBytes(
@@ -61,7 +64,7 @@ describe("an engine with workers", () => {
     const body = (await message).subarray(chunkOffset(20), chunkOffset(150));
     const input = { keys, firstChunk: 20, endsMessage: false };
     expectBytes(
-      await collect(openSource(cut(body, 65_536), input, engine)),
+      await collect(openSource(cut(body, 65_536), input, { engine })),
       plaintext.subarray(20 * chunkBytes, 150 * chunkBytes),
     );
   });
@@ -77,7 +80,7 @@ describe("an engine with workers", () => {
       }
     };
     const sealed = await Promise.all(
-      Array.from({ length: 24 }, () => collect(sealSource(watched(), keys, engine))),
+      Array.from({ length: 24 }, () => collect(sealSource(watched(), keys, { engine }))),
     );
     for (const bytes of sealed) expectBytes(bytes, await message);
     // Two a worker, and one a message whose slab was begun while there was room.
@@ -122,29 +125,36 @@ describe("an engine with workers", () => {
       yield* cut(plaintext.subarray(0, 1_000_000), 65_536);
       throw broken;
     };
-    const { released, error } = await collectUntilError(sealSource(source(), keys, engine));
+    const { released, error } = await collectUntilError(sealSource(source(), keys, { engine }));
     expect(error).toBe(broken);
     expectBytes(released, (await message).subarray(0, chunkOffset(Math.floor(1_000_000 / chunkBytes))));
   });
 
-  it("reads ahead no more than its bound while nobody takes anything", async () => {
-    const engine = await startedEngine();
-    let read = 0;
-    const source = async function* () {
-      while (true) {
-        read += 65_536;
-        yield plaintext.subarray(0, 65_536);
-      }
-    };
-    const pieces = encrypt(source(), { dataKey, engine });
-    for (let piece = 0; piece < 20; piece++) await pieces.next();
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    const before = read;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(read).toBe(before);
-    expect(read).toBeLessThan(8 * 1024 * 1024);
-    await pieces.return?.();
-  });
+  it.each(["encrypt", "decrypt"] as const)(
+    "%s reads ahead no more than its bound while nobody takes anything",
+    async (act) => {
+      const engine = await startedEngine();
+      let read = 0;
+      const source = async function* () {
+        const bytes = act === "encrypt" ? long : await sealedLong;
+        for (const piece of cut(bytes, 65_536)) {
+          read += piece.length;
+          yield piece;
+        }
+      };
+      const pieces = { encrypt, decrypt }[act](source(), { dataKey, engine });
+      let taken = 0;
+      for (let piece = 0; piece < 10; piece++) taken += (await pieces.next()).value.length;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      const before = read;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      expect(read).toBe(before);
+      expect(read - taken).toBeLessThan(5 * 1024 * 1024);
+      let rest = taken;
+      for await (const piece of pieces) rest += piece.length;
+      expect(rest).toBe(act === "encrypt" ? ciphertextLength(long.length) : long.length);
+    },
+  );
 
   it("does not hold back whole chunks while the source is slow", async () => {
     const engine = await startedEngine();
@@ -189,6 +199,25 @@ describe("an engine with workers", () => {
     await expect.poll(() => engine.runsInWork).toBe(0);
   });
 
+  it.each([true, false])(
+    "uses the memory of its pieces again when it may, and only then: %s",
+    async (reuseBuffers) => {
+      const engine = await startedEngine();
+      const hash = createHash("sha256");
+      const pieces: Buffer[] = [];
+      const sealing = sealSource(cut(long, 65_536), keys, { engine, reuseBuffers });
+      for await (const piece of decrypt(sealing, { dataKey, engine, reuseBuffers })) {
+        hash.update(piece);
+        pieces.push(piece);
+      }
+      expect(hash.digest("hex")).toBe(createHash("sha256").update(long).digest("hex"));
+      // Memory that went to a worker again has left the pieces that it was in.
+      const gone = pieces.filter(({ length }) => length === 0).length;
+      if (reuseBuffers) expect(gone).toBeGreaterThan(20);
+      else expect(gone).toBe(0);
+    },
+  );
+
   it("starts no worker for a short message", async () => {
     const engine = newEngine({ minWorkerBytes: 1_000_000 });
     await collect(encrypt(cut(plaintext.subarray(0, 900_000), 65_536), { dataKey, engine }));
@@ -209,14 +238,16 @@ describe("closing an engine", () => {
     let rest = 0;
     for await (const piece of pieces) rest += piece.length;
     expect(rest).toBeGreaterThan(1_000_000);
-    expectBytes(await collect(sealSource(cut(plaintext, 65_536), keys, engine)), await message);
+    expectBytes(await collect(sealSource(cut(plaintext, 65_536), keys, { engine })), await message);
     expect(engine.workers).toBe(0);
     await engine.close();
   });
 
   it("loses no byte of the messages under way", async () => {
     const engine = await startedEngine();
-    const all = Promise.all([1, 2, 3].map(() => collect(sealSource(cut(plaintext, 65_536), keys, engine))));
+    const all = Promise.all(
+      [1, 2, 3].map(() => collect(sealSource(cut(plaintext, 65_536), keys, { engine }))),
+    );
     await new Promise(setImmediate);
     await engine[Symbol.asyncDispose]();
     for (const sealed of await all) expectBytes(sealed, await message);
@@ -242,7 +273,7 @@ describe("when workers cannot be had", () => {
     const events = listen();
     const engine = newEngine({ workerUrl: url });
     for (let time = 0; time < 2; time++) {
-      expectBytes(await collect(sealSource(cut(plaintext, 65_536), keys, engine)), await message);
+      expectBytes(await collect(sealSource(cut(plaintext, 65_536), keys, { engine })), await message);
       await expect.poll(() => engine.workers).toBe(0);
     }
     expect(events).toEqual([
@@ -289,10 +320,17 @@ it.each([
   expect(make).toThrow(why);
 });
 
-it.each([encrypt, decrypt])("an engine that is none is refused", (act) => {
-  const wrong = () => act(Buffer.alloc(0), { dataKey, engine: { run: () => undefined } as never });
-  expect(wrong).toThrow(new TypeError("options.engine: expected a CryptoEngine, got an instance of Object"));
-});
+it.each([encrypt, decrypt])(
+  "an engine that is none, and a reuseBuffers that is no boolean, are refused",
+  (act) => {
+    const odd = () => act(Buffer.alloc(0), { dataKey, reuseBuffers: 1 as never });
+    expect(odd).toThrow(new TypeError("options.reuseBuffers: expected one of true, false, got the number 1"));
+    const wrong = () => act(Buffer.alloc(0), { dataKey, engine: { run: () => undefined } as never });
+    expect(wrong).toThrow(
+      new TypeError("options.engine: expected a CryptoEngine, got an instance of Object"),
+    );
+  },
+);
 
 /** What the channel carries until the test ends. */
 function listen(): unknown[] {
