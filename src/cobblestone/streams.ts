@@ -11,8 +11,9 @@ import { Sealer } from "./sealer.js";
 
 /**
  * A Node stream that takes plaintext and gives one message; made for `stream.pipeline`. As `pipeline` takes
- * async generators too, `(source) => encrypt(source, options)` does the same there with less machinery. Holds
- * what one piece of the input gives, besides what streams hold.
+ * async generators too, `(source) => encrypt(source, options)` does the same there with less machinery, and with
+ * worker threads; this stream works on the calling thread. Holds what one piece of the input gives, besides what
+ * streams hold.
  *
  * @throws TypeError, RangeError when an option is wrong
  */

@@ -1,4 +1,4 @@
-/** The diagnostics channels of this package; docs/performance.md lists them. */
+/** The diagnostics channels of this package; docs/performance.md says more. */
 import { channel } from "node:diagnostics_channel";
 
 /** What `s3-envelope:engine` carries. */
