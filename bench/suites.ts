@@ -33,12 +33,12 @@ export const suites: Readonly<Record<string, Suite>> = {
   "small-puts": async (quick, show) => {
     for (const variant of s3Variants) {
       if (quick) await benchConcurrentPuts(variant, counts.quick, 64, 2, show);
-      else await benchConcurrentPuts(variant, counts.full, 640, 5, show);
+      else await benchConcurrentPuts(variant, counts.full, 320, 5, show);
     }
   },
   "encrypt-memory": (quick, show) =>
     benchEncryptMemory(quick ? 128 * mebibyte : gibibyte, quick ? 1 : 3, show),
-  "upload-memory": (quick, show) => benchUploadMemory(quick ? [256, 512] : [512, 2048], show),
+  "upload-memory": (quick, show) => benchUploadMemory(quick ? [192, 384] : [512, 2048], show),
   "esdk-settings": (quick, show) =>
     benchEsdkSettings(quick ? { ...quickFrames, rounds: 2 } : { ...fullFrames, rounds: 5 }, show),
 };
