@@ -1,13 +1,27 @@
 /** The part of docs/performance.md that is made from the results in docs/performance. */
-import { formatMachine, markdownGoals, markdownTable } from "./report.js";
-import type { Results } from "./results.js";
+import { formatMachine, markdownGoals, markdownRatios, markdownTable } from "./report.js";
+import type { Results, Table } from "./results.js";
 
 const begin = "<!-- results -->";
 const end = "<!-- /results -->";
 
+/** Tables of the same rows, by a part of their names. */
+const series = [
+  { title: "encrypt", id: /^encrypt-(\d+)-(.iB|bytes)$/i, column: "$1 $2" },
+  { title: "decrypt", id: /^decrypt-(\d+)-(.iB|bytes)$/i, column: "$1 $2" },
+  { title: "64 encrypts", id: /^concurrent-(\d+)$/, column: "$1 at once" },
+  { title: "event-loop delay (p99) of 64 encrypts", id: /^concurrent-(\d+)-delay$/, column: "$1 at once" },
+  { title: "put and get of 1 KiB", id: /^small-puts-(\d+)$/, column: "$1 at once" },
+];
+
+function tablesBy(tables: readonly Table[], id: RegExp, column: string): ReadonlyMap<string, Table> {
+  const matching = tables.filter((table) => id.test(table.id));
+  return new Map(matching.map((table) => [table.id.replace(id, column), table]));
+}
+
 /**
- * Puts the results between the markers of a document: the runs, all figures that have aims, and every table of the
- * first run.
+ * Puts the results between the markers of a document: the runs, all figures that have aims, and of the first run how
+ * ratios go with size and concurrency, and every table.
  *
  * @throws Error when a marker is missing, or there are no results
  */
@@ -23,6 +37,12 @@ export function withResults(document: string, all: readonly Results[]): string {
     "",
     markdownGoals(all),
     "",
+    `### Ratios by size and by concurrency, Node ${first.node}`,
+    "",
+    ...series.flatMap(({ title, id, column }) => {
+      const tables = tablesBy(first.tables, id, column);
+      return tables.size > 1 ? [markdownRatios(title, tables), ""] : [];
+    }),
     `### All tables, Node ${first.node}`,
     "",
     ...first.tables.flatMap((table) => [markdownTable(table), ""]),

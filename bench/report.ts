@@ -47,34 +47,48 @@ export function markdownTable({ title, unit, better, rows }: Table): string {
   ].join("\n");
 }
 
-/** Every figure that has an aim, a column for each file of results. */
-export function markdownGoals(all: readonly Results[]): string {
-  const columns = all.map(({ tables }) => goalsOf(tables));
-  const names = new Map(
-    columns.flatMap((goals) => [...goals].map(([name, { aim }]) => [name, aim] as const)),
-  );
-  const lines = [...names].map(([name, aim]) => {
-    const values = columns.map((goals) => goals.get(name)?.figure ?? "not measured");
-    return `| ${name} | ${aim} | ${values.join(" | ")} |`;
+/** The ratios of several tables of the same rows, a column for each table: how they go with size, or with concurrency. */
+export function markdownRatios(title: string, columns: ReadonlyMap<string, Table>): string {
+  const names = new Set([...columns.values()].flatMap(({ rows }) => rows.map(({ name }) => name)));
+  const lines = [...names].map((name) => {
+    const cells = [...columns.values()].map(({ rows }) => {
+      const row = rows.find((one) => one.name === name);
+      return row ? `${row.ratio.toFixed(2)}x` : "";
+    });
+    return `| ${name} | ${cells.join(" | ")} |`;
   });
   return [
-    `| | aim | ${all.map(({ node }) => `Node ${node}`).join(" | ")} |`,
-    `|---|--:|${all.map(() => "--:|").join("")}`,
+    `**${title}**`,
+    "",
+    `| | ${[...columns.keys()].join(" | ")} |`,
+    `|---|${"--:|".repeat(columns.size)}`,
     ...lines,
   ].join("\n");
 }
 
-function goalsOf(tables: readonly Table[]): Map<string, { aim: string; figure: string }> {
-  const all = tables.flatMap(({ id, rows }) =>
-    rows.flatMap((row) =>
-      row.goals.map(({ name, value, unit, aim }) => {
-        const what = name === "itself" ? `${id}: ${row.name}` : `${id}: ${row.name}, ${name}`;
-        const figure = unit === "x" ? `${value.toFixed(2)}x` : `${formatNumber(value)} ${unit}`;
-        return [what, { aim, figure }] as const;
-      }),
-    ),
+/** Every figure that has an aim, a column for each file of results. */
+export function markdownGoals(all: readonly Results[]): string {
+  const columns = all.map(({ tables }) => new Map(tables.flatMap(goalsOf)));
+  const heads = new Set(columns.flatMap((goals) => [...goals.keys()]));
+  const lines = [...heads].map((head) => {
+    const values = columns.map((goals) => goals.get(head) ?? "");
+    return `| ${head} | ${values.join(" | ")} |`;
+  });
+  return [
+    `| table | row | figure | aim | ${all.map(({ node }) => `Node ${node}`).join(" | ")} |`,
+    `|---|---|---|--:|${"--:|".repeat(all.length)}`,
+    ...lines,
+  ].join("\n");
+}
+
+function goalsOf({ id, rows }: Table): (readonly [head: string, figure: string])[] {
+  return rows.flatMap((row) =>
+    row.goals.map(({ name, value, unit, aim }) => {
+      const what = name === "itself" ? "median" : name;
+      const figure = unit === "x" ? `${value.toFixed(2)}x` : `${formatNumber(value)} ${unit}`;
+      return [`${id} | ${row.name} | ${what} | ${aim}`, figure] as const;
+    }),
   );
-  return new Map(all);
 }
 
 function figures({ median, min, max }: Row, unit: string): string {

@@ -49,7 +49,7 @@ export async function benchRoundTrips(
   );
   const samples = await interleave(rounds, cases);
   const head = {
-    id: "round-trips-1-kib",
+    id: "round-trips-1-KiB",
     title: `encrypt and decrypt ${formatBytes(message.length)}, one after the other`,
     unit: "/s",
     better: "higher",

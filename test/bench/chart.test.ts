@@ -27,9 +27,9 @@ it("draws the largest encrypt, and uploads, but no other tables", () => {
   const [table] = results.tables;
   if (!table) throw new Error("a table");
   const named = (id: string) => ({ ...table, id, title: id });
-  const tables = ["encrypt-1-kib", "encrypt-1-gib", "range", "upload", "encrypt-memory"].map(named);
+  const tables = ["encrypt-1-KiB", "encrypt-1-GiB", "range", "upload", "encrypt-memory"].map(named);
   const titles = [...chart({ ...results, tables }).matchAll(/font-weight="600" fill="#1f2328">([^<]*)</g)];
-  expect(titles.map(([, title]) => title).slice(1)).toEqual(["encrypt-1-gib", "upload"]);
+  expect(titles.map(([, title]) => title).slice(1)).toEqual(["encrypt-1-GiB", "upload"]);
 });
 
 it("draws nothing but its head when there are no tables", () => {

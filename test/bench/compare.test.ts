@@ -16,7 +16,7 @@ describe("compareResults", () => {
         `old: ${machine}`,
         `new: ${machine}`,
         "",
-        "[encrypt-1-gib] encrypt 1 GiB (higher is better)",
+        "[encrypt-1-GiB] encrypt 1 GiB (higher is better)",
         "    1.00x  plain                  2.00 -> 2.00 GB/s",
         "    1.50x  pipeline, s3-envelope  1.00 -> 1.50 GB/s  BETTER: spreads do not overlap",
         "",
@@ -59,7 +59,7 @@ describe("compareResults", () => {
     expect(compareResults(results, fewer)).toContain("    gone   pipeline, s3-envelope\n");
     expect(compareResults(fewer, results)).toContain("     new   pipeline, s3-envelope  1.00 GB/s\n");
     expect(compareResults(results, other)).toContain("[other] only in the new file\n");
-    expect(compareResults(results, other)).toContain("[encrypt-1-gib] only in the old file\n");
+    expect(compareResults(results, other)).toContain("[encrypt-1-GiB] only in the old file\n");
   });
 });
 

@@ -29,9 +29,11 @@ it("the results replace what is between the markers", () => {
 
 ### Aims
 
-| | aim | Node 20.1.0 | Node 24.0.0 |
-|---|--:|--:|--:|
-| encrypt-1-gib: pipeline, s3-envelope, of plain | >= 0.5x | 0.50x | 0.75x |
+| table | row | figure | aim | Node 20.1.0 | Node 24.0.0 |
+|---|---|---|--:|--:|--:|
+| encrypt-1-GiB | pipeline, s3-envelope | of plain | >= 0.5x | 0.50x | 0.75x |
+
+### Ratios by size and by concurrency, Node 20.1.0
 
 ### All tables, Node 20.1.0
 
@@ -47,6 +49,22 @@ after
 `);
 });
 
+it("tables of the same rows stand side by side", () => {
+  const results = smallResults(1);
+  const [table] = results.tables;
+  if (!table) throw new Error("a table");
+  const small = { ...table, id: "encrypt-64-KiB", rows: table.rows.slice(0, 1) };
+  const text = withResults("<!-- results --><!-- /results -->", [{ ...results, tables: [small, table] }]);
+  expect(text).toContain(`**encrypt**
+
+| | 64 KiB | 1 GiB |
+|---|--:|--:|
+| plain | 1.00x | 1.00x |
+| pipeline, s3-envelope |  | 0.50x |
+
+###`);
+});
+
 it("a document without markers, or no results, is refused", () => {
   expect(() => withResults("text", [smallResults(1)])).toThrow(
     new Error("the document has no <!-- results --> and <!-- /results -->"),
@@ -59,7 +77,7 @@ it("a document without markers, or no results, is refused", () => {
 it("a table in the terminal has ratios first, and figures beside their aims", () => {
   const [table] = smallResults(1).tables;
   if (!table) throw new Error("a table");
-  expect(formatTable(table)).toBe(`[encrypt-1-gib] encrypt 1 GiB (higher is better)
+  expect(formatTable(table)).toBe(`[encrypt-1-GiB] encrypt 1 GiB (higher is better)
     1.00x  plain                  2.00 GB/s (2.00 to 2.00)
     0.50x  pipeline, s3-envelope  1.00 GB/s (0.90 to 1.10) [1 x 8 MiB]
            -> 0.50x of plain (aim >= 0.5x)

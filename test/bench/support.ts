@@ -13,7 +13,7 @@ export function smallResults(median: number): Results {
     settings: { quick: false },
     tables: [
       {
-        id: "encrypt-1-gib",
+        id: "encrypt-1-GiB",
         title: "encrypt 1 GiB",
         unit: "GB/s",
         better: "higher",
