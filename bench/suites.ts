@@ -38,7 +38,7 @@ export const suites: Readonly<Record<string, Suite>> = {
   },
   "encrypt-memory": (quick, show) =>
     benchEncryptMemory(quick ? 128 * mebibyte : gibibyte, quick ? 1 : 3, show),
-  "upload-memory": (quick, show) => benchUploadMemory(quick ? [192, 384] : [512, 2048], show),
+  "upload-memory": (quick, show) => benchUploadMemory(quick ? [128, 256] : [512, 2048], show),
   "esdk-settings": (quick, show) =>
     benchEsdkSettings(quick ? { ...quickFrames, rounds: 2 } : { ...fullFrames, rounds: 5 }, show),
 };
