@@ -3,7 +3,8 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { blockBytes, nowhere, repeated, sourcePieceBytes } from "./bytes.js";
 import { type MemoryOrder, measuredWays } from "./encrypt-memory.js";
+import { peakRssBytes } from "./peak-memory.js";
 
 const [{ way, bytes }] = (await once(process, "message")) as [MemoryOrder];
 await measuredWays[way].seal(repeated(randomBytes(blockBytes), bytes, sourcePieceBytes), nowhere);
-process.send?.(process.resourceUsage().maxRSS * 1024, () => process.exit());
+process.send?.(peakRssBytes(), () => process.exit());
