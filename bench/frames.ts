@@ -1,126 +1,222 @@
-/** How fast the frame layer is on one thread, beside plain ciphers that neither chunk nor verify as they go. */
-import { createCipheriv, createDecipheriv, createHash, createSecretKey, randomBytes } from "node:crypto";
-import { Readable, Writable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { decrypt, encrypt } from "s3-envelope";
-import { measure, report } from "./measure.js";
+/** How fast the frame layer is beside others, from memory to nowhere, and how that goes with the size. */
+import { createHash, randomBytes } from "node:crypto";
+import {
+  blockBytes,
+  formatBytes,
+  gibibyte,
+  kibibyte,
+  mebibyte,
+  nowhere,
+  piecesOf,
+  repeated,
+  type Sink,
+  sha256,
+  sourcePieceBytes,
+} from "./bytes.js";
+import { type Direction, opensslRow, TwoProcesses } from "./limits.js";
+import { type Case, interleave, rateOf, tableOf } from "./measure.js";
+import { age, esdkBest, esdkDefault, esdkSettings } from "./peers.js";
+import type { Table } from "./results.js";
+import {
+  bareLoop,
+  type Open,
+  plainPipeline,
+  threadIteration,
+  threadPipeline,
+  type Way,
+  webCryptoChunks,
+  webCryptoWhole,
+  workersIteration,
+  workersPipeline,
+} from "./ways.js";
 
-const suite = "aes-256-gcm";
-const chunkBytes = 16 * 1024;
-const dataKey = randomBytes(32);
-const key = createSecretKey(dataKey);
-const options = { dataKey };
-/** Ciphertext is prepared in this size and read again and again, so that 1 GiB needs no 1 GiB of memory. */
-const preparedBytes = 8 * 1024 * 1024;
+/** How long and how often. */
+export interface FrameSettings {
+  readonly rounds: number;
+  /** A run of small messages takes about so long. */
+  readonly runSeconds: number;
+  /** A run of one large message takes no longer: slow ways get fewer bytes. */
+  readonly maxRunSeconds: number;
+  readonly sizes: readonly number[];
+}
 
-/** Measures and prints for each size of pieces; checks the outputs first. */
-export async function benchFrames(
-  bytes: number,
-  rounds: number,
-  pieceSizes: readonly number[],
+export const quickFrames: FrameSettings = {
+  rounds: 3,
+  runSeconds: 0.06,
+  maxRunSeconds: 0.15,
+  sizes: [kibibyte, 32 * mebibyte],
+};
+export const fullFrames: FrameSettings = {
+  rounds: 7,
+  runSeconds: 0.3,
+  maxRunSeconds: 4,
+  sizes: [kibibyte, 16 * kibibyte, 256 * kibibyte, mebibyte, 16 * mebibyte, gibibyte],
+};
+
+const block = randomBytes(blockBytes);
+/** A message that is decrypted is held in memory; a larger one is replaced by several of this size. */
+const maxSealedBytes = 128 * mebibyte;
+/** By what a way does with this much its speed is judged. */
+const maxTrialBytes = 2 * mebibyte;
+const maxWholeBytes = 16 * mebibyte;
+
+/** Tables of both directions for each size; the largest has the limits of the machine and the aims. */
+export async function benchFrames(settings: FrameSettings, show: (table: Table) => void): Promise<void> {
+  await using processes = await TwoProcesses.start();
+  const largest = Math.max(...settings.sizes);
+  for (const bytes of settings.sizes) {
+    const ways = [
+      plainPipeline,
+      bareLoop,
+      workersPipeline,
+      workersIteration,
+      threadPipeline,
+      threadIteration,
+      bytes > maxWholeBytes ? webCryptoChunks : webCryptoWhole,
+      esdkBest,
+      esdkDefault,
+      age,
+    ];
+    const limits = async (direction: Direction) =>
+      bytes < largest
+        ? []
+        : [
+            processes.row(direction, settings.runSeconds * 3000),
+            ...(await opensslRow(direction, Math.ceil(settings.rounds / 3))),
+          ];
+    await compareWays("", settings, bytes, ways, bytes === largest, limits, show);
+  }
+}
+
+/** Which setting of ESDK-JS is its best. */
+export async function benchEsdkSettings(
+  settings: FrameSettings,
+  show: (table: Table) => void,
 ): Promise<void> {
-  for (const pieceBytes of pieceSizes) {
-    const plaintext = randomBytes(preparedBytes);
-    const pieces = (from: Buffer) =>
-      (function* () {
-        for (let start = 0; start < from.length; start += pieceBytes)
-          yield from.subarray(start, start + pieceBytes);
-      })();
-    const message = Buffer.concat(await collect(encrypt(pieces(plaintext), options)));
-    const plain = sealPlain(plaintext);
-    await checkOutputs(plaintext, pieces(message), plain);
+  await compareWays("esdk-settings-", settings, 64 * mebibyte, esdkSettings, false, async () => [], show);
+}
 
-    const times = bytes / preparedBytes;
-    const repeated = function* () {
-      for (let time = 0; time < times; time++) yield* pieces(plaintext);
-    };
-    const readable = (source: Iterable<Buffer>) => Readable.from(source, { objectMode: false });
-    const again = async (run: () => Promise<unknown>) => {
-      for (let time = 0; time < times; time++) await run();
-    };
-    const decipher = () => createDecipheriv(suite, key, plain.iv).setAuthTag(plain.tag);
-    const size = `${bytes / 2 ** 20} MiB in pieces of ${pieceBytes / 1024} KiB`;
-    console.log(`frame layer on one thread, ${size}, from memory to nowhere, ${rounds} interleaved rounds`);
-    report(
-      await measure(rounds, bytes, [
-        {
-          name: "pipeline, createCipheriv",
-          run: () => pipeline(readable(repeated()), createCipheriv(suite, key, randomBytes(12)), nowhere()),
-        },
-        { name: "loop, createCipheriv for each 16 KiB", run: async () => sealLoop(plaintext, times) },
-        {
-          name: "pipeline, encrypt",
-          run: () => pipeline(readable(repeated()), (source) => encrypt(source, options), nowhere()),
-        },
-        { name: "for await, encrypt", run: () => drain(encrypt(repeated(), options)) },
-      ]),
-    );
-    report(
-      await measure(rounds, bytes, [
-        {
-          name: "pipeline, createDecipheriv",
-          run: () => again(() => pipeline(readable(pieces(plain.ciphertext)), decipher(), nowhere())),
-        },
-        {
-          name: "pipeline, decrypt",
-          run: () =>
-            again(() => pipeline(readable(pieces(message)), (source) => decrypt(source, options), nowhere())),
-        },
-        { name: "for await, decrypt", run: () => again(() => drain(decrypt(pieces(message), options))) },
-      ]),
-    );
+async function compareWays(
+  prefix: string,
+  settings: FrameSettings,
+  bytes: number,
+  ways: readonly Way[],
+  withAims: boolean,
+  limits: (direction: Direction) => Promise<readonly Case[]>,
+  show: (table: Table) => void,
+): Promise<void> {
+  const small = bytes < mebibyte;
+  for (const direction of ["encrypt", "decrypt"] as const) {
+    const runs: Run[] = [];
+    for (const way of ways) runs.push(await prepare[direction](settings, way, bytes));
+    const cases: Case[] = runs.map(({ way, messages, messageBytes, run }) => ({
+      name: way.name,
+      run: () => rateOf(small ? messages : (messages * messageBytes) / 1e9, run),
+    }));
+    // Untimed: the first run of a way is up to seven times slower than those that follow.
+    await interleave(1, cases);
+    cases.push(...(await limits(direction)));
+    const samples = await interleave(settings.rounds, cases);
+    const series = cases.map(({ name }, index) => {
+      const run = runs[index];
+      const note =
+        run && run.messageBytes < bytes ? `${run.messages} x ${formatBytes(run.messageBytes)}` : undefined;
+      return { name, samples: samples[index] ?? [], note, aims: withAims ? run?.way.aims : undefined };
+    });
+    const pieces = bytes > sourcePieceBytes ? ` in pieces of ${formatBytes(sourcePieceBytes)}` : "";
+    const head = {
+      id: `${prefix}${direction}-${formatBytes(bytes).replace(" ", "-")}`,
+      title: `${direction} ${formatBytes(bytes)}${pieces}, from memory to nowhere`,
+      unit: small ? "messages/s" : "GB/s",
+      better: "higher",
+    } as const;
+    show(tableOf(head, series));
   }
 }
 
-interface PlainSealed {
-  readonly ciphertext: Buffer;
-  readonly tag: Buffer;
-  readonly iv: Buffer;
+/** What one way does in one run. */
+interface Run {
+  readonly way: Way;
+  readonly messages: number;
+  readonly messageBytes: number;
+  run(): Promise<void>;
 }
 
-function sealPlain(plaintext: Buffer): PlainSealed {
-  const iv = randomBytes(12);
-  const cipher = createCipheriv(suite, key, iv);
-  const ciphertext = Buffer.concat([cipher.update(plaintext), cipher.final()]);
-  return { ciphertext, tag: cipher.getAuthTag(), iv };
+/** Checks a way's output, and decides by its speed how much it gets to do. */
+const prepare = {
+  encrypt: async ({ maxRunSeconds, runSeconds }: FrameSettings, way: Way, bytes: number): Promise<Run> => {
+    const trialBytes = Math.min(bytes, maxTrialBytes);
+    await sealed(way, trialBytes);
+    const seal = (length: number) => way.seal(repeated(block, length, sourcePieceBytes), nowhere);
+    const rate = trialBytes * (await timesInASecond(() => seal(trialBytes)));
+    const messageBytes = affordable(bytes, rate * maxRunSeconds);
+    return several(way, messageBytes, (rate * runSeconds) / messageBytes, () => seal(messageBytes));
+  },
+  decrypt: async ({ maxRunSeconds, runSeconds }: FrameSettings, way: Way, bytes: number): Promise<Run> => {
+    const trialBytes = Math.min(bytes, maxTrialBytes);
+    const trial = await sealed(way, trialBytes);
+    const rate = trialBytes * (await timesInASecond(() => trial.open(nowhere)));
+    const heldBytes = Math.min(bytes, maxSealedBytes);
+    const messageBytes = affordable(heldBytes, rate * maxRunSeconds);
+    const message = messageBytes === trialBytes ? trial : await sealed(way, messageBytes);
+    const wanted = messageBytes === heldBytes ? bytes / messageBytes : 1;
+    const messages = Math.max(
+      Math.min(wanted, (rate * maxRunSeconds) / messageBytes),
+      (rate * runSeconds) / messageBytes,
+    );
+    return several(way, messageBytes, messages, () => message.open(nowhere));
+  },
+};
+
+function several(way: Way, messageBytes: number, wanted: number, run: () => Promise<unknown>): Run {
+  const messages = Math.max(1, Math.floor(wanted));
+  return {
+    way,
+    messages,
+    messageBytes,
+    run: async () => {
+      for (let message = 0; message < messages; message++) await run();
+    },
+  };
 }
 
-/** What any format of 16 KiB chunks must do at least, on one thread. */
-function sealLoop(plaintext: Buffer, times: number): void {
-  const iv = randomBytes(12);
-  for (let time = 0; time < times; time++) {
-    for (let start = 0; start < plaintext.length; start += chunkBytes) {
-      iv.writeUInt32BE(start, 8);
-      const cipher = createCipheriv(suite, key, iv);
-      cipher.update(plaintext.subarray(start, start + chunkBytes));
-      cipher.final();
-      cipher.getAuthTag();
-    }
+/** The size, or the largest half, quarter, ... of it that is within the limit; 8 MiB are always done. */
+function affordable(bytes: number, limit: number): number {
+  let size = bytes;
+  while (size > limit && size > blockBytes) size /= 2;
+  return size;
+}
+
+interface Sealed {
+  open(sink: Sink): Promise<void>;
+}
+
+/** Seals so many bytes, opens them again, and compares. */
+async function sealed(way: Way, bytes: number): Promise<Sealed> {
+  const source = () => repeated(block, bytes, sourcePieceBytes);
+  const pieces: Uint8Array[] = [];
+  const open: Open = await way.seal(source(), (piece) => pieces.push(piece));
+  const message = Buffer.concat(pieces);
+  const openInto = (sink: Sink) => open(piecesOf(message, way.sealedPieceBytes ?? sourcePieceBytes), sink);
+  const opened = createHash("sha256");
+  await openInto((piece) => opened.update(piece));
+  const plaintext = sha256(source());
+  if (opened.digest("hex") !== plaintext || sha256([message]) === plaintext)
+    throw new Error(`${way.name}: the output is wrong: nothing is timed`);
+  return { open: openInto };
+}
+
+/** About how often something can be done in a second, once it has warmed up. */
+async function timesInASecond(run: () => Promise<unknown>): Promise<number> {
+  const begin = performance.now();
+  while (performance.now() - begin < 20) await run();
+  const start = performance.now();
+  let times = 0;
+  let elapsed = 0;
+  while (elapsed < 20) {
+    await run();
+    times++;
+    elapsed = performance.now() - start;
   }
-}
-
-async function checkOutputs(plaintext: Buffer, message: Iterable<Buffer>, plain: PlainSealed): Promise<void> {
-  const sha256 = (pieces: readonly Uint8Array[]) =>
-    createHash("sha256").update(Buffer.concat(pieces)).digest("hex");
-  const expected = sha256([plaintext]);
-  const decipher = createDecipheriv(suite, key, plain.iv).setAuthTag(plain.tag);
-  const outputs = [
-    sha256(await collect(decrypt(message, options))),
-    sha256([decipher.update(plain.ciphertext), decipher.final()]),
-  ];
-  if (outputs.some((output) => output !== expected)) throw new Error("an output is wrong: nothing is timed");
-}
-
-async function collect(source: AsyncIterable<Uint8Array>): Promise<Uint8Array[]> {
-  const pieces = [];
-  for await (const bytes of source) pieces.push(bytes);
-  return pieces;
-}
-
-async function drain(source: AsyncIterable<Uint8Array>): Promise<void> {
-  for await (const _ of source);
-}
-
-function nowhere(): Writable {
-  return new Writable({ write: (_bytes, _encoding, done) => done() });
+  return (times / elapsed) * 1000;
 }

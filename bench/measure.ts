@@ -1,41 +1,68 @@
-/** Timing: interleaved rounds, medians with spread, ratios to the first case. */
+/** Interleaved rounds, and tables out of what they gave. */
+import type { Goal, Row, Table } from "./results.js";
+import { type Summary, summarize } from "./statistics.js";
 
 /** One way to do the same work. */
-export interface Case {
+export interface Case<T = number> {
   readonly name: string;
-  run(): Promise<unknown>;
+  /** Takes part in the first so many rounds only; in all by default. */
+  readonly rounds?: number;
+  /** Does the work once and tells what was measured. */
+  run(): Promise<T>;
 }
 
-/** The rates of one case. */
-export interface Result {
-  readonly name: string;
-  /** Bytes a second, one for each round, ascending. */
-  readonly rates: readonly number[];
-}
-
-/** Runs all cases in turn, so that a noisy moment hits all of them. Each run does `bytes`. */
-export async function measure(rounds: number, bytes: number, cases: readonly Case[]): Promise<Result[]> {
-  const results = cases.map(({ name }) => ({ name, rates: [] as number[] }));
+/**
+ * Runs all cases in turn, so that a noisy moment hits all of them; every other round backwards, so that a case does
+ * not always pay for the garbage of the same other one.
+ */
+export async function interleave<T>(rounds: number, cases: readonly Case<T>[]): Promise<T[][]> {
+  const samples = cases.map((): T[] => []);
   for (let round = 0; round < rounds; round++) {
-    for (const [index, { run }] of cases.entries()) {
-      const start = performance.now();
-      await run();
-      results[index]?.rates.push((bytes / (performance.now() - start)) * 1000);
-    }
+    const order = [...cases.entries()].filter(([, { rounds: most = rounds }]) => round < most);
+    if (round % 2 === 1) order.reverse();
+    for (const [index, { run }] of order) samples[index]?.push(await run());
   }
-  for (const { rates } of results) rates.sort((left, right) => left - right);
-  return results;
+  return samples;
 }
 
-/** Prints ratios of medians to the first case, then the medians and the spread. */
-export function report(results: readonly Result[]): void {
-  const median = ({ rates }: Result) => rates[Math.floor(rates.length / 2)] ?? 0;
-  const base = results[0] ? median(results[0]) : 0;
-  for (const result of results) {
-    const spread = [median(result), result.rates[0] ?? 0, result.rates.at(-1) ?? 0];
-    const [middle, least, most] = spread.map((rate) => (rate / 1e9).toFixed(2));
-    const ratio = (median(result) / base).toFixed(2);
-    console.log(`  ${ratio}x  ${result.name.padEnd(38)} ${middle} GB/s (${least} to ${most})`);
-  }
-  console.log();
+/** Does work and tells how much of it was done in a second. */
+export async function rateOf(work: number, run: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await run();
+  return (work / (performance.now() - start)) * 1000;
+}
+
+/** An aim for a row: for its ratio to another row, for its difference from one, or for itself. */
+export type Aim =
+  | { readonly kind: "ratio" | "difference"; readonly to: string; readonly aim: string }
+  | { readonly kind: "itself"; readonly aim: string };
+
+/** The samples of a row to be. */
+export interface Series {
+  readonly name: string;
+  readonly samples: readonly number[];
+  readonly note?: string | undefined;
+  readonly aims?: readonly Aim[] | undefined;
+}
+
+/** Makes a table; the first series is the one that ratios refer to. Aims against a row that is not there are left out. */
+export function tableOf(head: Omit<Table, "rows">, series: readonly Series[]): Table {
+  const summaries = new Map(series.map(({ name, samples }) => [name, summarize(samples)]));
+  const base = summarize(series[0]?.samples ?? []);
+  const rows = series.map(({ name, samples, note, aims = [] }): Row => {
+    const summary = summarize(samples);
+    const goals = aims.flatMap((aim) => goalOf(aim, summary, summaries, head.unit));
+    const ratio = base.median === 0 ? 1 : summary.median / base.median;
+    return { name, ...summary, ratio, goals, ...(note === undefined ? {} : { note }) };
+  });
+  return { ...head, rows };
+}
+
+function goalOf(aim: Aim, summary: Summary, all: ReadonlyMap<string, Summary>, unit: string): Goal[] {
+  if (aim.kind === "itself") return [{ name: "itself", value: summary.median, unit, aim: aim.aim }];
+  const other = all.get(aim.to);
+  if (!other) return [];
+  return aim.kind === "ratio"
+    ? [{ name: `of ${aim.to}`, value: summary.median / other.median, unit: "x", aim: aim.aim }]
+    : [{ name: `above ${aim.to}`, value: summary.median - other.median, unit, aim: aim.aim }];
 }

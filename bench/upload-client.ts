@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { KMSClient } from "@aws-sdk/client-kms";
 import { S3Client } from "@aws-sdk/client-s3";
 import { EnvelopeClient, kmsKeyring } from "s3-envelope";
+import { peakRssBytes } from "./peak-memory.js";
 import type { UploadOrder, UploadResult } from "./upload-memory.js";
 
 const [order] = (await once(process, "message")) as [UploadOrder];
@@ -31,5 +32,5 @@ if (order.verify) {
   for await (const bytes of (await envelope.get(object)).Body) received.update(bytes);
   if (received.digest("hex") !== hash.digest("hex")) throw new Error("what came back is not what was sent");
 }
-const result: UploadResult = { peakRssMiB: process.resourceUsage().maxRSS / 1024, seconds, startRssMiB };
+const result: UploadResult = { peakRssMiB: peakRssBytes() / 2 ** 20, seconds, startRssMiB };
 process.send?.(result, () => process.exit());

@@ -1,15 +1,7 @@
 /** How much memory an upload takes, as its size grows: client and S3 in processes of their own. */
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
-import { fileURLToPath } from "node:url";
-import type { LocalClientConfig } from "s3-envelope/testing";
-
-/** What the server's process says when it is up. */
-export interface ServerReady {
-  readonly s3Config: LocalClientConfig;
-  readonly kmsConfig: LocalClientConfig;
-  readonly keyId: string;
-}
+import { tableOf } from "./measure.js";
+import { answerOf, type ServerReady, startProcess, withServer } from "./processes.js";
+import type { Table } from "./results.js";
 
 /** What a client's process is told. */
 export interface UploadOrder extends ServerReady {
@@ -26,47 +18,42 @@ export interface UploadResult {
   readonly startRssMiB: number;
 }
 
-/** What the client may take, and how much more for a larger object; beyond it the bench fails. */
+/** What the client may take; beyond it the bench fails. */
 const maxPeakRssMiB = 250e6 / 2 ** 20;
+/** How much more it may take for a larger object, from where its heap has reached its level. */
 const maxGrowth = 1.1;
+const levelMiB = 512;
 
-/** Measures and prints, after one upload that is read back and compared. */
-export async function benchUploadMemory(sizes: readonly number[]): Promise<void> {
-  await withServer(false, (ready) => upload({ ...ready, mebibytes: 50, verify: true }));
-  console.log(
-    "memory of one put of a generated stream of unknown length, S3 in another process, default settings",
-  );
-  await withServer(true, async (ready) => {
-    let first: number | undefined;
+/** One row for each size, after one upload that is read back and compared. */
+export async function benchUploadMemory(
+  sizes: readonly number[],
+  show: (table: Table) => void,
+): Promise<void> {
+  await withServer({}, (ready) => upload({ ...ready, mebibytes: 20, verify: true }));
+  const peaks: number[] = [];
+  const series = await withServer({ discardBodies: true }, async (ready) => {
+    const rows = [];
     for (const mebibytes of sizes) {
       const { peakRssMiB, startRssMiB, seconds } = await upload({ ...ready, mebibytes, verify: false });
-      first ??= peakRssMiB;
+      peaks.push(peakRssMiB);
       const rate = ((mebibytes * 2 ** 20) / seconds / 1e6).toFixed(0);
-      const facts = `peak RSS ${peakRssMiB.toFixed(0)} MiB (${startRssMiB.toFixed(0)} before the upload), ${rate} MB/s`;
-      if (peakRssMiB > maxPeakRssMiB || peakRssMiB > first * maxGrowth) process.exitCode = 1;
-      console.log(`  ${(peakRssMiB / first).toFixed(2)}x  ${String(mebibytes).padStart(5)} MiB: ${facts}`);
+      const note = `${startRssMiB.toFixed(0)} MiB before the upload, ${rate} MB/s`;
+      rows.push({ name: `upload of ${mebibytes} MiB`, samples: [peakRssMiB], note });
     }
+    return rows;
   });
-}
-
-async function withServer<T>(discard: boolean, use: (ready: ServerReady) => Promise<T>): Promise<T> {
-  const server = start("upload-server.ts", [discard ? "discard" : "keep"]);
-  try {
-    const [ready] = (await once(server, "message")) as [ServerReady];
-    return await use(ready);
-  } finally {
-    server.kill();
+  const level = peaks.filter((_, index) => (sizes[index] ?? 0) >= levelMiB);
+  const [first = 0] = level;
+  if (peaks.some((peak) => peak > maxPeakRssMiB) || level.some((peak) => peak > first * maxGrowth)) {
+    console.log(`  an upload took more than ${maxPeakRssMiB.toFixed(0)} MiB, or grew with the object`);
+    process.exitCode = 1;
   }
+  const title = "peak RSS of one put of a stream of unknown length, S3 in another process, default settings";
+  show(tableOf({ id: "upload-memory", title, unit: "MiB", better: "lower" }, series));
 }
 
 async function upload(order: UploadOrder): Promise<UploadResult> {
-  const client = start("upload-client.ts", []);
+  const client = startProcess("upload-client.ts", []);
   client.send(order);
-  const [answer] = await Promise.race([once(client, "message"), once(client, "exit")]);
-  if (typeof answer !== "object" || answer === null) throw new Error("the client's process failed");
-  return answer as UploadResult;
-}
-
-function start(file: string, args: string[]): ChildProcess {
-  return fork(fileURLToPath(new URL(file, import.meta.url)), args, { execArgv: process.execArgv });
+  return (await answerOf(client)) as UploadResult;
 }

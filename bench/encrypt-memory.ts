@@ -1,0 +1,37 @@
+/** How much memory an encrypt at full speed takes: each way in a fresh process. */
+import { formatBytes, mebibyte } from "./bytes.js";
+import { interleave, tableOf } from "./measure.js";
+import { answerOf, startProcess } from "./processes.js";
+import type { Table } from "./results.js";
+import { plainPipeline, threadPipeline, workersPipeline } from "./ways.js";
+
+/** The ways that are measured, by the names that their processes are told. */
+export const measuredWays = { plain: plainPipeline, workers: workersPipeline, thread: threadPipeline };
+
+/** What such a process is told. */
+export interface MemoryOrder {
+  readonly way: keyof typeof measuredWays;
+  readonly bytes: number;
+}
+
+/** Peak RSS after so many bytes, from memory to nowhere. */
+export async function benchEncryptMemory(
+  bytes: number,
+  rounds: number,
+  show: (table: Table) => void,
+): Promise<void> {
+  const ways = ["plain", "workers", "thread"] as const;
+  const cases = ways.map((way) => ({
+    name: measuredWays[way].name,
+    run: async () => {
+      const child = startProcess("encrypt-memory-process.ts", []);
+      const order: MemoryOrder = { way, bytes };
+      child.send(order);
+      return Number(await answerOf(child)) / mebibyte;
+    },
+  }));
+  const samples = await interleave(rounds, cases);
+  const title = `peak RSS of a process that encrypts ${formatBytes(bytes)} from memory to nowhere`;
+  const series = cases.map(({ name }, index) => ({ name, samples: samples[index] ?? [] }));
+  show(tableOf({ id: "encrypt-memory", title, unit: "MiB", better: "lower" }, series));
+}

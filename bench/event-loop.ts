@@ -1,0 +1,45 @@
+/** What an encrypt at full speed does to others on the same event loop. */
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { blockBytes, formatBytes, nowhere, repeated, sourcePieceBytes } from "./bytes.js";
+import { type Delay, delayDuring } from "./delay.js";
+import { type Aim, type Case, interleave, tableOf } from "./measure.js";
+import type { Table } from "./results.js";
+import { plainPipeline, threadPipeline, type Way, workersPipeline } from "./ways.js";
+
+const block = randomBytes(blockBytes);
+const idle = "idle";
+
+/** Delays p50, p99 and max: idle, and while each way encrypts so many bytes from memory to nowhere. */
+export async function benchEventLoop(
+  bytes: number,
+  rounds: number,
+  show: (table: Table) => void,
+): Promise<void> {
+  const encrypting = ({ name, seal }: Way): Case<Delay> => ({
+    name,
+    run: () => delayDuring(() => seal(repeated(block, bytes, sourcePieceBytes), nowhere)),
+  });
+  const cases: readonly Case<Delay>[] = [
+    { name: idle, run: () => delayDuring(() => sleep(bytes / 1e6)) },
+    encrypting(workersPipeline),
+    encrypting(threadPipeline),
+    encrypting(plainPipeline),
+  ];
+  const samples = await interleave(rounds, cases);
+  const aims: readonly Aim[] = [{ kind: "difference", to: idle, aim: "< 5 ms" }];
+  for (const metric of ["p50", "p99", "max"] as const) {
+    const head = {
+      id: `event-loop-${metric}`,
+      title: `event-loop delay, ${metric}, while encrypting ${formatBytes(bytes)} at full speed`,
+      unit: "ms",
+      better: "lower",
+    } as const;
+    const series = cases.map(({ name }, index) => ({
+      name,
+      samples: (samples[index] ?? []).map((delay) => delay[metric]),
+      aims: metric === "p99" && name === workersPipeline.name ? aims : undefined,
+    }));
+    show(tableOf(head, series));
+  }
+}

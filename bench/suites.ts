@@ -1,0 +1,49 @@
+/** The groups of tables, each by the name that `--only` takes. */
+import { gibibyte, mebibyte } from "./bytes.js";
+import { benchConcurrentEncrypts, benchConcurrentPuts } from "./concurrency.js";
+import { benchEncryptMemory } from "./encrypt-memory.js";
+import { benchEventLoop } from "./event-loop.js";
+import { benchEsdkSettings, benchFrames, fullFrames, quickFrames } from "./frames.js";
+import type { Table } from "./results.js";
+import { benchRoundTrips } from "./round-trips.js";
+import { s3Variants } from "./s3-clients.js";
+import { benchTransfers } from "./transfers.js";
+import { benchUploadMemory } from "./upload-memory.js";
+
+/** How many encrypts, puts and gets run at once. */
+const counts = { quick: [1, 64], full: [1, 4, 16, 64] };
+
+/** Measures some tables and hands each out as soon as it is there. */
+export type Suite = (quick: boolean, show: (table: Table) => void) => Promise<void>;
+
+/** In the order in which they run. */
+export const suites: Readonly<Record<string, Suite>> = {
+  frames: (quick, show) => benchFrames(quick ? quickFrames : fullFrames, show),
+  "round-trips": (quick, show) => benchRoundTrips(quick ? 40 : 500, quick ? 3 : 7, show),
+  "event-loop": (quick, show) => benchEventLoop(quick ? 128 * mebibyte : gibibyte, quick ? 3 : 7, show),
+  concurrency: (quick, show) =>
+    quick
+      ? benchConcurrentEncrypts(counts.quick, mebibyte, 3, show)
+      : benchConcurrentEncrypts(counts.full, 8 * mebibyte, 5, show),
+  transfers: async (quick, show) => {
+    const full = { rounds: 7, bytes: 512 * mebibyte, ranges: 300 };
+    const settings = quick ? { rounds: 3, bytes: 32 * mebibyte, ranges: 25 } : full;
+    for (const variant of s3Variants) await benchTransfers(variant, settings, show);
+  },
+  "small-puts": async (quick, show) => {
+    for (const variant of s3Variants) {
+      if (quick) await benchConcurrentPuts(variant, counts.quick, 64, 2, show);
+      else await benchConcurrentPuts(variant, counts.full, 320, 5, show);
+    }
+  },
+  "encrypt-memory": (quick, show) =>
+    benchEncryptMemory(quick ? 128 * mebibyte : gibibyte, quick ? 1 : 3, show),
+  "upload-memory": (quick, show) => benchUploadMemory(quick ? [128, 256] : [512, 2048], show),
+  "esdk-settings": (quick, show) =>
+    benchEsdkSettings(quick ? { ...quickFrames, rounds: 2 } : { ...fullFrames, rounds: 5 }, show),
+};
+
+/** What runs when nothing is said. */
+export function defaultSuites(quick: boolean): readonly string[] {
+  return Object.keys(suites).filter((name) => !(quick && name === "esdk-settings"));
+}
