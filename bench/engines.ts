@@ -1,7 +1,11 @@
-/** The two ways to run the frame layer that every table compares: options to spread into those of a call or a client. */
+/** The ways to run the frame layer that every table compares: options to spread into those of a call or a client. */
+import { CryptoEngine } from "s3-envelope";
 
 /** All work on the calling thread. */
-export const onThread = {};
+export const onThread = { engine: new CryptoEngine({ maxWorkers: 0 }) };
 
-/** The default: work is shared with other threads where there are any. */
+/** The default: long messages are worked on by the shared engine's threads. */
 export const withWorkers = {};
+
+/** The same, as `put` does it: for a consumer that is done with each piece before it asks for the next. */
+export const reusing = { reuseBuffers: true };

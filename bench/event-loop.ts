@@ -5,10 +5,11 @@ import { blockBytes, formatBytes, nowhere, repeated, sourcePieceBytes } from "./
 import { type Delay, delayDuring } from "./delay.js";
 import { type Aim, type Case, interleave, tableOf } from "./measure.js";
 import type { Table } from "./results.js";
-import { plainPipeline, threadPipeline, type Way, workersPipeline } from "./ways.js";
+import { plainPipeline, reusingIteration, threadPipeline, type Way, workersPipeline } from "./ways.js";
 
 const block = randomBytes(blockBytes);
 const idle = "idle";
+const withWorkers = [workersPipeline.name, reusingIteration.name];
 
 /** Delays p50, p99 and max: idle, and while each way encrypts so many bytes from memory to nowhere. */
 export async function benchEventLoop(
@@ -23,6 +24,7 @@ export async function benchEventLoop(
   const cases: readonly Case<Delay>[] = [
     { name: idle, run: () => delayDuring(() => sleep(bytes / 1e6)) },
     encrypting(workersPipeline),
+    encrypting(reusingIteration),
     encrypting(threadPipeline),
     encrypting(plainPipeline),
   ];
@@ -38,7 +40,7 @@ export async function benchEventLoop(
     const series = cases.map(({ name }, index) => ({
       name,
       samples: (samples[index] ?? []).map((delay) => delay[metric]),
-      aims: metric === "p99" && name === workersPipeline.name ? aims : undefined,
+      aims: metric === "p99" && withWorkers.includes(name) ? aims : undefined,
     }));
     show(tableOf(head, series));
   }

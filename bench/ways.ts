@@ -4,7 +4,7 @@ import { pipeline } from "node:stream/promises";
 import { decrypt, encrypt } from "s3-envelope";
 import { loopPieceBytes, openLoop, sealLoop } from "./bare-loop.js";
 import { readable, type Sink, sourcePieceBytes, writable } from "./bytes.js";
-import { onThread, withWorkers } from "./engines.js";
+import { onThread, reusing, withWorkers } from "./engines.js";
 import type { Aim } from "./measure.js";
 
 /** Opens what was sealed. */
@@ -74,6 +74,8 @@ export const workersPipeline = inPipeline("pipeline, s3-envelope with workers", 
 export const threadPipeline = inPipeline("pipeline, s3-envelope on one thread", onThread, threadAims);
 /** This frame layer as an iterable, by default. */
 export const workersIteration = inLoop("for await, s3-envelope with workers", withWorkers, workerAims);
+/** The same, for a consumer that is done with each piece before it asks for the next, as `put` is. */
+export const reusingIteration = inLoop("for await, with workers and reuseBuffers", reusing, workerAims);
 /** This frame layer as an iterable, on the calling thread. */
 export const threadIteration = inLoop("for await, s3-envelope on one thread", onThread, threadAims);
 
