@@ -1,0 +1,9 @@
+/**
+ * A key and a certificate of 127.0.0.1 for servers in tests, good from 2020 to 2119. Made once by OpenSSL 3, as
+ * `openssl req -x509` with a P-256 key; they guard nothing.
+ */
+import { readFileSync } from "node:fs";
+
+const read = (name: string) => readFileSync(new URL(`tls/${name}`, import.meta.url), "utf8");
+
+export const tls = { key: read("key.pem"), cert: read("cert.pem") };
