@@ -9,6 +9,7 @@ it("the entry points export these names and no others", () => {
     "EnvelopeError",
     "aesKeyring",
     "ciphertextLength",
+    "createS3Client",
     "decrypt",
     "decryptDuplex",
     "decryptTransformStream",
@@ -64,6 +65,7 @@ it("the entry points export these types and no others", () => {
     "RandomAccessSource",
     "Recipient",
     "RecipientName",
+    "S3ClientOptions",
     "UnwrapDataKeyInput",
     "VerifiedBody",
   ]);
