@@ -15,6 +15,9 @@ const maxGrownPartBytes = 128 * mebibyte;
 /** Parts of a body of unknown length double in size after this many. */
 const partsPerStep = 1000;
 
+/** A body of unknown length may be a small one: a whole part is allocated once it holds more than this. */
+const firstBufferBytes = 128 * 1024;
+
 /** The size of part `partNumber` (from 1) in bytes; the last part may be shorter. */
 export type PartSizes = (partNumber: number) => number;
 
@@ -65,20 +68,26 @@ export async function* assembleParts(
 ): AsyncGenerator<Part, undefined> {
   let partNumber = 1;
   let left = ciphertextLength;
-  let buffer = Buffer.allocUnsafeSlow(Math.min(sizes(partNumber), left));
+  let partBytes = Math.min(sizes(partNumber), left);
+  let buffer = Buffer.allocUnsafeSlow(Math.min(partBytes, firstBufferBytes));
   let filled = 0;
   for await (const piece of pieces) {
     let read = 0;
     while (read < piece.length) {
-      if (filled === buffer.length) {
+      if (filled === partBytes) {
         yield { partNumber, bytes: buffer };
         left -= filled;
         partNumber += 1;
         if (partNumber > maxParts) {
           throw tooLarge("it needs more than 10,000 parts: state ContentLength, or a larger partSizeBytes");
         }
-        buffer = Buffer.allocUnsafeSlow(Math.min(sizes(partNumber), left));
+        partBytes = Math.min(sizes(partNumber), left);
+        buffer = Buffer.allocUnsafeSlow(partBytes);
         filled = 0;
+      } else if (filled === buffer.length) {
+        const whole = Buffer.allocUnsafeSlow(partBytes);
+        buffer.copy(whole);
+        buffer = whole;
       }
       const copied = piece.copy(buffer, filled, read);
       filled += copied;
