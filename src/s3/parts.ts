@@ -53,10 +53,15 @@ export interface Part {
   readonly partNumber: number;
   /** The ciphertext, in memory of its own that is not shared with anything. */
   readonly bytes: Buffer;
+  /**
+   * Lets the memory be used for another part: to be called once nobody can read `bytes` any more, or never. Fresh
+   * memory for each part would cost more than all else that is done with it here.
+   */
+  readonly release?: () => void;
 }
 
 /**
- * Joins pieces of ciphertext into parts. Holds one part.
+ * Joins pieces of ciphertext into parts. Holds one part, and the memory of those that were released.
  *
  * @param ciphertextLength bytes, if known; saves memory for small bodies
  * @throws EnvelopeError `SOURCE_TOO_LARGE` at the 10,001st part
@@ -66,23 +71,25 @@ export async function* assembleParts(
   sizes: PartSizes,
   ciphertextLength = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<Part, undefined> {
+  const released: Buffer[] = [];
   let partNumber = 1;
   let left = ciphertextLength;
   let partBytes = Math.min(sizes(partNumber), left);
-  let buffer = Buffer.allocUnsafeSlow(Math.min(partBytes, firstBufferBytes));
+  let buffer: Buffer = Buffer.allocUnsafeSlow(Math.min(partBytes, firstBufferBytes));
   let filled = 0;
   for await (const piece of pieces) {
     let read = 0;
     while (read < piece.length) {
       if (filled === partBytes) {
-        yield { partNumber, bytes: buffer };
+        const bytes = buffer;
+        yield { partNumber, bytes, release: () => void released.push(bytes) };
         left -= filled;
         partNumber += 1;
         if (partNumber > maxParts) {
           throw tooLarge("it needs more than 10,000 parts: state ContentLength, or a larger partSizeBytes");
         }
         partBytes = Math.min(sizes(partNumber), left);
-        buffer = Buffer.allocUnsafeSlow(partBytes);
+        buffer = reused(released, partBytes) ?? Buffer.allocUnsafeSlow(partBytes);
         filled = 0;
       } else if (filled === buffer.length) {
         const whole = Buffer.allocUnsafeSlow(partBytes);
@@ -95,6 +102,14 @@ export async function* assembleParts(
     }
   }
   yield { partNumber, bytes: buffer.subarray(0, filled) };
+  return undefined;
+}
+
+/** Memory of a part of the same size; that of parts of another size is not needed any more. */
+function reused(released: Buffer[], bytes: number): Buffer | undefined {
+  const buffer = released.pop();
+  if (buffer?.length === bytes) return buffer;
+  released.length = 0;
   return undefined;
 }
 

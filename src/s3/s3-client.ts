@@ -84,15 +84,14 @@ interface OutgoingRequest {
 
 const uploads = ["PutObjectCommand", "UploadPartCommand"];
 const payloadHash = "x-amz-content-sha256";
+const checksum = /^x-amz-checksum-(?!type$|mode$|algorithm$)/;
 
 /** TLS keeps the bytes on their way, the signed checksum ties them to the request. Without either they are hashed. */
 function leavePayloadUnsigned(commandName: string, request: unknown): void {
   const { protocol, headers, body } = request as OutgoingRequest;
   if (protocol !== "https:" || body === undefined || !uploads.includes(commandName)) return;
-  if (
-    payloadHash in headers ||
-    !Object.keys(headers).some((name) => /^x-amz-checksum-(?!type$|mode$|algorithm$)/.test(name))
-  )
-    return;
-  headers[payloadHash] = "UNSIGNED-PAYLOAD";
+  const names = Object.keys(headers);
+  if (names.some((name) => checksum.test(name)) && !names.includes(payloadHash)) {
+    headers[payloadHash] = "UNSIGNED-PAYLOAD";
+  }
 }
