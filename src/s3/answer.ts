@@ -6,6 +6,7 @@ import {
   type GetObjectCommandOutput,
 } from "@aws-sdk/client-s3";
 import { EnvelopeError } from "../errors.js";
+import { Batches } from "./batches.js";
 import { requireSize } from "./fields.js";
 import { guardSource } from "./guarded-source.js";
 import { parseContentRange } from "./range.js";
@@ -91,7 +92,8 @@ async function* readBody(
       cause,
       details: { ...attempt, bytesRead: seen, ...(length !== undefined && { expected: end }) },
     });
-  const pieces = guardSource((Body ?? []) as AsyncIterable<Uint8Array>, {
+  const source = Body instanceof Readable ? new Batches(Body) : ((Body ?? []) as AsyncIterable<Uint8Array>);
+  const pieces = guardSource<Uint8Array>(source, {
     signal: transfer.signal,
     idleTimeoutMs,
     stalled: () => fail("BODY_STALLED", `no bytes came for ${idleTimeoutMs} ms`),
