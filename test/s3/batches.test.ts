@@ -38,7 +38,7 @@ describe("Batches", () => {
       highWaterMark: 16 * kibibyte,
       read() {
         made += 16 * kibibyte;
-        this.push(Buffer.alloc(16 * kibibyte));
+        this.push(made < 8192 * kibibyte ? Buffer.alloc(16 * kibibyte) : null);
       },
     });
     const batches = new Batches(stream);
