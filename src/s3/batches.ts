@@ -32,8 +32,9 @@ export class Batches implements AsyncIterableIterator<Uint8Array, undefined> {
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
     if (!this.#started) this.#start();
     while (this.#pieces.length === 0 && !this.#end) await this.#more();
-    if (this.#pieces.length > 0) return { done: false, value: this.#take() };
+    // First: no stream hands out what waits once it has failed.
     if (this.#end?.error) throw this.#end.error;
+    if (this.#pieces.length > 0) return { done: false, value: this.#take() };
     return { done: true, value: undefined };
   }
 

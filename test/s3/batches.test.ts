@@ -48,13 +48,14 @@ describe("Batches", () => {
     await batches.return();
   });
 
-  it("hands out what came before a failure, then fails, and goes on failing", async () => {
+  it("fails at once when the stream does, whatever waits, and goes on failing", async () => {
     const stream = pushed(testBytes(100));
     const batches = new Batches(stream);
-    const first = batches.next();
+    expectBytes((await batches.next()).value ?? Buffer.alloc(0), testBytes(100));
+    stream.push(testBytes(100));
     await turn();
     stream.destroy(new Error("broken"));
-    expectBytes((await first).value ?? Buffer.alloc(0), testBytes(100));
+    await turn();
     for (let times = 0; times < 2; times++) {
       expect((await errorOf(() => batches.next())).message).toBe("broken");
     }
