@@ -38,5 +38,6 @@ export type { GetInput, GetOutput } from "./s3/get.js";
 export type { HeadInput, HeadOutput, RecipientName } from "./s3/head.js";
 export type { PutInput, PutOutput } from "./s3/put.js";
 export type { ExpectedContext } from "./s3/read-envelope.js";
+export { createS3Client, type S3ClientOptions } from "./s3/s3-client.js";
 export type { CallOptions, EnvelopeClientOptions, EnvelopeStorage } from "./s3/settings.js";
 export type { PutBody } from "./s3/source.js";

@@ -15,7 +15,10 @@ export class Cutter {
   /** Takes more input and hands on the units that are now whole, one or more at a time; good until `use` returns. */
   cut(input: Uint8Array, use: (units: Uint8Array) => void): void {
     const unitBytes = this.#unitBytes;
-    if (this.#partialBytes + input.length < unitBytes) return this.#hold(input);
+    if (this.#partialBytes + input.length < unitBytes) {
+      this.#hold(input);
+      return;
+    }
     let rest = input;
     if (this.#partialBytes > 0) {
       const missing = unitBytes - this.#partialBytes;

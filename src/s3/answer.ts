@@ -1,11 +1,14 @@
 /** One GetObject: its answer, and its body as bytes that can neither stall for ever nor end early unnoticed. */
+import { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import {
   GetObjectCommand,
   type GetObjectCommandInput,
   type GetObjectCommandOutput,
 } from "@aws-sdk/client-s3";
 import { EnvelopeError } from "../errors.js";
+import { Batches } from "./batches.js";
 import { requireSize } from "./fields.js";
 import { guardSource } from "./guarded-source.js";
 import { parseContentRange } from "./range.js";
@@ -91,7 +94,8 @@ async function* readBody(
       cause,
       details: { ...attempt, bytesRead: seen, ...(length !== undefined && { expected: end }) },
     });
-  const pieces = guardSource((Body ?? []) as AsyncIterable<Uint8Array>, {
+  const source = isOverTls(Body) ? new Batches(Body) : ((Body ?? []) as AsyncIterable<Uint8Array>);
+  const pieces = guardSource<Uint8Array>(source, {
     signal: transfer.signal,
     idleTimeoutMs,
     stalled: () => fail("BODY_STALLED", `no bytes came for ${idleTimeoutMs} ms`),
@@ -105,4 +109,9 @@ async function* readBody(
   }
   if (length !== undefined && seen < end) throw fail("BODY_INTERRUPTED", `it ended after ${seen} bytes`);
   return undefined;
+}
+
+/** Whether a body comes straight from a connection with TLS, and so in small pieces. */
+function isOverTls(body: unknown): body is IncomingMessage {
+  return body instanceof IncomingMessage && (body.socket as Partial<TLSSocket> | null)?.encrypted === true;
 }

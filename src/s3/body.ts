@@ -19,12 +19,13 @@ export interface VerifiedBody extends Readable {
  *
  * @param plaintext read only as fast as the body is
  * @param signal destroys the body with its reason
- * @param close called once when the body has ended or was destroyed, read or not; must end a pending read
+ * @param close called once when the body has ended or was destroyed, read or not, with whether it was read to its
+ *   end; if it was not, must end a pending read
  */
 export function verifiedBody(
   plaintext: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
-  close: () => void,
+  close: (ended: boolean) => void,
 ): VerifiedBody {
   return new Body(plaintext, signal, close);
 }
@@ -33,10 +34,10 @@ export function verifiedBody(
 class Body extends Readable implements VerifiedBody {
   readonly #pieces: AsyncIterator<Uint8Array>;
   readonly #signal: AbortSignal;
-  readonly #close: () => void;
+  readonly #close: (ended: boolean) => void;
   #transformed = false;
 
-  constructor(plaintext: AsyncIterable<Uint8Array>, signal: AbortSignal, close: () => void) {
+  constructor(plaintext: AsyncIterable<Uint8Array>, signal: AbortSignal, close: (ended: boolean) => void) {
     super({ highWaterMark: 64 * 1024 });
     this.#pieces = plaintext[Symbol.asyncIterator]();
     this.#signal = signal;
@@ -82,7 +83,7 @@ class Body extends Readable implements VerifiedBody {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.#signal.removeEventListener("abort", this.#onAbort);
-    this.#close();
+    this.#close(error === null && this.readableEnded);
     this.#pieces.return?.().catch(() => undefined);
     callback(error);
   }

@@ -210,8 +210,16 @@ function encryptedOutput(
     ...sizes,
     Metadata: withoutEnvelope(output.Metadata ?? {}),
     encrypted: true,
-    Body: verifiedBody(plaintext, transfer.signal, transfer.close),
+    Body: bodyOf(plaintext, transfer),
   };
+}
+
+/** When it has been read to its end nothing runs any more that would have to be aborted. */
+function bodyOf(
+  plaintext: AsyncIterable<Uint8Array>,
+  { signal, close, dispose }: TransferSignal,
+): VerifiedBody {
+  return verifiedBody(plaintext, signal, (ended) => (ended ? dispose() : close()));
 }
 
 /** An object that is not encrypted. What came for a range of ciphertext is of no use, so it is asked for again. */
@@ -226,7 +234,7 @@ async function plainOutput(
   const { output, read: readBody } = range
     ? await sameObject(settings, request, first, plainRange(range))
     : first;
-  const Body = verifiedBody(readBody(0, output.ContentLength), transfer.signal, transfer.close);
+  const Body = bodyOf(readBody(0, output.ContentLength), transfer);
   return { ...withoutChecksums(output), encrypted: false, Body };
 }
 

@@ -95,13 +95,59 @@ function isEmpty(piece: unknown): boolean {
   return piece === "" || (piece instanceof Uint8Array && piece.length === 0);
 }
 
+/** So many turns of the microtask queue a read may take without anybody watching it. */
+const unwatchedTurns = 8;
+
+/** What a read has come to. */
+interface Answer<T> {
+  result?: IteratorResult<T>;
+  failure?: { readonly cause: unknown };
+}
+
 async function readOnce<T>(
   iterator: AsyncIterator<T> | Iterator<T>,
-  { signal, idleTimeoutMs, stalled, failed }: SourceGuard,
+  guard: SourceGuard,
   waitingSince: number,
 ): Promise<IteratorResult<T>> {
-  signal?.throwIfAborted();
-  return new Promise<IteratorResult<T>>((resolve, reject) => {
+  guard.signal?.throwIfAborted();
+  const answer: Answer<T> = {};
+  const answered = next(iterator).then(
+    (result) => {
+      answer.result = result;
+    },
+    (cause: unknown) => {
+      answer.failure = { cause };
+    },
+  );
+  // What a source has at hand comes within a few turns: a timer and a listener would cost more than the read.
+  for (let turn = 0; turn < unwatchedTurns && !isThere(answer); turn++) await undefined;
+  if (!isThere(answer)) await watched(answered, guard, waitingSince);
+  guard.signal?.throwIfAborted();
+  if (answer.failure) throw guard.failed(answer.failure.cause);
+  if (answer.result && Object(answer.result) === answer.result) return answer.result;
+  throw guard.failed(new TypeError("its iterator gave no iterator result"));
+}
+
+function isThere({ result, failure }: Answer<unknown>): boolean {
+  return result !== undefined || failure !== undefined;
+}
+
+/** What the iterator answers, also when it throws. */
+function next<T>(iterator: AsyncIterator<T> | Iterator<T>): Promise<IteratorResult<T>> {
+  try {
+    return Promise.resolve(iterator.next());
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+/** Waits for a read until the signal aborts or the time is over. */
+function watched(
+  answered: Promise<void>,
+  { signal, idleTimeoutMs, stalled }: SourceGuard,
+  waitingSince: number,
+): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
     const onAbort = () => settle(() => reject(signal?.reason));
     const waitMs = Math.max(0, idleTimeoutMs - (performance.now() - waitingSince));
     const timer = idleTimeoutMs > 0 ? setTimeout(() => settle(() => reject(stalled())), waitMs) : undefined;
@@ -110,13 +156,8 @@ async function readOnce<T>(
       signal?.removeEventListener("abort", onAbort);
       act();
     };
+    if (signal?.aborted) return onAbort();
     signal?.addEventListener("abort", onAbort, { once: true });
-    Promise.resolve()
-      .then(() => iterator.next())
-      .then((result) => {
-        if (Object(result) !== result) throw new TypeError("its iterator gave no iterator result");
-        settle(() => resolve(result));
-      })
-      .catch((cause: unknown) => settle(() => reject(failed(cause))));
+    answered.then(() => settle(resolve));
   });
 }

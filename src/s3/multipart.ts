@@ -120,10 +120,31 @@ async function uploadPart(input: MultipartInput, uploadId: string, part: Part): 
     Body: part.bytes,
   });
   const asked = { ...attempt, operation: "UploadPart" };
+  const sending = watchSending(s3, command);
   const output = await s3Request(asked, transfer.signal, (options) => s3.send(command, options));
   const ETag = requireETag(output, asked);
+  if (sending.isOver()) part.release?.();
   const completed = { PartNumber: part.partNumber, ETag, ...checksumsOf(output) };
   return { part: completed, bytes: part.bytes.length };
+}
+
+/**
+ * Tells, once a command has succeeded, whether its body is surely read no more: the SDK's own handler has sent it,
+ * and S3 has answered that all of it arrived. Whatever takes the place of either, as in tests, may have kept it.
+ */
+function watchSending(s3: S3Client, command: UploadPartCommand): { isOver(): boolean } {
+  const handler: { metadata?: { handlerProtocol?: string } } | undefined = s3.config?.requestHandler;
+  const isOwn = handler?.metadata?.handlerProtocol === "http/1.1";
+  let handedOver = false;
+  command.middlewareStack.add(
+    (next) => (args) => {
+      handedOver = true;
+      return next(args);
+    },
+    // The last before the handler.
+    { step: "deserialize", priority: "low", name: "watchSending" },
+  );
+  return { isOver: () => isOwn && handedOver };
 }
 
 async function completeUpload(

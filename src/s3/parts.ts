@@ -15,6 +15,9 @@ const maxGrownPartBytes = 128 * mebibyte;
 /** Parts of a body of unknown length double in size after this many. */
 const partsPerStep = 1000;
 
+/** A body of unknown length may be a small one: a whole part is allocated once it holds more than this. */
+const firstBufferBytes = 128 * 1024;
+
 /** The size of part `partNumber` (from 1) in bytes; the last part may be shorter. */
 export type PartSizes = (partNumber: number) => number;
 
@@ -50,10 +53,15 @@ export interface Part {
   readonly partNumber: number;
   /** The ciphertext, in memory of its own that is not shared with anything. */
   readonly bytes: Buffer;
+  /**
+   * Lets the memory be used for another part: to be called once nobody can read `bytes` any more, or never. Fresh
+   * memory for each part would cost more than all else that is done with it here.
+   */
+  readonly release?: () => void;
 }
 
 /**
- * Joins pieces of ciphertext into parts. Holds one part.
+ * Joins pieces of ciphertext into parts. Holds one part, and the memory of those that were released.
  *
  * @param ciphertextLength bytes, if known; saves memory for small bodies
  * @throws EnvelopeError `SOURCE_TOO_LARGE` at the 10,001st part
@@ -63,22 +71,30 @@ export async function* assembleParts(
   sizes: PartSizes,
   ciphertextLength = Number.POSITIVE_INFINITY,
 ): AsyncGenerator<Part, undefined> {
+  const released: Buffer[] = [];
   let partNumber = 1;
   let left = ciphertextLength;
-  let buffer = Buffer.allocUnsafeSlow(Math.min(sizes(partNumber), left));
+  let partBytes = Math.min(sizes(partNumber), left);
+  let buffer: Buffer = Buffer.allocUnsafeSlow(Math.min(partBytes, firstBufferBytes));
   let filled = 0;
   for await (const piece of pieces) {
     let read = 0;
     while (read < piece.length) {
-      if (filled === buffer.length) {
-        yield { partNumber, bytes: buffer };
+      if (filled === partBytes) {
+        const bytes = buffer;
+        yield { partNumber, bytes, release: () => void released.push(bytes) };
         left -= filled;
         partNumber += 1;
         if (partNumber > maxParts) {
           throw tooLarge("it needs more than 10,000 parts: state ContentLength, or a larger partSizeBytes");
         }
-        buffer = Buffer.allocUnsafeSlow(Math.min(sizes(partNumber), left));
+        partBytes = Math.min(sizes(partNumber), left);
+        buffer = reused(released, partBytes) ?? Buffer.allocUnsafeSlow(partBytes);
         filled = 0;
+      } else if (filled === buffer.length) {
+        const whole = Buffer.allocUnsafeSlow(partBytes);
+        buffer.copy(whole);
+        buffer = whole;
       }
       const copied = piece.copy(buffer, filled, read);
       filled += copied;
@@ -86,6 +102,14 @@ export async function* assembleParts(
     }
   }
   yield { partNumber, bytes: buffer.subarray(0, filled) };
+  return undefined;
+}
+
+/** Memory of a part of the same size; that of parts of another size is not needed any more. */
+function reused(released: Buffer[], bytes: number): Buffer | undefined {
+  const buffer = released.pop();
+  if (buffer?.length === bytes) return buffer;
+  released.length = 0;
   return undefined;
 }
 

@@ -9,6 +9,7 @@ import { choiceArgument } from "../arguments.js";
 import { deriveMessageKeys, type MessageKeys } from "../cobblestone/derivation.js";
 import { ciphertextLength, headerBytes, saltBytes } from "../cobblestone/geometry.js";
 import { sealSource } from "../cobblestone/message.js";
+import { Sealer } from "../cobblestone/sealer.js";
 import { bodyContext, type Envelope, wrappingContext } from "../envelope/envelope.js";
 import { encodeEnvelope, encodeSidecarReference, type MetadataFields } from "../envelope/metadata.js";
 import { encodeSidecar, sidecarKey } from "../envelope/sidecar.js";
@@ -64,6 +65,9 @@ interface PutRequest {
   readonly context: EncryptionContext;
   readonly storage: EnvelopeStorage;
 }
+
+/** Bytes in memory up to this many are sealed in one go: it takes less than a turn of the event loop. */
+const maxSealedAtOnceBytes = 64 * 1024;
 
 /** See `EnvelopeClient.put`. */
 export async function put(
@@ -163,21 +167,23 @@ async function writeBody(
   transfer: TransferSignal,
   commit: CommitState,
 ): Promise<PutOutput> {
-  let plaintextLength = 0;
-  async function* counted(): AsyncGenerator<Uint8Array, undefined> {
-    for await (const bytes of source.read({
-      signal: transfer.signal,
-      idleTimeoutMs: settings.idleTimeoutMs,
-    })) {
-      plaintextLength += bytes.length;
-      yield bytes;
-    }
-    return undefined;
+  const { idleTimeoutMs, partSizeBytes } = settings;
+  const input = { ...settings, put, attempt, transfer, commit };
+  const { bytes, length } = source;
+  if (bytes !== undefined && bytes.length <= maxSealedAtOnceBytes) {
+    return putOutput(await sendWhole(input, sealAtOnce(bytes, keys)), bytes.length);
   }
-  const length = source.length === undefined ? undefined : ciphertextLength(source.length);
-  const message = sealSource(counted(), keys, { engine: settings.engine, reuseBuffers: true });
-  const parts = assembleParts(message, partSizes(length, settings.partSizeBytes), length);
-  const output = await send({ ...settings, put, attempt, transfer, commit }, parts);
+  const sealedLength = length === undefined ? undefined : ciphertextLength(length);
+  const pieces = sealSource(source.read({ signal: transfer.signal, idleTimeoutMs }), keys, {
+    engine: settings.engine,
+    reuseBuffers: true,
+  });
+  const parts = assembleParts(pieces, partSizes(sealedLength, partSizeBytes), sealedLength);
+  const output = await send(input, parts);
+  return putOutput(output, source.bytesRead);
+}
+
+function putOutput(output: CommitOutput, plaintextLength: number): PutOutput {
   return {
     ...withoutChecksums(output),
     plaintextLength,
@@ -185,19 +191,27 @@ async function writeBody(
   };
 }
 
+function sealAtOnce(bytes: Uint8Array, keys: MessageKeys): Buffer {
+  const sealer = new Sealer(keys);
+  return Buffer.concat([...sealer.update(bytes), ...sealer.final()]);
+}
+
 /** One part goes as one PutObject, more as a multipart upload. */
 async function send(input: MultipartInput, parts: AsyncGenerator<Part, undefined>): Promise<CommitOutput> {
-  const { s3, put, attempt, transfer, commit } = input;
   const first = await parts.next();
   const second = await parts.next();
   if (first.done) throw new Error("unreachable: every message has a chunk");
-  if (!second.done) {
-    // Ends the source also when the upload fails before it has taken what was read ahead.
-    return uploadMultipart(input, chain([first.value, second.value], parts)).finally(
-      () => void parts.return(undefined).catch(() => undefined),
-    );
-  }
-  const { bytes } = first.value;
+  if (second.done) return sendWhole(input, first.value.bytes);
+  // Ends the source also when the upload fails before it has taken what was read ahead.
+  return uploadMultipart(input, chain([first.value, second.value], parts)).finally(
+    () => void parts.return(undefined).catch(() => undefined),
+  );
+}
+
+function sendWhole(
+  { s3, put, attempt, transfer, commit }: MultipartInput,
+  bytes: Buffer,
+): Promise<CommitOutput> {
   const command = new PutObjectCommand({ ...put, Body: bytes });
   const commitInput = { s3, put, attempt, signal: transfer.signal };
   return commit.send(commitInput, "PutObject", bytes.length, (options) => s3.send(command, options));

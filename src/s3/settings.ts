@@ -19,8 +19,8 @@ export interface CallOptions {
 /** What an `EnvelopeClient` is made of. */
 export interface EnvelopeClientOptions {
   /**
-   * Your client. It is used as it is: its endpoint, credentials, retries and timeouts are yours to set. Set a
-   * `socketTimeout` in its `requestHandler`: by default it waits for ever for a service that falls silent.
+   * Your client. It is used as it is: its endpoint, credentials, retries and timeouts are yours to set. One of
+   * `createS3Client()` is faster, and does not wait for ever for a service that falls silent.
    */
   readonly s3: S3Client;
   /** Makes and unwraps the data keys. */

@@ -19,6 +19,10 @@ export type PutBody =
 export interface Source {
   /** Plaintext bytes, when they are known beforehand. */
   readonly length: number | undefined;
+  /** The bytes themselves, when they are all in memory. */
+  readonly bytes: Uint8Array | undefined;
+  /** How many bytes reading has yielded so far. */
+  readonly bytesRead: number;
   /** Yields the bytes; rejects when there turn out to be more or fewer than `length`. */
   read(guard: Pick<SourceGuard, "signal" | "idleTimeoutMs">): AsyncIterable<Uint8Array>;
   /** Lets go of the body, read or not. */
@@ -36,7 +40,7 @@ export function sourceArgument(body: unknown, contentLength: unknown): Source {
     contentLength === undefined
       ? undefined
       : integerArgument("ContentLength", contentLength, 0, maxPlaintextBytes);
-  const { pieces, length } = open(body);
+  const { pieces, length, bytes } = open(body);
   refuseTaken(pieces);
   if (stated !== undefined && length !== undefined && stated !== length) {
     throw new RangeError(`ContentLength: expected ${length}, the length of Body, got ${stated}`);
@@ -45,9 +49,14 @@ export function sourceArgument(body: unknown, contentLength: unknown): Source {
   if (isSingleUse(pieces)) taken.add(pieces);
   // A stream may fail before it is read; without a listener that would end the process. Reading tells the error.
   if (pieces instanceof Readable) pieces.on("error", () => undefined);
+  const progress = { bytesRead: 0 };
   return {
     length: known,
-    read: (guard) => readAll(pieces, known, guard),
+    bytes,
+    get bytesRead() {
+      return progress.bytesRead;
+    },
+    read: (guard) => readAll(pieces, known, guard, progress),
     close: () => closeSource(pieces),
   };
 }
@@ -76,9 +85,15 @@ const sliceBytes = 1024 * 1024;
 
 type Pieces = AsyncIterable<unknown> | Iterable<unknown>;
 
-function open(body: unknown): { readonly pieces: Pieces; readonly length?: number } {
+interface OpenBody {
+  readonly pieces: Pieces;
+  readonly length?: number;
+  readonly bytes?: Uint8Array;
+}
+
+function open(body: unknown): OpenBody {
   if (body instanceof Uint8Array)
-    return { pieces: { [Symbol.iterator]: () => slices(body) }, length: body.length };
+    return { pieces: { [Symbol.iterator]: () => slices(body) }, length: body.length, bytes: body };
   if (typeof body === "string") return open(utf8("Body", body));
   if (body instanceof Blob) return { pieces: body.stream() as unknown as Pieces, length: body.size };
   if (body instanceof Readable) return { pieces: unreadStream(body) };
@@ -116,6 +131,7 @@ async function* readAll(
   pieces: Pieces,
   length: number | undefined,
   guard: Pick<SourceGuard, "signal" | "idleTimeoutMs">,
+  progress: { bytesRead: number },
 ): AsyncGenerator<Uint8Array, undefined> {
   let seen = 0;
   const guarded = guardSource(pieces, {
@@ -135,6 +151,7 @@ async function* readAll(
     if (!(bytes instanceof Uint8Array)) throw wrongType("Body: each piece", "a Uint8Array or string", piece);
     seen += bytes.length;
     if (length !== undefined && seen > length) throw wrongLength(length, seen);
+    progress.bytesRead = seen;
     yield bytes;
   }
   if (length !== undefined && seen < length) throw wrongLength(length, seen);

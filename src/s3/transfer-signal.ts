@@ -10,9 +10,9 @@ export interface TransferSignal {
   /** Ends the transfer with this reason, unless it has ended already. */
   readonly abort: (reason: unknown) => void;
   /** Lets go of the caller's signal. */
-  dispose(): void;
+  readonly dispose: () => void;
   /** Ends what still runs, such as bodies that nobody will read, and lets go of the caller's signal. */
-  close(): void;
+  readonly close: () => void;
 }
 
 /** Makes the signal of a transfer, which aborts with the caller's. */

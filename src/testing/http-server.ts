@@ -1,7 +1,8 @@
-/** An HTTP server on loopback around one service: it records requests and plays scripted faults. */
+/** An HTTP or HTTPS server on loopback around one service: it records requests and plays scripted faults. */
 import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Fault, FaultScript } from "./faults.js";
@@ -59,7 +60,7 @@ function withoutSecrets(pairs: readonly (readonly [string, string])[]): Record<s
 
 /** A running server. */
 export interface RunningServer {
-  /** Such as "http://127.0.0.1:40123". */
+  /** Such as "http://127.0.0.1:40123", or "https:" with TLS. */
   readonly endpoint: string;
   /** Connections that are open now. */
   connections(): Promise<number>;
@@ -67,24 +68,36 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
-/** Starts a server for a service on a port of 127.0.0.1, a free one by default. The service is closed with it. */
+/** The key of a server and its certificate, in PEM. */
+export interface ServerIdentity {
+  readonly key: string;
+  readonly cert: string;
+}
+
+/**
+ * Starts a server for a service on a port of 127.0.0.1, a free one when it is 0. The service is closed with it.
+ *
+ * @param tls speaks HTTPS when it is given; throws when it is of no use
+ */
 export async function startServer(
   service: Service,
   faults: FaultScript,
   log: RequestLog,
-  port = 0,
+  port: number,
+  tls: ServerIdentity | undefined,
 ): Promise<RunningServer> {
   const running = new Set<Promise<void>>();
   const ending = new AbortController();
   setMaxListeners(0, ending.signal);
-  const server = createServer((incoming, outgoing) => {
+  const listener = (incoming: IncomingMessage, outgoing: ServerResponse) => {
     outgoing.on("error", () => undefined);
     incoming.on("error", () => undefined);
     const answered = answer({ service, faults, log, ending: ending.signal }, incoming, outgoing)
       .catch(() => void outgoing.destroy())
       .finally(() => running.delete(answered));
     running.add(answered);
-  });
+  };
+  const server = tls ? createTlsServer(tls, listener) : createServer(listener);
   server.requestTimeout = 0;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject).listen(port, "127.0.0.1", resolve);
@@ -94,7 +107,7 @@ export async function startServer(
   });
   const address = server.address() as AddressInfo;
   return {
-    endpoint: `http://127.0.0.1:${address.port}`,
+    endpoint: `${tls ? "https" : "http"}://127.0.0.1:${address.port}`,
     connections: () => countConnections(server),
     async close() {
       ending.abort();

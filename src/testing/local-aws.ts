@@ -1,9 +1,11 @@
-/** S3 and KMS in this process, over HTTP on loopback, with clients ready to use. */
+/** S3 and KMS in this process, over HTTP or HTTPS on loopback, with clients ready to use. */
+import { Agent } from "node:https";
+import { createSecureContext } from "node:tls";
 import { KMSClient } from "@aws-sdk/client-kms";
 import { S3Client } from "@aws-sdk/client-s3";
 import { choiceArgument, integerArgument, recordArgument, stringArgument, wrongType } from "../arguments.js";
 import { type Fault, FaultScript } from "./faults.js";
-import { type RecordedRequest, RequestLog, startServer } from "./http-server.js";
+import { type RecordedRequest, RequestLog, type ServerIdentity, startServer } from "./http-server.js";
 import { kmsService } from "./kms/kms-service.js";
 import { isBucketName } from "./s3/object-store.js";
 import { s3Service } from "./s3/s3-service.js";
@@ -26,6 +28,11 @@ export interface LocalAwsOptions {
   readonly directory?: string;
   /** The port of the S3; a free one by default. */
   readonly s3Port?: number;
+  /**
+   * Speak HTTPS, with this key and this certificate for 127.0.0.1, both PEM. `s3` and `kms` trust the certificate;
+   * clients of your own need it as `ca` of an agent, or in `NODE_EXTRA_CA_CERTS`. Plain HTTP by default.
+   */
+  readonly tls?: { readonly key: string; readonly cert: string };
 }
 
 /** What a client in another process needs: plain data, to pass on as it is. */
@@ -74,17 +81,21 @@ export interface LocalAws extends AsyncDisposable {
  * @throws TypeError, RangeError when an option is wrong; Error when the folder is in use or the port is
  */
 export async function startLocalAws(options: LocalAwsOptions = {}): Promise<LocalAws> {
-  const { region, s3Port, ...s3Options } = optionsArgument(options);
+  const { region, s3Port, tls, ...s3Options } = optionsArgument(options);
   const credentials = { accessKeyId: "AKIALOCALAWSTESTING", secretAccessKey: "local-aws-secret" };
   const faults = new FaultScript();
   const log = new RequestLog();
-  const s3Server = await startServer(s3Service({ region, credentials, ...s3Options }), faults, log, s3Port);
-  const kmsServer = await startServer(kmsService(region, credentials), faults, log);
+  const service = s3Service({ region, credentials, ...s3Options });
+  const s3Server = await startServer(service, faults, log, s3Port, tls);
+  const kmsServer = await startServer(kmsService(region, credentials), faults, log, 0, tls);
   const shared = { region, credentials, forcePathStyle: true } as const;
   const s3Config = { ...shared, endpoint: s3Server.endpoint };
   const kmsConfig = { ...shared, endpoint: kmsServer.endpoint };
-  const s3 = new S3Client(s3Config);
-  const kms = new KMSClient(kmsConfig);
+  // An agent that is made already is used for every request; of settings, the SDK forgets `ca` for large ones.
+  const trusting = () =>
+    tls && { requestHandler: { httpsAgent: new Agent({ ca: tls.cert, keepAlive: true }) } };
+  const s3 = new S3Client({ ...s3Config, ...trusting() });
+  const kms = new KMSClient({ ...kmsConfig, ...trusting() });
   const close = async () => {
     s3.destroy();
     kms.destroy();
@@ -107,14 +118,15 @@ export async function startLocalAws(options: LocalAwsOptions = {}): Promise<Loca
   };
 }
 
-interface LocalAwsSettings extends Required<Omit<LocalAwsOptions, "directory">> {
+interface LocalAwsSettings extends Required<Omit<LocalAwsOptions, "directory" | "tls">> {
   readonly directory: string | undefined;
+  readonly tls: ServerIdentity | undefined;
 }
 
 function optionsArgument(options: unknown): LocalAwsSettings {
   const given = recordArgument("options", options);
   const { buckets = ["test-bucket"], region = "eu-central-1" } = given;
-  const { minPartBytes = 5 * 1024 * 1024, discardBodies = false, directory, s3Port = 0 } = given;
+  const { minPartBytes = 5 * 1024 * 1024, discardBodies = false, directory, s3Port = 0, tls } = given;
   if (discardBodies === true && directory !== undefined) {
     throw new TypeError("options.directory: there is nothing to keep when options.discardBodies is true");
   }
@@ -126,7 +138,23 @@ function optionsArgument(options: unknown): LocalAwsSettings {
     discardBodies: choiceArgument("options.discardBodies", discardBodies, [true, false]),
     directory: directory === undefined ? undefined : stringArgument("options.directory", directory),
     s3Port: integerArgument("options.s3Port", s3Port, 0, 65_535),
+    tls: tls === undefined ? undefined : identityArgument("options.tls", tls),
   };
+}
+
+function identityArgument(title: string, value: unknown): ServerIdentity {
+  const { key, cert } = recordArgument(title, value);
+  const identity = {
+    key: stringArgument(`${title}.key`, key),
+    cert: stringArgument(`${title}.cert`, cert),
+  };
+  try {
+    createSecureContext(identity);
+  } catch {
+    // What OpenSSL says may quote the key.
+    throw new RangeError(`${title}: expected a key and its certificate in PEM, got something else`);
+  }
+  return identity;
 }
 
 function bucketArgument(value: unknown, index: number, all: readonly unknown[]): string {

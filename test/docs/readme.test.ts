@@ -10,7 +10,7 @@ import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { expectBytes } from "../support/bytes.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const blocks = ["README.md", "docs/errors.md", "docs/testing.md"].flatMap((file) => {
+const blocks = ["README.md", "docs/errors.md", "docs/testing.md", "docs/performance.md"].flatMap((file) => {
   const text = readFileSync(join(root, file), "utf8");
   return [...text.matchAll(/```ts\n(.*?)```/gs)].map((match, index) => [
     `${file}, block ${index + 1}`,
@@ -115,6 +115,7 @@ describe("code blocks of the documents", () => {
       "docs/decisions.md",
       "docs/threat-model.md",
       "docs/testing.md",
+      "docs/performance.md",
       "docs/compatibility.md",
     ]) {
       const text = readFileSync(join(root, document), "utf8");

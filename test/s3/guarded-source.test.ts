@@ -27,6 +27,35 @@ describe("guardSource", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it("watches a read only when it has to wait", async () => {
+    const listening = vi.spyOn(signal, "addEventListener");
+    const later = () => new Promise((resolve) => setTimeout(resolve, 5));
+    async function* source() {
+      yield 1;
+      yield 2;
+      await later();
+      yield 3;
+    }
+    const seen = [];
+    for await (const item of guardSource(source(), guard)) seen.push([item, listening.mock.calls.length]);
+    expect(seen).toEqual([
+      [1, 0],
+      [2, 0],
+      [3, 1],
+    ]);
+    listening.mockRestore();
+  });
+
+  it("hears the signal also when it aborts within a read that does not wait", async () => {
+    const controller = new AbortController();
+    async function* source() {
+      controller.abort(new Error("enough"));
+      yield 1;
+    }
+    const read = guardSource(source(), { ...guard, signal: controller.signal });
+    expect((await errorOf(() => read.next())).message).toBe("enough");
+  });
+
   it.each([
     ["the reader stops", 1000, [1], undefined],
     ["the source stalls", 20, [], "stalled"],

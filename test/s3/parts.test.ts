@@ -86,6 +86,37 @@ describe("assembleParts", () => {
     );
   });
 
+  it("uses the memory of parts that were released again, and of no others", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }), async (releases) => {
+        const bytes = testBytes(30 * 500, 1);
+        const inUse = new Set<ArrayBufferLike>();
+        const used = new Set<ArrayBufferLike>();
+        for await (const part of assembleParts(pieces(bytes, 77), () => 500)) {
+          const start = (part.partNumber - 1) * 500;
+          expectBytes(part.bytes, bytes.subarray(start, start + 500));
+          expect(inUse).not.toContain(part.bytes.buffer);
+          used.add(part.bytes.buffer);
+          if (releases[part.partNumber - 1]) part.release?.();
+          else inUse.add(part.bytes.buffer);
+        }
+        const released = releases.filter(Boolean).length;
+        expect(used.size).toBeLessThanOrEqual(30 - released + 2);
+      }),
+    );
+  });
+
+  it("does not use released memory for parts of another size", async () => {
+    const sizes = [100, 200, 200, 100, 300];
+    const made: Buffer[] = [];
+    for await (const part of assembleParts(pieces(testBytes(900), 50), (number) => sizes[number - 1] ?? 0)) {
+      made.push(Buffer.from(part.bytes));
+      part.release?.();
+    }
+    expect(made.map(({ length }) => length)).toEqual(sizes);
+    expectBytes(Buffer.concat(made), testBytes(900));
+  });
+
   it("takes no more memory than a small body of known length needs", async () => {
     const [part] = await parts(pieces(testBytes(100)), mebibyte, 100);
     expect(part?.bytes.buffer.byteLength).toBe(100);

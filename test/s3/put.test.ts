@@ -311,6 +311,41 @@ describe("refusals before anything is sent", () => {
   );
 });
 
+describe("bodies in memory", () => {
+  it.each([0, 1, 16_383, 16_384, 65_535, 65_536, 65_537])(
+    "of %i bytes take one PutObject, and come back",
+    async (length) => {
+      const Body = testBytes(length, 9);
+      const output = await local.client.put({ Bucket, Key: "k", Body });
+      expect(local.operations()).toEqual(["PutObject"]);
+      const { bytes } = await local.getRaw("k");
+      expect([output.plaintextLength, output.ciphertextLength]).toEqual([length, bytes.length]);
+      expectBytes(await get("k"), Body);
+    },
+  );
+
+  it("that are small wait for no turn of the event loop between key and request", async () => {
+    let turns = 0;
+    const immediate = () => {
+      turns += 1;
+      timer = setImmediate(immediate);
+    };
+    let timer: NodeJS.Immediate | undefined;
+    const send = async () => {
+      clearImmediate(timer);
+      return { ETag: '"e"' };
+    };
+    const put = new EnvelopeClient({ s3: { send } as never, keyring }).put({
+      Bucket,
+      Key: "k",
+      Body: "small",
+    });
+    timer = setImmediate(immediate);
+    await put;
+    expect(turns).toBe(0);
+  });
+});
+
 describe("options of EnvelopeClient", () => {
   it.each([
     [undefined, "options: expected an object, got undefined"],

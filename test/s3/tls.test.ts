@@ -1,0 +1,140 @@
+import { once } from "node:events";
+import { Readable } from "node:stream";
+import { ListMultipartUploadsCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { createS3Client, EnvelopeClient } from "../../src/index.js";
+import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
+import { cut, expectBytes, testBytes } from "../support/bytes.js";
+import { coded, errorOf } from "../support/errors.js";
+import { Bucket, keyring, partBytes } from "../support/local.js";
+import { tls } from "../support/tls.js";
+
+let aws: LocalAws;
+let tuned: S3Client;
+const requestHandler = { httpsAgent: { ca: tls.cert } };
+const large = testBytes(2 * partBytes + 12_345, 3);
+
+beforeAll(async () => {
+  aws = await startLocalAws({ tls });
+  tuned = createS3Client({ ...aws.s3Config, maxAttempts: 1, requestHandler });
+});
+afterEach(() => {
+  aws.clearFaults();
+  aws.clearRequests();
+});
+afterAll(async () => {
+  tuned.destroy();
+  await aws.close();
+});
+
+/** What stood for the bytes in the signatures of the uploads so far, and the checksums that were sent. */
+const signedFor = () =>
+  aws.requests
+    .filter(({ operation }) => /^(PutObject|UploadPart)$/.test(operation))
+    .map(({ headers }) => [headers["x-amz-content-sha256"], headers["x-amz-checksum-crc32"] !== undefined]);
+
+describe.each([
+  ["the SDK's own client", () => aws.s3],
+  ["a client of createS3Client", () => tuned],
+])("over TLS with %s", (name, s3) => {
+  const client = () => new EnvelopeClient({ s3: s3(), keyring, partSizeBytes: partBytes });
+  const object = { Bucket, Key: name };
+
+  it("a small object comes back, and so does a range", async () => {
+    await client().put({ ...object, Body: testBytes(50_000) });
+    const { Body } = await client().get(object);
+    expectBytes(await Body.transformToByteArray(), testBytes(50_000));
+    const range = await client().get({ ...object, Range: "bytes=16380-16390" });
+    expectBytes(await range.Body.transformToByteArray(), testBytes(50_000).subarray(16_380, 16_391));
+  });
+
+  it("a stream of several parts comes back", async () => {
+    await client().put({ ...object, Body: Readable.from(cut(large, 65_536)) });
+    expect(aws.requests.filter(({ operation }) => operation === "UploadPart")).toHaveLength(3);
+    expectBytes(await (await client().get(object)).Body.transformToByteArray(), large);
+  });
+
+  it("an upload that is aborted leaves nothing", async () => {
+    const controller = new AbortController();
+    async function* body() {
+      yield* cut(large, 65_536);
+      controller.abort(new Error("enough"));
+      await once(controller.signal, "never");
+    }
+    const error = await errorOf(() =>
+      client().put({ Bucket, Key: "aborted", Body: body() }, { abortSignal: controller.signal }),
+    );
+    expect(error.message).toBe("enough");
+    expect((await aws.s3.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads).toBeUndefined();
+  });
+
+  it("a body that breaks off is told", async () => {
+    await client().put({ ...object, Body: testBytes(50_000) });
+    aws.fault({ operation: "GetObject", truncateBodyBytes: 20_000 });
+    const { Body } = await client().get(object);
+    expect(await errorOf(() => Body.transformToByteArray())).toEqual(coded("BODY_INTERRUPTED"));
+  });
+});
+
+describe("what a signature covers", () => {
+  const put = (s3: S3Client, Body: Uint8Array) =>
+    new EnvelopeClient({ s3, keyring, partSizeBytes: partBytes }).put({ Bucket, Key: "k", Body });
+  const unsigned = ["UNSIGNED-PAYLOAD", true];
+  const signed = [expect.stringMatching(/^[0-9a-f]{64}$/), true];
+
+  it("over TLS a client of createS3Client signs the checksum of an upload in place of its bytes", async () => {
+    await put(tuned, large);
+    await put(tuned, testBytes(10));
+    expect(signedFor()).toEqual([unsigned, unsigned, unsigned, unsigned]);
+    const created = aws.requests.find(({ operation }) => operation === "CreateMultipartUpload");
+    expect(created?.headers["x-amz-content-sha256"]).toMatch(/^[0-9a-f]{64}$/);
+  });
+
+  it("signPayload has the bytes signed", async () => {
+    const s3 = createS3Client({ ...aws.s3Config, requestHandler, signPayload: true });
+    await put(s3, testBytes(10));
+    s3.destroy();
+    expect(signedFor()).toEqual([signed]);
+  });
+
+  it("without a checksum the bytes are signed", async () => {
+    const s3 = createS3Client({
+      ...aws.s3Config,
+      requestHandler,
+      requestChecksumCalculation: "WHEN_REQUIRED",
+    });
+    await put(s3, testBytes(10));
+    s3.destroy();
+    expect(signedFor()).toEqual([[expect.stringMatching(/^[0-9a-f]{64}$/), false]]);
+  });
+
+  it("without TLS the bytes are signed", async () => {
+    await using plain = await startLocalAws();
+    const s3 = createS3Client(plain.s3Config);
+    await put(s3, testBytes(10));
+    s3.destroy();
+    expect(plain.requests.map(({ headers }) => headers["x-amz-content-sha256"])).toEqual([signed[0]]);
+  });
+
+  it("a client of the caller's is used as it is", async () => {
+    await put(aws.s3, testBytes(10));
+    expect(signedFor()).toEqual([signed]);
+  });
+
+  it("bytes that change on their way are refused by the checksum all the same", async () => {
+    const other = createS3Client({ ...aws.s3Config, maxAttempts: 1, requestHandler });
+    other.middlewareStack.add(
+      (next) => (args) => {
+        const request = args.request as { body: Buffer };
+        request.body = Buffer.from(request.body.map((byte, index) => (index === 0 ? byte ^ 1 : byte)));
+        return next(args);
+      },
+      { step: "finalizeRequest", priority: "low" },
+    );
+    const error = await errorOf(() =>
+      other.send(new PutObjectCommand({ Bucket, Key: "k", Body: testBytes(10) })),
+    );
+    other.destroy();
+    expect(error.name).toBe("BadDigest");
+  });
+});
