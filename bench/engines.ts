@@ -6,6 +6,3 @@ export const onThread = { engine: new CryptoEngine({ maxWorkers: 0 }) };
 
 /** The default: long messages are worked on by the shared engine's threads. */
 export const withWorkers = {};
-
-/** The same, as `put` does it: for a consumer that is done with each piece before it asks for the next. */
-export const reusing = { reuseBuffers: true };

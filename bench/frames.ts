@@ -197,7 +197,7 @@ interface Sealed {
 async function sealed(way: Way, bytes: number): Promise<Sealed> {
   const source = () => repeated(block, bytes, sourcePieceBytes);
   const pieces: Uint8Array[] = [];
-  const open: Open = await way.seal(source(), (piece) => pieces.push(piece));
+  const open: Open = await way.seal(source(), (piece) => pieces.push(Buffer.from(piece)));
   const message = Buffer.concat(pieces);
   const openInto = (sink: Sink) => open(piecesOf(message, way.sealedPieceBytes ?? sourcePieceBytes), sink);
   const opened = createHash("sha256");

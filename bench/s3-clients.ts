@@ -1,7 +1,8 @@
 /** The clients of the S3 tables, all made here: each variant has tables of its own. */
 import { randomBytes } from "node:crypto";
-import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
-import { aesKeyring, EnvelopeClient } from "s3-envelope";
+import { readFileSync } from "node:fs";
+import type { S3Client } from "@aws-sdk/client-s3";
+import { aesKeyring, createS3Client, EnvelopeClient } from "s3-envelope";
 import type { LocalAwsOptions, LocalClientConfig } from "s3-envelope/testing";
 import * as engines from "./engines.js";
 
@@ -14,16 +15,27 @@ export interface S3Variant {
   /** For the process of the S3. */
   readonly server: LocalAwsOptions;
   /** For the client, plain and encrypting alike. */
-  client(config: LocalClientConfig): S3ClientConfig;
+  client(config: LocalClientConfig): S3Client;
 }
+
+/** A key and a certificate for 127.0.0.1, made for the tests. */
+const pem = (name: string) =>
+  readFileSync(new URL(`../test/support/tls/${name}.pem`, import.meta.url), "utf8");
+const tls = { key: pem("key"), cert: pem("cert") };
 
 /** Every variant that is measured. */
 export const s3Variants: readonly S3Variant[] = [
   {
     suffix: "",
-    title: "S3 in another process over HTTP, the SDK's default settings",
+    title: "S3 in another process over HTTP, clients of createS3Client",
     server: {},
-    client: (config) => config,
+    client: (config) => createS3Client(config),
+  },
+  {
+    suffix: "-tls",
+    title: "the same over TLS",
+    server: { tls },
+    client: (config) => createS3Client({ ...config, requestHandler: { httpsAgent: { ca: tls.cert } } }),
   },
 ];
 
@@ -45,7 +57,7 @@ export interface Clients {
 
 /** Makes the clients of a variant. */
 export function clientsOf(variant: S3Variant, config: LocalClientConfig): Clients {
-  const s3 = new S3Client(variant.client(config));
+  const s3 = variant.client(config);
   const settings = { s3, keyring, partSizeBytes, maxConcurrentParts: partsAtOnce };
   return {
     s3,

@@ -2,9 +2,12 @@
 import { createCipheriv, createDecipheriv, createSecretKey, randomBytes, webcrypto } from "node:crypto";
 import { pipeline } from "node:stream/promises";
 import { decrypt, encrypt } from "s3-envelope";
+import { deriveMessageKeys, openHeader } from "../dist/cobblestone/derivation.js";
+import { saltBytes } from "../dist/cobblestone/geometry.js";
+import { openSource, sealSource } from "../dist/cobblestone/message.js";
 import { loopPieceBytes, openLoop, sealLoop } from "./bare-loop.js";
 import { readable, type Sink, sourcePieceBytes, writable } from "./bytes.js";
-import { onThread, reusing, withWorkers } from "./engines.js";
+import { onThread, withWorkers } from "./engines.js";
 import type { Aim } from "./measure.js";
 
 /** Opens what was sealed. */
@@ -74,8 +77,20 @@ export const workersPipeline = inPipeline("pipeline, s3-envelope with workers", 
 export const threadPipeline = inPipeline("pipeline, s3-envelope on one thread", onThread, threadAims);
 /** This frame layer as an iterable, by default. */
 export const workersIteration = inLoop("for await, s3-envelope with workers", withWorkers, workerAims);
-/** The same, for a consumer that is done with each piece before it asks for the next, as `put` is. */
-export const reusingIteration = inLoop("for await, with workers and reuseBuffers", reusing, workerAims);
+/** The same as `put` uses it, which is done with each piece before it asks for the next; not part of the interface. */
+export const reusingIteration: Way = {
+  name: "for await, with workers, as put uses it",
+  aims: workerAims,
+  seal: async (source, sink) => {
+    const keys = deriveMessageKeys(key, randomBytes(saltBytes), new Uint8Array(0));
+    for await (const bytes of sealSource(source, keys, { reuseBuffers: true })) sink(bytes);
+    return async (sealed, plaintext) => {
+      const readHeader = (header: Buffer) => openHeader(key, header, new Uint8Array(0));
+      const input = { readHeader, endsMessage: true } as const;
+      for await (const bytes of openSource(sealed, input, { reuseBuffers: true })) plaintext(bytes);
+    };
+  },
+};
 /** This frame layer as an iterable, on the calling thread. */
 export const threadIteration = inLoop("for await, s3-envelope on one thread", onThread, threadAims);
 

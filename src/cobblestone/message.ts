@@ -1,6 +1,6 @@
 /** Encrypts and decrypts one message as an async iterable. format.md 3 to 5 specify the message. */
 import { type KeyObject, randomBytes } from "node:crypto";
-import { bytesArgument, choiceArgument, objectArgument, wrongType } from "../arguments.js";
+import { bytesArgument, objectArgument, wrongType } from "../arguments.js";
 import { dataKeyArgument, deriveMessageKeys, type MessageKeys, openHeader } from "./derivation.js";
 import { type CryptoEngine, engineArgument, sharedEngine } from "./engine.js";
 import { saltBytes } from "./geometry.js";
@@ -24,18 +24,17 @@ export interface MessageOptions {
 export interface StreamOptions extends MessageOptions {
   /** Where its chunks are worked on; the shared engine by default. */
   readonly engine?: CryptoEngine | undefined;
-  /**
-   * Whether the memory of a piece may be used again once the next one is asked for; false by default. Faster, as
-   * no new memory is needed, for consumers that are done with a piece by then: that copy it, hash it, or wait
-   * until it has been written. A stream that keeps pieces, such as a PassThrough, would see them change.
-   */
-  readonly reuseBuffers?: boolean | undefined;
 }
 
-/** {@link StreamOptions} but for those of the message, once checked. */
+/** How the chunks of a message are worked on. */
 export interface Working {
-  readonly engine: CryptoEngine;
-  readonly reuseBuffers: boolean;
+  /** The shared engine by default. */
+  readonly engine?: CryptoEngine;
+  /**
+   * Whether the memory of a piece may be used again once the next one is asked for; false by default. Faster, but
+   * only for a consumer that copies: a piece that was kept has no bytes any more. docs/decisions.md 27.
+   */
+  readonly reuseBuffers?: boolean;
 }
 
 /** {@link MessageOptions} once checked. */
@@ -56,13 +55,13 @@ export interface MessageInput {
  */
 export function encrypt(source: ByteSource, options: StreamOptions): AsyncIterableIterator<Buffer> {
   const { dataKey, context } = messageArguments(options);
-  const working = workingArguments(options);
+  const engine = engineArgument("options.engine", options.engine);
   const keys = deriveMessageKeys(dataKey, randomBytes(saltBytes), context);
-  return sealSource(sourceArgument(source), keys, working);
+  return sealSource(sourceArgument(source), keys, { engine });
 }
 
 /** Encrypts a source under keys that are used for nothing else. */
-export function sealSource(source: ByteSource, keys: MessageKeys, working: Partial<Working> = {}): Pieces {
+export function sealSource(source: ByteSource, keys: MessageKeys, working: Working = {}): Pieces {
   return pieces(source, new Sealer(keys), working);
 }
 
@@ -78,26 +77,19 @@ export function sealSource(source: ByteSource, keys: MessageKeys, working: Parti
 export function decrypt(source: ByteSource, options: StreamOptions): AsyncIterableIterator<Buffer> {
   const { dataKey, context } = messageArguments(options);
   const readHeader = (header: Buffer) => openHeader(dataKey, header, context);
-  const working = workingArguments(options);
-  return openSource(sourceArgument(source), { readHeader, endsMessage: true }, working);
+  const engine = engineArgument("options.engine", options.engine);
+  return openSource(sourceArgument(source), { readHeader, endsMessage: true }, { engine });
 }
 
 /** Decrypts a source that is a message or a run of its chunks. */
-export function openSource(source: ByteSource, input: OpenerInput, working: Partial<Working> = {}): Pieces {
+export function openSource(source: ByteSource, input: OpenerInput, working: Working = {}): Pieces {
   return pieces(source, new Opener(input), working);
 }
 
-function pieces(source: ByteSource, codec: RunCodec, working: Partial<Working>): Pieces {
+function pieces(source: ByteSource, codec: RunCodec, working: Working): Pieces {
   const { engine = sharedEngine, reuseBuffers = false } = working;
   const iterable = source instanceof Uint8Array ? [source] : source;
   return new Pieces(iterable, codec, new Runs(codec, engine, reuseBuffers));
-}
-
-function workingArguments({ engine, reuseBuffers = false }: StreamOptions): Working {
-  return {
-    engine: engineArgument("options.engine", engine),
-    reuseBuffers: choiceArgument("options.reuseBuffers", reuseBuffers, [true, false]),
-  };
 }
 
 /** Checks the options of a message. */

@@ -206,7 +206,11 @@ describe("an engine with workers", () => {
       const hash = createHash("sha256");
       const pieces: Buffer[] = [];
       const sealing = sealSource(cut(long, 65_536), keys, { engine, reuseBuffers });
-      for await (const piece of decrypt(sealing, { dataKey, engine, reuseBuffers })) {
+      for await (const piece of openSource(
+        sealing,
+        { readHeader: () => keys, endsMessage: true },
+        { engine, reuseBuffers },
+      )) {
         hash.update(piece);
         pieces.push(piece);
       }
@@ -320,17 +324,10 @@ it.each([
   expect(make).toThrow(why);
 });
 
-it.each([encrypt, decrypt])(
-  "an engine that is none, and a reuseBuffers that is no boolean, are refused",
-  (act) => {
-    const odd = () => act(Buffer.alloc(0), { dataKey, reuseBuffers: 1 as never });
-    expect(odd).toThrow(new TypeError("options.reuseBuffers: expected one of true, false, got the number 1"));
-    const wrong = () => act(Buffer.alloc(0), { dataKey, engine: { run: () => undefined } as never });
-    expect(wrong).toThrow(
-      new TypeError("options.engine: expected a CryptoEngine, got an instance of Object"),
-    );
-  },
-);
+it.each([encrypt, decrypt])("an engine that is none is refused", (act) => {
+  const wrong = () => act(Buffer.alloc(0), { dataKey, engine: { run: () => undefined } as never });
+  expect(wrong).toThrow(new TypeError("options.engine: expected a CryptoEngine, got an instance of Object"));
+});
 
 /** What the channel carries until the test ends. */
 function listen(): unknown[] {
