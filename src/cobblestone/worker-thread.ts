@@ -30,8 +30,10 @@ export class WorkerThread {
   /** @throws whatever `Worker` throws when no thread can be made */
   constructor(url: URL, listener: WorkerListener) {
     this.#listener = listener;
-    // Neither loaders nor variables of this process are any of its business.
-    this.#worker = new Worker(url, { name: "s3-envelope", execArgv: [], env: {} });
+    // Neither loaders nor variables of this process are any of its business. Each chunk leaves garbage of its own
+    // size; a small young generation has it collected while it is still in the processor's cache.
+    const resourceLimits = { maxYoungGenerationSizeMb: 1 };
+    this.#worker = new Worker(url, { name: "s3-envelope", execArgv: [], env: {}, resourceLimits });
     this.#worker.unref();
     this.#worker.on("message", (message) => this.#onMessage(message));
     let cause: unknown;
