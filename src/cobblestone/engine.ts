@@ -61,6 +61,8 @@ export class CryptoEngine implements AsyncDisposable {
    * service that has time before its first request.
    */
   async start(): Promise<void> {
+    // Threads that start keep no process alive, but whoever waits for them does.
+    const waiting = setInterval(() => undefined, 1_000_000);
     while (this.#startAnother() || this.readyWorkers < this.workers) {
       await new Promise<void>((resolve) => {
         const stop = this.onRoom(() => {
@@ -69,6 +71,7 @@ export class CryptoEngine implements AsyncDisposable {
         });
       });
     }
+    clearInterval(waiting);
   }
 
   /** How many worker threads there are now, those that are starting included. */

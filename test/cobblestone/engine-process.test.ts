@@ -64,6 +64,15 @@ describe("an engine with the built package", () => {
     expect(printed).toBe(`${threads > 1 ? Math.min(threads, 4) : 0} 0 ${ciphertextLength(3_000_000)}`);
   });
 
+  it("whose workers' code is missing says so to whoever waits for them", async () => {
+    const printed = await script(`
+      const engine = new CryptoEngine({ maxWorkers: 2, workerUrl: new URL("file:///no/such/worker.js") });
+      await engine.start();
+      console.log(engine.workers, JSON.stringify(events));
+    `);
+    expect(printed).toMatch(/^0 \[\["fallback","(ERR_)?MODULE_NOT_FOUND"\]\]$/);
+  });
+
   it("frees what was under way when iterations are left", async () => {
     const printed = await script(
       `
