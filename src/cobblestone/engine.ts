@@ -8,9 +8,9 @@ import { type WorkerListener, WorkerThread } from "./worker-thread.js";
 /** Settings of a {@link CryptoEngine}. */
 export interface CryptoEngineOptions {
   /**
-   * The most worker threads, 0 to 64; with 0 all work is done on the calling thread. By default as many as the
-   * machine runs at once (`os.availableParallelism()`), at most 4, and none where it runs one. A thread is started
-   * when those there are have enough to do.
+   * The most worker threads, 0 to 64; with 0 all work is done on the calling thread. By default two, and none
+   * where the machine runs one thread at a time (`os.availableParallelism()`). A thread is started when those there
+   * are have enough to do.
    */
   readonly maxWorkers?: number | undefined;
   /**
@@ -197,8 +197,7 @@ export function engineArgument(title: string, value: unknown): CryptoEngine {
   throw wrongType(title, "a CryptoEngine", value);
 }
 
-/** The calling thread has little to do beside them; docs/performance.md has what was measured. */
+/** Two are faster than most networks, and each takes memory. */
 function defaultWorkers(): number {
-  const threads = availableParallelism();
-  return threads > 1 ? Math.min(threads, 4) : 0;
+  return availableParallelism() > 1 ? 2 : 0;
 }
