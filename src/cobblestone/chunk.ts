@@ -7,6 +7,7 @@ const suite = "aes-256-gcm";
 const tagLength = { authTagLength: tagBytes };
 /** Where the nonce of the current call is made; a cipher copies it at once, and no call yields in between. */
 const nonce = Buffer.allocUnsafeSlow(12);
+const nonceView = new DataView(nonce.buffer);
 
 /** What a chunk needs of the keys of its message. */
 export type ChunkKeys = Pick<MessageKeys, "key" | "baseNonce">;
@@ -52,8 +53,8 @@ export function openChunk(keys: ChunkKeys, index: number, sealed: Uint8Array): B
 /** The nonce of a chunk: the base nonce XOR the index as a 96-bit big-endian number. */
 function chunkNonce(baseNonce: Buffer, index: number): Buffer {
   if (!(index < maxChunks)) throw new RangeError(`index: expected a chunk index below 2^38, got ${index}`);
-  baseNonce.copy(nonce);
-  nonce.writeUInt8(nonce.readUInt8(7) ^ Math.floor(index / 2 ** 32), 7);
-  nonce.writeUInt32BE((nonce.readUInt32BE(8) ^ index) >>> 0, 8);
+  nonce.set(baseNonce);
+  nonceView.setUint8(7, nonceView.getUint8(7) ^ Math.floor(index / 2 ** 32));
+  nonceView.setUint32(8, nonceView.getUint32(8) ^ index);
   return nonce;
 }
