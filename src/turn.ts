@@ -3,26 +3,46 @@
 /** Work goes on for so long before others have their turn. */
 const maxTurnMs = 4;
 
-/** When the event loop last had its turn, as far as these loops know, and the wait for its next one. */
-let start = performance.now();
-let next: Promise<void> | undefined;
+/** When these loops began to work since the event loop last had its turn. */
+let start = 0;
+let hasBegun = false;
+/** Loops that have given up their turn, in their order. */
+const waiting: (() => void)[] = [];
 
-/**
- * The turn of all loops together: how long they have kept timers, signals and sockets waiting. A loop that has
- * just been resumed does one step at least, also when others have used up the turn.
- */
+function begin(): void {
+  if (hasBegun) return;
+  hasBegun = true;
+  start = performance.now();
+  setImmediate(() => {
+    hasBegun = false;
+  });
+}
+
+/** One after the other goes on, as long as their common turn lasts. */
+async function resume(): Promise<void> {
+  hasBegun = true;
+  start = performance.now();
+  for (let next = waiting.shift(); next; next = turn.isOver ? undefined : waiting.shift()) {
+    next();
+    // What was resumed does its step before this goes on.
+    await undefined;
+  }
+  hasBegun = false;
+  if (waiting.length > 0) setImmediate(resume);
+}
+
+/** The turn of all loops together: how long they have kept timers, signals and sockets waiting. */
 export const turn = {
   /** Whether it is time to give others their turn. */
   get isOver(): boolean {
+    begin();
     return performance.now() - start > maxTurnMs;
   },
 
-  /** Gives others their turn. */
+  /** Gives others their turn, and resolves when it is this loop's again: for one step at least. */
   give(): Promise<void> {
-    next ??= new Promise<void>((resolve) => void setImmediate(resolve)).then(() => {
-      start = performance.now();
-      next = undefined;
+    return new Promise((resolve) => {
+      if (waiting.push(resolve) === 1) setImmediate(resume);
     });
-    return next;
   },
 };

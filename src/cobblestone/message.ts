@@ -2,7 +2,7 @@
 import { type KeyObject, randomBytes } from "node:crypto";
 import { bytesArgument, objectArgument, wrongType } from "../arguments.js";
 import { dataKeyArgument, deriveMessageKeys, type MessageKeys, openHeader } from "./derivation.js";
-import { type CryptoEngine, engineArgument, sharedEngine } from "./engine.js";
+import { type CryptoEngine, engineArgument, poolOf, sharedEngine } from "./engine.js";
 import { saltBytes } from "./geometry.js";
 import { Opener, type OpenerInput } from "./opener.js";
 import { Pieces } from "./pieces.js";
@@ -48,7 +48,7 @@ export interface MessageInput {
  *
  * @returns the message in pieces of at most 524,800 bytes; their bounds mean nothing. Memory held: one chunk
  *   of 16 KiB and the pieces of at most 256 KiB of plaintext, and for a message that workers take part in up to
- *   5 MiB, as it is then read ahead. When the iteration is ended while the source is being read ahead, a source
+ *   6 MiB, as it is then read ahead. When the iteration is ended while the source is being read ahead, a source
  *   other than a Node stream ends once it has answered.
  * @throws TypeError, RangeError at once when an argument is wrong, or when a piece of the source is not bytes
  * @throws EnvelopeError `WORKER_FAILED` from the iteration
@@ -70,8 +70,8 @@ export function sealSource(source: ByteSource, keys: MessageKeys, working: Worki
  *
  * @returns the plaintext in pieces of at most 524,288 bytes, each handed out only after all its tags have
  *   verified. When the iteration rejects it goes on rejecting with the same error. Memory held: two chunks and the
- *   plaintext of one piece of the source, and with workers as {@link encrypt} holds.
- * @throws TypeError, RangeError at once when an argument is wrong
+ *   plaintext of 256 KiB of the source, and with workers as {@link encrypt} holds.
+ * @throws TypeError, RangeError at once when an argument is wrong, or when a piece of the source is not bytes
  * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_TRUNCATED`, `WORKER_FAILED` from the iteration
  */
 export function decrypt(source: ByteSource, options: StreamOptions): AsyncIterableIterator<Buffer> {
@@ -89,7 +89,7 @@ export function openSource(source: ByteSource, input: OpenerInput, working: Work
 function pieces(source: ByteSource, codec: RunCodec, working: Working): Pieces {
   const { engine = sharedEngine, reuseBuffers = false } = working;
   const iterable = source instanceof Uint8Array ? [source] : source;
-  return new Pieces(iterable, codec, new Runs(codec, engine, reuseBuffers));
+  return new Pieces(iterable, codec, new Runs(codec, poolOf(engine), reuseBuffers));
 }
 
 /** Checks the options of a message. */

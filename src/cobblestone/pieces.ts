@@ -108,6 +108,7 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
     if (this.#runs?.isWanted(this.#takenBytes)) {
       this.#isInRuns = true;
       this.#runs.start(this.#input, () => this.#read());
+      this.#input = nothing;
       return;
     }
     const all = this.#input.length <= stepBytes;
@@ -145,7 +146,9 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
     }
     // Reading ahead: a source that never answers would not answer this either, so it is not waited for.
     if (this.#source instanceof Readable) this.#source.destroy();
-    Promise.resolve(iterator?.return?.()).catch(() => undefined);
+    Promise.resolve()
+      .then(() => iterator?.return?.())
+      .catch(() => undefined);
   }
 }
 

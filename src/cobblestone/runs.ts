@@ -1,7 +1,7 @@
 /** One message worked on by an engine's workers: read ahead within a bound, handed out in order. */
 import { turn } from "../turn.js";
-import type { CryptoEngine } from "./engine.js";
 import { type Run, slabBytes, workedBytes } from "./slab.js";
+import type { WorkerPool } from "./worker-pool.js";
 
 /** What turns input into pieces of output: a Sealer or an Opener. */
 export interface Codec {
@@ -30,6 +30,7 @@ export const stepBytes = 256 * 1024;
 
 /** A stretch of output: what it is once it is there, or why it never will be. */
 interface Stretch {
+  /** Bytes of memory that it takes. */
   readonly bytes: number;
   output?: readonly Buffer[];
   /** The slab that the output lies in, all of it. */
@@ -40,7 +41,7 @@ interface Stretch {
 /** Makes the output of one message from the place on where it takes over. */
 export class Runs {
   readonly #codec: RunCodec;
-  readonly #engine: CryptoEngine;
+  readonly #pool: WorkerPool;
   /** In the order of the message. */
   readonly #stretches: Stretch[] = [];
   #aheadBytes = 0;
@@ -49,35 +50,35 @@ export class Runs {
   #slab: Buffer | undefined;
   #slabInput = 0;
   readonly #reusesOutput: boolean;
+  /** What had been read and not worked on when this took over. */
+  #unread: Uint8Array | undefined;
   /** Slabs that nobody needs any more, and the one that was handed out last. */
   readonly #spares: ArrayBuffer[] = [];
   #handedOut: ArrayBuffer | undefined;
   #ended = false;
-  #stopListening: () => void = () => undefined;
   /** Wake the reader of the source, and whoever waits for output. */
   #wakeReader: () => void = () => undefined;
   #wakeTaker: () => void = () => undefined;
 
   /** @param reusesOutput whether output may be overwritten once the next is asked for */
-  constructor(codec: RunCodec, engine: CryptoEngine, reusesOutput = false) {
+  constructor(codec: RunCodec, pool: WorkerPool, reusesOutput = false) {
     this.#codec = codec;
-    this.#engine = engine;
+    this.#pool = pool;
     this.#reusesOutput = reusesOutput;
   }
 
   /** Whether a message of which so many bytes have been worked on should go on here. */
   isWanted(bytes: number): boolean {
-    return bytes >= this.#engine.minWorkerBytes && this.#engine.hasWorkers && this.#codec.isReady;
+    return bytes >= this.#pool.minWorkerBytes && this.#pool.hasWorkers && this.#codec.isReady;
   }
 
   /** Takes over: works on what has been read and not been worked on, then on what `read` gives. */
   start(unread: Uint8Array, read: () => Promise<Uint8Array | undefined>): void {
-    this.#stopListening = this.#engine.onRoom(() => this.#wakeReader());
-    this.#work(unread, read)
+    this.#unread = unread;
+    this.#work(read)
       .catch((error: unknown) => this.#put({ bytes: 0, failure: { error } }))
       .finally(() => {
         this.#ended = true;
-        this.#stopListening();
         this.#wakeTaker();
       });
   }
@@ -109,11 +110,10 @@ export class Runs {
     this.#stretches.length = 0;
     this.#slab = undefined;
     this.#spares.length = 0;
-    this.#stopListening();
     this.#wakeReader();
   }
 
-  async #work(unread: Uint8Array, read: () => Promise<Uint8Array | undefined>): Promise<void> {
+  async #work(read: () => Promise<Uint8Array | undefined>): Promise<void> {
     const next = async () => {
       try {
         return await read();
@@ -122,7 +122,9 @@ export class Runs {
         throw error;
       }
     };
-    for (let input: Uint8Array | undefined = unread; input; input = await next()) {
+    let input: Uint8Array | undefined = this.#unread;
+    this.#unread = undefined;
+    for (; input; input = await next()) {
       for (let start = 0; start < input.length; start += stepBytes) {
         const step = input.subarray(start, start + stepBytes);
         await this.#untilRoom(step.length);
@@ -143,7 +145,12 @@ export class Runs {
   async #untilRoom(bytes: number): Promise<void> {
     while (!this.#ended && !this.#fits(bytes) && !this.#hasRoom()) {
       await new Promise<void>((resolve) => {
-        this.#wakeReader = resolve;
+        // The pool holds on to this message only while it is its turn to tell: one that nobody takes can go.
+        const forget = this.#isFull ? () => undefined : this.#pool.onceChanged(resolve);
+        this.#wakeReader = () => {
+          forget();
+          resolve();
+        };
       });
     }
   }
@@ -154,14 +161,17 @@ export class Runs {
     return this.#slab !== undefined && this.#slabInput + bytes + inputUnit <= slabChunks * inputUnit;
   }
 
+  get #isFull(): boolean {
+    return this.#aheadBytes >= maxAheadBytes;
+  }
+
   #hasRoom(): boolean {
-    if (this.#aheadBytes >= maxAheadBytes) return false;
-    return this.#engine.askForRoom() || this.#engine.readyWorkers === 0;
+    return !this.#isFull && (this.#pool.findRoom() || this.#pool.readyWorkers === 0);
   }
 
   /** Until a worker has started, or when there is none any more, this thread does the work. */
   async #takeIn(step: Uint8Array): Promise<void> {
-    if (this.#slab || this.#engine.askForRoom()) return this.#fill(step);
+    if (this.#slab || this.#pool.findRoom() || this.#pool.readyWorkers > 0) return this.#fill(step);
     const output = this.#codec.update(step);
     if (output.length > 0) this.#put({ bytes: step.length, output });
     // Lets a worker that has started be heard.
@@ -192,13 +202,18 @@ export class Runs {
     const run = this.#codec.takeRun(this.#slabInput / this.#codec.inputUnit);
     this.#slab = undefined;
     this.#slabInput = 0;
-    const stretch: Stretch = { bytes: workedBytes(run) };
+    const bytes = workedBytes(run);
+    // A small output is copied: it would keep a whole slab in memory.
+    const isCopied = bytes * 2 <= slab.byteLength;
+    const stretch: Stretch = { bytes: isCopied ? bytes : slab.byteLength };
     this.#put(stretch);
     this.#inWork += 1;
-    this.#engine
+    this.#pool
       .run(run, slab)
       .then((worked) => {
-        this.#finish(stretch, worked);
+        const output = Buffer.from(worked, 0, bytes);
+        if (isCopied) this.#copyOut(stretch, output);
+        else Object.assign(stretch, { slab: worked, output: [output] });
       })
       .catch((error: unknown) => {
         stretch.failure = { error };
@@ -210,18 +225,11 @@ export class Runs {
       });
   }
 
-  /** A small output is copied: it would keep a whole slab in memory. */
-  #finish(stretch: Stretch, slab: ArrayBuffer): void {
-    const worked = Buffer.from(slab, 0, stretch.bytes);
-    if (stretch.bytes * 2 > slab.byteLength) {
-      stretch.slab = slab;
-      stretch.output = [worked];
-      return;
-    }
-    const output = Buffer.allocUnsafeSlow(stretch.bytes);
-    worked.copy(output);
-    stretch.output = [output];
-    if (!this.#ended) this.#spares.push(slab);
+  #copyOut(stretch: Stretch, output: Buffer): void {
+    const copy = Buffer.allocUnsafeSlow(output.length);
+    output.copy(copy);
+    stretch.output = [copy];
+    if (!this.#ended) this.#spares.push(output.buffer as ArrayBuffer);
   }
 
   #put(stretch: Stretch): void {

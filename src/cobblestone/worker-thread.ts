@@ -1,22 +1,26 @@
-/** One worker thread, as the engine sees it. */
+/** One worker thread, as the pool sees it. */
 import { Worker } from "node:worker_threads";
 import { EnvelopeError } from "../errors.js";
 import { decryptionFailed } from "./derivation.js";
 import type { Run } from "./slab.js";
-import { type WorkerAnswer, type WorkerTask, workerReady } from "./worker.js";
+import { isAnswer, type WorkerTask, workerProtocol } from "./worker-messages.js";
 
 /** What a {@link WorkerThread} tells. */
 export interface WorkerListener {
   /** It can work, or has room again. */
   onRoom(): void;
-  /** It has ended without having been closed; `wasReady` says whether it ever could work. */
+  /** It has ended; `wasReady` says whether it ever could work. */
   onEnd(thread: WorkerThread, wasReady: boolean, cause: unknown): void;
 }
 
 interface Waiting {
+  readonly slabBytes: number;
   resolve(slab: ArrayBuffer): void;
   reject(error: unknown): void;
 }
+
+/** A thread that has not said a word after so many milliseconds does not run what it should. */
+const startTimeoutMs = 10_000;
 
 /** Keeps the process alive only while it has work. */
 export class WorkerThread {
@@ -24,7 +28,9 @@ export class WorkerThread {
   readonly #listener: WorkerListener;
   /** Runs that it has not answered; it answers them in order. */
   readonly #waiting: Waiting[] = [];
+  readonly #startTimer: NodeJS.Timeout;
   #isReady = false;
+  #cause: unknown;
   #onIdle: (() => void) | undefined;
 
   /** @throws whatever `Worker` throws when no thread can be made */
@@ -32,15 +38,23 @@ export class WorkerThread {
     this.#listener = listener;
     // Neither loaders nor variables of this process are any of its business. Each chunk leaves garbage of its own
     // size; a small young generation has it collected while it is still in the processor's cache.
-    const resourceLimits = { maxYoungGenerationSizeMb: 1 };
-    this.#worker = new Worker(url, { name: "s3-envelope", execArgv: [], env: {}, resourceLimits });
-    this.#worker.unref();
-    this.#worker.on("message", (message) => this.#onMessage(message));
-    let cause: unknown;
-    this.#worker.once("error", (error) => {
-      cause = error;
+    this.#worker = new Worker(url, {
+      name: "s3-envelope",
+      workerData: workerProtocol,
+      execArgv: [],
+      env: {},
+      resourceLimits: { maxYoungGenerationSizeMb: 1 },
     });
-    this.#worker.once("exit", (exitCode) => this.#onExit(cause ?? new Error(`it exited with ${exitCode}`)));
+    this.#worker.on("message", (message: unknown) => this.#onMessage(message));
+    this.#worker.on("messageerror", (error) => this.#giveUp(error));
+    this.#worker.on("error", (error) => {
+      this.#cause ??= error;
+    });
+    this.#worker.once("exit", (exitCode) => this.#onExit(exitCode));
+    // After the listeners: to listen for messages is to wait for them.
+    this.#worker.unref();
+    const silent = () => this.#giveUp(new Error(`it did not start within ${startTimeoutMs} ms`));
+    this.#startTimer = setTimeout(silent, startTimeoutMs).unref();
   }
 
   /** Whether it has started. */
@@ -61,8 +75,9 @@ export class WorkerThread {
   run(run: Run, slab: ArrayBuffer): Promise<ArrayBuffer> {
     return new Promise((resolve, reject) => {
       const task: WorkerTask = { run, slab };
+      const slabBytes = slab.byteLength;
       this.#worker.postMessage(task, [slab]);
-      if (this.#waiting.push({ resolve, reject }) === 1) this.#worker.ref();
+      if (this.#waiting.push({ slabBytes, resolve, reject }) === 1) this.#worker.ref();
     });
   }
 
@@ -73,19 +88,36 @@ export class WorkerThread {
         this.#onIdle = resolve;
       });
     }
+    clearTimeout(this.#startTimer);
     await this.#worker.terminate();
   }
 
-  #onMessage(message: WorkerAnswer | typeof workerReady): void {
-    if (message === workerReady) {
+  #onMessage(message: unknown): void {
+    if (!this.#isReady) {
+      if (message !== workerProtocol) {
+        this.#giveUp(new Error("its code is not that of this release"));
+        return;
+      }
+      clearTimeout(this.#startTimer);
       this.#isReady = true;
     } else {
-      const { resolve, reject } = this.#waiting.shift() as Waiting;
-      if (message.verified) resolve(message.slab);
-      else reject(decryptionFailed());
+      const first = this.#waiting[0];
+      if (!first || !isAnswer(message, first.slabBytes)) {
+        this.#giveUp(new Error("it answered what it was not asked"));
+        return;
+      }
+      this.#waiting.shift();
+      if (message.verified) first.resolve(message.slab);
+      else first.reject(decryptionFailed());
       if (this.load === 0) this.#becomeIdle();
     }
     this.#listener.onRoom();
+  }
+
+  /** Ends it; what it owes fails when it has ended. */
+  #giveUp(cause: unknown): void {
+    this.#cause ??= cause;
+    void this.#worker.terminate();
   }
 
   #becomeIdle(): void {
@@ -93,7 +125,9 @@ export class WorkerThread {
     this.#onIdle?.();
   }
 
-  #onExit(cause: unknown): void {
+  #onExit(exitCode: number): void {
+    clearTimeout(this.#startTimer);
+    const cause = this.#cause ?? new Error(`it exited with ${exitCode}`);
     for (const { reject } of this.#waiting.splice(0)) reject(workerFailed(cause));
     this.#becomeIdle();
     this.#listener.onEnd(this, this.#isReady, cause);

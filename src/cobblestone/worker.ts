@@ -1,30 +1,16 @@
 /** What a worker thread runs: it works on the slabs that it is sent, and sends them back in the same order. */
-import { isMainThread, parentPort } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import { hasCode } from "../errors.js";
 import { type Run, workInPlace } from "./slab.js";
+import { type WorkerAnswer, type WorkerTask, workerProtocol } from "./worker-messages.js";
 
-/** What a worker is sent. */
-export interface WorkerTask {
-  readonly run: Run;
-  readonly slab: ArrayBuffer;
-}
-
-/** What it sends back. */
-export interface WorkerAnswer {
-  readonly slab: ArrayBuffer;
-  /** False when a tag did not verify; then the slab holds zeros. */
-  readonly verified: boolean;
-}
-
-/** What it sends first of all, once it can work. */
-export const workerReady = "ready";
-
-const port = isMainThread ? null : parentPort;
+// A bundler may have put this file into a program whose own threads it must leave alone.
+const port = workerData === workerProtocol ? parentPort : null;
 port?.on("message", ({ run, slab }: WorkerTask) => {
   const answer: WorkerAnswer = { slab, verified: verifies(run, slab) };
   port.postMessage(answer, [slab]);
 });
-port?.postMessage(workerReady);
+port?.postMessage(workerProtocol);
 
 /** Anything else that goes wrong ends the thread, and is told by its end. */
 function verifies(run: Run, slab: ArrayBuffer): boolean {

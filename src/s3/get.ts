@@ -178,7 +178,11 @@ function wholeOutput(
     if (!timingSafeEqual(header, keys.header)) throw decryptionFailed();
     return keys;
   };
-  const plaintext = openSource(answer.read(0, ContentLength), { readHeader, endsMessage: true }, settings);
+  const plaintext = openSource(
+    answer.read(0, ContentLength),
+    { readHeader, endsMessage: true },
+    { engine: settings.engine },
+  );
   return encryptedOutput(request, answer, plaintext, { ContentLength: length });
 }
 
@@ -192,7 +196,7 @@ function rangeOutput(
   const plan = planRange(range, answer.output.ContentRange, request.attempt);
   const { firstChunk, endsMessage } = plan;
   const body = answer.read(plan.skipCiphertext, plan.ciphertextBytes);
-  const plaintext = openSource(body, { keys, firstChunk, endsMessage }, settings);
+  const plaintext = openSource(body, { keys, firstChunk, endsMessage }, { engine: settings.engine });
   return encryptedOutput(request, answer, slice(plaintext, plan.skipPlaintext, plan.length), {
     ContentLength: plan.length,
     ContentRange: contentRange(plan),

@@ -39,6 +39,12 @@ describe("an engine with the built package", () => {
     expect(printed).toBe("2 true 0");
   });
 
+  it("that was started for nothing keeps no process alive", async () => {
+    expect(await script("await new CryptoEngine({ maxWorkers: 2 }).start(); console.log('end');")).toBe(
+      "end",
+    );
+  });
+
   it("whose workers' answers are all that a process waits for does not end early", async () => {
     // A source that never answers keeps no process alive: only the worker does.
     const printed = await script(`
@@ -83,13 +89,43 @@ describe("an engine with the built package", () => {
         let bytes = 0;
         for await (const piece of encrypt(endless(), { dataKey, engine })) if ((bytes += piece.length) > 1_000_000) break;
       }
-      while (engine.runsInWork > 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise((resolve) => setTimeout(resolve, 100));
       for (let time = 0; time < 5; time++) { gc(); await new Promise((resolve) => setTimeout(resolve, 20)); }
       console.log(process.memoryUsage().arrayBuffers - before < 2_000_000 ? "freed" : process.memoryUsage().arrayBuffers - before);
     `,
       "--expose-gc",
     );
     expect(printed).toBe("freed");
+  });
+
+  it("is let go of with a message that somebody dropped", async () => {
+    const printed = await script(
+      `
+      const engine = new CryptoEngine({ maxWorkers: 2, minWorkerBytes: 0 });
+      await engine.start();
+      const endless = function* () { while (true) yield plaintext.subarray(0, 65_536); };
+      const before = process.memoryUsage().arrayBuffers;
+      for (let time = 0; time < 20; time++) await encrypt(endless(), { dataKey, engine }).next();
+      for (let time = 0; time < 10; time++) { await new Promise((resolve) => setTimeout(resolve, 20)); gc(); }
+      const held = process.memoryUsage().arrayBuffers - before;
+      console.log(held < 8_000_000 ? "freed" : held);
+    `,
+      "--expose-gc",
+    );
+    expect(printed).toBe("freed");
+  });
+
+  it("leaves the threads of others alone: the package in a worker of the user's says nothing and ends", async () => {
+    const printed = await script(`
+      const { Worker } = await import("node:worker_threads");
+      const code = 'import "${entry}"; import "${entry.replace("index.js", "cobblestone/worker.js")}";';
+      const worker = new Worker(new URL("data:text/javascript," + encodeURIComponent(code)));
+      const messages = [];
+      worker.on("message", (message) => messages.push(message));
+      await new Promise((resolve) => worker.on("exit", resolve));
+      console.log(JSON.stringify(messages));
+    `);
+    expect(printed).toBe("[]");
   });
 
   it("under a permission model without threads works on the calling thread, and says so once", async () => {

@@ -1,13 +1,13 @@
 import { createHash } from "node:crypto";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import fc from "fast-check";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { dataKeyArgument, deriveMessageKeys } from "../../src/cobblestone/derivation.js";
-import { CryptoEngine, sharedEngine } from "../../src/cobblestone/engine.js";
+import { CryptoEngine, poolOf, sharedEngine } from "../../src/cobblestone/engine.js";
 import { chunkBytes, chunkOffset, ciphertextLength } from "../../src/cobblestone/geometry.js";
 import { decrypt, encrypt, openSource, sealSource } from "../../src/cobblestone/message.js";
 import { collect, collectUntilError, cut, expectBytes, testBytes } from "../support/bytes.js";
-import { useEngines, workerUrl } from "../support/engines.js";
+import { useEngines, workerOf, workerUrl } from "../support/engines.js";
 import { coded, errorOf } from "../support/errors.js";
 
 const dataKey = testBytes(32, 1);
@@ -18,18 +18,13 @@ const long = testBytes(20_000_000);
 const sealedLong = collect(sealSource(long, keys, { engine: onThread }));
 const message = collect(sealSource(plaintext, keys, { engine: onThread }));
 const { newEngine, startedEngine } = useEngines();
-/** A worker that says it is ready and then does what it is told in code. */
-const worker = (code: string) =>
-  new URL(
-    `data:text/javascript,import { parentPort } from "node:worker_threads"; parentPort.postMessage("ready"); ${code}`,
-  );
 
 describe("an engine with workers", () => {
   it("makes the very bytes that the calling thread makes, and reads them", async () => {
     const engine = await startedEngine();
     expectBytes(await collect(sealSource(cut(plaintext, 65_536), keys, { engine })), await message);
     expectBytes(await collect(decrypt(cut(await message, 65_536), { dataKey, engine })), plaintext);
-    expect(engine.runsInWork).toBe(0);
+    expect(poolOf(engine).runsInWork).toBe(0);
   });
 
   it("does so whatever the cutting and the place where it takes over", async () => {
@@ -74,7 +69,7 @@ describe("an engine with workers", () => {
     let most = 0;
     const watched = async function* () {
       for (const piece of cut(plaintext, 65_536)) {
-        most = Math.max(most, engine.runsInWork);
+        most = Math.max(most, poolOf(engine).runsInWork);
         await new Promise(setImmediate);
         yield piece;
       }
@@ -83,9 +78,9 @@ describe("an engine with workers", () => {
       Array.from({ length: 24 }, () => collect(sealSource(watched(), keys, { engine }))),
     );
     for (const bytes of sealed) expectBytes(bytes, await message);
-    // Two a worker, and one a message whose slab was begun while there was room.
+    // Two a worker, and one or two a message: a slab that was begun while there was room, and the end.
     expect(most).toBeGreaterThan(2);
-    expect(most).toBeLessThanOrEqual(4 + 24);
+    expect(most).toBeLessThanOrEqual(4 + 2 * 24);
   });
 
   it.each([0, 1, 17, 40, 100, 183])(
@@ -170,6 +165,44 @@ describe("an engine with workers", () => {
     expect(sealed).toBe(ciphertextLength(24 * chunkBytes));
   });
 
+  it("sends what it has when nothing is in work any more", async () => {
+    const engine = await startedEngine();
+    let sealed = 0;
+    const source = async function* () {
+      // The second piece finds the first in work, and waits for company that does not come.
+      yield testBytes(3 * chunkBytes);
+      yield testBytes(2 * chunkBytes);
+      while (sealed < chunkOffset(5)) await new Promise(setImmediate);
+    };
+    for await (const piece of encrypt(source(), { dataKey, engine })) sealed += piece.length;
+    expect(sealed).toBe(ciphertextLength(5 * chunkBytes));
+  });
+
+  it("gives every worker something to do", async () => {
+    const workerUrl = workerOf(`parentPort.on("message", ({ slab }) =>
+      setTimeout(() => parentPort.postMessage({ slab, verified: true }, [slab]), 300));`);
+    const engine = await startedEngine({ workerUrl });
+    const sealing = collect(encrypt(cut(long.subarray(0, 5_000_000), 65_536), { dataKey, engine }));
+    await expect.poll(() => poolOf(engine).runsInWork).toBeGreaterThanOrEqual(4);
+    await sealing;
+  });
+
+  it("holds no more memory than it says, also of slabs that are half full", async () => {
+    const engine = await startedEngine();
+    const source = async function* () {
+      for (let piece = 0; piece < 60; piece++) {
+        yield long.subarray(0, 17 * chunkBytes);
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+    };
+    const pieces = encrypt(source(), { dataKey, engine });
+    await pieces.next();
+    const before = process.memoryUsage().arrayBuffers;
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(6 * 1024 * 1024);
+    await pieces.return?.();
+  });
+
   it("hands on a few chunks in memory of their own size", async () => {
     const engine = await startedEngine({ maxWorkers: 1 });
     const source = async function* () {
@@ -196,7 +229,7 @@ describe("an engine with workers", () => {
     for await (const piece of encrypt(source(), { dataKey, engine })) if (piece.length > 100_000) break;
     await new Promise(setImmediate);
     expect(closed).toBe(true);
-    await expect.poll(() => engine.runsInWork).toBe(0);
+    await expect.poll(() => poolOf(engine).runsInWork).toBe(0);
   });
 
   it.each([true, false])(
@@ -238,7 +271,7 @@ describe("closing an engine", () => {
     await pieces.next();
     for (let piece = 0; piece < 10; piece++) await pieces.next();
     await engine.close();
-    expect([engine.workers, engine.runsInWork]).toEqual([0, 0]);
+    expect([engine.workers, poolOf(engine).runsInWork]).toEqual([0, 0]);
     let rest = 0;
     for await (const piece of pieces) rest += piece.length;
     expect(rest).toBeGreaterThan(1_000_000);
@@ -257,11 +290,22 @@ describe("closing an engine", () => {
     for (const sealed of await all) expectBytes(sealed, await message);
   });
 
+  it("answers each of several calls when all workers have ended", async () => {
+    const engine = await startedEngine();
+    const [first, second] = [engine.close(), engine.close()];
+    let ended = false;
+    void first.then(() => {
+      ended = true;
+    });
+    await second;
+    expect(ended).toBe(true);
+  });
+
   it("also ends a worker that is still starting, which is no fallback", async () => {
     const events = listen();
     const engine = newEngine();
-    engine.askForRoom();
-    expect([engine.workers, engine.readyWorkers]).toEqual([1, 0]);
+    poolOf(engine).findRoom();
+    expect([engine.workers, poolOf(engine).readyWorkers]).toEqual([1, 0]);
     await engine.close();
     expect(events).toEqual([]);
   });
@@ -272,6 +316,13 @@ describe("when workers cannot be had", () => {
     ["their code is not there", new URL("file:///no/such/worker.js"), /no.such.worker/],
     ["their code fails", new URL("data:text/javascript,throw new Error('broken worker')"), /broken worker/],
     ["their code ends", new URL("data:text/javascript,"), /exited with 0/],
+    [
+      "their code is of another release",
+      new URL(
+        "data:text/javascript,import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => 0); parentPort.postMessage('ready');",
+      ),
+      /not that of this release/,
+    ],
     ["no thread can be made of such a URL", new URL("https://example.com/worker.js"), /protocol|scheme/i],
   ])("as %s, all is done on the calling thread, and the channel says so once", async (_, url, why) => {
     const events = listen();
@@ -289,7 +340,7 @@ describe("when workers cannot be had", () => {
     const events = listen();
     const engine = await startedEngine({
       maxWorkers: 1,
-      workerUrl: worker("parentPort.once('message', () => process.exit(7))"),
+      workerUrl: workerOf("parentPort.once('message', () => process.exit(7))"),
     });
     for (let time = 0; time < 2; time++) {
       const { error } = await collectUntilError(encrypt(cut(plaintext, 65_536), { dataKey, engine }));
@@ -300,16 +351,68 @@ describe("when workers cannot be had", () => {
     expect(events).toEqual([]);
   });
 
+  it("as their code says nothing, all is done on the calling thread, and the channel says so once", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const events = listen();
+    const workerUrl = new URL("data:text/javascript,setInterval(() => 0, 1000);");
+    const engine = newEngine({ workerUrl });
+    const started = engine.start();
+    vi.advanceTimersByTime(10_000);
+    await started;
+    const cause = new Error("it did not start within 10000 ms");
+    expect([engine.workers, events]).toEqual([0, [{ event: "fallback", cause }]]);
+  });
+
+  it.each([
+    ["nothing", "parentPort.postMessage(undefined)"],
+    ["a shorter slab", "parentPort.postMessage({ slab: new ArrayBuffer(8), verified: true })"],
+    ["no verdict", "parentPort.postMessage({ slab }, [slab])"],
+  ])("a message fails when its worker answers %s, and the engine closes", async (_, answer) => {
+    const workerUrl = workerOf(`parentPort.on("message", ({ slab }) => ${answer});`);
+    const engine = await startedEngine({ maxWorkers: 1, workerUrl });
+    const { error } = await collectUntilError(encrypt(cut(plaintext, 65_536), { dataKey, engine }));
+    expect(error).toEqual(coded("WORKER_FAILED"));
+    expect((error as Error).cause).toEqual(new Error("it answered what it was not asked"));
+    await engine.close();
+  });
+
+  it("a worker that speaks without being asked is ended", async () => {
+    const workerUrl = workerOf("parentPort.postMessage({ slab: new ArrayBuffer(8), verified: true });");
+    const engine = newEngine({ maxWorkers: 1, workerUrl });
+    await engine.start();
+    await expect.poll(() => engine.workers).toBe(0);
+  });
+
+  it("messages that wait for a worker that ends go on without it, and so does closing", async () => {
+    const workerUrl = workerOf("parentPort.once('message', () => setTimeout(() => process.exit(7), 50))");
+    const engine = await startedEngine({ maxWorkers: 1, workerUrl });
+    const all = Array.from({ length: 6 }, () =>
+      collectUntilError(sealSource(cut(plaintext, 65_536), keys, { engine })),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await engine.close();
+    for (const { released, error } of await Promise.all(all)) {
+      if (error) expect(error).toEqual(coded("WORKER_FAILED"));
+      expectBytes(released, (await message).subarray(0, error ? released.length : undefined));
+    }
+    expect(engine.workers).toBe(0);
+  });
+
   it("an engine without workers has none", async () => {
     await collect(encrypt(cut(plaintext, 65_536), { dataKey, engine: onThread }));
-    expect([onThread.workers, onThread.hasWorkers, onThread.askForRoom()]).toEqual([0, false, false]);
+    expect([onThread.workers, poolOf(onThread).hasWorkers, poolOf(onThread).findRoom()]).toEqual([
+      0,
+      false,
+      false,
+    ]);
   });
 });
 
 it("the shared engine is the default", async () => {
   const events = listen();
   await collect(encrypt(cut(plaintext, 65_536), { dataKey }));
-  await expect.poll(() => events.length + sharedEngine.readyWorkers).toBeGreaterThan(0);
+  await expect.poll(() => events.length + sharedEngine.workers).toBeGreaterThan(0);
 });
 
 it.each([

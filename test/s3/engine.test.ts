@@ -1,9 +1,10 @@
 /** The S3 client with workers; what it does without them is in the other files. */
 import { describe, expect, it } from "vitest";
+import { poolOf } from "../../src/cobblestone/engine.js";
 import { chunkOffset } from "../../src/cobblestone/geometry.js";
 import { EnvelopeClient } from "../../src/index.js";
 import { collect, collectUntilError, cut, expectBytes, testBytes } from "../support/bytes.js";
-import { useEngines } from "../support/engines.js";
+import { useEngines, workerOf } from "../support/engines.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../support/local.js";
 
@@ -28,7 +29,7 @@ describe("a client with workers", () => {
     const range = await client.get({ Bucket, Key, Range: "bytes=1000000-7000000" });
     expectBytes(await collect(range.Body), plaintext.subarray(1_000_000, 7_000_001));
     expectBytes(await collect((await local.client.get({ Bucket, Key })).Body), plaintext);
-    expect(engine.runsInWork).toBe(0);
+    expect(poolOf(engine).runsInWork).toBe(0);
   });
 
   it("releases no byte of a chunk that was changed in S3", async () => {
@@ -57,7 +58,7 @@ describe("a client with workers", () => {
     );
     const put = client.put({ Bucket, Key: "aborted", Body }, { abortSignal: controller.signal });
     expect(await errorOf(() => put)).toBe(reason);
-    await expect.poll(() => engine.runsInWork).toBe(0);
+    await expect.poll(() => poolOf(engine).runsInWork).toBe(0);
     const { keys, uploads } = await local.contents();
     expect([keys.includes("aborted"), uploads]).toEqual([false, []]);
   });
@@ -73,14 +74,14 @@ describe("a client with workers", () => {
     })();
     expect(await errorOf(() => reading)).toBe(reason);
     (await client.get({ Bucket, Key })).Body.destroy();
-    await expect.poll(() => engine.runsInWork).toBe(0);
+    await expect.poll(() => poolOf(engine).runsInWork).toBe(0);
   });
 
   it("fails when a worker ends amid a put, and leaves nothing in S3", async () => {
-    const code = `import { parentPort } from "node:worker_threads"; let left = 5;
-      parentPort.on("message", (task) => left-- > 0 ? parentPort.postMessage({ slab: task.slab, verified: true }) : process.exit(3));
-      parentPort.postMessage("ready");`;
-    const { client } = await setUp(new URL(`data:text/javascript,${encodeURIComponent(code)}`));
+    const code = `let left = 5;
+      parentPort.on("message", ({ slab }) =>
+        left-- > 0 ? parentPort.postMessage({ slab, verified: true }, [slab]) : process.exit(3));`;
+    const { client } = await setUp(workerOf(code));
     const error = await errorOf(() => client.put({ Bucket, Key: "failed", Body: source() }));
     expect(error).toEqual(coded("WORKER_FAILED"));
     expect(error).toMatchObject({ retryable: true, cause: new Error("it exited with 3") });

@@ -1,6 +1,7 @@
 /** Engines with real worker threads; their code is what `npm run build` made. */
 import { afterAll } from "vitest";
 import { CryptoEngine, type CryptoEngineOptions } from "../../src/cobblestone/engine.js";
+import { workerProtocol } from "../../src/cobblestone/worker-messages.js";
 
 /** The built code of the workers: Node 20 cannot run the source. */
 export const workerUrl = new URL("../../dist/cobblestone/worker.js", import.meta.url);
@@ -27,4 +28,10 @@ export function useEngines(): {
       return engine;
     },
   };
+}
+
+/** A worker that starts as it should and then runs this code, which has `parentPort`. */
+export function workerOf(code: string): URL {
+  const start = `import { parentPort } from "node:worker_threads"; parentPort.postMessage(${JSON.stringify(workerProtocol)});`;
+  return new URL(`data:text/javascript,${encodeURIComponent(`${start}\n${code}`)}`);
 }
