@@ -255,6 +255,23 @@ describe("an engine with workers", () => {
     },
   );
 
+  it("of an iteration that is left reads no more, also of a source that cannot be closed", async () => {
+    const engine = await startedEngine();
+    let read = 0;
+    const next = async () => {
+      read += 1;
+      await new Promise(setImmediate);
+      return { done: false as const, value: long.subarray(0, 65_536) };
+    };
+    const pieces = encrypt({ [Symbol.asyncIterator]: () => ({ next }) }, { dataKey, engine });
+    for (let piece = 0; piece < 5; piece++) await pieces.next();
+    await pieces.return?.();
+    const before = read;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    // One that was under way.
+    expect(read).toBeLessThanOrEqual(before + 1);
+  });
+
   it("starts no worker for a short message", async () => {
     const engine = newEngine({ minWorkerBytes: 1_000_000 });
     await collect(encrypt(cut(plaintext.subarray(0, 900_000), 65_536), { dataKey, engine }));
