@@ -77,9 +77,9 @@ export const workersPipeline = inPipeline("pipeline, s3-envelope with workers", 
 export const threadPipeline = inPipeline("pipeline, s3-envelope on one thread", onThread, threadAims);
 /** This frame layer as an iterable, by default. */
 export const workersIteration = inLoop("for await, s3-envelope with workers", withWorkers, workerAims);
-/** The same as `put` uses it, which is done with each piece before it asks for the next; not part of the interface. */
+/** The same for a consumer that is done with each piece before it asks for the next, as `put` is; not part of the interface. */
 export const reusingIteration: Way = {
-  name: "for await, with workers, as put uses it",
+  name: "for await, workers, memory used again",
   aims: workerAims,
   seal: async (source, sink) => {
     const keys = deriveMessageKeys(key, randomBytes(saltBytes), new Uint8Array(0));

@@ -35,6 +35,8 @@ export interface Working {
    * only for a consumer that copies: a piece that was kept has no bytes any more. docs/decisions.md 27.
    */
   readonly reuseBuffers?: boolean;
+  /** How many workers the message can make use of; as many as the engine may have by default. */
+  readonly wantedWorkers?: number;
 }
 
 /** {@link MessageOptions} once checked. */
@@ -87,9 +89,9 @@ export function openSource(source: ByteSource, input: OpenerInput, working: Work
 }
 
 function pieces(source: ByteSource, codec: RunCodec, working: Working): Pieces {
-  const { engine = sharedEngine, reuseBuffers = false } = working;
+  const { engine = sharedEngine, reuseBuffers = false, wantedWorkers = Number.POSITIVE_INFINITY } = working;
   const iterable = source instanceof Uint8Array ? [source] : source;
-  return new Pieces(iterable, codec, new Runs(codec, poolOf(engine), reuseBuffers));
+  return new Pieces(iterable, codec, new Runs(codec, poolOf(engine), { reuseBuffers, wantedWorkers }));
 }
 
 /** Checks the options of a message. */

@@ -38,6 +38,14 @@ interface Stretch {
   failure?: { readonly error: unknown };
 }
 
+/** How the runs of one message are worked on. */
+export interface RunSettings {
+  /** Whether output may be overwritten once the next is asked for. */
+  readonly reuseBuffers: boolean;
+  /** For this message no more workers than so many are started. */
+  readonly wantedWorkers: number;
+}
+
 /** Makes the output of one message from the place on where it takes over. */
 export class Runs {
   readonly #codec: RunCodec;
@@ -50,6 +58,7 @@ export class Runs {
   #slab: Buffer | undefined;
   #slabInput = 0;
   readonly #reusesOutput: boolean;
+  readonly #wantedWorkers: number;
   /** What had been read and not worked on when this took over. */
   #unread: Uint8Array | undefined;
   /** Slabs that nobody needs any more, and the one that was handed out last. */
@@ -60,11 +69,11 @@ export class Runs {
   #wakeReader: () => void = () => undefined;
   #wakeTaker: () => void = () => undefined;
 
-  /** @param reusesOutput whether output may be overwritten once the next is asked for */
-  constructor(codec: RunCodec, pool: WorkerPool, reusesOutput = false) {
+  constructor(codec: RunCodec, pool: WorkerPool, { reuseBuffers, wantedWorkers }: RunSettings) {
     this.#codec = codec;
     this.#pool = pool;
-    this.#reusesOutput = reusesOutput;
+    this.#reusesOutput = reuseBuffers;
+    this.#wantedWorkers = wantedWorkers;
   }
 
   /** Whether a message of which so many bytes have been worked on should go on here. */
@@ -166,12 +175,13 @@ export class Runs {
   }
 
   #hasRoom(): boolean {
-    return !this.#isFull && (this.#pool.findRoom() || this.#pool.readyWorkers === 0);
+    return !this.#isFull && (this.#pool.findRoom(this.#wantedWorkers) || this.#pool.readyWorkers === 0);
   }
 
   /** Until a worker has started, or when there is none any more, this thread does the work. */
   async #takeIn(step: Uint8Array): Promise<void> {
-    if (this.#slab || this.#pool.findRoom() || this.#pool.readyWorkers > 0) return this.#fill(step);
+    if (this.#slab || this.#pool.findRoom(this.#wantedWorkers) || this.#pool.readyWorkers > 0)
+      return this.#fill(step);
     const output = this.#codec.update(step);
     if (output.length > 0) this.#put({ bytes: step.length, output });
     // Lets a worker that has started be heard.

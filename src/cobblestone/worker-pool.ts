@@ -65,11 +65,11 @@ export class WorkerPool {
     clearInterval(waiting);
   }
 
-  /** Whether a worker has room for a run; when none has, another one is started if there may be more. */
-  findRoom(): boolean {
+  /** Whether a worker has room for a run; when none has, and there are fewer than wanted, another one is started. */
+  findRoom(wantedWorkers: number): boolean {
     const least = this.#leastLoaded();
     if (least && least.load < enoughRuns) return true;
-    this.#startAnother();
+    if (this.workers < wantedWorkers) this.#startAnother();
     return false;
   }
 

@@ -21,7 +21,7 @@ import {
   unlock,
 } from "./read-envelope.js";
 import type { S3Attempt } from "./s3-errors.js";
-import type { CallOptions, ClientSettings } from "./settings.js";
+import { type CallOptions, type ClientSettings, workingOf } from "./settings.js";
 import { abortSignalArgument, type TransferSignal, transferSignal, untilAborted } from "./transfer-signal.js";
 
 /** What `get` takes: the input of GetObject but for PartNumber, and these. `Range` is in plaintext bytes. */
@@ -181,7 +181,7 @@ function wholeOutput(
   const plaintext = openSource(
     answer.read(0, ContentLength),
     { readHeader, endsMessage: true },
-    { engine: settings.engine },
+    workingOf(settings),
   );
   return encryptedOutput(request, answer, plaintext, { ContentLength: length });
 }
@@ -196,7 +196,7 @@ function rangeOutput(
   const plan = planRange(range, answer.output.ContentRange, request.attempt);
   const { firstChunk, endsMessage } = plan;
   const body = answer.read(plan.skipCiphertext, plan.ciphertextBytes);
-  const plaintext = openSource(body, { keys, firstChunk, endsMessage }, { engine: settings.engine });
+  const plaintext = openSource(body, { keys, firstChunk, endsMessage }, workingOf(settings));
   return encryptedOutput(request, answer, slice(plaintext, plan.skipPlaintext, plan.length), {
     ContentLength: plan.length,
     ContentRange: contentRange(plan),

@@ -28,7 +28,13 @@ import {
 import { type MultipartInput, uploadMultipart } from "./multipart.js";
 import { assembleParts, type Part, partSizes } from "./parts.js";
 import type { S3Attempt } from "./s3-errors.js";
-import { type CallOptions, type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./settings.js";
+import {
+  type CallOptions,
+  type ClientSettings,
+  type EnvelopeStorage,
+  envelopeStorages,
+  workingOf,
+} from "./settings.js";
 import { deleteSidecar, putSidecar, sidecarLocation } from "./sidecar-object.js";
 import { type PutBody, type Source, sourceArgument } from "./source.js";
 import { abortSignalArgument, type TransferSignal, transferSignal, untilAborted } from "./transfer-signal.js";
@@ -175,7 +181,7 @@ async function writeBody(
   }
   const sealedLength = length === undefined ? undefined : ciphertextLength(length);
   const pieces = sealSource(source.read({ signal: transfer.signal, idleTimeoutMs }), keys, {
-    engine: settings.engine,
+    ...workingOf(settings),
     reuseBuffers: true,
   });
   const parts = assembleParts(pieces, partSizes(sealedLength, partSizeBytes), sealedLength);

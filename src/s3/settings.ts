@@ -2,6 +2,7 @@
 import type { S3Client } from "@aws-sdk/client-s3";
 import { choiceArgument, integerArgument, objectArgument, wrongType } from "../arguments.js";
 import { type CryptoEngine, engineArgument } from "../cobblestone/engine.js";
+import type { Working } from "../cobblestone/message.js";
 import { type Keyring, keyringArgument } from "../keys/keyring.js";
 import { maxPartBytes, minPartBytes } from "./parts.js";
 
@@ -55,6 +56,11 @@ export interface ClientSettings {
   readonly maxConcurrentParts: number;
   readonly idleTimeoutMs: number;
   readonly engine: CryptoEngine;
+}
+
+/** How bodies are worked on: the thread that sends and receives them is slower than one worker. */
+export function workingOf({ engine }: ClientSettings): Working {
+  return { engine, wantedWorkers: 1 };
 }
 
 /** Checks the settings of a client. */

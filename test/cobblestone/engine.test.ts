@@ -321,7 +321,7 @@ describe("closing an engine", () => {
   it("also ends a worker that is still starting, which is no fallback", async () => {
     const events = listen();
     const engine = newEngine();
-    poolOf(engine).findRoom();
+    poolOf(engine).findRoom(2);
     expect([engine.workers, poolOf(engine).readyWorkers]).toEqual([1, 0]);
     await engine.close();
     expect(events).toEqual([]);
@@ -418,7 +418,7 @@ describe("when workers cannot be had", () => {
 
   it("an engine without workers has none", async () => {
     await collect(encrypt(cut(plaintext, 65_536), { dataKey, engine: onThread }));
-    expect([onThread.workers, poolOf(onThread).hasWorkers, poolOf(onThread).findRoom()]).toEqual([
+    expect([onThread.workers, poolOf(onThread).hasWorkers, poolOf(onThread).findRoom(2)]).toEqual([
       0,
       false,
       false,
