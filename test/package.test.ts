@@ -41,7 +41,7 @@ describe("the package", () => {
     );
     const built = sources.flatMap((file) => [file.replace(/\.ts$/, ".js"), file.replace(/\.ts$/, ".d.ts")]);
     const docs = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" }).filter((file) =>
-      /\.(md|ts)$/.test(file),
+      /\.(md|svg|ts)$/.test(file),
     );
     const expected = [
       "CHANGELOG.md",

@@ -43,6 +43,7 @@ export class CommitState {
     size: number,
     request: (options: { abortSignal?: AbortSignal }) => Promise<CommitOutput>,
   ): Promise<CommitOutput> {
+    input.signal.throwIfAborted();
     this.#mayExist = true;
     const attempt = { ...input.attempt, operation };
     try {

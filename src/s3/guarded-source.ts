@@ -120,7 +120,7 @@ async function readOnce<T>(
     },
   );
   // What a source has at hand comes within a few turns: a timer and a listener would cost more than the read.
-  for (let turn = 0; turn < unwatchedTurns && !isThere(answer); turn++) await undefined;
+  for (let given = 0; given < unwatchedTurns && !isThere(answer); given++) await undefined;
   if (!isThere(answer)) await watched(answered, guard, waitingSince);
   guard.signal?.throwIfAborted();
   if (answer.failure) throw guard.failed(answer.failure.cause);

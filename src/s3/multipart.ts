@@ -129,22 +129,30 @@ async function uploadPart(input: MultipartInput, uploadId: string, part: Part): 
 }
 
 /**
- * Tells, once a command has succeeded, whether its body is surely read no more: the SDK's own handler has sent it,
- * and S3 has answered that all of it arrived. Whatever takes the place of either, as in tests, may have kept it.
+ * Tells, once a command has succeeded, whether its body is surely read no more: the SDK's own handler has sent it
+ * once, and S3 has answered that all of it arrived. After an attempt that S3 refused early, Node may still be
+ * sending the body. Whatever takes the place of the handler, as in tests, may have kept it.
  */
 function watchSending(s3: S3Client, command: UploadPartCommand): { isOver(): boolean } {
-  const handler: { metadata?: { handlerProtocol?: string } } | undefined = s3.config?.requestHandler;
-  const isOwn = handler?.metadata?.handlerProtocol === "http/1.1";
-  let handedOver = false;
+  const isOwn = isStockHandler(s3.config?.requestHandler);
+  let sends = 0;
   command.middlewareStack.add(
     (next) => (args) => {
-      handedOver = true;
+      sends += 1;
       return next(args);
     },
     // The last before the handler.
     { step: "deserialize", priority: "low", name: "watchSending" },
   );
-  return { isOver: () => isOwn && handedOver };
+  return { isOver: () => isOwn && sends === 1 };
+}
+
+/** Whether it is the handler of the SDK for HTTP/1.1 itself, neither a subclass nor one that was altered. */
+function isStockHandler(handler: object | undefined): boolean {
+  if (!handler || Object.hasOwn(handler, "handle")) return false;
+  const stock: object | null = Object.getPrototypeOf(handler);
+  // Of a class with that name, which extends none.
+  return stock?.constructor?.name === "NodeHttpHandler" && Object.getPrototypeOf(stock) === Object.prototype;
 }
 
 async function completeUpload(

@@ -199,7 +199,11 @@ function putOutput(output: CommitOutput, plaintextLength: number): PutOutput {
 
 function sealAtOnce(bytes: Uint8Array, keys: MessageKeys): Buffer {
   const sealer = new Sealer(keys);
-  return Buffer.concat([...sealer.update(bytes), ...sealer.final()]);
+  // Memory of its own: that of Buffer.concat may be shared with others.
+  const sealed: Buffer = Buffer.allocUnsafeSlow(ciphertextLength(bytes.length));
+  let filled = 0;
+  for (const piece of [...sealer.update(bytes), ...sealer.final()]) filled += piece.copy(sealed, filled);
+  return sealed;
 }
 
 /** One part goes as one PutObject, more as a multipart upload. */

@@ -6,22 +6,36 @@ import { choiceArgument, objectArgument } from "../arguments.js";
 export interface S3ClientOptions extends S3ClientConfig {
   /**
    * Whether the signature covers the bytes of each upload over TLS as well, by a SHA-256 of them. False by default:
-   * a checksum of the bytes is sent and signed anyway. Buckets whose policy refuses unsigned payloads want true.
-   * Without TLS the signature always covers them.
+   * a checksum of the bytes is sent and signed anyway; without one the bytes are hashed. Buckets whose policy refuses
+   * unsigned payloads want true. This is about bodies in memory; the SDK sends streams unsigned over TLS either way.
+   * Without TLS the signature always covers bodies in memory.
    */
   readonly signPayload?: boolean | undefined;
 }
 
 /** For sockets; the agents of the SDK open 50 at most, and a body that is being read holds one. */
 const agentSettings = { keepAlive: true, maxSockets: 256 };
-/** How long to wait for a connection, and how long nothing may go either way on one, in milliseconds. */
-const timeouts = { connectionTimeout: 5_000, socketTimeout: 60_000 };
+/** How long to wait for a connection, in milliseconds. */
+const connectionTimeout = 5_000;
+/** The same in the defaults modes of all AWS SDKs: the SDK knows them only when it is given no handler settings. */
+const modeTimeouts: Readonly<Record<string, number | undefined>> = {
+  "cross-region": 3_100,
+  "in-region": 1_100,
+  mobile: 30_000,
+  standard: 3_100,
+};
+/** How long nothing may go either way on a connection, in milliseconds. */
+const socketTimeout = 60_000;
 
 /**
  * Makes an S3Client with settings for large and many transfers: it notices a service that falls silent, keeps
  * its connections, sends a part without asking whether it may, and passes over each byte once. Every setting of
  * yours comes first; a `requestHandler` that is no plain list of settings, and an agent that is one, is taken as
- * it is.
+ * it is. A `defaultsMode` that you state gives the `connectionTimeout`.
+ *
+ * The SDK verifies no checksums of what it reads with this client, your own GetObjects included, unless
+ * `ChecksumMode: "ENABLED"` asks for it: `get` has tags. AWS_RESPONSE_CHECKSUM_VALIDATION in the environment
+ * is heeded; `response_checksum_validation` in a profile is overridden, so state `responseChecksumValidation`.
  *
  * @param options those of `new S3Client()`, such as `region`, and `signPayload`
  * @throws TypeError, RangeError when an option is wrong
@@ -29,13 +43,18 @@ const timeouts = { connectionTimeout: 5_000, socketTimeout: 60_000 };
 export function createS3Client(options: S3ClientOptions = {}): S3Client {
   const { signPayload = false, requestHandler, ...given } = objectArgument("options", options);
   choiceArgument("options.signPayload", signPayload, [true, false]);
-  const client = new S3Client({
+  // Asked for once the client is there.
+  const modeTimeout = async () => {
+    const mode = client.config.defaultsMode as () => Promise<string>;
+    return modeTimeouts[await mode()];
+  };
+  const client: S3Client = new S3Client({
     // The SDK would give each request of 2 MiB or more a connection of its own, and wait for leave to send.
     expectContinueHeader: false,
     // What `get` returns has verified by its tags.
-    responseChecksumValidation: "WHEN_REQUIRED",
+    ...(!process.env.AWS_RESPONSE_CHECKSUM_VALIDATION && { responseChecksumValidation: "WHEN_REQUIRED" }),
     ...stated(given),
-    requestHandler: requestHandlerOf(requestHandler),
+    requestHandler: requestHandlerOf(requestHandler, given.defaultsMode !== undefined && modeTimeout),
   } as S3ClientConfig);
   if (!signPayload) {
     client.middlewareStack.add(
@@ -56,14 +75,20 @@ function stated(settings: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
 }
 
-function requestHandlerOf(value: unknown): unknown {
+function requestHandlerOf(value: unknown, modeTimeout: false | (() => Promise<number | undefined>)): unknown {
   if (isInstance(value, "handle")) return value;
   const given = value === undefined ? {} : objectArgument("options.requestHandler", value);
-  return {
-    ...timeouts,
+  const settings = {
+    connectionTimeout,
+    socketTimeout,
     ...stated(given),
     httpAgent: agentOf("options.requestHandler.httpAgent", given.httpAgent),
     httpsAgent: agentOf("options.requestHandler.httpsAgent", given.httpsAgent),
+  };
+  if (!modeTimeout || typeof given.connectionTimeout === "number") return settings;
+  return async () => {
+    await undefined;
+    return { ...settings, connectionTimeout: await modeTimeout() };
   };
 }
 
@@ -90,7 +115,7 @@ const checksum = /^x-amz-checksum-(?!type$|mode$|algorithm$)/;
 function leavePayloadUnsigned(commandName: string, request: unknown): void {
   const { protocol, headers, body } = request as OutgoingRequest;
   if (protocol !== "https:" || body === undefined || !uploads.includes(commandName)) return;
-  const names = Object.keys(headers);
+  const names = Object.keys(headers).map((name) => name.toLowerCase());
   if (names.some((name) => checksum.test(name)) && !names.includes(payloadHash)) {
     headers[payloadHash] = "UNSIGNED-PAYLOAD";
   }

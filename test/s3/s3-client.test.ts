@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { Agent } from "node:http";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { HeadObjectCommand, type S3ClientConfig } from "@aws-sdk/client-s3";
+import { HeadObjectCommand, S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
 import { describe, expect, it, vi } from "vitest";
 import { createS3Client, EnvelopeClient, type S3ClientOptions } from "../../src/index.js";
 import { testBytes } from "../support/bytes.js";
@@ -14,10 +14,11 @@ const object = { Bucket, Key: "k" };
 const handlerOf = async (options: S3ClientOptions) => {
   const client = createS3Client({ ...local.aws.s3Config, ...options });
   await client.send(new HeadObjectCommand(object)).catch(() => undefined);
-  const { requestHandler } = client.config as unknown as { requestHandler: { config: HandlerSettings } };
   client.destroy();
-  return requestHandler.config;
+  return settingsOf(client);
 };
+const settingsOf = ({ config }: S3Client) =>
+  (config as unknown as { requestHandler: { config: HandlerSettings } }).requestHandler.config;
 interface HandlerSettings {
   readonly httpAgent: Agent;
   readonly httpsAgent: Agent;
@@ -56,6 +57,25 @@ describe("createS3Client", () => {
     s3.destroy();
   });
 
+  it("keeps the connection of a body that was read to its end", async () => {
+    const httpAgent = new Agent({ keepAlive: true });
+    const opened = vi.spyOn(httpAgent, "createConnection" as never);
+    const s3 = createS3Client({ ...local.aws.s3Config, maxAttempts: 1, requestHandler: { httpAgent } });
+    const envelope = new EnvelopeClient({ s3, keyring });
+    await envelope.put({ ...object, Body: testBytes(300_000) });
+    const sent = vi.spyOn(s3, "send");
+    for (let times = 0; times < 3; times++) {
+      await (await envelope.get(object)).Body.transformToByteArray();
+    }
+    expect(opened).toHaveBeenCalledTimes(1);
+    (await envelope.get(object)).Body.destroy();
+    await vi.waitFor(() => expect(Object.keys(httpAgent.sockets)).toEqual([]));
+    s3.destroy();
+    // A request that has ended must not be aborted: a handler may close its connection for that.
+    const options = sent.mock.calls.map((call) => call[1] as { abortSignal?: AbortSignal });
+    expect(options.map(({ abortSignal }) => abortSignal?.aborted)).toEqual([false, false, false, true]);
+  });
+
   it("makes a client that does not ask for checksums of what has tags, unless told to", async () => {
     const s3 = createS3Client(local.aws.s3Config);
     const envelope = new EnvelopeClient({ s3, keyring });
@@ -69,6 +89,35 @@ describe("createS3Client", () => {
       "ENABLED",
     ]);
   });
+
+  it("leaves checksums of answers to the environment where that speaks of them", async () => {
+    vi.stubEnv("AWS_RESPONSE_CHECKSUM_VALIDATION", "WHEN_SUPPORTED");
+    const heeded = createS3Client(local.aws.s3Config);
+    expect(await heeded.config.responseChecksumValidation()).toBe("WHEN_SUPPORTED");
+    const stated = createS3Client({ ...local.aws.s3Config, responseChecksumValidation: "WHEN_REQUIRED" });
+    expect(await stated.config.responseChecksumValidation()).toBe("WHEN_REQUIRED");
+    vi.unstubAllEnvs();
+  });
+
+  it("has time limits unless told otherwise", async () => {
+    const { connectionTimeout, socketTimeout } = await handlerOf({});
+    expect([connectionTimeout, socketTimeout]).toEqual([5_000, 60_000]);
+  });
+
+  it.each(["standard", "in-region", "cross-region", "mobile", "legacy"] as const)(
+    "waits for a connection as long as the SDK does in the defaults mode %s",
+    async (defaultsMode) => {
+      const plain = new S3Client({ ...local.aws.s3Config, defaultsMode });
+      await plain.send(new HeadObjectCommand(object)).catch(() => undefined);
+      const { connectionTimeout } = settingsOf(plain);
+      plain.destroy();
+      const { socketTimeout, httpAgent, ...others } = await handlerOf({ defaultsMode });
+      expect([others.connectionTimeout, socketTimeout]).toEqual([connectionTimeout, 60_000]);
+      expect(httpAgent.maxSockets).toBe(256);
+      const requestHandler = { connectionTimeout: 7 };
+      expect((await handlerOf({ defaultsMode, requestHandler })).connectionTimeout).toBe(7);
+    },
+  );
 
   it("needs no settings at all", async () => {
     vi.stubEnv("AWS_REGION", "eu-west-1");

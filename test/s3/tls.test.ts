@@ -1,8 +1,15 @@
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { Readable } from "node:stream";
-import { ListMultipartUploadsCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import {
+  DeleteObjectsCommand,
+  ListMultipartUploadsCommand,
+  PutObjectCommand,
+  type S3Client,
+} from "@aws-sdk/client-s3";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { createS3Client, EnvelopeClient } from "../../src/index.js";
+import { Batches } from "../../src/s3/batches.js";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { cut, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
@@ -52,6 +59,14 @@ describe.each([
     await client().put({ ...object, Body: Readable.from(cut(large, 65_536)) });
     expect(aws.requests.filter(({ operation }) => operation === "UploadPart")).toHaveLength(3);
     expectBytes(await (await client().get(object)).Body.transformToByteArray(), large);
+  });
+
+  it("the small pieces of a body are joined", async () => {
+    await client().put({ ...object, Body: large });
+    const taken = vi.spyOn(Batches.prototype, "next");
+    await (await client().get(object)).Body.transformToByteArray();
+    expect(taken).toHaveBeenCalled();
+    taken.mockRestore();
   });
 
   it("an upload that is aborted leaves nothing", async () => {
@@ -106,6 +121,30 @@ describe("what a signature covers", () => {
     await put(s3, testBytes(10));
     s3.destroy();
     expect(signedFor()).toEqual([[expect.stringMatching(/^[0-9a-f]{64}$/), false]]);
+  });
+
+  it("other requests are signed with their bytes", async () => {
+    await tuned.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects: [{ Key: "none" }] } }));
+    const { headers } = aws.requests[0] ?? {};
+    expect([headers?.["x-amz-content-sha256"], headers?.["x-amz-checksum-crc32"] !== undefined]).toEqual(
+      signed,
+    );
+  });
+
+  it("a hash that is there already is kept, however its header is written", async () => {
+    const s3 = createS3Client({ ...aws.s3Config, maxAttempts: 1, requestHandler });
+    const Body = testBytes(10);
+    const hash = createHash("sha256").update(Body).digest("hex");
+    s3.middlewareStack.add(
+      (next) => (args) => {
+        (args.request as { headers: Record<string, string> }).headers["X-Amz-Content-SHA256"] = hash;
+        return next(args);
+      },
+      { step: "build", priority: "high" },
+    );
+    await s3.send(new PutObjectCommand({ Bucket, Key: "k", Body }));
+    s3.destroy();
+    expect(signedFor()).toEqual([[hash, true]]);
   });
 
   it("without TLS the bytes are signed", async () => {

@@ -1,6 +1,7 @@
 /**
- * A key and a certificate of 127.0.0.1 for servers in tests, good from 2020 to 2119. Made once by OpenSSL 3: a
- * P-256 key, `openssl ca -selfsign` with `-startdate` and `-enddate`, subjectAltName IP:127.0.0.1; they guard nothing.
+ * A key and a certificate of 127.0.0.1 and localhost for servers in tests, good from 2020 to 2119. Made once by
+ * OpenSSL 3: a P-256 key, `openssl ca -selfsign` with `-startdate` and `-enddate`, basicConstraints critical,CA:FALSE,
+ * extendedKeyUsage serverAuth, subjectAltName IP:127.0.0.1,DNS:localhost. The key is public; they guard nothing.
  */
 import { readFileSync } from "node:fs";
 
