@@ -31,6 +31,9 @@ async function* after(bytes: Uint8Array, then: () => unknown): AsyncGenerator<Ui
 const never = () => new Promise(() => undefined);
 const fail = (error: unknown) => () => Promise.reject(error);
 
+/** A busy machine is slower than a second. */
+const patience = { timeout: 10_000 };
+
 describe("a source that fails", () => {
   const failure = new Error("disk on fire");
   it.each([
@@ -133,16 +136,16 @@ describe("the source is closed", () => {
     for (const Body of [file, web, iterable]) {
       expect(await errorOf(() => client.put({ Bucket, Key, Body }))).toEqual(new Error("no key"));
     }
-    await vi.waitFor(() => expect(file.destroyed).toBe(true));
-    await vi.waitFor(() => expect(cancel).toHaveBeenCalled());
-    await vi.waitFor(() => expect(finished).toHaveBeenCalled());
+    await vi.waitFor(() => expect(file.destroyed).toBe(true), patience);
+    await vi.waitFor(() => expect(cancel).toHaveBeenCalled(), patience);
+    await vi.waitFor(() => expect(finished).toHaveBeenCalled(), patience);
   });
 
   it("when S3 fails while it is read", async () => {
     local.aws.fault({ operation: "UploadPart", status: 403, code: "AccessDenied" });
     const Body = Readable.from(after(large, never));
     expect(await errorOf(() => local.client.put({ Bucket, Key, Body }))).toEqual(coded("S3_ACCESS_DENIED"));
-    await vi.waitFor(() => expect(Body.destroyed).toBe(true));
+    await vi.waitFor(() => expect(Body.destroyed).toBe(true), patience);
   });
 });
 
@@ -154,7 +157,7 @@ describe("aborting", () => {
     const Body = Readable.from([testBytes(10)]);
     expect(await errorOf(() => local.client.put({ Bucket, Key, Body }, { abortSignal }))).toBe(reason);
     expect(local.operations()).toEqual([]);
-    await vi.waitFor(() => expect(Body.destroyed).toBe(true));
+    await vi.waitFor(() => expect(Body.destroyed).toBe(true), patience);
   });
 
   it("while the source waits", async () => {
@@ -177,8 +180,9 @@ describe("aborting", () => {
       const Body = operation === "PutObject" || operation === "GenerateDataKey" ? "small" : large;
       const call = local.kmsClient.put({ Bucket, Key, Body }, { abortSignal: controller.signal });
       const error = errorOf(() => call);
-      await vi.waitFor(() =>
-        expect(local.aws.requests.some((one) => one.operation === operation)).toBe(true),
+      await vi.waitFor(
+        () => expect(local.aws.requests.some((one) => one.operation === operation)).toBe(true),
+        patience,
       );
       controller.abort(reason);
       expect(await error).toBe(reason);
@@ -191,7 +195,7 @@ describe("aborting", () => {
     local.aws.fault({ operation: "CreateMultipartUpload", delayMs: 150 });
     const call = local.client.put({ Bucket, Key, Body: large }, { abortSignal: controller.signal });
     const error = errorOf(() => call);
-    await vi.waitFor(() => expect(local.aws.requests).toHaveLength(1));
+    await vi.waitFor(() => expect(local.aws.requests).toHaveLength(1), patience);
     controller.abort(reason);
     expect(await error).toBe(reason);
     expect(local.operations()).toEqual(["CreateMultipartUpload", "AbortMultipartUpload"]);
