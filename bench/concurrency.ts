@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { blockBytes, formatBytes, kibibyte, nowhere, repeated, sourcePieceBytes } from "./bytes.js";
 import { delayDuring } from "./delay.js";
-import { type Case, interleave, rateOf, tableOf } from "./measure.js";
+import { type Case, measure, rateOf, tableOf } from "./measure.js";
 import { withServer } from "./processes.js";
 import type { Table } from "./results.js";
 import { bucket, clientsOf, type S3Variant } from "./s3-clients.js";
@@ -32,12 +32,12 @@ export async function benchConcurrentEncrypts(
         },
       }),
     );
-    const samples = await interleave(rounds, cases);
+    const measured = await measure(rounds, cases);
     const work = `64 encrypts of ${formatBytes(bytes)}, ${count} at once`;
     for (const metric of ["rate", "p99"] as const) {
-      const series = cases.map(({ name }, index) => ({
+      const series = measured.map(({ name, samples }) => ({
         name,
-        samples: (samples[index] ?? []).map((sample) => sample[metric]),
+        samples: samples.map((sample) => sample[metric]),
       }));
       show(
         metric === "rate"
@@ -94,14 +94,13 @@ export async function benchConcurrentPuts(
       const cases = Object.entries(pairs).map(
         ([name, pair]): Case => ({ name, run: () => rateOf(total, () => atOnce(count, total, pair)) }),
       );
-      const samples = await interleave(rounds, cases);
+      const series = await measure(rounds, cases);
       const head = {
         id: `small-puts-${count}${variant.suffix}`,
         title: `put and get of ${formatBytes(body.length)}, ${count} at once, ${variant.title}`,
         unit: "pairs/s",
         better: "higher",
       } as const;
-      const series = cases.map(({ name }, index) => ({ name, samples: samples[index] ?? [] }));
       show(tableOf(head, series));
     }
     s3.destroy();

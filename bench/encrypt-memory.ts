@@ -1,6 +1,6 @@
 /** How much memory an encrypt at full speed takes: each way in a fresh process. */
 import { formatBytes, mebibyte } from "./bytes.js";
-import { interleave, tableOf } from "./measure.js";
+import { measure, tableOf } from "./measure.js";
 import { answerOf, startProcess } from "./processes.js";
 import type { Table } from "./results.js";
 import { plainPipeline, threadPipeline, workersPipeline } from "./ways.js";
@@ -30,8 +30,7 @@ export async function benchEncryptMemory(
       return Number(await answerOf(child)) / mebibyte;
     },
   }));
-  const samples = await interleave(rounds, cases);
   const title = `peak RSS of a process that encrypts ${formatBytes(bytes)} from memory to nowhere`;
-  const series = cases.map(({ name }, index) => ({ name, samples: samples[index] ?? [] }));
+  const series = await measure(rounds, cases);
   show(tableOf({ id: "encrypt-memory", title, unit: "MiB", better: "lower" }, series));
 }

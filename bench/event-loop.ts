@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { blockBytes, formatBytes, nowhere, repeated, sourcePieceBytes } from "./bytes.js";
 import { type Delay, delayDuring } from "./delay.js";
-import { type Aim, type Case, interleave, tableOf } from "./measure.js";
+import { type Aim, type Case, measure, tableOf } from "./measure.js";
 import type { Table } from "./results.js";
 import { plainPipeline, reusingIteration, threadPipeline, type Way, workersPipeline } from "./ways.js";
 
@@ -28,7 +28,7 @@ export async function benchEventLoop(
     encrypting(threadPipeline),
     encrypting(plainPipeline),
   ];
-  const samples = await interleave(rounds, cases);
+  const measured = await measure(rounds, cases);
   const aims: readonly Aim[] = [{ kind: "difference", to: idle, aim: "< 5 ms" }];
   for (const metric of ["p50", "p99", "max"] as const) {
     const head = {
@@ -37,9 +37,9 @@ export async function benchEventLoop(
       unit: "ms",
       better: "lower",
     } as const;
-    const series = cases.map(({ name }, index) => ({
+    const series = measured.map(({ name, samples }) => ({
       name,
-      samples: (samples[index] ?? []).map((delay) => delay[metric]),
+      samples: samples.map((delay) => delay[metric]),
       aims: metric === "p99" && withWorkers.includes(name) ? aims : undefined,
     }));
     show(tableOf(head, series));

@@ -14,7 +14,7 @@ import {
   sourcePieceBytes,
 } from "./bytes.js";
 import { type Direction, opensslRow, TwoProcesses } from "./limits.js";
-import { type Case, interleave, rateOf, tableOf } from "./measure.js";
+import { type Case, measure, rateOf, tableOf } from "./measure.js";
 import { age, esdkBest, esdkDefault, esdkSettings } from "./peers.js";
 import type { Table } from "./results.js";
 import {
@@ -116,14 +116,14 @@ async function compareWays(
       run: () => rateOf(small ? messages : (messages * messageBytes) / 1e9, run),
     }));
     // Untimed: the first run of a way is up to seven times slower than those that follow.
-    await interleave(1, cases);
+    await measure(1, cases);
     cases.push(...(await limits(direction)));
-    const samples = await interleave(settings.rounds, cases);
-    const series = cases.map(({ name }, index) => {
+    const measured = await measure(settings.rounds, cases);
+    const series = measured.map((row, index) => {
       const run = runs[index];
       const note =
         run && run.messageBytes < bytes ? `${run.messages} x ${formatBytes(run.messageBytes)}` : undefined;
-      return { name, samples: samples[index] ?? [], note, aims: withAims ? run?.way.aims : undefined };
+      return { ...row, note, aims: withAims ? run?.way.aims : undefined };
     });
     const pieces = bytes > sourcePieceBytes ? ` in pieces of ${formatBytes(sourcePieceBytes)}` : "";
     const head = {

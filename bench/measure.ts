@@ -25,6 +25,15 @@ export async function interleave<T>(rounds: number, cases: readonly Case<T>[]): 
   return samples;
 }
 
+/** Interleaved rounds: the samples of each case, beside its name. */
+export async function measure<T>(
+  rounds: number,
+  cases: readonly Case<T>[],
+): Promise<{ readonly name: string; readonly samples: readonly T[] }[]> {
+  const samples = await interleave(rounds, cases);
+  return cases.map(({ name }, index) => ({ name, samples: samples[index] ?? [] }));
+}
+
 /** Does work and tells how much of it was done in a second. */
 export async function rateOf(work: number, run: () => Promise<unknown>): Promise<number> {
   const start = performance.now();

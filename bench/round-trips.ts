@@ -1,7 +1,7 @@
 /** How many small messages a second can be encrypted and decrypted again, one after the other. */
 import { createHash, randomBytes } from "node:crypto";
 import { formatBytes, kibibyte, nowhere, type Sink, sha256 } from "./bytes.js";
-import { type Aim, type Case, interleave, tableOf } from "./measure.js";
+import { type Aim, type Case, measure, tableOf } from "./measure.js";
 import { age, esdkBest, esdkDefault } from "./peers.js";
 import type { Table } from "./results.js";
 import {
@@ -47,17 +47,16 @@ export async function benchRoundTrips(
       },
     }),
   );
-  const samples = await interleave(rounds, cases);
+  const measured = await measure(rounds, cases);
   const head = {
     id: "round-trips-1-KiB",
     title: `encrypt and decrypt ${formatBytes(message.length)}, one after the other`,
     unit: "/s",
     better: "higher",
   } as const;
-  const series = ways.map((way, index) => ({
-    name: way.name,
-    samples: samples[index] ?? [],
-    aims: way === threadIteration ? aims : undefined,
+  const series = measured.map((row) => ({
+    ...row,
+    aims: row.name === threadIteration.name ? aims : undefined,
   }));
   show(tableOf(head, series));
 }

@@ -16,7 +16,7 @@ import {
   sha256Of,
   sourcePieceBytes,
 } from "./bytes.js";
-import { type Aim, type Case, interleave, rateOf, tableOf } from "./measure.js";
+import { type Aim, type Case, measure, rateOf, type Series, tableOf } from "./measure.js";
 import { withServer } from "./processes.js";
 import type { Table } from "./results.js";
 import { bucket, type Clients, clientsOf, partSizeBytes, partsAtOnce, type S3Variant } from "./s3-clients.js";
@@ -132,12 +132,10 @@ async function benchUploads(
   transfers: readonly Transfer[],
   show: (table: Table) => void,
 ): Promise<void> {
-  const cases = transfers.map(
-    ({ name, upload }): Case => ({ name, run: () => rateOf(bytes / 1e6, () => upload(bytes)) }),
-  );
   const how = `parts of ${formatBytes(partSizeBytes)}, ${partsAtOnce} at once; plain is Upload of lib-storage`;
   const title = `upload of a generated stream of ${formatBytes(bytes)}, ${how}`;
-  show(transferTable("upload", title, variant, cases, await interleave(rounds, cases)));
+  const cases = ratesOf(transfers, bytes, ({ upload }) => upload(bytes));
+  show(transferTable("upload", title, variant, await measure(rounds, cases)));
 }
 
 async function benchDownloads(
@@ -146,29 +144,26 @@ async function benchDownloads(
   transfers: readonly Transfer[],
   show: (table: Table) => void,
 ): Promise<void> {
-  const cases = transfers.map(
-    ({ name, download }): Case => ({
-      name,
-      run: () => rateOf(bytes / 1e6, async () => drain(await download())),
-    }),
-  );
   const title = `download of ${formatBytes(bytes)}; plain is GetObject`;
-  show(transferTable("download", title, variant, cases, await interleave(rounds, cases)));
+  const cases = ratesOf(transfers, bytes, async ({ download }) => drain(await download()));
+  show(transferTable("download", title, variant, await measure(rounds, cases)));
 }
 
-function transferTable(
-  id: string,
-  title: string,
-  variant: S3Variant,
-  cases: readonly Case[],
-  samples: readonly number[][],
-): Table {
-  const aims: readonly Aim[] = [{ kind: "ratio", to: "plain", aim: ">= 0.97x" }];
-  const series = cases.map(({ name }, index) => ({
-    name,
-    samples: samples[index] ?? [],
-    aims: index === 0 ? undefined : aims,
+/** The rate of each way, in MB/s. */
+function ratesOf(
+  transfers: readonly Transfer[],
+  bytes: number,
+  run: (transfer: Transfer) => Promise<unknown>,
+): Case[] {
+  return transfers.map((transfer) => ({
+    name: transfer.name,
+    run: () => rateOf(bytes / 1e6, () => run(transfer)),
   }));
+}
+
+function transferTable(id: string, title: string, variant: S3Variant, measured: readonly Series[]): Table {
+  const aims: readonly Aim[] = [{ kind: "ratio", to: "plain", aim: ">= 0.97x" }];
+  const series = measured.map((row, index) => ({ ...row, aims: index === 0 ? undefined : aims }));
   const head = { id: `${id}${variant.suffix}`, title: `${title}; ${variant.title}` };
   return tableOf({ ...head, unit: "MB/s", better: "higher" }, series);
 }
@@ -198,12 +193,12 @@ async function benchRanges(
       },
     }),
   );
-  const samples = await interleave(rounds, cases);
+  const measured = await measure(rounds, cases);
   const what = `range of ${formatBytes(rangeBytes)} out of ${formatBytes(bytes)}, one at a time`;
   for (const metric of ["rate", "p50", "p99"] as const) {
-    const series = cases.map(({ name }, index) => ({
+    const series = measured.map(({ name, samples }) => ({
       name,
-      samples: (samples[index] ?? []).map((sample) => sample[metric]),
+      samples: samples.map((sample) => sample[metric]),
     }));
     const head =
       metric === "rate"

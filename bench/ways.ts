@@ -91,6 +91,7 @@ export const reusingIteration: Way = {
     };
   },
 };
+
 /** This frame layer as an iterable, on the calling thread. */
 export const threadIteration = inLoop("for await, s3-envelope on one thread", onThread, threadAims);
 

@@ -5,7 +5,7 @@ import { Cutter } from "./cutter.js";
 import type { MessageKeys } from "./derivation.js";
 import { headerBytes, sealedChunkBytes, tagBytes } from "./geometry.js";
 import type { RunCodec } from "./runs.js";
-import type { Run } from "./slab.js";
+import { type Run, runOf } from "./slab.js";
 
 /** What an {@link Opener} is going to be fed. */
 export type OpenerInput =
@@ -76,10 +76,9 @@ export class Opener implements RunCodec {
 
   takeRun(chunks: number): Run {
     if (!this.#keys) throw new Error("unreachable: it is ready");
-    const { key, baseNonce } = this.#keys;
     const firstChunk = this.#index;
     this.#index += chunks;
-    return { kind: "open", key, baseNonce: Uint8Array.from(baseNonce), firstChunk, chunks };
+    return runOf("open", this.#keys, firstChunk, chunks);
   }
 
   /** Reads the header, if it has not been read, and returns what follows it. */

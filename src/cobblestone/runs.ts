@@ -180,8 +180,7 @@ export class Runs {
 
   /** Until a worker has started, or when there is none any more, this thread does the work. */
   async #takeIn(step: Uint8Array): Promise<void> {
-    if (this.#slab || this.#pool.findRoom(this.#wantedWorkers) || this.#pool.readyWorkers > 0)
-      return this.#fill(step);
+    if (this.#slab || this.#pool.readyWorkers > 0) return this.#fill(step);
     const output = this.#codec.update(step);
     if (output.length > 0) this.#put({ bytes: step.length, output });
     // Lets a worker that has started be heard.
@@ -222,8 +221,9 @@ export class Runs {
       .run(run, slab)
       .then((worked) => {
         const output = Buffer.from(worked, 0, bytes);
-        if (isCopied) this.#copyOut(stretch, output);
-        else Object.assign(stretch, { slab: worked, output: [output] });
+        stretch.output = [isCopied ? ownCopy(output) : output];
+        if (!isCopied) stretch.slab = worked;
+        else if (!this.#ended) this.#spares.push(worked);
       })
       .catch((error: unknown) => {
         stretch.failure = { error };
@@ -235,17 +235,17 @@ export class Runs {
       });
   }
 
-  #copyOut(stretch: Stretch, output: Buffer): void {
-    const copy = Buffer.allocUnsafeSlow(output.length);
-    output.copy(copy);
-    stretch.output = [copy];
-    if (!this.#ended) this.#spares.push(output.buffer as ArrayBuffer);
-  }
-
   #put(stretch: Stretch): void {
     if (this.#ended) return;
     this.#stretches.push(stretch);
     this.#aheadBytes += stretch.bytes;
     this.#wakeTaker();
   }
+}
+
+/** A copy in memory of its own. */
+function ownCopy(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
 }

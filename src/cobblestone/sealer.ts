@@ -4,7 +4,7 @@ import { Cutter } from "./cutter.js";
 import type { MessageKeys } from "./derivation.js";
 import { chunkBytes } from "./geometry.js";
 import type { RunCodec } from "./runs.js";
-import type { Run } from "./slab.js";
+import { type Run, runOf } from "./slab.js";
 
 /** Seals one message from its start to its end. Holds back fewer than 16,384 plaintext bytes. */
 export class Sealer implements RunCodec {
@@ -46,10 +46,9 @@ export class Sealer implements RunCodec {
   }
 
   takeRun(chunks: number): Run {
-    const { key, baseNonce } = this.#keys;
     const firstChunk = this.#index;
     this.#index += chunks;
-    return { kind: "seal", key, baseNonce: Uint8Array.from(baseNonce), firstChunk, chunks };
+    return runOf("seal", this.#keys, firstChunk, chunks);
   }
 
   #seal(plaintext: Uint8Array, pieces: Buffer[]): void {

@@ -1,6 +1,6 @@
 /** Seals and opens a run of full chunks in the buffer that holds them; a worker thread is sent such buffers. */
 import type { KeyObject } from "node:crypto";
-import { openChunk, sealChunk } from "./chunk.js";
+import { type ChunkKeys, openChunk, sealChunk } from "./chunk.js";
 import { chunkBytes, sealedChunkBytes } from "./geometry.js";
 
 /** Full chunks of one message that follow one another. */
@@ -13,6 +13,11 @@ export interface Run {
   readonly firstChunk: number;
   /** How many chunks. */
   readonly chunks: number;
+}
+
+/** A run of the message that has these keys. */
+export function runOf(kind: Run["kind"], keys: ChunkKeys, firstChunk: number, chunks: number): Run {
+  return { kind, key: keys.key, baseNonce: Uint8Array.from(keys.baseNonce), firstChunk, chunks };
 }
 
 /** Bytes of a slab that has room for so many chunks, sealed or not. */

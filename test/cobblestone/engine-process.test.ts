@@ -18,6 +18,12 @@ async function script(code: string, ...flags: string[]): Promise<string> {
     const dataKey = Buffer.alloc(32, 7);
     const plaintext = Buffer.alloc(3_000_000, 1);
     const collect = async (pieces) => { const all = []; for await (const piece of pieces) all.push(piece); return Buffer.concat(all); };
+    const startedEngine = async () => {
+      const engine = new CryptoEngine({ maxWorkers: 2, minWorkerBytes: 0 });
+      await engine.start();
+      return engine;
+    };
+    const endless = function* () { while (true) yield plaintext.subarray(0, 65_536); };
     const events = [];
     subscribe("s3-envelope:engine", ({ event, cause }) => events.push([event, cause.code]));
   `;
@@ -30,8 +36,7 @@ async function script(code: string, ...flags: string[]): Promise<string> {
 describe("an engine with the built package", () => {
   it("has workers, waits for their answers, and keeps no process alive", async () => {
     const printed = await script(`
-      const engine = new CryptoEngine({ maxWorkers: 2, minWorkerBytes: 0 });
-      await engine.start();
+      const engine = await startedEngine();
       const message = await collect(encrypt([plaintext], { dataKey, engine }));
       const same = (await collect(decrypt([message], { dataKey, engine }))).equals(plaintext);
       console.log(engine.workers, same, events.length);
@@ -81,9 +86,7 @@ describe("an engine with the built package", () => {
   it("frees what was under way when iterations are left", async () => {
     const printed = await script(
       `
-      const engine = new CryptoEngine({ maxWorkers: 2, minWorkerBytes: 0 });
-      await engine.start();
-      const endless = function* () { while (true) yield plaintext.subarray(0, 65_536); };
+      const engine = await startedEngine();
       const before = process.memoryUsage().arrayBuffers;
       for (let time = 0; time < 100; time++) {
         let bytes = 0;
@@ -101,9 +104,7 @@ describe("an engine with the built package", () => {
   it("is let go of with a message that somebody dropped", async () => {
     const printed = await script(
       `
-      const engine = new CryptoEngine({ maxWorkers: 2, minWorkerBytes: 0 });
-      await engine.start();
-      const endless = function* () { while (true) yield plaintext.subarray(0, 65_536); };
+      const engine = await startedEngine();
       const before = process.memoryUsage().arrayBuffers;
       for (let time = 0; time < 20; time++) await encrypt(endless(), { dataKey, engine }).next();
       for (let time = 0; time < 10; time++) { await new Promise((resolve) => setTimeout(resolve, 20)); gc(); }
@@ -132,8 +133,7 @@ describe("an engine with the built package", () => {
     const permission = major >= 24 ? "--permission" : "--experimental-permission";
     const printed = await script(
       `
-      const engine = new CryptoEngine({ maxWorkers: 2, minWorkerBytes: 0 });
-      await engine.start();
+      const engine = await startedEngine();
       for (let time = 0; time < 2; time++) {
         const message = await collect(encrypt([plaintext], { dataKey, engine }));
         console.log((await collect(decrypt([message], { dataKey, engine }))).equals(plaintext));
