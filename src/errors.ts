@@ -30,6 +30,10 @@ const codes = {
   SOURCE_STALLED: { retryable: false },
   SOURCE_LENGTH_MISMATCH: { retryable: false },
   SOURCE_TOO_LARGE: { retryable: false },
+  SOURCE_CHANGED: { retryable: false },
+  // Files of this machine, and what is kept to go on later
+  FILE_FAILED: { retryable: false },
+  CHECKPOINT_INVALID: { retryable: false },
   // The engine
   WORKER_FAILED: { retryable: true },
   // S3

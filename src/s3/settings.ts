@@ -4,7 +4,13 @@ import { choiceArgument, integerArgument, objectArgument, wrongType } from "../a
 import { type CryptoEngine, engineArgument } from "../cobblestone/engine.js";
 import type { Working } from "../cobblestone/message.js";
 import { type Keyring, keyringArgument } from "../keys/keyring.js";
+import { ByteBudget } from "./budget.js";
 import { maxPartBytes, minPartBytes } from "./parts.js";
+import type { ProgressListener } from "./progress.js";
+
+const mebibyte = 1024 * 1024;
+/** One part of the default size, and what is read ahead for it. */
+const minBufferedBytes = 16 * mebibyte;
 
 /** Where the envelope of an object is kept. */
 export type EnvelopeStorage = "metadata" | "sidecar";
@@ -15,6 +21,12 @@ export const envelopeStorages: readonly EnvelopeStorage[] = ["metadata", "sideca
 export interface CallOptions {
   /** Ends the call, which then rejects with the signal's reason. */
   readonly abortSignal?: AbortSignal | undefined;
+}
+
+/** Options of every call that moves a body. */
+export interface TransferOptions extends CallOptions {
+  /** Is told how far it has come, at most ten times a second and at its end. What it throws ends the call. */
+  readonly onProgress?: ProgressListener | undefined;
 }
 
 /** What an `EnvelopeClient` is made of. */
@@ -39,6 +51,11 @@ export interface EnvelopeClientOptions {
   /** How many parts of one object are sent at the same time, 1 to 64; 4 by default. */
   readonly maxConcurrentParts?: number | undefined;
   /**
+   * The most bytes that all transfers of this client hold at a time in parts, being filled or in flight; 128 MiB by
+   * default, 16 MiB at least. Transfers wait for their share. A part that is larger than all of it goes alone.
+   */
+  readonly maxBufferedBytes?: number | undefined;
+  /**
    * How long a body, given or received, may go without a byte while it is being read, in milliseconds; 0 for
    * no limit; 300,000 by default.
    */
@@ -54,6 +71,8 @@ export interface ClientSettings {
   readonly envelopeStorage: EnvelopeStorage;
   readonly partSizeBytes: number | undefined;
   readonly maxConcurrentParts: number;
+  /** Of `maxBufferedBytes`. */
+  readonly budget: ByteBudget;
   readonly idleTimeoutMs: number;
   readonly engine: CryptoEngine;
 }
@@ -72,6 +91,7 @@ export function settingsArgument(options: unknown): ClientSettings {
     envelopeStorage = "metadata",
     partSizeBytes,
     maxConcurrentParts = 4,
+    maxBufferedBytes = 128 * mebibyte,
     idleTimeoutMs = 300_000,
   } = given;
   return {
@@ -83,6 +103,14 @@ export function settingsArgument(options: unknown): ClientSettings {
         ? undefined
         : integerArgument("options.partSizeBytes", partSizeBytes, minPartBytes, maxPartBytes),
     maxConcurrentParts: integerArgument("options.maxConcurrentParts", maxConcurrentParts, 1, 64),
+    budget: new ByteBudget(
+      integerArgument(
+        "options.maxBufferedBytes",
+        maxBufferedBytes,
+        minBufferedBytes,
+        Number.MAX_SAFE_INTEGER,
+      ),
+    ),
     idleTimeoutMs: integerArgument("options.idleTimeoutMs", idleTimeoutMs, 0, 2 ** 31 - 1),
     engine: engineArgument("options.engine", given.engine),
   };
