@@ -10,7 +10,7 @@ const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter(
 
 /** From the top down. A file imports from its own layer and from those below it. */
 const layers = ["index.ts", "s3", "envelope", "keys", "cobblestone", "observe", "base"];
-const baseFiles = ["arguments.ts", "bytes.ts", "errors.ts", "service-failure.ts", "turn.ts"];
+const baseFiles = ["arguments.ts", "bytes.ts", "errors.ts", "file-error.ts", "service-failure.ts", "turn.ts"];
 
 function layerOf(file: string): string {
   if (baseFiles.includes(file)) return "base";
