@@ -8,6 +8,7 @@ import {
   type ClientSettings,
   type EnvelopeClientOptions,
   settingsArgument,
+  type TransferOptions,
 } from "./settings.js";
 
 /**
@@ -45,7 +46,7 @@ export class EnvelopeClient {
    *   `LEGACY_FORMAT`, `CONTEXT_MISMATCH`, `KEY_NOT_FOR_OBJECT`, `DECRYPTION_FAILED`, `BODY_TRUNCATED`; of an
    *   object with a sidecar, `BODY_INTERRUPTED` and `BODY_STALLED`. The body is destroyed with `DECRYPTION_FAILED`, `BODY_TRUNCATED`, `BODY_INTERRUPTED` or `BODY_STALLED`.
    */
-  get(input: GetInput, options: CallOptions = {}): Promise<GetOutput> {
+  get(input: GetInput, options: TransferOptions = {}): Promise<GetOutput> {
     return get(this.#settings, input, options);
   }
 
