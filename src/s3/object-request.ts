@@ -63,7 +63,7 @@ export async function unlockAnswer(
 export async function sameObject(
   settings: ClientSettings,
   request: Pick<ObjectRequest, "get" | "attempt" | "transfer">,
-  { output: { ETag } }: Pick<ObjectAnswer, "output">,
+  { output: { ETag } }: { readonly output: Pick<ObjectAnswer["output"], "ETag"> },
   Range: string | undefined,
 ): Promise<ObjectAnswer> {
   const { get, attempt } = request;

@@ -1,7 +1,13 @@
 /** The end of an object, read before all else: it tells the size of the object and, by its last chunk, proves it. */
 import { openChunk } from "../cobblestone/chunk.js";
 import type { MessageKeys } from "../cobblestone/derivation.js";
-import { chunkCount, chunkOffset, plaintextLength, sealedChunkBytes } from "../cobblestone/geometry.js";
+import {
+  chunkCount,
+  chunkOffset,
+  headerBytes,
+  plaintextLength,
+  sealedChunkBytes,
+} from "../cobblestone/geometry.js";
 import { hasCode } from "../errors.js";
 import type { ObjectAnswer } from "./answer.js";
 import { type ByteRange, ciphertextRange, otherRange, parseContentRange, planRange } from "./range.js";
@@ -56,6 +62,12 @@ export async function readTail(
 export function verifyTail({ bytes, start, plaintextLength: length }: Tail, keys: MessageKeys): void {
   const lastChunk = chunkCount(length) - 1;
   openChunk(keys, lastChunk, bytes.subarray(chunkOffset(lastChunk) - start)).fill(0);
+}
+
+/** The chunks that a tail holds from their first byte on. */
+export function wholeChunksOf({ bytes, start }: Tail): { readonly start: number; readonly bytes: Buffer } {
+  const firstChunk = Math.max(0, Math.ceil((start - headerBytes) / sealedChunkBytes));
+  return { start: chunkOffset(firstChunk), bytes: bytes.subarray(chunkOffset(firstChunk) - start) };
 }
 
 /**
