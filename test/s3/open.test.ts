@@ -1,4 +1,4 @@
-import { S3Client } from "@aws-sdk/client-s3";
+import { type GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { aesKeyring, ciphertextLength } from "../../src/index.js";
@@ -254,6 +254,21 @@ describe("reads", () => {
     expect(error.message).toContain("was overwritten");
     await local.client.delete({ Bucket, Key: "changing" });
     expect(await errorOf(() => object.read(0, 10))).toEqual(coded("S3_NOT_FOUND"));
+  });
+
+  it.each([
+    ["of another range", { ContentRange: "bytes 56-16455/100169" }],
+    ["without a range", { ContentRange: undefined }],
+    ["with another ETag", { ETag: '"other"' }],
+  ])("refuse an answer %s", async (_, change) => {
+    const send = async (command: GetObjectCommand, options: object) => {
+      const output = await local.s3.send(command, options);
+      return command.input.IfMatch === undefined ? output : { ...output, ...change };
+    };
+    const client = local.clientWith({ s3: { config: local.s3.config, send } as unknown as S3Client });
+    using object = await client.open({ Bucket, Key: "size-100000" });
+    const code = "ETag" in change ? "BODY_INTERRUPTED" : "S3_REQUEST_FAILED";
+    expect(await errorOf(() => object.read(0, 1))).toEqual(coded(code));
   });
 
   it("keep to conditions and fields of the opening, but for conditions that are out of date", async () => {
