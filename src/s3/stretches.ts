@@ -121,9 +121,9 @@ export class Stretches {
       from = upTo;
     }
     for (let stretch = this.#at(to - 1); stretch && from < to; stretch = this.#at(to - 1)) {
-      const downTo = Math.max(stretch.start, from);
-      after.unshift({ stretch, from: downTo, to });
-      to = downTo;
+      // Begins behind `from`, which is not in it.
+      after.unshift({ stretch, from: stretch.start, to });
+      to = stretch.start;
     }
     const known = [...before, ...after].map(({ stretch }) => stretch);
     this.#known = [...this.#known.filter((one) => !known.includes(one)), ...known];

@@ -80,6 +80,17 @@ describe("what is kept", () => {
     ]);
   });
 
+  it("is fetched to its end for whoever waits, though it was fetched ahead and has been dropped", async () => {
+    const bytes = testBytes(2 * chunk);
+    const { stretches, asked, budget } = stretchesOf(bytes);
+    stretches.readAhead(0, 2 * chunk, 2 * chunk);
+    const read = stretches.read(0, chunk, signal);
+    stretches.dropAhead(10 * chunk, 11 * chunk);
+    expectBytes(await read, bytes.subarray(0, chunk));
+    expect(asked).toEqual([[0, 2 * chunk]]);
+    expect(budget.heldBytes).toBe(0);
+  });
+
   it("is not what failed", async () => {
     const { stretches, fetch } = stretchesOf(testBytes(chunk));
     fetch.mockRejectedValueOnce(new Error("no"));
@@ -144,6 +155,21 @@ describe("prefetching", () => {
     expect(held()).toBeLessThanOrEqual(maxKeptBytes);
     object.close();
     expect(held()).toBe(0);
+    take.mockRestore();
+  });
+
+  it("holds no more for reads that follow each other at the same time", async () => {
+    const huge = await hugeObject(size, keyring);
+    const take = vi.spyOn(ByteBudget.prototype, "tryTake");
+    const client = local.clientWith({ s3: huge.s3 });
+    using object = await client.open({ Bucket, Key: "huge" }, { prefetchBytes: 64 * kibibyte });
+    take.mockClear();
+    const reads = Array.from({ length: 50 }, (_, index) => object.read(index * 100_000, 100_000));
+    const ahead = take.mock.results.filter(({ value }) => value !== undefined);
+    expect(ahead.length).toBe(2);
+    for (const [index, read] of reads.entries()) {
+      expectBytes(await read, huge.plaintext(index * 100_000, (index + 1) * 100_000));
+    }
     take.mockRestore();
   });
 

@@ -319,6 +319,7 @@ describe("a read that is aborted", () => {
     controller.abort(reason);
     expect(await first).toBe(reason);
     expectBytes(await second, plain(100_000).subarray(5, 15));
+    await object.read(20, 10);
     expect(local.operations()).toEqual(["GetObject"]);
   });
 });
