@@ -76,7 +76,7 @@ export function wholeChunksOf({ bytes, start }: Tail): { readonly start: number;
  * @throws EnvelopeError `S3_RANGE_NOT_SATISFIABLE`
  */
 export function answerFromTail(
-  { output, letGo }: ObjectAnswer,
+  first: ObjectAnswer,
   { bytes, start, totalBytes }: Tail,
   range: ByteRange | undefined,
   attempt: S3Attempt,
@@ -86,8 +86,8 @@ export function answerFromTail(
     : 0;
   if (wantedFrom < start) return undefined;
   return {
-    output: range ? output : { ...output, ContentRange: undefined },
-    letGo,
+    ...first,
+    output: range ? first.output : { ...first.output, ContentRange: undefined },
     async *read(skip, length = bytes.length) {
       yield bytes.subarray(skip, skip + length);
     },
