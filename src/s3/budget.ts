@@ -7,6 +7,8 @@ export interface Hold {
   readonly bytes: number;
   /** Gives them back; does nothing the second time. */
   readonly release: () => void;
+  /** Makes two holds of one: returns one of so many bytes, and leaves the rest in this. */
+  readonly split: (bytes: number) => Hold;
 }
 
 interface Waiting {
@@ -17,18 +19,21 @@ interface Waiting {
 
 /**
  * Shares out bytes. Whoever waits goes in the order of what their transfers hold, least first, then in the order of
- * coming; nobody overtakes another whose turn it is. More than there is at all is granted once nothing is held.
+ * coming; nobody overtakes another whose turn it is. More than there is at all is granted once nothing is held but
+ * for reading ahead.
  *
  * To rule out deadlocks, whoever holds bytes must be able to give them back without being granted more, and without
  * the caller's doing anything: that is why bytes that wait for a reader are only ever asked for with {@link tryTake}.
+ * (A part that is being filled waits for its source, which `idleTimeoutMs` limits.)
  */
 export class ByteBudget {
   readonly #maxBytes: number;
   #heldBytes = 0;
-  /** What was granted by {@link tryTake}. */
-  #spareBytes = 0;
+  /** Those of them that {@link tryTake} has granted, and that only a reader may ever give back. */
+  #aheadBytes = 0;
   readonly #heldBy = new Map<object, number>();
   readonly #waiting: Waiting[] = [];
+  readonly #spares = new Set<() => void>();
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -39,6 +44,11 @@ export class ByteBudget {
     return this.#heldBytes;
   }
 
+  /** Whether somebody waits for bytes. */
+  get isShort(): boolean {
+    return this.#waiting.length > 0;
+  }
+
   /**
    * Waits for bytes.
    *
@@ -47,63 +57,92 @@ export class ByteBudget {
    */
   async take(transfer: object, bytes: number, signal: AbortSignal): Promise<Hold> {
     signal.throwIfAborted();
-    if (this.#waiting.length === 0 && this.#fits(bytes)) return this.#hold(transfer, bytes);
+    const atOnce = this.takeNow(transfer, bytes);
+    if (atOnce) return atOnce;
     let hold: Hold | undefined;
-    let waiting: Waiting | undefined;
-    const granted = new Promise<void>((resolve) => {
-      const grant = () => {
+    const waiting = { transfer, bytes, grant: () => undefined as undefined };
+    const granted = new Promise<Hold>((resolve) => {
+      waiting.grant = () => {
         hold = this.#hold(transfer, bytes);
-        resolve();
+        return void resolve(hold);
       };
-      waiting = { transfer, bytes, grant };
-      this.#waiting.push(waiting);
     });
+    this.#waiting.push(waiting);
+    for (const giveBack of [...this.#spares]) giveBack();
     try {
-      await untilAborted(signal, granted);
-      if (hold) return hold;
-      throw new Error("unreachable: it was granted");
+      return await untilAborted(signal, granted);
     } catch (error) {
-      const index = waiting ? this.#waiting.indexOf(waiting) : -1;
-      if (index >= 0) this.#waiting.splice(index, 1);
+      const place = this.#waiting.indexOf(waiting);
+      if (place >= 0) this.#waiting.splice(place, 1);
       hold?.release();
       this.#serve();
       throw error;
     }
   }
 
+  /** Bytes, if they are there and nobody waits. */
+  takeNow(transfer: object, bytes: number): Hold | undefined {
+    return this.#waiting.length === 0 && this.#fits(bytes) ? this.#hold(transfer, bytes) : undefined;
+  }
+
   /** Bytes for reading ahead, if they are there: at most half of all is given out so, and none while others wait. */
   tryTake(transfer: object, bytes: number): Hold | undefined {
-    const half = Math.floor(this.#maxBytes / 2);
-    if (this.#waiting.length > 0 || this.#spareBytes + bytes > half || !this.#fits(bytes)) return undefined;
-    this.#spareBytes += bytes;
-    const hold = this.#hold(transfer, bytes);
-    let held = true;
-    const release = () => {
-      if (held) this.#spareBytes -= bytes;
-      held = false;
-      hold.release();
-    };
-    return { bytes, release };
+    if (this.#aheadBytes + bytes > this.#maxBytes / 2 || this.#heldBytes + bytes > this.#maxBytes) {
+      return undefined;
+    }
+    if (this.#waiting.length > 0) return undefined;
+    return this.#hold(transfer, bytes, true);
   }
 
+  /**
+   * Has `giveBack` called once somebody has to wait, for bytes that are held in case they are needed again.
+   *
+   * @returns what forgets that
+   */
+  onShort(giveBack: () => void): () => void {
+    const once = () => {
+      this.#spares.delete(once);
+      giveBack();
+    };
+    this.#spares.add(once);
+    return () => void this.#spares.delete(once);
+  }
+
+  /** What readers hold is no reason to wait for more than is left: they may never give it back. */
   #fits(bytes: number): boolean {
-    return this.#heldBytes === 0 || this.#heldBytes + bytes <= this.#maxBytes;
+    return this.#heldBytes === this.#aheadBytes || this.#heldBytes + bytes <= this.#maxBytes;
   }
 
-  #hold(transfer: object, bytes: number): Hold {
-    this.#heldBytes += bytes;
-    this.#heldBy.set(transfer, (this.#heldBy.get(transfer) ?? 0) + bytes);
-    let held = true;
-    const release = () => {
-      if (!held) return;
-      held = false;
-      this.#heldBytes -= bytes;
-      const left = (this.#heldBy.get(transfer) ?? 0) - bytes;
-      if (left > 0) this.#heldBy.set(transfer, left);
+  #hold(transfer: object, bytes: number, isAhead = false): Hold {
+    const add = (more: number) => {
+      this.#heldBytes += more;
+      if (isAhead) this.#aheadBytes += more;
+      const held = (this.#heldBy.get(transfer) ?? 0) + more;
+      if (held > 0) this.#heldBy.set(transfer, held);
       else this.#heldBy.delete(transfer);
-      this.#serve();
     };
-    return { bytes, release };
+    add(bytes);
+    const holdOf = (granted: number): Hold => {
+      let left = granted;
+      const release = () => {
+        if (left === 0) return;
+        add(-left);
+        left = 0;
+        this.#serve();
+      };
+      const split = (part: number) => {
+        left -= part;
+        return holdOf(part);
+      };
+      return {
+        get bytes() {
+          return left;
+        },
+        release,
+        split,
+      };
+    };
+    return holdOf(bytes);
   }
 
   #serve(): void {

@@ -1,8 +1,9 @@
 /** The settings of a client, checked once. */
 import type { S3Client } from "@aws-sdk/client-s3";
 import { choiceArgument, integerArgument, objectArgument, wrongType } from "../arguments.js";
-import { type CryptoEngine, engineArgument } from "../cobblestone/engine.js";
+import { type CryptoEngine, engineArgument, poolOf } from "../cobblestone/engine.js";
 import type { Working } from "../cobblestone/message.js";
+import { maxReadAheadBytes } from "../cobblestone/runs.js";
 import { type Keyring, keyringArgument } from "../keys/keyring.js";
 import { ByteBudget } from "./budget.js";
 import { maxPartBytes, minPartBytes } from "./parts.js";
@@ -80,6 +81,13 @@ export interface ClientSettings {
 /** How bodies are worked on: the thread that sends and receives them is slower than one worker. */
 export function workingOf({ engine }: ClientSettings): Working {
   return { engine, wantedWorkers: 1 };
+}
+
+/** What is read ahead of a body of so many plaintext bytes, if that is known, besides what it is read for. */
+export function readAheadBytesOf({ engine }: ClientSettings, length: number | undefined): number {
+  const { hasWorkers, minWorkerBytes } = poolOf(engine);
+  const isLong = length === undefined || length > minWorkerBytes;
+  return hasWorkers && isLong ? maxReadAheadBytes : 0;
 }
 
 /** Checks the settings of a client. */
