@@ -5,15 +5,23 @@ import { untilAborted } from "./transfer-signal.js";
 export interface Hold {
   /** How many. */
   readonly bytes: number;
-  /** Gives them back; does nothing the second time. */
-  readonly release: () => void;
+  /** Memory that was given back before, if there is some of the wanted size. */
+  readonly memory: Buffer | undefined;
+  /** Gives them back, with memory that nobody can read any more, if there is some; does nothing the second time. */
+  readonly release: (memory?: Buffer) => void;
   /** Makes two holds of one: returns one of so many bytes, and leaves the rest in this. */
   readonly split: (bytes: number) => Hold;
 }
 
-interface Waiting {
+interface Wish {
   readonly transfer: object;
   readonly bytes: number;
+  readonly memoryBytes: number;
+  /** For reading ahead. */
+  readonly isAhead?: boolean;
+}
+
+interface Waiting extends Wish {
   readonly grant: () => void;
 }
 
@@ -33,10 +41,17 @@ export class ByteBudget {
   #aheadBytes = 0;
   readonly #heldBy = new Map<object, number>();
   readonly #waiting: Waiting[] = [];
-  readonly #spares = new Set<() => void>();
+  /** Memory that was given back: besides what is held, and no more than the budget has left. Oldest first. */
+  readonly #kept: Buffer[] = [];
+  #keptBytes = 0;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
+  }
+
+  /** Bytes of memory that was given back and is kept for others. */
+  get keptBytes(): number {
+    return this.#keptBytes;
   }
 
   /** Bytes that are held now. */
@@ -53,36 +68,37 @@ export class ByteBudget {
    * Waits for bytes.
    *
    * @param transfer stands for the transfer that will hold them
+   * @param memoryBytes memory of exactly this size comes with them, if somebody has given it back
    * @throws the signal's reason when it aborts before they are granted
    */
-  async take(transfer: object, bytes: number, signal: AbortSignal): Promise<Hold> {
+  async take(transfer: object, bytes: number, signal: AbortSignal, memoryBytes = 0): Promise<Hold> {
     signal.throwIfAborted();
-    const atOnce = this.takeNow(transfer, bytes);
+    const atOnce = this.takeNow(transfer, bytes, memoryBytes);
     if (atOnce) return atOnce;
     let hold: Hold | undefined;
-    const waiting = { transfer, bytes, grant: () => undefined as undefined };
+    const waiting = { transfer, bytes, memoryBytes, grant: () => undefined as undefined };
     const granted = new Promise<Hold>((resolve) => {
       waiting.grant = () => {
-        hold = this.#hold(transfer, bytes);
+        hold = this.#hold(waiting);
         return void resolve(hold);
       };
     });
     this.#waiting.push(waiting);
-    for (const giveBack of [...this.#spares]) giveBack();
     try {
       return await untilAborted(signal, granted);
     } catch (error) {
       const place = this.#waiting.indexOf(waiting);
       if (place >= 0) this.#waiting.splice(place, 1);
-      hold?.release();
+      hold?.release(hold.memory);
       this.#serve();
       throw error;
     }
   }
 
   /** Bytes, if they are there and nobody waits. */
-  takeNow(transfer: object, bytes: number): Hold | undefined {
-    return this.#waiting.length === 0 && this.#fits(bytes) ? this.#hold(transfer, bytes) : undefined;
+  takeNow(transfer: object, bytes: number, memoryBytes = 0): Hold | undefined {
+    const isFree = this.#waiting.length === 0 && this.#fits(bytes);
+    return isFree ? this.#hold({ transfer, bytes, memoryBytes }) : undefined;
   }
 
   /** Bytes for reading ahead, if they are there: at most half of all is given out so, and none while others wait. */
@@ -91,21 +107,14 @@ export class ByteBudget {
       return undefined;
     }
     if (this.#waiting.length > 0) return undefined;
-    return this.#hold(transfer, bytes, true);
+    return this.#hold({ transfer, bytes, memoryBytes: 0, isAhead: true });
   }
 
-  /**
-   * Has `giveBack` called once somebody has to wait, for bytes that are held in case they are needed again.
-   *
-   * @returns what forgets that
-   */
-  onShort(giveBack: () => void): () => void {
-    const once = () => {
-      this.#spares.delete(once);
-      giveBack();
-    };
-    this.#spares.add(once);
-    return () => void this.#spares.delete(once);
+  /** Lets go of memory that was given back, unless others may want it: to be called at the end of a transfer. */
+  letGo(): void {
+    if (this.#heldBytes > this.#aheadBytes || this.#waiting.length > 0) return;
+    this.#kept.length = 0;
+    this.#keptBytes = 0;
   }
 
   /** What readers hold is no reason to wait for more than is left: they may never give it back. */
@@ -113,7 +122,7 @@ export class ByteBudget {
     return this.#heldBytes === this.#aheadBytes || this.#heldBytes + bytes <= this.#maxBytes;
   }
 
-  #hold(transfer: object, bytes: number, isAhead = false): Hold {
+  #hold({ transfer, bytes, memoryBytes, isAhead = false }: Wish): Hold {
     const add = (more: number) => {
       this.#heldBytes += more;
       if (isAhead) this.#aheadBytes += more;
@@ -121,13 +130,13 @@ export class ByteBudget {
       if (held > 0) this.#heldBy.set(transfer, held);
       else this.#heldBy.delete(transfer);
     };
-    add(bytes);
-    const holdOf = (granted: number): Hold => {
+    const holdOf = (granted: number, memory?: Buffer): Hold => {
       let left = granted;
-      const release = () => {
+      const release = (unread?: Buffer) => {
         if (left === 0) return;
         add(-left);
         left = 0;
+        this.#keep(unread);
         this.#serve();
       };
       const split = (part: number) => {
@@ -138,11 +147,35 @@ export class ByteBudget {
         get bytes() {
           return left;
         },
+        memory,
         release,
         split,
       };
     };
-    return holdOf(bytes);
+    const memory = this.#reuse(memoryBytes);
+    add(bytes);
+    this.#trim();
+    return holdOf(bytes, memory);
+  }
+
+  #reuse(bytes: number): Buffer | undefined {
+    const place = this.#kept.findIndex(({ length }) => length === bytes);
+    const [memory] = place >= 0 ? this.#kept.splice(place, 1) : [];
+    this.#keptBytes -= memory?.length ?? 0;
+    return memory;
+  }
+
+  #keep(memory: Buffer | undefined): void {
+    if (!memory) return;
+    this.#kept.push(memory);
+    this.#keptBytes += memory.length;
+    this.#trim();
+  }
+
+  /** Keeps memory only where there is room for it. */
+  #trim(): void {
+    while (this.#keptBytes > Math.max(this.#maxBytes - this.#heldBytes, 0))
+      this.#keptBytes -= this.#kept.shift()?.length ?? 0;
   }
 
   #serve(): void {

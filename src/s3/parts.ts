@@ -1,7 +1,8 @@
 /** Cuts ciphertext into upload parts: how large each is, and the buffers that hold them. */
 import { chunkBytes, headerBytes, sealedChunkBytes, tagBytes } from "../cobblestone/geometry.js";
 import { EnvelopeError } from "../errors.js";
-import type { PartShare, PartShares } from "./part-shares.js";
+import type { Hold } from "./budget.js";
+import type { PartShares } from "./part-shares.js";
 
 const mebibyte = 1024 * 1024;
 /** S3 takes no part but the last below this. */
@@ -63,7 +64,8 @@ export interface Part {
   readonly bytes: Buffer;
   /**
    * Lets others have its share of the budget; to be called once its request is over, and with true only if nobody
-   * can read `bytes` any more: their memory is then used for another part.
+   * can read `bytes` any more: their memory is then used for another part. Fresh memory for each part would cost more
+   * than all else that is done with it here.
    */
   readonly release: (isUnread: boolean) => void;
 }
@@ -90,12 +92,13 @@ export async function* assembleParts(
   pieces: AsyncIterable<Buffer>,
   { sizes, ciphertextLength = Number.POSITIVE_INFINITY, shares, onRoom, onWait }: Assembly,
 ): AsyncGenerator<Part, undefined> {
+  const giveBack = (hold: Hold) => (unread?: Buffer) => shares.release(hold, unread);
   let partNumber = 1;
   let start = 0;
   let partBytes = Math.min(sizes(partNumber), ciphertextLength);
   let share = await shares.wait(partBytes);
   onRoom(partBytes);
-  let buffer: Buffer = Buffer.allocUnsafeSlow(Math.min(partBytes, firstBufferBytes));
+  let buffer = share.memory ?? Buffer.allocUnsafeSlow(Math.min(partBytes, firstBufferBytes));
   let filled = 0;
   for await (const piece of pieces) {
     let rest = piece;
@@ -104,7 +107,7 @@ export async function* assembleParts(
         if (partNumber === maxParts) {
           throw tooLarge("it needs more than 10,000 parts: state ContentLength, or a larger partSizeBytes");
         }
-        yield partOf(partNumber, start, false, buffer, share);
+        yield partOf(partNumber, start, false, buffer, giveBack(share));
         buffer = nothing;
         partNumber += 1;
         start += filled;
@@ -130,19 +133,25 @@ export async function* assembleParts(
       rest = rest.subarray(copied);
     }
   }
-  yield partOf(partNumber, start, true, buffer.subarray(0, filled), share);
+  yield partOf(partNumber, start, true, buffer.subarray(0, filled), giveBack(share));
   return undefined;
 }
 
 const nothing: Buffer = Buffer.alloc(0);
 
-function partOf(partNumber: number, start: number, isLast: boolean, memory: Buffer, share: PartShare): Part {
+function partOf(
+  partNumber: number,
+  start: number,
+  isLast: boolean,
+  memory: Buffer,
+  giveBack: (unread?: Buffer) => void,
+): Part {
   // Whoever still has the part must not keep its memory alive.
   let bytes = memory;
   const release = (isUnread: boolean) => {
-    const unread = isUnread ? bytes : undefined;
+    const unread = isUnread && !isLast ? bytes : undefined;
     bytes = nothing;
-    share.release(unread);
+    giveBack(unread);
   };
   return {
     partNumber,

@@ -138,24 +138,40 @@ describe("a budget", () => {
     expect(budget.heldBytes).toBe(0);
   });
 
-  it("has what is held in case it is needed given back once somebody waits", async () => {
+  it("hands on memory that was given back, to whoever wants its size, within the budget", async () => {
     const budget = new ByteBudget(10);
-    const spare = await budget.take({}, 10, never);
-    let asked = 0;
-    budget.onShort(() => {
-      asked += 1;
-      spare.release();
-    });
-    const forget = budget.onShort(() => {
-      throw new Error("was forgotten");
-    });
-    forget();
-    expect(budget.takeNow({}, 1)).toBeUndefined();
-    expect(asked).toBe(0);
-    const hold = await budget.take({}, 5, never);
-    const more = errorOf(() => budget.take({}, 6, AbortSignal.timeout(5)));
-    await more;
-    expect(asked).toBe(1);
+    const memory = Buffer.alloc(4);
+    const [first, second] = [budget.takeNow({}, 4), budget.takeNow({}, 4)];
+    expect(first?.memory).toBeUndefined();
+    first?.release(memory);
+    first?.release(memory);
+    expect([budget.heldBytes, budget.keptBytes]).toEqual([4, 4]);
+    const other = budget.takeNow({}, 1, 1);
+    expect([other?.memory, budget.keptBytes]).toEqual([undefined, 4]);
+    const again = await budget.take({}, 5, never, 4);
+    expect([again.memory, budget.keptBytes]).toEqual([memory, 0]);
+    again.release(memory);
+    // Who wants more than is left besides the memory that is kept has it let go of.
+    const more = budget.takeNow({}, 5);
+    expect([more?.bytes, budget.keptBytes]).toEqual([5, 0]);
+    for (const hold of [second, other, more]) hold?.release(Buffer.alloc(1));
+    expect([budget.heldBytes, budget.keptBytes]).toEqual([0, 3]);
+    budget.letGo();
+    expect([budget.heldBytes, budget.keptBytes]).toEqual([0, 0]);
+  });
+
+  it("hands memory on to one who waits, and keeps it when the wait was aborted at that moment", async () => {
+    const budget = new ByteBudget(10);
+    const memory = Buffer.alloc(10);
+    const first = budget.takeNow({}, 10);
+    const controller = new AbortController();
+    const aborted = errorOf(() => budget.take({}, 10, controller.signal, 10));
+    const waiting = budget.take({}, 10, never, 10);
+    first?.release(memory);
+    controller.abort(new Error("enough"));
+    await aborted;
+    const hold = await waiting;
+    expect(hold.memory).toBe(memory);
     hold.release();
   });
 });
@@ -214,6 +230,7 @@ it("keeps its promises whatever comes", async () => {
       const sum = (holds: Set<Hold>) => [...holds].reduce((total, { bytes }) => total + bytes, 0);
       const check = () => {
         expect(budget.heldBytes).toBeGreaterThanOrEqual(sum(firm) + sum(ahead));
+        if (budget.keptBytes > 0) expect(budget.heldBytes + budget.keptBytes).toBeLessThanOrEqual(maxBytes);
         expect(sum(ahead)).toBeLessThanOrEqual(maxBytes / 2);
         // More than there is only for one alone; what readers hold is beside it.
         if (firm.size > 1) expect(budget.heldBytes).toBeLessThanOrEqual(maxBytes + (sum(ahead) > 0 ? 50 : 0));
@@ -225,12 +242,13 @@ it("keeps its promises whatever comes", async () => {
       const release = () => {
         const [hold] = firm;
         if (!hold) return;
+        const { bytes } = hold;
         firm.delete(hold);
-        hold.release();
+        hold.release(bytes % 2 === 0 ? Buffer.alloc(bytes) : undefined);
       };
       for (const { transfer, bytes, kind, releases } of steps) {
         const whose = transfers[transfer] ?? {};
-        if (kind === "now") keep(firm)(budget.takeNow(whose, bytes));
+        if (kind === "now") keep(firm)(budget.takeNow(whose, bytes, bytes));
         else if (kind === "ahead") keep(ahead)(budget.tryTake(whose, bytes));
         else {
           const controller = new AbortController();
@@ -249,7 +267,8 @@ it("keeps its promises whatever comes", async () => {
       }
       await Promise.all(calls);
       for (const hold of [...firm, ...ahead]) hold.release();
-      expect([budget.heldBytes, budget.isShort]).toEqual([0, false]);
+      budget.letGo();
+      expect([budget.heldBytes, budget.keptBytes, budget.isShort]).toEqual([0, 0, false]);
     }),
   );
 });

@@ -1,9 +1,9 @@
 /** One budget for all puts of a client: kept, shared fairly, given back whatever happens, and no deadlock. */
 import { Readable } from "node:stream";
 import { describe, expect, it, vi } from "vitest";
-import { CryptoEngine, createS3Client, EnvelopeClient, type EnvelopeClientOptions } from "../../src/index.js";
+import { CryptoEngine, createS3Client, type EnvelopeClientOptions } from "../../src/index.js";
 import { put } from "../../src/s3/put.js";
-import { settingsArgument } from "../../src/s3/settings.js";
+import { type ClientSettings, settingsArgument } from "../../src/s3/settings.js";
 import { collect, expectBytes, testBytes } from "../support/bytes.js";
 import { useEngines } from "../support/engines.js";
 import { coded, errorOf } from "../support/errors.js";
@@ -19,6 +19,8 @@ const signal = new AbortController().signal;
 
 const settingsWith = (options: Partial<EnvelopeClientOptions> = {}) =>
   settingsArgument({ s3: local.s3, keyring, partSizeBytes: partBytes, engine: onThread, ...options });
+
+const leftOf = ({ budget }: ClientSettings) => [budget.heldBytes, budget.keptBytes, budget.isShort];
 
 /** Counts what is read of it. */
 function sourceOf(bytes: Uint8Array, then: () => unknown = () => undefined) {
@@ -56,7 +58,7 @@ describe("nothing of the budget is left", () => {
       const settings = settingsWith({ engine, ...options });
       const Body = body();
       await put(settings, { Bucket, Key: "k", Body }, {});
-      expect([settings.budget.heldBytes, settings.budget.isShort]).toEqual([0, false]);
+      expect(leftOf(settings)).toEqual([0, 0, false]);
       const { Body: back } = await local.client.get({ Bucket, Key: "k" });
       const bytes = await collect(back);
       if (Body === large) expectBytes(bytes, large);
@@ -72,7 +74,7 @@ describe("nothing of the budget is left", () => {
       Body[Symbol.asyncIterator] = sourceOf(large)[Symbol.asyncIterator];
     const error = await errorOf(() => put(settings, { Bucket, Key: "k", Body }, {}));
     expect(error).toEqual(coded("S3_ACCESS_DENIED", { operation }));
-    expect([settings.budget.heldBytes, settings.budget.isShort]).toEqual([0, false]);
+    expect(leftOf(settings)).toEqual([0, 0, false]);
     expect((await local.contents()).uploads).toEqual([]);
   });
 
@@ -86,7 +88,7 @@ describe("nothing of the budget is left", () => {
       const settings = settingsWith({ engine, idleTimeoutMs: 60 });
       const Body = sourceOf(large.subarray(0, length), then);
       expect(await errorOf(() => put(settings, { Bucket, Key: "k", Body }, {}))).toEqual(coded(code));
-      expect([settings.budget.heldBytes, settings.budget.isShort]).toEqual([0, false]);
+      expect(leftOf(settings)).toEqual([0, 0, false]);
     }
   });
 
@@ -100,7 +102,7 @@ describe("nothing of the budget is left", () => {
     });
     const call = put(settings, { Bucket, Key: "k", Body }, { abortSignal: controller.signal });
     expect(await errorOf(() => call)).toBe(reason);
-    expect([settings.budget.heldBytes, settings.budget.isShort]).toEqual([0, false]);
+    expect(leftOf(settings)).toEqual([0, 0, false]);
   });
 
   it("when the caller aborts a put that waits for its share, whose source is closed unread", async () => {
@@ -256,74 +258,6 @@ describe("many puts at once", () => {
       expectBytes(await collect((await client.get({ Bucket, Key })).Body), bytes);
     }
   }, 60_000);
-});
-
-describe("progress of a put", () => {
-  const told = async (Body: never, options: Partial<EnvelopeClientOptions> = {}) => {
-    const events: object[] = [];
-    const client = new EnvelopeClient({
-      s3: local.s3,
-      keyring,
-      partSizeBytes: partBytes,
-      engine: onThread,
-      ...options,
-    });
-    await client.put({ Bucket, Key: "told", Body }, { onProgress: (progress) => void events.push(progress) });
-    return events;
-  };
-
-  it.each([
-    ["a small body", () => testBytes(10), 10, 1],
-    ["an empty body", () => "", 0, 1],
-    ["one part", () => sourceOf(testBytes(100_000)), 100_000, 1],
-    ["parts", () => large, large.length, 4],
-    ["parts of a stream", () => sourceOf(large), large.length, 4],
-  ])("of %s ends with all of it", async (_, body, bytes, parts) => {
-    const events = await told(body() as never);
-    const totals = { totalBytes: bytes, totalParts: parts };
-    expect(events.at(-1)).toMatchObject({
-      operation: "put",
-      Bucket,
-      Key: "told",
-      bytes,
-      parts,
-      ...totals,
-      secondsLeft: 0,
-    });
-    if (parts === 1) expect(events).toHaveLength(1);
-  });
-
-  it("knows the totals of a body of known length from the start", async () => {
-    const oneByOne = { maxConcurrentParts: 1 };
-    const chunked = partBytes - 56;
-    // All bytes of whole chunks, and what is there of another one but its last 16 bytes, which may be its tag.
-    const bytes = Math.floor(chunked / 16_400) * 16_384 + (chunked % 16_400) - 16;
-    const [first] = await told(large as never, oneByOne);
-    expect(first).toMatchObject({ parts: 1, bytes, totalBytes: large.length, totalParts: 4 });
-    const [unknown] = await told(sourceOf(large) as never, oneByOne);
-    expect(unknown).toMatchObject({ parts: 1, bytes, totalBytes: undefined, totalParts: undefined });
-  });
-
-  it("by a listener that throws ends the put, and leaves nothing", async () => {
-    const failure = new Error("listener");
-    const Body = sourceOf(large);
-    const onProgress = () => {
-      throw failure;
-    };
-    const call = local.client.put({ Bucket, Key: "never", Body }, { onProgress });
-    expect(await errorOf(() => call)).toBe(failure);
-    const { keys, uploads } = await local.contents();
-    expect([keys.includes("never"), uploads]).toEqual([false, []]);
-    await vi.waitFor(() => expect(Body.isClosed).toBe(true));
-  });
-
-  it("to what is no function is refused before any request", async () => {
-    const call = local.client.put({ Bucket, Key: "k", Body: "x" }, { onProgress: 5 as never });
-    expect(await errorOf(() => call)).toEqual(
-      new TypeError("options.onProgress: expected a function, got the number 5"),
-    );
-    expect(local.operations()).toEqual([]);
-  });
 });
 
 async function* generated(bytes: number, look: () => void = () => undefined): AsyncGenerator<Buffer> {
