@@ -61,7 +61,8 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
 
   /** Lets go of memory that makes the next pieces faster, before a long wait. */
   trim(): void {
-    if (this.#handedOut === this.#output.length) this.#handOut([], this.#ended);
+    if (this.#handedOut < this.#output.length) return;
+    this.#handOut([], this.#ended);
     this.#runs?.trim();
   }
 

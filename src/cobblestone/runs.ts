@@ -25,7 +25,7 @@ export interface RunCodec extends Codec {
 const slabChunks = 32;
 /** Output that waits to be handed out, or is being made, takes no more than this and one step, in bytes. */
 const maxAheadBytes = 4 * 1024 * 1024;
-/** Memory of one message that is worked on in runs, all in all, is no more than this. */
+/** What is read ahead of one message takes no more than this, output that is being made or was just handed out included. */
 export const maxReadAheadBytes = 6 * 1024 * 1024;
 /** Input is taken in at most this many bytes at a time. */
 export const stepBytes = 256 * 1024;

@@ -107,7 +107,7 @@ export async function* assembleParts(
         if (partNumber === maxParts) {
           throw tooLarge("it needs more than 10,000 parts: state ContentLength, or a larger partSizeBytes");
         }
-        yield partOf(partNumber, start, false, buffer, giveBack(share));
+        yield partOf(partNumber, start, false, buffer, filled, giveBack(share));
         buffer = nothing;
         partNumber += 1;
         start += filled;
@@ -133,7 +133,7 @@ export async function* assembleParts(
       rest = rest.subarray(copied);
     }
   }
-  yield partOf(partNumber, start, true, buffer.subarray(0, filled), giveBack(share));
+  yield partOf(partNumber, start, true, buffer, filled, giveBack(share));
   return undefined;
 }
 
@@ -144,22 +144,23 @@ function partOf(
   start: number,
   isLast: boolean,
   memory: Buffer,
+  length: number,
   giveBack: (unread?: Buffer) => void,
 ): Part {
   // Whoever still has the part must not keep its memory alive.
-  let bytes = memory;
+  let whole = memory;
   const release = (isUnread: boolean) => {
-    const unread = isUnread && !isLast ? bytes : undefined;
-    bytes = nothing;
+    const unread = isUnread ? whole : undefined;
+    whole = nothing;
     giveBack(unread);
   };
   return {
     partNumber,
     start,
-    length: memory.length,
+    length,
     isLast,
     get bytes() {
-      return bytes;
+      return whole.subarray(0, length);
     },
     release,
   };

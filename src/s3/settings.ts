@@ -52,8 +52,9 @@ export interface EnvelopeClientOptions {
   /** How many parts of one object are sent at the same time, 1 to 64; 4 by default. */
   readonly maxConcurrentParts?: number | undefined;
   /**
-   * The most bytes that all transfers of this client hold at a time in parts, being filled or in flight; 128 MiB by
-   * default, 16 MiB at least. Transfers wait for their share. A part that is larger than all of it goes alone.
+   * The most bytes that all transfers of this client hold at a time in parts, being filled or in flight, and in what
+   * is read ahead for them; 128 MiB by default, 16 MiB at least. Transfers wait for their share, whichever holds least
+   * is served first. A part that is larger than all of it goes alone.
    */
   readonly maxBufferedBytes?: number | undefined;
   /**
