@@ -160,6 +160,17 @@ describe("a budget", () => {
     expect([budget.heldBytes, budget.keptBytes]).toEqual([0, 0]);
   });
 
+  it("takes the same memory back once only: two parts would share it", () => {
+    const budget = new ByteBudget(100);
+    const hold = budget.takeNow({}, 4);
+    const memory = Buffer.alloc(4);
+    hold?.release(memory);
+    hold?.release(memory);
+    expect(budget.keptBytes).toBe(4);
+    expect(budget.takeNow({}, 4, 4)?.memory).toBe(memory);
+    expect(budget.takeNow({}, 4, 4)?.memory).toBeUndefined();
+  });
+
   it("hands memory on to one who waits, and keeps it when the wait was aborted at that moment", async () => {
     const budget = new ByteBudget(10);
     const memory = Buffer.alloc(10);
