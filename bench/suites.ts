@@ -4,6 +4,7 @@ import { benchConcurrentEncrypts, benchConcurrentPuts } from "./concurrency.js";
 import { benchEncryptMemory } from "./encrypt-memory.js";
 import { benchEventLoop } from "./event-loop.js";
 import { benchEsdkSettings, benchFrames, fullFrames, quickFrames } from "./frames.js";
+import { benchManyPuts } from "./many-puts.js";
 import { benchRandomReads } from "./random-reads.js";
 import type { Table } from "./results.js";
 import { benchRoundTrips } from "./round-trips.js";
@@ -45,6 +46,7 @@ export const suites: Readonly<Record<string, Suite>> = {
   "encrypt-memory": (quick, show) =>
     benchEncryptMemory(quick ? 128 * mebibyte : gibibyte, quick ? 1 : 3, show),
   "upload-memory": (quick, show) => benchUploadMemory(quick ? [128, 256] : [512, 2048], show),
+  "many-puts": (quick, show) => benchManyPuts(quick ? 20 : 200, 20, show),
   "esdk-settings": (quick, show) =>
     benchEsdkSettings(quick ? { ...quickFrames, rounds: 2 } : { ...fullFrames, rounds: 5 }, show),
 };

@@ -59,6 +59,13 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
     });
   }
 
+  /** Lets go of memory that makes the next pieces faster, before a long wait. */
+  trim(): void {
+    if (this.#handedOut < this.#output.length) return;
+    this.#handOut([], this.#ended);
+    this.#runs?.trim();
+  }
+
   #inTurn<T>(act: () => Promise<T>): Promise<T> {
     this.#waiting += 1;
     const answer = this.#last.then(act).finally(() => {

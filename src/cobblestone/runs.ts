@@ -25,6 +25,8 @@ export interface RunCodec extends Codec {
 const slabChunks = 64;
 /** Output that waits to be handed out, or is being made, takes no more than this and one step, in bytes. */
 const maxAheadBytes = 4 * 1024 * 1024;
+/** What is read ahead of one message takes no more than this, output that is being made or was just handed out included. */
+export const maxReadAheadBytes = 6 * 1024 * 1024;
 /** Input is taken in at most this many bytes at a time. */
 export const stepBytes = 256 * 1024;
 
@@ -111,6 +113,12 @@ export class Runs {
         this.#wakeTaker = resolve;
       });
     }
+  }
+
+  /** Lets go of memory that is kept for output to come, and of the output that was handed out last. */
+  trim(): void {
+    this.#handedOut = undefined;
+    this.#spares.length = 0;
   }
 
   /** Lets go of all that is under way and of all that was not handed out. */

@@ -31,12 +31,13 @@ export class EnvelopeClient {
 
   /**
    * Encrypts a body under a fresh data key and stores it: as one PutObject when it fits into one part, else as
-   * a multipart upload, which is aborted if anything fails. Holds at most `maxConcurrentParts` + 2 parts.
+   * a multipart upload, which is aborted if anything fails. Waits for its share of `maxBufferedBytes`
+   * before it reads the body, and again before each part.
    *
    * @throws EnvelopeError `ENVELOPE_TOO_LARGE` before anything is sent; `SOURCE_FAILED`, `SOURCE_STALLED`,
    *   `SOURCE_LENGTH_MISMATCH`, `SOURCE_TOO_LARGE` for what the body did
    */
-  put(input: PutInput, options: CallOptions = {}): Promise<PutOutput> {
+  put(input: PutInput, options: TransferOptions = {}): Promise<PutOutput> {
     return put(this.#settings, input, options);
   }
 

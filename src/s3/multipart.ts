@@ -17,8 +17,6 @@ import { type TransferSignal, untilAborted } from "./transfer-signal.js";
 
 /** How long a failed upload waits for an upload id that S3 has not answered yet, in milliseconds. */
 const createGraceMs = 5_000;
-/** Parts in flight, and the one being filled, take at most this many bytes, or two parts. */
-const maxBufferedBytes = 128 * 1024 * 1024;
 
 /** What an upload needs. */
 export interface MultipartInput {
@@ -30,6 +28,8 @@ export interface MultipartInput {
   /** Ends the upload; the upload itself raises it at its first failure. */
   readonly transfer: TransferSignal;
   readonly commit: CommitState;
+  /** Told of each part that S3 has; what it throws ends the upload. */
+  readonly onStored: (part: Part) => void;
 }
 
 /**
@@ -96,11 +96,14 @@ async function uploadParts(
   try {
     for await (const part of parts) {
       const request: Promise<void> = uploadPart(input, uploadId, part)
-        .then((done) => void uploaded.push(done), transfer.abort)
+        .then((done) => {
+          uploaded.push(done);
+          input.onStored(part);
+        })
+        .catch(transfer.abort)
         .finally(() => inFlight.delete(request));
       inFlight.add(request);
-      const room = Math.max(1, Math.floor(maxBufferedBytes / part.bytes.length) - 1);
-      while (inFlight.size >= Math.min(maxConcurrentParts, room)) await Promise.race(inFlight);
+      while (inFlight.size >= maxConcurrentParts) await Promise.race(inFlight);
       transfer.signal.throwIfAborted();
     }
   } catch (error) {
@@ -123,9 +126,9 @@ async function uploadPart(input: MultipartInput, uploadId: string, part: Part): 
   const sending = watchSending(s3, command);
   const output = await s3Request(asked, transfer.signal, (options) => s3.send(command, options));
   const ETag = requireETag(output, asked);
-  if (sending.isOver()) part.release?.();
+  part.release(sending.isOver());
   const completed = { PartNumber: part.partNumber, ETag, ...checksumsOf(output) };
-  return { part: completed, bytes: part.bytes.length };
+  return { part: completed, bytes: part.length };
 }
 
 /**

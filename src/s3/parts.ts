@@ -1,5 +1,8 @@
 /** Cuts ciphertext into upload parts: how large each is, and the buffers that hold them. */
+import { chunkBytes, headerBytes, sealedChunkBytes, tagBytes } from "../cobblestone/geometry.js";
 import { EnvelopeError } from "../errors.js";
+import type { Hold } from "./budget.js";
+import type { PartShares } from "./part-shares.js";
 
 const mebibyte = 1024 * 1024;
 /** S3 takes no part but the last below this. */
@@ -51,66 +54,129 @@ export function partSizes(
 /** One part of an upload. */
 export interface Part {
   readonly partNumber: number;
-  /** The ciphertext, in memory of its own that is not shared with anything. */
+  /** Where it starts in the message. */
+  readonly start: number;
+  /** How many bytes it has. */
+  readonly length: number;
+  /** Whether no other follows. */
+  readonly isLast: boolean;
+  /** The ciphertext, in memory of its own that is not shared with anything; empty once it was released. */
   readonly bytes: Buffer;
   /**
-   * Lets the memory be used for another part: to be called once nobody can read `bytes` any more, or never. Fresh
-   * memory for each part would cost more than all else that is done with it here.
+   * Lets others have its share of the budget; to be called once its request is over, and with true only if nobody
+   * can read `bytes` any more: their memory is then used for another part. Fresh memory for each part would cost more
+   * than all else that is done with it here.
    */
-  readonly release?: () => void;
+  readonly release: (isUnread: boolean) => void;
+}
+
+/** How {@link assembleParts} goes about it. */
+export interface Assembly {
+  readonly sizes: PartSizes;
+  /** Bytes of all parts, if known; saves memory for small bodies. */
+  readonly ciphertextLength?: number | undefined;
+  readonly shares: PartShares;
+  /** Called when so many bytes of the message may be held, and one more to know whether there is one. */
+  readonly onRoom: (ciphertextBytes: number) => void;
+  /** Called before a wait for room; what it lets go of is not in the budget. */
+  readonly onWait: () => void;
 }
 
 /**
- * Joins pieces of ciphertext into parts. Holds one part, and the memory of those that were released.
+ * Joins pieces of ciphertext into parts. Takes a share of the budget before it takes the memory of a part, and
+ * before it asks for the first piece.
  *
- * @param ciphertextLength bytes, if known; saves memory for small bodies
  * @throws EnvelopeError `SOURCE_TOO_LARGE` at the 10,001st part
  */
 export async function* assembleParts(
   pieces: AsyncIterable<Buffer>,
-  sizes: PartSizes,
-  ciphertextLength = Number.POSITIVE_INFINITY,
+  { sizes, ciphertextLength = Number.POSITIVE_INFINITY, shares, onRoom, onWait }: Assembly,
 ): AsyncGenerator<Part, undefined> {
-  const released: Buffer[] = [];
+  const giveBack = (hold: Hold) => (unread?: Buffer) => shares.release(hold, unread);
   let partNumber = 1;
-  let left = ciphertextLength;
-  let partBytes = Math.min(sizes(partNumber), left);
-  let buffer: Buffer = Buffer.allocUnsafeSlow(Math.min(partBytes, firstBufferBytes));
+  let start = 0;
+  let partBytes = Math.min(sizes(partNumber), ciphertextLength);
+  let share = await shares.wait(partBytes);
+  onRoom(partBytes);
+  let buffer = share.memory ?? Buffer.allocUnsafeSlow(Math.min(partBytes, firstBufferBytes));
   let filled = 0;
   for await (const piece of pieces) {
-    let read = 0;
-    while (read < piece.length) {
+    let rest = piece;
+    while (rest.length > 0) {
       if (filled === partBytes) {
-        const bytes = buffer;
-        yield { partNumber, bytes, release: () => void released.push(bytes) };
-        left -= filled;
-        partNumber += 1;
-        if (partNumber > maxParts) {
+        if (partNumber === maxParts) {
           throw tooLarge("it needs more than 10,000 parts: state ContentLength, or a larger partSizeBytes");
         }
-        partBytes = Math.min(sizes(partNumber), left);
-        buffer = reused(released, partBytes) ?? Buffer.allocUnsafeSlow(partBytes);
+        yield partOf(partNumber, start, false, buffer, filled, giveBack(share));
+        buffer = nothing;
+        partNumber += 1;
+        start += filled;
         filled = 0;
+        partBytes = Math.min(sizes(partNumber), ciphertextLength - start);
+        let next = shares.now(partBytes);
+        if (!next) {
+          // Not to hold all that it is a view of.
+          rest = ownCopy(rest);
+          onWait();
+          next = await shares.wait(partBytes);
+        }
+        share = next;
+        onRoom(start + partBytes);
+        buffer = share.memory ?? Buffer.allocUnsafeSlow(partBytes);
       } else if (filled === buffer.length) {
         const whole = Buffer.allocUnsafeSlow(partBytes);
         buffer.copy(whole);
         buffer = whole;
       }
-      const copied = piece.copy(buffer, filled, read);
+      const copied = rest.copy(buffer, filled);
       filled += copied;
-      read += copied;
+      rest = rest.subarray(copied);
     }
   }
-  yield { partNumber, bytes: buffer.subarray(0, filled) };
+  yield partOf(partNumber, start, true, buffer, filled, giveBack(share));
   return undefined;
 }
 
-/** Memory of a part of the same size; that of parts of another size is not needed any more. */
-function reused(released: Buffer[], bytes: number): Buffer | undefined {
-  const buffer = released.pop();
-  if (buffer?.length === bytes) return buffer;
-  released.length = 0;
-  return undefined;
+const nothing: Buffer = Buffer.alloc(0);
+
+function partOf(
+  partNumber: number,
+  start: number,
+  isLast: boolean,
+  memory: Buffer,
+  length: number,
+  giveBack: (unread?: Buffer) => void,
+): Part {
+  // Whoever still has the part must not keep its memory alive.
+  let whole = memory;
+  const release = (isUnread: boolean) => {
+    const unread = isUnread ? whole : undefined;
+    whole = nothing;
+    giveBack(unread);
+  };
+  return {
+    partNumber,
+    start,
+    length,
+    isLast,
+    get bytes() {
+      return whole.subarray(0, length);
+    },
+    release,
+  };
+}
+
+function ownCopy(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
+}
+
+/** Plaintext bytes that the first `ciphertextBytes` of a message hold, those of the last chunk less its tag. */
+export function plaintextBytesBefore(ciphertextBytes: number): number {
+  const chunked = Math.max(ciphertextBytes - headerBytes, 0);
+  const last = chunked % sealedChunkBytes;
+  return ((chunked - last) / sealedChunkBytes) * chunkBytes + Math.max(last - tagBytes, 0);
 }
 
 function tooLarge(why: string): EnvelopeError {

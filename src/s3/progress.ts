@@ -65,8 +65,10 @@ export class ProgressMeter {
     if (this.#listener && performance.now() - this.#toldAt >= minIntervalMs) this.#tell(this.#listener);
   }
 
-  /** Tells the end. Throws what the listener throws. */
-  end(): void {
+  /** Counts what is left to count, and tells the end. Throws what the listener throws. */
+  end(bytes = 0, parts = 0): void {
+    this.#bytes += bytes;
+    this.#parts += parts;
     if (this.#listener) this.#tell(this.#listener);
   }
 
@@ -75,7 +77,6 @@ export class ProgressMeter {
     this.#toldAt = now;
     const seconds = (now - this.#startedAt) / 1000;
     const bytesPerSecond = seconds > 0 ? (this.#bytes - this.#earlierBytes) / seconds : 0;
-    const left = this.totalBytes === undefined ? undefined : this.totalBytes - this.#bytes;
     listener({
       ...this.#subject,
       bytes: this.#bytes,
@@ -83,7 +84,13 @@ export class ProgressMeter {
       parts: this.#parts,
       totalParts: this.totalParts,
       bytesPerSecond,
-      secondsLeft: left === undefined || bytesPerSecond <= 0 ? undefined : left / bytesPerSecond,
+      secondsLeft: secondsLeft(this.totalBytes, this.#bytes, bytesPerSecond),
     });
   }
+}
+
+function secondsLeft(total: number | undefined, done: number, bytesPerSecond: number): number | undefined {
+  if (total === undefined) return undefined;
+  if (total <= done) return 0;
+  return bytesPerSecond > 0 ? (total - done) / bytesPerSecond : undefined;
 }

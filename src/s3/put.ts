@@ -26,13 +26,17 @@ import {
   withoutChecksums,
 } from "./fields.js";
 import { type MultipartInput, uploadMultipart } from "./multipart.js";
-import { assembleParts, type Part, partSizes } from "./parts.js";
+import { PartShares } from "./part-shares.js";
+import { assembleParts, type Part, partSizes, plaintextBytesBefore } from "./parts.js";
+import { ProgressMeter, progressArgument } from "./progress.js";
+import { ReadGate } from "./read-gate.js";
 import type { S3Attempt } from "./s3-errors.js";
 import {
-  type CallOptions,
   type ClientSettings,
   type EnvelopeStorage,
   envelopeStorages,
+  readAheadBytesOf,
+  type TransferOptions,
   workingOf,
 } from "./settings.js";
 import { deleteSidecar, putSidecar, sidecarLocation } from "./sidecar-object.js";
@@ -67,6 +71,7 @@ interface PutRequest {
   readonly put: PutObjectCommandInput;
   readonly attempt: S3Attempt;
   readonly source: Source;
+  readonly progress: ProgressMeter;
   readonly userMetadata: MetadataFields;
   readonly context: EncryptionContext;
   readonly storage: EnvelopeStorage;
@@ -79,10 +84,13 @@ const maxSealedAtOnceBytes = 64 * 1024;
 export async function put(
   settings: ClientSettings,
   input: PutInput,
-  options: CallOptions,
+  options: TransferOptions,
 ): Promise<PutOutput> {
   const caller = abortSignalArgument(options);
-  const request = putArguments(settings, input);
+  const onProgress = progressArgument(options.onProgress);
+  const asked = putArguments(settings, input);
+  const { bucket: Bucket, key: Key } = asked.attempt;
+  const request = { ...asked, progress: new ProgressMeter({ operation: "put", Bucket, Key }, onProgress) };
   const transfer = transferSignal(caller);
   try {
     transfer.signal.throwIfAborted();
@@ -96,7 +104,7 @@ export async function put(
   }
 }
 
-function putArguments(settings: ClientSettings, input: PutInput): PutRequest {
+function putArguments(settings: ClientSettings, input: PutInput): Omit<PutRequest, "progress"> {
   const attempt = attemptArgument("PutObject", input);
   refuseFields(input, refusedPutFields, "it describes the bytes sent, which are ciphertext: leave it out");
   const { Body, ContentLength, Metadata, encryptionContext = {}, ...others } = input;
@@ -167,26 +175,58 @@ function spare(key: string, why: string): Leftover {
 
 async function writeBody(
   settings: ClientSettings,
-  { attempt, source }: PutRequest,
+  { attempt, source, progress }: PutRequest,
   put: PutObjectCommandInput,
   keys: MessageKeys,
   transfer: TransferSignal,
   commit: CommitState,
 ): Promise<PutOutput> {
-  const { idleTimeoutMs, partSizeBytes } = settings;
-  const input = { ...settings, put, attempt, transfer, commit };
+  const { idleTimeoutMs, partSizeBytes, budget } = settings;
   const { bytes, length } = source;
+  progress.totalBytes = length;
+  let storedParts = 0;
+  const onStored = ({ start, length: partBytes, isLast, partNumber }: Part) => {
+    const end = start + partBytes;
+    storedParts += 1;
+    if (isLast) [progress.totalBytes, progress.totalParts] = [plaintextBytesBefore(end), partNumber];
+    progress.add(plaintextBytesBefore(end) - plaintextBytesBefore(start), 1);
+  };
+  const input = { ...settings, put, attempt, transfer, commit, onStored };
   if (bytes !== undefined && bytes.length <= maxSealedAtOnceBytes) {
-    return putOutput(await sendWhole(input, sealAtOnce(bytes, keys)), bytes.length);
+    const output = await sendWhole(input, sealAtOnce(bytes, keys));
+    tellWhole(progress, bytes.length);
+    return putOutput(output, bytes.length);
   }
   const sealedLength = length === undefined ? undefined : ciphertextLength(length);
-  const pieces = sealSource(source.read({ signal: transfer.signal, idleTimeoutMs }), keys, {
-    ...workingOf(settings),
-    reuseBuffers: true,
-  });
-  const parts = assembleParts(pieces, partSizes(sealedLength, partSizeBytes), sealedLength);
-  const output = await send(input, parts);
-  return putOutput(output, source.bytesRead);
+  const sizes = partSizes(sealedLength, partSizeBytes);
+  if (sealedLength !== undefined) progress.totalParts = Math.ceil(sealedLength / sizes(1));
+  const gate = new ReadGate();
+  const shares = new PartShares(budget, transfer.signal, readAheadBytesOf(settings, length));
+  const read = gate.read(source.read({ signal: transfer.signal, idleTimeoutMs }));
+  const pieces = sealSource(read, keys, { ...workingOf(settings), reuseBuffers: true });
+  try {
+    const parts = assembleParts(pieces, {
+      sizes,
+      ciphertextLength: sealedLength,
+      shares,
+      onRoom: (end) => gate.openTo(end),
+      onWait: () => pieces.trim(),
+    });
+    const output = await send(input, parts);
+    progress.totalBytes = source.bytesRead;
+    if (storedParts > 0) progress.end();
+    else tellWhole(progress, source.bytesRead);
+    return putOutput(output, source.bytesRead);
+  } finally {
+    gate.close();
+    shares.close();
+  }
+}
+
+/** An object that went in one piece is told of once, when S3 has it. */
+function tellWhole(progress: ProgressMeter, bytes: number): void {
+  progress.totalParts = 1;
+  progress.end(bytes, 1);
 }
 
 function putOutput(output: CommitOutput, plaintextLength: number): PutOutput {
@@ -209,11 +249,10 @@ function sealAtOnce(bytes: Uint8Array, keys: MessageKeys): Buffer {
 /** One part goes as one PutObject, more as a multipart upload. */
 async function send(input: MultipartInput, parts: AsyncGenerator<Part, undefined>): Promise<CommitOutput> {
   const first = await parts.next();
-  const second = await parts.next();
   if (first.done) throw new Error("unreachable: every message has a chunk");
-  if (second.done) return sendWhole(input, first.value.bytes);
+  if (first.value.isLast) return sendWhole(input, first.value.bytes);
   // Ends the source also when the upload fails before it has taken what was read ahead.
-  return uploadMultipart(input, chain([first.value, second.value], parts)).finally(
+  return uploadMultipart(input, chain([first.value], parts)).finally(
     () => void parts.return(undefined).catch(() => undefined),
   );
 }

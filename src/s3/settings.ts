@@ -1,8 +1,9 @@
 /** The settings of a client, checked once. */
 import type { S3Client } from "@aws-sdk/client-s3";
 import { choiceArgument, integerArgument, objectArgument, wrongType } from "../arguments.js";
-import { type CryptoEngine, engineArgument } from "../cobblestone/engine.js";
+import { type CryptoEngine, engineArgument, poolOf } from "../cobblestone/engine.js";
 import type { Working } from "../cobblestone/message.js";
+import { maxReadAheadBytes } from "../cobblestone/runs.js";
 import { type Keyring, keyringArgument } from "../keys/keyring.js";
 import { ByteBudget } from "./budget.js";
 import { maxPartBytes, minPartBytes } from "./parts.js";
@@ -51,8 +52,9 @@ export interface EnvelopeClientOptions {
   /** How many parts of one object are sent at the same time, 1 to 64; 4 by default. */
   readonly maxConcurrentParts?: number | undefined;
   /**
-   * The most bytes that all transfers of this client hold at a time in parts, being filled or in flight; 128 MiB by
-   * default, 16 MiB at least. Transfers wait for their share. A part that is larger than all of it goes alone.
+   * The most bytes that all transfers of this client hold at a time in parts, being filled or in flight, and in what
+   * is read ahead for them; 128 MiB by default, 16 MiB at least. Transfers wait for their share, whichever holds least
+   * is served first. A part that is larger than all of it goes alone.
    */
   readonly maxBufferedBytes?: number | undefined;
   /**
@@ -80,6 +82,13 @@ export interface ClientSettings {
 /** How bodies are worked on: the thread that sends and receives them is slower than one worker. */
 export function workingOf({ engine }: ClientSettings): Working {
   return { engine, wantedWorkers: 1 };
+}
+
+/** What is read ahead of a body of so many plaintext bytes, if that is known, besides what it is read for. */
+export function readAheadBytesOf({ engine }: ClientSettings, length: number | undefined): number {
+  const { hasWorkers, minWorkerBytes } = poolOf(engine);
+  const isLong = length === undefined || length > minWorkerBytes;
+  return hasWorkers && isLong ? maxReadAheadBytes : 0;
 }
 
 /** Checks the settings of a client. */

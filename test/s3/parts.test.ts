@@ -1,6 +1,17 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { assembleParts, defaultPartBytes, maxPartBytes, maxParts, partSizes } from "../../src/s3/parts.js";
+import { ciphertextLength, plaintextLength } from "../../src/cobblestone/geometry.js";
+import { ByteBudget } from "../../src/s3/budget.js";
+import { PartShares } from "../../src/s3/part-shares.js";
+import {
+  assembleParts,
+  defaultPartBytes,
+  maxPartBytes,
+  maxParts,
+  type PartSizes,
+  partSizes,
+  plaintextBytesBefore,
+} from "../../src/s3/parts.js";
 import { cut, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 
@@ -55,9 +66,15 @@ describe("assembleParts", () => {
   async function* pieces(bytes: Uint8Array, ...lengths: number[]): AsyncGenerator<Buffer> {
     for (const piece of cut(bytes, ...lengths)) yield Buffer.from(piece);
   }
+  const assemble = (source: AsyncIterable<Buffer>, sizes: PartSizes, ciphertextLength?: number) => {
+    const budget = new ByteBudget(Number.MAX_SAFE_INTEGER);
+    const shares = new PartShares(budget, new AbortController().signal, 0);
+    const none = () => undefined;
+    return assembleParts(source, { sizes, ciphertextLength, shares, onRoom: none, onWait: none });
+  };
   const parts = async (source: AsyncIterable<Buffer>, size: number, length?: number) => {
     const made = [];
-    for await (const part of assembleParts(source, () => size, length)) made.push(part);
+    for await (const part of assemble(source, () => size, length)) made.push(part);
     return made;
   };
 
@@ -77,6 +94,9 @@ describe("assembleParts", () => {
           expect(new Set(made.slice(0, -1).map((part) => part.bytes.length))).toEqual(
             new Set(made.length > 1 ? [size] : []),
           );
+          expect(made.map(({ isLast }) => isLast)).toEqual(made.map((_, index) => index === made.length - 1));
+          expect(made.map(({ start }) => start)).toEqual(made.map((_, index) => index * size));
+          expect(made.map((part) => part.length)).toEqual(made.map((part) => part.bytes.length));
           expect(made.at(-1)?.bytes.length).toBeGreaterThan(0);
           // Not a view into the shared pool, which would pin it.
           for (const part of made) expect(part.bytes.buffer.byteLength).toBeLessThanOrEqual(size);
@@ -92,13 +112,16 @@ describe("assembleParts", () => {
         const bytes = testBytes(30 * 500, 1);
         const inUse = new Set<ArrayBufferLike>();
         const used = new Set<ArrayBufferLike>();
-        for await (const part of assembleParts(pieces(bytes, 77), () => 500)) {
+        for await (const part of assemble(pieces(bytes, 77), () => 500)) {
           const start = (part.partNumber - 1) * 500;
           expectBytes(part.bytes, bytes.subarray(start, start + 500));
           expect(inUse).not.toContain(part.bytes.buffer);
           used.add(part.bytes.buffer);
-          if (releases[part.partNumber - 1]) part.release?.();
-          else inUse.add(part.bytes.buffer);
+          const { buffer } = part.bytes;
+          const isUnread = releases[part.partNumber - 1] ?? false;
+          part.release(isUnread);
+          expect(part.bytes.length).toBe(0);
+          if (!isUnread) inUse.add(buffer);
         }
         const released = releases.filter(Boolean).length;
         expect(used.size).toBeLessThanOrEqual(30 - released + 2);
@@ -109,9 +132,9 @@ describe("assembleParts", () => {
   it("does not use released memory for parts of another size", async () => {
     const sizes = [100, 200, 200, 100, 300];
     const made: Buffer[] = [];
-    for await (const part of assembleParts(pieces(testBytes(900), 50), (number) => sizes[number - 1] ?? 0)) {
+    for await (const part of assemble(pieces(testBytes(900), 50), (number) => sizes[number - 1] ?? 0)) {
       made.push(Buffer.from(part.bytes));
-      part.release?.();
+      part.release(true);
     }
     expect(made.map(({ length }) => length)).toEqual(sizes);
     expectBytes(Buffer.concat(made), testBytes(900));
@@ -128,4 +151,23 @@ describe("assembleParts", () => {
     expect(error).toEqual(coded("SOURCE_TOO_LARGE"));
     expect(error.message).toContain("state ContentLength, or a larger partSizeBytes");
   });
+});
+
+it("plaintextBytesBefore never counts too much, grows, and is exact at the end", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 0, max: 200_000 }),
+      fc.array(fc.double({ min: 0, max: 1, noNaN: true })),
+      (length, cuts) => {
+        const total = ciphertextLength(length);
+        expect(plaintextBytesBefore(total)).toBe(length);
+        expect(plaintextBytesBefore(total)).toBe(plaintextLength(total));
+        const counts = cuts
+          .sort((left, right) => left - right)
+          .map((at) => plaintextBytesBefore(Math.floor(at * total)));
+        const ordered = [0, ...counts, length];
+        expect(ordered).toEqual([...ordered].sort((left, right) => left - right));
+      },
+    ),
+  );
 });

@@ -1,0 +1,45 @@
+/** Keeps a body from being read further than is needed for the part that may be held. */
+import { chunkBytes, headerBytes, sealedChunkBytes } from "../cobblestone/geometry.js";
+
+/**
+ * Closed until it is told how much may be read. What lies between it and the parts is then never more than the
+ * part being filled has room for, and a chunk.
+ */
+export class ReadGate {
+  #plaintextBytes = 0;
+  #closed = false;
+  #wake: () => void = () => undefined;
+
+  /** Lets through what it takes to make the first `ciphertextBytes` of the message, and one more. */
+  openTo(ciphertextBytes: number): void {
+    const chunk = Math.floor((ciphertextBytes - headerBytes) / sealedChunkBytes);
+    this.#plaintextBytes = (Math.max(chunk, 0) + 1) * chunkBytes;
+    this.#wake();
+  }
+
+  /** Ends what waits. */
+  close(): void {
+    this.#closed = true;
+    this.#wake();
+  }
+
+  /** Yields what the source yields, as far as the gate is open; takes one piece more, to know whether there is one. */
+  async *read(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, undefined> {
+    let read = 0;
+    for await (const piece of source) {
+      for (let rest = piece; rest.length > 0; ) {
+        while (read >= this.#plaintextBytes) {
+          if (this.#closed) return undefined;
+          await new Promise<void>((resolve) => {
+            this.#wake = resolve;
+          });
+        }
+        const part = rest.subarray(0, this.#plaintextBytes - read);
+        read += part.length;
+        rest = rest.subarray(part.length);
+        yield part;
+      }
+    }
+    return undefined;
+  }
+}
