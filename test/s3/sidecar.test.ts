@@ -167,6 +167,8 @@ describe("an envelope in a sidecar", () => {
     stall();
     const abortSignal = AbortSignal.timeout(50);
     expect(await errorOf(() => client().get({ Bucket, Key: "k" }, { abortSignal }))).toBe(abortSignal.reason);
+    // On a busy machine the time was over before the second request.
+    local.aws.clearFaults();
     const impatient = local.clientWith({ idleTimeoutMs: 50 });
     stall();
     expect(await errorOf(() => impatient.get({ Bucket, Key: "k" }))).toEqual(coded("BODY_STALLED"));
