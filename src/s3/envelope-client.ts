@@ -1,5 +1,7 @@
 /** The client that a service uses: put, get, head and delete of encrypted objects over its own S3Client. */
 import { type DeleteInput, type DeleteOutput, deleteObject } from "./delete.js";
+import { download } from "./download.js";
+import type { DownloadInput, DownloadOutput } from "./download-input.js";
 import { type GetInput, type GetOutput, get } from "./get.js";
 import { type HeadInput, type HeadOutput, head } from "./head.js";
 import { type PutInput, type PutOutput, put } from "./put.js";
@@ -8,11 +10,12 @@ import {
   type ClientSettings,
   type EnvelopeClientOptions,
   settingsArgument,
+  type TransferOptions,
 } from "./settings.js";
 
 /**
  * Encrypts objects on their way into S3 and decrypts them on their way out. Inputs and outputs carry the names
- * and types of the AWS SDK. Nothing but these four operations is reachable through it.
+ * and types of the AWS SDK. Nothing but these operations is reachable through it.
  *
  * Every call rejects with TypeError or RangeError for a wrong argument, before any request; with the reason of
  * an aborted signal; with an EnvelopeError of codes `S3_*` for a failure of S3, the SDK's error as its cause;
@@ -47,6 +50,18 @@ export class EnvelopeClient {
    */
   get(input: GetInput, options: CallOptions = {}): Promise<GetOutput> {
     return get(this.#settings, input, options);
+  }
+
+  /**
+   * Downloads an object to a file: `maxConcurrentParts` requests at a time, each for 8 MiB that are verified before
+   * they are written. What a killed or failed call has left is verified and gone on from. Nothing has the final
+   * name before all of it is there.
+   *
+   * @throws EnvelopeError `FILE_FAILED`; and what `get` and its body do, but `ENVELOPE_MISSING` for every object
+   *   that is not encrypted. `details.partialPath` names what is kept for the next call, if anything is
+   */
+  download(input: DownloadInput, options: TransferOptions = {}): Promise<DownloadOutput> {
+    return download(this.#settings, input, options);
   }
 
   /**
