@@ -64,6 +64,7 @@ it("the entry points export these types and no others", () => {
     "Keyring",
     "KmsKeyringOptions",
     "MessageOptions",
+    "ProgressListener",
     "PutBody",
     "PutInput",
     "PutOutput",
@@ -73,6 +74,8 @@ it("the entry points export these types and no others", () => {
     "RecipientName",
     "S3ClientOptions",
     "StreamOptions",
+    "TransferOptions",
+    "TransferProgress",
     "UnwrapDataKeyInput",
     "VerifiedBody",
   ]);

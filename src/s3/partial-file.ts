@@ -112,8 +112,9 @@ export class PartialFile {
       if (mode !== ownerOnly) await this.#partial.chmod(mode);
       if (fsync) await this.#partial.sync();
       await this.close();
-      await rm(this.#names.journal, { force: true });
       await rename(this.#names.partial, this.#path);
+      // Not before: where the name cannot be given, the next call shall not have to begin anew.
+      await rm(this.#names.journal, { force: true });
       if (fsync) await syncFolder(dirname(this.#path));
     });
   }
