@@ -1,0 +1,136 @@
+/** Downloads in processes that are killed at random moments, from an S3 in a process that is killed now and then. */
+import { type ChildProcess, fork, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { S3Client } from "@aws-sdk/client-s3";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { EnvelopeClient } from "../../src/index.js";
+import type { LocalClientConfig } from "../../src/testing/index.js";
+import { expectBytes, testBytes } from "../support/bytes.js";
+import { Bucket, keyring, wrappingKey } from "../support/local.js";
+import { randomOf } from "../support/random.js";
+
+const kills = 50;
+/** Of these kills the S3 is killed, too. */
+const isServerKilled = (kill: number) => kill % 10 === 5;
+const maxDelayMs = 300;
+const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
+const random = randomOf(seed);
+const plaintext = testBytes(24 * 1024 * 1024 + 12_345, 9);
+const object = { Bucket, Key: "object" };
+const folder = mkdtempSync(join(tmpdir(), "s3-envelope-crash-"));
+const target = join(folder, "target");
+const FilePath = join(target, "file");
+const dist = new URL("../../dist/", import.meta.url).href;
+
+let server: ChildProcess;
+let config: LocalClientConfig;
+
+async function startServer(): Promise<void> {
+  const script = new URL("../support/s3-process.ts", import.meta.url);
+  const port = config === undefined ? "0" : new URL(config.endpoint).port;
+  server = fork(script, [join(folder, "s3"), port], { execArgv: ["--import", "tsx"] });
+  [config] = (await once(server, "message")) as [LocalClientConfig];
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  const exited = once(child, "exit");
+  child.kill("SIGKILL");
+  await exited;
+}
+
+beforeAll(async () => {
+  mkdirSync(target);
+  await startServer();
+  const s3 = new S3Client({ ...config });
+  await new EnvelopeClient({ s3, keyring }).put({ ...object, Body: plaintext });
+  s3.destroy();
+});
+afterAll(async () => {
+  await kill(server);
+  rmSync(folder, { recursive: true });
+});
+
+/** Downloads in windows of 256 KiB, with the package as it was built: it starts in a third of the time. */
+function startDownload(): ChildProcess {
+  const code = `
+    import { S3Client } from "@aws-sdk/client-s3";
+    import { aesKeyring } from "${dist}index.js";
+    import { download } from "${dist}s3/download.js";
+    import { settingsArgument } from "${dist}s3/settings.js";
+    const [config, object, FilePath, wrappingKey] = JSON.parse(process.env.DOWNLOAD);
+    const keyring = aesKeyring({ keyId: "test", wrappingKey: Buffer.from(wrappingKey, "hex") });
+    const settings = settingsArgument({ s3: new S3Client(config), keyring });
+    process.send("begun");
+    download(settings, { ...object, FilePath, fsync: false }, {}, 16).then(
+      ({ resumedBytes }) => process.send({ resumedBytes }, () => process.exit(0)),
+      ({ code, message }) => process.send({ code, message }, () => process.exit(1)),
+    );
+  `;
+  const env = {
+    ...process.env,
+    DOWNLOAD: JSON.stringify([config, object, FilePath, Buffer.from(wrappingKey).toString("hex")]),
+  };
+  return spawn(process.execPath, ["--no-warnings", "--input-type=module", "--eval", code], {
+    cwd: new URL("../../", import.meta.url),
+    env,
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
+}
+
+interface Result {
+  readonly resumedBytes?: number;
+  readonly code?: string;
+}
+
+/** Starts a download and kills it after so long, unless it has ended; gives what it says if it has. */
+async function tryDownload(killAfterMs: number | undefined, meanwhile?: () => Promise<void>) {
+  const child = startDownload();
+  let result: Result | undefined;
+  child.on("message", (message) => {
+    if (message !== "begun") result = message as Result;
+  });
+  const exited = once(child, "exit");
+  await once(child, "message");
+  if (killAfterMs !== undefined) {
+    await Promise.race([delay(killAfterMs), exited]);
+    await meanwhile?.();
+    child.kill("SIGKILL");
+  }
+  await exited;
+  return result;
+}
+
+async function restartServer(): Promise<void> {
+  await kill(server);
+  await startServer();
+}
+
+test(`killed ${kills} times and resumed, what is at the final name is whole (CRASH_SEED=${seed})`, async () => {
+  const seen = { partials: 0, completed: 0, resumedBytes: 0 };
+  const requireWhole = () => {
+    expectBytes(readFileSync(FilePath), plaintext);
+    seen.completed += 1;
+    rmSync(FilePath);
+  };
+  for (let count = 1; count <= kills; count++) {
+    const result = await tryDownload(
+      random() * maxDelayMs,
+      isServerKilled(count) ? restartServer : undefined,
+    );
+    if (result?.code !== undefined) expect(["S3_UNAVAILABLE", "BODY_INTERRUPTED"]).toContain(result.code);
+    seen.resumedBytes += result?.resumedBytes ?? 0;
+    if (readdirSync(target).some((name) => name.endsWith(".partial"))) seen.partials += 1;
+    if (existsSync(FilePath)) requireWhole();
+  }
+  const last = await tryDownload(undefined);
+  expect(last).toEqual({ resumedBytes: expect.any(Number) });
+  expect(readdirSync(target)).toEqual(["file"]);
+  requireWhole();
+  // Or nothing of all this has been tested.
+  expect(seen.partials).toBeGreaterThan(kills / 5);
+  expect(seen.resumedBytes).toBeGreaterThan(plaintext.length / 2);
+}, 120_000);
