@@ -1,5 +1,5 @@
 /** Downloads in processes that are killed at random moments, from an S3 in a process that is killed now and then. */
-import { type ChildProcess, fork, spawn } from "node:child_process";
+import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { EnvelopeClient } from "../../src/index.js";
 import type { LocalClientConfig } from "../../src/testing/index.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
-import { Bucket, keyring, wrappingKey } from "../support/local.js";
+import { startDownload } from "../support/download-process.js";
+import { Bucket, keyring } from "../support/local.js";
 import { randomOf } from "../support/random.js";
 
 const kills = 50;
@@ -24,7 +25,6 @@ const object = { Bucket, Key: "object" };
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-crash-"));
 const target = join(folder, "target");
 const FilePath = join(target, "file");
-const dist = new URL("../../dist/", import.meta.url).href;
 
 let server: ChildProcess;
 let config: LocalClientConfig;
@@ -54,54 +54,16 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** Downloads in windows of 256 KiB, with the package as it was built: it starts in a third of the time. */
-function startDownload(): ChildProcess {
-  const code = `
-    import { S3Client } from "@aws-sdk/client-s3";
-    import { aesKeyring } from "${dist}index.js";
-    import { download } from "${dist}s3/download.js";
-    import { settingsArgument } from "${dist}s3/settings.js";
-    const [config, object, FilePath, wrappingKey] = JSON.parse(process.env.DOWNLOAD);
-    const keyring = aesKeyring({ keyId: "test", wrappingKey: Buffer.from(wrappingKey, "hex") });
-    const settings = settingsArgument({ s3: new S3Client(config), keyring });
-    process.send("begun");
-    download(settings, { ...object, FilePath, fsync: false }, {}, 16).then(
-      ({ resumedBytes }) => process.send({ resumedBytes }, () => process.exit(0)),
-      ({ code, message }) => process.send({ code, message }, () => process.exit(1)),
-    );
-  `;
-  const env = {
-    ...process.env,
-    DOWNLOAD: JSON.stringify([config, object, FilePath, Buffer.from(wrappingKey).toString("hex")]),
-  };
-  return spawn(process.execPath, ["--no-warnings", "--input-type=module", "--eval", code], {
-    cwd: new URL("../../", import.meta.url),
-    env,
-    stdio: ["ignore", "inherit", "inherit", "ipc"],
-  });
-}
-
-interface Result {
-  readonly resumedBytes?: number;
-  readonly code?: string;
-}
-
 /** Starts a download and kills it after so long, unless it has ended; gives what it says if it has. */
 async function tryDownload(killAfterMs: number | undefined, meanwhile?: () => Promise<void>) {
-  const child = startDownload();
-  let result: Result | undefined;
-  child.on("message", (message) => {
-    if (message !== "begun") result = message as Result;
-  });
-  const exited = once(child, "exit");
-  await once(child, "message");
+  const { child, begun, ended } = startDownload(config, { ...object, FilePath, fsync: false });
+  await begun;
   if (killAfterMs !== undefined) {
-    await Promise.race([delay(killAfterMs), exited]);
+    await Promise.race([delay(killAfterMs), ended]);
     await meanwhile?.();
     child.kill("SIGKILL");
   }
-  await exited;
-  return result;
+  return ended;
 }
 
 async function restartServer(): Promise<void> {
