@@ -3,7 +3,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { choiceArgument } from "../arguments.js";
 import { decryptionFailed, type MessageKeys } from "../cobblestone/derivation.js";
-import { plaintextLength } from "../cobblestone/geometry.js";
+import { chunkCount, plaintextLength, sealedChunkBytes } from "../cobblestone/geometry.js";
 import { openSource } from "../cobblestone/message.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { EnvelopeError, hasCode } from "../errors.js";
@@ -12,6 +12,7 @@ import { getAnswer, type ObjectAnswer } from "./answer.js";
 import { type VerifiedBody, verifiedBody } from "./body.js";
 import { attemptArgument, refuseFields, withoutChecksums } from "./fields.js";
 import { type ByteRange, ciphertextRange, planRange, type RangePlan, rangeArgument } from "./range.js";
+import { readAhead } from "./read-ahead.js";
 import {
   type ExpectedContext,
   expectedContextArgument,
@@ -23,6 +24,7 @@ import {
 import type { S3Attempt } from "./s3-errors.js";
 import { type CallOptions, type ClientSettings, workingOf } from "./settings.js";
 import { abortSignalArgument, type TransferSignal, transferSignal, untilAborted } from "./transfer-signal.js";
+import { openableObject } from "./windows.js";
 
 /** What `get` takes: the input of GetObject but for PartNumber, and these. `Range` is in plaintext bytes. */
 export interface GetInput extends Omit<GetObjectCommandInput, "PartNumber"> {
@@ -33,6 +35,13 @@ export interface GetInput extends Omit<GetObjectCommandInput, "PartNumber"> {
   readonly encryptionContext?: ExpectedContext | undefined;
   /** Whether an object that is not encrypted is refused (default) or returned, with `encrypted: false`. */
   readonly plaintext?: "refuse" | "allow" | undefined;
+  /**
+   * Whether the body is read by several requests at a time, each for 8 MiB, and handed out in order; false by default.
+   * At most `maxConcurrentParts`, and fewer while `maxBufferedBytes` has nothing to spare: what is ahead of the reader
+   * is held in memory. For large objects and pipes that are faster than one connection. An object that is not
+   * encrypted is read by one request.
+   */
+  readonly parallel?: boolean | undefined;
 }
 
 /** What `get` gives: the output of GetObject with sizes and range in plaintext bytes, without checksums, and these. */
@@ -51,6 +60,7 @@ interface GetRequest {
   readonly range: ByteRange | undefined;
   readonly expected: ExpectedContext;
   readonly allowPlaintext: boolean;
+  readonly parallel: boolean;
   readonly transfer: TransferSignal;
 }
 
@@ -145,13 +155,14 @@ async function sameObject(
 function getArguments(input: GetInput, transfer: TransferSignal): GetRequest {
   const attempt = attemptArgument("GetObject", input);
   refuseFields(input, ["PartNumber"], "parts are of the ciphertext: use Range");
-  const { encryptionContext, plaintext = "refuse", Range, ...get } = input;
+  const { encryptionContext, plaintext = "refuse", parallel = false, Range, ...get } = input;
   return {
     get,
     attempt,
     range: rangeArgument(Range),
     expected: expectedContextArgument(encryptionContext),
     allowPlaintext: choiceArgument("plaintext", plaintext, ["refuse", "allow"]) === "allow",
+    parallel: choiceArgument("parallel", parallel, [true, false]),
     transfer,
   };
 }
@@ -178,11 +189,15 @@ function wholeOutput(
     if (!timingSafeEqual(header, keys.header)) throw decryptionFailed();
     return keys;
   };
-  const plaintext = openSource(
-    answer.read(0, ContentLength),
-    { readHeader, endsMessage: true },
-    workingOf(settings),
-  );
+  const body = answer.read(0, ContentLength);
+  const plaintext =
+    length !== undefined && request.parallel
+      ? readAhead(openableObject(settings, request, answer, keys), body, {
+          firstChunk: 0,
+          endChunk: chunkCount(length),
+          startsWithHeader: true,
+        })
+      : openSource(body, { readHeader, endsMessage: true }, workingOf(settings));
   return encryptedOutput(request, answer, plaintext, { ContentLength: length });
 }
 
@@ -196,7 +211,13 @@ function rangeOutput(
   const plan = planRange(range, answer.output.ContentRange, request.attempt);
   const { firstChunk, endsMessage } = plan;
   const body = answer.read(plan.skipCiphertext, plan.ciphertextBytes);
-  const plaintext = openSource(body, { keys, firstChunk, endsMessage }, workingOf(settings));
+  const plaintext = request.parallel
+    ? readAhead(openableObject(settings, request, answer, keys), body, {
+        firstChunk,
+        endChunk: firstChunk + Math.ceil(plan.ciphertextBytes / sealedChunkBytes),
+        startsWithHeader: false,
+      })
+    : openSource(body, { keys, firstChunk, endsMessage }, workingOf(settings));
   return encryptedOutput(request, answer, slice(plaintext, plan.skipPlaintext, plan.length), {
     ContentLength: plan.length,
     ContentRange: contentRange(plan),

@@ -10,7 +10,7 @@ import { getAnswer, type ObjectAnswer } from "./answer.js";
 import { parseContentRange } from "./range.js";
 import { type S3Attempt, unusableAnswer } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
-import { untilAborted } from "./transfer-signal.js";
+import { type TransferSignal, untilAborted } from "./transfer-signal.js";
 
 /** Chunks of a window: 8 MiB of plaintext. */
 export const maxWindowChunks = 512;
@@ -31,6 +31,18 @@ export interface OpenableObject extends PinnedObject {
   readonly keys: MessageKeys;
   /** Bytes of the object. */
   readonly ciphertextLength: number;
+}
+
+/** The object that an answer is about, in the state that it tells of. */
+export function openableObject(
+  settings: ClientSettings,
+  request: Pick<PinnedObject, "attempt" | "get"> & { readonly transfer: TransferSignal },
+  { output: { ContentLength = 0, ContentRange, ETag } }: ObjectAnswer,
+  keys: MessageKeys,
+): OpenableObject {
+  const { attempt, get, transfer } = request;
+  const ciphertextLength = parseContentRange(ContentRange)?.total ?? ContentLength;
+  return { settings, attempt, get, ETag, signal: transfer.signal, keys, ciphertextLength };
 }
 
 /** Whether an object was overwritten while it was being read. */
