@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { TransferProgress } from "../../src/index.js";
@@ -18,7 +18,7 @@ import { coded, errorOf } from "../support/errors.js";
 import { Bucket, useLocalAws } from "../support/local.js";
 
 const local = useLocalAws();
-const { FilePath, fetchFile, files, folder, partialPath, ranges, settings } = useDownloads(local);
+const { FilePath, fetchFile, files, folder, ranges, settings } = useDownloads(local);
 
 describe("a download", () => {
   it("is the plaintext under its name, and nothing else, by one request for each window", async () => {
@@ -145,82 +145,6 @@ describe("a download", () => {
   });
 });
 
-describe("a window whose body fails", () => {
-  it.each([
-    ["is cut off", { truncateBodyBytes: 30_000 }],
-    ["breaks before an answer", { reset: "before" }],
-    ["is answered by 503", { status: 503, code: "SlowDown" }],
-  ] as const)("is asked for again when it %s", async (_, fault) => {
-    local.aws.fault({ operation: "GetObject", skip: 2, times: 2, ...fault });
-    await fetchFile();
-    expectBytes(readFileSync(FilePath), plaintext);
-    expect(ranges()).toHaveLength(13);
-  });
-
-  it("also the first", async () => {
-    local.aws.fault({ operation: "GetObject", truncateBodyBytes: 100 });
-    await fetchFile();
-    expectBytes(readFileSync(FilePath), plaintext);
-    expect(ranges()).toHaveLength(12);
-  });
-
-  it("is asked for again when it falls silent", async () => {
-    local.aws.fault({ operation: "GetObject", skip: 1, stallBodyBytes: 100 });
-    await fetchFile({}, {}, { idleTimeoutMs: 200 });
-    expectBytes(readFileSync(FilePath), plaintext);
-  });
-
-  it("five times; then what is there is kept and named", async () => {
-    await local.client.put({ Bucket, Key: "small", Body: "x" });
-    local.operations();
-    local.aws.fault({ operation: "GetObject", times: Number.POSITIVE_INFINITY, truncateBodyBytes: 60 });
-    const error = await errorOf(() => fetchFile({ Key: "small", encryptionContext: {} }));
-    expect(error).toEqual(coded("BODY_INTERRUPTED", { partialPath: partialPath() }));
-    expect(ranges()).toHaveLength(5);
-    expect(existsSync(FilePath)).toBe(false);
-  });
-
-  it("is not asked for again when its bytes were changed: nothing stays", async () => {
-    local.aws.fault({ operation: "GetObject", skip: 4, corrupt: { offset: 20_000, xor: 1 } });
-    expect(await errorOf(() => fetchFile())).toEqual(coded("DECRYPTION_FAILED"));
-    expect(files()).toEqual([]);
-  });
-
-  it.each([
-    ["the header", 0],
-    ["the first chunk", 60],
-  ])("in %s, too", async (_, offset) => {
-    local.aws.fault({ operation: "GetObject", corrupt: { offset, xor: 1 } });
-    expect(await errorOf(() => fetchFile({}, {}, { engine: undefined }))).toEqual(coded("DECRYPTION_FAILED"));
-    expect(files()).toEqual([]);
-  });
-
-  it("in the short last chunk, too", async () => {
-    local.aws.fault({ operation: "GetObject", skip: 10, corrupt: { offset: 5, xor: 1 } });
-    expect(await errorOf(() => fetchFile({}, {}, { maxConcurrentParts: 1 }))).toEqual(
-      coded("DECRYPTION_FAILED"),
-    );
-    expect(files()).toEqual([]);
-  });
-
-  it("of an object that was overwritten fails, and nothing stays", async () => {
-    await local.client.put({ Bucket, Key: "changing", Body: plaintext, encryptionContext });
-    const writeOther = () =>
-      local.client.put({ Bucket, Key: "changing", Body: plaintext, encryptionContext });
-    let written: Promise<unknown> | undefined;
-    const onProgress = () => {
-      written ??= writeOther();
-    };
-    local.aws.fault({ operation: "GetObject", skip: 3, times: Number.POSITIVE_INFINITY, delayMs: 200 });
-    const error = await errorOf(() =>
-      fetchFile({ Key: "changing" }, { onProgress }, { maxConcurrentParts: 1 }),
-    );
-    await written;
-    expect(error).toEqual(coded("BODY_INTERRUPTED", { overwritten: true }));
-    expect(files()).toEqual([]);
-  });
-});
-
 describe("a call that is wrong sends nothing", () => {
   it.each([
     [{ FilePath: 1 }, new TypeError("FilePath: expected a string, got the number 1")],
@@ -260,33 +184,5 @@ describe("a call that is wrong sends nothing", () => {
     await expect(fetchFile()).rejects.toEqual(coded("FILE_FAILED", { path: FilePath }));
     await first;
     await fetchFile();
-  });
-});
-
-describe("an object that cannot be opened", () => {
-  it("leaves nothing", async () => {
-    await local.putRaw("plain", testBytes(100));
-    await local.putRaw("nothing", new Uint8Array());
-    const { metadata, bytes } = await local.getRaw(Key);
-    await local.putRaw("cut", bytes.subarray(0, -17 - 777 + 10), metadata);
-    await local.putRaw("emptied", new Uint8Array(), metadata);
-    for (const [key, code] of [
-      ["plain", "ENVELOPE_MISSING"],
-      ["nothing", "ENVELOPE_MISSING"],
-      ["cut", "BODY_TRUNCATED"],
-      ["emptied", "BODY_TRUNCATED"],
-      ["none", "S3_NOT_FOUND"],
-    ] as const) {
-      expect(await errorOf(() => fetchFile({ Key: key })), key).toEqual(coded(code));
-    }
-    expect(await errorOf(() => fetchFile({ encryptionContext: {} }))).toEqual(coded("CONTEXT_MISMATCH"));
-    expect(files()).toEqual([]);
-  });
-
-  it("cut off at a window's end is refused", async () => {
-    const { metadata, bytes } = await local.getRaw(Key);
-    await local.putRaw("cut", bytes.subarray(0, 56 + 3 * windowSealedBytes + 16), metadata);
-    expect(await errorOf(() => fetchFile({ Key: "cut" }))).toEqual(coded("DECRYPTION_FAILED"));
-    expect(files()).toEqual([]);
   });
 });
