@@ -2,7 +2,6 @@
  * What of a download is there so far: a file beside its final name, and a journal that says which windows are in it.
  * docs/decisions.md 30 explains the names and why no lock is needed.
  */
-import { randomBytes } from "node:crypto";
 import { constants, type Stats } from "node:fs";
 import { type FileHandle, lstat, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -200,14 +199,14 @@ function parseJournal(text: string, identity: string): ReadonlyMap<number, Buffe
   return digests;
 }
 
-const suffix = /^\.s3e-([0-9a-f]{16})\.(?:partial|journal)$/;
+const suffix = /^\.s3e-([0-9a-f-]{36})\.(?:partial|journal)$/;
 
 function namesOf(path: string, id: string): Names {
   return { partial: `${path}.s3e-${id}.partial`, journal: `${path}.s3e-${id}.journal` };
 }
 
 function newNames(path: string): Names {
-  return namesOf(path, randomBytes(8).toString("hex"));
+  return namesOf(path, crypto.randomUUID());
 }
 
 /** What earlier tries have left of a download to this path. */

@@ -1,7 +1,6 @@
 /** The plaintext of chunks that follow one another, in order, from windows that are fetched ahead of the reader. */
-import { timingSafeEqual } from "node:crypto";
-import { decryptionFailed } from "../cobblestone/derivation.js";
-import { plaintextLength } from "../cobblestone/geometry.js";
+import { type MessageKeys, requireHeader } from "../cobblestone/derivation.js";
+import { headerBytes, plaintextLength } from "../cobblestone/geometry.js";
 import { openSource } from "../cobblestone/message.js";
 import { slabBytes } from "../cobblestone/slab.js";
 import { type OpenedWindow, type Window, windowAt } from "../cobblestone/window.js";
@@ -70,7 +69,7 @@ export async function* readAhead(
     for await (const piece of openStreamed(
       object,
       first,
-      firstWindow(body, first, startsWithHeader ? object.keys.header : Buffer.alloc(0)),
+      firstWindow(body, first, startsWithHeader ? object.keys : undefined),
     )) {
       fill();
       yield piece;
@@ -109,15 +108,17 @@ function openStreamed({ settings, keys }: OpenableObject, window: Window, body: 
 async function* firstWindow(
   body: AsyncIterable<Uint8Array>,
   { ciphertextBytes }: Window,
-  expectedHeader: Buffer,
+  keysOfHeader: MessageKeys | undefined,
 ): AsyncGenerator<Uint8Array, undefined> {
   let header = Buffer.alloc(0);
   let left = ciphertextBytes;
   for await (const piece of body) {
-    const missing = expectedHeader.length - header.length;
-    if (missing > 0) header = Buffer.concat([header, piece.subarray(0, missing)]);
-    if (header.length < expectedHeader.length) continue;
-    if (missing > 0 && !timingSafeEqual(header, expectedHeader)) throw decryptionFailed();
+    const missing = keysOfHeader ? headerBytes - header.length : 0;
+    if (keysOfHeader && missing > 0) {
+      header = Buffer.concat([header, piece.subarray(0, missing)]);
+      if (header.length < headerBytes) continue;
+      requireHeader(keysOfHeader, header);
+    }
     const chunks = piece.subarray(missing, missing + left);
     left -= chunks.length;
     if (chunks.length > 0) yield chunks;

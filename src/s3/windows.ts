@@ -1,8 +1,7 @@
 /** Windows of one object: each is fetched by a request of its own, pinned to one state of the object, and opened. */
 
-import { timingSafeEqual } from "node:crypto";
 import type { GetObjectCommandInput } from "@aws-sdk/client-s3";
-import { decryptionFailed, type MessageKeys } from "../cobblestone/derivation.js";
+import { type MessageKeys, requireHeader } from "../cobblestone/derivation.js";
 import { headerBytes } from "../cobblestone/geometry.js";
 import { type OpenedWindow, openWindow, type Window } from "../cobblestone/window.js";
 import { EnvelopeError, hasCode } from "../errors.js";
@@ -132,7 +131,7 @@ async function readWindow(
     throw unusableAnswer(attempt, "the answer is not the range that was asked for");
   const header = Buffer.alloc(ciphertextStart - range.first);
   await answer.readInto([header, new Uint8Array(slab, 0, ciphertextBytes)]);
-  if (header.length > 0 && !timingSafeEqual(header, keys.header)) throw decryptionFailed();
+  if (header.length > 0) requireHeader(keys, header);
 }
 
 function startOf({ ciphertextStart }: Window): number {
