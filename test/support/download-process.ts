@@ -4,7 +4,7 @@ import type { LocalClientConfig } from "../../src/testing/index.js";
 import { wrappingKey } from "./local.js";
 
 const dist = new URL("../../dist/", import.meta.url).href;
-/** Says that it has begun, then how it ended; in windows of 256 KiB. */
+/** Says that it begins, that the first window is there, and how it ended; in windows of 256 KiB. */
 const code = `
   import { S3Client } from "@aws-sdk/client-s3";
   import { aesKeyring } from "${dist}index.js";
@@ -14,7 +14,12 @@ const code = `
   const keyring = aesKeyring({ keyId: "test", wrappingKey: Buffer.from("${wrappingKey.toString("hex")}", "hex") });
   const settings = settingsArgument({ s3: new S3Client(config), keyring });
   process.send("begun");
-  download(settings, input, {}, 16).then(
+  let moves = false;
+  const onProgress = () => {
+    if (!moves) process.send("moving");
+    moves = true;
+  };
+  download(settings, input, { onProgress }, 16).then(
     ({ resumedBytes }) => process.send({ resumedBytes }, () => process.exit(0)),
     ({ code, message, details }) => process.send({ code, message, details }, () => process.exit(1)),
   );
@@ -35,12 +40,20 @@ export interface DownloadOrder {
   readonly fsync?: boolean;
 }
 
+/** A process that downloads; what it says resolves, or rejects when it ended without having said it. */
+export interface DownloadProcess {
+  readonly child: ChildProcess;
+  readonly begun: Promise<void>;
+  readonly moving: Promise<void>;
+  readonly ended: Promise<DownloadResult | undefined>;
+}
+
 /** Starts a download of an object that was written with the keyring of the tests; `limit` is a shell command. */
 export function startDownload(
   config: LocalClientConfig,
   order: DownloadOrder,
   limit = "true",
-): { child: ChildProcess; begun: Promise<void>; ended: Promise<DownloadResult | undefined> } {
+): DownloadProcess {
   const shell = [
     `${limit} && exec "$0" --no-warnings --input-type=module --eval "$1"`,
     process.execPath,
@@ -57,12 +70,18 @@ export function startDownload(
     // What it has said may be read later than its end.
     child.once("exit", () => (child.connected ? child.once("disconnect", done) : done()));
   });
-  const begun = new Promise<void>((resolve, reject) => {
-    child.once("exit", () => reject(new Error("it ended before it began")));
-    child.on("message", (message) => {
-      if (message === "begun") resolve();
-      else result = message as DownloadResult;
+  const said = (what: string) => {
+    const saying = new Promise<void>((resolve, reject) => {
+      child.once("exit", () => reject(new Error(`it ended before it was ${what}`)));
+      child.on("message", (message) => {
+        if (message === what) resolve();
+      });
     });
+    saying.catch(() => undefined);
+    return saying;
+  };
+  child.on("message", (message) => {
+    if (typeof message !== "string") result = message as DownloadResult;
   });
-  return { child, begun, ended };
+  return { child, begun: said("begun"), moving: said("moving"), ended };
 }
