@@ -4,6 +4,7 @@ import { benchConcurrentEncrypts, benchConcurrentPuts } from "./concurrency.js";
 import { benchEncryptMemory } from "./encrypt-memory.js";
 import { benchEventLoop } from "./event-loop.js";
 import { benchEsdkSettings, benchFrames, fullFrames, quickFrames } from "./frames.js";
+import { benchRandomReads } from "./random-reads.js";
 import type { Table } from "./results.js";
 import { benchRoundTrips } from "./round-trips.js";
 import { s3Variants } from "./s3-clients.js";
@@ -29,6 +30,11 @@ export const suites: Readonly<Record<string, Suite>> = {
     const full = { rounds: 7, bytes: 512 * mebibyte, ranges: 300 };
     const settings = quick ? { rounds: 3, bytes: 32 * mebibyte, ranges: 25 } : full;
     for (const variant of s3Variants) await benchTransfers(variant, settings, show);
+  },
+  "random-reads": (quick, show) => {
+    const full = { rounds: 5, bytes: 512 * mebibyte, reads: 1000, counts: [1, 16] };
+    const settings = quick ? { rounds: 2, bytes: 64 * mebibyte, reads: 200, counts: [1, 16] } : full;
+    return benchRandomReads(settings, show);
   },
   "small-puts": async (quick, show) => {
     for (const variant of s3Variants) {

@@ -37,6 +37,8 @@ export type { DownloadInput, DownloadOutput } from "./s3/download-input.js";
 export { EnvelopeClient } from "./s3/envelope-client.js";
 export type { GetInput, GetOutput } from "./s3/get.js";
 export type { HeadInput, HeadOutput, RecipientName } from "./s3/head.js";
+export type { OpenObject, OpenObjectFields } from "./s3/object-reader.js";
+export type { OpenInput, OpenOptions } from "./s3/open.js";
 export type { ProgressListener, TransferProgress } from "./s3/progress.js";
 export type { PutInput, PutOutput } from "./s3/put.js";
 export type { ExpectedContext } from "./s3/read-envelope.js";

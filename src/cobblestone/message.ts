@@ -48,7 +48,7 @@ export interface MessageInput {
 /**
  * Encrypts a stream of bytes into one Cobblestone-256 message under a fresh random salt.
  *
- * @returns the message in pieces of at most 524,800 bytes; their bounds mean nothing. Memory held: one chunk
+ * @returns the message in pieces of at most 1,049,600 bytes; their bounds mean nothing. Memory held: one chunk
  *   of 16 KiB and the pieces of at most 256 KiB of plaintext, and for a message that workers take part in up to
  *   6 MiB, as it is then read ahead. When the iteration is ended while the source is being read ahead, a source
  *   other than a Node stream ends once it has answered.
@@ -70,7 +70,7 @@ export function sealSource(source: ByteSource, keys: MessageKeys, working: Worki
 /**
  * Decrypts one Cobblestone-256 message from its first byte to its last.
  *
- * @returns the plaintext in pieces of at most 524,288 bytes, each handed out only after all its tags have
+ * @returns the plaintext in pieces of at most 1,048,576 bytes, each handed out only after all its tags have
  *   verified. When the iteration rejects it goes on rejecting with the same error. Memory held: two chunks and the
  *   plaintext of 256 KiB of the source, and with workers as {@link encrypt} holds.
  * @throws TypeError, RangeError at once when an argument is wrong, or when a piece of the source is not bytes

@@ -3,8 +3,7 @@ import { integerArgument, wrongType } from "../arguments.js";
 import { EnvelopeError } from "../errors.js";
 import { type MessageKeys, openHeader } from "./derivation.js";
 import { chunkCount, chunkOffset, chunkSpan, headerBytes, plaintextLength } from "./geometry.js";
-import { type MessageOptions, messageArguments } from "./message.js";
-import { Opener } from "./opener.js";
+import { type MessageOptions, messageArguments, openSource, type Working } from "./message.js";
 
 /** A message that can be read at any offset: a file, a buffer, an object behind ranged requests. */
 export interface RandomAccessSource {
@@ -48,7 +47,28 @@ export async function openRandomAccess(
   if (typeof source?.read !== "function") throw wrongType("source.read", "a function", source?.read);
   const length = plaintextLength(integerArgument("source.length", source.length, 0, Number.MAX_SAFE_INTEGER));
   const keys = openHeader(dataKey, await readExactly(source, 0, headerBytes), context);
+  return randomAccess(source, keys, length);
+}
+
+/** A message whose keys are known. `length` is that of its plaintext, as the length of the source tells it. */
+export function randomAccess(
+  source: RandomAccessSource,
+  keys: MessageKeys,
+  length: number,
+  working?: Working,
+): RandomAccessMessage {
   const lastChunk = chunkCount(length) - 1;
+  const openChunks = async (firstChunk: number, toChunk: number): Promise<Buffer> => {
+    const endsMessage = toChunk === lastChunk;
+    const end = endsMessage ? source.length : chunkOffset(toChunk + 1);
+    const sealed = await readExactly(source, chunkOffset(firstChunk), end);
+    const plaintext: Buffer[] = [];
+    // Shares the event loop, however many chunks there are.
+    for await (const piece of openSource(sealed, { keys, firstChunk, endsMessage }, working)) {
+      plaintext.push(piece);
+    }
+    return Buffer.concat(plaintext);
+  };
   return {
     plaintextLength: length,
     async read(start, end) {
@@ -58,27 +78,13 @@ export async function openRandomAccess(
       if (wanted <= 0) return Buffer.alloc(0);
       const span = chunkSpan(start, start + wanted);
       const toChunk = start + wanted === length ? lastChunk : span.lastChunk;
-      const plaintext = await openChunks(source, keys, span.firstChunk, toChunk, lastChunk);
+      const plaintext = await openChunks(span.firstChunk, toChunk);
       return plaintext.subarray(span.skip, span.skip + wanted);
     },
     async verifyLength() {
-      await openChunks(source, keys, lastChunk, lastChunk, lastChunk);
+      await openChunks(lastChunk, lastChunk);
     },
   };
-}
-
-async function openChunks(
-  source: RandomAccessSource,
-  keys: MessageKeys,
-  firstChunk: number,
-  toChunk: number,
-  lastChunk: number,
-): Promise<Buffer> {
-  const endsMessage = toChunk === lastChunk;
-  const end = endsMessage ? source.length : chunkOffset(toChunk + 1);
-  const sealed = await readExactly(source, chunkOffset(firstChunk), end);
-  const opener = new Opener({ keys, firstChunk, endsMessage });
-  return Buffer.concat([...opener.update(sealed), ...opener.final()]);
 }
 
 async function readExactly(source: RandomAccessSource, start: number, end: number): Promise<Uint8Array> {

@@ -21,8 +21,8 @@ export interface RunCodec extends Codec {
   takeRun(chunks: number): Run;
 }
 
-/** Chunks that go to a worker at a time: 512 KiB of plaintext. */
-const slabChunks = 32;
+/** Chunks that go to a worker at a time: 1 MiB of plaintext. */
+const slabChunks = 64;
 /** Output that waits to be handed out, or is being made, takes no more than this and one step, in bytes. */
 const maxAheadBytes = 4 * 1024 * 1024;
 /** Input is taken in at most this many bytes at a time. */

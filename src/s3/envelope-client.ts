@@ -1,9 +1,11 @@
-/** The client that a service uses: put, get, head and delete of encrypted objects over its own S3Client. */
+/** The client that a service uses: put, get, download, open, head and delete of encrypted objects over its own S3Client. */
 import { type DeleteInput, type DeleteOutput, deleteObject } from "./delete.js";
 import { download } from "./download.js";
 import type { DownloadInput, DownloadOutput } from "./download-input.js";
 import { type GetInput, type GetOutput, get } from "./get.js";
 import { type HeadInput, type HeadOutput, head } from "./head.js";
+import type { OpenObject } from "./object-reader.js";
+import { type OpenInput, type OpenOptions, open } from "./open.js";
 import { type PutInput, type PutOutput, put } from "./put.js";
 import {
   type CallOptions,
@@ -48,7 +50,7 @@ export class EnvelopeClient {
    *   `LEGACY_FORMAT`, `CONTEXT_MISMATCH`, `KEY_NOT_FOR_OBJECT`, `DECRYPTION_FAILED`, `BODY_TRUNCATED`; of an
    *   object with a sidecar, `BODY_INTERRUPTED` and `BODY_STALLED`. The body is destroyed with `DECRYPTION_FAILED`, `BODY_TRUNCATED`, `BODY_INTERRUPTED` or `BODY_STALLED`.
    */
-  get(input: GetInput, options: CallOptions = {}): Promise<GetOutput> {
+  get(input: GetInput, options: TransferOptions = {}): Promise<GetOutput> {
     return get(this.#settings, input, options);
   }
 
@@ -62,6 +64,17 @@ export class EnvelopeClient {
    */
   download(input: DownloadInput, options: TransferOptions = {}): Promise<DownloadOutput> {
     return download(this.#settings, input, options);
+  }
+
+  /**
+   * Opens an object for reads at any offset: one request of its last bytes, which also proves its length, and one call
+   * of the keyring for all reads. Every read is of the object as it was opened; once another has taken its place, reads
+   * reject with `BODY_INTERRUPTED`.
+   *
+   * @throws EnvelopeError as `get` does, `DECRYPTION_FAILED` and `BODY_TRUNCATED` also for an object that was cut off
+   */
+  open(input: OpenInput, options: OpenOptions = {}): Promise<OpenObject> {
+    return open(this.#settings, input, options);
   }
 
   /**

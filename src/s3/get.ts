@@ -1,29 +1,35 @@
 /** Reads one object, whole or a range of it: one GetObject, verified plaintext out. */
-import { timingSafeEqual } from "node:crypto";
 import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { choiceArgument } from "../arguments.js";
-import { decryptionFailed, type MessageKeys } from "../cobblestone/derivation.js";
+import { type MessageKeys, requireHeader } from "../cobblestone/derivation.js";
 import { chunkCount, plaintextLength, sealedChunkBytes } from "../cobblestone/geometry.js";
 import { openSource } from "../cobblestone/message.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
-import { EnvelopeError, hasCode } from "../errors.js";
+import { hasCode } from "../errors.js";
 import type { EncryptionContext } from "../keys/context.js";
-import { getAnswer, type ObjectAnswer } from "./answer.js";
+import type { ObjectAnswer } from "./answer.js";
 import { type VerifiedBody, verifiedBody } from "./body.js";
 import { attemptArgument, refuseFields, withoutChecksums } from "./fields.js";
-import { type ByteRange, ciphertextRange, planRange, type RangePlan, rangeArgument } from "./range.js";
+import { fetchObject, type ObjectRequest, sameObject, unlockAnswer } from "./object-request.js";
+import { ProgressMeter, progressArgument } from "./progress.js";
+import {
+  type ByteRange,
+  ciphertextRange,
+  contentRange,
+  plainRange,
+  planRange,
+  rangeArgument,
+} from "./range.js";
 import { readAhead } from "./read-ahead.js";
 import {
   type ExpectedContext,
   expectedContextArgument,
   notEncrypted,
-  readEnvelope,
   storedEnvelope,
-  unlock,
 } from "./read-envelope.js";
-import type { S3Attempt } from "./s3-errors.js";
-import { type CallOptions, type ClientSettings, workingOf } from "./settings.js";
-import { abortSignalArgument, type TransferSignal, transferSignal, untilAborted } from "./transfer-signal.js";
+import { type ClientSettings, type EnvelopeStorage, type TransferOptions, workingOf } from "./settings.js";
+import { answerFromTail, readTail, type Tail, tailBytesFor, tailError, verifyTail } from "./tail.js";
+import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
 import { openableObject } from "./windows.js";
 
 /** What `get` takes: the input of GetObject but for PartNumber, and these. `Range` is in plaintext bytes. */
@@ -42,6 +48,12 @@ export interface GetInput extends Omit<GetObjectCommandInput, "PartNumber"> {
    * encrypted is read by one request.
    */
   readonly parallel?: boolean | undefined;
+  /**
+   * "tail" reads and verifies the last chunk first, so that nothing is handed out of an object that was cut off: one
+   * small request more, unless the end of the object is all that is wanted. Without it a range that does not reach the
+   * last chunk proves its own bytes, not the size of the object; and a whole body tells at its end.
+   */
+  readonly verifyLength?: "tail" | undefined;
 }
 
 /** What `get` gives: the output of GetObject with sizes and range in plaintext bytes, without checksums, and these. */
@@ -54,25 +66,25 @@ export interface GetOutput extends Omit<GetObjectCommandOutput, "Body" | `Checks
   readonly encryptionContext?: EncryptionContext;
 }
 
-interface GetRequest {
-  readonly get: GetObjectCommandInput;
-  readonly attempt: S3Attempt;
+interface GetRequest extends ObjectRequest {
   readonly range: ByteRange | undefined;
-  readonly expected: ExpectedContext;
   readonly allowPlaintext: boolean;
   readonly parallel: boolean;
+  readonly verifyTail: boolean;
   readonly transfer: TransferSignal;
+  /** There is none when nobody listens. */
+  readonly meter: ProgressMeter | undefined;
 }
 
 /** See `EnvelopeClient.get`. */
 export async function get(
   settings: ClientSettings,
   input: GetInput,
-  options: CallOptions,
+  options: TransferOptions,
 ): Promise<GetOutput> {
   const transfer = transferSignal(abortSignalArgument(options));
   try {
-    return await read(settings, getArguments(input, transfer));
+    return await read(settings, getArguments(input, options, transfer));
   } catch (error) {
     transfer.close();
     throw error;
@@ -80,29 +92,16 @@ export async function get(
 }
 
 async function read(settings: ClientSettings, request: GetRequest): Promise<GetOutput> {
-  const { get, range, expected, transfer } = request;
-  const first = await firstAnswer(settings, request);
+  const { attempt, range } = request;
+  const tailBytes = request.verifyTail ? tailBytesFor(range) : undefined;
+  const first = await firstAnswer(settings, request, tailBytes);
   const stored = storedEnvelope(first.output.Metadata);
   if (!stored) return plainOutput(settings, request, first);
-  // Kept open, the body would hold the connection that reading the sidecar may be waiting for.
-  const inSidecar = stored.storage === "sidecar";
-  if (inSidecar) first.letGo();
-  const envelope = await readEnvelope(settings, get, stored, transfer.signal).catch(
-    async (error: unknown) => {
-      // A sidecar goes with its object: is that still there, and still the same?
-      if (hasCode(error, "ENVELOPE_MISSING"))
-        (await sameObject(settings, request, first, "bytes=0-0")).letGo();
-      throw error;
-    },
-  );
-  const { encryptionContext } = envelope;
-  const keys = await untilAborted(
-    transfer.signal,
-    unlock(settings.keyring, envelope, expected, transfer.signal),
-  );
-  const answer = inSidecar
-    ? await sameObject(settings, request, first, range && ciphertextRange(range))
-    : first;
+  // Taken in at once: kept open, the body would hold a connection that the requests to come may be waiting for.
+  const tail = tailBytes === undefined ? undefined : await readTail(first, tailBytes, attempt);
+  const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
+  if (tail) verifyTail(tail, keys);
+  const answer = await answerProper(settings, request, first, stored.storage, tail);
   return {
     ...(range
       ? rangeOutput(settings, request, answer, keys, range)
@@ -111,51 +110,45 @@ async function read(settings: ClientSettings, request: GetRequest): Promise<GetO
   };
 }
 
-/** A range of ciphertext can lie beyond an object that is not encrypted; then the answer to the plain range counts. */
-async function firstAnswer(settings: ClientSettings, request: GetRequest): Promise<ObjectAnswer> {
-  const { get, range, allowPlaintext } = request;
-  if (!range) return fetchObject(settings, request, get);
-  try {
-    return await fetchObject(settings, request, { ...get, Range: ciphertextRange(range) });
-  } catch (error) {
-    if (!hasCode(error, "S3_RANGE_NOT_SATISFIABLE") || !allowPlaintext) throw error;
-    const answer = await fetchObject(settings, request, { ...get, Range: plainRange(range) });
-    if (!storedEnvelope(answer.output.Metadata)) return answer;
-    throw error;
-  }
-}
-
-/** Asks again for the object that an answer was about, and for none that has taken its place meanwhile. */
-async function sameObject(
+/** The answer that has the body: the first one, unless that had to be let go of or was for the tail. */
+async function answerProper(
   settings: ClientSettings,
   request: GetRequest,
-  { output: { ETag } }: ObjectAnswer,
-  Range: string | undefined,
+  first: ObjectAnswer,
+  storage: EnvelopeStorage,
+  tail: Tail | undefined,
 ): Promise<ObjectAnswer> {
-  const { get, attempt } = request;
-  const overwritten = (cause?: unknown) =>
-    new EnvelopeError(
-      "BODY_INTERRUPTED",
-      `"${attempt.key}" was overwritten while it was being read; read it again`,
-      { cause, details: { ...attempt } },
-    );
-  let answer: ObjectAnswer;
-  try {
-    answer = await fetchObject(settings, request, { ...get, Range, IfMatch: ETag });
-  } catch (error) {
-    if (!hasCode(error, "S3_PRECONDITION_FAILED")) throw error;
-    throw overwritten(error);
-  }
-  // Some stores pass If-Match over.
-  if (answer.output.ETag === ETag) return answer;
-  answer.letGo();
-  throw overwritten();
+  const { range, attempt } = request;
+  if (!tail && storage === "metadata") return first;
+  const held = tail && answerFromTail(first, tail, range, attempt);
+  return held ?? sameObject(settings, request, first, range && ciphertextRange(range));
 }
 
-function getArguments(input: GetInput, transfer: TransferSignal): GetRequest {
+/** A range of ciphertext can lie beyond an object that is not encrypted; then the answer to the plain range counts. */
+async function firstAnswer(
+  settings: ClientSettings,
+  request: GetRequest,
+  tailBytes: number | undefined,
+): Promise<ObjectAnswer> {
+  const { get, range, allowPlaintext } = request;
+  const Range = tailBytes === undefined ? range && ciphertextRange(range) : `bytes=-${tailBytes}`;
+  try {
+    return await fetchObject(settings, request, { ...get, Range });
+  } catch (error) {
+    const refusal = tailBytes === undefined ? error : tailError(error);
+    if (!hasCode(error, "S3_RANGE_NOT_SATISFIABLE") || !allowPlaintext) throw refusal;
+    const answer = await fetchObject(settings, request, { ...get, Range: range && plainRange(range) });
+    if (!storedEnvelope(answer.output.Metadata)) return answer;
+    throw refusal;
+  }
+}
+
+function getArguments(input: GetInput, options: TransferOptions, transfer: TransferSignal): GetRequest {
   const attempt = attemptArgument("GetObject", input);
   refuseFields(input, ["PartNumber"], "parts are of the ciphertext: use Range");
-  const { encryptionContext, plaintext = "refuse", parallel = false, Range, ...get } = input;
+  const { encryptionContext, plaintext = "refuse", verifyLength, parallel = false, Range, ...get } = input;
+  const listener = progressArgument(options.onProgress);
+  const subject = { operation: "get", Bucket: attempt.bucket, Key: attempt.key } as const;
   return {
     get,
     attempt,
@@ -163,16 +156,11 @@ function getArguments(input: GetInput, transfer: TransferSignal): GetRequest {
     expected: expectedContextArgument(encryptionContext),
     allowPlaintext: choiceArgument("plaintext", plaintext, ["refuse", "allow"]) === "allow",
     parallel: choiceArgument("parallel", parallel, [true, false]),
+    verifyTail:
+      verifyLength !== undefined && choiceArgument("verifyLength", verifyLength, ["tail"]) === "tail",
     transfer,
+    meter: listener && new ProgressMeter(subject, listener),
   };
-}
-
-function fetchObject(
-  settings: ClientSettings,
-  { attempt, transfer }: GetRequest,
-  get: GetObjectCommandInput,
-): Promise<ObjectAnswer> {
-  return getAnswer(settings, attempt, get, transfer.signal);
 }
 
 type Output = Omit<GetOutput, "encryptionContext">;
@@ -186,7 +174,7 @@ function wholeOutput(
   const { ContentLength } = answer.output;
   const length = ContentLength === undefined ? undefined : plaintextLength(ContentLength);
   const readHeader = (header: Buffer) => {
-    if (!timingSafeEqual(header, keys.header)) throw decryptionFailed();
+    requireHeader(keys, header);
     return keys;
   };
   const body = answer.read(0, ContentLength);
@@ -225,7 +213,7 @@ function rangeOutput(
 }
 
 function encryptedOutput(
-  { transfer }: GetRequest,
+  request: GetRequest,
   { output }: ObjectAnswer,
   plaintext: AsyncIterable<Uint8Array>,
   sizes: Pick<GetObjectCommandOutput, "ContentLength" | "ContentRange">,
@@ -235,16 +223,35 @@ function encryptedOutput(
     ...sizes,
     Metadata: withoutEnvelope(output.Metadata ?? {}),
     encrypted: true,
-    Body: bodyOf(plaintext, transfer),
+    Body: bodyOf(plaintext, request, sizes.ContentLength),
   };
 }
 
 /** When it has been read to its end nothing runs any more that would have to be aborted. */
 function bodyOf(
-  plaintext: AsyncIterable<Uint8Array>,
-  { signal, close, dispose }: TransferSignal,
+  pieces: AsyncIterable<Uint8Array>,
+  { transfer, meter }: GetRequest,
+  length: number | undefined,
 ): VerifiedBody {
-  return verifiedBody(plaintext, signal, (ended) => (ended ? dispose() : close()));
+  const { signal, close, dispose } = transfer;
+  const counted = meter ? metered(pieces, meter, length) : pieces;
+  return verifiedBody(counted, signal, (ended) => (ended ? dispose() : close()));
+}
+
+async function* metered(
+  pieces: AsyncIterable<Uint8Array>,
+  meter: ProgressMeter,
+  length: number | undefined,
+): AsyncGenerator<Uint8Array, undefined> {
+  meter.totalBytes = length;
+  meter.totalParts = 1;
+  for await (const piece of pieces) {
+    meter.add(piece.length);
+    yield piece;
+  }
+  meter.add(0, 1);
+  meter.end();
+  return undefined;
 }
 
 /** An object that is not encrypted. What came for a range of ciphertext is of no use, so it is asked for again. */
@@ -253,18 +260,15 @@ async function plainOutput(
   request: GetRequest,
   first: ObjectAnswer,
 ): Promise<Output> {
-  const { attempt, range, transfer } = request;
+  const { attempt, range } = request;
   if (!request.allowPlaintext) throw notEncrypted(attempt.key);
-  if (range) first.letGo();
-  const { output, read: readBody } = range
-    ? await sameObject(settings, request, first, plainRange(range))
+  const isOther = range !== undefined || request.verifyTail;
+  if (isOther) first.letGo();
+  const { output, read: readBody } = isOther
+    ? await sameObject(settings, request, first, range && plainRange(range))
     : first;
-  const Body = bodyOf(readBody(0, output.ContentLength), transfer);
+  const Body = bodyOf(readBody(0, output.ContentLength), request, output.ContentLength);
   return { ...withoutChecksums(output), encrypted: false, Body };
-}
-
-function plainRange(range: ByteRange): string {
-  return "suffix" in range ? `bytes=-${range.suffix}` : `bytes=${range.first}-${range.last ?? ""}`;
 }
 
 async function* slice(
@@ -281,8 +285,4 @@ async function* slice(
     if (wanted.length > 0) yield wanted;
   }
   return undefined;
-}
-
-function contentRange({ start, length, plaintextLength: total }: RangePlan): string {
-  return `bytes ${start}-${start + length - 1}/${total}`;
 }

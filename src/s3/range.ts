@@ -107,6 +107,16 @@ export function planRange(range: ByteRange, contentRange: string | undefined, at
   };
 }
 
+/** The Range of plaintext as the caller wrote it, for an object that is not encrypted. */
+export function plainRange(range: ByteRange): string {
+  return "suffix" in range ? `bytes=-${range.suffix}` : `bytes=${range.first}-${range.last ?? ""}`;
+}
+
+/** The Content-Range of an answer in plaintext bytes. */
+export function contentRange({ start, length, plaintextLength: total }: RangePlan): string {
+  return `bytes ${start}-${start + length - 1}/${total}`;
+}
+
 function endsChunk(last: number): boolean {
   return (last + 1) % chunkBytes === 0;
 }
@@ -120,7 +130,8 @@ export function parseContentRange(
   return Object.values(answer).every(Number.isSafeInteger) ? answer : undefined;
 }
 
-function otherRange(attempt: S3Attempt): EnvelopeError {
+/** The error for an answer to another question. */
+export function otherRange(attempt: S3Attempt): EnvelopeError {
   return unusableAnswer(attempt, "the answer is not the range that was asked for");
 }
 

@@ -79,6 +79,8 @@ describe("code blocks of the documents", () => {
     }
     if (code.includes("aws.requests"))
       expect(stdout).toBe("[ 'CreateKey', 'GenerateDataKey', 'PutObject' ]\n");
+    if (code.includes("envelope.open"))
+      expect(stdout).toBe("abcdefgh abcdefgh efghabcd\nbytes 16-23/1000000 abcdefgh\n");
     if (code.includes("dump.back")) expectBytes(readFileSync(join(work, "dump.back")), dump);
     if (code.includes("BODY_INTERRUPTED")) expect(stdout).toBe("BODY_INTERRUPTED\n");
   });

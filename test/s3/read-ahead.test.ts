@@ -92,6 +92,14 @@ describe("a parallel get", () => {
     expect(ranges()).toEqual(["all"]);
   });
 
+  it("of an object whose length is verified first", async () => {
+    const { Body } = await read({ verifyLength: "tail" });
+    expectBytes(await collect(Body), plaintext);
+    expect(ranges()).toHaveLength(5);
+    const { Body: end } = await read({ verifyLength: "tail", Range: `bytes=-${windowBytes}` });
+    expectBytes(await collect(end), plaintext.subarray(-windowBytes));
+  });
+
   it("asks again for a window that was ahead and broke", async () => {
     local.aws.fault({ operation: "GetObject", skip: 2, truncateBodyBytes: 1000 });
     expectBytes(await collect((await read()).Body), plaintext);

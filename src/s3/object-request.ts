@@ -1,0 +1,87 @@
+/** What the requests about one object have in common: its envelope is read once, and it stays the same object. */
+import type { GetObjectCommandInput } from "@aws-sdk/client-s3";
+import type { MessageKeys } from "../cobblestone/derivation.js";
+import type { StoredEnvelope } from "../envelope/metadata.js";
+import { EnvelopeError, hasCode } from "../errors.js";
+import type { EncryptionContext } from "../keys/context.js";
+import { getAnswer, type ObjectAnswer } from "./answer.js";
+import { type ExpectedContext, readEnvelope, unlock } from "./read-envelope.js";
+import type { S3Attempt } from "./s3-errors.js";
+import type { ClientSettings } from "./settings.js";
+import { type TransferSignal, untilAborted } from "./transfer-signal.js";
+
+/** What all requests about an object have in common. */
+export interface ObjectRequest {
+  readonly get: GetObjectCommandInput;
+  readonly attempt: S3Attempt;
+  readonly expected: ExpectedContext;
+  readonly transfer: Pick<TransferSignal, "signal">;
+}
+
+/** Sends one GetObject. */
+export function fetchObject(
+  settings: ClientSettings,
+  { attempt, transfer }: Pick<ObjectRequest, "attempt" | "transfer">,
+  get: GetObjectCommandInput,
+): Promise<ObjectAnswer> {
+  return getAnswer(settings, attempt, get, transfer.signal);
+}
+
+/** What the keyring made of the envelope of an object. */
+export interface UnlockedAnswer {
+  readonly keys: MessageKeys;
+  readonly encryptionContext: EncryptionContext;
+}
+
+/** Reads the envelope of the object that an answer is about, and unlocks it. Lets go of an answer without one in it. */
+export async function unlockAnswer(
+  settings: ClientSettings,
+  request: ObjectRequest,
+  first: ObjectAnswer,
+  stored: StoredEnvelope,
+): Promise<UnlockedAnswer> {
+  const { get, expected, transfer } = request;
+  // Kept open, the body would hold the connection that reading the sidecar may be waiting for.
+  if (stored.storage === "sidecar") first.letGo();
+  const envelope = await readEnvelope(settings, get, stored, transfer.signal).catch(
+    async (error: unknown) => {
+      // A sidecar goes with its object: is that still there, and still the same?
+      if (hasCode(error, "ENVELOPE_MISSING"))
+        (await sameObject(settings, request, first, "bytes=0-0")).letGo();
+      throw error;
+    },
+  );
+  const { encryptionContext } = envelope;
+  const keys = await untilAborted(
+    transfer.signal,
+    unlock(settings.keyring, envelope, expected, transfer.signal),
+  );
+  return { keys, encryptionContext };
+}
+
+/** Asks again for the object that an answer was about, and for none that has taken its place meanwhile. */
+export async function sameObject(
+  settings: ClientSettings,
+  request: Pick<ObjectRequest, "get" | "attempt" | "transfer">,
+  { output: { ETag } }: { readonly output: Pick<ObjectAnswer["output"], "ETag"> },
+  Range: string | undefined,
+): Promise<ObjectAnswer> {
+  const { get, attempt } = request;
+  const overwritten = (cause?: unknown) =>
+    new EnvelopeError(
+      "BODY_INTERRUPTED",
+      `"${attempt.key}" was overwritten while it was being read; read it again`,
+      { cause, details: { ...attempt } },
+    );
+  let answer: ObjectAnswer;
+  try {
+    answer = await fetchObject(settings, request, { ...get, Range, IfMatch: ETag });
+  } catch (error) {
+    if (!hasCode(error, "S3_PRECONDITION_FAILED")) throw error;
+    throw overwritten(error);
+  }
+  // Some stores pass If-Match over.
+  if (answer.output.ETag === ETag) return answer;
+  answer.letGo();
+  throw overwritten();
+}

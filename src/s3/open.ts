@@ -1,0 +1,88 @@
+/** Opens one object for many small reads: its key is unwrapped once, and every read is one ranged GET or none. */
+import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
+import { integerArgument, recordArgument } from "../arguments.js";
+import { sealedChunkBytes } from "../cobblestone/geometry.js";
+import { withoutEnvelope } from "../envelope/user-metadata.js";
+import { attemptArgument, refuseFields } from "./fields.js";
+import { type OpenObject, type OpenObjectFields, objectReader } from "./object-reader.js";
+import { fetchObject, unlockAnswer } from "./object-request.js";
+import {
+  type ExpectedContext,
+  expectedContextArgument,
+  notEncrypted,
+  storedEnvelope,
+} from "./read-envelope.js";
+import type { CallOptions, ClientSettings } from "./settings.js";
+import { readTail, tailError, verifyTail } from "./tail.js";
+import { abortSignalArgument, transferSignal } from "./transfer-signal.js";
+
+type RefusedField = "PartNumber" | "Range" | `Response${string}`;
+
+/** What `open` takes: the input of GetObject but for parts, ranges and overrides of headers, and this. */
+export interface OpenInput extends Omit<GetObjectCommandInput, RefusedField> {
+  /** As for `get`. */
+  readonly encryptionContext?: ExpectedContext | undefined;
+}
+
+/** Options of `open`. The signal ends the opening; the object is closed by `close()`. */
+export interface OpenOptions extends CallOptions {
+  /**
+   * When reads follow each other, each beginning where the one before it ended, so many bytes beyond them are fetched
+   * in advance, in two requests; 0 by default, for none, to 64 MiB. Rounded down to pairs of chunks, 32 KiB at least.
+   */
+  readonly prefetchBytes?: number | undefined;
+}
+
+/** The most bytes that may be fetched ahead. */
+const maxPrefetchBytes = 64 * 1024 * 1024;
+/** Of the last bytes of an object so many are fetched first: the last chunk, and a whole one before it. */
+const openingBytes = 2 * sealedChunkBytes;
+
+/** See `EnvelopeClient.open`. */
+export async function open(
+  settings: ClientSettings,
+  input: OpenInput,
+  options: OpenOptions,
+): Promise<OpenObject> {
+  const caller = abortSignalArgument(options);
+  const { prefetchBytes = 0 } = recordArgument("options", options);
+  const ahead = integerArgument("options.prefetchBytes", prefetchBytes, 0, maxPrefetchBytes);
+  const attempt = attemptArgument("GetObject", input);
+  refuseFields(input, ["PartNumber", "Range"], "an open object reads any offset: leave it out");
+  refuseFields(input, responseFields, "an open object has no such header: leave it out");
+  refuseFields(input, ["plaintext"], "only encrypted objects can be opened: leave it out");
+  const { encryptionContext: context, ...get } = input;
+  const expected = expectedContextArgument(context);
+  const transfer = transferSignal(caller);
+  try {
+    const request = { get, attempt, expected, transfer };
+    const first = await fetchObject(settings, request, { ...get, Range: `bytes=-${openingBytes}` }).catch(
+      (error: unknown) => {
+        throw tailError(error);
+      },
+    );
+    const stored = storedEnvelope(first.output.Metadata);
+    if (!stored) throw notEncrypted(attempt.key);
+    const tail = await readTail(first, openingBytes, attempt);
+    const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
+    verifyTail(tail, keys);
+    const fields = { ...fieldsOf(first.output), encryptionContext };
+    return objectReader({ settings, get, attempt, tail, keys, fields, prefetchBytes: ahead });
+  } finally {
+    transfer.close();
+  }
+}
+
+const responseFields = [
+  "ResponseCacheControl",
+  "ResponseContentDisposition",
+  "ResponseContentEncoding",
+  "ResponseContentLanguage",
+  "ResponseContentType",
+  "ResponseExpires",
+] as const satisfies readonly (keyof GetObjectCommandInput)[];
+
+function fieldsOf(output: GetObjectCommandOutput): OpenObjectFields {
+  const { ETag, VersionId, LastModified, ContentType, Metadata = {} } = output;
+  return { ETag, VersionId, LastModified, ContentType, Metadata: withoutEnvelope(Metadata) };
+}

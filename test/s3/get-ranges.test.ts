@@ -1,0 +1,303 @@
+import type { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import fc from "fast-check";
+import { beforeAll, describe, expect, it } from "vitest";
+import { ciphertextLength } from "../../src/index.js";
+import type { GetInput } from "../../src/s3/get.js";
+import { collectUntilError, expectBytes, testBytes } from "../support/bytes.js";
+import { coded, errorOf } from "../support/errors.js";
+import { Bucket, useLocalAws } from "../support/local.js";
+
+const local = useLocalAws();
+const sizes = [0, 1, 16_383, 16_384, 16_385, 32_767, 32_768, 32_769, 100_000];
+const plain = (size: number) => testBytes(size, size);
+
+beforeAll(async () => {
+  for (const size of sizes) await local.client.put({ Bucket, Key: `size-${size}`, Body: plain(size) });
+  local.operations();
+});
+
+const get = (Key: string, input: Partial<GetInput> = {}) => local.client.get({ Bucket, Key, ...input });
+const ranges = () => local.aws.requests.map(({ headers }) => headers.range);
+
+/** The bytes that S3 would answer for a range of an object of this size; undefined for 416. */
+function expected(size: number, range: string): [number, number] | undefined {
+  const [, first = "", last = ""] = /^bytes=(\d*)-(\d*)$/.exec(range) ?? [];
+  const start = first === "" ? Math.max(0, size - Number(last)) : Number(first);
+  const end = first === "" || last === "" ? size : Math.min(size, Number(last) + 1);
+  return start < end ? [start, end] : undefined;
+}
+
+describe("a range in S3's terms", () => {
+  const bounds = [0, 1, 16_383, 16_384, 16_385, 32_767, 32_768, 32_769];
+  const forms = [
+    ...bounds.flatMap((first) => [
+      `bytes=${first}-`,
+      `bytes=${first}-${first}`,
+      `bytes=${first}-${first + 16_384}`,
+    ]),
+    ...bounds.map((suffix) => `bytes=-${suffix}`),
+    "bytes=0-99999999999",
+    "bytes=-99999999999",
+  ];
+
+  it.each(sizes)("of an object of %i bytes is its slice or 416, in one request", async (size) => {
+    for (const Range of forms) {
+      for (const verifyLength of [undefined, "tail"] as const) {
+        local.operations();
+        const slice = expected(size, Range);
+        const call = get(`size-${size}`, { Range, verifyLength });
+        if (!slice) {
+          const error = await errorOf(() => call);
+          expect(error).toEqual(coded("S3_RANGE_NOT_SATISFIABLE"));
+        } else {
+          const { ContentLength, ContentRange, Body } = await call;
+          const [start, end] = slice;
+          expect([ContentLength, ContentRange]).toEqual([end - start, `bytes ${start}-${end - 1}/${size}`]);
+          expectBytes(await Body.transformToByteArray(), plain(size).subarray(start, end));
+        }
+        expect(local.operations().length).toBeLessThanOrEqual(verifyLength ? 2 : 1);
+      }
+    }
+  });
+
+  it("just beyond the end is not satisfiable, and the error tells how long the object is", async () => {
+    for (const size of sizes) {
+      for (const Range of [`bytes=${size}-`, `bytes=${size}-${size}`, "bytes=-0"]) {
+        expect(await errorOf(() => get(`size-${size}`, { Range }))).toEqual(
+          coded("S3_RANGE_NOT_SATISFIABLE", { plaintextLength: size }),
+        );
+      }
+    }
+  });
+
+  it("with verifyLength is a slice, too", async () => {
+    const place = fc.oneof(fc.nat(101_000), fc.constantFrom(16_383, 16_384, 16_385, 32_767, 32_768, 98_304));
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...sizes), place, place, async (size, a, b) => {
+        const Range = `bytes=${Math.min(a, b)}-${Math.max(a, b)}`;
+        const slice = expected(size, Range);
+        const call = get(`size-${size}`, { Range, verifyLength: "tail" });
+        if (!slice) {
+          expect(await errorOf(() => call)).toEqual(coded("S3_RANGE_NOT_SATISFIABLE"));
+          return;
+        }
+        expectBytes(await (await call).Body.transformToByteArray(), plain(size).subarray(...slice));
+      }),
+      { numRuns: 100 },
+    );
+  });
+});
+
+describe("conditions and other fields beside a range", () => {
+  const Range = "bytes=16384-16400";
+  const past = new Date(Date.now() - 60_000);
+  const future = new Date(Date.now() + 60_000);
+
+  it.each([
+    ["IfMatch", { IfMatch: '"other"' }, "S3_PRECONDITION_FAILED"],
+    ["IfNoneMatch", { IfNoneMatch: "*" }, "S3_NOT_MODIFIED"],
+    ["IfModifiedSince", { IfModifiedSince: future }, "S3_NOT_MODIFIED"],
+    ["IfUnmodifiedSince", { IfUnmodifiedSince: past }, "S3_PRECONDITION_FAILED"],
+  ] as const)(
+    "%s that does not hold comes first, with one request and no key",
+    async (_, condition, code) => {
+      for (const verifyLength of [undefined, "tail"] as const) {
+        const error = await errorOf(() => get("size-100000", { Range, verifyLength, ...condition }));
+        expect(error).toEqual(coded(code));
+        expect(local.operations()).toEqual(["GetObject"]);
+      }
+      const beyond = { Range: "bytes=9999999-", ...condition };
+      expect(await errorOf(() => get("size-100000", beyond))).toEqual(coded(code));
+    },
+  );
+
+  it("that hold let it through", async () => {
+    const { ETag } = await local.client.head({ Bucket, Key: "size-100000" });
+    const conditions = [
+      { IfMatch: ETag },
+      { IfNoneMatch: '"other"' },
+      { IfModifiedSince: past },
+      { IfUnmodifiedSince: future },
+    ];
+    for (const condition of conditions) {
+      for (const verifyLength of [undefined, "tail"] as const) {
+        const { Body } = await get("size-100000", { Range, verifyLength, ...condition });
+        expectBytes(await Body.transformToByteArray(), plain(100_000).subarray(16_384, 16_401));
+      }
+    }
+  });
+
+  it("are sent as they are given", async () => {
+    const object = await get("size-100000", {
+      Range,
+      ResponseContentType: "a/b",
+      ResponseCacheControl: "no-store",
+      ResponseContentDisposition: "attachment",
+      ResponseContentEncoding: "x",
+      ResponseContentLanguage: "de",
+    });
+    object.Body.destroy();
+    expect(object).toMatchObject({
+      ContentType: "a/b",
+      CacheControl: "no-store",
+      ContentDisposition: "attachment",
+      ContentEncoding: "x",
+      ContentLanguage: "de",
+      AcceptRanges: "bytes",
+    });
+  });
+
+  it("a PartNumber is refused before anything is sent", async () => {
+    const error = await errorOf(() => get("size-1", { Range: "bytes=0-0", PartNumber: 1 } as never));
+    expect(error).toBeInstanceOf(TypeError);
+    expect(local.operations()).toEqual([]);
+  });
+
+  it("a VersionId is that of every request", async () => {
+    const inputs: unknown[] = [];
+    const send = async (command: GetObjectCommand, options: object) => {
+      inputs.push(command.input.VersionId);
+      const { VersionId: _, ...input } = command.input;
+      return local.s3.send(new (command.constructor as typeof GetObjectCommand)(input), options);
+    };
+    const client = local.clientWith({ s3: { config: local.s3.config, send } as unknown as S3Client });
+    const input = { Bucket, Key: "size-100000", VersionId: "v7" };
+    (await client.get({ ...input, Range, verifyLength: "tail" })).Body.destroy();
+    using object = await client.open(input);
+    await object.read(0, 1);
+    expect(inputs).toEqual(["v7", "v7", "v7", "v7"]);
+  });
+});
+
+describe("verifyLength", () => {
+  const tail = { verifyLength: "tail" } as const;
+
+  it("reads the last chunk first, then the range of the same object", async () => {
+    const { Body, ETag } = await get("size-100000", { ...tail, Range: "bytes=0-99" });
+    expectBytes(await Body.transformToByteArray(), plain(100_000).subarray(0, 100));
+    expect(local.aws.requests.map(({ headers }) => [headers.range, headers["if-match"]])).toEqual([
+      ["bytes=-16400", undefined],
+      ["bytes=56-16455", ETag],
+    ]);
+  });
+
+  it.each([
+    ["size-100000", "bytes=-300", ["bytes=-16716"]],
+    ["size-100000", "bytes=-50000", ["bytes=-66464"]],
+    ["size-100000", "bytes=99000-", ["bytes=-16400"]],
+    ["size-100000", "bytes=99990-200000", ["bytes=-16400"]],
+    ["size-1", "bytes=0-0", ["bytes=-16400"]],
+    ["size-1", undefined, ["bytes=-16400"]],
+    ["size-100000", "bytes=100000-", ["bytes=-16400"]],
+    ["size-100000", "bytes=0-", ["bytes=-16400", "bytes=56-"]],
+    ["size-100000", undefined, ["bytes=-16400", undefined]],
+  ])("of %s, range %s, takes the requests %j", async (Key, Range, requests) => {
+    const size = Number(Key.slice(5));
+    const slice = Range === undefined ? [0, size] : expected(size, Range);
+    const object = await get(Key, { ...tail, Range }).catch(() => undefined);
+    expect(ranges()).toEqual(requests);
+    expect(object === undefined).toBe(slice === undefined);
+    if (!object || !slice) return;
+    expect(object.ContentLength).toBe((slice[1] ?? 0) - (slice[0] ?? 0));
+    if (Range === undefined) expect(object.ContentRange).toBe(undefined);
+    expectBytes(await object.Body.transformToByteArray(), plain(size).subarray(...slice));
+  });
+
+  it("tells an object that was cut off before anything of it, whatever is wanted of it", async () => {
+    const { bytes, metadata } = await local.getRaw("size-100000");
+    for (const [length, code] of [
+      [ciphertextLength(50_000), "DECRYPTION_FAILED"],
+      [ciphertextLength(32_768), "DECRYPTION_FAILED"],
+      [56 + 2 * 16_400, "BODY_TRUNCATED"],
+      [10, "BODY_TRUNCATED"],
+      [0, "BODY_TRUNCATED"],
+    ] as const) {
+      await local.putRaw("cut", bytes.subarray(0, length), metadata);
+      for (const Range of ["bytes=0-9", "bytes=0-", undefined]) {
+        expect(await errorOf(() => get("cut", { ...tail, Range }))).toEqual(coded(code));
+        expect(local.operations()).toEqual(["GetObject"]);
+      }
+    }
+    // Without it the first chunk proves itself and no more, and a whole body tells at its end.
+    await local.putRaw("cut", bytes.subarray(0, ciphertextLength(50_000)), metadata);
+    expectBytes(
+      await (await get("cut", { Range: "bytes=0-9" })).Body.transformToByteArray(),
+      plain(100_000).subarray(0, 10),
+    );
+    const { released, error } = await collectUntilError((await get("cut")).Body);
+    expect(error).toEqual(coded("DECRYPTION_FAILED"));
+    expect(released.length).toBeGreaterThan(0);
+  });
+
+  it("checks the header of a body that came with its end, too", async () => {
+    const { bytes, metadata } = await local.getRaw("size-1");
+    bytes[3] = (bytes[3] ?? 0) ^ 1;
+    await local.putRaw("header", bytes, metadata);
+    const { Body } = await get("header", tail);
+    expect((await collectUntilError(Body)).error).toEqual(coded("DECRYPTION_FAILED"));
+  });
+
+  it("works with a sidecar, at the requests that it takes without", async () => {
+    await local
+      .clientWith({ envelopeStorage: "sidecar" })
+      .put({ Bucket, Key: "sidecar", Body: plain(100_000) });
+    local.operations();
+    const { Body } = await get("sidecar", { ...tail, Range: "bytes=0-9" });
+    expectBytes(await Body.transformToByteArray(), plain(100_000).subarray(0, 10));
+    expect(local.operations()).toEqual(["GetObject", "GetObject", "GetObject"]);
+  });
+
+  it("tells an object that was overwritten between its requests", async () => {
+    await local.client.put({ Bucket, Key: "changing", Body: plain(100_000) });
+    const send = async (command: GetObjectCommand, options: object) => {
+      const output = await local.s3.send(command, options);
+      if (command.input.IfMatch === undefined)
+        await local.client.put({ Bucket, Key: "changing", Body: plain(32_768) });
+      return output;
+    };
+    const client = local.clientWith({ s3: { config: local.s3.config, send } as unknown as S3Client });
+    const input = { Bucket, Key: "changing", Range: "bytes=0-9", ...tail };
+    expect(await errorOf(() => client.get(input))).toEqual(coded("BODY_INTERRUPTED", { key: "changing" }));
+  });
+
+  it("means nothing for what is not encrypted", async () => {
+    await local.putRaw("plain", plain(100));
+    await local.putRaw("plain-empty", plain(0));
+    const read = async (Key: string, Range?: string) => {
+      const object = await get(Key, { ...tail, plaintext: "allow", Range });
+      expect(object.encrypted).toBe(false);
+      return Buffer.from(await object.Body.transformToByteArray());
+    };
+    expectBytes(await read("plain"), plain(100));
+    expectBytes(await read("plain", "bytes=10-19"), plain(100).subarray(10, 20));
+    expectBytes(await read("plain-empty"), plain(0));
+    expect(await errorOf(() => get("plain", tail))).toEqual(coded("ENVELOPE_MISSING"));
+  });
+
+  it.each([
+    ["head", RangeError],
+    ["", RangeError],
+    [true, TypeError],
+    [null, TypeError],
+  ])("%j is refused", async (verifyLength, type) => {
+    const error = await errorOf(() => get("size-1", { verifyLength } as never));
+    expect(error.constructor).toBe(type);
+    expect(error.message).toMatch(/^verifyLength: expected one of "tail"/);
+    expect(local.operations()).toEqual([]);
+  });
+
+  it.each([
+    ["of another range", { ContentRange: "bytes 0-16399/100168" }],
+    ["of a tail that ends early", { ContentRange: "bytes 83768-100166/100168" }],
+    ["without a range", { ContentRange: undefined }],
+  ])("refuses an answer %s", async (_, change) => {
+    const send = async (command: GetObjectCommand, options: object) => ({
+      ...(await local.s3.send(command, options)),
+      ...change,
+    });
+    const client = local.clientWith({ s3: { config: local.s3.config, send } as unknown as S3Client });
+    const input = { Bucket, Key: "size-100000" };
+    expect(await errorOf(() => client.get({ ...input, ...tail }))).toEqual(coded("S3_REQUEST_FAILED"));
+    expect(await errorOf(() => client.open(input))).toEqual(coded("S3_REQUEST_FAILED"));
+  });
+});
