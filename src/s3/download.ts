@@ -17,14 +17,15 @@ import {
   requirePlace,
 } from "./download-input.js";
 import { withoutChecksums } from "./fields.js";
+import { unlockAnswer } from "./object-request.js";
 import { PartialFile } from "./partial-file.js";
 import { ProgressMeter, progressArgument } from "./progress.js";
 import { parseContentRange } from "./range.js";
-import { notEncrypted, readEnvelope, storedEnvelope, unlock } from "./read-envelope.js";
+import { notEncrypted, storedEnvelope } from "./read-envelope.js";
 import { unusableAnswer } from "./s3-errors.js";
 import type { ClientSettings, TransferOptions } from "./settings.js";
 import { type Slabs, slabsOf } from "./slabs.js";
-import { abortSignalArgument, type TransferSignal, transferSignal, untilAborted } from "./transfer-signal.js";
+import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
 import {
   fetchWindow,
   isOverwritten,
@@ -107,7 +108,7 @@ async function run(request: DownloadRequest): Promise<DownloadOutput> {
 
 /** From the first request to the keys: nothing has been written. */
 async function openObject(request: DownloadRequest): Promise<Opened> {
-  const { settings, get, attempt, expected, transfer, windowChunks } = request;
+  const { settings, get, attempt, transfer, windowChunks } = request;
   const { signal } = transfer;
   const Range = windowRange(windowAt(0, windowChunks, Number.MAX_SAFE_INTEGER / 4));
   let first = await firstAnswer(request, Range);
@@ -115,17 +116,8 @@ async function openObject(request: DownloadRequest): Promise<Opened> {
   const stored = storedEnvelope(Metadata);
   if (!stored) throw notEncrypted(attempt.key);
   const pinned = { settings, attempt, get, ETag, signal };
-  const inSidecar = stored.storage === "sidecar";
-  // Kept open, the body would hold the connection that reading the sidecar may be waiting for.
-  if (inSidecar) first.letGo();
-  const envelope = await readEnvelope(settings, get, stored, signal).catch(async (error: unknown) => {
-    // A sidecar goes with its object: is that still there, and still the same?
-    if (hasCode(error, "ENVELOPE_MISSING")) (await pinnedAnswer(pinned, "bytes=0-0")).letGo();
-    throw error;
-  });
-  const { encryptionContext } = envelope;
-  const keys = await untilAborted(signal, unlock(settings.keyring, envelope, expected, signal));
-  if (inSidecar) first = await pinnedAnswer(pinned, Range);
+  const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
+  if (stored.storage === "sidecar") first = await pinnedAnswer(pinned, Range);
   const total = parseContentRange(first.output.ContentRange)?.total ?? first.output.ContentLength;
   if (total === undefined) throw unusableAnswer(attempt, "its answer does not tell the size of the object");
   return {

@@ -4,8 +4,9 @@ import type { GetObjectCommandInput } from "@aws-sdk/client-s3";
 import { type MessageKeys, requireHeader } from "../cobblestone/derivation.js";
 import { headerBytes } from "../cobblestone/geometry.js";
 import { type OpenedWindow, openWindow, type Window } from "../cobblestone/window.js";
-import { EnvelopeError, hasCode } from "../errors.js";
-import { getAnswer, type ObjectAnswer } from "./answer.js";
+import { hasCode } from "../errors.js";
+import type { ObjectAnswer } from "./answer.js";
+import { sameObject } from "./object-request.js";
 import { parseContentRange } from "./range.js";
 import { type S3Attempt, unusableAnswer } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
@@ -54,27 +55,11 @@ export function isOverwritten(error: unknown): boolean {
  *
  * @throws EnvelopeError `BODY_INTERRUPTED`, see {@link isOverwritten}
  */
-export async function pinnedAnswer(
+export function pinnedAnswer(
   { settings, attempt, get, ETag, signal }: PinnedObject,
   Range: string,
 ): Promise<ObjectAnswer> {
-  const overwritten = (cause?: unknown) =>
-    new EnvelopeError(
-      "BODY_INTERRUPTED",
-      `"${attempt.key}" was overwritten while it was being read; read it again`,
-      { cause, details: { ...attempt, overwritten: true } },
-    );
-  let answer: ObjectAnswer;
-  try {
-    answer = await getAnswer(settings, attempt, { ...get, Range, IfMatch: ETag }, signal);
-  } catch (error) {
-    if (!hasCode(error, "S3_PRECONDITION_FAILED")) throw error;
-    throw overwritten(error);
-  }
-  // Some stores pass If-Match over.
-  if (answer.output.ETag === ETag) return answer;
-  answer.letGo();
-  throw overwritten();
+  return sameObject(settings, { attempt, get, transfer: { signal } }, { output: { ETag } }, Range);
 }
 
 /** The Range that asks for a window; for the first one from the header on, to compare it with the envelope's. */
