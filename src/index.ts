@@ -33,6 +33,7 @@ export { type KmsKeyringOptions, kmsKeyring } from "./keys/kms.js";
 export type { EngineEvent } from "./observe/channels.js";
 export type { VerifiedBody } from "./s3/body.js";
 export type { DeleteInput, DeleteOutput } from "./s3/delete.js";
+export type { DownloadInput, DownloadOutput } from "./s3/download-input.js";
 export { EnvelopeClient } from "./s3/envelope-client.js";
 export type { GetInput, GetOutput } from "./s3/get.js";
 export type { HeadInput, HeadOutput, RecipientName } from "./s3/head.js";

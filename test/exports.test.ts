@@ -46,6 +46,8 @@ it("the entry points export these types and no others", () => {
     "CryptoEngineOptions",
     "DeleteInput",
     "DeleteOutput",
+    "DownloadInput",
+    "DownloadOutput",
     "EncryptionContext",
     "EngineEvent",
     "EnvelopeClientOptions",

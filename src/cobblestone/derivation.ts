@@ -67,8 +67,17 @@ export function deriveMessageKeys(dataKey: KeyObject, salt: Uint8Array, context:
  */
 export function openHeader(dataKey: KeyObject, header: Uint8Array, context: Uint8Array): MessageKeys {
   const keys = deriveMessageKeys(dataKey, header.subarray(0, saltBytes), context);
-  if (header.length !== headerBytes || !timingSafeEqual(keys.header, header)) throw decryptionFailed();
+  requireHeader(keys, header);
   return keys;
+}
+
+/**
+ * Compares the first bytes of a body with the header of the keys that are to open it.
+ *
+ * @throws EnvelopeError `DECRYPTION_FAILED`
+ */
+export function requireHeader(keys: MessageKeys, header: Uint8Array): void {
+  if (header.length !== headerBytes || !timingSafeEqual(keys.header, header)) throw decryptionFailed();
 }
 
 /** The one error for a wrong key, a wrong context and modified bytes, so that none can be told from another. */

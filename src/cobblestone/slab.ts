@@ -32,6 +32,12 @@ export function slabBytes(chunks: number): number {
  * @throws EnvelopeError `DECRYPTION_FAILED`; then the slab has been overwritten with zeros
  */
 export function workInPlace(run: Run, slab: Uint8Array): void {
+  const steps = stepsInPlace(run, slab);
+  while (!steps.next().done);
+}
+
+/** The same as {@link workInPlace}, one chunk at each step. */
+export function* stepsInPlace(run: Run, slab: Uint8Array): Generator<undefined, undefined> {
   const { key, firstChunk, chunks } = run;
   const keys = { key, baseNonce: Buffer.from(run.baseNonce) };
   if (run.kind === "open") {
@@ -40,6 +46,7 @@ export function workInPlace(run: Run, slab: Uint8Array): void {
         const start = chunk * sealedChunkBytes;
         const sealed = slab.subarray(start, start + sealedChunkBytes);
         slab.set(openChunk(keys, firstChunk + chunk, sealed), chunk * chunkBytes);
+        yield;
       }
     } catch (error) {
       slab.fill(0);
@@ -53,6 +60,7 @@ export function workInPlace(run: Run, slab: Uint8Array): void {
     const { ciphertext, tag } = sealChunk(keys, firstChunk + chunk, plaintext);
     slab.set(ciphertext, chunk * sealedChunkBytes);
     slab.set(tag, chunk * sealedChunkBytes + chunkBytes);
+    yield;
   }
 }
 

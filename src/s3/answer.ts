@@ -9,6 +9,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { EnvelopeError } from "../errors.js";
 import { Batches } from "./batches.js";
+import { collect } from "./collect.js";
 import { requireSize } from "./fields.js";
 import { guardSource } from "./guarded-source.js";
 import { parseContentRange } from "./range.js";
@@ -25,6 +26,13 @@ export interface ObjectAnswer {
    * @throws EnvelopeError `BODY_INTERRUPTED`, also when fewer bytes come, or more; `BODY_STALLED`
    */
   read(skip: number, length: number | undefined): AsyncIterable<Uint8Array>;
+  /**
+   * Fills memory, one target after the other, with the body, which must be exactly so long. In place of
+   * {@link read}; once this has settled, nothing is written there any more.
+   *
+   * @throws EnvelopeError `BODY_INTERRUPTED`, `BODY_STALLED`
+   */
+  readInto(targets: readonly Uint8Array[]): Promise<void>;
   /** Ends the request for good: whatever streams the SDK put around the connection, aborting closes it. */
   letGo(): void;
 }
@@ -51,10 +59,12 @@ export async function getAnswer(
     const output = await s3Request(attempt, transfer.signal, (options) => s3.send(command, options));
     expectFailure(output);
     requireSize(output.ContentLength, attempt);
+    const reading = { attempt, transfer, idleTimeoutMs };
     return {
       output,
       letGo: transfer.close,
-      read: (skip, length) => readBody(output, { attempt, transfer, idleTimeoutMs }, skip, length),
+      read: (skip, length) => readBody(output, reading, skip, length),
+      readInto: (targets) => readInto(output, reading, targets).then(transfer.dispose),
     };
   } catch (error) {
     transfer.close();
@@ -109,6 +119,34 @@ async function* readBody(
   }
   if (length !== undefined && seen < end) throw fail("BODY_INTERRUPTED", `it ended after ${seen} bytes`);
   return undefined;
+}
+
+async function readInto(
+  { Body }: GetObjectCommandOutput,
+  { attempt, transfer, idleTimeoutMs }: Reading,
+  targets: readonly Uint8Array[],
+): Promise<void> {
+  const expected = targets.reduce((sum, { length }) => sum + length, 0);
+  const fail = (
+    code: "BODY_INTERRUPTED" | "BODY_STALLED",
+    bytesRead: number,
+    what: string,
+    cause?: unknown,
+  ) =>
+    new EnvelopeError(code, `S3 GetObject of "${attempt.key}": ${what}; read it again`, {
+      cause,
+      details: { ...attempt, bytesRead, expected },
+    });
+  const seen = await collect(Body, targets, {
+    signal: transfer.signal,
+    idleTimeoutMs,
+    stalled: (bytes) => fail("BODY_STALLED", bytes, `no bytes came for ${idleTimeoutMs} ms`),
+    failed: (bytes, cause) =>
+      fail("BODY_INTERRUPTED", bytes, `reading failed after ${bytes} bytes, see the cause`, cause),
+  });
+  if (seen > expected)
+    throw fail("BODY_INTERRUPTED", seen, `more than the ${expected} bytes came that it said`);
+  if (seen < expected) throw fail("BODY_INTERRUPTED", seen, `it ended after ${seen} bytes`);
 }
 
 /** Whether a body comes straight from a connection with TLS, and so in small pieces. */

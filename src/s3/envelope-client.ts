@@ -1,5 +1,7 @@
-/** The client that a service uses: put, get, open, head and delete of encrypted objects over its own S3Client. */
+/** The client that a service uses: put, get, download, open, head and delete of encrypted objects over its own S3Client. */
 import { type DeleteInput, type DeleteOutput, deleteObject } from "./delete.js";
+import { download } from "./download.js";
+import type { DownloadInput, DownloadOutput } from "./download-input.js";
 import { type GetInput, type GetOutput, get } from "./get.js";
 import { type HeadInput, type HeadOutput, head } from "./head.js";
 import type { OpenObject } from "./object-reader.js";
@@ -51,6 +53,18 @@ export class EnvelopeClient {
    */
   get(input: GetInput, options: TransferOptions = {}): Promise<GetOutput> {
     return get(this.#settings, input, options);
+  }
+
+  /**
+   * Downloads an object to a file: `maxConcurrentParts` requests at a time, each for 8 MiB that are verified before
+   * they are written. What a killed or failed call has left is verified and gone on from. Nothing has the final
+   * name before all of it is there.
+   *
+   * @throws EnvelopeError `FILE_FAILED`; and what `get` and its body do, but `ENVELOPE_MISSING` for every object
+   *   that is not encrypted. `details.partialPath` names what is kept for the next call, if anything is
+   */
+  download(input: DownloadInput, options: TransferOptions = {}): Promise<DownloadOutput> {
+    return download(this.#settings, input, options);
   }
 
   /**

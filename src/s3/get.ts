@@ -1,9 +1,8 @@
 /** Reads one object, whole or a range of it: one GetObject, verified plaintext out. */
-import { timingSafeEqual } from "node:crypto";
 import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { choiceArgument } from "../arguments.js";
-import { decryptionFailed, type MessageKeys } from "../cobblestone/derivation.js";
-import { plaintextLength } from "../cobblestone/geometry.js";
+import { type MessageKeys, requireHeader } from "../cobblestone/derivation.js";
+import { chunkCount, plaintextLength, sealedChunkBytes } from "../cobblestone/geometry.js";
 import { openSource } from "../cobblestone/message.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { hasCode } from "../errors.js";
@@ -21,6 +20,7 @@ import {
   planRange,
   rangeArgument,
 } from "./range.js";
+import { readAhead } from "./read-ahead.js";
 import {
   type ExpectedContext,
   expectedContextArgument,
@@ -30,6 +30,7 @@ import {
 import { type ClientSettings, type EnvelopeStorage, type TransferOptions, workingOf } from "./settings.js";
 import { answerFromTail, readTail, type Tail, tailBytesFor, tailError, verifyTail } from "./tail.js";
 import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
+import { openableObject } from "./windows.js";
 
 /** What `get` takes: the input of GetObject but for PartNumber, and these. `Range` is in plaintext bytes. */
 export interface GetInput extends Omit<GetObjectCommandInput, "PartNumber"> {
@@ -40,6 +41,13 @@ export interface GetInput extends Omit<GetObjectCommandInput, "PartNumber"> {
   readonly encryptionContext?: ExpectedContext | undefined;
   /** Whether an object that is not encrypted is refused (default) or returned, with `encrypted: false`. */
   readonly plaintext?: "refuse" | "allow" | undefined;
+  /**
+   * Whether the body is read by several requests at a time, each for 8 MiB, and handed out in order; false by default.
+   * At most `maxConcurrentParts`, and fewer while `maxBufferedBytes` has nothing to spare: what is ahead of the reader
+   * is held in memory. For large objects and pipes that are faster than one connection. An object that is not
+   * encrypted is read by one request.
+   */
+  readonly parallel?: boolean | undefined;
   /**
    * "tail" reads and verifies the last chunk first, so that nothing is handed out of an object that was cut off: one
    * small request more, unless the end of the object is all that is wanted. Without it a range that does not reach the
@@ -61,6 +69,7 @@ export interface GetOutput extends Omit<GetObjectCommandOutput, "Body" | `Checks
 interface GetRequest extends ObjectRequest {
   readonly range: ByteRange | undefined;
   readonly allowPlaintext: boolean;
+  readonly parallel: boolean;
   readonly verifyTail: boolean;
   readonly transfer: TransferSignal;
   /** There is none when nobody listens. */
@@ -137,7 +146,7 @@ async function firstAnswer(
 function getArguments(input: GetInput, options: TransferOptions, transfer: TransferSignal): GetRequest {
   const attempt = attemptArgument("GetObject", input);
   refuseFields(input, ["PartNumber"], "parts are of the ciphertext: use Range");
-  const { encryptionContext, plaintext = "refuse", verifyLength, Range, ...get } = input;
+  const { encryptionContext, plaintext = "refuse", verifyLength, parallel = false, Range, ...get } = input;
   const listener = progressArgument(options.onProgress);
   const subject = { operation: "get", Bucket: attempt.bucket, Key: attempt.key } as const;
   return {
@@ -146,6 +155,7 @@ function getArguments(input: GetInput, options: TransferOptions, transfer: Trans
     range: rangeArgument(Range),
     expected: expectedContextArgument(encryptionContext),
     allowPlaintext: choiceArgument("plaintext", plaintext, ["refuse", "allow"]) === "allow",
+    parallel: choiceArgument("parallel", parallel, [true, false]),
     verifyTail:
       verifyLength !== undefined && choiceArgument("verifyLength", verifyLength, ["tail"]) === "tail",
     transfer,
@@ -164,14 +174,18 @@ function wholeOutput(
   const { ContentLength } = answer.output;
   const length = ContentLength === undefined ? undefined : plaintextLength(ContentLength);
   const readHeader = (header: Buffer) => {
-    if (!timingSafeEqual(header, keys.header)) throw decryptionFailed();
+    requireHeader(keys, header);
     return keys;
   };
-  const plaintext = openSource(
-    answer.read(0, ContentLength),
-    { readHeader, endsMessage: true },
-    workingOf(settings),
-  );
+  const body = answer.read(0, ContentLength);
+  const plaintext =
+    length !== undefined && request.parallel
+      ? readAhead(openableObject(settings, request, answer, keys), body, {
+          firstChunk: 0,
+          endChunk: chunkCount(length),
+          startsWithHeader: true,
+        })
+      : openSource(body, { readHeader, endsMessage: true }, workingOf(settings));
   return encryptedOutput(request, answer, plaintext, { ContentLength: length });
 }
 
@@ -185,7 +199,13 @@ function rangeOutput(
   const plan = planRange(range, answer.output.ContentRange, request.attempt);
   const { firstChunk, endsMessage } = plan;
   const body = answer.read(plan.skipCiphertext, plan.ciphertextBytes);
-  const plaintext = openSource(body, { keys, firstChunk, endsMessage }, workingOf(settings));
+  const plaintext = request.parallel
+    ? readAhead(openableObject(settings, request, answer, keys), body, {
+        firstChunk,
+        endChunk: firstChunk + Math.ceil(plan.ciphertextBytes / sealedChunkBytes),
+        startsWithHeader: false,
+      })
+    : openSource(body, { keys, firstChunk, endsMessage }, workingOf(settings));
   return encryptedOutput(request, answer, slice(plaintext, plan.skipPlaintext, plan.length), {
     ContentLength: plan.length,
     ContentRange: contentRange(plan),

@@ -71,7 +71,7 @@ export async function sameObject(
     new EnvelopeError(
       "BODY_INTERRUPTED",
       `"${attempt.key}" was overwritten while it was being read; read it again`,
-      { cause, details: { ...attempt } },
+      { cause, details: { ...attempt, overwritten: true } },
     );
   let answer: ObjectAnswer;
   try {

@@ -72,6 +72,8 @@ describe("code blocks of the documents", () => {
     const { stdout, stderr, status } = await run(code);
     expect(stderr).toBe("");
     expect(status).toBe(0);
+    if (code.includes("envelope.download"))
+      expectBytes(readFileSync(join(work, "dump.downloaded.tar")), dump);
     if (code.includes("transformToByteArray")) {
       expect(stdout).toBe(`100000 100000\nbytes 99488-99999/100000 ${dump.subarray(-512).toString("hex")}\n`);
     }

@@ -16,8 +16,10 @@ import { testBytes } from "./bytes.js";
 export const Bucket = "test-bucket";
 /** The smallest part that S3 takes. */
 export const partBytes = 5 * 1024 * 1024;
+/** The key of {@link keyring}. */
+export const wrappingKey = testBytes(32, 77);
 /** A keyring that needs no service. */
-export const keyring = aesKeyring({ keyId: "test", wrappingKey: testBytes(32, 77) });
+export const keyring = aesKeyring({ keyId: "test", wrappingKey });
 
 /** What {@link useLocalAws} gives. */
 export interface Local {

@@ -1,0 +1,272 @@
+/** Downloads one object to a file: windows in parallel, each verified before it is written; goes on where it was. */
+import { encodeBase64 } from "../bytes.js";
+import { chunkCount, plaintextLength } from "../cobblestone/geometry.js";
+import { slabBytes } from "../cobblestone/slab.js";
+import { checkWindow, type Window, windowAt } from "../cobblestone/window.js";
+import { withoutEnvelope } from "../envelope/user-metadata.js";
+import { EnvelopeError, hasCode } from "../errors.js";
+import { fileFailed } from "../file-error.js";
+import type { EncryptionContext } from "../keys/context.js";
+import { getAnswer, type ObjectAnswer } from "./answer.js";
+import type { Hold } from "./budget.js";
+import {
+  type DownloadArguments,
+  type DownloadInput,
+  type DownloadOutput,
+  downloadArguments,
+  requirePlace,
+} from "./download-input.js";
+import { withoutChecksums } from "./fields.js";
+import { unlockAnswer } from "./object-request.js";
+import { PartialFile } from "./partial-file.js";
+import { ProgressMeter, progressArgument } from "./progress.js";
+import { parseContentRange } from "./range.js";
+import { notEncrypted, storedEnvelope } from "./read-envelope.js";
+import { unusableAnswer } from "./s3-errors.js";
+import type { ClientSettings, TransferOptions } from "./settings.js";
+import { type Slabs, slabsOf } from "./slabs.js";
+import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
+import {
+  fetchWindow,
+  isOverwritten,
+  maxWindowChunks,
+  type OpenableObject,
+  pinnedAnswer,
+  windowRange,
+} from "./windows.js";
+
+interface DownloadRequest extends DownloadArguments {
+  readonly settings: ClientSettings;
+  readonly meter: ProgressMeter;
+  readonly transfer: TransferSignal;
+  readonly slabs: Slabs;
+  readonly windowChunks: number;
+}
+
+/** What the first answer has told. */
+interface Opened {
+  readonly object: OpenableObject;
+  /** To the request for the first window. */
+  readonly answer: ObjectAnswer;
+  readonly plaintextLength: number;
+  readonly encryptionContext: EncryptionContext;
+}
+
+/** The paths that downloads of this process are under way to. */
+const pathsInUse = new Set<string>();
+
+/**
+ * See `EnvelopeClient.download`.
+ *
+ * @param windowChunks smaller in tests
+ */
+export async function download(
+  settings: ClientSettings,
+  input: DownloadInput,
+  options: TransferOptions,
+  windowChunks = maxWindowChunks,
+): Promise<DownloadOutput> {
+  const caller = abortSignalArgument(options);
+  const listener = progressArgument(options.onProgress);
+  const { attempt, ...others } = downloadArguments(input);
+  const { path } = others;
+  const transfer = transferSignal(caller);
+  const subject = { operation: "download", Bucket: attempt.bucket, Key: attempt.key } as const;
+  const meter = new ProgressMeter(subject, listener);
+  const slabs = slabsOf(settings);
+  try {
+    transfer.signal.throwIfAborted();
+    await requirePlace(path);
+    if (pathsInUse.has(path))
+      throw fileFailed(path, "be written", new Error("a download to it is under way"));
+    pathsInUse.add(path);
+    try {
+      const request = { settings, attempt, ...others, meter, transfer, slabs, windowChunks };
+      return await slabs.using(() => run(request));
+    } finally {
+      pathsInUse.delete(path);
+    }
+  } finally {
+    transfer.close();
+  }
+}
+
+async function run(request: DownloadRequest): Promise<DownloadOutput> {
+  const { settings, transfer, windowChunks } = request;
+  // Before the connection: whoever waits for memory must hold no connection that others need to let go of theirs.
+  const hold = await settings.budget.take(transfer, slabBytes(windowChunks), transfer.signal);
+  try {
+    const opened = await openObject(request);
+    return await fetchFile(request, opened, hold);
+  } catch (error) {
+    transfer.abort(error);
+    throw error;
+  } finally {
+    hold.release();
+  }
+}
+
+/** From the first request to the keys: nothing has been written. */
+async function openObject(request: DownloadRequest): Promise<Opened> {
+  const { settings, get, attempt, transfer, windowChunks } = request;
+  const { signal } = transfer;
+  const Range = windowRange(windowAt(0, windowChunks, Number.MAX_SAFE_INTEGER / 4));
+  let first = await firstAnswer(request, Range);
+  const { ETag, Metadata } = first.output;
+  const stored = storedEnvelope(Metadata);
+  if (!stored) throw notEncrypted(attempt.key);
+  const pinned = { settings, attempt, get, ETag, signal };
+  const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
+  if (stored.storage === "sidecar") first = await pinnedAnswer(pinned, Range);
+  const total = parseContentRange(first.output.ContentRange)?.total ?? first.output.ContentLength;
+  if (total === undefined) throw unusableAnswer(attempt, "its answer does not tell the size of the object");
+  return {
+    object: { ...pinned, keys, ciphertextLength: total },
+    answer: first,
+    plaintextLength: plaintextLength(total),
+    encryptionContext,
+  };
+}
+
+/** An object without a byte has no range; what its metadata say shall be told all the same. */
+async function firstAnswer(
+  { settings, get, attempt, transfer }: DownloadRequest,
+  Range: string,
+): Promise<ObjectAnswer> {
+  try {
+    return await getAnswer(settings, attempt, { ...get, Range }, transfer.signal);
+  } catch (error) {
+    if (!hasCode(error, "S3_RANGE_NOT_SATISFIABLE")) throw error;
+    return getAnswer(settings, attempt, get, transfer.signal);
+  }
+}
+
+async function fetchFile(request: DownloadRequest, opened: Opened, firstHold: Hold): Promise<DownloadOutput> {
+  const { path, fsync, mode, meter, windowChunks, transfer } = request;
+  const { object, answer, encryptionContext, plaintextLength: bytes } = opened;
+  const windows = Math.ceil(chunkCount(bytes) / windowChunks);
+  meter.totalBytes = bytes;
+  meter.totalParts = windows;
+  const file = await PartialFile.open(path, identityOf(object, windowChunks));
+  let resumedBytes = 0;
+  try {
+    await inLanes(request, windows, async (index) => {
+      const first = index === 0 ? { answer, hold: firstHold } : undefined;
+      if (await fetchOne(request, opened, file, index, first))
+        resumedBytes += windowAt(index * windowChunks, windowChunks, bytes).plaintextBytes;
+    });
+    await file.finish({ bytes, fsync, mode });
+  } catch (error) {
+    transfer.abort(error);
+    throw await leave(request, file, error);
+  }
+  meter.end();
+  const { ContentRange: _range, AcceptRanges: _ranges, Body: _body, ...output } = answer.output;
+  return {
+    ...withoutChecksums(output),
+    FilePath: path,
+    ContentLength: bytes,
+    Metadata: withoutEnvelope(output.Metadata ?? {}),
+    encryptionContext,
+    resumedBytes,
+  };
+}
+
+/** What tells this state of this object, cut into these windows, from all others. */
+function identityOf(
+  { attempt, get, ETag, keys, ciphertextLength }: OpenableObject,
+  windowChunks: number,
+): string {
+  const { bucket, key } = attempt;
+  const header = encodeBase64(keys.header);
+  const identity = { bucket, key, versionId: get.VersionId, ETag, header, ciphertextLength, windowChunks };
+  return JSON.stringify({ journal: "s3-envelope/download 1", ...identity });
+}
+
+/** Works through the windows, some at a time. Rejects with the first failure, when nothing runs any more. */
+async function inLanes(
+  { settings, transfer }: DownloadRequest,
+  windows: number,
+  work: (index: number) => Promise<void>,
+): Promise<void> {
+  let next = 0;
+  const lane = async () => {
+    while (next < windows && !transfer.signal.aborted) await work(next++).catch(transfer.abort);
+  };
+  await Promise.all(Array.from({ length: Math.min(settings.maxConcurrentParts, windows) }, lane));
+  transfer.signal.throwIfAborted();
+}
+
+/** Sees to it that one window is in the file; returns whether it was. */
+async function fetchOne(
+  { settings, slabs, meter, transfer, windowChunks }: DownloadRequest,
+  { object, plaintextLength: total }: Opened,
+  file: PartialFile,
+  index: number,
+  first: { readonly answer: ObjectAnswer; readonly hold: Hold } | undefined,
+): Promise<boolean> {
+  const { signal } = transfer;
+  const window = windowAt(index * windowChunks, windowChunks, total);
+  const bytes = slabBytes(Math.min(windowChunks, chunkCount(total)));
+  const hold = first?.hold ?? (await settings.budget.take(transfer, bytes, signal));
+  try {
+    let slab = slabs.take(bytes);
+    const tagDigest = file.digestOf(index);
+    if (tagDigest) {
+      first?.answer.letGo();
+      const checked = await check(settings, object, file, window, slab, tagDigest);
+      slab = checked.slab;
+      if (checked.isSame) {
+        slabs.give(slab);
+        meter.resume(window.plaintextBytes, 1);
+        return true;
+      }
+      signal.throwIfAborted();
+    }
+    const opened = await fetchWindow(object, window, slab, tagDigest ? undefined : first?.answer);
+    signal.throwIfAborted();
+    await file.write(index, window, opened.slab, opened.tagDigest);
+    slabs.give(opened.slab);
+    meter.add(window.plaintextBytes, 1);
+    return false;
+  } finally {
+    hold.release();
+  }
+}
+
+/** Whether a window that the journal lists is in the file as it was written: it may have been lost or changed. */
+async function check(
+  { engine }: ClientSettings,
+  { keys }: OpenableObject,
+  file: PartialFile,
+  window: Window,
+  slab: ArrayBuffer,
+  tagDigest: Buffer,
+): Promise<{ readonly slab: ArrayBuffer; readonly isSame: boolean }> {
+  if (!(await file.read(window, slab))) return { slab, isSame: false };
+  return checkWindow(engine, keys, window, slab, tagDigest);
+}
+
+/** Keeps or removes what a failed call has written, and returns its error, which names what was kept. */
+async function leave(
+  { transfer, keepPartial }: DownloadRequest,
+  file: PartialFile,
+  error: unknown,
+): Promise<unknown> {
+  await file.close().catch(() => undefined);
+  const isCallers = transfer.isCallersReason(error);
+  if (!(keepPartial ?? (!isCallers && mayGoOn(error))) || isOverwritten(error)) {
+    await file.remove().catch(() => undefined);
+    return error;
+  }
+  if (!(error instanceof EnvelopeError) || isCallers) return error;
+  const { code, message, cause, details } = error;
+  const kept = `${message}. What has been verified is kept in "${file.partialPath}" for the next call`;
+  return new EnvelopeError(code, kept, { cause, details: { ...details, partialPath: file.partialPath } });
+}
+
+/** Whether the next call may well go on from here. */
+function mayGoOn(error: unknown): boolean {
+  if (!(error instanceof EnvelopeError)) return false;
+  return error.retryable || hasCode(error, "FILE_FAILED") || hasCode(error, "S3_ACCESS_DENIED");
+}

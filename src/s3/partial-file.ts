@@ -1,0 +1,237 @@
+/**
+ * What of a download is there so far: a file beside its final name, and a journal that says which windows are in it.
+ * docs/decisions.md 30 explains the names and why no lock is needed.
+ */
+import { constants, type Stats } from "node:fs";
+import { type FileHandle, lstat, open, readdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { Window } from "../cobblestone/window.js";
+import { fileFailed } from "../file-error.js";
+
+const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
+/** Never through a link that somebody has put there. Windows has no such flag. */
+const noFollow = O_NOFOLLOW ?? 0;
+const ownerOnly = 0o600;
+
+/** The names of one try: nobody else uses them unless this process is gone, or another try has taken over. */
+interface Names {
+  readonly partial: string;
+  readonly journal: string;
+}
+
+/** A file that is being downloaded. Every method throws EnvelopeError `FILE_FAILED`. */
+export class PartialFile {
+  readonly #path: string;
+  readonly #names: Names;
+  readonly #partial: FileHandle;
+  readonly #journal: FileHandle;
+  readonly #digests: ReadonlyMap<number, Buffer>;
+
+  constructor(
+    path: string,
+    names: Names,
+    handles: { readonly partial: FileHandle; readonly journal: FileHandle },
+    digests: ReadonlyMap<number, Buffer>,
+  ) {
+    this.#path = path;
+    this.#names = names;
+    this.#partial = handles.partial;
+    this.#journal = handles.journal;
+    this.#digests = digests;
+  }
+
+  /**
+   * Takes over what an earlier try has left of the same state of the same object, removes what others have left,
+   * and begins a file if there is none.
+   *
+   * @param path the final name, absolute
+   * @param identity one line that tells that state from all others
+   */
+  static async open(path: string, identity: string): Promise<PartialFile> {
+    return told(path, async () => {
+      let found: PartialFile | undefined;
+      for (const left of await leftBehind(path)) {
+        found ??= await takeOver(path, left, identity);
+        await remove(left);
+      }
+      return found ?? (await begin(path, identity));
+    });
+  }
+
+  /** Where it is, until it is finished. */
+  get partialPath(): string {
+    return this.#names.partial;
+  }
+
+  /** What the journal says of a window, if that was finished: what it then had as its tagDigest. */
+  digestOf(index: number): Buffer | undefined {
+    return this.#digests.get(index);
+  }
+
+  /** Reads a window; false when the file ends before it does. */
+  read({ plaintextStart, plaintextBytes }: Window, slab: ArrayBuffer): Promise<boolean> {
+    return this.#told(async () => {
+      for (let done = 0; done < plaintextBytes; ) {
+        const target = new Uint8Array(slab, done, plaintextBytes - done);
+        const { bytesRead } = await this.#partial.read(target, 0, target.length, plaintextStart + done);
+        if (bytesRead === 0) return false;
+        done += bytesRead;
+      }
+      return true;
+    });
+  }
+
+  /** Writes a window that has been verified, then says so in the journal. */
+  write(
+    index: number,
+    { plaintextStart, plaintextBytes }: Window,
+    slab: ArrayBuffer,
+    tagDigest: Buffer,
+  ): Promise<void> {
+    return this.#told(async () => {
+      for (let done = 0; done < plaintextBytes; ) {
+        const rest = new Uint8Array(slab, done, plaintextBytes - done);
+        done += (await this.#partial.write(rest, 0, rest.length, plaintextStart + done)).bytesWritten;
+      }
+      await this.#journal.appendFile(`${index} ${tagDigest.toString("hex")}\n`);
+      // Fails when another try has taken over: no need to go on to the end.
+      await lstat(this.#names.partial);
+    });
+  }
+
+  /**
+   * Gives the whole file its final name.
+   *
+   * @param fsync whether all of it is on the disk first, and the name after
+   */
+  finish({ bytes, fsync, mode }: { bytes: number; fsync: boolean; mode: number }): Promise<void> {
+    return this.#told(async () => {
+      // Another try may have had a longer file; no bytes of it are wanted.
+      await this.#partial.truncate(bytes);
+      if (mode !== ownerOnly) await this.#partial.chmod(mode);
+      if (fsync) await this.#partial.sync();
+      await this.close();
+      await rename(this.#names.partial, this.#path);
+      // Not before: where the name cannot be given, the next call shall not have to begin anew.
+      await rm(this.#names.journal, { force: true });
+      if (fsync) await syncFolder(dirname(this.#path));
+    });
+  }
+
+  /** Closes both files, which stay. May be called again. */
+  async close(): Promise<void> {
+    await Promise.all([this.#partial.close(), this.#journal.close()]);
+  }
+
+  /** Removes both files. */
+  async remove(): Promise<void> {
+    await remove(this.#names);
+  }
+
+  #told<T>(act: () => Promise<T>): Promise<T> {
+    return told(this.#path, act);
+  }
+}
+
+async function told<T>(path: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (cause) {
+    throw fileFailed(path, "be written", cause);
+  }
+}
+
+async function begin(path: string, identity: string): Promise<PartialFile> {
+  const names = newNames(path);
+  const flags = O_RDWR | O_CREAT | O_EXCL | noFollow;
+  const partial = await open(names.partial, flags, ownerOnly);
+  try {
+    const journal = await open(names.journal, flags | O_APPEND, ownerOnly);
+    await journal.appendFile(`${identity}\n`);
+    return new PartialFile(path, names, { partial, journal }, new Map());
+  } catch (error) {
+    await partial.close();
+    await remove(names);
+    throw error;
+  }
+}
+
+/** Goes on with what is there, under names of its own, if it is of this state of the object and nobody else's. */
+async function takeOver(path: string, left: Names, identity: string): Promise<PartialFile | undefined> {
+  const names = newNames(path);
+  let partial: FileHandle | undefined;
+  let journal: FileHandle | undefined;
+  try {
+    await rename(left.partial, names.partial);
+    await rename(left.journal, names.journal);
+    partial = await open(names.partial, O_RDWR | noFollow);
+    journal = await open(names.journal, O_RDWR | O_APPEND | noFollow);
+    if (isOwn(await partial.stat()) && isOwn(await journal.stat())) {
+      const digests = parseJournal(await journal.readFile("latin1"), identity);
+      if (digests) return new PartialFile(path, names, { partial, journal }, digests);
+    }
+  } catch {
+    // One of the two is missing, or is no file, or another try was faster: it is of no use.
+  }
+  await partial?.close();
+  await journal?.close();
+  await remove(names);
+  return undefined;
+}
+
+/** Whether only this user can have written it, and under no other name. */
+function isOwn(stats: Stats): boolean {
+  const user = process.geteuid?.();
+  return stats.isFile() && stats.nlink === 1 && (user === undefined || stats.uid === user);
+}
+
+/** The windows that a journal lists, unless it is another object's. A line that was not written whole is passed over. */
+function parseJournal(text: string, identity: string): ReadonlyMap<number, Buffer> | undefined {
+  const [first, ...lines] = text.split("\n");
+  if (first !== Buffer.from(identity).toString("latin1")) return undefined;
+  // What follows the last line break was not written whole.
+  lines.pop();
+  const digests = new Map<number, Buffer>();
+  for (const line of lines) {
+    const [, index, digest = ""] = /^(\d{1,10}) ([0-9a-f]{64})$/.exec(line) ?? [];
+    if (index !== undefined) digests.set(Number(index), Buffer.from(digest, "hex"));
+  }
+  return digests;
+}
+
+const suffix = /^\.s3e-([0-9a-f-]{36})\.(?:partial|journal)$/;
+
+function namesOf(path: string, id: string): Names {
+  return { partial: `${path}.s3e-${id}.partial`, journal: `${path}.s3e-${id}.journal` };
+}
+
+function newNames(path: string): Names {
+  return namesOf(path, crypto.randomUUID());
+}
+
+/** What earlier tries have left of a download to this path. */
+async function leftBehind(path: string): Promise<Names[]> {
+  const base = basename(path);
+  const ids = new Set<string>();
+  for (const name of await readdir(dirname(path))) {
+    const id = name.startsWith(base) ? suffix.exec(name.slice(base.length))?.[1] : undefined;
+    if (id !== undefined) ids.add(id);
+  }
+  return [...ids].map((id) => namesOf(join(dirname(path), base), id));
+}
+
+async function remove({ partial, journal }: Names): Promise<void> {
+  await rm(partial, { force: true });
+  await rm(journal, { force: true });
+}
+
+async function syncFolder(path: string): Promise<void> {
+  // Windows opens no folders, and needs none of this.
+  if (process.platform === "win32") return;
+  const folder = await open(path);
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,100 @@
+/** Downloads in processes that are killed at random moments, from an S3 in a process that is killed now and then. */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { S3Client } from "@aws-sdk/client-s3";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { EnvelopeClient } from "../../src/index.js";
+import type { LocalClientConfig } from "../../src/testing/index.js";
+import { expectBytes, testBytes } from "../support/bytes.js";
+import { startDownload } from "../support/download-process.js";
+import { Bucket, keyring } from "../support/local.js";
+import { randomOf } from "../support/random.js";
+
+const kills = 50;
+/** Of these kills the S3 is killed, too. */
+const isServerKilled = (kill: number) => kill % 10 === 5;
+const maxDelayMs = 200;
+const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
+const random = randomOf(seed);
+const plaintext = testBytes(24 * 1024 * 1024 + 12_345, 9);
+const object = { Bucket, Key: "object" };
+const folder = mkdtempSync(join(tmpdir(), "s3-envelope-crash-"));
+const target = join(folder, "target");
+const FilePath = join(target, "file");
+
+let server: ChildProcess;
+let config: LocalClientConfig;
+
+async function startServer(): Promise<void> {
+  const script = new URL("../support/s3-process.ts", import.meta.url);
+  const port = config === undefined ? "0" : new URL(config.endpoint).port;
+  server = fork(script, [join(folder, "s3"), port], { execArgv: ["--import", "tsx"] });
+  [config] = (await once(server, "message")) as [LocalClientConfig];
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  const exited = once(child, "exit");
+  child.kill("SIGKILL");
+  await exited;
+}
+
+beforeAll(async () => {
+  mkdirSync(target);
+  await startServer();
+  const s3 = new S3Client({ ...config });
+  await new EnvelopeClient({ s3, keyring }).put({ ...object, Body: plaintext });
+  s3.destroy();
+});
+afterAll(async () => {
+  await kill(server);
+  rmSync(folder, { recursive: true });
+});
+
+/** Starts a download and kills it some time after it has begun, unless it has ended; gives what it says if it has. */
+async function tryDownload(kill: { from: "begun" | "moving"; afterMs: number } | undefined, restart = false) {
+  const process = startDownload(config, { ...object, FilePath, fsync: false });
+  const { child, ended } = process;
+  await process.begun;
+  if (kill) {
+    // A start that fails, as the server has just been killed, says no more.
+    await process[kill.from].catch(() => undefined);
+    await Promise.race([delay(kill.afterMs), ended]);
+    if (restart) await restartServer();
+    child.kill("SIGKILL");
+  }
+  return ended;
+}
+
+async function restartServer(): Promise<void> {
+  await kill(server);
+  await startServer();
+}
+
+test(`killed ${kills} times and resumed, what is at the final name is whole (CRASH_SEED=${seed})`, async () => {
+  const seen = { partials: 0, completed: 0, resumedBytes: 0 };
+  const requireWhole = () => {
+    expectBytes(readFileSync(FilePath), plaintext);
+    seen.completed += 1;
+    rmSync(FilePath);
+  };
+  for (let count = 1; count <= kills; count++) {
+    // Also before the first window is there; but a slow machine would get no further.
+    const from = count % 2 === 0 ? "begun" : "moving";
+    const result = await tryDownload({ from, afterMs: random() * maxDelayMs }, isServerKilled(count));
+    if (result?.code !== undefined) expect(["S3_UNAVAILABLE", "BODY_INTERRUPTED"]).toContain(result.code);
+    seen.resumedBytes += result?.resumedBytes ?? 0;
+    if (readdirSync(target).some((name) => name.endsWith(".partial"))) seen.partials += 1;
+    if (existsSync(FilePath)) requireWhole();
+  }
+  const last = await tryDownload(undefined);
+  expect(last).toEqual({ resumedBytes: expect.any(Number) });
+  expect(readdirSync(target)).toEqual(["file"]);
+  requireWhole();
+  // Or nothing of all this has been tested.
+  expect(seen.partials).toBeGreaterThan(kills / 5);
+  expect(seen.resumedBytes).toBeGreaterThan(plaintext.length / 2);
+}, 120_000);

@@ -1,0 +1,88 @@
+/** Downloads in small windows, for test files about them. */
+import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, expect } from "vitest";
+import type { DownloadInput, DownloadOutput, EnvelopeClientOptions } from "../../src/index.js";
+import { download } from "../../src/s3/download.js";
+import { settingsArgument, type TransferOptions } from "../../src/s3/settings.js";
+import { testBytes } from "./bytes.js";
+import { useEngines } from "./engines.js";
+import { coded, errorOf } from "./errors.js";
+import { Bucket, keyring, type Local } from "./local.js";
+
+/** Windows of four chunks. */
+export const windowChunks = 4;
+/** What they hold of the plaintext. */
+export const windowBytes = windowChunks * 16_384;
+/** What they take in the object. */
+export const windowSealedBytes = windowChunks * 16_400;
+/** The context of {@link Key}. */
+export const encryptionContext = { tenant: "42" };
+/** Ten windows and a short one. */
+export const plaintext = testBytes(10 * windowBytes + 777, 3);
+/** The key of an object that is there. */
+export const Key = "large";
+
+/** What {@link useDownloads} gives. */
+export interface Downloads {
+  readonly folder: string;
+  readonly FilePath: string;
+  /** Downloads the object to the path, but for what is stated otherwise. */
+  fetchFile(
+    input?: Partial<DownloadInput>,
+    options?: TransferOptions,
+    client?: Partial<EnvelopeClientOptions>,
+  ): Promise<DownloadOutput>;
+  /** The settings of its client. */
+  settings(client?: Partial<EnvelopeClientOptions>): ReturnType<typeof settingsArgument>;
+  /** All that is in the folder. */
+  files(): string[];
+  /** The path of the one partial file there is. */
+  partialPath(): string;
+  /** The ranges that were asked for. */
+  ranges(): string[];
+  /** Leaves a partial file with all windows but the last; returns its path. */
+  leavePartial(): Promise<string>;
+}
+
+/** Makes a folder, emptied before each test, an engine with workers, and an object. */
+export function useDownloads(local: Local): Downloads {
+  const { startedEngine } = useEngines();
+  const folder = mkdtempSync(join(tmpdir(), "s3-envelope-download-"));
+  const FilePath = join(folder, "file");
+  let engine: Awaited<ReturnType<typeof startedEngine>>;
+  beforeAll(async () => {
+    engine = await startedEngine();
+    await local.client.put({ Bucket, Key, Body: plaintext, encryptionContext, Metadata: { note: "mine" } });
+  });
+  beforeEach(() => {
+    for (const name of readdirSync(folder)) rmSync(join(folder, name), { recursive: true });
+    local.operations();
+  });
+  afterAll(() => rmSync(folder, { recursive: true }));
+  const settings: Downloads["settings"] = (client) =>
+    settingsArgument({ s3: local.s3, keyring, engine, ...client });
+  const fetchFile: Downloads["fetchFile"] = (input, options = {}, client = {}) =>
+    download(settings(client), { Bucket, Key, FilePath, encryptionContext, ...input }, options, windowChunks);
+  const files = () => readdirSync(folder).sort();
+  const partialPath = () => join(folder, files().filter((name) => name.endsWith(".partial"))[0] ?? "none");
+  return {
+    folder,
+    FilePath,
+    fetchFile,
+    settings,
+    files,
+    partialPath,
+    ranges: () => local.aws.requests.map(({ headers }) => headers.range ?? ""),
+    async leavePartial() {
+      const refused = { status: 403, code: "AccessDenied" } as const;
+      local.aws.fault({ operation: "GetObject", skip: 10, times: Number.POSITIVE_INFINITY, ...refused });
+      const error = await errorOf(() => fetchFile({}, {}, { maxConcurrentParts: 1 }));
+      local.aws.clearFaults();
+      local.operations();
+      expect(error).toEqual(coded("S3_ACCESS_DENIED", { partialPath: partialPath() }));
+      return partialPath();
+    },
+  };
+}
