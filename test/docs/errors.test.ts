@@ -26,7 +26,7 @@ it("every code is asserted by a test", () => {
     file.endsWith(".test.ts"),
   );
   const tests = files.map((file) => readFileSync(new URL(file, folder), "utf8")).join("\n");
-  for (const code of errorCodes) expect(tests, code).toContain(`"${code}"`);
+  for (const code of errorCodes) expect(tests.includes(`"${code}"`), code).toBe(true);
 });
 
 it("an EnvelopeError keeps its cause and cannot be changed", () => {
