@@ -4,6 +4,8 @@ import { benchConcurrentEncrypts, benchConcurrentPuts } from "./concurrency.js";
 import { benchEncryptMemory } from "./encrypt-memory.js";
 import { benchEventLoop } from "./event-loop.js";
 import { benchEsdkSettings, benchFrames, fullFrames, quickFrames } from "./frames.js";
+import { benchLargeMemory } from "./large-memory.js";
+import { benchLargeObjects } from "./large-objects.js";
 import type { Table } from "./results.js";
 import { benchRoundTrips } from "./round-trips.js";
 import { s3Variants } from "./s3-clients.js";
@@ -39,6 +41,14 @@ export const suites: Readonly<Record<string, Suite>> = {
   "encrypt-memory": (quick, show) =>
     benchEncryptMemory(quick ? 128 * mebibyte : gibibyte, quick ? 1 : 3, show),
   "upload-memory": (quick, show) => benchUploadMemory(quick ? [128, 256] : [512, 2048], show),
+  "large-objects": (quick, show) =>
+    benchLargeObjects(
+      quick
+        ? { rounds: 2, sizes: [64 * mebibyte] }
+        : { rounds: 5, sizes: [256 * mebibyte, gibibyte, 4 * gibibyte] },
+      show,
+    ),
+  "large-memory": (quick, show) => benchLargeMemory(quick ? [64] : [1024, 4096, 16_384], show),
   "esdk-settings": (quick, show) =>
     benchEsdkSettings(quick ? { ...quickFrames, rounds: 2 } : { ...fullFrames, rounds: 5 }, show),
 };
