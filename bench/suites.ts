@@ -4,6 +4,8 @@ import { benchConcurrentEncrypts, benchConcurrentPuts } from "./concurrency.js";
 import { benchEncryptMemory } from "./encrypt-memory.js";
 import { benchEventLoop } from "./event-loop.js";
 import { benchEsdkSettings, benchFrames, fullFrames, quickFrames } from "./frames.js";
+import { benchLargeMemory } from "./large-memory.js";
+import { benchLargeObjects } from "./large-objects.js";
 import { benchManyPuts } from "./many-puts.js";
 import { benchRandomReads } from "./random-reads.js";
 import type { Table } from "./results.js";
@@ -47,6 +49,14 @@ export const suites: Readonly<Record<string, Suite>> = {
     benchEncryptMemory(quick ? 128 * mebibyte : gibibyte, quick ? 1 : 3, show),
   "upload-memory": (quick, show) => benchUploadMemory(quick ? [128, 256] : [512, 2048], show),
   "many-puts": (quick, show) => benchManyPuts(quick ? 20 : 200, 20, show),
+  "large-objects": (quick, show) =>
+    benchLargeObjects(
+      quick
+        ? { rounds: 2, sizes: [64 * mebibyte] }
+        : { rounds: 5, sizes: [256 * mebibyte, gibibyte, 4 * gibibyte] },
+      show,
+    ),
+  "large-memory": (quick, show) => benchLargeMemory(quick ? [64] : [1024, 4096, 16_384], show),
   "esdk-settings": (quick, show) =>
     benchEsdkSettings(quick ? { ...quickFrames, rounds: 2 } : { ...fullFrames, rounds: 5 }, show),
 };
