@@ -62,6 +62,7 @@ it("the entry points export these types and no others", () => {
     "Keyring",
     "KmsKeyringOptions",
     "MessageOptions",
+    "ProgressListener",
     "PutBody",
     "PutInput",
     "PutOutput",
@@ -71,6 +72,8 @@ it("the entry points export these types and no others", () => {
     "RecipientName",
     "S3ClientOptions",
     "StreamOptions",
+    "TransferOptions",
+    "TransferProgress",
     "UnwrapDataKeyInput",
     "VerifiedBody",
   ]);

@@ -2,13 +2,14 @@
 import { type DeleteInput, type DeleteOutput, deleteObject } from "./delete.js";
 import { type GetInput, type GetOutput, get } from "./get.js";
 import { type HeadInput, type HeadOutput, head } from "./head.js";
-import { type PutInput, type PutOutput, put } from "./put.js";
+import { type PutInput, put } from "./put.js";
 import {
   type CallOptions,
   type ClientSettings,
   type EnvelopeClientOptions,
   settingsArgument,
 } from "./settings.js";
+import type { PutOutput } from "./write.js";
 
 /**
  * Encrypts objects on their way into S3 and decrypts them on their way out. Inputs and outputs carry the names
