@@ -42,4 +42,20 @@ export type { ExpectedContext } from "./s3/read-envelope.js";
 export { createS3Client, type S3ClientOptions } from "./s3/s3-client.js";
 export type { CallOptions, EnvelopeClientOptions, EnvelopeStorage, TransferOptions } from "./s3/settings.js";
 export type { PutBody } from "./s3/source.js";
+export type { UploadInput } from "./s3/upload.js";
+export type {
+  AbortUploadsInput,
+  AbortUploadsOutput,
+  ListUploadsInput,
+  UnfinishedUpload,
+} from "./s3/upload-orphans.js";
+export type { PartSeal, UploadedPart } from "./s3/upload-parts.js";
+export {
+  type AbortUploadInput,
+  type BeginUploadInput,
+  type CompleteUploadInput,
+  type UploadPartInput,
+  uploadPartRange,
+} from "./s3/upload-shared.js";
+export type { UploadTicket } from "./s3/upload-ticket.js";
 export type { PutOutput } from "./s3/write.js";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { turn } from "../turn.js";
 import { sealChunk } from "./chunk.js";
 import type { MessageKeys } from "./derivation.js";
-import { type CryptoEngine, poolOf } from "./engine.js";
+import { poolOf, sharedEngine } from "./engine.js";
 import {
   chunkBytes,
   chunkCount,
@@ -13,6 +13,7 @@ import {
   sealedChunkBytes,
   tagBytes,
 } from "./geometry.js";
+import type { Working } from "./message.js";
 import { runOf, sealInPlace } from "./slab.js";
 
 /** Bytes `start` to `end` of a message, and what it takes to make them. */
@@ -78,12 +79,6 @@ export interface SealedWindow {
   readonly lastTag: string;
 }
 
-/** Where a window is sealed. */
-export interface WindowWork {
-  readonly engine: CryptoEngine;
-  readonly wantedWorkers: number;
-}
-
 /**
  * Seals a window. The same plaintext always gives the same bytes; a window must never be sealed and sent with
  * another plaintext under the same keys, which its digest tells.
@@ -95,14 +90,14 @@ export async function sealWindow(
   window: MessageWindow,
   keys: MessageKeys,
   slab: ArrayBuffer,
-  work: WindowWork,
+  working: Working = {},
 ): Promise<SealedWindow> {
   const { firstChunk, lastChunk, endsMessage, start, end } = window;
   const fullChunks = lastChunk - firstChunk + (endsMessage ? 0 : 1);
   // First, as the run grows over it.
   const short = new Uint8Array(slab, fullChunks * chunkBytes).subarray(0, shortBytes(window));
   const last = endsMessage ? sealChunk(keys, lastChunk, short) : undefined;
-  const sealed = Buffer.from(await sealRun(keys, firstChunk, fullChunks, slab, work));
+  const sealed = Buffer.from(await sealRun(keys, firstChunk, fullChunks, slab, working));
   if (last) {
     sealed.set(last.ciphertext, fullChunks * sealedChunkBytes);
     sealed.set(last.tag, fullChunks * sealedChunkBytes + last.ciphertext.length);
@@ -138,7 +133,7 @@ async function sealRun(
   firstChunk: number,
   chunks: number,
   slab: ArrayBuffer,
-  { engine, wantedWorkers }: WindowWork,
+  { engine = sharedEngine, wantedWorkers = Number.POSITIVE_INFINITY }: Working,
 ): Promise<ArrayBuffer> {
   const pool = poolOf(engine);
   if (chunks > 0 && chunks * chunkBytes >= pool.minWorkerBytes && pool.hasWorkers) {

@@ -49,8 +49,8 @@ export async function uploadMultipart(
   }
 }
 
-/** Not given the signal: an upload whose id never arrives could not be aborted. */
-async function createUpload(input: MultipartInput): Promise<string> {
+/** Begins an upload. The request is not given the signal: an upload whose id never arrives could not be aborted. */
+export async function createUpload(input: MultipartInput): Promise<string> {
   const { s3, put, attempt, transfer } = input;
   const fields = {
     ...createFields(put),
@@ -75,12 +75,13 @@ async function createUpload(input: MultipartInput): Promise<string> {
 }
 
 /** The SDK adds this checksum to every part unless told otherwise, and S3 wants to hear of it beforehand. */
-async function defaultChecksum(s3: S3Client): Promise<"CRC32" | undefined> {
+export async function defaultChecksum(s3: S3Client): Promise<"CRC32" | undefined> {
   const calculation: unknown = await s3.config?.requestChecksumCalculation?.();
   return calculation === "WHEN_REQUIRED" ? undefined : "CRC32";
 }
 
-interface UploadedPart {
+/** A part that S3 has, as its completion states it. */
+export interface UploadedPart {
   readonly part: CompletedPart;
   readonly bytes: number;
 }
@@ -111,7 +112,8 @@ async function uploadParts(
   return uploaded;
 }
 
-async function uploadPart(input: MultipartInput, uploadId: string, part: Part): Promise<UploadedPart> {
+/** Sends one part; its memory is released once it is surely read no more. */
+export async function uploadPart(input: MultipartInput, uploadId: string, part: Part): Promise<UploadedPart> {
   const { s3, put, attempt, transfer } = input;
   const command = new UploadPartCommand({
     ...partFields(put),
@@ -155,7 +157,8 @@ function isStockHandler(handler: object | undefined): boolean {
   return stock?.constructor?.name === "NodeHttpHandler" && Object.getPrototypeOf(stock) === Object.prototype;
 }
 
-async function completeUpload(
+/** Completes an upload, all of whose parts are there. */
+export async function completeUpload(
   input: MultipartInput,
   uploadId: string,
   uploaded: readonly UploadedPart[],
@@ -179,7 +182,7 @@ async function completeUpload(
 }
 
 /** Aborts the upload and returns the error that ended it, which names the upload if it may still be there. */
-async function abortUpload(
+export async function abortUpload(
   { s3, put, transfer }: MultipartInput,
   uploadId: string,
   error: unknown,

@@ -112,27 +112,30 @@ export async function withSidecar<T>(
   write: () => Promise<T>,
 ): Promise<T> {
   if (!sidecar) return write();
-  const { location, text } = sidecar;
   let stored = false;
   try {
-    await putSidecar(settings.s3, put, location, text, transfer.signal);
+    await putSidecar(settings.s3, put, sidecar.location, sidecar.text, transfer.signal);
     stored = true;
     return await write();
   } catch (error) {
-    if (commit.mayExist)
-      throw withLeftover(error, transfer, spare(location.Key, "was kept, as the object may be there"));
-    throw await removeSidecar(settings, location, transfer, stored, error);
+    throw await undoSidecar(settings, sidecar.location, { transfer, commit, stored }, error);
   }
 }
 
-/** Removes the sidecar of a failed write; returns the error, which says so if it may still be there. */
-export async function removeSidecar(
+/**
+ * Removes the sidecar of a failed write, unless the object may be there.
+ *
+ * @returns the error, which says so if the sidecar may still be there
+ */
+export async function undoSidecar(
   { s3 }: ClientSettings,
   location: SidecarLocation,
-  transfer: TransferSignal,
-  stored: boolean,
+  write: { readonly transfer: TransferSignal; readonly commit: CommitState; readonly stored: boolean },
   error: unknown,
 ): Promise<unknown> {
+  const { transfer, commit, stored } = write;
+  if (commit.mayExist)
+    return withLeftover(error, transfer, spare(location.Key, "was kept, as the object may be there"));
   if (!(await deleteSidecar(s3, location))) {
     return withLeftover(error, transfer, {
       details: { orphanedSidecarKey: location.Key },
