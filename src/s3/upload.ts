@@ -259,14 +259,16 @@ async function endingWell(
     });
   } catch (error) {
     transfer.abort(error);
-    if (checkpoint?.hasBegun && !isFinal(error, isSending, transfer)) {
-      throw withLeftover(error, transfer, {
-        details: { checkpointPath: checkpoint.path, uploadId: ticket.UploadId },
-        advice: `Upload and checkpoint "${checkpoint.path}" were kept: call upload again to go on, or abortUpload to give up`,
-      });
+    if (checkpoint?.hasBegun) {
+      // Somebody else's by now: all of it is theirs to end.
+      if (!(await checkpoint.isOwn().catch(() => true))) throw error;
+      if (!isFinal(error, isSending, transfer)) {
+        throw withLeftover(error, transfer, {
+          details: { checkpointPath: checkpoint.path, uploadId: ticket.UploadId },
+          advice: `Upload and checkpoint "${checkpoint.path}" were kept: call upload again to go on, or abortUpload to give up`,
+        });
+      }
     }
-    // Somebody else's by now.
-    if (checkpoint?.hasBegun && !(await checkpoint.isOwn())) throw error;
     let failure = await abortUpload(input, ticket.UploadId, error);
     if (ticket.envelopeStorage === "sidecar") {
       const location = sidecarLocation(input.put, envelope.header);
