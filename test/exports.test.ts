@@ -22,6 +22,7 @@ it("the entry points export these names and no others", () => {
     "openRandomAccess",
     "plaintextLength",
     "sharedEngine",
+    "uploadPartRange",
   ]);
   expect(Object.keys(testing)).toEqual(["startLocalAws"]);
 });
@@ -40,9 +41,14 @@ it("the entry points export these types and no others", () => {
     return names.sort();
   };
   expect(typesOf("index.ts")).toEqual([
+    "AbortUploadInput",
+    "AbortUploadsInput",
+    "AbortUploadsOutput",
     "AesKeyringOptions",
+    "BeginUploadInput",
     "ByteSource",
     "CallOptions",
+    "CompleteUploadInput",
     "CryptoEngineOptions",
     "DeleteInput",
     "DeleteOutput",
@@ -61,7 +67,9 @@ it("the entry points export these types and no others", () => {
     "HeadOutput",
     "Keyring",
     "KmsKeyringOptions",
+    "ListUploadsInput",
     "MessageOptions",
+    "PartSeal",
     "ProgressListener",
     "PutBody",
     "PutInput",
@@ -74,7 +82,12 @@ it("the entry points export these types and no others", () => {
     "StreamOptions",
     "TransferOptions",
     "TransferProgress",
+    "UnfinishedUpload",
     "UnwrapDataKeyInput",
+    "UploadInput",
+    "UploadPartInput",
+    "UploadTicket",
+    "UploadedPart",
     "VerifiedBody",
   ]);
   expect(typesOf("testing/index.ts")).toEqual([
