@@ -6,8 +6,6 @@ import { headWritten } from "./commit.js";
 import { partFields } from "./fields.js";
 import type { MultipartInput } from "./multipart.js";
 import { s3Error, s3Request } from "./s3-errors.js";
-import type { ClientSettings } from "./settings.js";
-import { deleteSidecar, sidecarLocation } from "./sidecar-object.js";
 import type { UploadedPart } from "./upload-parts.js";
 import { invalidRecord } from "./upload-records.js";
 import { customerKeyMd5, type ReadTicket } from "./upload-ticket.js";
@@ -67,16 +65,14 @@ export async function findTrusted(
 }
 
 /**
- * What became of an upload that is gone: the output if its object is there, and is of the present source; else
- * undefined, and a sidecar that nothing needs is removed.
+ * What became of an upload that is gone: the output if its object is there, and is of the present source. A sidecar
+ * stays in any case: an object that was overwritten since may be there as an older version.
  */
 export async function findFinished(
-  { s3 }: ClientSettings,
-  input: MultipartInput,
-  { ticket, envelope }: ReadTicket,
+  { s3, put, attempt, transfer }: MultipartInput,
+  { ticket }: ReadTicket,
   isSameSource: boolean,
 ): Promise<PutOutput | undefined> {
-  const { put, attempt, transfer } = input;
   const size = ciphertextLength(ticket.plaintextLength);
   try {
     const written = await headWritten({ s3, put, attempt, signal: transfer.signal }, size);
@@ -86,7 +82,5 @@ export async function findFinished(
     const failure = s3Error(error, { ...attempt, operation: "HeadObject" });
     if (failure.code !== "S3_NOT_FOUND") throw failure;
   }
-  if (ticket.envelopeStorage === "sidecar")
-    await deleteSidecar(s3, sidecarLocation(put, envelope.header), transfer.signal);
   return undefined;
 }

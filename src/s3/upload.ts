@@ -2,17 +2,15 @@
 import { objectArgument, stringArgument } from "../arguments.js";
 import type { MessageKeys } from "../cobblestone/derivation.js";
 import { requireContext } from "../envelope/envelope.js";
-import { EnvelopeError, hasCode } from "../errors.js";
-import { withLeftover } from "./clean-up.js";
 import { CommitState } from "./commit.js";
 import { refuseFields } from "./fields.js";
-import { abortUpload, completeUpload, type MultipartInput } from "./multipart.js";
+import { completeUpload } from "./multipart.js";
 import { ProgressMeter, progressArgument } from "./progress.js";
 import type { ClientSettings, TransferOptions } from "./settings.js";
-import { sidecarLocation } from "./sidecar-object.js";
-import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
+import { abortSignalArgument, transferSignal } from "./transfer-signal.js";
 import { begin, layoutOf, multipartInput, sendSealed, sentPart } from "./upload-begin.js";
 import { Checkpoint } from "./upload-checkpoint.js";
+import { endingWell, type Multipart, type Run } from "./upload-ending.js";
 import {
   forEachPart,
   PartGuard,
@@ -29,15 +27,13 @@ import {
   seekableArgument,
   sourceChanged,
 } from "./upload-source.js";
-import { forgetTicket, type ReadTicket, ticketKeys, ticketPut } from "./upload-ticket.js";
+import { type ReadTicket, ticketKeys, ticketPut } from "./upload-ticket.js";
 import {
   type PutOutput,
   prepareWrite,
   putOutput,
   sendWhole,
-  undoSidecar,
   type WriteInput,
-  type WriteRequest,
   withSidecar,
   writeArguments,
 } from "./write.js";
@@ -50,22 +46,6 @@ export interface UploadInput extends WriteInput, SeekableInput {
    * unfinished upload.
    */
   readonly CheckpointPath?: string | undefined;
-}
-
-/** One call of `upload`. */
-interface Run {
-  readonly settings: ClientSettings;
-  readonly request: WriteRequest;
-  readonly source: SeekableSource;
-  readonly transfer: TransferSignal;
-  readonly meter: ProgressMeter;
-  readonly checkpoint: Checkpoint | undefined;
-}
-
-/** A multipart upload that has an id. */
-interface Multipart {
-  readonly input: MultipartInput;
-  readonly read: ReadTicket;
 }
 
 /** See `EnvelopeClient.upload`. */
@@ -180,7 +160,7 @@ async function resume(call: Run, read: ReadTicket): Promise<PutOutput | undefine
   const { ticket } = read;
   const trusted = await findTrusted(input, ticket.UploadId, done);
   const isSame = source.length === ticket.plaintextLength && source.modifiedMs === modifiedMs;
-  if (!trusted) return findFinished(settings, input, read, isSame);
+  if (!trusted) return findFinished(input, read, isSame);
   return endingWell(call, { input, read }, async (sending) => {
     if (source.length !== ticket.plaintextLength)
       throw sourceChanged("it has another length", { size: source.length });
@@ -235,56 +215,4 @@ async function sendAll(
   await checkpoint?.requireOwn();
   const output = await completeUpload(input, UploadId, [...done.values()].map(sentPart));
   return putOutput(output, plaintextLength);
-}
-
-/**
- * Runs what may fail of an upload that has an id. With a checkpoint, upload and checkpoint stay for another try, unless
- * the caller ended it or no other try can succeed; without one the upload is aborted.
- *
- * @param act is given a function to call before the first part is sent
- */
-async function endingWell(
-  call: Run,
-  multipart: Multipart,
-  act: (sending: () => void) => Promise<PutOutput>,
-): Promise<PutOutput> {
-  const { settings, transfer, checkpoint } = call;
-  const { input, read } = multipart;
-  const { ticket, envelope } = read;
-  let isSending = false;
-  let output: PutOutput;
-  try {
-    output = await act(() => {
-      isSending = true;
-    });
-  } catch (error) {
-    transfer.abort(error);
-    if (checkpoint?.hasBegun) {
-      // Somebody else's by now: all of it is theirs to end.
-      if (!(await checkpoint.isOwn().catch(() => true))) throw error;
-      if (!isFinal(error, isSending, transfer)) {
-        throw withLeftover(error, transfer, {
-          details: { checkpointPath: checkpoint.path, uploadId: ticket.UploadId },
-          advice: `Upload and checkpoint "${checkpoint.path}" were kept: call upload again to go on, or abortUpload to give up`,
-        });
-      }
-    }
-    let failure = await abortUpload(input, ticket.UploadId, error);
-    if (ticket.envelopeStorage === "sidecar") {
-      const location = sidecarLocation(input.put, envelope.header);
-      const state = { transfer, commit: input.commit, stored: true };
-      failure = await undoSidecar(settings, location, state, failure);
-    }
-    if (checkpoint?.hasBegun) await checkpoint.remove().catch(() => undefined);
-    throw failure;
-  } finally {
-    forgetTicket(settings, read);
-  }
-  return output;
-}
-
-/** Whether an upload with a checkpoint is given up. */
-function isFinal(error: unknown, isSending: boolean, transfer: TransferSignal): boolean {
-  if (transfer.isCallersReason(error)) return true;
-  return isSending && (!(error instanceof EnvelopeError) || hasCode(error, "S3_PRECONDITION_FAILED"));
 }

@@ -130,7 +130,11 @@ export async function withSidecar<T>(
 export async function undoSidecar(
   { s3 }: ClientSettings,
   location: SidecarLocation,
-  write: { readonly transfer: TransferSignal; readonly commit: CommitState; readonly stored: boolean },
+  write: {
+    readonly transfer: TransferSignal;
+    readonly commit: Pick<CommitState, "mayExist">;
+    readonly stored: boolean;
+  },
   error: unknown,
 ): Promise<unknown> {
   const { transfer, commit, stored } = write;

@@ -105,6 +105,12 @@ describe("upload", () => {
     expectBytes(await read(), bytes);
   });
 
+  it("uses the memory of parts again, each for one part at a time", async () => {
+    const long = testBytes(9 * partBytes, 3);
+    await local.clientWith({ maxConcurrentParts: 3 }).upload({ ...object, Source: sourceOf(long) });
+    expectBytes(await read(), long);
+  });
+
   it("tells its progress in plaintext bytes and parts, to the very end", async () => {
     const told: unknown[] = [];
     await local.client.upload(
@@ -152,6 +158,17 @@ describe("upload", () => {
     await local.client.upload({ ...object, FilePath, CheckpointPath: join(folder, "checkpoint") });
     expectBytes(await read(), bytes);
   });
+});
+
+it("keeps a sidecar when it cannot tell whether somebody has completed the upload meanwhile", async () => {
+  const client = local.clientWith({ envelopeStorage: "sidecar" });
+  local.aws.fault({ operation: "UploadPart", status: 403, code: "AccessDenied" });
+  local.aws.fault({ operation: "AbortMultipartUpload", status: 404, code: "NoSuchUpload", handled: true });
+  const error = await errorOf(() => client.upload({ ...object, FilePath }));
+  const { keys } = await local.contents();
+  expect(keys).toHaveLength(1);
+  expect(error).toEqual(coded("S3_ACCESS_DENIED", { possiblyOrphanedSidecarKey: keys[0] }));
+  await local.client.delete({ Bucket, Key: keys[0] });
 });
 
 describe("an upload without a checkpoint that fails leaves nothing", () => {
