@@ -308,7 +308,7 @@ describe("a checkpoint of something else", () => {
 it("of two processes with one checkpoint the one that came first stops before it sends more, and aborts nothing", async () => {
   const { FilePath: _file, ...others } = input;
   /** An upload that waits before it reads all of part 2. */
-  const start = () => {
+  const start = (abortSignal?: AbortSignal) => {
     const [reading, gate] = [withResolvers(), withResolvers()];
     const read = async (from: number, to: number) => {
       if (from > 1.5 * partBytes) {
@@ -319,7 +319,7 @@ it("of two processes with one checkpoint the one that came first stops before it
     };
     const client = local.clientWith({ maxConcurrentParts: 1 });
     const settled = client
-      .upload({ ...others, Source: { length: bytes.length, read } })
+      .upload({ ...others, Source: { length: bytes.length, read } }, { abortSignal })
       .catch((error) => error);
     return { waits: reading.promise, goOn: gate.resolve, settled };
   };
@@ -335,6 +335,18 @@ it("of two processes with one checkpoint the one that came first stops before it
   second.goOn();
   expect(await second.settled).toMatchObject({ plaintextLength: bytes.length });
   await expectObject();
+
+  // Nor does its caller's signal, which ends an upload that is its own.
+  const controller = new AbortController();
+  const third = start(controller.signal);
+  await third.waits;
+  const fourth = start();
+  await fourth.waits;
+  const reason = new Error("enough");
+  controller.abort(reason);
+  expect(await third.settled).toBe(reason);
+  fourth.goOn();
+  expect(await fourth.settled).toMatchObject({ plaintextLength: bytes.length });
 });
 
 it("a process stops, too, when another has come, gone on to the end and removed the checkpoint", async () => {
