@@ -40,8 +40,25 @@ export type { HeadInput, HeadOutput, RecipientName } from "./s3/head.js";
 export type { OpenObject, OpenObjectFields } from "./s3/object-reader.js";
 export type { OpenInput, OpenOptions } from "./s3/open.js";
 export type { ProgressListener, TransferProgress } from "./s3/progress.js";
-export type { PutInput, PutOutput } from "./s3/put.js";
+export type { PutInput } from "./s3/put.js";
 export type { ExpectedContext } from "./s3/read-envelope.js";
 export { createS3Client, type S3ClientOptions } from "./s3/s3-client.js";
 export type { CallOptions, EnvelopeClientOptions, EnvelopeStorage, TransferOptions } from "./s3/settings.js";
 export type { PutBody } from "./s3/source.js";
+export type { UploadInput } from "./s3/upload.js";
+export type {
+  AbortUploadsInput,
+  AbortUploadsOutput,
+  ListUploadsInput,
+  UnfinishedUpload,
+} from "./s3/upload-orphans.js";
+export type { PartSeal, UploadedPart } from "./s3/upload-parts.js";
+export {
+  type AbortUploadInput,
+  type BeginUploadInput,
+  type CompleteUploadInput,
+  type UploadPartInput,
+  uploadPartRange,
+} from "./s3/upload-shared.js";
+export type { UploadTicket } from "./s3/upload-ticket.js";
+export type { PutOutput } from "./s3/write.js";

@@ -22,6 +22,7 @@ it("the entry points export these names and no others", () => {
     "openRandomAccess",
     "plaintextLength",
     "sharedEngine",
+    "uploadPartRange",
   ]);
   expect(Object.keys(testing)).toEqual(["startLocalAws"]);
 });
@@ -40,9 +41,14 @@ it("the entry points export these types and no others", () => {
     return names.sort();
   };
   expect(typesOf("index.ts")).toEqual([
+    "AbortUploadInput",
+    "AbortUploadsInput",
+    "AbortUploadsOutput",
     "AesKeyringOptions",
+    "BeginUploadInput",
     "ByteSource",
     "CallOptions",
+    "CompleteUploadInput",
     "CryptoEngineOptions",
     "DeleteInput",
     "DeleteOutput",
@@ -63,11 +69,13 @@ it("the entry points export these types and no others", () => {
     "HeadOutput",
     "Keyring",
     "KmsKeyringOptions",
+    "ListUploadsInput",
     "MessageOptions",
     "OpenInput",
     "OpenObject",
     "OpenObjectFields",
     "OpenOptions",
+    "PartSeal",
     "ProgressListener",
     "PutBody",
     "PutInput",
@@ -80,7 +88,12 @@ it("the entry points export these types and no others", () => {
     "StreamOptions",
     "TransferOptions",
     "TransferProgress",
+    "UnfinishedUpload",
     "UnwrapDataKeyInput",
+    "UploadInput",
+    "UploadPartInput",
+    "UploadTicket",
+    "UploadedPart",
     "VerifiedBody",
   ]);
   expect(typesOf("testing/index.ts")).toEqual([

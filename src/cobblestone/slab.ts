@@ -54,14 +54,21 @@ export function* stepsInPlace(run: Run, slab: Uint8Array): Generator<undefined, 
     }
     return;
   }
-  // From the last to the first, as what a chunk becomes overlaps the plaintext of the next.
   for (let chunk = chunks - 1; chunk >= 0; chunk--) {
-    const plaintext = slab.subarray(chunk * chunkBytes, (chunk + 1) * chunkBytes);
-    const { ciphertext, tag } = sealChunk(keys, firstChunk + chunk, plaintext);
-    slab.set(ciphertext, chunk * sealedChunkBytes);
-    slab.set(tag, chunk * sealedChunkBytes + chunkBytes);
+    sealInPlace(keys, firstChunk, chunk, slab);
     yield;
   }
+}
+
+/**
+ * Seals one of the chunks that start at the start of the slab. They go from the last to the first, as what a chunk
+ * becomes overlaps the plaintext of the next.
+ */
+function sealInPlace(keys: ChunkKeys, firstChunk: number, chunk: number, slab: Uint8Array): void {
+  const plaintext = slab.subarray(chunk * chunkBytes, (chunk + 1) * chunkBytes);
+  const { ciphertext, tag } = sealChunk(keys, firstChunk + chunk, plaintext);
+  slab.set(ciphertext, chunk * sealedChunkBytes);
+  slab.set(tag, chunk * sealedChunkBytes + chunkBytes);
 }
 
 /** Bytes at the start of the slab that hold the run once it has been worked on. */

@@ -1,11 +1,11 @@
 /** A window: chunks of one message that follow one another and lie in one slab, opened or checked in place. */
 import { createHash } from "node:crypto";
-import { turn } from "../turn.js";
 import { openChunk, sealChunk } from "./chunk.js";
 import type { MessageKeys } from "./derivation.js";
-import { type CryptoEngine, poolOf } from "./engine.js";
+import type { CryptoEngine } from "./engine.js";
 import { chunkBytes, chunkCount, chunkOffset, sealedChunkBytes, tagBytes } from "./geometry.js";
-import { type Run, runOf, slabBytes, stepsInPlace } from "./slab.js";
+import { runInPlace } from "./in-place.js";
+import { runOf, slabBytes } from "./slab.js";
 
 /** Where a window lies. */
 export interface Window {
@@ -66,7 +66,7 @@ export async function openWindow(
   const { firstChunk, ciphertextBytes } = window;
   const tagDigest = digestOf(tagsOf(new Uint8Array(slab, 0, ciphertextBytes)));
   const full = fullChunks(window);
-  const opened = await work(engine, runOf("open", keys, firstChunk, full), window, slab);
+  const opened = await runInPlace(engine, runOf("open", keys, firstChunk, full), endOf(window), slab);
   if (full < window.chunks) {
     const sealed = new Uint8Array(opened, slabBytes(full), ciphertextBytes - slabBytes(full));
     new Uint8Array(opened).set(openChunk(keys, firstChunk + full, sealed), full * chunkBytes);
@@ -98,7 +98,7 @@ export async function checkWindow(
   const full = fullChunks(window);
   const rest = new Uint8Array(slab, full * chunkBytes, plaintextBytes - full * chunkBytes);
   const lastTag = full < window.chunks ? [sealChunk(keys, firstChunk + full, rest).tag] : [];
-  const sealed = await work(engine, runOf("seal", keys, firstChunk, full), window, slab);
+  const sealed = await runInPlace(engine, runOf("seal", keys, firstChunk, full), endOf(window), slab);
   const tags = tagsOf(new Uint8Array(sealed, 0, slabBytes(full)));
   const isSame = digestOf(Buffer.concat([tags, ...lastTag])).equals(tagDigest);
   new Uint8Array(sealed, 0, slabBytes(full)).fill(0);
@@ -124,23 +124,6 @@ function digestOf(tags: Buffer): Buffer {
   return createHash("sha256").update(tags).digest();
 }
 
-/** Has a worker work on a run, or where there is none this thread, which takes turns with others. */
-async function work(
-  engine: CryptoEngine,
-  run: Run,
-  { ciphertextStart, ciphertextBytes }: Window,
-  slab: ArrayBuffer,
-): Promise<ArrayBuffer> {
-  if (run.chunks === 0) return slab;
-  const pool = poolOf(engine);
-  if (pool.hasWorkers && ciphertextStart + ciphertextBytes > pool.minWorkerBytes) {
-    while (!pool.findRoom(wantedWorkers) && pool.readyWorkers > 0) await pool.untilChange();
-    if (pool.readyWorkers > 0) return pool.run(run, slab);
-  }
-  const steps = stepsInPlace(run, new Uint8Array(slab));
-  while (!steps.next().done) if (turn.isOver) await turn.give();
-  return slab;
+function endOf({ ciphertextStart, ciphertextBytes }: Window): number {
+  return ciphertextStart + ciphertextBytes;
 }
-
-/** The thread that receives is slower than one worker. */
-const wantedWorkers = 1;

@@ -38,12 +38,13 @@ export async function cleanUp(
   }
 }
 
-/** What a failed call could not remove: a fact for the details of its error, and what to do about it. */
+/** What a failed call could not remove, or kept to go on later: a fact for the details of its error, and what to do about it. */
 export interface Leftover {
   readonly details:
     | { readonly orphanedUploadId: string }
     | { readonly orphanedSidecarKey: string }
-    | { readonly possiblyOrphanedSidecarKey: string };
+    | { readonly possiblyOrphanedSidecarKey: string }
+    | { readonly checkpointPath: string; readonly uploadId: string };
   readonly advice: string;
 }
 

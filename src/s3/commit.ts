@@ -79,6 +79,15 @@ export function isRefusal(error: unknown): boolean {
 }
 
 async function findWritten(input: CommitInput, size: number): Promise<CommitOutput | undefined> {
+  try {
+    return await headWritten(input, size);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What S3 says of the object if it is the one that this write makes; rejects when that cannot be known. */
+export async function headWritten(input: CommitInput, size: number): Promise<CommitOutput | undefined> {
   const { s3, put, signal } = input;
   const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = partFields(put);
   const command = new HeadObjectCommand({
@@ -87,14 +96,10 @@ async function findWritten(input: CommitInput, size: number): Promise<CommitOutp
     SSECustomerKey,
     SSECustomerKeyMD5,
   });
-  try {
-    const head = await withinTime((options) => s3.send(command, options), signal);
-    if (head.ContentLength !== size || head.Metadata?.[names.salt] !== put.Metadata?.[names.salt])
-      return undefined;
-    const { $metadata, ETag, VersionId, Expiration, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled } =
-      head;
-    return { $metadata, ETag, VersionId, Expiration, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled };
-  } catch {
+  const head = await withinTime((options) => s3.send(command, options), signal);
+  if (head.ContentLength !== size || head.Metadata?.[names.salt] !== put.Metadata?.[names.salt])
     return undefined;
-  }
+  const { $metadata, ETag, VersionId, Expiration, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled } =
+    head;
+  return { $metadata, ETag, VersionId, Expiration, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled };
 }

@@ -24,7 +24,6 @@ import { parseContentRange } from "./range.js";
 import { notEncrypted, storedEnvelope } from "./read-envelope.js";
 import { unusableAnswer } from "./s3-errors.js";
 import type { ClientSettings, TransferOptions } from "./settings.js";
-import { type Slabs, slabsOf } from "./slabs.js";
 import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
 import {
   fetchWindow,
@@ -39,7 +38,6 @@ interface DownloadRequest extends DownloadArguments {
   readonly settings: ClientSettings;
   readonly meter: ProgressMeter;
   readonly transfer: TransferSignal;
-  readonly slabs: Slabs;
   readonly windowChunks: number;
 }
 
@@ -73,7 +71,6 @@ export async function download(
   const transfer = transferSignal(caller);
   const subject = { operation: "download", Bucket: attempt.bucket, Key: attempt.key } as const;
   const meter = new ProgressMeter(subject, listener);
-  const slabs = slabsOf(settings);
   try {
     transfer.signal.throwIfAborted();
     await requirePlace(path);
@@ -81,20 +78,22 @@ export async function download(
       throw fileFailed(path, "be written", new Error("a download to it is under way"));
     pathsInUse.add(path);
     try {
-      const request = { settings, attempt, ...others, meter, transfer, slabs, windowChunks };
-      return await slabs.using(() => run(request));
+      const request = { settings, attempt, ...others, meter, transfer, windowChunks };
+      return await run(request);
     } finally {
       pathsInUse.delete(path);
     }
   } finally {
     transfer.close();
+    settings.budget.letGo();
   }
 }
 
 async function run(request: DownloadRequest): Promise<DownloadOutput> {
   const { settings, transfer, windowChunks } = request;
   // Before the connection: whoever waits for memory must hold no connection that others need to let go of theirs.
-  const hold = await settings.budget.take(transfer, slabBytes(windowChunks), transfer.signal);
+  const bytes = slabBytes(windowChunks);
+  const hold = await settings.budget.take(transfer, bytes, transfer.signal, bytes);
   try {
     const opened = await openObject(request);
     return await fetchFile(request, opened, hold);
@@ -199,7 +198,7 @@ async function inLanes(
 
 /** Sees to it that one window is in the file; returns whether it was. */
 async function fetchOne(
-  { settings, slabs, meter, transfer, windowChunks }: DownloadRequest,
+  { settings, meter, transfer, windowChunks }: DownloadRequest,
   { object, plaintextLength: total }: Opened,
   file: PartialFile,
   index: number,
@@ -208,16 +207,16 @@ async function fetchOne(
   const { signal } = transfer;
   const window = windowAt(index * windowChunks, windowChunks, total);
   const bytes = slabBytes(Math.min(windowChunks, chunkCount(total)));
-  const hold = first?.hold ?? (await settings.budget.take(transfer, bytes, signal));
+  const hold = first?.hold ?? (await settings.budget.take(transfer, bytes, signal, bytes));
   try {
-    let slab = slabs.take(bytes);
+    let slab = (hold.memory ?? Buffer.allocUnsafeSlow(bytes)).buffer as ArrayBuffer;
     const tagDigest = file.digestOf(index);
     if (tagDigest) {
       first?.answer.letGo();
       const checked = await check(settings, object, file, window, slab, tagDigest);
       slab = checked.slab;
       if (checked.isSame) {
-        slabs.give(slab);
+        hold.release(Buffer.from(slab));
         meter.resume(window.plaintextBytes, 1);
         return true;
       }
@@ -226,7 +225,7 @@ async function fetchOne(
     const opened = await fetchWindow(object, window, slab, tagDigest ? undefined : first?.answer);
     signal.throwIfAborted();
     await file.write(index, window, opened.slab, opened.tagDigest);
-    slabs.give(opened.slab);
+    hold.release(Buffer.from(opened.slab));
     meter.add(window.plaintextBytes, 1);
     return false;
   } finally {

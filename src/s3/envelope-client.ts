@@ -6,7 +6,7 @@ import { type GetInput, type GetOutput, get } from "./get.js";
 import { type HeadInput, type HeadOutput, head } from "./head.js";
 import type { OpenObject } from "./object-reader.js";
 import { type OpenInput, type OpenOptions, open } from "./open.js";
-import { type PutInput, type PutOutput, put } from "./put.js";
+import { type PutInput, put } from "./put.js";
 import {
   type CallOptions,
   type ClientSettings,
@@ -14,10 +14,32 @@ import {
   settingsArgument,
   type TransferOptions,
 } from "./settings.js";
+import { type UploadInput, upload } from "./upload.js";
+import {
+  type AbortUploadsInput,
+  type AbortUploadsOutput,
+  abortUploads,
+  type ListUploadsInput,
+  listUploads,
+  type UnfinishedUpload,
+} from "./upload-orphans.js";
+import type { UploadedPart } from "./upload-parts.js";
+import {
+  type AbortUploadInput,
+  abortUpload,
+  type BeginUploadInput,
+  beginUpload,
+  type CompleteUploadInput,
+  completeUpload,
+  type UploadPartInput,
+  uploadPart,
+} from "./upload-shared.js";
+import type { UploadTicket } from "./upload-ticket.js";
+import type { PutOutput } from "./write.js";
 
 /**
  * Encrypts objects on their way into S3 and decrypts them on their way out. Inputs and outputs carry the names
- * and types of the AWS SDK. Nothing but these operations is reachable through it.
+ * and types of the AWS SDK. Nothing that would bypass encryption is reachable through it.
  *
  * Every call rejects with TypeError or RangeError for a wrong argument, before any request; with the reason of
  * an aborted signal; with an EnvelopeError of codes `S3_*` for a failure of S3, the SDK's error as its cause;
@@ -97,5 +119,82 @@ export class EnvelopeClient {
    */
   delete(input: DeleteInput, options: CallOptions = {}): Promise<DeleteOutput> {
     return deleteObject(this.#settings, input, options);
+  }
+
+  /**
+   * Uploads a file, or any source of known length that can be read at any offset: parts are encrypted apart from each
+   * other, `maxConcurrentParts` at a time, within the client's `maxBufferedBytes`. With a `CheckpointPath` the same call
+   * goes on after a crash with what was not done, on this host or on another; a failure then keeps upload and
+   * checkpoint (`details.uploadId`, `details.checkpointPath`), except for the reason of your signal, a condition that
+   * does not hold, and your own errors. Without it, the upload is aborted if anything fails.
+   *
+   * @throws EnvelopeError `SOURCE_CHANGED` when the source is not what it was, before anything of it is sent where parts
+   *   were begun; `FILE_FAILED`, `SOURCE_FAILED`, `SOURCE_STALLED`, `SOURCE_TOO_LARGE`; `ENVELOPE_TOO_LARGE`;
+   *   `CHECKPOINT_INVALID`, `CONTEXT_MISMATCH` when the checkpoint is of another upload
+   */
+  upload(input: UploadInput, options: TransferOptions = {}): Promise<PutOutput> {
+    return upload(this.#settings, input, options);
+  }
+
+  /**
+   * Begins an upload whose parts are sent by any number of processes, by {@link uploadPart}. Give each the ticket.
+   *
+   * @throws EnvelopeError `ENVELOPE_TOO_LARGE`, `SOURCE_TOO_LARGE`
+   */
+  beginUpload(input: BeginUploadInput, options: CallOptions = {}): Promise<UploadTicket> {
+    return beginUpload(this.#settings, input, options);
+  }
+
+  /**
+   * Encrypts one part of an upload and sends it; the result is plain data for {@link completeUpload}. **A part that was
+   * tried before must be made of the same bytes**: keep what `onSealed` is told where a process that takes over will
+   * find it, and state it as `tagDigest`. The keyring is asked once for the parts of one ticket.
+   *
+   * @throws EnvelopeError `SOURCE_CHANGED` before anything is sent; `CHECKPOINT_INVALID`, `CONTEXT_MISMATCH`,
+   *   `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`; `FILE_FAILED`, `SOURCE_FAILED`, `SOURCE_STALLED`
+   */
+  uploadPart(input: UploadPartInput, options: CallOptions = {}): Promise<UploadedPart> {
+    return uploadPart(this.#settings, input, options);
+  }
+
+  /**
+   * Makes the object of its parts, under the `IfMatch` and `IfNoneMatch` that the upload began with. May be called again
+   * after a failure. The upload is not aborted when it fails: that is for {@link abortUpload}.
+   *
+   * @throws EnvelopeError `SOURCE_CHANGED` when two parts are of different sources; `CHECKPOINT_INVALID` when a part is
+   *   missing or is not of this upload; `CONTEXT_MISMATCH`, `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`
+   */
+  completeUpload(input: CompleteUploadInput, options: CallOptions = {}): Promise<PutOutput> {
+    return completeUpload(this.#settings, input, options);
+  }
+
+  /**
+   * Gives up an upload, by its ticket or its checkpoint, which is removed. Stop its workers first: a part that arrives
+   * later may stay. Asks no key. One that is gone already is no error.
+   *
+   * @throws EnvelopeError `CHECKPOINT_INVALID`
+   */
+  abortUpload(input: AbortUploadInput, options: CallOptions = {}): Promise<void> {
+    return abortUpload(this.#settings, input, options);
+  }
+
+  /**
+   * Lists the multipart uploads of a bucket that nobody has completed or aborted. **All of them, those of others and
+   * those under way too**: S3 does not tell what they are for.
+   */
+  listUploads(
+    input: ListUploadsInput,
+    options: CallOptions = {},
+  ): AsyncGenerator<UnfinishedUpload, undefined> {
+    return listUploads(this.#settings, input, options);
+  }
+
+  /**
+   * Aborts the multipart uploads that {@link listUploads} lists and that are older than you say. **They may be somebody
+   * else's, or still under way, or wait for a resume from a checkpoint**: name a `Prefix` that is yours alone, and an age
+   * that no upload reaches.
+   */
+  abortUploads(input: AbortUploadsInput, options: CallOptions = {}): Promise<AbortUploadsOutput> {
+    return abortUploads(this.#settings, input, options);
   }
 }

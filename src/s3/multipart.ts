@@ -28,29 +28,30 @@ export interface MultipartInput {
   /** Ends the upload; the upload itself raises it at its first failure. */
   readonly transfer: TransferSignal;
   readonly commit: CommitState;
-  /** Told of each part that S3 has; what it throws ends the upload. */
-  readonly onStored: (part: Part) => void;
 }
 
 /**
  * Uploads parts and completes. Any failure, of the source, of S3 or by the signal, rejects with the first
  * cause after every request has ended or was given up, and the upload has been aborted.
+ *
+ * @param onStored told of each part that S3 has; what it throws ends the upload
  */
 export async function uploadMultipart(
   input: MultipartInput,
   parts: AsyncIterable<Part>,
+  onStored: (part: Part) => void,
 ): Promise<CommitOutput> {
   const uploadId = await createUpload(input);
   try {
-    const completed = await uploadParts(input, uploadId, parts);
+    const completed = await uploadParts(input, uploadId, parts, onStored);
     return await completeUpload(input, uploadId, completed);
   } catch (error) {
     throw await abortUpload(input, uploadId, error);
   }
 }
 
-/** Not given the signal: an upload whose id never arrives could not be aborted. */
-async function createUpload(input: MultipartInput): Promise<string> {
+/** Begins an upload. The request is not given the signal: an upload whose id never arrives could not be aborted. */
+export async function createUpload(input: MultipartInput): Promise<string> {
   const { s3, put, attempt, transfer } = input;
   const fields = {
     ...createFields(put),
@@ -75,12 +76,13 @@ async function createUpload(input: MultipartInput): Promise<string> {
 }
 
 /** The SDK adds this checksum to every part unless told otherwise, and S3 wants to hear of it beforehand. */
-async function defaultChecksum(s3: S3Client): Promise<"CRC32" | undefined> {
+export async function defaultChecksum(s3: S3Client): Promise<"CRC32" | undefined> {
   const calculation: unknown = await s3.config?.requestChecksumCalculation?.();
   return calculation === "WHEN_REQUIRED" ? undefined : "CRC32";
 }
 
-interface UploadedPart {
+/** A part that S3 has, as its completion states it. */
+export interface UploadedPart {
   readonly part: CompletedPart;
   readonly bytes: number;
 }
@@ -89,6 +91,7 @@ async function uploadParts(
   input: MultipartInput,
   uploadId: string,
   parts: AsyncIterable<Part>,
+  onStored: (part: Part) => void,
 ): Promise<readonly UploadedPart[]> {
   const { transfer, maxConcurrentParts } = input;
   const uploaded: UploadedPart[] = [];
@@ -98,7 +101,7 @@ async function uploadParts(
       const request: Promise<void> = uploadPart(input, uploadId, part)
         .then((done) => {
           uploaded.push(done);
-          input.onStored(part);
+          onStored(part);
         })
         .catch(transfer.abort)
         .finally(() => inFlight.delete(request));
@@ -114,7 +117,12 @@ async function uploadParts(
   return uploaded;
 }
 
-async function uploadPart(input: MultipartInput, uploadId: string, part: Part): Promise<UploadedPart> {
+/** Sends one part; its memory is released once it is surely read no more. */
+export async function uploadPart(
+  input: MultipartInput,
+  uploadId: string,
+  part: Pick<Part, "partNumber" | "bytes" | "length" | "release">,
+): Promise<UploadedPart> {
   const { s3, put, attempt, transfer } = input;
   const command = new UploadPartCommand({
     ...partFields(put),
@@ -158,7 +166,8 @@ function isStockHandler(handler: object | undefined): boolean {
   return stock?.constructor?.name === "NodeHttpHandler" && Object.getPrototypeOf(stock) === Object.prototype;
 }
 
-async function completeUpload(
+/** Completes an upload, all of whose parts are there. */
+export async function completeUpload(
   input: MultipartInput,
   uploadId: string,
   uploaded: readonly UploadedPart[],
@@ -182,7 +191,7 @@ async function completeUpload(
 }
 
 /** Aborts the upload and returns the error that ended it, which names the upload if it may still be there. */
-async function abortUpload(
+export async function abortUpload(
   { s3, put, transfer }: MultipartInput,
   uploadId: string,
   error: unknown,

@@ -47,12 +47,12 @@ async function upload(
       maxConcurrentParts,
       transfer: transferSignal(undefined),
       commit: new CommitState(),
-      onStored: ({ partNumber }) => {
-        stored.push(partNumber);
-        onStored();
-      },
     },
     parts(),
+    ({ partNumber }) => {
+      stored.push(partNumber);
+      onStored();
+    },
   );
   return { stored, released };
 }

@@ -1,0 +1,83 @@
+/** What all uploads from seekable sources do: begin, send a part that was made, and state it at the end. */
+import { ciphertextLength as sealedLength } from "../cobblestone/geometry.js";
+import { CommitState } from "./commit.js";
+import {
+  createUpload,
+  defaultChecksum,
+  type MultipartInput,
+  type UploadedPart as SentPart,
+  uploadPart as sendPart,
+} from "./multipart.js";
+import { partSizes } from "./parts.js";
+import type { ClientSettings } from "./settings.js";
+import type { TransferSignal } from "./transfer-signal.js";
+import { type PartLayout, partLayout, type SealedPart, type UploadedPart } from "./upload-parts.js";
+import { issueTicket, type ReadTicket, type UploadTicket } from "./upload-ticket.js";
+import { type PreparedWrite, prepareWrite, type WriteRequest, withSidecar } from "./write.js";
+
+/** How a plaintext of so many bytes is cut. */
+export function layoutOf({ partSizeBytes }: ClientSettings, plaintextLength: number): PartLayout {
+  const sizes = partSizes(sealedLength(plaintextLength), partSizeBytes);
+  return partLayout(plaintextLength, sizes(1));
+}
+
+/** An upload that has begun. */
+export interface BegunUpload {
+  readonly prepared: PreparedWrite;
+  readonly ticket: UploadTicket;
+}
+
+/** Stores the sidecar, if there is to be one, and begins the multipart upload. */
+export async function begin(
+  settings: ClientSettings,
+  request: WriteRequest,
+  layout: PartLayout,
+  transfer: TransferSignal,
+): Promise<BegunUpload> {
+  const { attempt, put } = request;
+  const ChecksumAlgorithm = put.ChecksumAlgorithm ?? (await defaultChecksum(settings.s3));
+  const prepared = await prepareWrite(
+    settings,
+    { ...request, put: { ...put, ChecksumAlgorithm } },
+    transfer.signal,
+  );
+  const commit = new CommitState();
+  const input = { ...settings, put: prepared.put, attempt, transfer, commit };
+  const uploadId = await withSidecar(settings, prepared, transfer, commit, () => createUpload(input));
+  return { prepared, ticket: issueTicket(prepared, layout, uploadId) };
+}
+
+/** Sends a part, once it is known to be what was sent of it before, if anything was. */
+export async function sendSealed(
+  input: MultipartInput,
+  uploadId: string,
+  partNumber: number,
+  sealed: SealedPart,
+): Promise<UploadedPart> {
+  const { bytes, release, tagDigest, firstTag, lastTag } = sealed;
+  const size = bytes.length;
+  const { part } = await sendPart(input, uploadId, {
+    partNumber,
+    bytes,
+    length: size,
+    release: (isUnread) => isUnread && release(),
+  });
+  const { PartNumber: _number, ETag = "", ...checksums } = part;
+  return { PartNumber: partNumber, ETag, size, checksums: { ...checksums }, tagDigest, firstTag, lastTag };
+}
+
+/** A finished part as the completion takes it. */
+export function sentPart({ PartNumber, ETag, size, checksums }: UploadedPart): SentPart {
+  return { part: { PartNumber, ETag, ...checksums }, bytes: size };
+}
+
+/** What requests about an upload of a ticket take. */
+export function multipartInput(
+  settings: ClientSettings,
+  { ticket }: ReadTicket,
+  put: MultipartInput["put"],
+  transfer: TransferSignal,
+): MultipartInput {
+  const attempt = { operation: "CompleteMultipartUpload", bucket: ticket.Bucket, key: ticket.Key };
+  return { ...settings, put, attempt, transfer, commit: new CommitState() };
+}

@@ -1,0 +1,157 @@
+/** Where the plaintext of an upload is read from: any stretch of it, at any time, always the same. */
+import { type FileHandle, open } from "node:fs/promises";
+import { integerArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
+import type { RandomAccessSource } from "../cobblestone/random-access.js";
+import { EnvelopeError } from "../errors.js";
+import { fileFailed } from "../file-error.js";
+import { untilAborted } from "./transfer-signal.js";
+
+/** A plaintext of known length that can be read at any offset. Give one of the two. */
+export interface SeekableInput {
+  /** A file. Its size and time of modification must stay as they are. */
+  readonly FilePath?: string | undefined;
+  /** Anything else: plaintext of a fixed length, which gives the same bytes whenever it is asked. */
+  readonly Source?: RandomAccessSource | undefined;
+}
+
+/** A plaintext that has been opened. */
+export interface SeekableSource {
+  readonly length: number;
+  /** When a file was modified last, in milliseconds; undefined for what is no file. */
+  readonly modifiedMs: number | undefined;
+  /**
+   * Fills memory with the bytes from `position` on.
+   *
+   * @throws EnvelopeError `FILE_FAILED`, `SOURCE_FAILED`, `SOURCE_STALLED`, `SOURCE_CHANGED`
+   */
+  read(target: Uint8Array, position: number): Promise<void>;
+  /** @throws EnvelopeError `SOURCE_CHANGED` when the file is not what it was when it was opened */
+  requireUnchanged(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** A source of the caller's is asked for at most so many bytes at a time. */
+const maxReadBytes = 1024 * 1024;
+
+/** The error for a source that is not what it was. */
+export function sourceChanged(what: string, details: EnvelopeError["details"]): EnvelopeError {
+  return new EnvelopeError("SOURCE_CHANGED", `the source is not what it was when the upload began: ${what}`, {
+    details,
+  });
+}
+
+/** Checks that an input names one source. */
+export function seekableArgument({ FilePath, Source }: Record<string, unknown>): SeekableInput {
+  if ((FilePath === undefined) === (Source === undefined)) {
+    throw new TypeError("FilePath, Source: expected one of them");
+  }
+  if (FilePath !== undefined) return { FilePath: stringArgument("FilePath", FilePath) };
+  const { length, read } = objectArgument("Source", Source);
+  integerArgument("Source.length", length, 0, Number.MAX_SAFE_INTEGER);
+  if (typeof read !== "function") throw wrongType("Source.read", "a function", read);
+  return { Source: Source as RandomAccessSource };
+}
+
+/** Opens what {@link seekableArgument} has checked. */
+export async function openSeekable(
+  { FilePath, Source }: SeekableInput,
+  signal: AbortSignal,
+  idleTimeoutMs: number,
+): Promise<SeekableSource> {
+  if (Source) return callersSource(Source, signal, idleTimeoutMs);
+  return fileSource(FilePath ?? "");
+}
+
+async function fileSource(path: string): Promise<SeekableSource> {
+  const attempt = async <T>(act: () => Promise<T>): Promise<T> => {
+    try {
+      return await act();
+    } catch (error) {
+      throw error instanceof EnvelopeError ? error : fileFailed(path, "be read", error);
+    }
+  };
+  const file = await attempt(() => open(path, "r"));
+  try {
+    const { size, mtimeMs } = await attempt(() => file.stat());
+    return {
+      length: size,
+      modifiedMs: mtimeMs,
+      read: (target, position) => attempt(() => readFile(file, path, target, position)),
+      requireUnchanged: async () => {
+        const now = await attempt(() => file.stat());
+        if (now.size !== size) throw sourceChanged("the file has another size", { path, size: now.size });
+        if (now.mtimeMs !== mtimeMs) throw sourceChanged("the file was modified meanwhile", { path });
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+async function readFile(file: FileHandle, path: string, target: Uint8Array, position: number): Promise<void> {
+  for (let filled = 0; filled < target.length; ) {
+    const { bytesRead } = await file.read(target, filled, target.length - filled, position + filled);
+    if (bytesRead === 0) throw sourceChanged("the file has become shorter", { path });
+    filled += bytesRead;
+  }
+}
+
+function callersSource(
+  source: RandomAccessSource,
+  signal: AbortSignal,
+  idleTimeoutMs: number,
+): SeekableSource {
+  const { length } = source;
+  return {
+    length,
+    modifiedMs: undefined,
+    async read(target, position) {
+      for (let filled = 0; filled < target.length; ) {
+        const start = position + filled;
+        const end = Math.min(start + maxReadBytes, position + target.length);
+        const bytes: unknown = await untilAborted(signal, readOnce(source, start, end, idleTimeoutMs));
+        if (!(bytes instanceof Uint8Array)) throw wrongType("Source.read: its result", "a Uint8Array", bytes);
+        if (bytes.length !== end - start) {
+          const what = `${end - start} bytes were asked for at ${start}, ${bytes.length} came`;
+          throw sourceChanged(what, { start, expectedBytes: end - start, bytes: bytes.length });
+        }
+        target.set(bytes, filled);
+        filled += bytes.length;
+      }
+    },
+    async requireUnchanged() {
+      if (source.length !== length) throw sourceChanged("it has another length", { size: source.length });
+    },
+    async close() {},
+  };
+}
+
+async function readOnce(
+  source: RandomAccessSource,
+  start: number,
+  end: number,
+  idleTimeoutMs: number,
+): Promise<unknown> {
+  let timer: NodeJS.Timeout | undefined;
+  const stalled = new Promise<never>((_, reject) => {
+    if (idleTimeoutMs === 0) return;
+    const message = `Source.read has not answered for ${idleTimeoutMs} ms`;
+    timer = setTimeout(
+      () => reject(new EnvelopeError("SOURCE_STALLED", message, { details: { start, end } })),
+      idleTimeoutMs,
+    );
+  });
+  try {
+    return await Promise.race([source.read(start, end), stalled]);
+  } catch (error) {
+    if (error instanceof EnvelopeError && error.code === "SOURCE_STALLED") throw error;
+    throw new EnvelopeError("SOURCE_FAILED", "Source.read failed; see the cause", {
+      cause: error,
+      details: { start, end },
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
