@@ -39,7 +39,8 @@ export async function startRecordingProxy(target: URL): Promise<RecordingProxy> 
       outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.on("error", () => outgoing.destroy()).pipe(outgoing);
     });
-    forwarded.on("error", () => incoming.destroy());
+    // Not the request: once it has come whole, that would leave the connection open.
+    forwarded.on("error", () => outgoing.destroy());
     incoming.on("error", () => forwarded.destroy());
     incoming.on("data", (piece: Buffer) => pieces.push(piece));
     incoming.on("close", () => {
