@@ -44,7 +44,8 @@ async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += 70_001) yield bytes.subarray(at, at + 70_001);
 }
 
-async function leftovers({ s3, Bucket }: EnvelopeContext, Prefix: string) {
+/** What S3 has under a prefix: objects, then unfinished uploads. */
+export async function leftovers({ s3, Bucket }: EnvelopeContext, Prefix: string) {
   const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket, Prefix }));
   const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket, Prefix }));
   return [...Contents, ...Uploads].map(({ Key }) => Key);

@@ -4,13 +4,14 @@ import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { kmsKeyring } from "../../src/index.js";
 import { runChecks, targets } from "./checks.js";
 import { envelopeChecks } from "./envelope-checks.js";
+import { largeChecks } from "./large-checks.js";
 
 /** local-kms where it can be had, else what can. */
 const foreign = ["local-kms", "moto", "in-process"].map((name) =>
   targets.find((target) => target.name === name),
 );
 
-runChecks("s3", envelopeChecks, (config) => {
+runChecks("s3", [...envelopeChecks, ...largeChecks], (config) => {
   const own = targets.find(({ s3 }) => s3?.endpoint === config.endpoint);
   const kmsConfig = own?.kms ?? foreign.find((target) => target?.kms)?.kms ?? config;
   return {

@@ -3,13 +3,14 @@ import { envelopeChecks } from "./envelope-checks.js";
 import { keyringChecks } from "./keyring-checks.js";
 import { kmsChecks } from "./kms-checks.js";
 import { knownGaps } from "./known-gaps.js";
+import { largeChecks } from "./large-checks.js";
 import { s3Checks } from "./s3-checks.js";
 
 type Named = readonly { readonly operation: string; readonly name: string }[];
 
 /** All checks of S3, by service. */
 export const checksOf: Readonly<Record<"s3" | "kms", Named>> = {
-  s3: [...envelopeChecks, ...s3Checks],
+  s3: [...envelopeChecks, ...largeChecks, ...s3Checks],
   kms: [...keyringChecks, ...kmsChecks],
 };
 
