@@ -2,9 +2,12 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
 import { uploadPartRange } from "../../src/index.js";
 import { Checkpoint } from "../../src/s3/upload-checkpoint.js";
+import { PartGuard } from "../../src/s3/upload-parts.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, partBytes, useLocalAws } from "../support/local.js";
@@ -132,6 +135,24 @@ describe("an upload with a checkpoint that is gone on with", () => {
     expect(await errorOf(() => call)).toBe(controller.signal.reason);
     expect(existsSync(CheckpointPath)).toBe(false);
   });
+});
+
+it("what a part was made of is remembered without the memory of the part", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const guard = new PartGuard({ plaintextLength: 1000, partBytes, partCount: 1 });
+  const seal = { tagDigest: "0".repeat(64), firstTag: "1".repeat(32), lastTag: "2".repeat(32) };
+  const memory = (() => {
+    const part = { ...seal, slab: new ArrayBuffer(partBytes) };
+    guard.require(1, part);
+    return new WeakRef(part.slab);
+  })();
+  await new Promise(setImmediate);
+  collect();
+  expect(memory.deref()).toBe(undefined);
+  expect(() => guard.require(1, { ...seal, tagDigest: "3".repeat(64) })).toThrow(
+    "part 1 is not what was sent",
+  );
 });
 
 describe("a sidecar", () => {
