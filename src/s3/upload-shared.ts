@@ -128,7 +128,7 @@ export async function uploadPart(
 
   return within(caller, async (transfer) => {
     const { signal } = transfer;
-    const keys = await ticketKeys(settings, read, expected, signal);
+    const { keys, guard } = await ticketKeys(settings, read, expected, signal);
     const source: SeekableSource = seekable
       ? await openSeekable(seekable, signal, settings.idleTimeoutMs)
       : bodySource(Body ?? new Uint8Array(0), ticket.plaintextLength);
@@ -140,6 +140,8 @@ export async function uploadPart(
         await source.requireUnchanged();
         if (tagDigest !== undefined && tagDigest !== sealed.tagDigest)
           throw sourceChanged(`part ${partNumber} is not what its earlier try was`, { partNumber });
+        // What another call was given for it, or for its neighbours.
+        guard.require(partNumber, sealed);
         const { firstTag, lastTag } = sealed;
         await onSealed?.({ tagDigest: sealed.tagDigest, firstTag, lastTag });
         signal.throwIfAborted();

@@ -166,7 +166,7 @@ async function resume(call: Run, read: ReadTicket): Promise<PutOutput | undefine
     if (source.length !== ticket.plaintextLength)
       throw sourceChanged("it has another length", { size: source.length });
     if (!isSame) throw sourceChanged("the file was modified", { modifiedMs: source.modifiedMs });
-    const keys = await ticketKeys(settings, read, request.context, signal);
+    const { keys } = await ticketKeys(settings, read, request.context, signal);
     await checkpoint.takeOver();
     const guard = new PartGuard(ticket);
     for (const [partNumber, seal] of begun) guard.require(partNumber, seal);
