@@ -9,7 +9,7 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   aesKeyring,
@@ -76,6 +76,10 @@ async function writeNote(path: string, text: string): Promise<void> {
   await file.sync();
   await file.close();
   await rename(`${path}.${process.pid}`, path);
+  // The name, too.
+  const folder = await open(dirname(path), "r");
+  await folder.sync();
+  await folder.close();
 }
 
 /** Begins, hands out parts to three workers, kills one of them, completes, reads. */

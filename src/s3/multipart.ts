@@ -1,4 +1,5 @@
 /** A multipart upload that completes whole or leaves nothing behind. */
+import type { ClientRequest } from "node:http";
 import {
   AbortMultipartUploadCommand,
   type CompletedPart,
@@ -141,21 +142,27 @@ export async function uploadPart(
 
 /**
  * Tells, once a command has succeeded, whether its body is surely read no more: the SDK's own handler has sent it
- * once, and S3 has answered that all of it arrived. After an attempt that S3 refused early, Node may still be
- * sending the body. Whatever takes the place of the handler, as in tests, may have kept it.
+ * once, and Node has handed all of it to the operating system. The answer alone does not tell: an S3 can say that it
+ * has all while Node still sends, and would then be sent whatever its memory is used for next, plaintext included. After an
+ * attempt that S3 refused early, Node may still be sending, too. Whatever takes the place of the handler, as in
+ * tests, may have kept the body.
  */
 function watchSending(s3: S3Client, command: UploadPartCommand): { isOver(): boolean } {
   const isOwn = isStockHandler(s3.config?.requestHandler);
   let sends = 0;
+  let request: Partial<ClientRequest> | undefined;
   command.middlewareStack.add(
-    (next) => (args) => {
+    (next) => async (args) => {
       sends += 1;
-      return next(args);
+      const result = await next(args);
+      const { body } = Object(result.response) as { body?: { req?: Partial<ClientRequest> } };
+      request = body?.req;
+      return result;
     },
     // The last before the handler.
     { step: "deserialize", priority: "low", name: "watchSending" },
   );
-  return { isOver: () => isOwn && sends === 1 };
+  return { isOver: () => isOwn && sends === 1 && request?.writableFinished === true };
 }
 
 /** Whether it is the handler of the SDK for HTTP/1.1 itself, neither a subclass nor one that was altered. */

@@ -46,18 +46,16 @@ export class Checkpoint {
   }
 
   /**
-   * Opens a checkpoint.
+   * Opens a checkpoint; undefined when there is none.
    *
-   * @param make makes the file when there is none
    * @throws EnvelopeError `FILE_FAILED`, `CHECKPOINT_INVALID`
    */
-  static async open(path: string, make: boolean): Promise<Checkpoint | undefined> {
-    const flags = constants.O_RDWR | constants.O_APPEND | (make ? constants.O_CREAT : 0);
+  static async find(path: string): Promise<Checkpoint | undefined> {
     let file: FileHandle;
     try {
-      file = await open(path, flags, 0o600);
+      file = await open(path, constants.O_RDWR | constants.O_APPEND | constants.O_NONBLOCK);
     } catch (error) {
-      if (!make && (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
       throw fileFailed(path, "be opened", error);
     }
     const checkpoint = new Checkpoint(path, file);
@@ -68,6 +66,21 @@ export class Checkpoint {
       throw error;
     }
     return checkpoint;
+  }
+
+  /**
+   * Makes the file, which must not be there.
+   *
+   * @throws EnvelopeError `FILE_FAILED`; `CHECKPOINT_INVALID` when another process has made it
+   */
+  static async make(path: string): Promise<Checkpoint> {
+    const { O_RDWR, O_APPEND, O_CREAT, O_EXCL } = constants;
+    try {
+      return new Checkpoint(path, await open(path, O_RDWR | O_APPEND | O_CREAT | O_EXCL, 0o600));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EEXIST") throw takenOver(path);
+      throw fileFailed(path, "be made", error);
+    }
   }
 
   /** What was found, unless there was nothing: a first line that was not finished says that nothing was begun. */
@@ -109,11 +122,7 @@ export class Checkpoint {
   /** @throws EnvelopeError `CHECKPOINT_INVALID` when another process has gone on with it */
   async requireOwn(): Promise<void> {
     if (await this.isOwn()) return;
-    throw new EnvelopeError(
-      "CHECKPOINT_INVALID",
-      `another process has gone on with the checkpoint "${this.path}", or has ended it: this one stops`,
-      { details: { path: this.path } },
-    );
+    throw takenOver(this.path);
   }
 
   /** Removes the file, unless it is another process's by now. */
@@ -144,16 +153,25 @@ export class Checkpoint {
   }
 
   async #read(): Promise<void> {
-    const { size } = await this.#attempt(() => this.#file.stat());
-    if (size > maxFileBytes) throw invalidRecord("checkpoint", "it is too long", { path: this.path });
+    const stats = await this.#attempt(() => this.#file.stat());
+    const { size } = stats;
+    if (!stats.isFile()) throw this.#foreign("it is no file");
+    if (size > maxFileBytes) throw this.#foreign("it is too long");
     const bytes = Buffer.alloc(size);
     const { bytesRead } = await this.#attempt(() => this.#file.read(bytes, 0, size, 0), "be read");
     const whole = bytes.subarray(0, bytesRead).lastIndexOf("\n") + 1;
     const lines = bytes.toString("utf8", 0, whole).split("\n").slice(0, -1);
+    // Whatever else it is, it must not be cut off and removed.
+    if (lines.length === 0 && !isTornFirstLine(bytes.toString("latin1", 0, bytesRead)))
+      throw this.#foreign("it is another file");
     this.#recorded = lines.length === 0 ? undefined : parse(this.path, lines);
     // What a crash left of a line.
     if (whole < size) await this.#attempt(() => this.#file.truncate(whole));
     this.#bytes = whole;
+  }
+
+  #foreign(fault: string): EnvelopeError {
+    return invalidRecord("checkpoint", fault, { path: this.path });
   }
 
   /** The name of a new file, too. Some systems cannot open folders. */
@@ -171,6 +189,21 @@ export class Checkpoint {
       throw fileFailed(this.path, what, error);
     }
   }
+}
+
+function takenOver(path: string): EnvelopeError {
+  return new EnvelopeError(
+    "CHECKPOINT_INVALID",
+    `another process has gone on with the checkpoint "${path}", or has ended it: this one stops`,
+    { details: { path } },
+  );
+}
+
+/** How each checkpoint starts. */
+const start = `{"format":${JSON.stringify(checkpointFormat)},`;
+
+function isTornFirstLine(text: string): boolean {
+  return text.startsWith(start) || start.startsWith(text);
 }
 
 function parse(path: string, lines: readonly string[]): Recorded {

@@ -1,17 +1,20 @@
 /** How an upload that has an id ends: kept for another try, or aborted with all that belongs to it. */
 import { AbortMultipartUploadCommand } from "@aws-sdk/client-s3";
+import { ciphertextLength } from "../cobblestone/geometry.js";
 import { EnvelopeError, hasCode } from "../errors.js";
 import { withinTime, withLeftover } from "./clean-up.js";
+import { headWritten } from "./commit.js";
 import { objectFields } from "./fields.js";
 import { abortUpload, type MultipartInput } from "./multipart.js";
 import type { ProgressMeter } from "./progress.js";
+import { s3Error } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
 import { sidecarLocation } from "./sidecar-object.js";
 import type { TransferSignal } from "./transfer-signal.js";
 import type { Checkpoint } from "./upload-checkpoint.js";
 import type { SeekableSource } from "./upload-source.js";
 import { forgetTicket, type ReadTicket } from "./upload-ticket.js";
-import { type PutOutput, undoSidecar, type WriteRequest } from "./write.js";
+import { undoSidecar, type WriteRequest } from "./write.js";
 
 /** One call of `upload`. */
 export interface Run {
@@ -35,18 +38,17 @@ export interface Multipart {
  *
  * @param act is given a function to call before the first part is sent
  */
-export async function endingWell(
+export async function endingWell<T>(
   call: Run,
   multipart: Multipart,
-  act: (sending: () => void) => Promise<PutOutput>,
-): Promise<PutOutput> {
+  act: (sending: () => void) => Promise<T>,
+): Promise<T> {
   const { settings, transfer, checkpoint } = call;
   const { read } = multipart;
   const { ticket } = read;
   let isSending = false;
-  let output: PutOutput;
   try {
-    output = await act(() => {
+    return await act(() => {
       isSending = true;
     });
   } catch (error) {
@@ -67,7 +69,6 @@ export async function endingWell(
   } finally {
     forgetTicket(settings, read);
   }
-  return output;
 }
 
 /** Aborts an upload; its sidecar goes only if nobody can have completed it, another process neither. */
@@ -86,8 +87,30 @@ async function undo(
     () => false,
   );
   const failure = isAborted ? error : await abortUpload(input, UploadId, error);
-  const state = { transfer, commit: { mayExist: commit.mayExist || !isAborted }, stored: true };
-  return undoSidecar(settings, sidecarLocation(put, read.envelope.header), state, failure);
+  const mayExist = commit.mayExist || !isAborted || (await mayBeWritten(input, read));
+  return undoSidecar(
+    settings,
+    sidecarLocation(put, read.envelope.header),
+    { transfer, commit: { mayExist }, stored: true },
+    failure,
+  );
+}
+
+/**
+ * Whether the object of an upload may be there though its abort succeeded: for some hours S3 says so of uploads that
+ * were completed, too.
+ */
+export async function mayBeWritten(
+  { s3, put, attempt }: Omit<MultipartInput, "transfer" | "commit" | "maxConcurrentParts">,
+  { ticket }: ReadTicket,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<boolean> {
+  const size = ciphertextLength(ticket.plaintextLength);
+  try {
+    return (await headWritten({ s3, put, attempt, signal }, size)) !== undefined;
+  } catch (error) {
+    return s3Error(error, { ...attempt, operation: "HeadObject" }).code !== "S3_NOT_FOUND";
+  }
 }
 
 /** Whether an upload with a checkpoint is given up. */

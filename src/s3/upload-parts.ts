@@ -148,7 +148,9 @@ export class PartGuard {
     }
     this.#requireShared(partNumber - 1, this.#seals.get(partNumber - 1), seal);
     this.#requireShared(partNumber, seal, this.#seals.get(partNumber + 1));
-    this.#seals.set(partNumber, seal);
+    // Not what else comes with it, such as the memory of the part.
+    const { tagDigest, firstTag, lastTag } = seal;
+    this.#seals.set(partNumber, { tagDigest, firstTag, lastTag });
   }
 
   #requireShared(partNumber: number, left: PartSeal | undefined, right: PartSeal | undefined): void {

@@ -4,7 +4,7 @@ import { bytesArgument, integerArgument, objectArgument, stringArgument, wrongTy
 import { maxPlaintextBytes } from "../cobblestone/geometry.js";
 import { EnvelopeError } from "../errors.js";
 import { objectFields, refuseFields } from "./fields.js";
-import { completeUpload as completeMultipart } from "./multipart.js";
+import { completeUpload as completeMultipart, type MultipartInput } from "./multipart.js";
 import { type ExpectedContext, expectedContextArgument } from "./read-envelope.js";
 import { s3Request } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
@@ -12,6 +12,7 @@ import { deleteSidecar, sidecarLocation } from "./sidecar-object.js";
 import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
 import { begin, layoutOf, multipartInput, sendSealed, sentPart } from "./upload-begin.js";
 import { Checkpoint } from "./upload-checkpoint.js";
+import { mayBeWritten } from "./upload-ending.js";
 import {
   PartGuard,
   PartMaker,
@@ -20,6 +21,7 @@ import {
   readUploadedParts,
   type UploadedPart,
 } from "./upload-parts.js";
+import { findTrusted } from "./upload-resume.js";
 import {
   openSeekable,
   type SeekableInput,
@@ -126,7 +128,7 @@ export async function uploadPart(
 
   return within(caller, async (transfer) => {
     const { signal } = transfer;
-    const keys = await ticketKeys(settings, read, expected, signal);
+    const { keys, guard } = await ticketKeys(settings, read, expected, signal);
     const source: SeekableSource = seekable
       ? await openSeekable(seekable, signal, settings.idleTimeoutMs)
       : bodySource(Body ?? new Uint8Array(0), ticket.plaintextLength);
@@ -138,6 +140,8 @@ export async function uploadPart(
         await source.requireUnchanged();
         if (tagDigest !== undefined && tagDigest !== sealed.tagDigest)
           throw sourceChanged(`part ${partNumber} is not what its earlier try was`, { partNumber });
+        // What another call was given for it, or for its neighbours.
+        guard.require(partNumber, sealed);
         const { firstTag, lastTag } = sealed;
         await onSealed?.({ tagDigest: sealed.tagDigest, firstTag, lastTag });
         signal.throwIfAborted();
@@ -154,7 +158,12 @@ function bodySource(body: Uint8Array, length: number): SeekableSource {
   return {
     length,
     modifiedMs: undefined,
-    read: async (target) => target.set(body),
+    async read(target) {
+      // Its memory may have been handed to another thread since the call.
+      if (body.length !== target.length)
+        throw sourceChanged("Body has another length", { size: body.length });
+      target.set(body);
+    },
     requireUnchanged: async () => undefined,
     close: async () => undefined,
   };
@@ -195,7 +204,7 @@ export async function abortUpload(
   if ((ticket === undefined) === (CheckpointPath === undefined))
     throw new TypeError("ticket, CheckpointPath: expected one of them");
   if (CheckpointPath === undefined) return abortTicket(settings, readTicket("ticket", ticket), signal);
-  const checkpoint = await Checkpoint.open(stringArgument("CheckpointPath", CheckpointPath), false);
+  const checkpoint = await Checkpoint.find(stringArgument("CheckpointPath", CheckpointPath));
   if (!checkpoint) return;
   try {
     if (checkpoint.recorded) {
@@ -209,38 +218,54 @@ export async function abortUpload(
 }
 
 /** Asks no key: what was begun can be ended even if the key is gone. */
-async function abortTicket(
+function abortTicket(
   settings: ClientSettings,
   read: ReadTicket,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { s3 } = settings;
-  const { ticket, envelope } = read;
-  const { Bucket, Key, UploadId, envelopeStorage } = ticket;
-  const { RequestPayer, ExpectedBucketOwner } = ticketPut(
-    { ticket: withoutCustomerKey(ticket), envelope },
-    undefined,
-  );
-  const object = objectFields({ Bucket, Key, RequestPayer, ExpectedBucketOwner });
-  const attempt = { operation: "AbortMultipartUpload", bucket: Bucket, key: Key };
+  const { envelope } = read;
+  const ticket = withoutCustomerKey(read.ticket);
+  const { UploadId, envelopeStorage } = ticket;
   forgetTicket(settings, read);
+  return within(signal, async (transfer) => {
+    const put = ticketPut({ ticket, envelope }, undefined);
+    const input = multipartInput(settings, read, put, transfer);
+    const { s3, attempt } = input;
+    const isSidecar = envelopeStorage === "sidecar";
+    // One that was completed may have been overwritten since, and an older version need its sidecar.
+    const isUnfinished = isSidecar && (await isThere(input, UploadId));
+    try {
+      const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId });
+      const asked = { ...attempt, operation: "AbortMultipartUpload" };
+      await s3Request(asked, transfer.signal, (sending) => s3.send(command, sending));
+    } catch (error) {
+      // It may have been completed, and its object need its sidecar.
+      if (error instanceof EnvelopeError && error.details.serviceError === "NoSuchUpload") return;
+      throw error;
+    }
+    if (!isUnfinished || (await mayBeWritten(input, read, transfer.signal))) {
+      transfer.signal.throwIfAborted();
+      return;
+    }
+    const location = sidecarLocation(put, envelope.header);
+    if (await deleteSidecar(s3, location, transfer.signal)) return;
+    transfer.signal.throwIfAborted();
+    throw new EnvelopeError(
+      "S3_UNAVAILABLE",
+      `the upload was aborted, but its sidecar "${location.Key}" could not be removed: nothing needs it, remove it`,
+      { details: { orphanedSidecarKey: location.Key } },
+    );
+  });
+}
+
+/** Whether an upload is surely neither completed nor aborted: S3 says of its abort that it succeeded in either case. */
+async function isThere(input: MultipartInput, UploadId: string): Promise<boolean> {
   try {
-    const command = new AbortMultipartUploadCommand({ ...object, UploadId });
-    await s3Request(attempt, signal, (sending) => s3.send(command, sending));
-  } catch (error) {
-    // It may have been completed, and its object need its sidecar.
-    if (error instanceof EnvelopeError && error.details.serviceError === "NoSuchUpload") return;
-    throw error;
+    return (await findTrusted(input, UploadId, new Map())) !== undefined;
+  } catch {
+    input.transfer.signal.throwIfAborted();
+    return false;
   }
-  if (envelopeStorage === "metadata") return;
-  const location = sidecarLocation(object, envelope.header);
-  if (await deleteSidecar(s3, location, signal)) return;
-  signal?.throwIfAborted();
-  throw new EnvelopeError(
-    "S3_UNAVAILABLE",
-    `the upload was aborted, but its sidecar "${location.Key}" could not be removed: nothing needs it, remove it`,
-    { details: { orphanedSidecarKey: location.Key } },
-  );
 }
 
 function withoutCustomerKey({ SSECustomerKeyMD5: _md5, ...ticket }: UploadTicket): UploadTicket {

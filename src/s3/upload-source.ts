@@ -1,4 +1,5 @@
 /** Where the plaintext of an upload is read from: any stretch of it, at any time, always the same. */
+import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { integerArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
 import type { RandomAccessSource } from "../cobblestone/random-access.js";
@@ -70,9 +71,13 @@ async function fileSource(path: string): Promise<SeekableSource> {
       throw error instanceof EnvelopeError ? error : fileFailed(path, "be read", error);
     }
   };
-  const file = await attempt(() => open(path, "r"));
+  // Not to wait for whoever may write into a pipe.
+  const file = await attempt(() => open(path, constants.O_RDONLY | constants.O_NONBLOCK));
   try {
-    const { size, mtimeMs } = await attempt(() => file.stat());
+    const stats = await attempt(() => file.stat());
+    const { size, mtimeMs } = stats;
+    // Pipes and devices state a size of 0.
+    if (!stats.isFile()) throw fileFailed(path, "be uploaded", new Error("it is no regular file"));
     return {
       length: size,
       modifiedMs: mtimeMs,
@@ -81,6 +86,9 @@ async function fileSource(path: string): Promise<SeekableSource> {
         const now = await attempt(() => file.stat());
         if (now.size !== size) throw sourceChanged("the file has another size", { path, size: now.size });
         if (now.mtimeMs !== mtimeMs) throw sourceChanged("the file was modified meanwhile", { path });
+        // Some file systems, such as /proc, state a size of 0 for files that hold something.
+        const { bytesRead } = await attempt(() => file.read(new Uint8Array(1), 0, 1, size));
+        if (bytesRead > 0) throw sourceChanged("the file holds more than its size says", { path, size });
       },
       close: () => file.close(),
     };
@@ -111,7 +119,7 @@ function callersSource(
       for (let filled = 0; filled < target.length; ) {
         const start = position + filled;
         const end = Math.min(start + maxReadBytes, position + target.length);
-        const bytes: unknown = await untilAborted(signal, readOnce(source, start, end, idleTimeoutMs));
+        const bytes: unknown = await readOnce(source, start, end, signal, idleTimeoutMs);
         if (!(bytes instanceof Uint8Array)) throw wrongType("Source.read: its result", "a Uint8Array", bytes);
         if (bytes.length !== end - start) {
           const what = `${end - start} bytes were asked for at ${start}, ${bytes.length} came`;
@@ -132,6 +140,7 @@ async function readOnce(
   source: RandomAccessSource,
   start: number,
   end: number,
+  signal: AbortSignal,
   idleTimeoutMs: number,
 ): Promise<unknown> {
   let timer: NodeJS.Timeout | undefined;
@@ -144,8 +153,9 @@ async function readOnce(
     );
   });
   try {
-    return await Promise.race([source.read(start, end), stalled]);
+    return await untilAborted(signal, Promise.race([source.read(start, end), stalled]));
   } catch (error) {
+    signal.throwIfAborted();
     if (error instanceof EnvelopeError && error.code === "SOURCE_STALLED") throw error;
     throw new EnvelopeError("SOURCE_FAILED", "Source.read failed; see the cause", {
       cause: error,

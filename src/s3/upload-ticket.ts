@@ -10,7 +10,7 @@ import { unwrapDataKey } from "../keys/keyring.js";
 import type { ExpectedContext } from "./read-envelope.js";
 import { type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./settings.js";
 import { untilAborted } from "./transfer-signal.js";
-import { type PartLayout, readLayout } from "./upload-parts.js";
+import { PartGuard, type PartLayout, readLayout } from "./upload-parts.js";
 import { invalidRecord, RecordReader } from "./upload-records.js";
 import type { PreparedWrite } from "./write.js";
 
@@ -195,9 +195,16 @@ export function customerKeyMd5(put: {
   return createHash("md5").update(bytes).digest("base64");
 }
 
-/** Keys of tickets that a client has used: the last so many. */
+/** A ticket whose keys were had. */
+export interface OpenTicket {
+  readonly keys: MessageKeys;
+  /** Knows what the parts were made of that went through this client. */
+  readonly guard: PartGuard;
+}
+
+/** Tickets that a client has used: the last so many. */
 const maxRemembered = 8;
-const remembered = new WeakMap<ClientSettings, Map<string, Promise<MessageKeys>>>();
+const remembered = new WeakMap<ClientSettings, Map<string, Promise<OpenTicket>>>();
 
 /**
  * The keys of an upload: the expected context is compared first, then the data key unwrapped, the commitment and
@@ -211,9 +218,9 @@ export async function ticketKeys(
   read: ReadTicket,
   expected: ExpectedContext,
   signal: AbortSignal,
-): Promise<MessageKeys> {
+): Promise<OpenTicket> {
   if (expected !== "any") requireContext(read.envelope.encryptionContext, expected);
-  const keys = remembered.get(settings) ?? new Map<string, Promise<MessageKeys>>();
+  const keys = remembered.get(settings) ?? new Map<string, Promise<OpenTicket>>();
   remembered.set(settings, keys);
   const id = JSON.stringify(read.ticket);
   const known = keys.get(id) ?? unlockTicket(settings, read);
@@ -226,14 +233,15 @@ export async function ticketKeys(
 }
 
 /** Not given the signal of a caller, as others may wait for it as well. */
-async function unlockTicket({ keyring }: ClientSettings, read: ReadTicket): Promise<MessageKeys> {
+async function unlockTicket({ keyring }: ClientSettings, read: ReadTicket): Promise<OpenTicket> {
   const { envelope, ticket } = read;
   const { recipients } = envelope;
   const encryptionContext = wrappingContext(envelope.encryptionContext);
   const dataKey = await unwrapDataKey(keyring, { recipients, encryptionContext });
   const keys = openEnvelope(envelope, dataKey);
   const { mac, ...unsigned } = ticket;
-  if (timingSafeEqual(macOf(dataKey, unsigned), Buffer.from(mac, "base64"))) return keys;
+  if (timingSafeEqual(macOf(dataKey, unsigned), Buffer.from(mac, "base64")))
+    return { keys, guard: new PartGuard(ticket) };
   throw invalidRecord("ticket", "it was changed after the upload began");
 }
 

@@ -89,7 +89,7 @@ async function run(call: Omit<Run, "checkpoint">, path: string | undefined): Pro
   const { settings, source } = call;
   const layout = layoutOf(settings, source.length);
   if (path === undefined) return write({ ...call, checkpoint: undefined }, layout);
-  const found = await Checkpoint.open(path, false);
+  const found = await Checkpoint.find(path);
   if (found) {
     try {
       const output = found.recorded && (await resume({ ...call, checkpoint: found }, found.recorded.read));
@@ -101,16 +101,16 @@ async function run(call: Omit<Run, "checkpoint">, path: string | undefined): Pro
     }
   }
   if (layout.partCount === 1) return write({ ...call, checkpoint: undefined }, layout);
-  const checkpoint = await Checkpoint.open(path, true);
+  const checkpoint = await Checkpoint.make(path);
   try {
     const output = await write({ ...call, checkpoint }, layout);
-    await checkpoint?.remove();
+    await checkpoint.remove();
     return output;
   } catch (error) {
-    if (checkpoint && !checkpoint.hasBegun) await checkpoint.remove().catch(() => undefined);
+    if (!checkpoint.hasBegun) await checkpoint.remove().catch(() => undefined);
     throw error;
   } finally {
-    await checkpoint?.close();
+    await checkpoint.close();
   }
 }
 
@@ -159,14 +159,14 @@ async function resume(call: Run, read: ReadTicket): Promise<PutOutput | undefine
   const put = ticketPut(read, request.put.SSECustomerKey);
   const input = multipartInput(settings, read, put, transfer);
   const { ticket } = read;
-  const trusted = await findTrusted(input, ticket.UploadId, done);
   const isSame = source.length === ticket.plaintextLength && source.modifiedMs === modifiedMs;
-  if (!trusted) return findFinished(input, read, isSame);
-  return endingWell(call, { input, read }, async (sending) => {
+  const output = await endingWell(call, { input, read }, async (sending) => {
+    const trusted = await findTrusted(input, ticket.UploadId, done);
+    if (!trusted) return undefined;
     if (source.length !== ticket.plaintextLength)
       throw sourceChanged("it has another length", { size: source.length });
     if (!isSame) throw sourceChanged("the file was modified", { modifiedMs: source.modifiedMs });
-    const keys = await ticketKeys(settings, read, request.context, signal);
+    const { keys } = await ticketKeys(settings, read, request.context, signal);
     await checkpoint.takeOver();
     const guard = new PartGuard(ticket);
     for (const [partNumber, seal] of begun) guard.require(partNumber, seal);
@@ -185,6 +185,7 @@ async function resume(call: Run, read: ReadTicket): Promise<PutOutput | undefine
     meter.resume(bytes, trusted.size);
     return sendAll(call, { input, read }, keys, guard, trusted);
   });
+  return output ?? findFinished(input, read, isSame);
 }
 
 /** Sends the parts that are not done, and completes. */

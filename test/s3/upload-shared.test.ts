@@ -113,7 +113,7 @@ describe("an upload in pieces", () => {
     expect(await local.contents()).toEqual({ keys: [], uploads: [] });
     local.operations();
     await local.client.abortUpload({ ticket });
-    expect(local.operations()).toEqual(["AbortMultipartUpload"]);
+    expect(local.operations()).toEqual(["ListParts", "AbortMultipartUpload"]);
   });
 
   it("keeps the condition it began with, and may be completed again when the answer was lost", async () => {
@@ -153,6 +153,19 @@ describe("a part that is sent by a replacement", () => {
     expect(local.operations()).toEqual(["UploadPart"]);
   });
 
+  it("is refused by the client that has sent it of other bytes, digest or not; its neighbour, too", async () => {
+    const other = Buffer.from(bytes);
+    other[uploadPartRange(ticket, 2).start] = 1 ^ (other[uploadPartRange(ticket, 2).start] ?? 0);
+    await local.client.uploadPart(part(2));
+    local.operations();
+    for (const one of [part(2, changed), part(1, other)]) {
+      const error = await errorOf(() => local.client.uploadPart(one));
+      expect(error).toEqual(coded("SOURCE_CHANGED", { partNumber: one.PartNumber }));
+    }
+    expect(local.operations()).toEqual([]);
+    await local.client.uploadPart(part(1));
+  });
+
   it("is not sent when what onSealed does fails", async () => {
     local.operations();
     const mine = new Error("no database");
@@ -165,8 +178,9 @@ describe("a part that is sent by a replacement", () => {
     const { start } = uploadPartRange(ticket, 2);
     const other = Buffer.from(bytes);
     other[start + 3] = 1 ^ (other[start + 3] ?? 0);
-    const parts = [await local.client.uploadPart(part(1)), await local.client.uploadPart(part(2, other))];
-    parts.push(await local.client.uploadPart(part(3)));
+    const parts: UploadedPart[] = [];
+    for (const one of [part(1), part(2, other), part(3)])
+      parts.push(await local.clientWith({}).uploadPart(one));
     local.operations();
     const error = await errorOf(() => local.client.completeUpload({ ticket, parts, encryptionContext }));
     expect(error).toEqual(coded("SOURCE_CHANGED", { partNumber: 1 }));
