@@ -134,6 +134,15 @@ describe("a download", () => {
     expect(few.budget.heldBytes).toBe(0);
   });
 
+  it("keeps no memory for puts that ended before it did", async () => {
+    const own = settings();
+    const hold = await own.budget.take({}, 100, new AbortController().signal);
+    hold.release(Buffer.alloc(100));
+    expect(own.budget.keptBytes).toBe(100);
+    await download(own, { Bucket, Key, FilePath, encryptionContext }, {}, windowChunks);
+    expect(own.budget.keptBytes).toBe(0);
+  });
+
   it("many at once, of a client whose connections and memory are few, all end", async () => {
     // The SDK opens 50 connections; whoever has one must have memory to read what comes on it.
     const few = { ...settings(), budget: new ByteBudget(3 * windowSealedBytes) };
