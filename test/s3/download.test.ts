@@ -71,6 +71,20 @@ describe("a download", () => {
     expectBytes(readFileSync(FilePath), plaintext);
   });
 
+  it("asks on under no condition that its first answer has met: one about time may no longer hold", async () => {
+    const IfModifiedSince = new Date(Date.now() - 10_000);
+    await fetchFile({ IfModifiedSince, IfNoneMatch: '"other"', RequestPayer: "requester" });
+    const [first, ...others] = local.aws.requests.map(({ headers }) => headers);
+    expect(first).toHaveProperty("if-modified-since");
+    expect(first).toHaveProperty("if-none-match");
+    expect(others).toHaveLength(10);
+    for (const headers of others) {
+      expect(headers).not.toHaveProperty("if-modified-since");
+      expect(headers).not.toHaveProperty("if-none-match");
+      expect(headers["x-amz-request-payer"]).toBe("requester");
+    }
+  });
+
   it("asks KMS once", async () => {
     await local.kmsClient.put({ Bucket, Key: "kms", Body: plaintext, encryptionContext });
     local.operations();
