@@ -102,6 +102,7 @@ async function run(request: DownloadRequest): Promise<DownloadOutput> {
     throw error;
   } finally {
     hold.release();
+    settings.budget.letGo();
   }
 }
 

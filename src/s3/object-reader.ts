@@ -133,11 +133,8 @@ function windowOf(prefetchBytes: number): number {
 
 /** Fetches ciphertext of the object that was opened, and of none that has taken its place. */
 function fetchOf({ settings, get, attempt, fields, tail }: ReaderInput) {
-  // They held when it was opened; one about time may have come to mean something else.
-  const conditions = { IfNoneMatch: undefined, IfModifiedSince: undefined, IfUnmodifiedSince: undefined };
-  const pinned = { ...get, ...conditions };
   return async (start: number, end: number, signal: AbortSignal): Promise<Buffer> => {
-    const request = { get: pinned, attempt, transfer: { signal } };
+    const request = { get, attempt, transfer: { signal } };
     const range = `${start}-${end - 1}`;
     const answer = await sameObject(settings, request, { output: fields }, `bytes=${range}`);
     try {

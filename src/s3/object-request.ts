@@ -59,6 +59,9 @@ export async function unlockAnswer(
   return { keys, encryptionContext };
 }
 
+/** Conditions that the first answer has met; one about time may have come to mean something else. */
+const heldAlready = { IfNoneMatch: undefined, IfModifiedSince: undefined, IfUnmodifiedSince: undefined };
+
 /** Asks again for the object that an answer was about, and for none that has taken its place meanwhile. */
 export async function sameObject(
   settings: ClientSettings,
@@ -75,7 +78,7 @@ export async function sameObject(
     );
   let answer: ObjectAnswer;
   try {
-    answer = await fetchObject(settings, request, { ...get, Range, IfMatch: ETag });
+    answer = await fetchObject(settings, request, { ...get, ...heldAlready, Range, IfMatch: ETag });
   } catch (error) {
     if (!hasCode(error, "S3_PRECONDITION_FAILED")) throw error;
     throw overwritten(error);

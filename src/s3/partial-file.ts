@@ -52,7 +52,8 @@ export class PartialFile {
       let found: PartialFile | undefined;
       for (const left of await leftBehind(path)) {
         found ??= await takeOver(path, left, identity);
-        await remove(left);
+        // What cannot be removed, as another user's in a folder of everybody's, is nothing that this call needs.
+        await remove(left).catch(() => undefined);
       }
       return found ?? (await begin(path, identity));
     });
@@ -168,6 +169,8 @@ async function takeOver(path: string, left: Names, identity: string): Promise<Pa
     journal = await open(names.journal, O_RDWR | O_APPEND | noFollow);
     if (isOwn(await partial.stat()) && isOwn(await journal.stat())) {
       const digests = parseJournal(await journal.readFile("latin1"), identity);
+      // A call that could not give it its final name may have given it a mode. Some file systems have none.
+      if (digests) await partial.chmod(ownerOnly).catch(() => undefined);
       if (digests) return new PartialFile(path, names, { partial, journal }, digests);
     }
   } catch {
@@ -175,7 +178,7 @@ async function takeOver(path: string, left: Names, identity: string): Promise<Pa
   }
   await partial?.close();
   await journal?.close();
-  await remove(names);
+  await remove(names).catch(() => undefined);
   return undefined;
 }
 

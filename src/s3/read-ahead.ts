@@ -69,7 +69,7 @@ export async function* readAhead(
     for await (const piece of openStreamed(
       object,
       first,
-      firstWindow(body, first, startsWithHeader ? object.keys : undefined),
+      firstWindow(body, first, startsWithHeader ? object.keys : undefined, nextChunk === endChunk),
     )) {
       fill();
       yield piece;
@@ -109,6 +109,7 @@ async function* firstWindow(
   body: AsyncIterable<Uint8Array>,
   { ciphertextBytes }: Window,
   keysOfHeader: MessageKeys | undefined,
+  isAll: boolean,
 ): AsyncGenerator<Uint8Array, undefined> {
   let header = Buffer.alloc(0);
   let left = ciphertextBytes;
@@ -122,7 +123,8 @@ async function* firstWindow(
     const chunks = piece.subarray(missing, missing + left);
     left -= chunks.length;
     if (chunks.length > 0) yield chunks;
-    if (left === 0) return undefined;
+    // A body that holds no more is read to its end, which leaves its connection to others.
+    if (left === 0 && !isAll) return undefined;
   }
   return undefined;
 }

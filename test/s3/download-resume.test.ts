@@ -83,6 +83,15 @@ describe("the next call", () => {
     expect(files()).toEqual(["file"]);
   });
 
+  it("gives the file the mode that it is asked for, not that of a call before it", async () => {
+    const onProgress = () => mkdirSync(FilePath, { recursive: true });
+    const error = await errorOf(() => fetchFile({ mode: 0o644 }, { onProgress }));
+    expect(error).toEqual(coded("FILE_FAILED", { fileError: "EISDIR" }));
+    rmSync(FilePath, { recursive: true });
+    expect((await fetchFile()).resumedBytes).toBe(plaintext.length);
+    expect(statSync(FilePath).mode & 0o777).toBe(0o600);
+  });
+
   const spoil: Record<string, (text: string) => string> = {
     "is of another release": (text) => text.replace("download 1", "download 2"),
     "is of another object": (text) => text.replace('"large"', '"other"'),
@@ -121,6 +130,13 @@ describe("the next call", () => {
       expectBytes(readFileSync(FilePath), plaintext);
       expect(files()).toEqual(["file"]);
     }
+  });
+
+  it("is not kept from its work by what it cannot remove", async () => {
+    const name = `file.s3e-${crypto.randomUUID()}`;
+    for (const kind of ["partial", "journal"]) mkdirSync(join(folder, `${name}.${kind}`));
+    expect((await fetchFile()).resumedBytes).toBe(0);
+    expectBytes(readFileSync(FilePath), plaintext);
   });
 
   it("follows no link that somebody has put in the place of the file", async () => {

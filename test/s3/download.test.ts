@@ -71,6 +71,20 @@ describe("a download", () => {
     expectBytes(readFileSync(FilePath), plaintext);
   });
 
+  it("asks on under no condition that its first answer has met: one about time may no longer hold", async () => {
+    const IfModifiedSince = new Date(Date.now() - 10_000);
+    await fetchFile({ IfModifiedSince, IfNoneMatch: '"other"', RequestPayer: "requester" });
+    const [first, ...others] = local.aws.requests.map(({ headers }) => headers);
+    expect(first).toHaveProperty("if-modified-since");
+    expect(first).toHaveProperty("if-none-match");
+    expect(others).toHaveLength(10);
+    for (const headers of others) {
+      expect(headers).not.toHaveProperty("if-modified-since");
+      expect(headers).not.toHaveProperty("if-none-match");
+      expect(headers["x-amz-request-payer"]).toBe("requester");
+    }
+  });
+
   it("asks KMS once", async () => {
     await local.kmsClient.put({ Bucket, Key: "kms", Body: plaintext, encryptionContext });
     local.operations();
@@ -132,6 +146,15 @@ describe("a download", () => {
     local.aws.fault({ operation: "GetObject", skip: 3, times: 9, status: 403, code: "AccessDenied" });
     await errorOf(() => download(few, input, {}, windowChunks));
     expect(few.budget.heldBytes).toBe(0);
+  });
+
+  it("keeps no memory for puts that ended before it did", async () => {
+    const own = settings();
+    const hold = await own.budget.take({}, 100, new AbortController().signal);
+    hold.release(Buffer.alloc(100));
+    expect(own.budget.keptBytes).toBe(100);
+    await download(own, { Bucket, Key, FilePath, encryptionContext }, {}, windowChunks);
+    expect(own.budget.keptBytes).toBe(0);
   });
 
   it("many at once, of a client whose connections and memory are few, all end", async () => {

@@ -42,11 +42,26 @@ it("parts that S3 has answered leave their memory to others", async () => {
   expectBytes(await collect((await local.client.get({ Bucket, Key: "k" })).Body), bytes);
 });
 
-it("a part that had to be sent twice is sent as it was", async () => {
+it("a part that had to be sent twice is sent as it was, and its memory is not used again", async () => {
   local.aws.fault({ operation: "UploadPart", skip: 2, status: 503, code: "SlowDown", times: 2 });
   const s3 = new S3Client(local.aws.s3Config);
+  const sent: { readonly partNumber: unknown; readonly memory: unknown }[] = [];
+  s3.middlewareStack.add(
+    (next) => (args) => {
+      const { query, body } = args.request as { query: { partNumber?: string }; body?: Buffer };
+      if (query.partNumber) sent.push({ partNumber: query.partNumber, memory: body?.buffer });
+      return next(args);
+    },
+    // Sees each attempt.
+    { step: "deserialize" },
+  );
   await put(s3);
   s3.destroy();
+  const again = sent.flatMap(({ partNumber, memory }, index) => {
+    if (!sent.slice(0, index).some((earlier) => earlier.partNumber === partNumber)) return [];
+    return [sent.slice(index + 1).filter((later) => later.memory === memory).length];
+  });
+  expect(again).toEqual([0, 0]);
   expectBytes(await collect((await local.client.get({ Bucket, Key: "k" })).Body), bytes);
 });
 

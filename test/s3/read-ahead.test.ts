@@ -1,5 +1,7 @@
 import { once } from "node:events";
+import { Agent } from "node:http";
 import { setImmediate as turn } from "node:timers/promises";
+import { S3Client } from "@aws-sdk/client-s3";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { GetInput } from "../../src/index.js";
@@ -61,6 +63,17 @@ describe("a parallel get", () => {
     expect(local.aws.requests).toHaveLength(3);
     expectBytes(await collect(Body), plaintext);
     expect(its.budget.heldBytes).toBe(0);
+  });
+
+  it("of one window leaves its connection to the next request", async () => {
+    await local.client.put({ Bucket, Key: "small", Body: plaintext.subarray(0, mebibyte) });
+    const httpAgent = new Agent({ keepAlive: true });
+    const s3 = new S3Client({ ...local.aws.s3Config, requestHandler: { httpAgent } });
+    const { Body } = await read({ Key: "small" }, settings({ s3 }));
+    expectBytes(await collect(Body), plaintext.subarray(0, mebibyte));
+    for (let wait = 0; wait < 50; wait++) await turn();
+    expect(Object.values(httpAgent.freeSockets).flat()).toHaveLength(1);
+    s3.destroy();
   });
 
   it("of any range", async () => {
