@@ -85,7 +85,6 @@ export async function download(
     }
   } finally {
     transfer.close();
-    settings.budget.letGo();
   }
 }
 

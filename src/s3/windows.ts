@@ -1,5 +1,5 @@
 /** Windows of one object: each is fetched by a request of its own, pinned to one state of the object, and opened. */
-
+import { setTimeout } from "node:timers/promises";
 import type { GetObjectCommandInput } from "@aws-sdk/client-s3";
 import { type MessageKeys, requireHeader } from "../cobblestone/derivation.js";
 import { headerBytes } from "../cobblestone/geometry.js";
@@ -94,7 +94,7 @@ export async function fetchWindow(
       answer?.letGo();
       answer = undefined;
       if (signal.aborted || attempt === maxAttempts || !mayPass(error)) throw error;
-      await untilAborted(signal, wait(firstWaitMs * 2 ** (attempt - 1)));
+      await wait(firstWaitMs * 2 ** (attempt - 1), signal);
     }
   }
   return openWindow(settings.engine, keys, window, slab);
@@ -129,8 +129,7 @@ function mayPass(error: unknown): boolean {
 }
 
 /** Somewhat less than was said: many windows fail together, and are not to come back together. */
-function wait(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, milliseconds * (0.5 + Math.random() / 2));
-  });
+function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
+  const waited = setTimeout(milliseconds * (0.5 + Math.random() / 2), undefined, { signal });
+  return untilAborted(signal, waited);
 }
