@@ -5,7 +5,7 @@ import { untilAborted } from "./transfer-signal.js";
 export interface Hold {
   /** How many. */
   readonly bytes: number;
-  /** Memory that was given back before, if there is some of the wanted size. */
+  /** Memory that was given back before, if there is some of the wanted size; gone once this has been released. */
   readonly memory: Buffer | undefined;
   /** Gives them back, with memory that nobody can read any more, if there is some; does nothing the second time. */
   readonly release: (memory?: Buffer) => void;
@@ -132,10 +132,13 @@ export class ByteBudget {
     };
     const holdOf = (granted: number, memory?: Buffer): Hold => {
       let left = granted;
+      let own = memory;
       const release = (unread?: Buffer) => {
         if (left === 0) return;
         add(-left);
         left = 0;
+        // Whoever still has the hold must not keep its memory alive.
+        own = undefined;
         this.#keep(unread);
         this.#serve();
       };
@@ -147,7 +150,9 @@ export class ByteBudget {
         get bytes() {
           return left;
         },
-        memory,
+        get memory() {
+          return own;
+        },
         release,
         split,
       };

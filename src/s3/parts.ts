@@ -98,20 +98,17 @@ export async function* assembleParts(
   let partBytes = Math.min(sizes(partNumber), ciphertextLength);
   let share = await shares.wait(partBytes);
   onRoom(partBytes);
-  let buffer = share.memory ?? Buffer.allocUnsafeSlow(Math.min(partBytes, firstBufferBytes));
-  let filled = 0;
+  let buffer = new PartBuffer(share, partBytes, firstBufferBytes);
   for await (const piece of pieces) {
     let rest = piece;
     while (rest.length > 0) {
-      if (filled === partBytes) {
+      if (buffer.filled === partBytes) {
         if (partNumber === maxParts) {
           throw tooLarge("it needs more than 10,000 parts: state ContentLength, or a larger partSizeBytes");
         }
-        yield partOf(partNumber, start, false, buffer, filled, giveBack(share));
-        buffer = nothing;
+        yield partOf(partNumber, start, false, buffer, giveBack(share));
         partNumber += 1;
-        start += filled;
-        filled = 0;
+        start += partBytes;
         partBytes = Math.min(sizes(partNumber), ciphertextLength - start);
         let next = shares.now(partBytes);
         if (!next) {
@@ -122,45 +119,76 @@ export async function* assembleParts(
         }
         share = next;
         onRoom(start + partBytes);
-        buffer = share.memory ?? Buffer.allocUnsafeSlow(partBytes);
-      } else if (filled === buffer.length) {
-        const whole = Buffer.allocUnsafeSlow(partBytes);
-        buffer.copy(whole);
-        buffer = whole;
+        buffer = new PartBuffer(share, partBytes, partBytes);
       }
-      const copied = rest.copy(buffer, filled);
-      filled += copied;
-      rest = rest.subarray(copied);
+      rest = rest.subarray(buffer.fill(rest));
     }
   }
-  yield partOf(partNumber, start, true, buffer, filled, giveBack(share));
+  yield partOf(partNumber, start, true, buffer, giveBack(share));
   return undefined;
 }
 
 const nothing: Buffer = Buffer.alloc(0);
 
+/**
+ * The memory of one part. It alone refers to it: a generator that waits keeps all that it has ever had in hand alive,
+ * and memory that was let go of is not in the budget.
+ */
+class PartBuffer {
+  readonly #partBytes: number;
+  #memory: Buffer;
+  /** Bytes that have been filled in. */
+  filled = 0;
+
+  /** @param firstBytes bytes to begin with where the share has no memory; a whole part once it holds more */
+  constructor(share: Hold, partBytes: number, firstBytes: number) {
+    this.#partBytes = partBytes;
+    this.#memory = share.memory ?? Buffer.allocUnsafeSlow(Math.min(partBytes, firstBytes));
+  }
+
+  /** Takes as many of the bytes as there is room for in memory, and says how many. */
+  fill(bytes: Buffer): number {
+    if (this.filled === this.#memory.length) {
+      const whole = Buffer.allocUnsafeSlow(this.#partBytes);
+      this.#memory.copy(whole);
+      this.#memory = whole;
+    }
+    const copied = bytes.copy(this.#memory, this.filled);
+    this.filled += copied;
+    return copied;
+  }
+
+  /** What has been filled in; nothing once it was let go of. */
+  get bytes(): Buffer {
+    return this.#memory.subarray(0, this.filled);
+  }
+
+  /** Lets go of all memory and returns it. */
+  letGo(): Buffer {
+    const memory = this.#memory;
+    this.#memory = nothing;
+    return memory;
+  }
+}
+
 function partOf(
   partNumber: number,
   start: number,
   isLast: boolean,
-  memory: Buffer,
-  length: number,
+  buffer: PartBuffer,
   giveBack: (unread?: Buffer) => void,
 ): Part {
-  // Whoever still has the part must not keep its memory alive.
-  let whole = memory;
   const release = (isUnread: boolean) => {
-    const unread = isUnread ? whole : undefined;
-    whole = nothing;
-    giveBack(unread);
+    const memory = buffer.letGo();
+    giveBack(isUnread ? memory : undefined);
   };
   return {
     partNumber,
     start,
-    length,
+    length: buffer.filled,
     isLast,
     get bytes() {
-      return whole.subarray(0, length);
+      return buffer.bytes;
     },
     release,
   };
