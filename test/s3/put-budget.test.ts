@@ -1,5 +1,7 @@
 /** One budget for all puts of a client: kept, shared fairly, given back whatever happens, and no deadlock. */
 import { Readable } from "node:stream";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, it, vi } from "vitest";
 import { CryptoEngine, createS3Client, type EnvelopeClientOptions } from "../../src/index.js";
 import { put } from "../../src/s3/put.js";
@@ -221,6 +223,34 @@ describe("many puts at once", () => {
     expect(settings.budget.heldBytes).toBe(0);
   }, 120_000);
 
+  it("hold no memory besides, also of parts that they have let go of", async () => {
+    setFlagsFromString("--expose-gc");
+    const collectGarbage = runInNewContext("gc") as () => void;
+    const s3 = stubS3();
+    const settings = settingsWith({
+      s3: s3.client,
+      maxBufferedBytes: 32 * mebibyte,
+      partSizeBytes: 8 * mebibyte,
+    });
+    const memory = () => {
+      collectGarbage();
+      return process.memoryUsage().arrayBuffers;
+    };
+    const before = memory();
+    let most = 0;
+    s3.onRequest = () => {
+      most = Math.max(most, memory() - before);
+    };
+    await Promise.all(
+      Array.from({ length: 40 }, (_, index) =>
+        put(settings, { Bucket, Key: `${index}`, Body: generated(20 * mebibyte) }, {}),
+      ),
+    );
+    // Each that has begun has about a mebibyte in hand, too: what was sealed of its last piece, and of the SDK.
+    expect(most).toBeGreaterThan(24 * mebibyte);
+    expect(most).toBeLessThan((32 + 2 * 32) * mebibyte);
+  }, 60_000);
+
   it("small ones do not wait for the end of a huge one", async () => {
     const s3 = stubS3();
     const settings = settingsWith({ s3: s3.client, maxBufferedBytes: 16 * mebibyte, maxConcurrentParts: 64 });
@@ -260,8 +290,9 @@ describe("many puts at once", () => {
   }, 60_000);
 });
 
+const block = Buffer.alloc(mebibyte, 7);
+
 async function* generated(bytes: number, look: () => void = () => undefined): AsyncGenerator<Buffer> {
-  const block = Buffer.alloc(1024 * 1024, 7);
   for (let left = bytes; left > 0; left -= block.length) {
     look();
     yield block.subarray(0, Math.min(left, block.length));
