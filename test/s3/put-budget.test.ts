@@ -1,15 +1,13 @@
 /** One budget for all puts of a client: kept, shared fairly, given back whatever happens, and no deadlock. */
-import { Readable } from "node:stream";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { describe, expect, it, vi } from "vitest";
-import { CryptoEngine, createS3Client, type EnvelopeClientOptions } from "../../src/index.js";
+import { CryptoEngine, type EnvelopeClientOptions } from "../../src/index.js";
 import { put } from "../../src/s3/put.js";
 import { type ClientSettings, settingsArgument } from "../../src/s3/settings.js";
 import { collect, expectBytes, testBytes } from "../support/bytes.js";
 import { useEngines } from "../support/engines.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../support/local.js";
+import { generated, stubS3 } from "../support/stub-s3.js";
 
 const local = useLocalAws();
 const { startedEngine } = useEngines();
@@ -223,34 +221,6 @@ describe("many puts at once", () => {
     expect(settings.budget.heldBytes).toBe(0);
   }, 120_000);
 
-  it("hold no memory besides, also of parts that they have let go of", async () => {
-    setFlagsFromString("--expose-gc");
-    const collectGarbage = runInNewContext("gc") as () => void;
-    const s3 = stubS3();
-    const settings = settingsWith({
-      s3: s3.client,
-      maxBufferedBytes: 32 * mebibyte,
-      partSizeBytes: 8 * mebibyte,
-    });
-    const memory = () => {
-      collectGarbage();
-      return process.memoryUsage().arrayBuffers;
-    };
-    const before = memory();
-    let most = 0;
-    s3.onRequest = () => {
-      most = Math.max(most, memory() - before);
-    };
-    await Promise.all(
-      Array.from({ length: 40 }, (_, index) =>
-        put(settings, { Bucket, Key: `${index}`, Body: generated(20 * mebibyte) }, {}),
-      ),
-    );
-    // Each that has begun has about a mebibyte in hand, too: what was sealed of its last piece, and of the SDK.
-    expect(most).toBeGreaterThan(24 * mebibyte);
-    expect(most).toBeLessThan((32 + 2 * 32) * mebibyte);
-  }, 60_000);
-
   it("small ones do not wait for the end of a huge one", async () => {
     const s3 = stubS3();
     const settings = settingsWith({ s3: s3.client, maxBufferedBytes: 16 * mebibyte, maxConcurrentParts: 64 });
@@ -289,46 +259,3 @@ describe("many puts at once", () => {
     }
   }, 60_000);
 });
-
-const block = Buffer.alloc(mebibyte, 7);
-
-async function* generated(bytes: number, look: () => void = () => undefined): AsyncGenerator<Buffer> {
-  for (let left = bytes; left > 0; left -= block.length) {
-    look();
-    yield block.subarray(0, Math.min(left, block.length));
-  }
-}
-
-/** An S3 that answers everything a turn later, without a network, and counts what is being sent. */
-function stubS3() {
-  const stub = {
-    stored: [] as string[],
-    mostBytes: 0,
-    onRequest: () => undefined as unknown,
-    client: local.s3,
-  };
-  let bytes = 0;
-  const requestHandler = {
-    async handle({ method, body, query }: { method: string; body?: Buffer; query: { partNumber?: string } }) {
-      const length = method === "PUT" ? (body?.length ?? 0) : 0;
-      bytes += length;
-      stub.mostBytes = Math.max(stub.mostBytes, bytes);
-      stub.onRequest();
-      await new Promise(setImmediate);
-      bytes -= length;
-      stub.stored.push(method === "PUT" ? `UploadPart ${query.partNumber}` : method);
-      const answer = "uploads" in query ? "<R><UploadId>u</UploadId></R>" : '<R><ETag>"e"</ETag></R>';
-      const text = method === "POST" ? answer : "";
-      return {
-        response: { statusCode: 200, headers: { etag: '"e"' }, body: Readable.from([Buffer.from(text)]) },
-      };
-    },
-  };
-  const { credentials } = local.aws.s3Config;
-  stub.client = createS3Client({
-    region: "eu-central-1",
-    credentials,
-    requestHandler: requestHandler as never,
-  });
-  return stub;
-}
