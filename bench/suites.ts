@@ -62,7 +62,10 @@ export const suites: Readonly<Record<string, Suite>> = {
 };
 
 /** Suites that run only when they are asked for: in full they take 40 GB of the disk, or longer than all others. */
-const onlyAsked = { quick: ["esdk-settings", "many-puts", "large-memory"], full: ["large-objects", "large-memory"] };
+const onlyAsked = {
+  quick: ["esdk-settings", "many-puts", "large-memory"],
+  full: ["large-objects", "large-memory"],
+};
 
 /** What runs when nothing is said. */
 export function defaultSuites(quick: boolean): readonly string[] {
