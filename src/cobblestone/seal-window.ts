@@ -14,7 +14,7 @@ import {
   tagBytes,
 } from "./geometry.js";
 import { runInPlace } from "./in-place.js";
-import { runOf } from "./slab.js";
+import { runOf, tagsOf } from "./slab.js";
 
 /** Bytes `start` to `end` of a message, and what it takes to make them. */
 export interface MessageWindow {
@@ -105,11 +105,7 @@ export async function sealWindow(
     sealed.set(last.tag, fullChunks * sealedChunkBytes + last.ciphertext.length);
   }
   const lastTagEnd = fullChunks * sealedChunkBytes + (last ? last.ciphertext.length + tagBytes : 0);
-  const tags = Buffer.allocUnsafe((lastChunk - firstChunk + 1) * tagBytes);
-  for (let chunk = 0; chunk * tagBytes < tags.length; chunk++) {
-    const tagEnd = Math.min((chunk + 1) * sealedChunkBytes, lastTagEnd);
-    sealed.copy(tags, chunk * tagBytes, tagEnd - tagBytes, tagEnd);
-  }
+  const tags = tagsOf(sealed.subarray(0, lastTagEnd));
   if (start < headerBytes) {
     await moveUp(sealed, lastTagEnd, headerBytes);
     sealed.set(keys.header);

@@ -1,7 +1,7 @@
 /** Seals and opens a run of full chunks in the buffer that holds them; a worker thread is sent such buffers. */
 import type { KeyObject } from "node:crypto";
 import { type ChunkKeys, openChunk, sealChunk } from "./chunk.js";
-import { chunkBytes, sealedChunkBytes } from "./geometry.js";
+import { chunkBytes, sealedChunkBytes, tagBytes } from "./geometry.js";
 
 /** Full chunks of one message that follow one another. */
 export interface Run {
@@ -74,4 +74,14 @@ function sealInPlace(keys: ChunkKeys, firstChunk: number, chunk: number, slab: U
 /** Bytes at the start of the slab that hold the run once it has been worked on. */
 export function workedBytes({ kind, chunks }: Run): number {
   return chunks * (kind === "seal" ? sealedChunkBytes : chunkBytes);
+}
+
+/** The tags of sealed chunks that lie one behind the other, all full but the last. */
+export function tagsOf(sealed: Uint8Array): Buffer {
+  const tags = Buffer.allocUnsafe(Math.ceil(sealed.length / sealedChunkBytes) * tagBytes);
+  for (let chunk = 0; chunk * tagBytes < tags.length; chunk++) {
+    const end = Math.min((chunk + 1) * sealedChunkBytes, sealed.length);
+    tags.set(sealed.subarray(end - tagBytes, end), chunk * tagBytes);
+  }
+  return tags;
 }

@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { openChunk, sealChunk } from "./chunk.js";
 import type { MessageKeys } from "./derivation.js";
 import type { CryptoEngine } from "./engine.js";
-import { chunkBytes, chunkCount, chunkOffset, sealedChunkBytes, tagBytes } from "./geometry.js";
+import { chunkBytes, chunkCount, chunkOffset, tagBytes } from "./geometry.js";
 import { runInPlace } from "./in-place.js";
-import { runOf, slabBytes } from "./slab.js";
+import { runOf, slabBytes, tagsOf } from "./slab.js";
 
 /** Where a window lies. */
 export interface Window {
@@ -108,16 +108,6 @@ export async function checkWindow(
 /** The last chunk of a message is never a full one. */
 function fullChunks({ chunks, endsMessage }: Window): number {
   return endsMessage ? chunks - 1 : chunks;
-}
-
-/** The tags of chunks that lie one behind the other. */
-function tagsOf(sealed: Uint8Array): Buffer {
-  const tags = Buffer.allocUnsafe(Math.ceil(sealed.length / sealedChunkBytes) * tagBytes);
-  for (let chunk = 0; chunk * tagBytes < tags.length; chunk++) {
-    const end = Math.min((chunk + 1) * sealedChunkBytes, sealed.length);
-    tags.set(sealed.subarray(end - tagBytes, end), chunk * tagBytes);
-  }
-  return tags;
 }
 
 function digestOf(tags: Buffer): Buffer {

@@ -99,11 +99,9 @@ async function* readBody(
   const end = length === undefined ? Number.POSITIVE_INFINITY : skip + length;
   const answered = parseContentRange(ContentRange);
   const most = answered ? answered.last + 1 - answered.first : end;
-  const fail = (code: "BODY_INTERRUPTED" | "BODY_STALLED", what: string, cause?: unknown) =>
-    new EnvelopeError(code, `S3 GetObject of "${attempt.key}": ${what}; read it again`, {
-      cause,
-      details: { ...attempt, bytesRead: seen, ...(length !== undefined && { expected: end }) },
-    });
+  const expected = length === undefined ? undefined : end;
+  const fail = (code: BodyFault, what: string, cause?: unknown) =>
+    bodyError(code, attempt, { bytesRead: seen, expected }, what, cause);
   const source = isOverTls(Body) ? new Batches(Body) : ((Body ?? []) as AsyncIterable<Uint8Array>);
   const pieces = guardSource<Uint8Array>(source, {
     signal: transfer.signal,
@@ -127,16 +125,8 @@ async function readInto(
   targets: readonly Uint8Array[],
 ): Promise<void> {
   const expected = targets.reduce((sum, { length }) => sum + length, 0);
-  const fail = (
-    code: "BODY_INTERRUPTED" | "BODY_STALLED",
-    bytesRead: number,
-    what: string,
-    cause?: unknown,
-  ) =>
-    new EnvelopeError(code, `S3 GetObject of "${attempt.key}": ${what}; read it again`, {
-      cause,
-      details: { ...attempt, bytesRead, expected },
-    });
+  const fail = (code: BodyFault, bytesRead: number, what: string, cause?: unknown) =>
+    bodyError(code, attempt, { bytesRead, expected }, what, cause);
   const seen = await collect(Body, targets, {
     signal: transfer.signal,
     idleTimeoutMs,
@@ -147,6 +137,21 @@ async function readInto(
   if (seen > expected)
     throw fail("BODY_INTERRUPTED", seen, `more than the ${expected} bytes came that it said`);
   if (seen < expected) throw fail("BODY_INTERRUPTED", seen, `it ended after ${seen} bytes`);
+}
+
+type BodyFault = "BODY_INTERRUPTED" | "BODY_STALLED";
+
+function bodyError(
+  code: BodyFault,
+  attempt: S3Attempt,
+  { bytesRead, expected }: { readonly bytesRead: number; readonly expected: number | undefined },
+  what: string,
+  cause: unknown,
+): EnvelopeError {
+  return new EnvelopeError(code, `S3 GetObject of "${attempt.key}": ${what}; read it again`, {
+    cause,
+    details: { ...attempt, bytesRead, ...(expected !== undefined && { expected }) },
+  });
 }
 
 /** Whether a body comes straight from a connection with TLS, and so in small pieces. */

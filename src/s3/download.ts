@@ -8,6 +8,7 @@ import { EnvelopeError, hasCode } from "../errors.js";
 import { fileFailed } from "../file-error.js";
 import type { EncryptionContext } from "../keys/context.js";
 import { getAnswer, type ObjectAnswer } from "./answer.js";
+import { forEachAtOnce } from "./at-once.js";
 import type { Hold } from "./budget.js";
 import {
   type DownloadArguments,
@@ -17,7 +18,7 @@ import {
   requirePlace,
 } from "./download-input.js";
 import { withoutChecksums } from "./fields.js";
-import { unlockAnswer } from "./object-request.js";
+import { sameObject, unlockAnswer } from "./object-request.js";
 import { PartialFile } from "./partial-file.js";
 import { ProgressMeter, progressArgument } from "./progress.js";
 import { parseContentRange } from "./range.js";
@@ -30,7 +31,7 @@ import {
   isOverwritten,
   maxWindowChunks,
   type OpenableObject,
-  pinnedAnswer,
+  openableObject,
   windowRange,
 } from "./windows.js";
 
@@ -107,22 +108,21 @@ async function run(request: DownloadRequest): Promise<DownloadOutput> {
 
 /** From the first request to the keys: nothing has been written. */
 async function openObject(request: DownloadRequest): Promise<Opened> {
-  const { settings, get, attempt, transfer, windowChunks } = request;
-  const { signal } = transfer;
+  const { settings, attempt, windowChunks } = request;
   const Range = windowRange(windowAt(0, windowChunks, Number.MAX_SAFE_INTEGER / 4));
   let first = await firstAnswer(request, Range);
-  const { ETag, Metadata } = first.output;
-  const stored = storedEnvelope(Metadata);
+  const stored = storedEnvelope(first.output.Metadata);
   if (!stored) throw notEncrypted(attempt.key);
-  const pinned = { settings, attempt, get, ETag, signal };
   const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
-  if (stored.storage === "sidecar") first = await pinnedAnswer(pinned, Range);
-  const total = parseContentRange(first.output.ContentRange)?.total ?? first.output.ContentLength;
-  if (total === undefined) throw unusableAnswer(attempt, "its answer does not tell the size of the object");
+  if (stored.storage === "sidecar") first = await sameObject(settings, request, first, Range);
+  const { ContentRange, ContentLength } = first.output;
+  if (!parseContentRange(ContentRange) && ContentLength === undefined)
+    throw unusableAnswer(attempt, "its answer does not tell the size of the object");
+  const object = openableObject(settings, request, first, keys);
   return {
-    object: { ...pinned, keys, ciphertextLength: total },
+    object,
     answer: first,
-    plaintextLength: plaintextLength(total),
+    plaintextLength: plaintextLength(object.ciphertextLength),
     encryptionContext,
   };
 }
@@ -142,6 +142,7 @@ async function firstAnswer(
 
 async function fetchFile(request: DownloadRequest, opened: Opened, firstHold: Hold): Promise<DownloadOutput> {
   const { path, fsync, mode, meter, windowChunks, transfer } = request;
+  const { maxConcurrentParts } = request.settings;
   const { object, answer, encryptionContext, plaintextLength: bytes } = opened;
   const windows = Math.ceil(chunkCount(bytes) / windowChunks);
   meter.totalBytes = bytes;
@@ -149,7 +150,7 @@ async function fetchFile(request: DownloadRequest, opened: Opened, firstHold: Ho
   const file = await PartialFile.open(path, identityOf(object, windowChunks));
   let resumedBytes = 0;
   try {
-    await inLanes(request, windows, async (index) => {
+    await forEachAtOnce(new Array(windows).keys(), maxConcurrentParts, transfer, async (index) => {
       const first = index === 0 ? { answer, hold: firstHold } : undefined;
       if (await fetchOne(request, opened, file, index, first))
         resumedBytes += windowAt(index * windowChunks, windowChunks, bytes).plaintextBytes;
@@ -180,20 +181,6 @@ function identityOf(
   const header = encodeBase64(keys.header);
   const identity = { bucket, key, versionId: get.VersionId, ETag, header, ciphertextLength, windowChunks };
   return JSON.stringify({ journal: "s3-envelope/download 1", ...identity });
-}
-
-/** Works through the windows, some at a time. Rejects with the first failure, when nothing runs any more. */
-async function inLanes(
-  { settings, transfer }: DownloadRequest,
-  windows: number,
-  work: (index: number) => Promise<void>,
-): Promise<void> {
-  let next = 0;
-  const lane = async () => {
-    while (next < windows && !transfer.signal.aborted) await work(next++).catch(transfer.abort);
-  };
-  await Promise.all(Array.from({ length: Math.min(settings.maxConcurrentParts, windows) }, lane));
-  transfer.signal.throwIfAborted();
 }
 
 /** Sees to it that one window is in the file; returns whether it was. */

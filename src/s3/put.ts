@@ -162,14 +162,13 @@ async function send(
   if (first.done) throw new Error("unreachable: every message has a chunk");
   if (first.value.isLast) return sendWhole(input, first.value.bytes);
   // Ends the source also when the upload fails before it has taken what was read ahead.
-  return uploadMultipart(input, chain([first.value], parts), onStored).finally(
+  return uploadMultipart(input, chain(first.value, parts), onStored).finally(
     () => void parts.return(undefined).catch(() => undefined),
   );
 }
 
-/** Lets go of each part of `head` as it hands it on. */
-async function* chain<T>(head: T[], rest: AsyncIterable<T>): AsyncGenerator<T, undefined> {
-  for (let item = head.shift(); item !== undefined; item = head.shift()) yield item;
+async function* chain<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T, undefined> {
+  yield first;
   yield* rest;
   return undefined;
 }

@@ -62,6 +62,11 @@ export function requireETag({ ETag }: { readonly ETag?: string | undefined }, at
   throw unusableAnswer(attempt, "its answer has no ETag");
 }
 
+/** Whether a request failed since its multipart upload is gone: completed, aborted, or ended by a lifecycle rule. */
+export function isUploadGone(error: unknown): boolean {
+  return error instanceof EnvelopeError && error.details.serviceError === "NoSuchUpload";
+}
+
 /** Refusals that come of chance, and what happened: the same call may succeed. */
 const mishaps: Readonly<Record<string, string>> = {
   BadDigest: "what arrived is not what was sent",

@@ -3,7 +3,7 @@ import { AbortMultipartUploadCommand } from "@aws-sdk/client-s3";
 import { ciphertextLength } from "../cobblestone/geometry.js";
 import { EnvelopeError, hasCode } from "../errors.js";
 import { withinTime, withLeftover } from "./clean-up.js";
-import { headWritten } from "./commit.js";
+import { type CommitOutput, headWritten } from "./commit.js";
 import { objectFields } from "./fields.js";
 import { abortUpload, type MultipartInput } from "./multipart.js";
 import type { ProgressMeter } from "./progress.js";
@@ -101,15 +101,31 @@ async function undo(
  * were completed, too.
  */
 export async function mayBeWritten(
-  { s3, put, attempt }: Omit<MultipartInput, "transfer" | "commit" | "maxConcurrentParts">,
-  { ticket }: ReadTicket,
+  input: ObjectQuestion,
+  read: ReadTicket,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<boolean> {
-  const size = ciphertextLength(ticket.plaintextLength);
+  return findObject(input, read, signal).then(
+    (written) => written !== undefined,
+    () => true,
+  );
+}
+
+type ObjectQuestion = Pick<MultipartInput, "s3" | "put" | "attempt">;
+
+/** What S3 says of the object of an upload, if it is there; rejects when that cannot be known. */
+export async function findObject(
+  { s3, put, attempt }: ObjectQuestion,
+  { ticket }: ReadTicket,
+  signal: AbortSignal,
+): Promise<CommitOutput | undefined> {
   try {
-    return (await headWritten({ s3, put, attempt, signal }, size)) !== undefined;
+    return await headWritten({ s3, put, attempt, signal }, ciphertextLength(ticket.plaintextLength));
   } catch (error) {
-    return s3Error(error, { ...attempt, operation: "HeadObject" }).code !== "S3_NOT_FOUND";
+    signal.throwIfAborted();
+    const failure = s3Error(error, { ...attempt, operation: "HeadObject" });
+    if (failure.code !== "S3_NOT_FOUND") throw failure;
+    return undefined;
   }
 }
 

@@ -7,7 +7,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { integerArgument, objectArgument, textArgument, wrongType } from "../arguments.js";
 import { EnvelopeError } from "../errors.js";
-import { s3Request } from "./s3-errors.js";
+import { isUploadGone, s3Request } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { abortSignalArgument } from "./transfer-signal.js";
 
@@ -112,7 +112,7 @@ export async function abortUploads(
       aborted.push(upload);
     } catch (error) {
       if (signal?.aborted || !(error instanceof EnvelopeError)) throw error;
-      if (error.details.serviceError === "NoSuchUpload") aborted.push(upload);
+      if (isUploadGone(error)) aborted.push(upload);
       else failed.push({ upload, error });
     }
   }

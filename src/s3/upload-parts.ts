@@ -205,21 +205,3 @@ export class PartMaker {
     }
   }
 }
-
-/** Works on parts, so many at a time. All have ended when this settles; rejects with the first failure. */
-export async function forEachPart(
-  partNumbers: Iterable<number>,
-  atOnce: number,
-  transfer: { readonly signal: AbortSignal; readonly abort: (reason: unknown) => void },
-  work: (partNumber: number) => Promise<void>,
-): Promise<void> {
-  const rest = [...partNumbers].values();
-  const lane = async () => {
-    for (const partNumber of rest) {
-      transfer.signal.throwIfAborted();
-      await work(partNumber);
-    }
-  };
-  await Promise.all(Array.from({ length: atOnce }, () => lane().catch(transfer.abort)));
-  transfer.signal.throwIfAborted();
-}

@@ -1,11 +1,9 @@
 /** What must hold before an upload goes on: the same input, and what S3 says it has. */
 import { ListPartsCommand, type ListPartsCommandOutput } from "@aws-sdk/client-s3";
-import { ciphertextLength } from "../cobblestone/geometry.js";
-import { EnvelopeError } from "../errors.js";
-import { headWritten } from "./commit.js";
 import { partFields } from "./fields.js";
 import type { MultipartInput } from "./multipart.js";
-import { s3Error, s3Request } from "./s3-errors.js";
+import { isUploadGone, s3Request } from "./s3-errors.js";
+import { findObject } from "./upload-ending.js";
 import type { UploadedPart } from "./upload-parts.js";
 import { invalidRecord } from "./upload-records.js";
 import { customerKeyMd5, type ReadTicket } from "./upload-ticket.js";
@@ -51,7 +49,7 @@ export async function findTrusted(
     try {
       page = await s3Request(asked, transfer.signal, (options) => s3.send(command, options));
     } catch (error) {
-      if (error instanceof EnvelopeError && error.details.serviceError === "NoSuchUpload") return undefined;
+      if (isUploadGone(error)) return undefined;
       throw error;
     }
     for (const { PartNumber = 0, ETag, Size } of page.Parts ?? []) {
@@ -69,18 +67,10 @@ export async function findTrusted(
  * stays in any case: an object that was overwritten since may be there as an older version.
  */
 export async function findFinished(
-  { s3, put, attempt, transfer }: MultipartInput,
-  { ticket }: ReadTicket,
+  input: MultipartInput,
+  read: ReadTicket,
   isSameSource: boolean,
 ): Promise<PutOutput | undefined> {
-  const size = ciphertextLength(ticket.plaintextLength);
-  try {
-    const written = await headWritten({ s3, put, attempt, signal: transfer.signal }, size);
-    if (written) return isSameSource ? putOutput(written, ticket.plaintextLength) : undefined;
-  } catch (error) {
-    transfer.signal.throwIfAborted();
-    const failure = s3Error(error, { ...attempt, operation: "HeadObject" });
-    if (failure.code !== "S3_NOT_FOUND") throw failure;
-  }
-  return undefined;
+  const written = await findObject(input, read, input.transfer.signal);
+  return written && isSameSource ? putOutput(written, read.ticket.plaintextLength) : undefined;
 }

@@ -6,7 +6,7 @@ import { EnvelopeError } from "../errors.js";
 import { objectFields, refuseFields } from "./fields.js";
 import { completeUpload as completeMultipart, type MultipartInput } from "./multipart.js";
 import { type ExpectedContext, expectedContextArgument } from "./read-envelope.js";
-import { s3Request } from "./s3-errors.js";
+import { isUploadGone, s3Request } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { deleteSidecar, sidecarLocation } from "./sidecar-object.js";
 import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
@@ -240,7 +240,7 @@ function abortTicket(
       await s3Request(asked, transfer.signal, (sending) => s3.send(command, sending));
     } catch (error) {
       // It may have been completed, and its object need its sidecar.
-      if (error instanceof EnvelopeError && error.details.serviceError === "NoSuchUpload") return;
+      if (isUploadGone(error)) return;
       throw error;
     }
     if (!isUnfinished || (await mayBeWritten(input, read, transfer.signal))) {

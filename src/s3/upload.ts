@@ -2,6 +2,7 @@
 import { objectArgument, stringArgument } from "../arguments.js";
 import type { MessageKeys } from "../cobblestone/derivation.js";
 import { requireContext } from "../envelope/envelope.js";
+import { forEachAtOnce } from "./at-once.js";
 import { CommitState } from "./commit.js";
 import { refuseFields } from "./fields.js";
 import { completeUpload } from "./multipart.js";
@@ -11,14 +12,7 @@ import { abortSignalArgument, transferSignal } from "./transfer-signal.js";
 import { begin, layoutOf, multipartInput, sendSealed, sentPart } from "./upload-begin.js";
 import { Checkpoint } from "./upload-checkpoint.js";
 import { endingWell, type Multipart, type Run } from "./upload-ending.js";
-import {
-  forEachPart,
-  PartGuard,
-  type PartLayout,
-  PartMaker,
-  plaintextShare,
-  type UploadedPart,
-} from "./upload-parts.js";
+import { PartGuard, type PartLayout, PartMaker, plaintextShare, type UploadedPart } from "./upload-parts.js";
 import { fieldsOf, findFinished, findTrusted, requireSameFields } from "./upload-resume.js";
 import {
   openSeekable,
@@ -171,7 +165,7 @@ async function resume(call: Run, read: ReadTicket): Promise<PutOutput | undefine
     const guard = new PartGuard(ticket);
     for (const [partNumber, seal] of begun) guard.require(partNumber, seal);
     const maker = new PartMaker({ settings, layout: ticket, keys, source, signal });
-    await forEachPart(begun.keys(), settings.maxConcurrentParts, transfer, (partNumber) =>
+    await forEachAtOnce(begun.keys(), settings.maxConcurrentParts, transfer, (partNumber) =>
       maker.with(partNumber, async (part) => {
         guard.require(partNumber, part);
         part.release();
@@ -202,7 +196,7 @@ async function sendAll(
   const missing = Array.from({ length: partCount }, (_, index) => index + 1).filter(
     (partNumber) => !done.has(partNumber),
   );
-  await forEachPart(missing, settings.maxConcurrentParts, transfer, (partNumber) =>
+  await forEachAtOnce(missing, settings.maxConcurrentParts, transfer, (partNumber) =>
     maker.with(partNumber, async (sealed) => {
       const isNew = !guard.has(partNumber);
       guard.require(partNumber, sealed);

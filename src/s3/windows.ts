@@ -7,8 +7,8 @@ import { type OpenedWindow, openWindow, type Window } from "../cobblestone/windo
 import { hasCode } from "../errors.js";
 import type { ObjectAnswer } from "./answer.js";
 import { sameObject } from "./object-request.js";
-import { parseContentRange } from "./range.js";
-import { type S3Attempt, unusableAnswer } from "./s3-errors.js";
+import { otherRange, parseContentRange } from "./range.js";
+import type { S3Attempt } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
 import { type TransferSignal, untilAborted } from "./transfer-signal.js";
 
@@ -113,7 +113,7 @@ async function readWindow(
     range.last + 1 !== ciphertextStart + ciphertextBytes ||
     range.total !== ciphertextLength
   )
-    throw unusableAnswer(attempt, "the answer is not the range that was asked for");
+    throw otherRange(attempt);
   const header = Buffer.alloc(ciphertextStart - range.first);
   await answer.readInto([header, new Uint8Array(slab, 0, ciphertextBytes)]);
   if (header.length > 0) requireHeader(keys, header);
