@@ -16,6 +16,8 @@ const codes = {
   ENVELOPE_VERSION_UNSUPPORTED: { retryable: false },
   ENVELOPE_TOO_LARGE: { retryable: false },
   LEGACY_FORMAT: { retryable: false },
+  LEGACY_REFUSED: { retryable: false },
+  LEGACY_TOO_LARGE: { retryable: false },
   CONTEXT_MISMATCH: { retryable: false },
   // Keys
   KEY_NOT_FOR_OBJECT: { retryable: false },

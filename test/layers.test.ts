@@ -9,7 +9,17 @@ const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter(
 );
 
 /** From the top down. A file imports from its own layer and from those below it. */
-const layers = ["index.ts", "s3", "envelope", "keys", "cobblestone", "observe", "base"];
+const layers = [
+  "index.ts",
+  "legacy.ts",
+  "s3",
+  "legacy",
+  "envelope",
+  "keys",
+  "cobblestone",
+  "observe",
+  "base",
+];
 const baseFiles = ["arguments.ts", "bytes.ts", "errors.ts", "file-error.ts", "service-failure.ts", "turn.ts"];
 
 function layerOf(file: string): string {
@@ -66,7 +76,7 @@ describe("layers", () => {
       "@aws-sdk/client-s3": /^(s3|testing)\//,
       "@aws-sdk/client-kms": /^(keys\/kms\.ts|testing\/)/,
       "node:worker_threads": /^cobblestone\/worker/,
-      "node:crypto": /^(cobblestone|keys|envelope|testing)\/|^s3\/(get|write|upload-ticket)\.ts/,
+      "node:crypto": /^(cobblestone|keys|envelope|legacy|testing)\/|^s3\/(get|write|upload-ticket)\.ts/,
     };
     for (const file of files) {
       for (const specifier of importsOf(file).filter((name) => !name.startsWith("."))) {

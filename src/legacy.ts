@@ -1,0 +1,9 @@
+/** Objects of Amazon's S3 Encryption Clients, read and written, and messages of the AWS Encryption SDK. */
+export type {
+  LegacyDataKey,
+  LegacyGenerateInput,
+  LegacyKeyring,
+  LegacyUnwrapInput,
+} from "./legacy/keyring.js";
+export type { CommitmentPolicy } from "./legacy/policy.js";
+export type { KeyType, WrapAlgorithm } from "./legacy/suites.js";
