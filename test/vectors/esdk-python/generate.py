@@ -67,9 +67,9 @@ def write(name, algorithm, frame_bytes, plaintext, context, key_ids):
         file.write("\n")
 
 
-TEXT = bytes(range(256))
+TEXT = bytes(range(256)) + bytes(44)
 UNICODE = {"Größe": "naïve ☃", "\uff5a": "last of the BMP", "\U0001f511": "key \U0001f5dd", "1": "one", "a": ""}
-write("signed-two-keys-unicode", Algorithm.AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384, 100, TEXT, UNICODE, ["aes-key", "rsa-key"])
+write("signed-two-keys-unicode", Algorithm.AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384, 128, TEXT, UNICODE, ["aes-key", "rsa-key"])
 write("committed-empty", Algorithm.AES_256_GCM_HKDF_SHA512_COMMIT_KEY, 4096, b"", {}, ["aes-key"])
 write("unframed-signed", Algorithm.AES_256_GCM_IV12_TAG16_HKDF_SHA384_ECDSA_P384, 0, TEXT, {"purpose": "test"}, ["aes-key"])
 write("unframed-no-kdf", Algorithm.AES_128_GCM_IV12_TAG16, 0, TEXT, {"purpose": "test"}, ["aes-key"])
