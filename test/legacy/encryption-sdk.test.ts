@@ -1,14 +1,8 @@
-import { readdirSync, readFileSync } from "node:fs";
 import { Readable } from "node:stream";
-import {
-  buildDecrypt,
-  RawAesKeyringNode,
-  RawAesWrappingSuiteIdentifier,
-  RawRsaKeyringNode,
-} from "@aws-crypto/client-node";
+import { buildDecrypt } from "@aws-crypto/client-node";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decryptEncryptionSdkMessage, type EncryptionSdkKeyring } from "../../src/legacy/encryption-sdk.js";
+import { decryptEncryptionSdkMessage } from "../../src/legacy/encryption-sdk.js";
 import { collect, cut, expectBytes, testBytes } from "../support/bytes.js";
 import {
   aesKeyringNode,
@@ -16,10 +10,15 @@ import {
   committedUnsigned,
   decryptMessage,
   multiKeyringNode,
+  pythonKeyring,
+  pythonVector,
+  pythonVectors,
+  readMessage,
   rsaKeyringNode,
   suiteNames,
   writeMessage,
 } from "../support/encryption-sdk.js";
+import { coded } from "../support/errors.js";
 
 const sizes = [0, 1, 4095, 4096, 4097];
 
@@ -108,23 +107,9 @@ describe("messages of Amazon's client for Node", () => {
   });
 });
 
-interface PythonVector {
-  readonly algorithmSuite: string;
-  readonly encryptionContext: Record<string, string>;
-  readonly keyNamespace: string;
-  readonly keyNames: readonly string[];
-  readonly aesKey: string;
-  readonly rsaKey: string | null;
-  readonly plaintext: string;
-  readonly message: string;
-}
-
-const folder = new URL("../vectors/esdk-python/", import.meta.url);
-const vectors = readdirSync(folder).filter((file) => file.endsWith(".json"));
-
 describe("messages of Amazon's client for Python", () => {
-  it.each(vectors)("are read: %s", async (file) => {
-    const vector = JSON.parse(readFileSync(new URL(file, folder), "utf8")) as PythonVector;
+  it.each(pythonVectors)("are read: %s", async (file) => {
+    const vector = pythonVector(file);
     const message = Buffer.from(vector.message, "base64");
     for (const keyName of vector.keyNames) {
       for (const source of [message, [...cut(message, 100)], [...cut(message, 1)]]) {
@@ -141,25 +126,12 @@ describe("messages of Amazon's client for Python", () => {
       }
     }
   });
-});
-
-function pythonKeyring(
-  { keyNamespace, aesKey, rsaKey }: PythonVector,
-  keyName: string,
-): EncryptionSdkKeyring {
-  if (keyName === "rsa-key") {
-    return new RawRsaKeyringNode({
-      keyNamespace,
-      keyName,
-      rsaKey: { privateKey: rsaKey ?? "" },
-      oaepHash: "sha256",
-    });
-  }
-  return new RawAesKeyringNode({
-    keyNamespace,
-    keyName,
-    unencryptedMasterKey: new Uint8Array(Buffer.from(aesKey, "hex")),
-    wrappingSuite: RawAesWrappingSuiteIdentifier.AES256_GCM_IV12_TAG16_NO_PADDING,
-    utf8Sorting: true,
+  it("need utf8Sorting of the raw AES keyring where UTF-16 sorts names otherwise", async () => {
+    const vector = pythonVector("signed-two-keys-unicode.json");
+    const { encryptionContext } = vector;
+    const message = Buffer.from(vector.message, "base64");
+    const keyring = pythonKeyring(vector, "aes-key", false);
+    const { error } = await readMessage(message, { keyring, encryptionContext });
+    expect(error).toEqual(coded("DECRYPTION_FAILED"));
   });
-}
+});

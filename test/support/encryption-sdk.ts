@@ -1,5 +1,6 @@
 /** Messages of the AWS Encryption SDK as Amazon's own client for Node writes them. */
 import { generateKeyPairSync } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
 import {
   AlgorithmSuiteIdentifier,
   buildClient,
@@ -103,4 +104,45 @@ export async function decryptMessage(...input: Parameters<typeof readMessage>): 
   const { released, error } = await readMessage(...input);
   if (error !== undefined) throw error;
   return released;
+}
+
+/** A vector of `test/vectors/esdk-python`. */
+export interface PythonVector {
+  readonly algorithmSuite: string;
+  readonly encryptionContext: Record<string, string>;
+  readonly keyNamespace: string;
+  readonly keyNames: readonly string[];
+  readonly aesKey: string;
+  readonly rsaKey: string | null;
+  readonly plaintext: string;
+  readonly message: string;
+}
+
+const folder = new URL("../vectors/esdk-python/", import.meta.url);
+
+/** The names of the files. */
+export const pythonVectors = readdirSync(folder).filter((file) => file.endsWith(".json"));
+
+/** Reads one of them. */
+export function pythonVector(file: string): PythonVector {
+  return JSON.parse(readFileSync(new URL(file, folder), "utf8")) as PythonVector;
+}
+
+/** A keyring on one key of a vector. */
+export function pythonKeyring(
+  { keyNamespace, aesKey, rsaKey }: PythonVector,
+  keyName: string,
+  utf8Sorting = true,
+): KeyringNode {
+  if (keyName === "rsa-key") {
+    const privateKey = rsaKey ?? "";
+    return new RawRsaKeyringNode({ keyNamespace, keyName, rsaKey: { privateKey }, oaepHash: "sha256" });
+  }
+  return new RawAesKeyringNode({
+    keyNamespace,
+    keyName,
+    unencryptedMasterKey: new Uint8Array(Buffer.from(aesKey, "hex")),
+    wrappingSuite: RawAesWrappingSuiteIdentifier.AES256_GCM_IV12_TAG16_NO_PADDING,
+    utf8Sorting,
+  });
 }
