@@ -251,7 +251,7 @@ describe("a key", () => {
   it("that the message does not name is told from one that does not fit", async () => {
     const message = await writeMessage(testBytes(9));
     expect((await readMessage(message, { keyring: aesKeyringNode("other") })).error).toEqual(
-      coded("KEY_NOT_FOR_OBJECT", { providerIds: ["s3-envelope"], keyIds: [] }),
+      coded("KEY_NOT_FOR_OBJECT", { recipients: ["s3-envelope aes-key"] }),
     );
     expect((await readMessage(message, { keyring: aesKeyringNode("aes-key", 2) })).error).toEqual(
       coded("DECRYPTION_FAILED"),

@@ -105,6 +105,15 @@ describe("keyrings of KMS", () => {
     expect(error).toEqual(coded("KMS_KEY_UNUSABLE"));
   });
 
+  it("tell an answer without a key", async () => {
+    const message = await write();
+    const kms = kmsClient();
+    kms.decrypt = (async () => ({ $metadata: {} })) as typeof kms.decrypt;
+    const keyring = new KmsKeyringNode({ clientProvider: () => kms, generatorKeyId: local.keyArn });
+    const { error } = await readMessage(message, { keyring, encryptionContext });
+    expect(error).toEqual(coded("KMS_REQUEST_FAILED", { keyId: local.keyArn }));
+  });
+
   it("are not asked when the context is another, or the message is none that they can read", async () => {
     const message = await write();
     const expected = { ...encryptionContext, tenant: "43" };
@@ -124,7 +133,7 @@ describe("keyrings of KMS", () => {
     const keyring = strict(await newKey());
     local.operations();
     expect((await readMessage(message, { keyring, encryptionContext })).error).toEqual(
-      coded("KEY_NOT_FOR_OBJECT", { providerIds: ["aws-kms"], keyIds: [local.keyArn] }),
+      coded("KEY_NOT_FOR_OBJECT", { recipients: [`aws-kms ${local.keyArn}`] }),
     );
     expect(local.operations()).toEqual([]);
   });

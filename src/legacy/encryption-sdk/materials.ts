@@ -115,22 +115,18 @@ async function decryptMaterials(
  */
 function unwrapError(cause: unknown, attempts: UnwrapAttempts, header: MessageHeader): EnvelopeError {
   if (cause instanceof EnvelopeError) return cause;
-  const { failures, hasForeignKeyring } = attempts;
-  const failure = failures.find(({ retryable }) => retryable) ?? failures[0];
+  const failure = attempts.failures.find(({ retryable }) => retryable) ?? attempts.failures[0];
   if (failure) return failure;
-  if (hasForeignKeyring) return notAuthentic({ cause });
   if (attempts.wasTried || header.wrappedDataKeys.some(attempts.isNamed)) return notAuthentic();
+  if (attempts.hasForeignKeyring) return notAuthentic({ cause });
+  const recipients = header.wrappedDataKeys.map(
+    // Binary parameters follow the name of an AES key.
+    ({ providerId, providerInfo }) => printable(`${providerId} ${providerInfo}`.replace(/\0.*/s, "")),
+  );
   return new EnvelopeError(
     "KEY_NOT_FOR_OBJECT",
-    "the message has no data key that is wrapped for the keyring",
-    {
-      details: {
-        providerIds: [...new Set(header.wrappedDataKeys.map(({ providerId }) => printable(providerId)))],
-        keyIds: header.wrappedDataKeys
-          .filter(({ providerId }) => providerId === "aws-kms")
-          .map(({ providerInfo }) => printable(providerInfo.toString())),
-      },
-    },
+    `the keyring has none of the keys that this message was written for: ${recipients.join(", ")}`,
+    { details: { recipients } },
   );
 }
 

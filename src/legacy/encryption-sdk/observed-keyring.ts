@@ -28,7 +28,10 @@ interface DecryptInput {
 
 /** The part of a KMS client of version 3 that keyrings use. */
 interface KmsDecrypt {
-  decrypt(input: DecryptInput, options: { abortSignal?: AbortSignal }): Promise<unknown>;
+  decrypt(
+    input: DecryptInput,
+    options: { abortSignal?: AbortSignal },
+  ): Promise<{ Plaintext?: unknown } | undefined>;
   readonly send: unknown;
 }
 
@@ -56,7 +59,9 @@ export function observe(
   async function decrypt(kms: KmsDecrypt, input: DecryptInput): Promise<unknown> {
     attempts.wasTried = true;
     try {
-      return await kms.decrypt(input, signal ? { abortSignal: signal } : {});
+      const output = await kms.decrypt(input, signal ? { abortSignal: signal } : {});
+      if (output?.Plaintext instanceof Uint8Array) return output;
+      throw new Error("the answer has no Plaintext; is there a proxy between you and KMS?");
     } catch (error) {
       const { KeyId = "", EncryptionContext = {} } = input;
       failures.push(
