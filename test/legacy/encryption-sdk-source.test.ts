@@ -1,4 +1,4 @@
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import { Readable } from "node:stream";
 import { type EncryptedDataKey, KeyringNode, type NodeDecryptionMaterial } from "@aws-crypto/client-node";
 import { describe, expect, it } from "vitest";
@@ -214,7 +214,9 @@ describe("the signal", () => {
       keyring,
       abortSignal: controller.signal,
     });
+    expect(getEventListeners(controller.signal, "abort")).toHaveLength(1);
     expectBytes(await collect(plaintext), testBytes(1000));
+    expect(getEventListeners(controller.signal, "abort")).toHaveLength(0);
     controller.abort(reason);
     expect(await plaintext.next()).toEqual({ done: true, value: undefined });
   });

@@ -45,7 +45,7 @@ export async function* readBody(
     if (turn.isOver) await turn.give();
     const frame =
       header.frameBytes === undefined
-        ? await readBlockHeader(reader, maxFrameBytes)
+        ? await readBlockHeader(reader)
         : await readFrameHeader(reader, header.frameBytes, sequence);
     if (frame.contentBytes > maxFrameBytes) throw tooLarge(maxFrameBytes);
     const sealed = await reader.take(frame.contentBytes + tagBytes);
@@ -95,14 +95,13 @@ async function readFrameHeader(reader: ExactReader, frameBytes: number, sequence
   };
 }
 
-async function readBlockHeader(reader: ExactReader, maxFrameBytes: number): Promise<Frame> {
+async function readBlockHeader(reader: ExactReader): Promise<Frame> {
   const header = await reader.take(ivBytes + 8);
-  const contentBytes = header.readBigUInt64BE(ivBytes);
-  if (contentBytes > maxFrameBytes) throw tooLarge(maxFrameBytes);
   return {
     header,
     iv: header.subarray(0, ivBytes),
-    contentBytes: Number(contentBytes),
+    // One that is not exact is far beyond any limit.
+    contentBytes: Number(header.readBigUInt64BE(ivBytes)),
     isLast: true,
     label: "Single Block",
   };
