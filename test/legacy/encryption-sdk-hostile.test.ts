@@ -78,13 +78,15 @@ describe("a message of which", () => {
   });
 
   it("frames were moved, left out or made longer is refused at the first of them", async () => {
-    const plaintext = testBytes(40);
+    const plaintext = testBytes(35);
     const message = await writeMessage(plaintext, { frameLength: 10 });
     const frameBytes = 4 + 12 + 10 + 16;
-    const lastBytes = 4 + 4 + 12 + 4 + 10 + 16;
+    const lastBytes = 4 + 4 + 12 + 4 + 5 + 16;
     const start = message.length - lastBytes - 3 * frameBytes;
     const [head, ...frames] = cut(message, start, frameBytes, frameBytes, frameBytes, lastBytes);
     const [first, second, third, last] = frames;
+    const sequences = [first, second, third].map((frame) => Buffer.from(frame ?? []).readUInt32BE());
+    expect(sequences).toEqual([1, 2, 3]);
     for (const parts of [
       [first, third, second, last],
       [first, third, last],
