@@ -6,6 +6,7 @@ import type { Working } from "../cobblestone/message.js";
 import { maxReadAheadBytes } from "../cobblestone/runs.js";
 import { type Keyring, keyringArgument } from "../keys/keyring.js";
 import { ByteBudget } from "./budget.js";
+import type { LegacyReading } from "./legacy-reading.js";
 import { maxPartBytes, minPartBytes } from "./parts.js";
 import type { ProgressListener } from "./progress.js";
 
@@ -64,6 +65,11 @@ export interface EnvelopeClientOptions {
   readonly idleTimeoutMs?: number | undefined;
   /** Where bodies are encrypted and decrypted; by default the engine that all clients of the process share. */
   readonly engine?: CryptoEngine | undefined;
+  /**
+   * Has `get` and `head` read objects of Amazon's S3 Encryption Clients as well: made by `legacyReading` of
+   * `s3-envelope/legacy`. Without it they are refused.
+   */
+  readonly legacy?: LegacyReading | undefined;
 }
 
 /** {@link EnvelopeClientOptions} once checked. */
@@ -77,6 +83,7 @@ export interface ClientSettings {
   readonly budget: ByteBudget;
   readonly idleTimeoutMs: number;
   readonly engine: CryptoEngine;
+  readonly legacy: LegacyReading | undefined;
 }
 
 /** How bodies are worked on: the thread that sends and receives them is slower than one worker. */
@@ -122,5 +129,12 @@ export function settingsArgument(options: unknown): ClientSettings {
     ),
     idleTimeoutMs: integerArgument("options.idleTimeoutMs", idleTimeoutMs, 0, 2 ** 31 - 1),
     engine: engineArgument("options.engine", given.engine),
+    legacy: legacyArgument(given.legacy),
   };
+}
+
+function legacyArgument(value: unknown): LegacyReading | undefined {
+  const reading = value as LegacyReading | undefined;
+  if (reading === undefined || typeof reading?.userMetadata === "function") return reading;
+  throw wrongType("options.legacy", "what legacyReading() returns", reading);
 }
