@@ -106,13 +106,9 @@ export function fitRange(range: ByteRange, total: number): { readonly start: num
   const start = "suffix" in range ? Math.max(0, total - range.suffix) : range.first;
   const last = "suffix" in range ? total - 1 : Math.min(range.last ?? total - 1, total - 1);
   if (start <= last) return { start, last };
-  throw new EnvelopeError(
-    "S3_RANGE_NOT_SATISFIABLE",
-    `the range lies outside the object of ${total} bytes`,
-    {
-      details: { plaintextLength: total },
-    },
-  );
+  throw new EnvelopeError("S3_RANGE_NOT_SATISFIABLE", `the range lies outside the object of ${total} bytes`, {
+    details: { plaintextLength: total },
+  });
 }
 
 /** The Range of plaintext as the caller wrote it, for an object that is not encrypted. */

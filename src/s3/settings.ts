@@ -14,6 +14,9 @@ const mebibyte = 1024 * 1024;
 /** One part of the default size, and what is read ahead for it. */
 const minBufferedBytes = 16 * mebibyte;
 
+/** How long a body may go without a byte, unless it is said otherwise. */
+export const defaultIdleTimeoutMs = 300_000;
+
 /** Where the envelope of an object is kept. */
 export type EnvelopeStorage = "metadata" | "sidecar";
 /** The values of {@link EnvelopeStorage}. */
@@ -108,7 +111,7 @@ export function settingsArgument(options: unknown): ClientSettings {
     partSizeBytes,
     maxConcurrentParts = 4,
     maxBufferedBytes = 128 * mebibyte,
-    idleTimeoutMs = 300_000,
+    idleTimeoutMs = defaultIdleTimeoutMs,
   } = given;
   return {
     s3: s3 as S3Client,

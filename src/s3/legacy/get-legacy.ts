@@ -14,9 +14,15 @@ import { bytesOf } from "../tail.js";
 import { untilAborted } from "../transfer-signal.js";
 import { factsOf, provenContext } from "./facts.js";
 import { locateEnvelope, missing } from "./locate-envelope.js";
-import { endsBeforePadding, type LegacyRangePlan, planLegacyRange, plainLengthOf } from "./range-plan.js";
+import { endsBeforePadding, type LegacyRangePlan, plainLengthOf, planLegacyRange } from "./range-plan.js";
 import type { ReadingSettings } from "./reading-options.js";
-import { authenticatedOf, cbcBlockBytes as blockBytes, checkSize, releasedContent, requirePossibleSize } from "./release.js";
+import {
+  authenticatedOf,
+  cbcBlockBytes as blockBytes,
+  checkSize,
+  releasedContent,
+  requirePossibleSize,
+} from "./release.js";
 
 /** See `LegacyReading.get`. */
 export async function getLegacy(
@@ -48,7 +54,8 @@ async function notLegacy(object: LegacyGet, instructionFileKey: string | undefin
   const { first, allowPlaintext, attempt, totalBytes } = object;
   first.letGo();
   if (allowPlaintext) return undefined;
-  if (instructionFileKey !== undefined) (await object.again(totalBytes === 0 ? undefined : "bytes=0-0")).letGo();
+  if (instructionFileKey !== undefined)
+    (await object.again(totalBytes === 0 ? undefined : "bytes=0-0")).letGo();
   throw missing(attempt.key, instructionFileKey);
 }
 

@@ -1,5 +1,5 @@
 /** A range of an object of Amazon's clients: what is wanted in plaintext, and which blocks of ciphertext it takes. */
-import { type ContentSuite } from "../../legacy/suites.js";
+import type { ContentSuite } from "../../legacy/suites.js";
 import { type ByteRange, fitRange } from "../range.js";
 import { cbcBlockBytes as blockBytes } from "./release.js";
 

@@ -101,14 +101,14 @@ export function readingArguments(options: unknown): ReadingSettings {
       ? undefined
       : textArgument("options.instructionFileSuffix", instructionFileSuffix),
     contentAad:
-      contentAad === undefined
-        ? undefined
-        : Uint8Array.from(bytesArgument("options.contentAad", contentAad)),
+      contentAad === undefined ? undefined : Uint8Array.from(bytesArgument("options.contentAad", contentAad)),
   };
 }
 
 function refuse(options: object, fields: readonly string[], why: string): void {
-  const titled = Object.fromEntries(Object.entries(options).map(([name, value]) => [`options.${name}`, value]));
+  const titled = Object.fromEntries(
+    Object.entries(options).map(([name, value]) => [`options.${name}`, value]),
+  );
   refuseFields(
     titled,
     fields.map((field) => `options.${field}`),
@@ -123,7 +123,11 @@ function keyringsArgument(value: unknown): readonly LegacyKeyring[] {
   for (const keyring of keyrings) {
     const { keyType, unwrapDataKey } = Object(keyring) as Partial<LegacyKeyring>;
     if (!keyTypes.includes(keyType as KeyType) || typeof unwrapDataKey !== "function") {
-      throw wrongType("options.keyring", "what legacyKmsKeyring(), legacyAesKeyring() or legacyRsaKeyring() returns", keyring);
+      throw wrongType(
+        "options.keyring",
+        "what legacyKmsKeyring(), legacyAesKeyring() or legacyRsaKeyring() returns",
+        keyring,
+      );
     }
   }
   const types = new Set(keyrings.map((keyring) => keyring?.keyType));

@@ -1,8 +1,9 @@
 /** When plaintext of a whole object is handed out: once all of it has been verified, unless it was allowed otherwise. */
-import { type ContentKeys } from "../../legacy/content-keys.js";
-import { openContent } from "../../legacy/content.js";
-import type { ContentSuite } from "../../legacy/suites.js";
+
 import { EnvelopeError } from "../../errors.js";
+import { openContent } from "../../legacy/content.js";
+import type { ContentKeys } from "../../legacy/content-keys.js";
+import type { ContentSuite } from "../../legacy/suites.js";
 import type { LegacyReadFacts } from "../legacy-reading.js";
 import type { ReadingSettings } from "./reading-options.js";
 import { TemporaryFile } from "./temporary-file.js";
@@ -22,11 +23,17 @@ export function authenticatedOf(
  * @throws EnvelopeError `BODY_TRUNCATED` when no object of its suite has it, `LEGACY_TOO_LARGE` when it is too large to be
  *   held until it has been verified
  */
-export function checkSize(suite: ContentSuite, settings: ReadingSettings, totalBytes: number | undefined): void {
+export function checkSize(
+  suite: ContentSuite,
+  settings: ReadingSettings,
+  totalBytes: number | undefined,
+): void {
   if (totalBytes === undefined) return;
   requirePossibleSize(suite, totalBytes);
-  if (authenticatedOf(suite, settings) !== "before-release" || settings.temporaryDirectory !== undefined) return;
-  if (totalBytes > settings.maxBufferedObjectBytes) throw tooLarge(settings.maxBufferedObjectBytes, totalBytes);
+  if (authenticatedOf(suite, settings) !== "before-release" || settings.temporaryDirectory !== undefined)
+    return;
+  if (totalBytes > settings.maxBufferedObjectBytes)
+    throw tooLarge(settings.maxBufferedObjectBytes, totalBytes);
 }
 
 /** Checks that an object of this suite can have this size; `BODY_TRUNCATED` otherwise. */
