@@ -23,4 +23,3 @@ export {
   type SesMailOptions,
   sesMailReading,
 } from "./s3/legacy/ses-mail.js";
-export type { LegacyFacts, LegacyReadFacts, LegacyReading } from "./s3/legacy-reading.js";

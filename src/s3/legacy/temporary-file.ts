@@ -1,5 +1,4 @@
 /** A file without a name, for what is too large to be held in memory until it has been verified. */
-import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -24,7 +23,7 @@ export class TemporaryFile {
 
   /** Makes a file that only this user can open and, where an open file can lose its name, nobody but this process. */
   static async open(directory: string): Promise<TemporaryFile> {
-    const path = join(directory, `.s3e-${randomUUID()}.tmp`);
+    const path = join(directory, `.s3e-${crypto.randomUUID()}.tmp`);
     try {
       const handle = await open(path, O_RDWR | O_CREAT | O_EXCL | noFollow, 0o600);
       const file = new TemporaryFile(path, handle);
