@@ -66,7 +66,8 @@ export function openContentRange(
   keys: ContentKeys,
   { firstBlock, holdsLastBlock }: ContentRange,
 ): AsyncGenerator<Buffer> {
-  integerArgument("range.firstBlock", firstBlock, 0, Math.ceil(keys.suite.maxPlaintextBytes / blockBytes));
+  const blocks = Math.ceil(keys.suite.maxPlaintextBytes / blockBytes);
+  integerArgument("range.firstBlock", firstBlock, 0, blocks - 1);
   if (keys.suite.mode === "gcm") return run(source, ctrOpener(keys, firstBlock));
   // The block before is the IV; under any other IV it is garbage, and what follows it is right.
   const decipher = decipherOf(keys, "cbc", keys.iv).setAutoPadding(holdsLastBlock);

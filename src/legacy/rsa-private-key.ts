@@ -4,17 +4,16 @@ import {
   createHash,
   createPublicKey,
   createSecretKey,
-  hkdfSync,
   type KeyObject,
   privateDecrypt,
 } from "node:crypto";
 import { decryptionFailed } from "../cobblestone/derivation.js";
+import { hkdf } from "./commitment.js";
 import { choose, type Decoded, decodeOaep, decodePkcs1, isEqual } from "./rsa-decode.js";
+import { dataKeyLengths } from "./suites.js";
 
-/** All data keys of these formats have one of these lengths. */
-const dataKeyLengths = [16, 24, 32];
 const maxDataKeyBytes = 32;
-const rejectionLabel = "s3-envelope/v1/rsa-pkcs1-rejection";
+const rejectionLabel = Buffer.from("s3-envelope/v1/rsa-pkcs1-rejection");
 
 /** Unwraps data keys under one key pair. */
 export class RsaPrivateKey {
@@ -108,8 +107,7 @@ export class RsaPrivateKey {
   }
 
   #syntheticKey(wrapped: Uint8Array): { bytes: Buffer; length: number } {
-    const derived = hkdfSync("sha512", this.#rejectionKey, wrapped, rejectionLabel, maxDataKeyBytes + 1);
-    const bytes = Buffer.from(derived);
+    const bytes = hkdf(this.#rejectionKey, wrapped, rejectionLabel, maxDataKeyBytes + 1);
     const pick = ((bytes[maxDataKeyBytes] ?? 0) * dataKeyLengths.length) >> 8;
     let length = 0;
     for (const [index, candidate] of dataKeyLengths.entries()) length |= candidate & isEqual(pick, index);
