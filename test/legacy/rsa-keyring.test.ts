@@ -22,7 +22,12 @@ const unwrap = (wrap: WrapAlgorithm, wrappedKey: Uint8Array, name = contentName)
   keyring.unwrapDataKey({ wrap, wrappedKey, contentName: name, description: {} });
 
 /** EME-OAEP with the two hash functions of one's choice, which Node does not have. */
-function oaep(message: Uint8Array, labelHash: string, maskHash: string): Buffer {
+function oaep(
+  message: Uint8Array,
+  labelHash: string,
+  maskHash: string,
+  spoil: (block: Buffer, separator: number) => void = () => undefined,
+): Buffer {
   const hash = (name: string, ...parts: Uint8Array[]) =>
     parts.reduce((sum, part) => sum.update(part), createHash(name)).digest();
   const mask = (seed: Uint8Array, length: number) => {
@@ -36,6 +41,7 @@ function oaep(message: Uint8Array, labelHash: string, maskHash: string): Buffer 
   const label = hash(labelHash);
   const padding = Buffer.alloc(256 - message.length - 2 * label.length - 2);
   const block = Buffer.concat([label, padding, Buffer.of(1), message]);
+  spoil(block, label.length + padding.length);
   const seed = testBytes(label.length, 3);
   const maskedBlock = xor(block, mask(seed, block.length));
   return Buffer.concat([Buffer.of(0), xor(seed, mask(maskedBlock, seed.length)), maskedBlock]);
@@ -100,6 +106,19 @@ describe("legacyRsaKeyring", () => {
         broken[offset] = (broken[offset] ?? 0) ^ 1;
         errors.push(await errorOf(() => unwrap(wrap, raw(broken))));
       }
+    }
+    for (const spoil of [
+      (block: Buffer) => block.writeUInt8(block.readUInt8(0) ^ 1, 0),
+      (block: Buffer) => block.writeUInt8(1, 32),
+      (block: Buffer, separator: number) => block.writeUInt8(0x80, separator - 1),
+      (block: Buffer, separator: number) => block.writeUInt8(0, separator),
+      (block: Buffer, separator: number) => block.writeUInt8(0xff, separator),
+    ]) {
+      for (const mask of ["sha1", "sha256"]) {
+        const encoded = oaep(dataKey, "sha256", mask, spoil);
+        errors.push(await errorOf(() => unwrap(wraps.rsaOaepSha256, raw(encoded))));
+      }
+      errors.push(await errorOf(() => unwrap(wraps.rsaOaepSha1, raw(oaep(named, "sha1", "sha1", spoil)))));
     }
     const swapped = raw(oaep(dataKey, "sha1", "sha1"));
     errors.push(await errorOf(() => unwrap(wraps.rsaOaepSha256, swapped)));
