@@ -11,7 +11,7 @@ export class Tail {
   /** @param bodyBytes how many bytes come in all, if that is known: then the tag alone is ever held */
   constructor(tagBytes: number, bodyBytes: number | undefined) {
     this.#tagBytes = tagBytes;
-    if (bodyBytes !== undefined) this.#ciphertextBytes = Math.max(0, bodyBytes - tagBytes);
+    if (bodyBytes !== undefined) this.#ciphertextBytes = bodyBytes - tagBytes;
   }
 
   /** Takes the next piece of the body, and gives the ciphertext that is now known to be that. */
