@@ -52,20 +52,16 @@ export function decodeInstructionFile(bytes: Uint8Array, found: InInstructionFil
  * @throws EnvelopeError `ENVELOPE_INVALID`, which names the field
  */
 export function decodeOldNetInstructionFile(bytes: Uint8Array, found: InInstructionFile): LegacyEnvelope {
-  const fields = new Map<string, unknown>([]);
+  if (found.partial) {
+    throw malformed(storage, "its names", "expected format V3, which the metadata of the object is of");
+  }
+  const fields = new Map<string, unknown>();
   for (const [name, value] of parseFile(bytes)) {
     const known = oldNetNames.get(name);
     if (known === undefined) {
-      throw malformed(
-        storage,
-        "its names",
-        "expected EncryptedEnvelopeKey and IV, as the oldest .NET clients wrote",
-      );
+      throw malformed(storage, "its names", `expected ${[...oldNetNames.keys()].join(" and ")} alone`);
     }
     fields.set(known, value);
-  }
-  if (found.partial) {
-    throw malformed(storage, "its names", "expected format V3, which the metadata of the object is of");
   }
   return decodeV1(collectFields(storage, fields));
 }
