@@ -590,7 +590,7 @@ describe("8. Extra security tests", () => {
     "[P] w 12->kms, with the material description of raw keys": {
       stored: () => ({ ...of("V3 kms"), "x-amz-m": of("V3 kms")["x-amz-t"] ?? "" }),
       code: "ENVELOPE_INVALID",
-      says: 'x-amz-m: it has no place beside the wrap "kms+context"',
+      says: 'x-amz-m: expected none beside x-amz-t, or with the wrap "kms+context"',
     },
     "[P] wrap kms+context->kms with caller ctx": {
       stored: () => asKms(),
