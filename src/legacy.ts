@@ -10,3 +10,16 @@ export { type LegacyKmsKeyringOptions, legacyKmsKeyring } from "./legacy/kms-key
 export type { CommitmentPolicy } from "./legacy/policy.js";
 export { type LegacyRsaKeyringOptions, legacyRsaKeyring } from "./legacy/rsa-keyring.js";
 export type { KeyType, WrapAlgorithm } from "./legacy/suites.js";
+export {
+  decryptLegacyObject,
+  type LegacyObjectInput,
+  type LegacyObjectOutput,
+} from "./s3/legacy/decrypt-object.js";
+export { legacyReading } from "./s3/legacy/reading.js";
+export type { LegacyReadingOptions } from "./s3/legacy/reading-options.js";
+export {
+  decryptSesMail,
+  type SesMailInput,
+  type SesMailOptions,
+  sesMailReading,
+} from "./s3/legacy/ses-mail.js";

@@ -52,6 +52,8 @@ export function legacyAesKeyring(options: LegacyAesKeyringOptions): LegacyKeyrin
 function unwrapDataKey(key: KeyObject, { wrap, wrappedKey, contentName }: LegacyUnwrapInput): Buffer {
   const bits = bitsOf(key);
   if (wrap === wraps.aesGcm) return unwrapGcm(key, wrappedKey, contentName);
+  // OpenSSL unwraps nothing to nothing.
+  if (wrappedKey.length === 0) throw decryptionFailed();
   const decipher =
     wrap === wraps.aesWrap
       ? createDecipheriv(`id-aes${bits}-wrap`, key, wrapIv)
