@@ -63,6 +63,9 @@ export function decodeOldNetInstructionFile(bytes: Uint8Array, found: InInstruct
     }
     fields.set(known, value);
   }
+  for (const [name, known] of oldNetNames) {
+    if (!fields.has(known)) throw malformed(storage, name, "it is missing");
+  }
   return decodeV1(collectFields(storage, fields));
 }
 

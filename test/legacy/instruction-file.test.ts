@@ -228,8 +228,8 @@ describe("decodeOldNetInstructionFile", () => {
   });
 
   it.each<[string, unknown, InInstructionFile, string, string]>([
-    ["a missing key", { IV }, bare, "x-amz-key", "it is missing"],
-    ["a missing IV", { EncryptedEnvelopeKey }, bare, "x-amz-iv", "it is missing"],
+    ["a missing key", { IV }, bare, "EncryptedEnvelopeKey", "it is missing"],
+    ["a missing IV", { EncryptedEnvelopeKey }, bare, "IV", "it is missing"],
     ["an IV of GCM", { ...old, IV: "AAAAAAAAAAAAAAAA" }, bare, "x-amz-iv", "expected base64 of 16 bytes"],
     ["names of now", v1(), bare, "its names", "expected EncryptedEnvelopeKey and IV alone"],
     [
