@@ -11,6 +11,7 @@ import {
   asV1,
   base64,
   flip,
+  iv16,
   keyrings,
   local,
   noFlags,
