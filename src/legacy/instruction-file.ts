@@ -31,7 +31,10 @@ export function decodeInstructionFile(bytes: Uint8Array, found: InInstructionFil
     throw malformed(storage, name, "only the metadata of the object itself may say this");
   }
   const format = formatOf(fields);
-  if (format === undefined) throw malformed(storage, names.wrappedKeyV2, "it holds no wrapped data key");
+  if (format === undefined) {
+    const name = found.partial ? names.wrappedKeyV3 : names.wrappedKeyV2;
+    throw malformed(storage, name, "it is missing, and so is every other wrapped data key");
+  }
   if (found.partial) {
     allowOnly(fields, "V3", wrappingNamesV3);
     return decodeV3(fields, found.partial);
