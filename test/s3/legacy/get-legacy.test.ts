@@ -212,6 +212,11 @@ describe("the instruction file", () => {
       coded("LEGACY_REFUSED", { option: "disableInstructionFile" }),
     );
     local.operations();
+    const stated = { Bucket, Key: "plain", instructionFileSuffix: ".instruction" };
+    expect(await errorOf(() => client.get(stated))).toEqual(
+      coded("LEGACY_REFUSED", { option: "disableInstructionFile" }),
+    );
+    expect(local.operations()).toEqual(["GetObject"]);
     expect(await errorOf(() => client.get({ Bucket, Key: "plain" }))).toEqual(coded("ENVELOPE_MISSING"));
     expect(local.operations()).toEqual(["GetObject"]);
     const { Body, encrypted } = await client.get({ Bucket, Key: "plain", plaintext: "allow" });
