@@ -1,5 +1,11 @@
 /** Objects of Amazon's S3 Encryption Clients, read and written, and messages of the AWS Encryption SDK. */
 export { type LegacyAesKeyringOptions, legacyAesKeyring } from "./legacy/aes-keyring.js";
+export {
+  decryptEncryptionSdkMessage,
+  type EncryptionSdkKeyring,
+  type EncryptionSdkMessage,
+  type EncryptionSdkOptions,
+} from "./legacy/encryption-sdk.js";
 export type {
   LegacyDataKey,
   LegacyGenerateInput,
