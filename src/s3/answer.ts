@@ -39,7 +39,7 @@ export interface ObjectAnswer {
 
 /** Asks for an object. The body ends with the signal, too. */
 export async function getAnswer(
-  { s3, idleTimeoutMs }: ClientSettings,
+  { s3, idleTimeoutMs }: Pick<ClientSettings, "s3" | "idleTimeoutMs">,
   attempt: S3Attempt,
   input: GetObjectCommandInput,
   signal: AbortSignal | undefined,

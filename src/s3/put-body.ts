@@ -3,10 +3,12 @@ import type { CommitOutput } from "./commit.js";
 import { type MultipartInput, uploadMultipart } from "./multipart.js";
 import { PartShares } from "./part-shares.js";
 import { assembleParts, type Part, partSizes } from "./parts.js";
-import type { ProgressMeter } from "./progress.js";
+import { ProgressMeter, progressArgument } from "./progress.js";
 import { ReadGate } from "./read-gate.js";
-import type { TransferSettings } from "./settings.js";
+import type { S3Attempt } from "./s3-errors.js";
+import type { TransferOptions, TransferSettings } from "./settings.js";
 import type { Source } from "./source.js";
+import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
 import { sendWhole } from "./write.js";
 
 /** How the plaintext of one object becomes its body. */
@@ -39,6 +41,40 @@ export interface BodyRequest extends Omit<MultipartInput, "s3" | "maxConcurrentP
 
 /** Bytes in memory up to this many are sealed in one go: it takes less than a turn of the event loop. */
 const maxSealedAtOnceBytes = 64 * 1024;
+
+/** What every put has once its input was checked. */
+export interface PutSubject {
+  readonly attempt: S3Attempt;
+  readonly source: Source;
+}
+
+/**
+ * Runs a put: checks its options before its input, and closes the source when it fails.
+ *
+ * @param check checks the input; from then on the source is the put's
+ */
+export async function runPut<T extends PutSubject, R>(
+  options: TransferOptions,
+  check: () => T,
+  write: (request: T & { readonly progress: ProgressMeter }, transfer: TransferSignal) => Promise<R>,
+): Promise<R> {
+  const caller = abortSignalArgument(options);
+  const onProgress = progressArgument(options.onProgress);
+  const asked = check();
+  const { bucket: Bucket, key: Key } = asked.attempt;
+  const progress = new ProgressMeter({ operation: "put", Bucket, Key }, onProgress);
+  const transfer = transferSignal(caller);
+  try {
+    transfer.signal.throwIfAborted();
+    return await write({ ...asked, progress }, transfer);
+  } catch (error) {
+    transfer.abort(error);
+    asked.source.close();
+    throw error;
+  } finally {
+    transfer.dispose();
+  }
+}
 
 /** Reads the source to its end and stores what it is sealed to. */
 export async function putBody(

@@ -7,11 +7,11 @@ import { sealSource } from "../cobblestone/message.js";
 import { Sealer } from "../cobblestone/sealer.js";
 import { CommitState } from "./commit.js";
 import { plaintextBytesBefore } from "./parts.js";
-import { ProgressMeter, progressArgument } from "./progress.js";
-import { type BodySealing, putBody } from "./put-body.js";
+import type { ProgressMeter } from "./progress.js";
+import { type BodySealing, putBody, runPut } from "./put-body.js";
 import { type ClientSettings, readAheadBytesOf, type TransferOptions, workingOf } from "./settings.js";
 import { type PutBody, type Source, sourceArgument } from "./source.js";
-import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
+import type { TransferSignal } from "./transfer-signal.js";
 import {
   type PutOutput,
   prepareWrite,
@@ -46,22 +46,11 @@ export async function put(
   input: PutInput,
   options: TransferOptions,
 ): Promise<PutOutput> {
-  const caller = abortSignalArgument(options);
-  const onProgress = progressArgument(options.onProgress);
-  const asked = putArguments(settings, input);
-  const { bucket: Bucket, key: Key } = asked.attempt;
-  const request = { ...asked, progress: new ProgressMeter({ operation: "put", Bucket, Key }, onProgress) };
-  const transfer = transferSignal(caller);
-  try {
-    transfer.signal.throwIfAborted();
-    return await write(settings, request, transfer);
-  } catch (error) {
-    transfer.abort(error);
-    request.source.close();
-    throw error;
-  } finally {
-    transfer.dispose();
-  }
+  return runPut(
+    options,
+    () => putArguments(settings, input),
+    (request, transfer) => write(settings, request, transfer),
+  );
 }
 
 function putArguments(settings: ClientSettings, input: PutInput): Omit<PutRequest, "progress"> {
