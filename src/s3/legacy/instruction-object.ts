@@ -1,0 +1,84 @@
+/** Reads, writes and removes the instruction file of an object. */
+import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
+import { suffixedKey } from "../../envelope/sidecar.js";
+import { EnvelopeError, hasCode } from "../../errors.js";
+import { instructionSuffix, legacyNames, maxInstructionFileBytes } from "../../legacy/names.js";
+import { getAnswer } from "../answer.js";
+import { putSidecar, type SidecarLocation, type SidecarOwner } from "../sidecar-object.js";
+import type { TransferSettings } from "../settings.js";
+
+/** An instruction file as S3 has it. */
+export interface StoredInstructions {
+  readonly bytes: Buffer;
+  readonly ETag: string | undefined;
+  readonly ContentType: string | undefined;
+  readonly Metadata: Record<string, string> | undefined;
+}
+
+/**
+ * The location of the instruction file of an object.
+ *
+ * @throws RangeError when the object's key is too long for one
+ */
+export function instructionLocation(object: SidecarOwner, suffix = instructionSuffix): SidecarLocation {
+  const { Bucket, Key = "", RequestPayer, ExpectedBucketOwner } = object;
+  return { Bucket, Key: suffixedKey(Key, suffix, "an instruction file"), RequestPayer, ExpectedBucketOwner };
+}
+
+/**
+ * Reads an instruction file; undefined when there is none.
+ *
+ * @throws EnvelopeError `ENVELOPE_INVALID` when what is there is larger than any instruction file; `BODY_*`
+ */
+export async function getInstructions(
+  settings: Pick<TransferSettings, "s3" | "idleTimeoutMs">,
+  location: SidecarLocation,
+  signal: AbortSignal | undefined,
+): Promise<StoredInstructions | undefined> {
+  const { Bucket = "", Key } = location;
+  const attempt = { operation: "GetObject", bucket: Bucket, key: Key };
+  const answer = await getAnswer(settings, attempt, { ...location }, signal).catch((error: unknown) => {
+    if (hasCode(error, "S3_NOT_FOUND")) return undefined;
+    throw error;
+  });
+  if (!answer) return undefined;
+  const { ETag, ContentType, ContentLength, Metadata } = answer.output;
+  try {
+    const pieces: Uint8Array[] = [];
+    let length = 0;
+    for await (const piece of answer.read(0, ContentLength)) {
+      length += piece.length;
+      if (length > maxInstructionFileBytes) throw notInstructions(Key);
+      pieces.push(piece);
+    }
+    return { bytes: Buffer.concat(pieces), ETag, ContentType, Metadata };
+  } finally {
+    answer.letGo();
+  }
+}
+
+function notInstructions(key: string): EnvelopeError {
+  return new EnvelopeError(
+    "ENVELOPE_INVALID",
+    `"${key}" is no instruction file: it has more than ${maxInstructionFileBytes} bytes`,
+    { details: { field: "instruction file", key, limit: maxInstructionFileBytes } },
+  );
+}
+
+/**
+ * Writes an instruction file.
+ *
+ * @param put whose fields on access, encryption and tags it takes
+ * @param condition holds only for the file with this ETag
+ */
+export function putInstructions(
+  { s3 }: Pick<TransferSettings, "s3">,
+  put: PutObjectCommandInput,
+  location: SidecarLocation,
+  text: string,
+  signal: AbortSignal | undefined,
+  condition: Pick<PutObjectCommandInput, "IfMatch"> = {},
+): Promise<void> {
+  const Metadata = { [legacyNames.instructionFile]: "" };
+  return putSidecar(s3, put, location, text, signal, { ...condition, Metadata });
+}

@@ -1,0 +1,150 @@
+/**
+ * Writes an object with its instruction file. The two have one key each, so the file of an object that is there already
+ * is replaced before that object is: what a failed write has replaced is put back.
+ */
+import { HeadObjectCommand } from "@aws-sdk/client-s3";
+import { hasCode } from "../../errors.js";
+import { cleanUp, type Leftover, withinTime, withLeftover } from "../clean-up.js";
+import { isRefusal } from "../commit.js";
+import { objectFields, partFields } from "../fields.js";
+import type { MultipartInput } from "../multipart.js";
+import type { BodyRequest } from "../put-body.js";
+import { s3Request } from "../s3-errors.js";
+import type { TransferSettings } from "../settings.js";
+import { deleteSidecar, putSidecar, type SidecarLocation } from "../sidecar-object.js";
+import { getInstructions, instructionLocation, putInstructions, type StoredInstructions } from "./instruction-object.js";
+
+type ObjectWrite = Pick<BodyRequest, "put" | "attempt" | "transfer" | "commit">;
+
+/** What was at the two keys before the write. */
+interface Earlier {
+  readonly instructions: StoredInstructions;
+  /** Of the object; undefined when there was none. */
+  readonly ETag: string | undefined;
+}
+
+/**
+ * Runs a write with its instruction file in place, if it has one.
+ *
+ * @param text of the instruction file
+ */
+export async function withInstructionFile<T>(
+  settings: TransferSettings,
+  write: ObjectWrite,
+  text: string | undefined,
+  writeObject: () => Promise<T>,
+): Promise<T> {
+  if (text === undefined) return writeObject();
+  const { put, transfer } = write;
+  const location = instructionLocation(put);
+  const earlier = await findEarlier(settings, write, location);
+  let stored = false;
+  try {
+    await putInstructions(settings, put, location, text, transfer.signal);
+    stored = true;
+    return await writeObject();
+  } catch (error) {
+    throw await undo(settings, write, { location, earlier, stored }, error);
+  }
+}
+
+/** Whoever may not read has nothing put back. */
+async function findEarlier(
+  settings: TransferSettings,
+  { put, attempt, transfer: { signal } }: ObjectWrite,
+  location: SidecarLocation,
+): Promise<Earlier | undefined> {
+  try {
+    const instructions = await getInstructions(settings, location, signal);
+    if (!instructions) return undefined;
+    const asked = { ...attempt, operation: "HeadObject" };
+    const { ETag } = await s3Request(asked, signal, (options) =>
+      settings.s3.send(headOf(put), options),
+    ).catch((error: unknown) => {
+      if (hasCode(error, "S3_NOT_FOUND")) return { ETag: undefined };
+      throw error;
+    });
+    return { instructions, ETag };
+  } catch (error) {
+    if (hasCode(error, "S3_ACCESS_DENIED")) return undefined;
+    throw error;
+  }
+}
+
+interface Replaced {
+  readonly location: SidecarLocation;
+  readonly earlier: Earlier | undefined;
+  /** Whether S3 has said that it has the new file. */
+  readonly stored: boolean;
+}
+
+/**
+ * Puts the earlier instruction file back, or removes the new one, unless the new object may be there.
+ *
+ * @returns the error, which says so if something is left
+ */
+async function undo(
+  settings: TransferSettings,
+  { put, transfer, commit }: ObjectWrite,
+  { location, earlier, stored }: Replaced,
+  error: unknown,
+): Promise<unknown> {
+  const { Key } = location;
+  if (commit.mayExist && !(await isStillThere(settings, put, earlier))) {
+    const advice = `Its instruction file "${Key}" was kept, as the object may be there: remove it if that is not so`;
+    return withLeftover(error, transfer, { details: { possiblyOrphanedInstructionFile: Key }, advice });
+  }
+  const isUndone = earlier
+    ? await putBack(settings, put, location, earlier.instructions)
+    : await deleteSidecar(settings.s3, location);
+  if (!isUndone) return withLeftover(error, transfer, failedUndo(Key, earlier));
+  if (!commit.mayExist && (stored || isRefusal(error))) return error;
+  const advice = `Its instruction file "${Key}" was ${earlier ? "put back" : "removed"}, but a request may still arrive: look at it`;
+  return withLeftover(error, transfer, { details: { possiblyOrphanedInstructionFile: Key }, advice });
+}
+
+function failedUndo(key: string, earlier: Earlier | undefined): Leftover {
+  if (!earlier) {
+    const advice = `Its instruction file "${key}" could not be removed: nothing needs it, remove it`;
+    return { details: { orphanedInstructionFile: key }, advice };
+  }
+  const advice =
+    `The earlier instruction file "${key}" could not be put back: without it the object that is there cannot be ` +
+    "read. Put the object again, or restore that file from its older version";
+  return { details: { lostInstructionFile: key }, advice };
+}
+
+/** Whether the object is surely the one that it was before the write. */
+async function isStillThere(
+  { s3 }: TransferSettings,
+  put: MultipartInput["put"],
+  earlier: Earlier | undefined,
+): Promise<boolean> {
+  if (earlier?.ETag === undefined) return false;
+  const ETag = await withinTime((options) => s3.send(headOf(put), options)).then(
+    (head) => head.ETag,
+    () => undefined,
+  );
+  return ETag === earlier.ETag;
+}
+
+function headOf(put: MultipartInput["put"]): HeadObjectCommand {
+  const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = partFields(put);
+  return new HeadObjectCommand({
+    ...objectFields(put),
+    SSECustomerAlgorithm,
+    SSECustomerKey,
+    SSECustomerKeyMD5,
+  });
+}
+
+function putBack(
+  { s3 }: TransferSettings,
+  put: MultipartInput["put"],
+  location: SidecarLocation,
+  { bytes, ContentType, Metadata }: StoredInstructions,
+): Promise<boolean> {
+  return cleanUp(({ abortSignal }) =>
+    putSidecar(s3, put, location, bytes, abortSignal, { ContentType, Metadata: Metadata ?? {} }),
+  );
+}
