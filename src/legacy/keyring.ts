@@ -1,4 +1,5 @@
 /** The keyring of the S3 Encryption Client formats: one key, one wrapped data key per object. */
+import { EnvelopeError } from "../errors.js";
 import type { EncryptionContext } from "../keys/context.js";
 import type { KeyType, WrapAlgorithm } from "./suites.js";
 
@@ -49,4 +50,18 @@ export interface LegacyKeyring {
     plaintext: Uint8Array,
     input: Pick<LegacyGenerateInput, "contentName">,
   ): Promise<LegacyDataKey>;
+}
+
+/**
+ * Makes sure that a data key is wrapped with the type of key that the keyring has.
+ *
+ * @throws EnvelopeError `KEY_NOT_FOR_OBJECT`
+ */
+export function requireKeyType(wrap: WrapAlgorithm, keyType: KeyType): void {
+  if (wrap.keyType === keyType) return;
+  throw new EnvelopeError(
+    "KEY_NOT_FOR_OBJECT",
+    `the data key of this object is wrapped by "${wrap.name}", which takes another type of key than the keyring has`,
+    { details: { wrap: wrap.name, keyType } },
+  );
 }
