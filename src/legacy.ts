@@ -10,3 +10,11 @@ export { type LegacyKmsKeyringOptions, legacyKmsKeyring } from "./legacy/kms-key
 export type { CommitmentPolicy } from "./legacy/policy.js";
 export { type LegacyRsaKeyringOptions, legacyRsaKeyring } from "./legacy/rsa-keyring.js";
 export type { KeyType, WrapAlgorithm } from "./legacy/suites.js";
+export type { LegacyDeleteInput, LegacyDeleteOutput } from "./s3/legacy/delete.js";
+export type { LegacyPutInput } from "./s3/legacy/put.js";
+export type {
+  ReEncryptInstructionFileInput,
+  ReEncryptInstructionFileOutput,
+} from "./s3/legacy/re-encrypt.js";
+export { LegacyWriter } from "./s3/legacy/writer.js";
+export type { LegacyWriterOptions } from "./s3/legacy/writer-settings.js";

@@ -1,5 +1,9 @@
 /** Deletes one object that an S3 Encryption Client wrote, and its instruction file. */
-import { DeleteObjectCommand, type DeleteObjectCommandInput, type DeleteObjectCommandOutput } from "@aws-sdk/client-s3";
+import {
+  DeleteObjectCommand,
+  type DeleteObjectCommandInput,
+  type DeleteObjectCommandOutput,
+} from "@aws-sdk/client-s3";
 import { requireDeletion } from "../delete.js";
 import { attemptArgument } from "../fields.js";
 import { s3Request } from "../s3-errors.js";

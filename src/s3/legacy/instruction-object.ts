@@ -1,11 +1,17 @@
 /** Reads, writes and removes the instruction file of an object. */
-import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
+import {
+  HeadObjectCommand,
+  type HeadObjectCommandOutput,
+  type PutObjectCommandInput,
+} from "@aws-sdk/client-s3";
 import { suffixedKey } from "../../envelope/sidecar.js";
 import { EnvelopeError, hasCode } from "../../errors.js";
 import { instructionSuffix, legacyNames, maxInstructionFileBytes } from "../../legacy/names.js";
 import { getAnswer } from "../answer.js";
-import { putSidecar, type SidecarLocation, type SidecarOwner } from "../sidecar-object.js";
+import { objectFields, partFields } from "../fields.js";
+import { s3Request } from "../s3-errors.js";
 import type { TransferSettings } from "../settings.js";
+import { putSidecar, type SidecarLocation, type SidecarOwner } from "../sidecar-object.js";
 
 /** An instruction file as S3 has it. */
 export interface StoredInstructions {
@@ -81,4 +87,22 @@ export function putInstructions(
 ): Promise<void> {
   const Metadata = { [legacyNames.instructionFile]: "" };
   return putSidecar(s3, put, location, text, signal, { ...condition, Metadata });
+}
+
+/** What S3 says of the object itself. */
+export function headObject(
+  { s3 }: Pick<TransferSettings, "s3">,
+  put: PutObjectCommandInput,
+  signal: AbortSignal | undefined,
+): Promise<HeadObjectCommandOutput> {
+  const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = partFields(put);
+  const command = new HeadObjectCommand({
+    ...objectFields(put),
+    SSECustomerAlgorithm,
+    SSECustomerKey,
+    SSECustomerKeyMD5,
+  });
+  const { Bucket = "", Key = "" } = put;
+  const attempt = { operation: "HeadObject", bucket: Bucket, key: Key };
+  return s3Request(attempt, signal, (options) => s3.send(command, options));
 }

@@ -2,19 +2,22 @@
  * Writes an object with its instruction file. The two have one key each, so the file of an object that is there already
  * is replaced before that object is: what a failed write has replaced is put back.
  */
-import { HeadObjectCommand } from "@aws-sdk/client-s3";
 import { hasCode } from "../../errors.js";
 import { cleanUp, type Leftover, withinTime, withLeftover } from "../clean-up.js";
 import { isRefusal } from "../commit.js";
-import { objectFields, partFields } from "../fields.js";
 import type { MultipartInput } from "../multipart.js";
 import type { BodyRequest } from "../put-body.js";
-import { s3Request } from "../s3-errors.js";
 import type { TransferSettings } from "../settings.js";
 import { deleteSidecar, putSidecar, type SidecarLocation } from "../sidecar-object.js";
-import { getInstructions, instructionLocation, putInstructions, type StoredInstructions } from "./instruction-object.js";
+import {
+  getInstructions,
+  headObject,
+  instructionLocation,
+  putInstructions,
+  type StoredInstructions,
+} from "./instruction-object.js";
 
-type ObjectWrite = Pick<BodyRequest, "put" | "attempt" | "transfer" | "commit">;
+type ObjectWrite = Pick<BodyRequest, "put" | "transfer" | "commit">;
 
 /** What was at the two keys before the write. */
 interface Earlier {
@@ -51,16 +54,13 @@ export async function withInstructionFile<T>(
 /** Whoever may not read has nothing put back. */
 async function findEarlier(
   settings: TransferSettings,
-  { put, attempt, transfer: { signal } }: ObjectWrite,
+  { put, transfer: { signal } }: ObjectWrite,
   location: SidecarLocation,
 ): Promise<Earlier | undefined> {
   try {
     const instructions = await getInstructions(settings, location, signal);
     if (!instructions) return undefined;
-    const asked = { ...attempt, operation: "HeadObject" };
-    const { ETag } = await s3Request(asked, signal, (options) =>
-      settings.s3.send(headOf(put), options),
-    ).catch((error: unknown) => {
+    const { ETag } = await headObject(settings, put, signal).catch((error: unknown) => {
       if (hasCode(error, "S3_NOT_FOUND")) return { ETag: undefined };
       throw error;
     });
@@ -116,26 +116,16 @@ function failedUndo(key: string, earlier: Earlier | undefined): Leftover {
 
 /** Whether the object is surely the one that it was before the write. */
 async function isStillThere(
-  { s3 }: TransferSettings,
+  settings: TransferSettings,
   put: MultipartInput["put"],
   earlier: Earlier | undefined,
 ): Promise<boolean> {
   if (earlier?.ETag === undefined) return false;
-  const ETag = await withinTime((options) => s3.send(headOf(put), options)).then(
+  const ETag = await withinTime(({ abortSignal }) => headObject(settings, put, abortSignal)).then(
     (head) => head.ETag,
     () => undefined,
   );
   return ETag === earlier.ETag;
-}
-
-function headOf(put: MultipartInput["put"]): HeadObjectCommand {
-  const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = partFields(put);
-  return new HeadObjectCommand({
-    ...objectFields(put),
-    SSECustomerAlgorithm,
-    SSECustomerKey,
-    SSECustomerKeyMD5,
-  });
 }
 
 function putBack(

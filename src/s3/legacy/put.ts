@@ -107,12 +107,16 @@ async function newEnvelope(
 ): Promise<{ readonly envelope: LegacyEnvelope; readonly keys: ContentKeys }> {
   const contentName = suite.contentNames[0];
   const input = { contentName, encryptionContext, abortSignal: signal };
-  const { plaintext, ...wrapped } = await untilAborted(signal, generateLegacyDataKey(keyring, input));
+  const { plaintext, wrappedKey, ...wrapping } = await untilAborted(
+    signal,
+    generateLegacyDataKey(keyring, input),
+  );
   try {
     const { keys, ...content } = sealContentKeys(suite, plaintext);
     const format = suite.commits ? "V3" : "V2";
     const storage = instructionFile ? "instruction-file" : "metadata";
-    return { keys, envelope: { format, suite, storage, contentName, ...content, ...wrapped } };
+    const wrapped = { ...wrapping, wrappedKey: Buffer.from(wrappedKey), storage } as const;
+    return { keys, envelope: { format, suite, contentName, ...content, ...wrapped } };
   } finally {
     plaintext.fill(0);
   }

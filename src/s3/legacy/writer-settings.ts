@@ -21,7 +21,9 @@ export interface LegacyWriterOptions
    */
   readonly commitmentPolicy?: CommitmentPolicy;
   /** The algorithm of the content, and so the format: that of V3 by default, whatever the policy. */
-  readonly encryptionAlgorithm?: "ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY" | "ALG_AES_256_GCM_IV12_TAG16_NO_KDF";
+  readonly encryptionAlgorithm?:
+    | "ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY"
+    | "ALG_AES_256_GCM_IV12_TAG16_NO_KDF";
   /** Puts what can be rotated into an instruction file, `<key>.instruction`; false by default. docs/legacy.md weighs it. */
   readonly instructionFile?: boolean;
 }

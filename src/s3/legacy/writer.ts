@@ -8,7 +8,11 @@ import {
   type ReEncryptInstructionFileOutput,
   reEncryptInstructionFile,
 } from "./re-encrypt.js";
-import { type LegacyWriterOptions, type LegacyWriterSettings, writerSettingsArgument } from "./writer-settings.js";
+import {
+  type LegacyWriterOptions,
+  type LegacyWriterSettings,
+  writerSettingsArgument,
+} from "./writer-settings.js";
 
 /**
  * Writes for those who read with Amazon's S3 Encryption Clients. All else is better off with `EnvelopeClient`: an object of
