@@ -45,7 +45,7 @@ export async function putSidecar(
   location: SidecarLocation,
   text: string | Uint8Array,
   signal: AbortSignal | undefined,
-  more: Pick<PutObjectCommandInput, "ContentType" | "IfMatch" | "Metadata"> = {},
+  more: Pick<PutObjectCommandInput, "ContentType" | "IfMatch" | "IfNoneMatch" | "Metadata"> = {},
 ): Promise<void> {
   const command = new PutObjectCommand({
     ...sidecarFields(put),

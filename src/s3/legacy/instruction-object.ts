@@ -75,7 +75,7 @@ function notInstructions(key: string): EnvelopeError {
  * Writes an instruction file.
  *
  * @param put whose fields on access, encryption and tags it takes
- * @param condition holds only for the file with this ETag
+ * @param condition on the file that is there
  */
 export function putInstructions(
   { s3 }: Pick<TransferSettings, "s3">,
@@ -83,7 +83,7 @@ export function putInstructions(
   location: SidecarLocation,
   text: string,
   signal: AbortSignal | undefined,
-  condition: Pick<PutObjectCommandInput, "IfMatch"> = {},
+  condition: Pick<PutObjectCommandInput, "IfMatch" | "IfNoneMatch"> = {},
 ): Promise<void> {
   const Metadata = { [legacyNames.instructionFile]: "" };
   return putSidecar(s3, put, location, text, signal, { ...condition, Metadata });

@@ -87,11 +87,47 @@ describe("an instruction file", () => {
     expect(await read()).toBe("y");
   });
 
-  it("is written by who may not read", async () => {
+  it("is written, but not replaced, by who may not read it and so could not put it back", async () => {
+    const unreadable = () => local.aws.fault({ operation: "GetObject", status: 403, code: "AccessDenied" });
+    unreadable();
     await writer().put({ ...at, Body: "x" });
-    local.aws.fault({ operation: "GetObject", status: 403, code: "AccessDenied" });
-    await writer().put({ ...at, Body: "y" });
-    expect(await read()).toBe("y");
+    expect(await read()).toBe("x");
+    unreadable();
+    expect(await errorOf(() => writer().put({ ...at, Body: "y" }))).toEqual(
+      coded("S3_PRECONDITION_FAILED", { key: file }),
+    );
+    expect(await read()).toBe("x");
+    // Of an object that may not be looked at, the same.
+    local.aws.fault({ operation: "HeadObject", status: 403, code: "AccessDenied" });
+    expect(await errorOf(() => writer().put({ ...at, Body: "y" }))).toEqual(
+      coded("S3_PRECONDITION_FAILED", { key: file }),
+    );
+    expect(await read()).toBe("x");
+    await removeAll(local);
+    for (const skip of [0, 1]) {
+      unreadable();
+      local.aws.fault({ operation: "PutObject", skip, status: 403, code: "AccessDenied" });
+      expect(await errorOf(() => writer().put({ ...at, Body: "x" }))).toEqual(coded("S3_ACCESS_DENIED"));
+      expect((await local.contents()).keys).toEqual([]);
+    }
+    unreadable();
+    local.aws.fault({ operation: "PutObject", reset: "after" });
+    const doubtful = await errorOf(() => writer().put({ ...at, Body: "x" }));
+    expect(doubtful).toEqual(coded("S3_UNAVAILABLE", { possiblyOrphanedInstructionFile: file }));
+  });
+
+  it("is not replaced when a condition of the object's write cannot hold", async () => {
+    await writer().put({ ...at, Body: "x" });
+    const { ETag } = await local.s3.send(new HeadObjectCommand(at));
+    for (const condition of [{ IfNoneMatch: "*" }, { IfMatch: '"other"' }]) {
+      local.operations();
+      expect(await errorOf(() => writer().put({ ...at, Body: "y", ...condition }))).toEqual(
+        coded("S3_PRECONDITION_FAILED", { operation: "PutObject", key: Key }),
+      );
+      expect(local.operations()).toEqual(["GetObject", "HeadObject"]);
+    }
+    await writer().put({ ...at, Body: "z", IfMatch: ETag });
+    expect(await read()).toBe("z");
   });
 
   it("does not take the place of what cannot be one", async () => {
@@ -142,10 +178,10 @@ describe.each(formats)("when a write in %s fails", (format) => {
     expect((await local.contents()).uploads).toEqual([]);
   });
 
-  it("by a condition, the object that is there stays readable", async () => {
+  it("by a condition that S3 checks, the object that is there stays readable", async () => {
     await put("old");
-    const conditional = writer(optionsOf[format]).put({ ...at, Body: "new", IfNoneMatch: "*" });
-    expect(await errorOf(() => conditional)).toEqual(coded("S3_PRECONDITION_FAILED"));
+    local.aws.fault({ operation: "PutObject", skip: 1, status: 412, code: "PreconditionFailed" });
+    expect(await errorOf(() => put())).toEqual(coded("S3_PRECONDITION_FAILED"));
     expect(await read()).toBe("old");
   });
 
