@@ -3,8 +3,7 @@ import type { KMSClient } from "@aws-sdk/client-kms";
 import { stringArgument, wrongType } from "../arguments.js";
 import { EnvelopeError } from "../errors.js";
 import type { EncryptionContext } from "./context.js";
-import type { GeneratedDataKey } from "./keyring.js";
-import { generatedDataKey } from "./kms-answer.js";
+import { generatedDataKey, type KmsDataKey } from "./kms-answer.js";
 import { type KmsAttempt, kmsError } from "./kms-errors.js";
 
 /** The client, the key and the grant tokens that every call is made with. */
@@ -27,7 +26,7 @@ export class KmsKey {
   async generateDataKey(
     context: EncryptionContext,
     abortSignal: AbortSignal | undefined,
-  ): Promise<GeneratedDataKey> {
+  ): Promise<KmsDataKey> {
     const keyId = this.#keyId;
     if (keyId === undefined)
       throw new TypeError("options.keyId: expected a key to write with, got undefined");

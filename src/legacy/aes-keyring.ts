@@ -5,7 +5,7 @@ import { decryptionFailed } from "../cobblestone/derivation.js";
 import type { EncryptionContext } from "../keys/context.js";
 import type { LegacyKeyring, LegacyUnwrapInput } from "./keyring.js";
 import { decryptionKeysArgument, descriptionArgument, rawKeyring } from "./raw-keyring.js";
-import { wraps } from "./suites.js";
+import { dataKeyLengths, wraps } from "./suites.js";
 
 /** Settings of {@link legacyAesKeyring}. */
 export interface LegacyAesKeyringOptions {
@@ -23,7 +23,6 @@ export interface LegacyAesKeyringOptions {
   }[];
 }
 
-const keySizes = [16, 24, 32];
 const nonceBytes = 12;
 const tagBytes = 16;
 /** RFC 3394. */
@@ -53,6 +52,8 @@ export function legacyAesKeyring(options: LegacyAesKeyringOptions): LegacyKeyrin
 function unwrapDataKey(key: KeyObject, { wrap, wrappedKey, contentName }: LegacyUnwrapInput): Buffer {
   const bits = bitsOf(key);
   if (wrap === wraps.aesGcm) return unwrapGcm(key, wrappedKey, contentName);
+  // OpenSSL unwraps nothing to nothing.
+  if (wrappedKey.length === 0) throw decryptionFailed();
   const decipher =
     wrap === wraps.aesWrap
       ? createDecipheriv(`id-aes${bits}-wrap`, key, wrapIv)
@@ -97,17 +98,13 @@ function opened(...steps: (() => Buffer)[]): Buffer {
 }
 
 function keyArgument(title: string, value: unknown): KeyObject {
-  const key = value instanceof Uint8Array ? secretOf(value) : value;
+  const key = value instanceof Uint8Array ? createSecretKey(value) : value;
   if (!(key instanceof KeyObject) || key.type !== "secret") {
     throw wrongType(title, "a Uint8Array or a secret KeyObject", value);
   }
   const bytes = key.symmetricKeySize ?? 0;
-  if (keySizes.includes(bytes)) return key;
+  if (dataKeyLengths.includes(bytes)) return key;
   throw new RangeError(`${title}: expected 16, 24 or 32 bytes, got ${bytes}`);
-}
-
-function secretOf(bytes: Uint8Array): KeyObject {
-  return createSecretKey(bytes);
 }
 
 function bitsOf(key: KeyObject): 128 | 192 | 256 {

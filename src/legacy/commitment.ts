@@ -12,12 +12,12 @@ const contentKeyBytes = 32;
 
 /** What an object with this message id and data key commits with. */
 export function commitmentOf(dataKey: KeyObject, messageId: Uint8Array): Buffer {
-  return expand(dataKey, messageId, "COMMITKEY", commitmentBytes);
+  return hkdf(dataKey, messageId, infoOf("COMMITKEY"), commitmentBytes);
 }
 
 /** The key of the content of the object with this message id and data key. */
 export function committedContentKey(dataKey: KeyObject, messageId: Uint8Array): KeyObject {
-  const bytes = expand(dataKey, messageId, "DERIVEKEY", contentKeyBytes);
+  const bytes = hkdf(dataKey, messageId, infoOf("DERIVEKEY"), contentKeyBytes);
   try {
     return createSecretKey(bytes);
   } finally {
@@ -25,7 +25,11 @@ export function committedContentKey(dataKey: KeyObject, messageId: Uint8Array): 
   }
 }
 
-function expand(dataKey: KeyObject, messageId: Uint8Array, label: string, length: number): Buffer {
-  const info = Buffer.concat([committingSuiteId, Buffer.from(label)]);
-  return Buffer.from(hkdfSync("sha512", dataKey, messageId, info, length));
+/** HKDF with SHA-512 (RFC 5869), both steps. */
+export function hkdf(secret: KeyObject, salt: Uint8Array, info: Uint8Array, length: number): Buffer {
+  return Buffer.from(hkdfSync("sha512", secret, salt, info, length));
+}
+
+function infoOf(label: string): Buffer {
+  return Buffer.concat([committingSuiteId, Buffer.from(label)]);
 }

@@ -23,7 +23,9 @@ interface Codec {
   readonly maxBytes: number;
   /** What is wrong with a source of more bytes. */
   tooMany(): EnvelopeError;
-  update(piece: Uint8Array): Iterable<Buffer>;
+  /** The parts of the next piece of the source that are to be worked on; all of it without this. */
+  take?(piece: Uint8Array): Uint8Array[];
+  update(slice: Uint8Array): Buffer;
   final(): Buffer;
 }
 
@@ -66,7 +68,8 @@ export function openContentRange(
   keys: ContentKeys,
   { firstBlock, holdsLastBlock }: ContentRange,
 ): AsyncGenerator<Buffer> {
-  integerArgument("range.firstBlock", firstBlock, 0, Math.ceil(keys.suite.maxPlaintextBytes / blockBytes));
+  const blocks = Math.ceil(keys.suite.maxPlaintextBytes / blockBytes);
+  integerArgument("range.firstBlock", firstBlock, 0, blocks - 1);
   if (keys.suite.mode === "gcm") return run(source, ctrOpener(keys, firstBlock));
   // The block before is the IV; under any other IV it is garbage, and what follows it is right.
   const decipher = decipherOf(keys, "cbc", keys.iv).setAutoPadding(holdsLastBlock);
@@ -86,7 +89,7 @@ export function sealContent(source: ContentSource, keys: ContentKeys): AsyncGene
   return run(source, {
     maxBytes: maxPlaintextBytes,
     tooMany: tooLarge,
-    update: (piece) => [cipher.update(piece)],
+    update: (slice) => cipher.update(slice),
     final() {
       cipher.final();
       return cipher.getAuthTag();
@@ -100,11 +103,12 @@ async function* run(source: ContentSource, codec: Codec): AsyncGenerator<Buffer>
     const piece = bytesArgument("source: each piece", given);
     bytes += piece.length;
     if (bytes > codec.maxBytes) throw codec.tooMany();
-    for (let start = 0; start < piece.length; start += sliceBytes) {
-      for (const output of codec.update(piece.subarray(start, start + sliceBytes))) {
+    for (const part of codec.take?.(piece) ?? [piece]) {
+      for (let start = 0; start < part.length; start += sliceBytes) {
+        const output = codec.update(part.subarray(start, start + sliceBytes));
         if (output.length > 0) yield output;
+        if (turn.isOver) await turn.give();
       }
-      if (turn.isOver) await turn.give();
     }
   }
   const last = codec.final();
@@ -119,7 +123,8 @@ function gcmOpener(keys: ContentKeys, bodyBytes: number | undefined): Codec {
   return {
     maxBytes: bodyBytes ?? maxPlaintextBytes + tagBytes,
     tooMany: decryptionFailed,
-    update: (piece) => tail.withhold(piece).map((ciphertext) => decipher.update(ciphertext)),
+    take: (piece) => tail.withhold(piece),
+    update: (slice) => decipher.update(slice),
     final() {
       if (tail.held.length < tagBytes) throw truncated();
       decipher.setAuthTag(tail.held);
@@ -148,7 +153,7 @@ function opener(decipher: Decipher, dropBytes = 0): Codec {
   return {
     maxBytes: Number.MAX_SAFE_INTEGER,
     tooMany: decryptionFailed,
-    update: (piece) => [kept(decipher.update(piece))],
+    update: (slice) => kept(decipher.update(slice)),
     final: () => kept(finish(decipher)),
   };
 }

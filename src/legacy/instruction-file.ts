@@ -70,8 +70,11 @@ export function decodeOldNetInstructionFile(bytes: Uint8Array, found: InInstruct
   return decodeV1(collectFields(storage, fields));
 }
 
+/** Tells such a file from all others, where the suffix of its key does not. */
+export const oldNetWrappedKey = "EncryptedEnvelopeKey";
+
 const oldNetNames: ReadonlyMap<string, string> = new Map([
-  ["EncryptedEnvelopeKey", names.wrappedKeyV1],
+  [oldNetWrappedKey, names.wrappedKeyV1],
   ["IV", names.iv],
 ]);
 

@@ -41,8 +41,7 @@ export function legacyKmsKeyring(options: LegacyKmsKeyringOptions): LegacyKeyrin
     async generateDataKey({ contentName, encryptionContext, abortSignal }) {
       const description = boundContext(encryptionContext, contentName);
       const { plaintext, recipients } = await key.generateDataKey(description, abortSignal);
-      const wrappedKey = recipients[0]?.ciphertext ?? Buffer.alloc(0);
-      return { plaintext, wrap: wraps.kmsContext, wrappedKey, description };
+      return { plaintext, wrap: wraps.kmsContext, wrappedKey: recipients[0].ciphertext, description };
     },
 
     async unwrapDataKey({ wrap, wrappedKey, description, abortSignal }) {

@@ -4,7 +4,7 @@ import { objectArgument, wrongType } from "../arguments.js";
 import { EnvelopeError } from "../errors.js";
 import { type EncryptionContext, wrappingContextArgument } from "../keys/context.js";
 import { type LegacyDataKey, type LegacyKeyring, type LegacyUnwrapInput, requireKeyType } from "./keyring.js";
-import type { WrapAlgorithm } from "./suites.js";
+import { dataKeyLengths, type WrapAlgorithm } from "./suites.js";
 
 /** A key, and the description that stands in the metadata of objects that are written under it. */
 export interface DescribedKey<K> {
@@ -35,6 +35,9 @@ export function rawKeyring<Public, Private>(keys: RawKeys<Public, Private>): Leg
     plaintext: Uint8Array,
     { contentName }: { contentName: string },
   ): Promise<LegacyDataKey> {
+    if (!dataKeyLengths.includes(plaintext.length)) {
+      throw new RangeError(`plaintext: expected 16, 24 or 32 bytes, got ${plaintext.length}`);
+    }
     const wrappedKey = keys.wrapDataKey(wrappingKey, plaintext, contentName);
     return { plaintext, wrap, wrappedKey, description: materialsDescription };
   }

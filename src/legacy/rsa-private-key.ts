@@ -4,30 +4,27 @@ import {
   createHash,
   createPublicKey,
   createSecretKey,
-  hkdfSync,
   type KeyObject,
   privateDecrypt,
 } from "node:crypto";
 import { decryptionFailed } from "../cobblestone/derivation.js";
+import { hkdf } from "./commitment.js";
 import { choose, type Decoded, decodeOaep, decodePkcs1, isEqual } from "./rsa-decode.js";
+import { dataKeyLengths } from "./suites.js";
 
-/** All data keys of these formats have one of these lengths. */
-const dataKeyLengths = [16, 24, 32];
 const maxDataKeyBytes = 32;
-const rejectionLabel = "s3-envelope/v1/rsa-pkcs1-rejection";
+const rejectionLabel = Buffer.from("s3-envelope/v1/rsa-pkcs1-rejection");
 
 /** Unwraps data keys under one key pair. */
 export class RsaPrivateKey {
   readonly publicKey: KeyObject;
   readonly #key: KeyObject;
-  readonly #modulusBytes: number;
   /** What the answers to broken ciphertexts are made from. */
   readonly #rejectionKey: KeyObject;
 
   constructor(key: KeyObject) {
     this.publicKey = createPublicKey(key);
     this.#key = key;
-    this.#modulusBytes = Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8);
     const encoded = key.export({ type: "pkcs1", format: "der" });
     const digest = createHash("sha512").update(encoded).digest();
     this.#rejectionKey = createSecretKey(digest);
@@ -43,7 +40,7 @@ export class RsaPrivateKey {
    * @throws EnvelopeError `DECRYPTION_FAILED` when it is no number that RSA takes, which anybody can see
    */
   unwrapPkcs1(wrapped: Uint8Array): Buffer {
-    const encoded = this.#decrypt(wrapped);
+    const encoded = rawDecrypt(this.#key, wrapped);
     const decoded = decodePkcs1(encoded, dataKeyLengths);
     encoded.fill(0);
     const synthetic = this.#syntheticKey(wrapped);
@@ -62,7 +59,7 @@ export class RsaPrivateKey {
    */
   unwrapOaepSha1(wrapped: Uint8Array, contentName: string): Buffer {
     const name = Buffer.from(contentName);
-    const encoded = this.#decrypt(wrapped);
+    const encoded = rawDecrypt(this.#key, wrapped);
     const lengths = dataKeyLengths.map((length) => 1 + length + name.length);
     const { isValid, length, bytes } = decodeOaep(encoded, { label: "sha1", mask: "sha1" }, lengths);
     encoded.fill(0);
@@ -84,7 +81,7 @@ export class RsaPrivateKey {
    * @throws EnvelopeError `DECRYPTION_FAILED` whatever is wrong
    */
   unwrapOaepSha256(wrapped: Uint8Array): Buffer {
-    const encoded = this.#decrypt(wrapped);
+    const encoded = rawDecrypt(this.#key, wrapped);
     const usual = decodeOaep(encoded, { label: "sha256", mask: "sha1" }, dataKeyLengths);
     const other = decodeOaep(encoded, { label: "sha256", mask: "sha256" }, dataKeyLengths);
     encoded.fill(0);
@@ -97,23 +94,28 @@ export class RsaPrivateKey {
     return accepted({ isValid: isValid | other.isValid, length, bytes }, 0);
   }
 
-  /** The bare operation, as many bytes as the modulus. */
-  #decrypt(wrapped: Uint8Array): Buffer {
-    if (wrapped.length !== this.#modulusBytes) throw decryptionFailed();
-    try {
-      return privateDecrypt({ key: this.#key, padding: constants.RSA_NO_PADDING }, wrapped);
-    } catch {
-      throw decryptionFailed();
-    }
-  }
-
   #syntheticKey(wrapped: Uint8Array): { bytes: Buffer; length: number } {
-    const derived = hkdfSync("sha512", this.#rejectionKey, wrapped, rejectionLabel, maxDataKeyBytes + 1);
-    const bytes = Buffer.from(derived);
+    const bytes = hkdf(this.#rejectionKey, wrapped, rejectionLabel, maxDataKeyBytes + 1);
     const pick = ((bytes[maxDataKeyBytes] ?? 0) * dataKeyLengths.length) >> 8;
     let length = 0;
     for (const [index, candidate] of dataKeyLengths.entries()) length |= candidate & isEqual(pick, index);
     return { bytes, length };
+  }
+}
+
+/**
+ * The bare operation: as many bytes as the modulus has, padding and all.
+ *
+ * @throws EnvelopeError `DECRYPTION_FAILED` when the ciphertext has another length or is no number below the modulus
+ */
+export function rawDecrypt(key: KeyObject, wrapped: Uint8Array): Buffer {
+  if (wrapped.length !== Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8)) {
+    throw decryptionFailed();
+  }
+  try {
+    return privateDecrypt({ key, padding: constants.RSA_NO_PADDING }, wrapped);
+  } catch {
+    throw decryptionFailed();
   }
 }
 

@@ -42,7 +42,7 @@ export async function withDataKey<T>(
   use: (dataKey: Uint8Array) => T | Promise<T>,
 ): Promise<T> {
   const { keyrings, policy, expected, isRange, abortSignal } = input;
-  const wrap = envelope.wrap ?? wrapOfV1(envelope, keyrings);
+  const wrap = wrapOf(envelope, keyrings);
   requireAllowed(envelope, wrap, policy, isRange);
   const keyring = keyringFor(envelope, wrap, keyrings);
   requireBinding(envelope, wrap);
@@ -55,6 +55,11 @@ export async function withDataKey<T>(
   } finally {
     dataKey.fill(0);
   }
+}
+
+/** How the data key of an object is wrapped: what the object says, or, of V1, what the keys of the reader tell. */
+export function wrapOf(envelope: LegacyEnvelope, keyrings: readonly LegacyKeyring[]): WrapAlgorithm {
+  return envelope.wrap ?? wrapOfV1(envelope, keyrings);
 }
 
 /** What 32 bytes take under AES-ECB; RSA takes more, of any size of key that is safe to use. */

@@ -6,12 +6,16 @@ import type { Working } from "../cobblestone/message.js";
 import { maxReadAheadBytes } from "../cobblestone/runs.js";
 import { type Keyring, keyringArgument } from "../keys/keyring.js";
 import { ByteBudget } from "./budget.js";
+import type { LegacyReading } from "./legacy-reading.js";
 import { maxPartBytes, minPartBytes } from "./parts.js";
 import type { ProgressListener } from "./progress.js";
 
 const mebibyte = 1024 * 1024;
 /** One part of the default size, and what is read ahead for it. */
 const minBufferedBytes = 16 * mebibyte;
+
+/** How long a body may go without a byte, unless it is said otherwise. */
+export const defaultIdleTimeoutMs = 300_000;
 
 /** Where the envelope of an object is kept. */
 export type EnvelopeStorage = "metadata" | "sidecar";
@@ -64,6 +68,11 @@ export interface EnvelopeClientOptions {
   readonly idleTimeoutMs?: number | undefined;
   /** Where bodies are encrypted and decrypted; by default the engine that all clients of the process share. */
   readonly engine?: CryptoEngine | undefined;
+  /**
+   * Has `get` and `head` read objects of Amazon's S3 Encryption Clients as well: made by `legacyReading` of
+   * `s3-envelope/legacy`. Without it they are refused.
+   */
+  readonly legacy?: LegacyReading | undefined;
 }
 
 /** What every transfer is subject to. */
@@ -81,6 +90,7 @@ export interface ClientSettings extends TransferSettings {
   readonly keyring: Keyring;
   readonly envelopeStorage: EnvelopeStorage;
   readonly engine: CryptoEngine;
+  readonly legacy: LegacyReading | undefined;
 }
 
 /** How bodies are worked on: the thread that sends and receives them is slower than one worker. */
@@ -97,12 +107,13 @@ export function readAheadBytesOf({ engine }: ClientSettings, length: number | un
 
 /** Checks the settings of a client. */
 export function settingsArgument(options: unknown): ClientSettings {
-  const { envelopeStorage = "metadata", keyring, engine } = objectArgument("options", options);
+  const { envelopeStorage = "metadata", keyring, engine, legacy } = objectArgument("options", options);
   return {
     ...transferSettingsArgument(options),
     keyring: keyringArgument("options.keyring", keyring),
     envelopeStorage: choiceArgument("options.envelopeStorage", envelopeStorage, envelopeStorages),
     engine: engineArgument("options.engine", engine),
+    legacy: legacyArgument(legacy),
   };
 }
 
@@ -115,7 +126,7 @@ export function transferSettingsArgument(options: unknown): TransferSettings {
     partSizeBytes,
     maxConcurrentParts = 4,
     maxBufferedBytes = 128 * mebibyte,
-    idleTimeoutMs = 300_000,
+    idleTimeoutMs = defaultIdleTimeoutMs,
   } = given;
   return {
     s3: s3 as S3Client,
@@ -134,4 +145,10 @@ export function transferSettingsArgument(options: unknown): TransferSettings {
     ),
     idleTimeoutMs: integerArgument("options.idleTimeoutMs", idleTimeoutMs, 0, 2 ** 31 - 1),
   };
+}
+
+function legacyArgument(value: unknown): LegacyReading | undefined {
+  const reading = value as LegacyReading | undefined;
+  if (reading === undefined || typeof reading?.userMetadata === "function") return reading;
+  throw wrongType("options.legacy", "what legacyReading() returns", reading);
 }

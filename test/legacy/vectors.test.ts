@@ -90,7 +90,7 @@ describe.each<[string, LegacyEnvelope, Buffer, Buffer]>([
 });
 
 describe("wraps of AES", () => {
-  const nonceAndKey = "24".repeat(12) + "1590c642edc3c0392ee128a1b13f9da97cea2163a2be467aa8bdd6414ad8f90c";
+  const nonceAndKey = `${"24".repeat(12)}1590c642edc3c0392ee128a1b13f9da97cea2163a2be467aa8bdd6414ad8f90c`;
   it.each([
     ["AES/GCM, 115", wraps.aesGcm, "115", `${nonceAndKey}c37b550f858159c39dcc8eb3660e83ad`],
     [

@@ -18,7 +18,7 @@ export type LegacyDeleteInput = DeleteObjectCommandInput;
 /** What `delete` gives: the output of DeleteObject, and this. */
 export interface LegacyDeleteOutput extends DeleteObjectCommandOutput {
   /** The key of the instruction file, if there was one, when it could not be removed after the object. */
-  readonly orphanedInstructionFile?: string;
+  readonly orphanedInstructionFileKey?: string;
 }
 
 /** See `LegacyWriter.delete`. */
@@ -38,5 +38,5 @@ export async function deleteLegacy(
   if (input.VersionId !== undefined) return output;
   const location = instructionLocation(input);
   if (await deleteSidecar(s3, location, signal)) return output;
-  return { ...output, orphanedInstructionFile: location.Key };
+  return { ...output, orphanedInstructionFileKey: location.Key };
 }

@@ -9,6 +9,7 @@ import { EnvelopeError, hasCode } from "../../errors.js";
 import { instructionSuffix, legacyNames, maxInstructionFileBytes } from "../../legacy/names.js";
 import { getAnswer } from "../answer.js";
 import { objectFields, partFields } from "../fields.js";
+import { readSmall } from "../read-small.js";
 import { s3Request } from "../s3-errors.js";
 import type { TransferSettings } from "../settings.js";
 import { putSidecar, type SidecarLocation, type SidecarOwner } from "../sidecar-object.js";
@@ -48,16 +49,10 @@ export async function getInstructions(
     throw error;
   });
   if (!answer) return undefined;
-  const { ETag, ContentType, ContentLength, Metadata } = answer.output;
+  const { ETag, ContentType, Metadata } = answer.output;
   try {
-    const pieces: Uint8Array[] = [];
-    let length = 0;
-    for await (const piece of answer.read(0, ContentLength)) {
-      length += piece.length;
-      if (length > maxInstructionFileBytes) throw notInstructions(Key);
-      pieces.push(piece);
-    }
-    return { bytes: Buffer.concat(pieces), ETag, ContentType, Metadata };
+    const bytes = await readSmall(answer, maxInstructionFileBytes, () => notInstructions(Key));
+    return { bytes, ETag, ContentType, Metadata };
   } finally {
     answer.letGo();
   }

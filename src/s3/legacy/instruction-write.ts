@@ -126,7 +126,7 @@ async function undo(
   const isSure = !commit.mayExist && (stored || isRefusal(error));
   const doubtful = (what: string) =>
     withLeftover(error, transfer, {
-      details: { possiblyOrphanedInstructionFile: Key },
+      details: { possiblyOrphanedInstructionFileKey: Key },
       advice: `Its instruction file "${Key}" ${what}`,
     });
   const before = earlier === "unknown" ? undefined : earlier;
@@ -146,12 +146,12 @@ async function undo(
 function failedUndo(key: string, earlier: Earlier | undefined): Leftover {
   if (!earlier) {
     const advice = `Its instruction file "${key}" could not be removed: nothing needs it, remove it`;
-    return { details: { orphanedInstructionFile: key }, advice };
+    return { details: { orphanedInstructionFileKey: key }, advice };
   }
   const advice =
     `The earlier instruction file "${key}" could not be put back: without it the object that is there cannot be ` +
     "read. Put the object again, or restore that file from its older version";
-  return { details: { lostInstructionFile: key }, advice };
+  return { details: { lostInstructionFileKey: key }, advice };
 }
 
 /** Whether the object is surely the one that it was before the write. */

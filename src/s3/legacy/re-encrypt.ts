@@ -20,6 +20,7 @@ import type { CallOptions } from "../settings.js";
 import type { SidecarLocation } from "../sidecar-object.js";
 import { abortSignalArgument } from "../transfer-signal.js";
 import { getInstructions, headObject, instructionLocation, putInstructions } from "./instruction-object.js";
+import { missing } from "./locate-envelope.js";
 import type { LegacyWriterSettings } from "./writer-settings.js";
 
 /**
@@ -87,7 +88,7 @@ export async function reEncryptInstructionFile(
     throw notRotated("its data key is in its own metadata, which takes a put of the object to change");
   }
   const stored = await getInstructions(settings, from, signal);
-  if (!stored) throw missing(attempt, from.Key);
+  if (!stored) throw missing(attempt.key, from.Key);
   const text = await rotate(settings, rotation, decodeInstructionFile(stored.bytes, found), signal);
   const IfMatch = from.Key === to.Key ? requireETag(stored, attempt) : undefined;
   try {
@@ -209,12 +210,4 @@ async function opens(
 
 function notRotated(why: string): EnvelopeError {
   return new EnvelopeError("KEY_NOT_ROTATED", `nothing was written: ${why}`);
-}
-
-function missing({ bucket, key }: S3Attempt, instructionFile: string): EnvelopeError {
-  return new EnvelopeError(
-    "ENVELOPE_MISSING",
-    `"${key}" has no envelope: neither in its metadata nor in an instruction file "${instructionFile}"`,
-    { details: { bucket, key, instructionFile } },
-  );
 }

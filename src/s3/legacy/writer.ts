@@ -33,7 +33,7 @@ export class LegacyWriter {
    * multipart upload, which is aborted if anything fails. Parts that are sent again are sent as they were.
    *
    * With an instruction file, that is written first. **The one of an object that is there already is overwritten before
-   * that object is**; when the object's own write fails it is put back, and `details.lostInstructionFile` says if it could not be.
+   * that object is**; when the object's own write fails it is put back, and `details.lostInstructionFileKey` says if it could not be.
    * Between the two, and after a crash there, the earlier object cannot be read: keep versions, or write to new keys.
    *
    * @throws EnvelopeError `ENVELOPE_TOO_LARGE` before anything is sent; `SOURCE_TOO_LARGE` for more than 64 GiB, before

@@ -113,7 +113,7 @@ describe("an instruction file", () => {
     unreadable();
     local.aws.fault({ operation: "PutObject", reset: "after" });
     const doubtful = await errorOf(() => writer().put({ ...at, Body: "x" }));
-    expect(doubtful).toEqual(coded("S3_UNAVAILABLE", { possiblyOrphanedInstructionFile: file }));
+    expect(doubtful).toEqual(coded("S3_UNAVAILABLE", { possiblyOrphanedInstructionFileKey: file }));
   });
 
   it("is not replaced when a condition of the object's write cannot hold", async () => {
@@ -219,7 +219,7 @@ describe.each(formats)("when a write in %s fails", (format) => {
     await put("old");
     local.aws.fault({ operation: "PutObject", skip: 1, ...fault });
     const error = await errorOf(() => put());
-    expect(error).toEqual(coded("S3_UNAVAILABLE", { possiblyOrphanedInstructionFile: file }));
+    expect(error).toEqual(coded("S3_UNAVAILABLE", { possiblyOrphanedInstructionFileKey: file }));
     expect(error.message).toContain("was put back");
     expect(await read()).toBe("old");
   });
@@ -230,7 +230,7 @@ describe.each(formats)("when a write in %s fails", (format) => {
     if (format === "V3") await put();
     else {
       const error = await errorOf(() => put());
-      expect(error).toEqual(coded("S3_UNAVAILABLE", { possiblyOrphanedInstructionFile: file }));
+      expect(error).toEqual(coded("S3_UNAVAILABLE", { possiblyOrphanedInstructionFileKey: file }));
       expect(error.message).toContain("was kept");
     }
     expect(await read()).toBe("new");
@@ -241,7 +241,7 @@ describe.each(formats)("when a write in %s fails", (format) => {
     local.aws.fault({ operation: "HeadObject", skip: 1, times: 9, ...denied });
     local.aws.fault({ operation: "PutObject", skip: 1, reset: "after" });
     expect(await errorOf(() => put())).toEqual(
-      coded("S3_UNAVAILABLE", { possiblyOrphanedInstructionFile: file }),
+      coded("S3_UNAVAILABLE", { possiblyOrphanedInstructionFileKey: file }),
     );
     expect(await read()).toBe("new");
   });
@@ -251,7 +251,7 @@ describe.each(formats)("when a write in %s fails", (format) => {
     local.aws.fault({ operation: "PutObject", skip: 1, times: 2, ...denied });
     const error = await errorOf(() => put());
     expect(error).toEqual(
-      coded("S3_ACCESS_DENIED", { operation: "PutObject", key: Key, lostInstructionFile: file }),
+      coded("S3_ACCESS_DENIED", { operation: "PutObject", key: Key, lostInstructionFileKey: file }),
     );
     expect(error.message).toContain("could not be put back");
   });
@@ -259,7 +259,9 @@ describe.each(formats)("when a write in %s fails", (format) => {
   it("and so does removing, the error names what is left", async () => {
     local.aws.fault({ operation: "PutObject", skip: 1, ...denied });
     local.aws.fault({ operation: "DeleteObject", ...denied });
-    expect(await errorOf(() => put())).toEqual(coded("S3_ACCESS_DENIED", { orphanedInstructionFile: file }));
+    expect(await errorOf(() => put())).toEqual(
+      coded("S3_ACCESS_DENIED", { orphanedInstructionFileKey: file }),
+    );
     expect((await local.contents()).keys).toEqual([file]);
   });
 

@@ -200,7 +200,7 @@ describe("it is refused", () => {
 
   it("when there is no instruction file, whatever the object is", async () => {
     await local.putRaw(Key, plaintext);
-    expect(await refuse({})).toEqual(coded("ENVELOPE_MISSING", { instructionFile: file }));
+    expect(await refuse({})).toEqual(coded("ENVELOPE_MISSING", { instructionFileKey: file }));
   });
 
   it("when the new description is the old one", async () => {

@@ -419,7 +419,7 @@ describe("delete", () => {
     await writer().put({ Bucket, Key, Body: "x" });
     local.aws.fault({ operation: "DeleteObject", skip: 1, status: 403, code: "AccessDenied" });
     expect(await writer().delete({ Bucket, Key })).toMatchObject({
-      orphanedInstructionFile: "k.instruction",
+      orphanedInstructionFileKey: "k.instruction",
     });
     await writer().put({ Bucket, Key, Body: "x" });
     local.aws.fault({ operation: "DeleteObject", status: 200, body: "<html>all is well</html>" });
