@@ -90,7 +90,8 @@ export async function reEncryptInstructionFile(
   const stored = await getInstructions(settings, from, signal);
   if (!stored) throw missing(attempt.key, from.Key);
   const text = await rotate(settings, rotation, decodeInstructionFile(stored.bytes, found), signal);
-  const IfMatch = from.Key === to.Key ? requireETag(stored, attempt) : undefined;
+  const read = { ...attempt, operation: "GetObject", key: from.Key };
+  const IfMatch = from.Key === to.Key ? requireETag(stored, read) : undefined;
   try {
     await putInstructions(settings, put, to, text, signal, { IfMatch });
   } catch (error) {
