@@ -31,7 +31,10 @@ export function decodeInstructionFile(bytes: Uint8Array, found: InInstructionFil
     throw malformed(storage, name, "only the metadata of the object itself may say this");
   }
   const format = formatOf(fields);
-  if (format === undefined) throw malformed(storage, names.wrappedKeyV2, "it holds no wrapped data key");
+  if (format === undefined) {
+    const name = found.partial ? names.wrappedKeyV3 : names.wrappedKeyV2;
+    throw malformed(storage, name, "it is missing, and so is every other wrapped data key");
+  }
   if (found.partial) {
     allowOnly(fields, "V3", wrappingNamesV3);
     return decodeV3(fields, found.partial);
@@ -52,20 +55,19 @@ export function decodeInstructionFile(bytes: Uint8Array, found: InInstructionFil
  * @throws EnvelopeError `ENVELOPE_INVALID`, which names the field
  */
 export function decodeOldNetInstructionFile(bytes: Uint8Array, found: InInstructionFile): LegacyEnvelope {
-  const fields = new Map<string, unknown>([]);
+  if (found.partial) {
+    throw malformed(storage, "its names", "expected format V3, which the metadata of the object is of");
+  }
+  const fields = new Map<string, unknown>();
   for (const [name, value] of parseFile(bytes)) {
     const known = oldNetNames.get(name);
     if (known === undefined) {
-      throw malformed(
-        storage,
-        "its names",
-        "expected EncryptedEnvelopeKey and IV, as the oldest .NET clients wrote",
-      );
+      throw malformed(storage, "its names", `expected ${[...oldNetNames.keys()].join(" and ")} alone`);
     }
     fields.set(known, value);
   }
-  if (found.partial) {
-    throw malformed(storage, "its names", "expected format V3, which the metadata of the object is of");
+  for (const [name, known] of oldNetNames) {
+    if (!fields.has(known)) throw malformed(storage, name, "it is missing");
   }
   return decodeV1(collectFields(storage, fields));
 }

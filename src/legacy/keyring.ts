@@ -40,7 +40,7 @@ export interface LegacyKeyring {
   /** Makes a data key of 32 bytes and wraps it by the one wrap of the key type that is not legacy. */
   generateDataKey(input: LegacyGenerateInput): Promise<LegacyDataKey>;
   /**
-   * Unwraps a data key of any length; the caller checks that.
+   * Unwraps a data key of any length; the caller checks that, and zeroes it after use.
    *
    * @throws EnvelopeError `DECRYPTION_FAILED` whatever is wrong, `KEY_NOT_FOR_OBJECT`; of KMS those of `kmsKeyring`
    */

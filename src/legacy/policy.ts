@@ -74,8 +74,8 @@ export function requireAllowed(
   const [first, ...others] = refusals(envelope, wrap, policy, isRange);
   if (!first) return;
   const [option, reason] = first;
-  const more = [...new Set(others.map(([other]) => other))].filter((other) => other !== option);
-  const also = more.length > 0 ? `. The object takes these options, too: ${more.join(", ")}` : "";
+  const more = others.map(([other]) => other).join(", ");
+  const also = more === "" ? "" : `. The object takes these options, too: ${more}`;
   throw new EnvelopeError("LEGACY_REFUSED", `${reason}${also}`, {
     details: { option, format: envelope.format, wrap: wrap.name, content },
   });
@@ -89,18 +89,16 @@ function refusals(
 ): Refusal[] {
   const found: Refusal[] = [];
   const name = suite.contentNames[0];
-  if (!policy.enableLegacyUnauthenticatedModes && isRange) {
+  const isUnauthenticated = isRange || suite.mode === "cbc";
+  if (!policy.enableLegacyUnauthenticatedModes && isUnauthenticated) {
+    const reason =
+      suite.mode === "cbc"
+        ? `the object's content is ${name} (format ${format}), which nothing authenticates: to read it`
+        : "a range of an object of an S3 Encryption Client cannot be verified, as its one tag is over the whole: read " +
+          "the whole object, or";
     found.push([
       "enableLegacyUnauthenticatedModes",
-      "a range of an object of an S3 Encryption Client cannot be verified, as its one tag is over the whole: read " +
-        "the whole object, or set enableLegacyUnauthenticatedModes: true, by which changed bytes go unnoticed",
-    ]);
-  }
-  if (!policy.enableLegacyUnauthenticatedModes && suite.mode === "cbc") {
-    found.push([
-      "enableLegacyUnauthenticatedModes",
-      `the object's content is ${name} (format ${format}), which nothing authenticates: to read it set ` +
-        "enableLegacyUnauthenticatedModes: true, by which changed bytes go unnoticed",
+      `${reason} set enableLegacyUnauthenticatedModes: true, by which changed bytes go unnoticed`,
     ]);
   }
   if (policy.commitmentPolicy === "REQUIRE_ENCRYPT_REQUIRE_DECRYPT" && !suite.commits) {

@@ -172,16 +172,20 @@ function requireTagLength({ storage, values }: LegacyFields, suite: ContentSuite
   throw malformed(storage, names.tagLength, `expected "${expected}" or nothing`);
 }
 
-/** KMS has its context in one field, raw keys their description in another; an empty map in the wrong one is none. */
+/**
+ * KMS has its context in one field, raw keys have their description in another; C++ writes both into the first. Of a
+ * raw key it only tells which key it is. An empty map is none.
+ */
 function descriptionV3(fields: LegacyFields, wrap: WrapAlgorithm): EncryptionContext {
-  const isKms = wrap.keyType === "kms";
-  const [own, other] = isKms
-    ? [names.contextV3, names.descriptionV3]
-    : [names.descriptionV3, names.contextV3];
-  if (Object.keys(descriptionField(fields, other)).length > 0) {
-    throw malformed(fields.storage, other, `it has no place beside the wrap "${wrap.name}": expected ${own}`);
-  }
-  return descriptionField(fields, own);
+  const context = descriptionField(fields, names.contextV3);
+  const description = descriptionField(fields, names.descriptionV3);
+  if (Object.keys(description).length === 0) return context;
+  if (Object.keys(context).length === 0 && wrap.keyType !== "kms") return description;
+  throw malformed(
+    fields.storage,
+    names.descriptionV3,
+    `expected none beside ${names.contextV3}, or with the wrap "kms+context"`,
+  );
 }
 
 function descriptionField({ storage, values }: LegacyFields, name: string): EncryptionContext {

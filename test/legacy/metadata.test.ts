@@ -114,6 +114,13 @@ describe("decodeLegacyMetadata", () => {
     ["V3 with an empty one of the other kind", { ...v3(wraps.rsaOaepSha1), "x-amz-t": "{}" }],
   ])("reads %s", (_, metadata) => expect(decodeLegacyMetadata(metadata)).toMatchObject({ description: {} }));
 
+  it("reads the description of a raw key where C++ writes it", () => {
+    for (const wrap of [wraps.aesGcm, wraps.rsaOaepSha1]) {
+      const metadata = { ...without(v3(wrap), "x-amz-m"), "x-amz-t": JSON.stringify(user) };
+      expect(decodeLegacyMetadata(metadata)).toMatchObject({ description: user });
+    }
+  });
+
   it.each<[string, Metadata]>([
     ["GCM without a tag length", without(v2(wraps.kms), "x-amz-tag-len")],
     [
@@ -333,10 +340,12 @@ describe("decodeLegacyMetadata refuses", () => {
     expect(decodeLegacyMetadata(metadata)).toMatchObject({ description });
   });
 
-  it("the description of KMS beside a raw wrap, and the other way round", async () => {
-    const fault = (wrap: string) => `it has no place beside the wrap "${wrap}"`;
-    await refused({ ...v3(wraps.aesGcm), "x-amz-t": '{"a":"b"}' }, "x-amz-t", fault("AES/GCM"));
-    await refused({ ...v3(wraps.kmsContext), "x-amz-m": '{"a":"b"}' }, "x-amz-m", fault("kms+context"));
+  it("a material description beside a context, or with KMS", async () => {
+    const fault = 'expected none beside x-amz-t, or with the wrap "kms+context"';
+    const both = { "x-amz-m": '{"a":"b"}', "x-amz-t": '{"a":"b"}' };
+    await refused({ ...v3(wraps.aesGcm), ...both }, "x-amz-m", fault);
+    await refused({ ...v3(wraps.kmsContext), ...both }, "x-amz-m", fault);
+    await refused({ ...without(v3(wraps.kmsContext), "x-amz-t"), "x-amz-m": '{"a":"b"}' }, "x-amz-m", fault);
   });
 
   it("a field twice, by case", () =>

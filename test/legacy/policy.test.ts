@@ -113,9 +113,9 @@ describe("requireAllowed", () => {
         "whole object, or set enableLegacyUnauthenticatedModes: true, by which changed bytes go unnoticed",
     ],
     [
-      "CBC, with all that it takes",
+      "a range of CBC, with all that it takes",
       v2(wraps.kms, {}, "AES/CBC/PKCS5Padding"),
-      false,
+      true,
       "the object's content is AES/CBC/PKCS5Padding (format V2), which nothing authenticates: to read it set " +
         "enableLegacyUnauthenticatedModes: true, by which changed bytes go unnoticed. The object takes these options, " +
         "too: commitmentPolicy, enableLegacyWrappingAlgorithms",

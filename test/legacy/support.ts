@@ -34,8 +34,12 @@ export function wrapped(
 ): Buffer {
   const cipher = createCipheriv("aes-256-gcm", kek, Buffer.alloc(12));
   cipher.setAAD(Buffer.from(boundTo(wrap, contentName, description)));
-  return Buffer.concat([cipher.update(key), cipher.final(), cipher.getAuthTag()]);
+  const padding = Buffer.alloc(wrap.keyType === "rsa" ? rsaPadding : 0);
+  return Buffer.concat([padding, cipher.update(key), cipher.final(), cipher.getAuthTag()]);
 }
+
+/** Makes it as long as RSA makes it. */
+const rsaPadding = 208;
 
 /** A keyring of one key type with what it was asked for and what it gave. */
 export interface RecordingKeyring extends LegacyKeyring {
@@ -53,8 +57,10 @@ export function recordingKeyring(keyType: KeyType): RecordingKeyring {
     generateDataKey: () => Promise.reject(new Error("not asked for here")),
     async unwrapDataKey(input) {
       asked.push(input);
-      const { wrap, wrappedKey, contentName, description } = input;
-      if (wrappedKey.length < 16) throw decryptionFailed();
+      const { wrap, contentName, description } = input;
+      const wrappedKey = input.wrappedKey.subarray(wrap.keyType === "rsa" ? rsaPadding : 0);
+      const padding = input.wrappedKey.subarray(0, -wrappedKey.length);
+      if (wrappedKey.length < 16 || padding.some((byte) => byte !== 0)) throw decryptionFailed();
       const decipher = createDecipheriv("aes-256-gcm", kek, Buffer.alloc(12));
       decipher.setAAD(Buffer.from(boundTo(wrap, contentName, description)));
       decipher.setAuthTag(wrappedKey.subarray(-16));

@@ -64,9 +64,11 @@ export function releasedContent(
   totalBytes: number | undefined,
 ): AsyncIterable<Uint8Array> {
   const { maxBufferedObjectBytes, temporaryDirectory } = settings;
-  if (authenticatedOf(keys.suite, settings) !== "before-release") return openContent(source, keys);
+  if (authenticatedOf(keys.suite, settings) !== "before-release")
+    return openContent(source, keys, totalBytes);
   const isSmall = totalBytes !== undefined && totalBytes <= maxBufferedObjectBytes;
-  if (temporaryDirectory !== undefined && !isSmall) return throughFile(source, keys, temporaryDirectory);
+  if (temporaryDirectory !== undefined && !isSmall)
+    return throughFile(source, keys, temporaryDirectory, totalBytes);
   return throughMemory(source, keys, maxBufferedObjectBytes, totalBytes);
 }
 
@@ -78,7 +80,7 @@ async function* throughMemory(
 ): AsyncGenerator<Uint8Array, undefined> {
   const blocks = new Blocks(totalBytes);
   try {
-    for await (const piece of openContent(limited(source, maxBytes), keys)) blocks.add(piece);
+    for await (const piece of openContent(limited(source, maxBytes), keys, totalBytes)) blocks.add(piece);
     yield* blocks.take();
   } finally {
     blocks.wipe();
@@ -91,11 +93,12 @@ async function* throughFile(
   source: AsyncIterable<Uint8Array>,
   keys: ContentKeys,
   directory: string,
+  totalBytes: number | undefined,
 ): AsyncGenerator<Uint8Array, undefined> {
   const file = await TemporaryFile.open(directory);
   try {
-    for await (const piece of openContent(file.write(source), keys)) piece.fill(0);
-    yield* openContent(file.read(), keys);
+    for await (const piece of openContent(file.write(source), keys, totalBytes)) piece.fill(0);
+    yield* openContent(file.read(), keys, totalBytes);
   } finally {
     await file.close();
   }
