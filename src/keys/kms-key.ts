@@ -12,7 +12,7 @@ export class KmsKey {
   readonly #keyId: string | undefined;
   readonly #grantTokens: string[] | undefined;
 
-  /** @param keyId undefined: Decrypt takes whatever key a data key is wrapped under, and nothing can be made */
+  /** @param keyId undefined: Decrypt takes whatever key a data key is under, and nothing can be made */
   constructor(kms: unknown, keyId: string | undefined, grantTokens: unknown) {
     if (typeof (kms as Partial<KMSClient> | undefined)?.send !== "function") {
       throw wrongType("options.kms", "a KMSClient", kms);

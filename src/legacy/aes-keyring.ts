@@ -14,8 +14,8 @@ export interface LegacyAesKeyringOptions {
   /** Stands readable in the metadata of objects that are written, to tell their key by; empty by default. */
   readonly materialsDescription?: EncryptionContext;
   /**
-   * Further keys to read with, for objects that have exactly that description. All other objects are read with
-   * `wrappingKey`.
+   * Further keys to read with, for objects that have exactly that description. All other objects are read
+   * with `wrappingKey`.
    */
   readonly decryptionKeys?: readonly {
     readonly materialsDescription: EncryptionContext;
@@ -29,8 +29,8 @@ const tagBytes = 16;
 const wrapIv = Buffer.alloc(8, 0xa6);
 
 /**
- * A keyring for objects of the S3 Encryption Clients whose data keys a local AES key wraps ("AES", which is ECB, "AESWrap"
- * and "AES/GCM"). It writes "AES/GCM".
+ * A keyring for objects of the S3 Encryption Clients whose data keys a local AES key wraps ("AES", which is
+ * ECB, "AESWrap" and "AES/GCM"). It writes "AES/GCM".
  *
  * @throws TypeError, RangeError when an option is wrong
  */

@@ -1,4 +1,4 @@
-/** The suite that commits to its data key: what an object commits with, and the key of its content, by HKDF-SHA512. */
+/** The suite that commits to its data key: its commitment and the key of its content, by HKDF-SHA512. */
 import { createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
 
 /** Bytes of a commitment. */

@@ -31,11 +31,14 @@ export interface NewContentKeys {
 }
 
 /**
- * The keys of an object's content. The commitment is compared, in constant time, before the key of the content is derived.
+ * The keys of an object's content. The commitment is compared, in constant time, before the key of the
+ * content is derived.
  *
  * @param dataKey as it was unwrapped; stays the caller's, who zeroes it
- * @param contentAad what a writer of V2 authenticated beside the content without a trace of it; other formats have no use for it
- * @throws EnvelopeError `DECRYPTION_FAILED` when the data key has another length, or is not the one that was committed to
+ * @param contentAad what a writer of V2 authenticated beside the content without a trace of it; other
+ *   formats have no use for it
+ * @throws EnvelopeError `DECRYPTION_FAILED` when the data key has another length, or is not the one that
+ *   was committed to
  */
 export function openContentKeys(
   envelope: LegacyEnvelope,

@@ -1,4 +1,4 @@
-/** The content of an object, opened and sealed piece by piece. Nothing here shields callers from unverified bytes. */
+/** The content of an object, opened and sealed piece by piece; unverified bytes come out, too. */
 import { createCipheriv, createDecipheriv, type Decipher } from "node:crypto";
 import { bytesArgument, integerArgument } from "../arguments.js";
 import { decryptionFailed } from "../cobblestone/derivation.js";
@@ -37,13 +37,13 @@ const counterEnd = 2 ** 32;
 const firstCounter = 2;
 
 /**
- * Opens a whole body. **What it yields IS NOT VERIFIED: with GCM not until the generator has ended without a throw, so
- * that whoever hands it on earlier may hand on what somebody has forged; with CBC it never is.**
+ * Opens a whole body. **What it yields IS NOT VERIFIED: with GCM not until the generator has ended without a
+ * throw, so that whoever hands it on earlier may hand on what somebody has forged; with CBC it never is.**
  *
  * @param source the body with its tag, in pieces of any lengths
  * @param bodyBytes how many bytes that is, when it is known: then pieces come out as long as they came in
- * @throws EnvelopeError `DECRYPTION_FAILED` at the end when the tag or the padding is wrong, the one error for all faults
- *   of CBC; `BODY_TRUNCATED` when a GCM body ends before its tag; whatever the source throws
+ * @throws EnvelopeError `DECRYPTION_FAILED` at the end when the tag or the padding is wrong, the one error
+ *   for all faults of CBC; `BODY_TRUNCATED` when a GCM body ends before its tag; whatever the source throws
  */
 export function openContent(
   source: ContentSource,
@@ -57,11 +57,11 @@ export function openContent(
 /**
  * Opens whole blocks out of a body. **NOTHING IS VERIFIED, whatever the suite**: GCM is read as AES-CTR.
  *
- * @param source the encrypted blocks from `firstBlock` on, without the tag; for AES/CBC from one block earlier on, unless
- *   `firstBlock` is 0
+ * @param source the encrypted blocks from `firstBlock` on, without the tag; for AES/CBC from one block
+ *   earlier on, unless `firstBlock` is 0
  * @returns the plaintext of these blocks, without padding
- * @throws RangeError when no object has that block; EnvelopeError `DECRYPTION_FAILED` when none has so many, or blocks or
- *   padding of AES/CBC are wrong
+ * @throws RangeError when no object has that block; EnvelopeError `DECRYPTION_FAILED` when none has so
+ *   many, or blocks or padding of AES/CBC are wrong
  */
 export function openContentRange(
   source: ContentSource,

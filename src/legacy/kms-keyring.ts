@@ -7,13 +7,16 @@ import { type LegacyKeyring, requireKeyType } from "./keyring.js";
 import { contentContextName, keyIdContextName } from "./names.js";
 import { wraps } from "./suites.js";
 
-/** Settings of {@link legacyKmsKeyring}: the one key, or `discovery`, with which KMS finds the key of each object and nothing can be written. */
+/**
+ * Settings of {@link legacyKmsKeyring}: the one key, or `discovery`, with which KMS finds the key of each
+ * object and nothing can be written.
+ */
 export type LegacyKmsKeyringOptions =
   | (KmsKeyringOptions & { readonly discovery?: false })
   | (Pick<KmsKeyringOptions, "kms" | "grantTokens"> & {
       /**
-       * Reads under whatever key the credentials may use. Who can write to the bucket can then have objects read that
-       * are under a key of theirs: name a key wherever you can.
+       * Reads under whatever key the credentials may use. Who can write to the bucket can then have objects
+       * read that are under a key of theirs: name a key wherever you can.
        */
       readonly discovery: true;
       readonly keyId?: undefined;
@@ -22,11 +25,11 @@ export type LegacyKmsKeyringOptions =
 const title = "input.encryptionContext";
 
 /**
- * A keyring for objects of the S3 Encryption Clients whose data keys one key of AWS KMS wraps ("kms" and "kms+context").
- * It writes "kms+context". As with `kmsKeyring`, reading is pinned to the key.
+ * A keyring for objects of the S3 Encryption Clients whose data keys one key of AWS KMS wraps ("kms" and
+ * "kms+context"). It writes "kms+context". As with `kmsKeyring`, reading is pinned to the key.
  *
- * @throws TypeError, RangeError when an option is wrong. Its calls reject as those of `kmsKeyring` do, and with a
- *   RangeError when the caller's context has a name that the format keeps for itself
+ * @throws TypeError, RangeError when an option is wrong. Its calls reject as those of `kmsKeyring` do, and
+ *   with a RangeError when the caller's context has a name that the format keeps for itself
  */
 export function legacyKmsKeyring(options: LegacyKmsKeyringOptions): LegacyKeyring {
   const { kms, keyId, grantTokens, discovery = false } = objectArgument("options", options);

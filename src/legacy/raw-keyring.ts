@@ -1,4 +1,4 @@
-/** What the keyrings on local keys have in common: keys found by their material description, data keys made here. */
+/** What the keyrings on local keys have in common: keys are found by their material description. */
 import { randomBytes } from "node:crypto";
 import { objectArgument, wrongType } from "../arguments.js";
 import { EnvelopeError } from "../errors.js";
@@ -76,7 +76,7 @@ export function descriptionArgument(title: string, value: unknown): EncryptionCo
   return wrappingContextArgument(title, value ?? {});
 }
 
-/** Checks further keys to read with, each under the field `name`, and that no two keys have one description. */
+/** Checks further keys to read with, each under the field `name`; no two have the same description. */
 export function decryptionKeysArgument<K>(
   value: unknown,
   own: EncryptionContext,

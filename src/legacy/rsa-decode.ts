@@ -1,12 +1,12 @@
 /**
- * The two paddings of RSA taken off in constant time (RFC 8017, 7.1.2 and 7.2.2): no branch, no index and no length
- * depends on the bytes, so that nobody learns from the time taken what was wrong with them.
+ * The two paddings of RSA taken off in constant time (RFC 8017, 7.1.2 and 7.2.2): no branch, no index and no
+ * length depends on the bytes, so that nobody learns from the time taken what was wrong with them.
  */
 import { createHash } from "node:crypto";
 
 /**
- * A message under its padding. Choices are masks, -1 for yes and 0 for no: `a & mask | b & ~mask` is a choice without a
- * branch.
+ * A message under its padding. Choices are masks, -1 for yes and 0 for no: `a & mask | b & ~mask` is a choice
+ * without a branch.
  */
 export interface Decoded {
   /** -1 when the padding is right and the length one of those that were allowed. */
@@ -82,7 +82,7 @@ export function decodeOaep(
   return decoded;
 }
 
-/** Tries all lengths, of which one at most has a separator before the message and the right padding before that. */
+/** Tries all lengths: one at most has a separator before the message, and the right padding before that. */
 function messageAtEnd(
   block: Uint8Array,
   lengths: readonly number[],

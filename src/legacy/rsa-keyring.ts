@@ -16,8 +16,8 @@ export interface LegacyRsaKeyringOptions {
   /** Stands readable in the metadata of objects that are written, to tell their key by; empty by default. */
   readonly materialsDescription?: EncryptionContext;
   /**
-   * Further keys to read with, for objects that have exactly that description. All other objects are read with
-   * `privateKey`.
+   * Further keys to read with, for objects that have exactly that description. All other objects are read
+   * with `privateKey`.
    */
   readonly decryptionKeys?: readonly {
     readonly materialsDescription: EncryptionContext;
@@ -31,7 +31,8 @@ const minWritingBits = 2048;
 
 /**
  * A keyring for objects of the S3 Encryption Clients whose data keys RSA wraps ("RSA", which is PKCS#1 v1.5,
- * "RSA/ECB/OAEPWithSHA-256AndMGF1Padding" and "RSA-OAEP-SHA1"). It writes "RSA-OAEP-SHA1", the one that all clients read.
+ * "RSA/ECB/OAEPWithSHA-256AndMGF1Padding" and "RSA-OAEP-SHA1"). It writes
+ * "RSA-OAEP-SHA1", the one of them that binds the content algorithm.
  *
  * @throws TypeError, RangeError when an option is wrong
  */

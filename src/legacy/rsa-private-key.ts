@@ -1,4 +1,4 @@
-/** An RSA private key that unwraps data keys: the bare operation, then paddings in constant time. decisions.md 32 */
+/** An RSA private key that unwraps data keys: the bare operation, then constant time. decisions.md 32 */
 import {
   constants,
   createHash,
@@ -33,9 +33,10 @@ export class RsaPrivateKey {
   }
 
   /**
-   * RSAES-PKCS1-v1_5, of data keys alone. **Whatever was wrapped, there is a data key in answer**: where the padding or
-   * the length is wrong, one that looks random but is always the same for the same ciphertext, so that nobody learns
-   * which ciphertexts are well padded (Bleichenbacher 1998), and the content fails as it does under any wrong key.
+   * RSAES-PKCS1-v1_5, of data keys alone. **Whatever was wrapped, there is a data key in answer**: where the
+   * padding or the length is wrong, one that looks random but is always the same for the same ciphertext, so
+   * that nobody learns which ciphertexts are well padded (Bleichenbacher 1998), and the content fails as it
+   * does under any wrong key.
    *
    * @throws EnvelopeError `DECRYPTION_FAILED` when it is no number that RSA takes, which anybody can see
    */
@@ -75,8 +76,8 @@ export class RsaPrivateKey {
   }
 
   /**
-   * "RSA/ECB/OAEPWithSHA-256AndMGF1Padding": the data key alone. The providers of Java do not agree on the hash of its
-   * masks: most take SHA-1, some SHA-256.
+   * "RSA/ECB/OAEPWithSHA-256AndMGF1Padding": the data key alone. The providers of Java do not agree on the
+   * hash of its masks: most take SHA-1, some SHA-256.
    *
    * @throws EnvelopeError `DECRYPTION_FAILED` whatever is wrong
    */
@@ -106,7 +107,8 @@ export class RsaPrivateKey {
 /**
  * The bare operation: as many bytes as the modulus has, padding and all.
  *
- * @throws EnvelopeError `DECRYPTION_FAILED` when the ciphertext has another length or is no number below the modulus
+ * @throws EnvelopeError `DECRYPTION_FAILED` when the ciphertext has another length or is no number below
+ *   the modulus
  */
 export function rawDecrypt(key: KeyObject, wrapped: Uint8Array): Buffer {
   if (wrapped.length !== Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8)) {

@@ -8,10 +8,10 @@ export class Tail {
   /** What may be the tag; after the last piece it is. */
   held: Uint8Array = new Uint8Array(0);
 
-  /** @param bodyBytes how many bytes come in all, if that is known: then nothing is held that is not the tag */
+  /** @param bodyBytes how many bytes come in all, if that is known: then the tag alone is ever held */
   constructor(tagBytes: number, bodyBytes: number | undefined) {
     this.#tagBytes = tagBytes;
-    if (bodyBytes !== undefined) this.#ciphertextBytes = Math.max(0, bodyBytes - tagBytes);
+    if (bodyBytes !== undefined) this.#ciphertextBytes = bodyBytes - tagBytes;
   }
 
   /** Takes the next piece of the body, and gives the ciphertext that is now known to be that. */
