@@ -1,5 +1,6 @@
 /** A client with legacy reading over the in-process AWS, and objects for it. */
-import { PutObjectCommand } from "@aws-sdk/client-s3";
+import { Readable } from "node:stream";
+import { type GetObjectCommandInput, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import type { EnvelopeClient, EnvelopeClientOptions } from "../../../src/index.js";
 import {
   type LegacyReadingOptions,
@@ -42,4 +43,24 @@ export async function store(
     await local.s3.send(new PutObjectCommand({ Bucket, Key: Key + suffix, Body: instructionFile, Metadata }));
   }
   await local.putRaw(Key, body, metadata);
+}
+
+/** An S3 of one object without a connection, for tests of very many requests. */
+export function stubObject({ body, metadata }: LegacyFiles): S3Client {
+  const send = async ({ input }: { input: GetObjectCommandInput }) => {
+    const [, first = "", last = ""] = /^bytes=(\d*)-(\d*)$/.exec(input.Range ?? "") ?? [];
+    const start = first === "" && last !== "" ? Math.max(0, body.length - Number(last)) : Number(first);
+    const end = first === "" || last === "" ? body.length : Math.min(body.length, Number(last) + 1);
+    if (input.Range !== undefined && start >= end) {
+      throw Object.assign(new Error("no such range"), { $metadata: { httpStatusCode: 416 } });
+    }
+    return {
+      Body: Readable.from([body.subarray(start, end)]),
+      ContentLength: end - start,
+      ...(input.Range !== undefined && { ContentRange: `bytes ${start}-${end - 1}/${body.length}` }),
+      ETag: '"stub"',
+      Metadata: metadata,
+    };
+  };
+  return { config: {}, send } as unknown as S3Client;
 }
