@@ -21,6 +21,12 @@ export {
   type LegacyObjectInput,
   type LegacyObjectOutput,
 } from "./s3/legacy/decrypt-object.js";
+export type { LegacyDeleteInput, LegacyDeleteOutput } from "./s3/legacy/delete.js";
+export type { LegacyPutInput } from "./s3/legacy/put.js";
+export type {
+  ReEncryptInstructionFileInput,
+  ReEncryptInstructionFileOutput,
+} from "./s3/legacy/re-encrypt.js";
 export { legacyReading } from "./s3/legacy/reading.js";
 export type { LegacyReadingOptions } from "./s3/legacy/reading-options.js";
 export {
@@ -29,3 +35,5 @@ export {
   type SesMailOptions,
   sesMailReading,
 } from "./s3/legacy/ses-mail.js";
+export { LegacyWriter } from "./s3/legacy/writer.js";
+export type { LegacyWriterOptions } from "./s3/legacy/writer-settings.js";
