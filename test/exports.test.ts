@@ -113,6 +113,7 @@ it("the entry points export these types and no others", () => {
 it("the legacy entry point exports these names and no others", () => {
   expect(Object.keys(legacy).sort()).toEqual([
     "LegacyWriter",
+    "decryptEncryptionSdkMessage",
     "decryptLegacyObject",
     "decryptSesMail",
     "legacyAesKeyring",
