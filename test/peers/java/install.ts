@@ -34,34 +34,38 @@ async function install(cache: string, folder: string, others: readonly string[])
       .filter((name) => name.endsWith(".java"))
       .map((name) => join(here(one), name)),
   );
-  const jars = await made(cache, `java-${folder}-jars`, [pom], async (into) => {
+  const jars = made(cache, `java-${folder}-jars`, [pom]);
+  await jars.make((into) => {
     const goal = [copyDependencies, `-DoutputDirectory=${into}`, "-DincludeScope=runtime"];
-    await command("mvn", ["-q", "-B", "-f", pom, `-Dmaven.repo.local=${join(cache, "maven")}`, ...goal]);
+    return command("mvn", ["-q", "-B", "-f", pom, `-Dmaven.repo.local=${join(cache, "maven")}`, ...goal]);
   });
-  const classes = await made(cache, `java-${folder}-classes`, [pom, ...sources], async (into) => {
-    await command("javac", ["-nowarn", "-d", into, "-cp", join(jars, "*"), ...sources]);
-  });
-  return { program: "java", args: [...jvm, "-cp", `${classes}:${join(jars, "*")}`, "Main"] };
+  const classes = made(cache, `java-${folder}-classes`, [pom, ...sources]);
+  const classPath = join(jars.folder, "*");
+  return {
+    program: "java",
+    args: [...jvm, "-cp", `${classes.folder}:${classPath}`, "Main"],
+    build: () =>
+      classes.make((into) => command("javac", ["-nowarn", "-d", into, "-cp", classPath, ...sources])),
+  };
 }
 
 /** A folder made from files: made once for the same files, whole or not at all. */
-async function made(
-  cache: string,
-  name: string,
-  from: readonly string[],
-  make: (into: string) => Promise<void>,
-): Promise<string> {
+function made(cache: string, name: string, from: readonly string[]) {
   const hash = createHash("sha256");
   for (const file of from) hash.update(readFileSync(file));
   const folder = join(cache, `${name}-${hash.digest("hex").slice(0, 16)}`);
-  if (existsSync(folder)) return folder;
-  const unfinished = mkdtempSync(`${folder}-`);
-  try {
-    await make(unfinished);
-    renameSync(unfinished, folder);
-  } catch (error) {
-    rmSync(unfinished, { recursive: true, force: true });
-    throw error;
-  }
-  return folder;
+  return {
+    folder,
+    async make(fill: (into: string) => Promise<unknown>): Promise<void> {
+      if (existsSync(folder)) return;
+      const unfinished = mkdtempSync(`${folder}-`);
+      try {
+        await fill(unfinished);
+        renameSync(unfinished, folder);
+      } catch (error) {
+        rmSync(unfinished, { recursive: true, force: true });
+        throw error;
+      }
+    },
+  };
 }
