@@ -1,0 +1,6 @@
+/** The peers: encryption clients that other people made, each of a fixed version. To add one is a line here. */
+import { javaPeers } from "./java/install.js";
+import type { Peer } from "./peer.js";
+
+/** All of them. */
+export const peers: readonly Peer[] = [...javaPeers];
