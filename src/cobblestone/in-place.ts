@@ -14,12 +14,12 @@ const wantedWorkers = 1;
  * @returns the slab, which may have moved
  * @throws EnvelopeError `DECRYPTION_FAILED`, `WORKER_FAILED`
  */
-export async function runInPlace(
+export async function runInPlace<Slab extends ArrayBufferLike>(
   engine: CryptoEngine,
   run: Run,
   messageEnd: number,
-  slab: ArrayBuffer,
-): Promise<ArrayBuffer> {
+  slab: Slab,
+): Promise<Slab> {
   if (run.chunks === 0) return slab;
   const pool = poolOf(engine);
   if (pool.hasWorkers && messageEnd > pool.minWorkerBytes) {

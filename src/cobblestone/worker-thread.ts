@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads";
 import { EnvelopeError } from "../errors.js";
 import { decryptionFailed } from "./derivation.js";
 import type { Run } from "./slab.js";
-import { isAnswer, type WorkerTask, workerProtocol } from "./worker-messages.js";
+import { isAnswer, isShared, type WorkerTask, workerProtocol } from "./worker-messages.js";
 
 /** What a {@link WorkerThread} tells. */
 export interface WorkerListener {
@@ -14,8 +14,9 @@ export interface WorkerListener {
 }
 
 interface Waiting {
-  readonly slabBytes: number;
-  resolve(slab: ArrayBuffer): void;
+  /** Undefined when it shares the slab. */
+  readonly slabBytes: number | undefined;
+  resolve(slab: ArrayBuffer | undefined): void;
   reject(error: unknown): void;
 }
 
@@ -68,15 +69,17 @@ export class WorkerThread {
   }
 
   /**
-   * Has it work on a slab, which is transferred and comes back.
+   * Has it work on a slab, which is transferred and comes back, or is shared and stays.
    *
    * @throws EnvelopeError `DECRYPTION_FAILED`; `WORKER_FAILED` when it ends before it has answered
    */
-  run(run: Run, slab: ArrayBuffer): Promise<ArrayBuffer> {
-    return new Promise((resolve, reject) => {
+  run<Slab extends ArrayBufferLike>(run: Run, slab: Slab): Promise<Slab> {
+    return new Promise((settle, reject) => {
       const task: WorkerTask = { run, slab };
-      const slabBytes = slab.byteLength;
-      this.#worker.postMessage(task, [slab]);
+      const shared = isShared(slab);
+      const slabBytes = shared ? undefined : slab.byteLength;
+      const resolve = (returned: ArrayBuffer | undefined) => settle(shared ? slab : (returned as Slab));
+      this.#worker.postMessage(task, shared ? [] : [slab as ArrayBuffer]);
       if (this.#waiting.push({ slabBytes, resolve, reject }) === 1) this.#worker.ref();
     });
   }

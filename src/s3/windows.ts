@@ -80,7 +80,7 @@ const firstWaitMs = 100;
 export async function fetchWindow(
   object: OpenableObject,
   window: Window,
-  slab: ArrayBuffer,
+  slab: ArrayBufferLike,
   first?: ObjectAnswer,
 ): Promise<OpenedWindow> {
   const { settings, keys, signal } = object;
@@ -104,7 +104,7 @@ async function readWindow(
   { attempt, ciphertextLength, keys }: OpenableObject,
   window: Window,
   answer: ObjectAnswer,
-  slab: ArrayBuffer,
+  slab: ArrayBufferLike,
 ): Promise<void> {
   const range = parseContentRange(answer.output.ContentRange);
   const { ciphertextStart, ciphertextBytes } = window;
