@@ -14,12 +14,12 @@ const wantedWorkers = 1;
  * @returns the slab, which may have moved
  * @throws EnvelopeError `DECRYPTION_FAILED`, `WORKER_FAILED`
  */
-export async function runInPlace<Slab extends ArrayBufferLike>(
+export async function runInPlace(
   engine: CryptoEngine,
   run: Run,
   messageEnd: number,
-  slab: Slab,
-): Promise<Slab> {
+  slab: ArrayBuffer,
+): Promise<ArrayBuffer> {
   if (run.chunks === 0) return slab;
   const pool = poolOf(engine);
   if (pool.hasWorkers && messageEnd > pool.minWorkerBytes) {

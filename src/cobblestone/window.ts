@@ -46,7 +46,7 @@ export function windowAt(firstChunk: number, maxChunks: number, plaintextLength:
 /** A window that has been opened. */
 export interface OpenedWindow {
   /** Begins with the plaintext. */
-  readonly slab: ArrayBufferLike;
+  readonly slab: ArrayBuffer;
   /** Of the tags of its chunks: tells the window from any other, and nobody without the keys what is in it. */
   readonly tagDigest: Buffer;
 }
@@ -61,7 +61,7 @@ export async function openWindow(
   engine: CryptoEngine,
   keys: MessageKeys,
   window: Window,
-  slab: ArrayBufferLike,
+  slab: ArrayBuffer,
 ): Promise<OpenedWindow> {
   const { firstChunk, ciphertextBytes } = window;
   const tagDigest = digestOf(tagsOf(new Uint8Array(slab, 0, ciphertextBytes)));
@@ -76,7 +76,7 @@ export async function openWindow(
 
 /** A slab, and whether it began with what was expected. */
 export interface CheckedWindow {
-  readonly slab: ArrayBufferLike;
+  readonly slab: ArrayBuffer;
   readonly isSame: boolean;
 }
 
@@ -91,7 +91,7 @@ export async function checkWindow(
   engine: CryptoEngine,
   keys: MessageKeys,
   window: Window,
-  slab: ArrayBufferLike,
+  slab: ArrayBuffer,
   tagDigest: Buffer,
 ): Promise<CheckedWindow> {
   const { firstChunk, plaintextBytes } = window;

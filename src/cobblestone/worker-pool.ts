@@ -74,12 +74,12 @@ export class WorkerPool {
   }
 
   /**
-   * Has a worker work on a slab, which is transferred and comes back, or is shared. {@link findRoom} first: a run too many
+   * Has a worker work on a slab, which is transferred and comes back. {@link findRoom} first: a run too many
    * waits for those before it. When the last worker has ended meanwhile, the calling thread does it.
    *
    * @throws EnvelopeError `DECRYPTION_FAILED`, `WORKER_FAILED`
    */
-  async run<Slab extends ArrayBufferLike>(run: Run, slab: Slab): Promise<Slab> {
+  async run(run: Run, slab: ArrayBuffer): Promise<ArrayBuffer> {
     const thread = this.#leastLoaded();
     if (thread) return thread.run(run, slab);
     workInPlace(run, new Uint8Array(slab));

@@ -3,7 +3,7 @@ import { Worker } from "node:worker_threads";
 import { EnvelopeError } from "../errors.js";
 import { decryptionFailed } from "./derivation.js";
 import type { Run } from "./slab.js";
-import { isAnswer, isShared, type WorkerTask, workerProtocol } from "./worker-messages.js";
+import { isAnswer, type WorkerTask, workerProtocol } from "./worker-messages.js";
 
 /** What a {@link WorkerThread} tells. */
 export interface WorkerListener {
@@ -14,9 +14,8 @@ export interface WorkerListener {
 }
 
 interface Waiting {
-  /** Undefined when it shares the slab. */
-  readonly slabBytes: number | undefined;
-  resolve(slab: ArrayBuffer | undefined): void;
+  readonly slabBytes: number;
+  resolve(slab: ArrayBuffer): void;
   reject(error: unknown): void;
 }
 
@@ -69,17 +68,15 @@ export class WorkerThread {
   }
 
   /**
-   * Has it work on a slab, which is transferred and comes back, or is shared and stays.
+   * Has it work on a slab, which is transferred and comes back.
    *
    * @throws EnvelopeError `DECRYPTION_FAILED`; `WORKER_FAILED` when it ends before it has answered
    */
-  run<Slab extends ArrayBufferLike>(run: Run, slab: Slab): Promise<Slab> {
-    return new Promise((settle, reject) => {
+  run(run: Run, slab: ArrayBuffer): Promise<ArrayBuffer> {
+    return new Promise((resolve, reject) => {
       const task: WorkerTask = { run, slab };
-      const shared = isShared(slab);
-      const slabBytes = shared ? undefined : slab.byteLength;
-      const resolve = (returned: ArrayBuffer | undefined) => settle(shared ? slab : (returned as Slab));
-      this.#worker.postMessage(task, shared ? [] : [slab as ArrayBuffer]);
+      const slabBytes = slab.byteLength;
+      this.#worker.postMessage(task, [slab]);
       if (this.#waiting.push({ slabBytes, resolve, reject }) === 1) this.#worker.ref();
     });
   }

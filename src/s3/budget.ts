@@ -17,8 +17,6 @@ interface Wish {
   readonly transfer: object;
   readonly bytes: number;
   readonly memoryBytes: number;
-  /** Of memory that is shared with worker threads, or of memory that is not. */
-  readonly isShared: boolean;
   /** For reading ahead. */
   readonly isAhead?: boolean;
 }
@@ -71,21 +69,14 @@ export class ByteBudget {
    *
    * @param transfer stands for the transfer that will hold them
    * @param memoryBytes memory of exactly this size comes with them, if somebody has given it back
-   * @param isShared that memory is to be a SharedArrayBuffer, and otherwise is none
    * @throws the signal's reason when it aborts before they are granted
    */
-  async take(
-    transfer: object,
-    bytes: number,
-    signal: AbortSignal,
-    memoryBytes = 0,
-    isShared = false,
-  ): Promise<Hold> {
+  async take(transfer: object, bytes: number, signal: AbortSignal, memoryBytes = 0): Promise<Hold> {
     signal.throwIfAborted();
-    const atOnce = this.takeNow(transfer, bytes, memoryBytes, isShared);
+    const atOnce = this.takeNow(transfer, bytes, memoryBytes);
     if (atOnce) return atOnce;
     let hold: Hold | undefined;
-    const waiting = { transfer, bytes, memoryBytes, isShared, grant: () => undefined as undefined };
+    const waiting = { transfer, bytes, memoryBytes, grant: () => undefined as undefined };
     const granted = new Promise<Hold>((resolve) => {
       waiting.grant = () => {
         hold = this.#hold(waiting);
@@ -105,9 +96,9 @@ export class ByteBudget {
   }
 
   /** Bytes, if they are there and nobody waits. */
-  takeNow(transfer: object, bytes: number, memoryBytes = 0, isShared = false): Hold | undefined {
+  takeNow(transfer: object, bytes: number, memoryBytes = 0): Hold | undefined {
     const isFree = this.#waiting.length === 0 && this.#fits(bytes);
-    return isFree ? this.#hold({ transfer, bytes, memoryBytes, isShared }) : undefined;
+    return isFree ? this.#hold({ transfer, bytes, memoryBytes }) : undefined;
   }
 
   /** Bytes for reading ahead, if they are there: at most half of all is given out so, and none while others wait. */
@@ -116,7 +107,7 @@ export class ByteBudget {
       return undefined;
     }
     if (this.#waiting.length > 0) return undefined;
-    return this.#hold({ transfer, bytes, memoryBytes: 0, isShared: false, isAhead: true });
+    return this.#hold({ transfer, bytes, memoryBytes: 0, isAhead: true });
   }
 
   /** Lets go of memory that was given back, unless others may want it: to be called at the end of a transfer. */
@@ -131,7 +122,7 @@ export class ByteBudget {
     return this.#heldBytes === this.#aheadBytes || this.#heldBytes + bytes <= this.#maxBytes;
   }
 
-  #hold({ transfer, bytes, memoryBytes, isShared, isAhead = false }: Wish): Hold {
+  #hold({ transfer, bytes, memoryBytes, isAhead = false }: Wish): Hold {
     const add = (more: number) => {
       this.#heldBytes += more;
       if (isAhead) this.#aheadBytes += more;
@@ -166,16 +157,14 @@ export class ByteBudget {
         split,
       };
     };
-    const memory = this.#reuse(memoryBytes, isShared);
+    const memory = this.#reuse(memoryBytes);
     add(bytes);
     this.#trim();
     return holdOf(bytes, memory);
   }
 
-  #reuse(bytes: number, isShared: boolean): Buffer | undefined {
-    const fits = ({ length, buffer }: Buffer) =>
-      length === bytes && buffer instanceof SharedArrayBuffer === isShared;
-    const place = this.#kept.findIndex(fits);
+  #reuse(bytes: number): Buffer | undefined {
+    const place = this.#kept.findIndex(({ length }) => length === bytes);
     const [memory] = place >= 0 ? this.#kept.splice(place, 1) : [];
     this.#keptBytes -= memory?.length ?? 0;
     return memory;

@@ -93,7 +93,7 @@ async function run(request: DownloadRequest): Promise<DownloadOutput> {
   const { settings, transfer, windowChunks } = request;
   // Before the connection: whoever waits for memory must hold no connection that others need to let go of theirs.
   const bytes = slabBytes(windowChunks);
-  const hold = await settings.budget.take(transfer, bytes, transfer.signal, bytes, true);
+  const hold = await settings.budget.take(transfer, bytes, transfer.signal, bytes);
   try {
     const opened = await openObject(request);
     return await fetchFile(request, opened, hold);
@@ -194,10 +194,9 @@ async function fetchOne(
   const { signal } = transfer;
   const window = windowAt(index * windowChunks, windowChunks, total);
   const bytes = slabBytes(Math.min(windowChunks, chunkCount(total)));
-  const hold = first?.hold ?? (await settings.budget.take(transfer, bytes, signal, bytes, true));
+  const hold = first?.hold ?? (await settings.budget.take(transfer, bytes, signal, bytes));
   try {
-    // Shared with the worker: whenever a slab travels, V8 counts it as new and collects garbage the sooner.
-    let slab = hold.memory?.buffer ?? new SharedArrayBuffer(bytes);
+    let slab = (hold.memory ?? Buffer.allocUnsafeSlow(bytes)).buffer as ArrayBuffer;
     const tagDigest = file.digestOf(index);
     if (tagDigest) {
       first?.answer.letGo();
@@ -227,9 +226,9 @@ async function check(
   { keys }: OpenableObject,
   file: PartialFile,
   window: Window,
-  slab: ArrayBufferLike,
+  slab: ArrayBuffer,
   tagDigest: Buffer,
-): Promise<{ readonly slab: ArrayBufferLike; readonly isSame: boolean }> {
+): Promise<{ readonly slab: ArrayBuffer; readonly isSame: boolean }> {
   if (!(await file.read(window, slab))) return { slab, isSame: false };
   return checkWindow(engine, keys, window, slab, tagDigest);
 }

@@ -70,7 +70,7 @@ export class PartialFile {
   }
 
   /** Reads a window; false when the file ends before it does. */
-  read({ plaintextStart, plaintextBytes }: Window, slab: ArrayBufferLike): Promise<boolean> {
+  read({ plaintextStart, plaintextBytes }: Window, slab: ArrayBuffer): Promise<boolean> {
     return this.#told(async () => {
       for (let done = 0; done < plaintextBytes; ) {
         const target = new Uint8Array(slab, done, plaintextBytes - done);
@@ -86,7 +86,7 @@ export class PartialFile {
   write(
     index: number,
     { plaintextStart, plaintextBytes }: Window,
-    slab: ArrayBufferLike,
+    slab: ArrayBuffer,
     tagDigest: Buffer,
   ): Promise<void> {
     return this.#told(async () => {

@@ -94,7 +94,7 @@ export async function* readAhead(
   }
 }
 
-function* pieces(slab: ArrayBufferLike, bytes: number): Generator<Buffer> {
+function* pieces(slab: ArrayBuffer, bytes: number): Generator<Buffer> {
   for (let start = 0; start < bytes; start += pieceBytes)
     yield Buffer.from(slab, start, Math.min(pieceBytes, bytes - start));
 }

@@ -80,7 +80,7 @@ const firstWaitMs = 100;
 export async function fetchWindow(
   object: OpenableObject,
   window: Window,
-  slab: ArrayBufferLike,
+  slab: ArrayBuffer,
   first?: ObjectAnswer,
 ): Promise<OpenedWindow> {
   const { settings, keys, signal } = object;
@@ -104,7 +104,7 @@ async function readWindow(
   { attempt, ciphertextLength, keys }: OpenableObject,
   window: Window,
   answer: ObjectAnswer,
-  slab: ArrayBufferLike,
+  slab: ArrayBuffer,
 ): Promise<void> {
   const range = parseContentRange(answer.output.ContentRange);
   const { ciphertextStart, ciphertextBytes } = window;

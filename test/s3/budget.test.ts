@@ -160,16 +160,6 @@ describe("a budget", () => {
     expect([budget.heldBytes, budget.keptBytes]).toEqual([0, 0]);
   });
 
-  it("hands memory that is shared with threads to those who ask for such, and to nobody else", async () => {
-    const budget = new ByteBudget(10);
-    const { signal } = new AbortController();
-    const shared = Buffer.from(new SharedArrayBuffer(4));
-    const own = Buffer.alloc(4);
-    for (const memory of [shared, own]) budget.takeNow({}, 4)?.release(memory);
-    expect((await budget.take({}, 4, signal, 4)).memory).toBe(own);
-    expect((await budget.take({}, 4, signal, 4, true)).memory).toBe(shared);
-  });
-
   it("takes the same memory back once only: two parts would share it", () => {
     const budget = new ByteBudget(100);
     const hold = budget.takeNow({}, 4);
