@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { testBytes } from "../support/bytes.js";
 import { contextOf, newKeys, readerConfig, readings, writerConfig, writings } from "./matrix.js";
-import { PeerError, ProtocolClient } from "./protocol.js";
+import { type PeerError, ProtocolClient } from "./protocol.js";
 
 const { bucket, kmsKeyId } = inject("world");
 const targets = inject("peers").filter(({ name }) => name.startsWith("java-"));
@@ -31,12 +31,15 @@ describe.each(present)("$name", (writing) => {
     await writer.put(id, bucket, writing.name, body, contextOf(writing));
   });
 
-  test.each(readings.filter(({ reader }) => isThere(reader)))("is read by $name or refused", async (reading) => {
-    const reader = clientOf(reading.reader);
-    const id = await reader.createClient(readerConfig(reading, writing, keys));
-    const context = reading.statesContext ? contextOf(writing) : {};
-    const got = await reader.get(id, bucket, writing.name, { context }).catch((error: unknown) => error);
-    if (reading.reads(writing)) expect(got).toEqual(body);
-    else expect(got).toMatchObject({ kind: "S3EncryptionClientError" } satisfies Partial<PeerError>);
-  });
+  test.each(readings.filter(({ reader }) => isThere(reader)))(
+    "is read by $name or refused",
+    async (reading) => {
+      const reader = clientOf(reading.reader);
+      const id = await reader.createClient(readerConfig(reading, writing, keys));
+      const context = reading.statesContext ? contextOf(writing) : {};
+      const got = await reader.get(id, bucket, writing.name, { context }).catch((error: unknown) => error);
+      if (reading.reads(writing)) expect(got).toEqual(body);
+      else expect(got).toMatchObject({ kind: "S3EncryptionClientError" } satisfies Partial<PeerError>);
+    },
+  );
 });

@@ -1,9 +1,9 @@
 /** Installs the Java peers: Maven brings the jars, javac compiles the few sources. */
-import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { command, requireProgram } from "../../servers/install.js";
+import { made } from "../made.js";
 import type { Peer, PeerCommand } from "../peer.js";
 
 const copyDependencies = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
@@ -35,26 +35,4 @@ async function install(cache: string, folder: string, others: readonly string[])
     await command("javac", ["-nowarn", "-d", into, "-cp", join(jars, "*"), ...sources]);
   });
   return { program: "java", args: [...heap, "-cp", `${classes}:${join(jars, "*")}`, "Main"] };
-}
-
-/** A folder made from files: made once for the same files, whole or not at all. */
-async function made(
-  cache: string,
-  name: string,
-  from: readonly string[],
-  make: (into: string) => Promise<void>,
-): Promise<string> {
-  const hash = createHash("sha256");
-  for (const file of from) hash.update(readFileSync(file));
-  const folder = join(cache, `${name}-${hash.digest("hex").slice(0, 16)}`);
-  if (existsSync(folder)) return folder;
-  const unfinished = mkdtempSync(`${folder}-`);
-  try {
-    await make(unfinished);
-    renameSync(unfinished, folder);
-  } catch (error) {
-    rmSync(unfinished, { recursive: true, force: true });
-    throw error;
-  }
-  return folder;
 }
