@@ -1,7 +1,7 @@
 /** The peers in Go and Python between themselves: every format that both know, at every size. */
 import { afterAll, describe, expect, inject, test } from "vitest";
 import { testBytes } from "../support/bytes.js";
-import { type ClientConfig, type PeerError, ProtocolClient } from "./protocol.js";
+import { type ClientConfig, ProtocolClient } from "./protocol.js";
 
 const { bucket, kmsKeyId } = inject("world");
 const ports = new Map(
