@@ -34,10 +34,10 @@ export interface Reading {
   /** The name of the peer. */
   readonly reader: string;
   readonly settings: Settings;
-  /** Whether it is told the encryption context of what it reads. */
-  readonly statesContext: boolean;
-  /** Whether it opens what was so written; it must refuse all else. */
+  /** Whether it opens what was so written; it refuses all else. */
   reads(writing: Writing): boolean;
+  /** Whether it takes what was so written for no encrypted object, and hands out the ciphertext without a word. */
+  passesOn?(writing: Writing): boolean;
 }
 
 const gcm = "AES/GCM/NoPadding";
@@ -45,10 +45,10 @@ const cbc = "AES/CBC/PKCS5Padding";
 const oaep256 = "RSA/ECB/OAEPWithSHA-256AndMGF1Padding";
 const storages: readonly Storage[] = ["metadata", "instruction"];
 const legacyWraps = ["kms", "AES", "AESWrap", "RSA", oaep256];
-/** Characters above U+00FF are escaped in metadata by clients that can do so; those below come as they may. */
+/** In metadata, versions 3 and 4 escape what is beyond U+FFFF and nothing else; SDK 1 escapes nothing. */
 const contexts = {
   ascii: { tenant: "42", purpose: "a b" },
-  escaped: { tenant: "42", 名前: "Ωμέγα 🙂" },
+  escaped: { tenant: "42", mood: "🙂" },
   full: { tenant: "42", clé: "värde", 名前: "Ωμέγα 🙂" },
 } as const;
 
@@ -83,12 +83,11 @@ export function modernWritings(
         format,
         content: format === "V2" ? gcm : "115",
         wrap,
-        context: storage === "metadata" ? contexts.escaped : contexts.full,
+        context: storage === "metadata" || key === "kms" ? contexts.escaped : contexts.full,
       })),
   );
 }
 
-/** The clients of SDK 1 cannot send characters above U+00FF in metadata: the signature is of others. */
 function sdk1Writings(
   name: string,
   peer: Readonly<Record<string, string>>,
@@ -139,6 +138,8 @@ export const writings: readonly Writing[] = [
 const allLegacy: Settings = { enableLegacyUnauthenticatedModes: true, enableLegacyWrappingAlgorithms: true };
 const isModern = ({ content, wrap }: Writing) => content !== cbc && !legacyWraps.includes(wrap);
 const isBouncyCastle = ({ name }: Writing) => name.includes("-bc-");
+/** Versions 3 and 4 undo S3's encoding of metadata in instruction files, too, where nobody did it. */
+const isGarbled = ({ key, context }: Writing) => key === "kms" && context === contexts.full;
 
 /** All ways of reading. */
 export const readings: readonly Reading[] = [
@@ -146,50 +147,44 @@ export const readings: readonly Reading[] = [
     name: "java-v4-legacy",
     reader: "java-v4",
     settings: { ...allLegacy, commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT" },
-    statesContext: true,
-    reads: (writing) => !isBouncyCastle(writing),
+    reads: (writing) => !isBouncyCastle(writing) && !isGarbled(writing),
   },
   {
     name: "java-v4-default",
     reader: "java-v4",
     settings: {},
-    statesContext: true,
     reads: ({ format }) => format === "V3",
   },
   {
     name: "java-v3-legacy",
     reader: "java-v3",
     settings: allLegacy,
-    statesContext: true,
-    reads: (writing) => writing.format !== "V3" && !isBouncyCastle(writing),
+    reads: (writing) => writing.format !== "V3" && !isBouncyCastle(writing) && !isGarbled(writing),
   },
   {
     name: "java-v3-default",
     reader: "java-v3",
     settings: {},
-    statesContext: true,
-    reads: (writing) => writing.format !== "V3" && isModern(writing),
+    reads: (writing) => writing.format !== "V3" && isModern(writing) && !isGarbled(writing),
   },
   {
     name: "java-sdk1-v2",
     reader: "java-sdk1",
     settings: { peer: { client: "v2", cryptoMode: "AuthenticatedEncryption" } },
-    statesContext: false,
     reads: (writing) => writing.format !== "V3" && !isBouncyCastle(writing),
   },
   {
     name: "java-sdk1-v2-strict",
     reader: "java-sdk1",
     settings: { peer: { client: "v2", cryptoMode: "StrictAuthenticatedEncryption" } },
-    statesContext: false,
     reads: (writing) => writing.format !== "V3" && isModern(writing),
   },
   {
     name: "java-sdk1-v1",
     reader: "java-sdk1",
     settings: { peer: { client: "v1", cryptoMode: "AuthenticatedEncryption" } },
-    statesContext: false,
     reads: (writing) => writing.format !== "V3" && !isBouncyCastle(writing),
+    passesOn: ({ format, storage }) => format === "V3" && storage === "metadata",
   },
 ];
 

@@ -8,7 +8,15 @@ import type { Peer, PeerCommand } from "../peer.js";
 
 const copyDependencies = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
 /** Bodies of 40 MiB are held whole, a few times over. */
-const heap = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+const jvm = [
+  "-Xmx512m",
+  "-XX:+UseSerialGC",
+  "-XX:TieredStopAtLevel=1",
+  // Otherwise each answer waits for a delayed acknowledgement.
+  "-Dsun.net.httpserver.nodelay=true",
+  // What a bare machine says of its locale must not decide how characters are written.
+  "-Dfile.encoding=UTF-8",
+];
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
 /** The peers in Java; the version of each is the one in its pom.xml. */
@@ -34,5 +42,5 @@ async function install(cache: string, folder: string, others: readonly string[])
   const classes = await made(cache, `java-${folder}-classes`, [pom, ...sources], async (into) => {
     await command("javac", ["-nowarn", "-d", into, "-cp", join(jars, "*"), ...sources]);
   });
-  return { program: "java", args: [...heap, "-cp", `${classes}:${join(jars, "*")}`, "Main"] };
+  return { program: "java", args: [...jvm, "-cp", `${classes}:${join(jars, "*")}`, "Main"] };
 }

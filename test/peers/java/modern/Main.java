@@ -2,11 +2,14 @@ import java.net.URI;
 import java.util.HashMap;
 import java.util.Map;
 import software.amazon.awssdk.core.ResponseBytes;
+import software.amazon.awssdk.core.checksums.RequestChecksumCalculation;
 import software.amazon.awssdk.core.sync.RequestBody;
 import software.amazon.awssdk.core.sync.ResponseTransformer;
+import software.amazon.awssdk.http.apache.ApacheHttpClient;
 import software.amazon.awssdk.services.kms.KmsClient;
 import software.amazon.awssdk.services.s3.S3AsyncClient;
 import software.amazon.awssdk.services.s3.S3Client;
+import software.amazon.awssdk.services.s3.S3Configuration;
 import software.amazon.awssdk.services.s3.model.GetObjectRequest;
 import software.amazon.awssdk.services.s3.model.GetObjectResponse;
 import software.amazon.encryption.s3.S3EncryptionClient;
@@ -23,8 +26,19 @@ import software.amazon.encryption.s3.materials.RsaKeyring;
 /** The S3 Encryption Client for Java, major versions 3 and 4: Version.java tells what differs. */
 final class Main {
     private static final URI S3_ENDPOINT = URI.create(System.getenv("S3_ENDPOINT"));
-    private static final S3Client S3 =
-            S3Client.builder().endpointOverride(S3_ENDPOINT).forcePathStyle(true).build();
+    /**
+     * For instruction files. Over plain HTTP it would sign each chunk, which the in-process S3 does not know; and the
+     * encryption client never gives back the connection of one that it reads: after the usual 50, it waits for ever.
+     */
+    private static final S3Client S3 = S3Client.builder()
+            .endpointOverride(S3_ENDPOINT)
+            .serviceConfiguration(S3Configuration.builder()
+                    .pathStyleAccessEnabled(true)
+                    .chunkedEncodingEnabled(false)
+                    .build())
+            .requestChecksumCalculation(RequestChecksumCalculation.WHEN_REQUIRED)
+            .httpClientBuilder(ApacheHttpClient.builder().maxConnections(100_000))
+            .build();
     private static final S3AsyncClient S3_ASYNC =
             S3AsyncClient.builder().endpointOverride(S3_ENDPOINT).forcePathStyle(true).build();
     private static final KmsClient KMS =

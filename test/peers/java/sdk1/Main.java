@@ -24,7 +24,6 @@ import com.amazonaws.services.s3.model.S3ObjectId;
 import com.amazonaws.services.s3.model.StaticEncryptionMaterialsProvider;
 import com.amazonaws.util.IOUtils;
 import java.io.ByteArrayInputStream;
-import java.io.IOException;
 import java.security.Provider;
 import java.util.Map;
 import java.util.regex.Matcher;
@@ -47,37 +46,12 @@ final class Main {
     }
 
     private static final class Client implements Server.EncryptionClient {
+        private final Config config;
         private final AmazonS3 client;
 
         Client(Config config) throws Exception {
-            EncryptionMaterialsProvider materials =
-                    new StaticEncryptionMaterialsProvider(materials(config.keyMaterial));
-            CryptoMode mode = CryptoMode.valueOf(config.peer("cryptoMode", "StrictAuthenticatedEncryption"));
-            CryptoStorageMode storage = CryptoStorageMode.valueOf(config.peer("storage", "ObjectMetadata"));
-            Provider provider = config.peer("provider", "").equals("BC") ? new BouncyCastleProvider() : null;
-            switch (config.peer("client", "v2")) {
-                case "v1":
-                    CryptoConfiguration first = new CryptoConfiguration(mode).withStorageMode(storage);
-                    if (provider != null) first.withCryptoProvider(provider).withAlwaysUseCryptoProvider(true);
-                    client = placed(AmazonS3EncryptionClientBuilder.standard()
-                            .withEncryptionMaterials(materials)
-                            .withCryptoConfiguration(first)
-                            .withKmsClient(KMS));
-                    break;
-                case "v2":
-                    CryptoConfigurationV2 second = new CryptoConfigurationV2(mode).withStorageMode(storage);
-                    if (provider != null) second.withCryptoProvider(provider).withAlwaysUseCryptoProvider(true);
-                    if (Config.is(config.enableLegacyUnauthenticatedModes)) {
-                        second.setRangeGetMode(CryptoRangeGetMode.ALL);
-                    }
-                    client = placed(AmazonS3EncryptionClientV2Builder.standard()
-                            .withEncryptionMaterialsProvider(materials)
-                            .withCryptoConfiguration(second)
-                            .withKmsClient(KMS));
-                    break;
-                default:
-                    throw new Server.Unsupported("client: v1 or v2");
-            }
+            this.config = config;
+            client = build(config, Map.of());
         }
 
         @Override
@@ -93,9 +67,10 @@ final class Main {
 
         @Override
         public byte[] get(String bucket, String key, Map<String, String> context, String range, String suffix)
-                throws IOException {
+                throws Exception {
+            // The SDK takes the encryption context of a read from the client's materials.
+            AmazonS3 reader = context.isEmpty() ? client : build(config, context);
             EncryptedGetObjectRequest request = new EncryptedGetObjectRequest(bucket, key);
-            if (!context.isEmpty()) request.withExtraMaterialsDescription(context);
             if (range != null) {
                 Matcher bytes = RANGE.matcher(range);
                 if (!bytes.matches()) throw new Server.Unsupported("Range: " + range);
@@ -104,8 +79,10 @@ final class Main {
                 request.setRange(Long.parseLong(bytes.group(1)), last);
             }
             if (suffix != null) request.setInstructionFileSuffix(suffix.substring(1));
-            try (S3Object object = client.getObject(request)) {
+            try (S3Object object = reader.getObject(request)) {
                 return IOUtils.toByteArray(object.getObjectContent());
+            } finally {
+                if (reader != client) reader.shutdown();
             }
         }
 
@@ -119,6 +96,35 @@ final class Main {
                     new S3ObjectId(bucket, key), materials(next), suffix == null ? "instruction" : suffix);
             if (client instanceof AmazonS3EncryptionV2 second) second.putInstructionFile(request);
             else ((AmazonS3EncryptionClient) client).putInstructionFile(request);
+        }
+    }
+
+    private static AmazonS3 build(Config config, Map<String, String> context) throws Exception {
+        EncryptionMaterials described = materials(config.keyMaterial).addDescriptions(context);
+        EncryptionMaterialsProvider provider = new StaticEncryptionMaterialsProvider(described);
+        CryptoMode mode = CryptoMode.valueOf(config.peer("cryptoMode", "StrictAuthenticatedEncryption"));
+        CryptoStorageMode storage = CryptoStorageMode.valueOf(config.peer("storage", "ObjectMetadata"));
+        Provider crypto = config.peer("provider", "").equals("BC") ? new BouncyCastleProvider() : null;
+        switch (config.peer("client", "v2")) {
+            case "v1":
+                CryptoConfiguration first = new CryptoConfiguration(mode).withStorageMode(storage);
+                if (crypto != null) first.withCryptoProvider(crypto).withAlwaysUseCryptoProvider(true);
+                return placed(AmazonS3EncryptionClientBuilder.standard()
+                        .withEncryptionMaterials(provider)
+                        .withCryptoConfiguration(first)
+                        .withKmsClient(KMS));
+            case "v2":
+                CryptoConfigurationV2 second = new CryptoConfigurationV2(mode).withStorageMode(storage);
+                if (crypto != null) second.withCryptoProvider(crypto).withAlwaysUseCryptoProvider(true);
+                if (Config.is(config.enableLegacyUnauthenticatedModes)) {
+                    second.setRangeGetMode(CryptoRangeGetMode.ALL);
+                }
+                return placed(AmazonS3EncryptionClientV2Builder.standard()
+                        .withEncryptionMaterialsProvider(provider)
+                        .withCryptoConfiguration(second)
+                        .withKmsClient(KMS));
+            default:
+                throw new Server.Unsupported("client: v1 or v2");
         }
     }
 
