@@ -11,7 +11,6 @@ const copyDependencies = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 const jvm = [
   "-Xmx512m",
   "-XX:+UseSerialGC",
-  "-XX:TieredStopAtLevel=1",
   // Otherwise each answer waits for a delayed acknowledgement.
   "-Dsun.net.httpserver.nodelay=true",
   // What a bare machine says of its locale must not decide how characters are written.
