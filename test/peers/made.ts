@@ -4,23 +4,22 @@ import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:
 import { join } from "node:path";
 
 /** A folder made from files: made once for the same files, whole or not at all. */
-export async function made(
-  cache: string,
-  name: string,
-  from: readonly string[],
-  make: (into: string) => Promise<void>,
-): Promise<string> {
+export function made(cache: string, name: string, from: readonly string[]) {
   const hash = createHash("sha256");
   for (const file of from) hash.update(readFileSync(file));
   const folder = join(cache, `${name}-${hash.digest("hex").slice(0, 16)}`);
-  if (existsSync(folder)) return folder;
-  const unfinished = mkdtempSync(`${folder}-`);
-  try {
-    await make(unfinished);
-    renameSync(unfinished, folder);
-  } catch (error) {
-    rmSync(unfinished, { recursive: true, force: true });
-    throw error;
-  }
-  return folder;
+  return {
+    folder,
+    async make(fill: (into: string) => Promise<unknown>): Promise<void> {
+      if (existsSync(folder)) return;
+      const unfinished = mkdtempSync(`${folder}-`);
+      try {
+        await fill(unfinished);
+        renameSync(unfinished, folder);
+      } catch (error) {
+        rmSync(unfinished, { recursive: true, force: true });
+        throw error;
+      }
+    },
+  };
 }

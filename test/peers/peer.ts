@@ -11,6 +11,8 @@ export interface PeerCommand {
   readonly program: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Builds what is of this project, before the first start: no reason to skip the peer when it fails. */
+  readonly build?: () => Promise<void>;
 }
 
 /** A peer that can be installed and run. */
@@ -18,7 +20,7 @@ export interface Peer {
   readonly name: string;
   /** Of the encryption client, as its registry names it. */
   readonly version: string;
-  /** Installs into the cache what the peer needs, and builds it there. */
+  /** Installs into the cache what the peer needs of others; when that fails, it is skipped. */
   install(cache: string): Promise<PeerCommand>;
 }
 
@@ -39,6 +41,7 @@ export interface PeerServices {
  * does, so that none is left when this process dies.
  */
 export async function startPeer(command: PeerCommand, { s3, kms }: PeerServices): Promise<RunningPeer> {
+  await command.build?.();
   const child = spawn(command.program, command.args, {
     env: {
       ...process.env,

@@ -15,12 +15,17 @@ export const goPeer: Peer = {
   name: "go-v3",
   version: "S3EC-Go 3.2.0",
   async install(cache) {
-    const sources = ["go.mod", "go.sum", "main.go", "server.go"].map(here);
-    const folder = await made(cache, "go-v3", sources, async (into) => {
-      const go = await goProgram(cache);
-      const env = { ...goEnvironment(cache), GOFLAGS: "-modcacherw -mod=readonly -buildvcs=false" };
-      await command(go, ["build", "-o", join(into, "peer"), "."], env, here("."));
-    });
-    return { program: join(folder, "peer"), args: [] };
+    const go = await goProgram(cache);
+    const env = { ...goEnvironment(cache), GOFLAGS: "-modcacherw -mod=readonly -buildvcs=false" };
+    await made(cache, "go-v3-modules", ["go.mod", "go.sum"].map(here)).make(() =>
+      command(go, ["mod", "download"], env, here(".")),
+    );
+    const built = made(cache, "go-v3", ["go.mod", "go.sum", "main.go", "server.go"].map(here));
+    return {
+      program: join(built.folder, "peer"),
+      args: [],
+      build: () =>
+        built.make((into) => command(go, ["build", "-o", join(into, "peer"), "."], env, here("."))),
+    };
   },
 };

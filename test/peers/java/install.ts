@@ -34,12 +34,17 @@ async function install(cache: string, folder: string, others: readonly string[])
       .filter((name) => name.endsWith(".java"))
       .map((name) => join(here(one), name)),
   );
-  const jars = await made(cache, `java-${folder}-jars`, [pom], async (into) => {
+  const jars = made(cache, `java-${folder}-jars`, [pom]);
+  await jars.make((into) => {
     const goal = [copyDependencies, `-DoutputDirectory=${into}`, "-DincludeScope=runtime"];
-    await command("mvn", ["-q", "-B", "-f", pom, `-Dmaven.repo.local=${join(cache, "maven")}`, ...goal]);
+    return command("mvn", ["-q", "-B", "-f", pom, `-Dmaven.repo.local=${join(cache, "maven")}`, ...goal]);
   });
-  const classes = await made(cache, `java-${folder}-classes`, [pom, ...sources], async (into) => {
-    await command("javac", ["-nowarn", "-d", into, "-cp", join(jars, "*"), ...sources]);
-  });
-  return { program: "java", args: [...jvm, "-cp", `${classes}:${join(jars, "*")}`, "Main"] };
+  const classes = made(cache, `java-${folder}-classes`, [pom, ...sources]);
+  const classPath = join(jars.folder, "*");
+  return {
+    program: "java",
+    args: [...jvm, "-cp", `${classes.folder}:${classPath}`, "Main"],
+    build: () =>
+      classes.make((into) => command("javac", ["-nowarn", "-d", into, "-cp", classPath, ...sources])),
+  };
 }

@@ -14,7 +14,8 @@ export const pythonPeer: Peer = {
   async install(cache) {
     await requireProgram("python3", ["python3", "python3-venv"]);
     const requirements = here("requirements.txt");
-    const venv = await made(cache, "python-v4", [requirements], async (into) => {
+    const venv = made(cache, "python-v4", [requirements]);
+    await venv.make(async (into) => {
       // Debian has a python3 whose venv is a package of its own.
       await command("python3", ["-m", "venv", into]).catch(async () => {
         await installPackages(["python3-venv"]);
@@ -24,6 +25,6 @@ export const pythonPeer: Peer = {
       const pip = ["-m", "pip", "install", "-q", "--no-cache-dir", "--no-deps", "-r", requirements];
       await command(join(into, "bin", "python"), pip);
     });
-    return { program: join(venv, "bin", "python"), args: ["-B", here("server.py")] };
+    return { program: join(venv.folder, "bin", "python"), args: ["-B", here("server.py")] };
   },
 };
