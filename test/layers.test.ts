@@ -74,7 +74,7 @@ describe("layers", () => {
   it("keep packages where they belong", () => {
     const allowed: Record<string, RegExp> = {
       "@aws-sdk/client-s3": /^(s3|testing)\//,
-      "@aws-sdk/client-kms": /^(keys\/kms\.ts|testing\/)/,
+      "@aws-sdk/client-kms": /^(keys\/kms(-key)?\.ts|testing\/)/,
       "node:worker_threads": /^cobblestone\/worker/,
       "node:crypto": /^(cobblestone|keys|envelope|legacy|testing)\/|^s3\/(get|write|upload-ticket)\.ts/,
     };

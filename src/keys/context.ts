@@ -56,7 +56,8 @@ export function contextFault(name: string, value: string): string | undefined {
   return entryFault(name, value);
 }
 
-function entryFault(name: string, value: string): string | undefined {
+/** What is wrong with an entry of any context of KMS, or undefined. */
+export function entryFault(name: string, value: string): string | undefined {
   if (name === "") return "expected a non-empty name";
   if (name === "__proto__") return "this name cannot be used";
   if (isIllFormed(name) || isIllFormed(value)) return "expected well-formed Unicode, got a lone surrogate";

@@ -1,6 +1,11 @@
 /** Makes sure that an answer of KMS is one: what is broken here would be found when the object is read, if ever. */
 import { printable } from "../bytes.js";
-import { dataKeyFault, type GeneratedDataKey, recipientFault } from "./keyring.js";
+import { dataKeyFault, type GeneratedDataKey, type Recipient, recipientFault } from "./keyring.js";
+
+/** A data key that KMS has made, and the one wrapped copy that it gives. */
+export interface KmsDataKey extends GeneratedDataKey {
+  readonly recipients: readonly [Recipient];
+}
 
 /** The provider of recipients that KMS has wrapped. */
 export const provider = "aws-kms";
@@ -14,7 +19,7 @@ export const provider = "aws-kms";
 export function generatedDataKey(
   answer: { readonly Plaintext?: unknown; readonly KeyId?: unknown; readonly CiphertextBlob?: unknown },
   configured: string,
-): GeneratedDataKey | string {
+): KmsDataKey | string {
   const { Plaintext: plaintext, KeyId: keyId, CiphertextBlob: ciphertext } = answer;
   if (!(plaintext instanceof Uint8Array)) return "has no Plaintext";
   const refused = (fault: string) => {

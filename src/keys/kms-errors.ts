@@ -5,7 +5,8 @@ import { isTransient, type ServiceFailure, serviceFailure } from "../service-fai
 /** A KMS operation and what it was asked for; never a value of the encryption context. */
 export interface KmsAttempt {
   readonly operation: "GenerateDataKey" | "Decrypt";
-  readonly keyId: string;
+  /** Undefined when any key will do. */
+  readonly keyId: string | undefined;
   readonly contextNames: readonly string[];
 }
 

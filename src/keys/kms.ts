@@ -1,16 +1,10 @@
 /** A keyring on AWS KMS: GenerateDataKey to write, Decrypt to read. */
 import type { KMSClient } from "@aws-sdk/client-kms";
-import { objectArgument, stringArgument, textArgument, wrongType } from "../arguments.js";
-import { EnvelopeError, hasCode } from "../errors.js";
-import {
-  generateInputArgument,
-  type Keyring,
-  type Recipient,
-  type UnwrapDataKeyInput,
-  unwrapInputArgument,
-} from "./keyring.js";
-import { generatedDataKey, mayBe, provider } from "./kms-answer.js";
-import { type KmsAttempt, kmsError } from "./kms-errors.js";
+import { objectArgument, textArgument } from "../arguments.js";
+import { hasCode } from "../errors.js";
+import { generateInputArgument, type Keyring, unwrapInputArgument } from "./keyring.js";
+import { mayBe, provider } from "./kms-answer.js";
+import { KmsKey } from "./kms-key.js";
 
 /** Settings of {@link kmsKeyring}. */
 export interface KmsKeyringOptions {
@@ -33,59 +27,23 @@ export interface KmsKeyringOptions {
  *   `cause`, its request id in `details`; or with the reason of an aborted signal.
  */
 export function kmsKeyring(options: KmsKeyringOptions): Keyring {
-  const { kms: client, keyId: id, grantTokens: tokens } = objectArgument("options", options);
-  if (typeof (client as Partial<KMSClient> | undefined)?.send !== "function") {
-    throw wrongType("options.kms", "a KMSClient", client);
-  }
-  const kms = client as KMSClient;
+  const { kms, keyId: id, grantTokens } = objectArgument("options", options);
   const keyId = textArgument("options.keyId", id);
-  const grantTokens = grantTokensArgument(tokens);
-
-  async function decrypt(recipient: Recipient, input: UnwrapDataKeyInput): Promise<Uint8Array> {
-    const { encryptionContext, abortSignal } = input;
-    const { DecryptCommand } = await import("@aws-sdk/client-kms");
-    const command = new DecryptCommand({
-      KeyId: keyId,
-      CiphertextBlob: recipient.ciphertext,
-      EncryptionContext: { ...encryptionContext },
-      EncryptionAlgorithm: "SYMMETRIC_DEFAULT",
-      GrantTokens: grantTokens,
-    });
-    const attempt = { operation: "Decrypt", keyId, contextNames: Object.keys(encryptionContext) } as const;
-    const output = await request(attempt, abortSignal, () => kms.send(command, sendOptions(abortSignal)));
-    if (output.Plaintext instanceof Uint8Array) return output.Plaintext;
-    throw unusable(attempt, "has no Plaintext");
-  }
-
+  const key = new KmsKey(kms, keyId, grantTokens);
   return {
     async generateDataKey(input) {
       const { encryptionContext, abortSignal } = generateInputArgument(input);
-      const { GenerateDataKeyCommand } = await import("@aws-sdk/client-kms");
-      const command = new GenerateDataKeyCommand({
-        KeyId: keyId,
-        KeySpec: "AES_256",
-        EncryptionContext: { ...encryptionContext },
-        GrantTokens: grantTokens,
-      });
-      const attempt = {
-        operation: "GenerateDataKey",
-        keyId,
-        contextNames: Object.keys(encryptionContext),
-      } as const;
-      const output = await request(attempt, abortSignal, () => kms.send(command, sendOptions(abortSignal)));
-      const generated = generatedDataKey(output, keyId);
-      if (typeof generated === "string") throw unusable(attempt, generated);
-      return generated;
+      return key.generateDataKey(encryptionContext, abortSignal);
     },
 
     async unwrapDataKey(given) {
-      const input = unwrapInputArgument(given);
-      const candidates = input.recipients.filter(
+      const { recipients, encryptionContext, abortSignal } = unwrapInputArgument(given);
+      const candidates = recipients.filter(
         (recipient) => recipient.provider === provider && mayBe(keyId, recipient.keyId),
       );
-      for (const [index, recipient] of candidates.entries()) {
+      for (const [index, { ciphertext }] of candidates.entries()) {
         try {
-          return await decrypt(recipient, input);
+          return await key.decrypt(ciphertext, encryptionContext, abortSignal);
         } catch (error) {
           const wrongKey = hasCode(error, "KEY_NOT_FOR_OBJECT");
           if (!wrongKey || index === candidates.length - 1) throw error;
@@ -94,36 +52,4 @@ export function kmsKeyring(options: KmsKeyringOptions): Keyring {
       return null;
     },
   };
-}
-
-async function request<T>(
-  attempt: KmsAttempt,
-  signal: AbortSignal | undefined,
-  send: () => Promise<T>,
-): Promise<T> {
-  signal?.throwIfAborted();
-  try {
-    return await send();
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw kmsError(error, attempt);
-  }
-}
-
-function sendOptions(abortSignal: AbortSignal | undefined): { abortSignal?: AbortSignal } {
-  return abortSignal ? { abortSignal } : {};
-}
-
-function unusable(attempt: KmsAttempt, fault: string): EnvelopeError {
-  return new EnvelopeError(
-    "KMS_REQUEST_FAILED",
-    `KMS ${attempt.operation} failed: its answer ${fault}; is there a proxy between you and KMS?`,
-    { details: { ...attempt } },
-  );
-}
-
-function grantTokensArgument(value: unknown): string[] | undefined {
-  if (value === undefined) return undefined;
-  if (!Array.isArray(value)) throw wrongType("options.grantTokens", "an array of strings", value);
-  return value.map((token: unknown, index) => stringArgument(`options.grantTokens[${index}]`, token));
 }

@@ -1,4 +1,5 @@
 /** The keyring of the S3 Encryption Client formats: one key, one wrapped data key per object. */
+import { EnvelopeError } from "../errors.js";
 import type { EncryptionContext } from "../keys/context.js";
 import type { KeyType, WrapAlgorithm } from "./suites.js";
 
@@ -39,7 +40,7 @@ export interface LegacyKeyring {
   /** Makes a data key of 32 bytes and wraps it by the one wrap of the key type that is not legacy. */
   generateDataKey(input: LegacyGenerateInput): Promise<LegacyDataKey>;
   /**
-   * Unwraps a data key of any length; the caller checks that.
+   * Unwraps a data key of any length; the caller checks that, and zeroes it after use.
    *
    * @throws EnvelopeError `DECRYPTION_FAILED` whatever is wrong, `KEY_NOT_FOR_OBJECT`; of KMS those of `kmsKeyring`
    */
@@ -49,4 +50,18 @@ export interface LegacyKeyring {
     plaintext: Uint8Array,
     input: Pick<LegacyGenerateInput, "contentName">,
   ): Promise<LegacyDataKey>;
+}
+
+/**
+ * Makes sure that a data key is wrapped with the type of key that the keyring has.
+ *
+ * @throws EnvelopeError `KEY_NOT_FOR_OBJECT`
+ */
+export function requireKeyType(wrap: WrapAlgorithm, keyType: KeyType): void {
+  if (wrap.keyType === keyType) return;
+  throw new EnvelopeError(
+    "KEY_NOT_FOR_OBJECT",
+    `the data key of this object is wrapped by "${wrap.name}", which takes another type of key than the keyring has`,
+    { details: { wrap: wrap.name, keyType } },
+  );
 }

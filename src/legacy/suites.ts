@@ -3,6 +3,9 @@
 /** The versions of the formats. */
 export type LegacyFormat = "V1" | "V2" | "V3";
 
+/** Lengths of data keys in bytes, which are keys of AES. */
+export const dataKeyLengths: readonly number[] = Object.freeze([16, 24, 32]);
+
 /** How the content of an object is encrypted. */
 export interface ContentSuite {
   /** Its name in Amazon's clients. */
@@ -32,7 +35,7 @@ export const cbcSuite: ContentSuite = Object.freeze<ContentSuite>({
   contentNames: ["AES/CBC/PKCS5Padding", "AES/CBC/PKCS7Padding"],
   mode: "cbc",
   commits: false,
-  dataKeyBytes: [16, 24, 32],
+  dataKeyBytes: dataKeyLengths,
   ivBytes: 16,
   tagBytes: 0,
   maxPlaintextBytes: Number.MAX_SAFE_INTEGER,
@@ -44,7 +47,7 @@ export const gcmSuite: ContentSuite = Object.freeze<ContentSuite>({
   contentNames: ["AES/GCM/NoPadding"],
   mode: "gcm",
   commits: false,
-  dataKeyBytes: [16, 24, 32],
+  dataKeyBytes: dataKeyLengths,
   ivBytes: 12,
   tagBytes: 16,
   maxPlaintextBytes: maxGcmPlaintextBytes,

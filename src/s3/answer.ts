@@ -12,34 +12,15 @@ import { Batches } from "./batches.js";
 import { collect } from "./collect.js";
 import { requireSize } from "./fields.js";
 import { guardSource } from "./guarded-source.js";
+import type { ObjectAnswer } from "./object-answer.js";
 import { parseContentRange } from "./range.js";
 import { type S3Attempt, s3Request } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
 import { type TransferSignal, transferSignal } from "./transfer-signal.js";
 
-/** The answer to a GetObject. Whoever asked must read its body to the end or let go of it. */
-export interface ObjectAnswer {
-  readonly output: GetObjectCommandOutput;
-  /**
-   * Yields `length` bytes of the body from `skip` on, or all when the length is not known. Read it once.
-   *
-   * @throws EnvelopeError `BODY_INTERRUPTED`, also when fewer bytes come, or more; `BODY_STALLED`
-   */
-  read(skip: number, length: number | undefined): AsyncIterable<Uint8Array>;
-  /**
-   * Fills memory, one target after the other, with the body, which must be exactly so long. In place of
-   * {@link read}; once this has settled, nothing is written there any more.
-   *
-   * @throws EnvelopeError `BODY_INTERRUPTED`, `BODY_STALLED`
-   */
-  readInto(targets: readonly Uint8Array[]): Promise<void>;
-  /** Ends the request for good: whatever streams the SDK put around the connection, aborting closes it. */
-  letGo(): void;
-}
-
 /** Asks for an object. The body ends with the signal, too. */
 export async function getAnswer(
-  { s3, idleTimeoutMs }: ClientSettings,
+  { s3, idleTimeoutMs }: Pick<ClientSettings, "s3" | "idleTimeoutMs">,
   attempt: S3Attempt,
   input: GetObjectCommandInput,
   signal: AbortSignal | undefined,

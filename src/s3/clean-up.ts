@@ -44,6 +44,9 @@ export interface Leftover {
     | { readonly orphanedUploadId: string }
     | { readonly orphanedSidecarKey: string }
     | { readonly possiblyOrphanedSidecarKey: string }
+    | { readonly orphanedInstructionFileKey: string }
+    | { readonly possiblyOrphanedInstructionFileKey: string }
+    | { readonly lostInstructionFileKey: string }
     | { readonly checkpointPath: string; readonly uploadId: string };
   readonly advice: string;
 }

@@ -8,6 +8,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { names } from "../envelope/names.js";
 import { EnvelopeError, hasCode } from "../errors.js";
+import { legacyNames } from "../legacy/names.js";
 import { withinTime } from "./clean-up.js";
 import { objectFields, partFields } from "./fields.js";
 import { requireETag, type S3Attempt, s3Request } from "./s3-errors.js";
@@ -35,7 +36,7 @@ export class CommitState {
 
   /**
    * Sends a commit. When the answer is lost, or when a retry of the SDK's finds its own earlier success in the
-   * way, the object is looked up and told by its salt, which no other write has.
+   * way, the object is looked up and told by its salt, or what its format has in place of one: no other write has the same.
    */
   async send(
     input: CommitInput,
@@ -78,6 +79,9 @@ export function isRefusal(error: unknown): boolean {
   return refused && serviceError !== "NoSuchUpload" && $metadata?.attempts === 1;
 }
 
+/** What is random in the metadata of every write; objects of V2 with an instruction file have nothing. */
+const marks: readonly string[] = [names.salt, legacyNames.messageId, legacyNames.iv];
+
 async function findWritten(input: CommitInput, size: number): Promise<CommitOutput | undefined> {
   try {
     return await headWritten(input, size);
@@ -97,7 +101,8 @@ export async function headWritten(input: CommitInput, size: number): Promise<Com
     SSECustomerKeyMD5,
   });
   const head = await withinTime((options) => s3.send(command, options), signal);
-  if (head.ContentLength !== size || head.Metadata?.[names.salt] !== put.Metadata?.[names.salt])
+  const mark = marks.find((name) => put.Metadata?.[name] !== undefined);
+  if (!mark || head.ContentLength !== size || head.Metadata?.[mark] !== put.Metadata?.[mark])
     return undefined;
   const { $metadata, ETag, VersionId, Expiration, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled } =
     head;

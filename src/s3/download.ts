@@ -7,7 +7,7 @@ import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { EnvelopeError, hasCode } from "../errors.js";
 import { fileFailed } from "../file-error.js";
 import type { EncryptionContext } from "../keys/context.js";
-import { getAnswer, type ObjectAnswer } from "./answer.js";
+import { getAnswer } from "./answer.js";
 import { forEachAtOnce } from "./at-once.js";
 import type { Hold } from "./budget.js";
 import {
@@ -18,6 +18,7 @@ import {
   requirePlace,
 } from "./download-input.js";
 import { withoutChecksums } from "./fields.js";
+import type { ObjectAnswer } from "./object-answer.js";
 import { sameObject, unlockAnswer } from "./object-request.js";
 import { PartialFile } from "./partial-file.js";
 import { ProgressMeter, progressArgument } from "./progress.js";
@@ -111,7 +112,7 @@ async function openObject(request: DownloadRequest): Promise<Opened> {
   const { settings, attempt, windowChunks } = request;
   const Range = windowRange(windowAt(0, windowChunks, Number.MAX_SAFE_INTEGER / 4));
   let first = await firstAnswer(request, Range);
-  const stored = storedEnvelope(first.output.Metadata);
+  const stored = storedEnvelope(settings, first.output.Metadata);
   if (!stored) throw notEncrypted(attempt.key);
   const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
   if (stored.storage === "sidecar") first = await sameObject(settings, request, first, Range);

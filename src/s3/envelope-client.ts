@@ -2,7 +2,8 @@
 import { type DeleteInput, type DeleteOutput, deleteObject } from "./delete.js";
 import { download } from "./download.js";
 import type { DownloadInput, DownloadOutput } from "./download-input.js";
-import { type GetInput, type GetOutput, get } from "./get.js";
+import { get } from "./get.js";
+import type { GetInput, GetOutput } from "./get-input.js";
 import { type HeadInput, type HeadOutput, head } from "./head.js";
 import type { OpenObject } from "./object-reader.js";
 import { type OpenInput, type OpenOptions, open } from "./open.js";

@@ -1,80 +1,33 @@
 /** Reads one object, whole or a range of it: one GetObject, verified plaintext out. */
-import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
-import { choiceArgument } from "../arguments.js";
+import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { type MessageKeys, requireHeader } from "../cobblestone/derivation.js";
 import { chunkCount, plaintextLength, sealedChunkBytes } from "../cobblestone/geometry.js";
 import { openSource } from "../cobblestone/message.js";
+import { decodeEnvelope } from "../envelope/metadata.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { hasCode } from "../errors.js";
-import type { EncryptionContext } from "../keys/context.js";
-import type { ObjectAnswer } from "./answer.js";
 import { type VerifiedBody, verifiedBody } from "./body.js";
-import { attemptArgument, refuseFields, withoutChecksums } from "./fields.js";
-import { fetchObject, type ObjectRequest, sameObject, unlockAnswer } from "./object-request.js";
-import { ProgressMeter, progressArgument } from "./progress.js";
+import { withoutChecksums } from "./fields.js";
+import { type GetInput, type GetOutput, type GetRequest, getArguments } from "./get-input.js";
+import type { LegacyReading } from "./legacy-reading.js";
+import type { ObjectAnswer } from "./object-answer.js";
+import { askForOther, fetchObject, sameObject, unlockAnswer } from "./object-request.js";
+import type { ProgressMeter } from "./progress.js";
 import {
   type ByteRange,
   ciphertextRange,
   contentRange,
+  parseContentRange,
   plainRange,
   planRange,
-  rangeArgument,
 } from "./range.js";
 import { readAhead } from "./read-ahead.js";
-import {
-  type ExpectedContext,
-  expectedContextArgument,
-  notEncrypted,
-  storedEnvelope,
-} from "./read-envelope.js";
+import { notEncrypted, storedEnvelope } from "./read-envelope.js";
 import { type ClientSettings, type EnvelopeStorage, type TransferOptions, workingOf } from "./settings.js";
+import { slice } from "./slice.js";
 import { answerFromTail, readTail, type Tail, tailBytesFor, tailError, verifyTail } from "./tail.js";
-import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
+import { abortSignalArgument, transferSignal } from "./transfer-signal.js";
 import { openableObject } from "./windows.js";
-
-/** What `get` takes: the input of GetObject but for PartNumber, and these. `Range` is in plaintext bytes. */
-export interface GetInput extends Omit<GetObjectCommandInput, "PartNumber"> {
-  /**
-   * The context that the object must have, exactly; empty by default. "any" accepts whatever it has: it is
-   * still authenticated, but you must look at the result's `encryptionContext` yourself.
-   */
-  readonly encryptionContext?: ExpectedContext | undefined;
-  /** Whether an object that is not encrypted is refused (default) or returned, with `encrypted: false`. */
-  readonly plaintext?: "refuse" | "allow" | undefined;
-  /**
-   * Whether the body is read by several requests at a time, each for 8 MiB, and handed out in order; false by default.
-   * At most `maxConcurrentParts`, and fewer while `maxBufferedBytes` has nothing to spare: what is ahead of the reader
-   * is held in memory. For large objects and pipes that are faster than one connection. An object that is not
-   * encrypted is read by one request.
-   */
-  readonly parallel?: boolean | undefined;
-  /**
-   * "tail" reads and verifies the last chunk first, so that nothing is handed out of an object that was cut off: one
-   * small request more, unless the end of the object is all that is wanted. Without it a range that does not reach the
-   * last chunk proves its own bytes, not the size of the object; and a whole body tells at its end.
-   */
-  readonly verifyLength?: "tail" | undefined;
-}
-
-/** What `get` gives: the output of GetObject with sizes and range in plaintext bytes, without checksums, and these. */
-export interface GetOutput extends Omit<GetObjectCommandOutput, "Body" | `Checksum${string}`> {
-  /** The plaintext, each byte verified before it comes out. Read it once, or destroy it. */
-  readonly Body: VerifiedBody;
-  /** False only for an object that is not encrypted, read with `plaintext: "allow"`. */
-  readonly encrypted: boolean;
-  /** The context that the object was written with; authenticated. Absent when it is not encrypted. */
-  readonly encryptionContext?: EncryptionContext;
-}
-
-interface GetRequest extends ObjectRequest {
-  readonly range: ByteRange | undefined;
-  readonly allowPlaintext: boolean;
-  readonly parallel: boolean;
-  readonly verifyTail: boolean;
-  readonly transfer: TransferSignal;
-  /** There is none when nobody listens. */
-  readonly meter: ProgressMeter | undefined;
-}
 
 /** See `EnvelopeClient.get`. */
 export async function get(
@@ -84,7 +37,7 @@ export async function get(
 ): Promise<GetOutput> {
   const transfer = transferSignal(abortSignalArgument(options));
   try {
-    return await read(settings, getArguments(input, options, transfer));
+    return await read(settings, getArguments(settings, input, options, transfer));
   } catch (error) {
     transfer.close();
     throw error;
@@ -95,8 +48,13 @@ async function read(settings: ClientSettings, request: GetRequest): Promise<GetO
   const { attempt, range } = request;
   const tailBytes = request.verifyTail ? tailBytesFor(range) : undefined;
   const first = await firstAnswer(settings, request, tailBytes);
-  const stored = storedEnvelope(first.output.Metadata);
-  if (!stored) return plainOutput(settings, request, first);
+  const { legacy } = settings;
+  const { Metadata } = first.output;
+  const stored = legacy ? decodeEnvelope(Metadata ?? {}) : storedEnvelope(settings, Metadata);
+  if (!stored) {
+    const output = legacy && (await legacyOutput(settings, legacy, request, first));
+    return output ?? plainOutput(settings, request, first);
+  }
   // Taken in at once: kept open, the body would hold a connection that the requests to come may be waiting for.
   const tail = tailBytes === undefined ? undefined : await readTail(first, tailBytes, attempt);
   const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
@@ -124,7 +82,10 @@ async function answerProper(
   return held ?? sameObject(settings, request, first, range && ciphertextRange(range));
 }
 
-/** A range of ciphertext can lie beyond an object that is not encrypted; then the answer to the plain range counts. */
+/**
+ * A range of ciphertext can lie beyond an object that is not encrypted, or is of another client; then the answer to the
+ * plain range, or to no range, counts.
+ */
 async function firstAnswer(
   settings: ClientSettings,
   request: GetRequest,
@@ -136,31 +97,14 @@ async function firstAnswer(
     return await fetchObject(settings, request, { ...get, Range });
   } catch (error) {
     const refusal = tailBytes === undefined ? error : tailError(error);
-    if (!hasCode(error, "S3_RANGE_NOT_SATISFIABLE") || !allowPlaintext) throw refusal;
-    const answer = await fetchObject(settings, request, { ...get, Range: range && plainRange(range) });
-    if (!storedEnvelope(answer.output.Metadata)) return answer;
+    if (!hasCode(error, "S3_RANGE_NOT_SATISFIABLE")) throw refusal;
+    if (!allowPlaintext && !settings.legacy) throw refusal;
+    const plain = settings.legacy ? undefined : range && plainRange(range);
+    const answer = await fetchObject(settings, request, { ...get, Range: plain });
+    const { Metadata = {} } = answer.output;
+    if (!(settings.legacy ? decodeEnvelope(Metadata) : storedEnvelope(settings, Metadata))) return answer;
     throw refusal;
   }
-}
-
-function getArguments(input: GetInput, options: TransferOptions, transfer: TransferSignal): GetRequest {
-  const attempt = attemptArgument("GetObject", input);
-  refuseFields(input, ["PartNumber"], "parts are of the ciphertext: use Range");
-  const { encryptionContext, plaintext = "refuse", verifyLength, parallel = false, Range, ...get } = input;
-  const listener = progressArgument(options.onProgress);
-  const subject = { operation: "get", Bucket: attempt.bucket, Key: attempt.key } as const;
-  return {
-    get,
-    attempt,
-    range: rangeArgument(Range),
-    expected: expectedContextArgument(encryptionContext),
-    allowPlaintext: choiceArgument("plaintext", plaintext, ["refuse", "allow"]) === "allow",
-    parallel: choiceArgument("parallel", parallel, [true, false]),
-    verifyTail:
-      verifyLength !== undefined && choiceArgument("verifyLength", verifyLength, ["tail"]) === "tail",
-    transfer,
-    meter: listener && new ProgressMeter(subject, listener),
-  };
 }
 
 type Output = Omit<GetOutput, "encryptionContext">;
@@ -210,6 +154,38 @@ function rangeOutput(
     ContentLength: plan.length,
     ContentRange: contentRange(plan),
   });
+}
+
+/** An object of Amazon's clients; undefined when it is none, and the first answer has been let go of. */
+async function legacyOutput(
+  settings: ClientSettings,
+  legacy: LegacyReading,
+  request: GetRequest,
+  first: ObjectAnswer,
+): Promise<GetOutput | undefined> {
+  const { expected, statesContext, transfer } = request;
+  const { Metadata, ContentRange, ContentLength } = first.output;
+  const content = await legacy.get({
+    ...request,
+    first,
+    metadata: Metadata,
+    totalBytes: parseContentRange(ContentRange)?.total ?? ContentLength,
+    expected: statesContext ? expected : undefined,
+    signal: transfer.signal,
+    askFor: (key) => askForOther(settings, request.get, key, transfer.signal),
+    again: (range) => sameObject(settings, request, first, range),
+  });
+  if (!content) return undefined;
+  const { output, sizes, plaintext, encryptionContext } = content;
+  return {
+    ...withoutChecksums(output),
+    ...sizes,
+    Metadata: legacy.userMetadata(output.Metadata ?? {}),
+    encrypted: true,
+    ...(encryptionContext && { encryptionContext }),
+    legacy: content.legacy,
+    Body: bodyOf(plaintext, request, sizes.ContentLength),
+  };
 }
 
 function encryptedOutput(
@@ -262,27 +238,11 @@ async function plainOutput(
 ): Promise<Output> {
   const { attempt, range } = request;
   if (!request.allowPlaintext) throw notEncrypted(attempt.key);
-  const isOther = range !== undefined || request.verifyTail;
+  const isOther = range !== undefined || request.verifyTail || settings.legacy !== undefined;
   if (isOther) first.letGo();
   const { output, read: readBody } = isOther
     ? await sameObject(settings, request, first, range && plainRange(range))
     : first;
   const Body = bodyOf(readBody(0, output.ContentLength), request, output.ContentLength);
   return { ...withoutChecksums(output), encrypted: false, Body };
-}
-
-async function* slice(
-  plaintext: AsyncIterable<Uint8Array>,
-  skip: number,
-  length: number,
-): AsyncGenerator<Uint8Array, undefined> {
-  let before = skip;
-  let left = length;
-  for await (const piece of plaintext) {
-    const wanted = piece.subarray(before, before + left);
-    before = Math.max(0, before - piece.length);
-    left -= wanted.length;
-    if (wanted.length > 0) yield wanted;
-  }
-  return undefined;
 }

@@ -4,17 +4,24 @@ import {
   type HeadObjectCommandInput,
   type HeadObjectCommandOutput,
 } from "@aws-sdk/client-s3";
+import { textArgument } from "../arguments.js";
 import { plaintextLength } from "../cobblestone/geometry.js";
+import { decodeEnvelope } from "../envelope/metadata.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import type { EncryptionContext } from "../keys/context.js";
 import { attemptArgument, refuseFields, requireSize, withoutChecksums } from "./fields.js";
+import type { LegacyFacts } from "./legacy-reading.js";
+import { askForOther } from "./object-request.js";
 import { readEnvelope, storedEnvelope } from "./read-envelope.js";
 import { s3Request } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { abortSignalArgument } from "./transfer-signal.js";
 
 /** What `head` takes: the input of HeadObject but for parts and ranges of the ciphertext. */
-export type HeadInput = Omit<HeadObjectCommandInput, "PartNumber" | "Range">;
+export interface HeadInput extends Omit<HeadObjectCommandInput, "PartNumber" | "Range"> {
+  /** As for `get`. */
+  readonly instructionFileSuffix?: string | undefined;
+}
 
 /** A wrapped data key of an object, without the wrapped bytes. */
 export interface RecipientName {
@@ -24,12 +31,17 @@ export interface RecipientName {
 
 /** What `head` gives: the output of HeadObject with its size in plaintext bytes, without checksums, and these. */
 export interface HeadOutput extends Omit<HeadObjectCommandOutput, `Checksum${string}`> {
-  /** Whether the object has an envelope of this package. */
+  /** Whether the object has an envelope of this package, or, with legacy reading, of Amazon's clients. */
   readonly encrypted: boolean;
   /** The context in the envelope. Not authenticated: only `get` proves it. */
   readonly encryptionContext?: EncryptionContext;
   /** The keys that the object was wrapped for. Not authenticated. */
   readonly recipients?: readonly RecipientName[];
+  /**
+   * How Amazon's client wrote the object, if one did and legacy reading is on. Not authenticated. ContentLength is then
+   * undefined for AES/CBC, whose last block would have to be decrypted to tell.
+   */
+  readonly legacy?: LegacyFacts;
 }
 
 /** See `EnvelopeClient.head`. */
@@ -38,16 +50,35 @@ export async function head(
   input: HeadInput,
   options: CallOptions,
 ): Promise<HeadOutput> {
-  const { s3 } = settings;
+  const { s3, legacy } = settings;
   const signal = abortSignalArgument(options);
   const attempt = attemptArgument("HeadObject", input);
   refuseFields(input, ["PartNumber", "Range"], "parts and ranges are of the ciphertext: leave it out");
+  if (!legacy) refuseFields(input, ["instructionFileSuffix"], "legacy reading is off: leave it out");
+  const { instructionFileSuffix: suffix, ...asked } = input;
+  const instructionFileSuffix =
+    suffix === undefined ? undefined : textArgument("instructionFileSuffix", suffix);
   const output = await s3Request(attempt, signal, (sending) =>
-    s3.send(new HeadObjectCommand(input), sending),
+    s3.send(new HeadObjectCommand(asked), sending),
   );
   requireSize(output.ContentLength, attempt);
-  const stored = storedEnvelope(output.Metadata);
-  if (!stored) return { ...withoutChecksums(output), encrypted: false };
+  const { Metadata: metadata = {}, ContentLength } = output;
+  const stored = legacy ? decodeEnvelope(metadata) : storedEnvelope(settings, metadata);
+  if (!stored) {
+    const found = await legacy?.head(
+      {
+        attempt,
+        metadata,
+        instructionFileSuffix,
+        signal,
+        askFor: (key) => askForOther(settings, input, key, signal),
+      },
+      ContentLength,
+    );
+    if (!legacy || !found) return { ...withoutChecksums(output), encrypted: false };
+    const Metadata = legacy.userMetadata(metadata);
+    return { ...withoutChecksums(output), ...found, Metadata, encrypted: true };
+  }
   const envelope = await readEnvelope(settings, input, stored, signal);
   return {
     ...withoutChecksums(output),

@@ -4,7 +4,8 @@ import type { MessageKeys } from "../cobblestone/derivation.js";
 import type { StoredEnvelope } from "../envelope/metadata.js";
 import { EnvelopeError, hasCode } from "../errors.js";
 import type { EncryptionContext } from "../keys/context.js";
-import { getAnswer, type ObjectAnswer } from "./answer.js";
+import { getAnswer } from "./answer.js";
+import type { ObjectAnswer } from "./object-answer.js";
 import { type ExpectedContext, readEnvelope, unlock } from "./read-envelope.js";
 import type { S3Attempt } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
@@ -25,6 +26,18 @@ export function fetchObject(
   get: GetObjectCommandInput,
 ): Promise<ObjectAnswer> {
   return getAnswer(settings, attempt, get, transfer.signal);
+}
+
+/** Asks for another object of the same bucket. */
+export function askForOther(
+  settings: ClientSettings,
+  object: Pick<GetObjectCommandInput, "Bucket" | "RequestPayer" | "ExpectedBucketOwner">,
+  key: string,
+  signal: AbortSignal | undefined,
+): Promise<ObjectAnswer> {
+  const { Bucket, RequestPayer, ExpectedBucketOwner } = object;
+  const attempt = { operation: "GetObject", bucket: Bucket ?? "", key };
+  return getAnswer(settings, attempt, { Bucket, Key: key, RequestPayer, ExpectedBucketOwner }, signal);
 }
 
 /** What the keyring made of the envelope of an object. */

@@ -61,7 +61,7 @@ export async function open(
         throw tailError(error);
       },
     );
-    const stored = storedEnvelope(first.output.Metadata);
+    const stored = storedEnvelope(settings, first.output.Metadata);
     if (!stored) throw notEncrypted(attempt.key);
     const tail = await readTail(first, openingBytes, attempt);
     const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);

@@ -80,17 +80,7 @@ export function planRange(range: ByteRange, contentRange: string | undefined, at
   const answer = parseContentRange(contentRange);
   if (!answer) throw otherRange(attempt);
   const total = plaintextLength(answer.total);
-  const start = "suffix" in range ? Math.max(0, total - range.suffix) : range.first;
-  const last = "suffix" in range ? total - 1 : Math.min(range.last ?? total - 1, total - 1);
-  if (start > last) {
-    throw new EnvelopeError(
-      "S3_RANGE_NOT_SATISFIABLE",
-      `the range lies outside the object of ${total} bytes`,
-      {
-        details: { plaintextLength: total },
-      },
-    );
-  }
+  const { start, last } = fitRange(range, total);
   const span = chunkSpan(start, last + 1);
   const endsMessage = last === total - 1 || span.lastChunk === chunkCount(total) - 1;
   const ciphertextEnd = endsMessage ? answer.total : span.ciphertextEnd;
@@ -105,6 +95,20 @@ export function planRange(range: ByteRange, contentRange: string | undefined, at
     endsMessage,
     skipPlaintext: span.skip,
   };
+}
+
+/**
+ * The first and the last byte of a range of an object of so many bytes.
+ *
+ * @throws EnvelopeError `S3_RANGE_NOT_SATISFIABLE` when it has none
+ */
+export function fitRange(range: ByteRange, total: number): { readonly start: number; readonly last: number } {
+  const start = "suffix" in range ? Math.max(0, total - range.suffix) : range.first;
+  const last = "suffix" in range ? total - 1 : Math.min(range.last ?? total - 1, total - 1);
+  if (start <= last) return { start, last };
+  throw new EnvelopeError("S3_RANGE_NOT_SATISFIABLE", `the range lies outside the object of ${total} bytes`, {
+    details: { plaintextLength: total },
+  });
 }
 
 /** The Range of plaintext as the caller wrote it, for an object that is not encrypted. */

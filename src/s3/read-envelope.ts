@@ -24,9 +24,12 @@ export function expectedContextArgument(value: unknown): ExpectedContext {
  * @throws EnvelopeError `LEGACY_FORMAT` for an object of Amazon's S3 Encryption Clients, `ENVELOPE_INVALID`,
  *   `ENVELOPE_VERSION_UNSUPPORTED`
  */
-export function storedEnvelope(metadata: MetadataFields = {}): StoredEnvelope | undefined {
+export function storedEnvelope(
+  { legacy }: Pick<ClientSettings, "legacy">,
+  metadata: MetadataFields = {},
+): StoredEnvelope | undefined {
   const stored = decodeEnvelope(metadata);
-  if (!stored) refuseLegacy(metadata);
+  if (!stored) refuseLegacy(metadata, legacy !== undefined);
   return stored;
 }
 
@@ -72,7 +75,10 @@ export async function unlock(
   return openEnvelope(envelope, await unwrapDataKey(keyring, { recipients, encryptionContext, abortSignal }));
 }
 
-function refuseLegacy(metadata: MetadataFields): void {
+function refuseLegacy(metadata: MetadataFields, isLegacyOn: boolean): void {
+  const advice = isLegacyOn
+    ? "which only `get` reads"
+    : "which is read once legacy reading is switched on, see docs/legacy.md";
   const present = new Set(
     Object.entries(metadata)
       .filter(([, value]) => value !== "")
@@ -82,7 +88,7 @@ function refuseLegacy(metadata: MetadataFields): void {
     if (!present.has(name)) continue;
     throw new EnvelopeError(
       "LEGACY_FORMAT",
-      `the object was written by an Amazon S3 Encryption Client (format ${version}), which this release does not read`,
+      `the object was written by an Amazon S3 Encryption Client (format ${version}), ${advice}`,
       { details: { format: version } },
     );
   }

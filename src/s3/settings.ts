@@ -6,12 +6,16 @@ import type { Working } from "../cobblestone/message.js";
 import { maxReadAheadBytes } from "../cobblestone/runs.js";
 import { type Keyring, keyringArgument } from "../keys/keyring.js";
 import { ByteBudget } from "./budget.js";
+import type { LegacyReading } from "./legacy-reading.js";
 import { maxPartBytes, minPartBytes } from "./parts.js";
 import type { ProgressListener } from "./progress.js";
 
 const mebibyte = 1024 * 1024;
 /** One part of the default size, and what is read ahead for it. */
 const minBufferedBytes = 16 * mebibyte;
+
+/** How long a body may go without a byte, unless it is said otherwise. */
+export const defaultIdleTimeoutMs = 300_000;
 
 /** Where the envelope of an object is kept. */
 export type EnvelopeStorage = "metadata" | "sidecar";
@@ -64,19 +68,29 @@ export interface EnvelopeClientOptions {
   readonly idleTimeoutMs?: number | undefined;
   /** Where bodies are encrypted and decrypted; by default the engine that all clients of the process share. */
   readonly engine?: CryptoEngine | undefined;
+  /**
+   * Has `get` and `head` read objects of Amazon's S3 Encryption Clients as well: made by `legacyReading` of
+   * `s3-envelope/legacy`. Without it they are refused.
+   */
+  readonly legacy?: LegacyReading | undefined;
 }
 
-/** {@link EnvelopeClientOptions} once checked. */
-export interface ClientSettings {
+/** What every transfer is subject to. */
+export interface TransferSettings {
   readonly s3: S3Client;
-  readonly keyring: Keyring;
-  readonly envelopeStorage: EnvelopeStorage;
   readonly partSizeBytes: number | undefined;
   readonly maxConcurrentParts: number;
   /** Of `maxBufferedBytes`. */
   readonly budget: ByteBudget;
   readonly idleTimeoutMs: number;
+}
+
+/** {@link EnvelopeClientOptions} once checked. */
+export interface ClientSettings extends TransferSettings {
+  readonly keyring: Keyring;
+  readonly envelopeStorage: EnvelopeStorage;
   readonly engine: CryptoEngine;
+  readonly legacy: LegacyReading | undefined;
 }
 
 /** How bodies are worked on: the thread that sends and receives them is slower than one worker. */
@@ -93,20 +107,29 @@ export function readAheadBytesOf({ engine }: ClientSettings, length: number | un
 
 /** Checks the settings of a client. */
 export function settingsArgument(options: unknown): ClientSettings {
+  const { envelopeStorage = "metadata", keyring, engine, legacy } = objectArgument("options", options);
+  return {
+    ...transferSettingsArgument(options),
+    keyring: keyringArgument("options.keyring", keyring),
+    envelopeStorage: choiceArgument("options.envelopeStorage", envelopeStorage, envelopeStorages),
+    engine: engineArgument("options.engine", engine),
+    legacy: legacyArgument(legacy),
+  };
+}
+
+/** Checks the settings of every transfer. */
+export function transferSettingsArgument(options: unknown): TransferSettings {
   const given = objectArgument("options", options);
   const s3 = given.s3 as Partial<S3Client> | undefined;
   if (typeof s3?.send !== "function") throw wrongType("options.s3", "an S3Client", s3);
   const {
-    envelopeStorage = "metadata",
     partSizeBytes,
     maxConcurrentParts = 4,
     maxBufferedBytes = 128 * mebibyte,
-    idleTimeoutMs = 300_000,
+    idleTimeoutMs = defaultIdleTimeoutMs,
   } = given;
   return {
     s3: s3 as S3Client,
-    keyring: keyringArgument("options.keyring", given.keyring),
-    envelopeStorage: choiceArgument("options.envelopeStorage", envelopeStorage, envelopeStorages),
     partSizeBytes:
       partSizeBytes === undefined
         ? undefined
@@ -121,6 +144,11 @@ export function settingsArgument(options: unknown): ClientSettings {
       ),
     ),
     idleTimeoutMs: integerArgument("options.idleTimeoutMs", idleTimeoutMs, 0, 2 ** 31 - 1),
-    engine: engineArgument("options.engine", given.engine),
   };
+}
+
+function legacyArgument(value: unknown): LegacyReading | undefined {
+  const reading = value as LegacyReading | undefined;
+  if (reading === undefined || typeof reading?.userMetadata === "function") return reading;
+  throw wrongType("options.legacy", "what legacyReading() returns", reading);
 }

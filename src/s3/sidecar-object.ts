@@ -10,9 +10,11 @@ import { invalid } from "../envelope/metadata.js";
 import { maxEnvelopeLength } from "../envelope/names.js";
 import { decodeSidecar, sidecarKey } from "../envelope/sidecar.js";
 import { EnvelopeError, hasCode } from "../errors.js";
-import { getAnswer, type ObjectAnswer } from "./answer.js";
+import { getAnswer } from "./answer.js";
 import { cleanUp } from "./clean-up.js";
 import { sidecarFields } from "./fields.js";
+import type { ObjectAnswer } from "./object-answer.js";
+import { readSmall } from "./read-small.js";
 import { requireETag, type S3Attempt, s3Request } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
 
@@ -37,19 +39,22 @@ export function sidecarLocation(object: SidecarOwner, header: Buffer): SidecarLo
  * Writes a sidecar.
  *
  * @param put the PutObject of the object that it belongs to
+ * @param more what else its PutObject says
  */
 export async function putSidecar(
   s3: S3Client,
   put: PutObjectCommandInput,
   location: SidecarLocation,
-  text: string,
+  text: string | Uint8Array,
   signal: AbortSignal | undefined,
+  more: Pick<PutObjectCommandInput, "ContentType" | "IfMatch" | "IfNoneMatch" | "Metadata"> = {},
 ): Promise<void> {
   const command = new PutObjectCommand({
     ...sidecarFields(put),
     ...location,
     Body: text,
     ContentType: "application/json",
+    ...more,
   });
   const asked = attempt("PutObject", location);
   requireETag(await s3Request(asked, signal, (options) => s3.send(command, options)), asked);
@@ -80,24 +85,11 @@ export async function getSidecar(
     );
   }
   try {
-    return decodeSidecar(await readText(answer), header);
+    const tooLarge = () => invalid("sidecar object", `expected at most ${maxEnvelopeLength} bytes`);
+    return decodeSidecar((await readSmall(answer, maxEnvelopeLength, tooLarge)).toString(), header);
   } finally {
     answer.letGo();
   }
-}
-
-/** Reads no further than an envelope can go, whatever the store sends. */
-async function readText({ output, read }: ObjectAnswer): Promise<string> {
-  const pieces: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const piece of read(0, output.ContentLength)) {
-    bytes += piece.length;
-    if (bytes > maxEnvelopeLength) {
-      throw invalid("sidecar object", `expected at most ${maxEnvelopeLength} bytes`);
-    }
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces).toString();
 }
 
 /** Removes a sidecar that nothing needs any more; false when it may still be there. */

@@ -9,7 +9,7 @@ import {
   sealedChunkBytes,
 } from "../cobblestone/geometry.js";
 import { hasCode } from "../errors.js";
-import type { ObjectAnswer } from "./answer.js";
+import type { ObjectAnswer } from "./object-answer.js";
 import { type ByteRange, ciphertextRange, otherRange, parseContentRange, planRange } from "./range.js";
 import type { S3Attempt } from "./s3-errors.js";
 

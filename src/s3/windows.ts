@@ -5,7 +5,7 @@ import { type MessageKeys, requireHeader } from "../cobblestone/derivation.js";
 import { headerBytes } from "../cobblestone/geometry.js";
 import { type OpenedWindow, openWindow, type Window } from "../cobblestone/window.js";
 import { hasCode } from "../errors.js";
-import type { ObjectAnswer } from "./answer.js";
+import type { ObjectAnswer } from "./object-answer.js";
 import { sameObject } from "./object-request.js";
 import { otherRange, parseContentRange } from "./range.js";
 import type { S3Attempt } from "./s3-errors.js";

@@ -2,7 +2,7 @@ import type { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { ciphertextLength } from "../../src/index.js";
-import type { GetInput } from "../../src/s3/get.js";
+import type { GetInput } from "../../src/s3/get-input.js";
 import { collectUntilError, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, useLocalAws } from "../support/local.js";

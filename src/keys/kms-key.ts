@@ -1,0 +1,95 @@
+/** One key of AWS KMS, asked for data keys: what all keyrings on KMS have in common. */
+import type { KMSClient } from "@aws-sdk/client-kms";
+import { stringArgument, wrongType } from "../arguments.js";
+import { EnvelopeError } from "../errors.js";
+import type { EncryptionContext } from "./context.js";
+import { generatedDataKey, type KmsDataKey } from "./kms-answer.js";
+import { type KmsAttempt, kmsError } from "./kms-errors.js";
+
+/** The client, the key and the grant tokens that every call is made with. */
+export class KmsKey {
+  readonly #kms: KMSClient;
+  readonly #keyId: string | undefined;
+  readonly #grantTokens: string[] | undefined;
+
+  /** @param keyId undefined: Decrypt takes whatever key a data key is under, and nothing can be made */
+  constructor(kms: unknown, keyId: string | undefined, grantTokens: unknown) {
+    if (typeof (kms as Partial<KMSClient> | undefined)?.send !== "function") {
+      throw wrongType("options.kms", "a KMSClient", kms);
+    }
+    this.#kms = kms as KMSClient;
+    this.#keyId = keyId;
+    this.#grantTokens = grantTokensArgument(grantTokens);
+  }
+
+  /** @throws EnvelopeError as `kmsKeyring` says; whatever the signal was aborted with */
+  async generateDataKey(
+    context: EncryptionContext,
+    abortSignal: AbortSignal | undefined,
+  ): Promise<KmsDataKey> {
+    const keyId = this.#keyId;
+    if (keyId === undefined)
+      throw new TypeError("options.keyId: expected a key to write with, got undefined");
+    const { GenerateDataKeyCommand } = await import("@aws-sdk/client-kms");
+    const command = new GenerateDataKeyCommand({
+      KeyId: keyId,
+      KeySpec: "AES_256",
+      EncryptionContext: { ...context },
+      GrantTokens: this.#grantTokens,
+    });
+    const attempt = { operation: "GenerateDataKey", keyId, contextNames: Object.keys(context) } as const;
+    const answer = await request(attempt, abortSignal, (options) => this.#kms.send(command, options));
+    const generated = generatedDataKey(answer, keyId);
+    if (typeof generated === "string") throw unusable(attempt, generated);
+    return generated;
+  }
+
+  /** @throws EnvelopeError as `kmsKeyring` says; whatever the signal was aborted with */
+  async decrypt(
+    ciphertext: Uint8Array,
+    context: EncryptionContext,
+    abortSignal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
+    const keyId = this.#keyId;
+    const { DecryptCommand } = await import("@aws-sdk/client-kms");
+    const command = new DecryptCommand({
+      KeyId: keyId,
+      CiphertextBlob: ciphertext,
+      EncryptionContext: { ...context },
+      EncryptionAlgorithm: "SYMMETRIC_DEFAULT",
+      GrantTokens: this.#grantTokens,
+    });
+    const attempt = { operation: "Decrypt", keyId, contextNames: Object.keys(context) } as const;
+    const answer = await request(attempt, abortSignal, (options) => this.#kms.send(command, options));
+    if (answer.Plaintext instanceof Uint8Array) return answer.Plaintext;
+    throw unusable(attempt, "has no Plaintext");
+  }
+}
+
+async function request<T>(
+  attempt: KmsAttempt,
+  abortSignal: AbortSignal | undefined,
+  send: (options: { abortSignal?: AbortSignal }) => Promise<T>,
+): Promise<T> {
+  abortSignal?.throwIfAborted();
+  try {
+    return await send(abortSignal ? { abortSignal } : {});
+  } catch (error) {
+    abortSignal?.throwIfAborted();
+    throw kmsError(error, attempt);
+  }
+}
+
+function unusable(attempt: KmsAttempt, fault: string): EnvelopeError {
+  return new EnvelopeError(
+    "KMS_REQUEST_FAILED",
+    `KMS ${attempt.operation} failed: its answer ${fault}; is there a proxy between you and KMS?`,
+    { details: { ...attempt } },
+  );
+}
+
+function grantTokensArgument(value: unknown): string[] | undefined {
+  if (value === undefined) return undefined;
+  if (!Array.isArray(value)) throw wrongType("options.grantTokens", "an array of strings", value);
+  return value.map((token: unknown, index) => stringArgument(`options.grantTokens[${index}]`, token));
+}

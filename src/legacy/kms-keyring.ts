@@ -1,0 +1,64 @@
+/** The keyring of the S3 Encryption Client formats on AWS KMS. */
+import { choiceArgument, objectArgument, textArgument } from "../arguments.js";
+import { type EncryptionContext, wrappingContextArgument } from "../keys/context.js";
+import type { KmsKeyringOptions } from "../keys/kms.js";
+import { KmsKey } from "../keys/kms-key.js";
+import { type LegacyKeyring, requireKeyType } from "./keyring.js";
+import { contentContextName, keyIdContextName } from "./names.js";
+import { wraps } from "./suites.js";
+
+/**
+ * Settings of {@link legacyKmsKeyring}: the one key, or `discovery`, with which KMS finds the key of each
+ * object and nothing can be written.
+ */
+export type LegacyKmsKeyringOptions =
+  | (KmsKeyringOptions & { readonly discovery?: false })
+  | (Pick<KmsKeyringOptions, "kms" | "grantTokens"> & {
+      /**
+       * Reads under whatever key the credentials may use. Who can write to the bucket can then have objects
+       * read that are under a key of theirs: name a key wherever you can.
+       */
+      readonly discovery: true;
+      readonly keyId?: undefined;
+    });
+
+const title = "input.encryptionContext";
+
+/**
+ * A keyring for objects of the S3 Encryption Clients whose data keys one key of AWS KMS wraps ("kms" and
+ * "kms+context"). It writes "kms+context". As with `kmsKeyring`, reading is pinned to the key.
+ *
+ * @throws TypeError, RangeError when an option is wrong. Its calls reject as those of `kmsKeyring` do, and
+ *   with a RangeError when the caller's context has a name that the format keeps for itself
+ */
+export function legacyKmsKeyring(options: LegacyKmsKeyringOptions): LegacyKeyring {
+  const { kms, keyId, grantTokens, discovery = false } = objectArgument("options", options);
+  const isAnyKey = choiceArgument("options.discovery", discovery, [true, false]);
+  if (isAnyKey && keyId !== undefined) {
+    throw new RangeError("options.keyId: expected none with options.discovery, got one");
+  }
+  const key = new KmsKey(kms, isAnyKey ? undefined : textArgument("options.keyId", keyId), grantTokens);
+  return {
+    keyType: "kms",
+
+    async generateDataKey({ contentName, encryptionContext, abortSignal }) {
+      const description = boundContext(encryptionContext, contentName);
+      const { plaintext, recipients } = await key.generateDataKey(description, abortSignal);
+      return { plaintext, wrap: wraps.kmsContext, wrappedKey: recipients[0].ciphertext, description };
+    },
+
+    async unwrapDataKey({ wrap, wrappedKey, description, abortSignal }) {
+      requireKeyType(wrap, "kms");
+      return key.decrypt(wrappedKey, description, abortSignal);
+    },
+  };
+}
+
+/** The caller's context with the entry that binds the content algorithm. */
+function boundContext(context: unknown, contentName: string): EncryptionContext {
+  const stated = wrappingContextArgument(title, context);
+  for (const name of [contentContextName, keyIdContextName]) {
+    if (Object.hasOwn(stated, name)) throw new RangeError(`${title}["${name}"]: this name is reserved`);
+  }
+  return wrappingContextArgument(title, { ...stated, [contentContextName]: contentName });
+}

@@ -1,0 +1,153 @@
+/** Decrypts an object of Amazon's clients that is at hand, such as a downloaded file with its metadata: no S3 is asked. */
+import { objectArgument, recordArgument, wrongType } from "../../arguments.js";
+import { EnvelopeError } from "../../errors.js";
+import type { EncryptionContext } from "../../keys/context.js";
+import type { LegacyEnvelope } from "../../legacy/envelope.js";
+import {
+  decodeInstructionFile,
+  decodeOldNetInstructionFile,
+  oldNetWrappedKey,
+} from "../../legacy/instruction-file.js";
+import { decodeLegacyMetadata } from "../../legacy/metadata.js";
+import { unlockLegacy, wrapOf } from "../../legacy/unlock.js";
+import { type VerifiedBody, verifiedBody } from "../body.js";
+import { refuseFields } from "../fields.js";
+import type { LegacyReadFacts } from "../legacy-reading.js";
+import { type ExpectedContext, expectedContextArgument } from "../read-envelope.js";
+import { type CallOptions, defaultIdleTimeoutMs } from "../settings.js";
+import { type PutBody, sourceArgument } from "../source.js";
+import { abortSignalArgument, transferSignal, untilAborted } from "../transfer-signal.js";
+import { factsOf, provenContext, withoutLegacyFields } from "./facts.js";
+import { plainLengthOf } from "./range-plan.js";
+import { type LegacyReadingOptions, readingArguments } from "./reading-options.js";
+import { authenticatedOf, checkSize, releasedContent } from "./release.js";
+
+/** An object as S3 holds it. The output of a GetObject of the whole object will do. */
+export interface LegacyObjectInput {
+  /** The encrypted bytes, whole. A stream is read once the body of the result is. */
+  readonly Body: PutBody;
+  /** Their number, of a stream of known length. */
+  readonly ContentLength?: number | undefined;
+  /** As `head-object` prints it, or as the headers have it, with `x-amz-meta-`; none by default. */
+  readonly Metadata?: Readonly<Record<string, string>> | undefined;
+  /** What the object's instruction file holds, if it has one. */
+  readonly instructionFile?: Uint8Array | string | undefined;
+  /** As for `get`. */
+  readonly encryptionContext?: ExpectedContext | undefined;
+}
+
+/** What was made of it. */
+export interface LegacyObjectOutput {
+  /** The plaintext: read it once, or destroy it. `legacy.authenticated` says when it has been verified. */
+  readonly Body: VerifiedBody;
+  /** Bytes of the plaintext, if they are known beforehand. */
+  readonly ContentLength: number | undefined;
+  /** The metadata without what Amazon's client put there. */
+  readonly Metadata: Record<string, string>;
+  /** As for `get`. */
+  readonly encryptionContext?: EncryptionContext;
+  readonly legacy: LegacyReadFacts;
+}
+
+/**
+ * Decrypts an object of Amazon's S3 Encryption Clients that has been downloaded, under the same policy and with the same
+ * verification as `get` with `legacyReading(options)`.
+ *
+ * @throws TypeError, RangeError when an argument is wrong
+ * @throws EnvelopeError `ENVELOPE_MISSING`, `ENVELOPE_INVALID`, `LEGACY_REFUSED`, `LEGACY_TOO_LARGE`, `CONTEXT_MISMATCH`,
+ *   `KEY_NOT_FOR_OBJECT`, `DECRYPTION_FAILED`, `BODY_TRUNCATED`, and those of the keyring. The body is destroyed with
+ *   `DECRYPTION_FAILED`, `BODY_TRUNCATED`, `LEGACY_TOO_LARGE`, `FILE_FAILED`, `SOURCE_FAILED`, `SOURCE_STALLED` or
+ *   `SOURCE_LENGTH_MISMATCH`
+ */
+export async function decryptLegacyObject(
+  input: LegacyObjectInput,
+  options: LegacyReadingOptions,
+  callOptions: CallOptions = {},
+): Promise<LegacyObjectOutput> {
+  const settings = readingArguments(options);
+  const caller = abortSignalArgument(callOptions);
+  objectArgument("input", input);
+  refuseFields(
+    input,
+    ["ContentRange"],
+    "Body has to be the whole object: ask for it without Range or PartNumber",
+  );
+  const metadata = metadataArgument(input.Metadata);
+  const file = fileArgument(input.instructionFile);
+  const { encryptionContext } = input;
+  const expected = encryptionContext === undefined ? undefined : expectedContextArgument(encryptionContext);
+  const source = sourceArgument(input.Body, input.ContentLength);
+  const transfer = transferSignal(caller);
+  const { signal } = transfer;
+  try {
+    const envelope = envelopeOf(metadata, file);
+    const { keyrings, policy, contentAad } = settings;
+    const keys = await untilAborted(
+      signal,
+      unlockLegacy(envelope, { keyrings, policy, expected, isRange: false, contentAad, abortSignal: signal }),
+    );
+    checkSize(keys.suite, settings, source.length);
+    const ciphertext = source.read({ signal, idleTimeoutMs: defaultIdleTimeoutMs });
+    const plaintext = releasedContent(ciphertext, keys, settings, source.length);
+    const wrap = wrapOf(envelope, keyrings);
+    const proven = provenContext(envelope, wrap);
+    const close = (ended: boolean) => {
+      if (ended) return transfer.dispose();
+      transfer.close();
+      source.close();
+    };
+    return {
+      Body: verifiedBody(plaintext, signal, close),
+      ContentLength: source.length === undefined ? undefined : plainLengthOf(keys.suite, source.length),
+      Metadata: withoutLegacyFields(metadata),
+      ...(proven && { encryptionContext: proven }),
+      legacy: { ...factsOf(envelope, wrap), authenticated: authenticatedOf(keys.suite, settings) },
+    };
+  } catch (error) {
+    transfer.close();
+    source.close();
+    throw error;
+  }
+}
+
+function envelopeOf(metadata: Readonly<Record<string, string>>, file: Buffer | undefined): LegacyEnvelope {
+  const found = decodeLegacyMetadata(metadata);
+  if (!("needsInstructionFile" in found)) return found;
+  if (file)
+    return isOldNet(file) ? decodeOldNetInstructionFile(file, found) : decodeInstructionFile(file, found);
+  throw new EnvelopeError(
+    "ENVELOPE_MISSING",
+    "Metadata has no envelope of an S3 Encryption Client that can be read: if the object has an instruction file, " +
+      "state what is in it as instructionFile",
+  );
+}
+
+/** Of a file that S3 gives, the suffix of its key tells. */
+function isOldNet(file: Buffer): boolean {
+  try {
+    return Object.hasOwn(Object(JSON.parse(file.toString())), oldNetWrappedKey);
+  } catch {
+    return false;
+  }
+}
+
+const headerPrefix = /^x-amz-meta-/i;
+
+function metadataArgument(value: unknown): Record<string, string> {
+  const metadata: Record<string, string> = {};
+  for (const [given, text] of Object.entries(recordArgument("Metadata", value === undefined ? {} : value))) {
+    const title = `Metadata[${JSON.stringify(given)}]`;
+    if (typeof text !== "string") throw wrongType(title, "a string", text);
+    const name = given.replace(headerPrefix, "");
+    if (Object.hasOwn(metadata, name)) throw new RangeError(`${title}: it is given twice`);
+    metadata[name] = text;
+  }
+  return metadata;
+}
+
+function fileArgument(value: unknown): Buffer | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === "string") return Buffer.from(value);
+  if (value instanceof Uint8Array) return Buffer.from(value);
+  throw wrongType("instructionFile", "a Uint8Array or a string", value);
+}

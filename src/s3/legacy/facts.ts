@@ -1,0 +1,33 @@
+/** What is told of an object of Amazon's clients beside its content. */
+import { contextOf, type EncryptionContext } from "../../keys/context.js";
+import type { LegacyEnvelope } from "../../legacy/envelope.js";
+import { contentContextName, keyIdContextName, legacyNames } from "../../legacy/names.js";
+import type { WrapAlgorithm } from "../../legacy/suites.js";
+import type { LegacyFacts } from "../legacy-reading.js";
+
+/** How the object was written; `wrap` is what the envelope says, or what its key has told. */
+export function factsOf(envelope: LegacyEnvelope, wrap: WrapAlgorithm | undefined): LegacyFacts {
+  return {
+    format: envelope.format,
+    contentAlgorithm: envelope.suite.name,
+    ...(wrap && { wrapAlgorithm: wrap.name }),
+    storage: envelope.storage,
+  };
+}
+
+/** The context that KMS has proved, as the writer stated it; undefined for other keys, which prove none. */
+export function provenContext(
+  { description }: LegacyEnvelope,
+  wrap: WrapAlgorithm,
+): EncryptionContext | undefined {
+  if (wrap.keyType !== "kms") return undefined;
+  const reserved = [contentContextName, keyIdContextName];
+  return contextOf(Object.entries(description).filter(([name]) => !reserved.includes(name)));
+}
+
+const ownNames = new Set<string>(Object.values(legacyNames));
+
+/** The metadata of an object without what Amazon's clients put there. */
+export function withoutLegacyFields(metadata: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(metadata).filter(([name]) => !ownNames.has(name.toLowerCase())));
+}

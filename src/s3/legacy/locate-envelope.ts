@@ -1,0 +1,92 @@
+/** Finds the envelope of an object of Amazon's clients: in its metadata, or in its instruction file. */
+import { EnvelopeError, hasCode } from "../../errors.js";
+import type { LegacyEnvelope } from "../../legacy/envelope.js";
+import { malformed } from "../../legacy/fields.js";
+import { decodeInstructionFile, decodeOldNetInstructionFile } from "../../legacy/instruction-file.js";
+import { decodeLegacyMetadata } from "../../legacy/metadata.js";
+import { instructionSuffix, maxInstructionFileBytes, oldNetSuffix } from "../../legacy/names.js";
+import type { LegacyLookup } from "../legacy-reading.js";
+import type { ObjectAnswer } from "../object-answer.js";
+import { readSmall } from "../read-small.js";
+import type { ReadingSettings } from "./reading-options.js";
+
+/** What was found. */
+export interface Located {
+  /** Undefined when neither the metadata nor an instruction file has one. */
+  readonly envelope: LegacyEnvelope | undefined;
+  /** The key of the instruction file that the object may have had, when it was asked for. */
+  readonly instructionFileKey: string | undefined;
+}
+
+/** S3 allows this many bytes in the key of an object. */
+const maxKeyBytes = 1024;
+
+/**
+ * Looks for the envelope of an object. What is in its metadata comes first, and then no file is asked for.
+ *
+ * @param beforeAsking called before a request: a body that is kept open holds a connection that it may be waiting for
+ * @throws EnvelopeError `ENVELOPE_INVALID`; `LEGACY_REFUSED` when the metadata needs a file that may not be asked for;
+ *   what the request of the file fails with, but for a file that is not there
+ */
+export async function locateEnvelope(
+  settings: ReadingSettings,
+  lookup: LegacyLookup,
+  beforeAsking: () => void = () => undefined,
+): Promise<Located> {
+  const found = decodeLegacyMetadata(lookup.metadata ?? {});
+  if (!("needsInstructionFile" in found)) return { envelope: found, instructionFileKey: undefined };
+  const { key } = lookup.attempt;
+  const suffix = lookup.instructionFileSuffix ?? settings.instructionFileSuffix;
+  if (suffix === undefined) {
+    if (found.partial) throw disabled(key);
+    return { envelope: undefined, instructionFileKey: undefined };
+  }
+  beforeAsking();
+  const instructionFileKey = key + suffix;
+  const file = await fileAt(lookup, instructionFileKey);
+  if (file) return { envelope: decodeInstructionFile(file, found), instructionFileKey };
+  if (suffix === instructionSuffix && !found.partial) {
+    const oldFile = await fileAt(lookup, key + oldNetSuffix);
+    if (oldFile) return { envelope: decodeOldNetInstructionFile(oldFile, found), instructionFileKey };
+  }
+  if (found.partial) throw missing(key, instructionFileKey);
+  return { envelope: undefined, instructionFileKey };
+}
+
+/** The error for an object whose envelope is in an instruction file that is not there, or for one that has none. */
+export function missing(key: string, instructionFileKey: string | undefined): EnvelopeError {
+  const where =
+    instructionFileKey === undefined
+      ? "in its metadata, and instruction files are switched off"
+      : `in its metadata, nor in the instruction file "${instructionFileKey}", which does not exist`;
+  return new EnvelopeError("ENVELOPE_MISSING", `"${key}" has no envelope that can be read: not ${where}`, {
+    details: { key, ...(instructionFileKey !== undefined && { instructionFileKey }) },
+  });
+}
+
+function disabled(key: string): EnvelopeError {
+  return new EnvelopeError(
+    "LEGACY_REFUSED",
+    `the envelope of "${key}" is in an instruction file, and disableInstructionFile is on`,
+    { details: { option: "disableInstructionFile" } },
+  );
+}
+
+/** Undefined when there is no such object. No permission to see is no proof of that. */
+async function fileAt(lookup: LegacyLookup, key: string): Promise<Buffer | undefined> {
+  if (Buffer.byteLength(key) > maxKeyBytes) return undefined;
+  let answer: ObjectAnswer;
+  try {
+    answer = await lookup.askFor(key);
+  } catch (error) {
+    if (hasCode(error, "S3_NOT_FOUND")) return undefined;
+    throw error;
+  }
+  const tooLarge = () =>
+    malformed("instruction-file", "its body", `expected at most ${maxInstructionFileBytes} bytes`);
+  try {
+    return await readSmall(answer, maxInstructionFileBytes, tooLarge);
+  } finally {
+    answer.letGo();
+  }
+}

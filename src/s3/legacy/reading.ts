@@ -1,0 +1,34 @@
+/** Legacy reading for an `EnvelopeClient`: `get` and `head` then take objects of Amazon's S3 Encryption Clients. */
+import type { LegacyReading } from "../legacy-reading.js";
+import { factsOf, withoutLegacyFields } from "./facts.js";
+import { getLegacy } from "./get-legacy.js";
+import { locateEnvelope } from "./locate-envelope.js";
+import { plainLengthOf } from "./range-plan.js";
+import { type LegacyReadingOptions, readingArguments } from "./reading-options.js";
+import { requirePossibleSize } from "./release.js";
+
+/**
+ * Has a client read objects of Amazon's S3 Encryption Clients, of all versions. By default only what their newest
+ * versions write, whole, and verified before any of it is handed out; each option for more says what it gives up.
+ *
+ *     new EnvelopeClient({ s3, keyring, legacy: legacyReading({ keyring: legacyKmsKeyring({ kms, keyId }) }) })
+ *
+ * @throws TypeError, RangeError when an option is wrong
+ */
+export function legacyReading(options: LegacyReadingOptions): LegacyReading {
+  const settings = readingArguments(options);
+  return Object.freeze<LegacyReading>({
+    get: (object) => getLegacy(settings, object),
+    async head(object, totalBytes) {
+      const { envelope } = await locateEnvelope(settings, object);
+      if (!envelope) return undefined;
+      const { suite, wrap } = envelope;
+      if (totalBytes !== undefined) requirePossibleSize(suite, totalBytes);
+      return {
+        ContentLength: totalBytes === undefined ? undefined : plainLengthOf(suite, totalBytes),
+        legacy: factsOf(envelope, wrap),
+      };
+    },
+    userMetadata: withoutLegacyFields,
+  });
+}

@@ -1,0 +1,22 @@
+/** What S3 answers to a GetObject, as all reading takes it. */
+import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
+
+/** The answer to a GetObject. Whoever asked must read its body to the end or let go of it. */
+export interface ObjectAnswer {
+  readonly output: GetObjectCommandOutput;
+  /**
+   * Yields `length` bytes of the body from `skip` on, or all when the length is not known. Read it once.
+   *
+   * @throws EnvelopeError `BODY_INTERRUPTED`, also when fewer bytes come, or more; `BODY_STALLED`
+   */
+  read(skip: number, length: number | undefined): AsyncIterable<Uint8Array>;
+  /**
+   * Fills memory, one target after the other, with the body, which must be exactly so long. In place of
+   * {@link read}; once this has settled, nothing is written there any more.
+   *
+   * @throws EnvelopeError `BODY_INTERRUPTED`, `BODY_STALLED`
+   */
+  readInto(targets: readonly Uint8Array[]): Promise<void>;
+  /** Ends the request for good: whatever streams the SDK put around the connection, aborting closes it. */
+  letGo(): void;
+}

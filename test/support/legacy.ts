@@ -1,0 +1,33 @@
+/** What tests of the S3 Encryption Client formats have in common. */
+import { createSecretKey } from "node:crypto";
+import type { ContentKeys } from "../../src/legacy/content-keys.js";
+import type { LegacyEnvelope } from "../../src/legacy/envelope.js";
+import { type ContentSuite, cbcSuite, committingSuite, gcmSuite } from "../../src/legacy/suites.js";
+import { testBytes } from "./bytes.js";
+
+/** Keys of a content, whatever made them. */
+export function contentKeys(
+  suite: ContentSuite,
+  key: Uint8Array,
+  iv: Uint8Array,
+  aad?: Uint8Array,
+): ContentKeys {
+  return { suite, key: createSecretKey(key), iv: Buffer.from(iv), aad: aad && Buffer.from(aad) };
+}
+
+/** An envelope with whatever is given. */
+export function legacyEnvelope(given: Partial<LegacyEnvelope>): LegacyEnvelope {
+  const suite = given.suite ?? gcmSuite;
+  return {
+    format: suite === committingSuite ? "V3" : suite === cbcSuite ? "V1" : "V2",
+    suite,
+    wrap: undefined,
+    wrappedKey: Buffer.alloc(0),
+    iv: testBytes(suite.ivBytes, 4),
+    commitment: undefined,
+    description: {},
+    contentName: suite.contentNames[0],
+    storage: "metadata",
+    ...given,
+  };
+}
