@@ -1,4 +1,6 @@
 /** The form of the frozen objects in test/vectors/s3ec-*: one file a client, an object of it a case. */
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import type { Storage, Writing } from "./matrix.js";
 import type { KeyMaterial } from "./protocol.js";
 
@@ -42,4 +44,13 @@ export interface FrozenCase {
   };
   /** What is odd about it. */
   readonly note?: string;
+}
+
+/** All files of them, by their path under test/vectors. */
+export function readFrozen(): readonly (Frozen & { readonly path: string })[] {
+  const vectors = fileURLToPath(new URL("../vectors", import.meta.url));
+  return readdirSync(vectors)
+    .filter((folder) => folder.startsWith("s3ec-"))
+    .flatMap((folder) => readdirSync(`${vectors}/${folder}`).map((file) => `${folder}/${file}`))
+    .map((path) => ({ path, ...(JSON.parse(readFileSync(`${vectors}/${path}`, "utf8")) as Frozen) }));
 }

@@ -26,8 +26,10 @@ afterAll(() => {
   for (const client of clients.values()) client.close();
 });
 
-const thereWritings = writings.filter(({ writer }) => clients.has(writer));
-const thereReadings = readings.filter(({ reader }) => clients.has(reader));
+const javaWritings = writings.filter(({ writer }) => writer.startsWith("java-"));
+const javaReadings = readings.filter(({ reader }) => reader.startsWith("java-"));
+/** Tests of peers that could not be had are skipped, not left out. */
+const testWith = (...names: string[]) => test.runIf(names.every((name) => clients.has(name)));
 const refusal = { kind: "S3EncryptionClientError" };
 const MiB = 1024 * 1024;
 
@@ -57,16 +59,18 @@ function named<T extends { name: string }>(list: readonly T[], name: string): T[
   return list.filter((one) => one.name === name);
 }
 
-describe.each(thereWritings)("$name", (writing) => {
+describe.each(javaWritings)("$name", (writing) => {
   const body = testBytes(17, 17);
-  beforeAll(() => write(writing, writing.name, body));
+  beforeAll(() => (clients.has(writing.writer) ? write(writing, writing.name, body) : undefined));
 
-  test.each(thereReadings)("$name", async (reading) => {
-    const got = read(reading, writing, writing.name);
-    if (reading.reads(writing)) expect(await got).toEqual(body);
-    else if (reading.passesOn?.(writing)) expect(await got).toEqual(await stored(writing.name));
-    else await expect(got).rejects.toMatchObject(refusal);
-  });
+  for (const reading of javaReadings) {
+    testWith(writing.writer, reading.reader)(reading.name, async () => {
+      const got = read(reading, writing, writing.name);
+      if (reading.reads(writing)) expect(await got).toEqual(body);
+      else if (reading.passesOn?.(writing)) expect(await got).toEqual(await stored(writing.name));
+      else await expect(got).rejects.toMatchObject(refusal);
+    });
+  }
 });
 
 describe("sizes", () => {
@@ -80,14 +84,17 @@ describe("sizes", () => {
     ["java-sdk1-v2-aes256-metadata", "java-v4-legacy"],
   ] as const;
   for (const [writer, reader] of pairs) {
-    for (const writing of named(thereWritings, writer)) {
-      for (const reading of named(thereReadings, reader)) {
-        test.each(sizes)(`${writer} to ${reader}: %i bytes`, async (size) => {
-          const body = testBytes(size, size);
-          const key = `${writer}-${size}`;
-          await write(writing, key, body);
-          expect((await read(reading, writing, key)).equals(body)).toBe(true);
-        });
+    for (const writing of named(javaWritings, writer)) {
+      for (const reading of named(javaReadings, reader)) {
+        testWith(writing.writer, reading.reader).each(sizes)(
+          `${writer} to ${reader}: %i bytes`,
+          async (size) => {
+            const body = testBytes(size, size);
+            const key = `${writer}-${size}`;
+            await write(writing, key, body);
+            expect((await read(reading, writing, key)).equals(body)).toBe(true);
+          },
+        );
       }
     }
   }
@@ -96,9 +103,9 @@ describe("sizes", () => {
 describe("ranges of version 4", () => {
   const names = ["java-v4-v3-kms-metadata", "java-v4-v2-aes256-instruction", "java-sdk1-v1-cbc-kms-metadata"];
   const body = testBytes(1000, 1);
-  for (const writing of thereWritings.filter(({ name }) => names.includes(name))) {
-    for (const reading of named(thereReadings, "java-v4-legacy")) {
-      test.each([
+  for (const writing of javaWritings.filter(({ name }) => names.includes(name))) {
+    for (const reading of named(javaReadings, "java-v4-legacy")) {
+      testWith(writing.writer, reading.reader).each([
         ["bytes=0-15", 0, 16],
         ["bytes=10-100", 10, 101],
         ["bytes=40-", 40, 1000],
@@ -116,8 +123,8 @@ describe("ranges of version 4", () => {
 describe("instruction files written anew", () => {
   const next = newKeys(kmsKeyId);
   for (const version of ["java-v4", "java-v3"]) {
-    for (const writing of named(thereWritings, `${version}-v2-aes256-instruction`)) {
-      test.each([undefined, "instruction-next"])(`${version}: suffix %s`, async (suffix) => {
+    for (const writing of named(javaWritings, `${version}-v2-aes256-instruction`)) {
+      testWith(version).each([undefined, "instruction-next"])(`${version}: suffix %s`, async (suffix) => {
         const key = `${writing.name}-reencrypted-${suffix}`;
         const body = testBytes(100, 100);
         await write(writing, key, body);
