@@ -71,6 +71,23 @@ describe("layers", () => {
     for (const file of files) visit(file, []);
   });
 
+  it("keep legacy code out of what users of the main entry point load", () => {
+    const loaded = new Set<string>();
+    const visit = (file: string) => {
+      if (loaded.has(file)) return;
+      loaded.add(file);
+      const text = readFileSync(join(source, file), "utf8");
+      const loads = [...text.matchAll(/(?:^|\n)(?:import|export)\b(?! type)[^;]*?from\s+"(\.[^"]+)"/g)];
+      for (const [, specifier = ""] of loads) {
+        visit(relative(source, resolve(source, dirname(file), specifier)).replace(/\.js$/, ".ts"));
+      }
+    };
+    visit("index.ts");
+    expect([...loaded].filter((file) => file.includes("legacy/"))).toEqual([]);
+    visit("legacy.ts");
+    expect([...loaded]).toContain("s3/legacy/reading.ts");
+  });
+
   it("keep packages where they belong", () => {
     const allowed: Record<string, RegExp> = {
       "@aws-sdk/client-s3": /^(s3|testing)\//,

@@ -8,7 +8,6 @@ import {
 } from "@aws-sdk/client-s3";
 import { names } from "../envelope/names.js";
 import { EnvelopeError, hasCode } from "../errors.js";
-import { legacyNames } from "../legacy/names.js";
 import { withinTime } from "./clean-up.js";
 import { objectFields, partFields } from "./fields.js";
 import { requireETag, type S3Attempt, s3Request } from "./s3-errors.js";
@@ -27,7 +26,13 @@ export interface CommitInput {
 
 /** Remembers whether an object may have appeared, so that nothing it needs is removed after a failure. */
 export class CommitState {
+  readonly #mark: string;
   #mayExist = false;
+
+  /** @param mark the name in the metadata whose value is random, so that no other write has the same */
+  constructor(mark: string = names.salt) {
+    this.#mark = mark;
+  }
 
   /** Whether the object may be there: a commit was sent and S3 did not clearly refuse it. */
   get mayExist(): boolean {
@@ -36,7 +41,7 @@ export class CommitState {
 
   /**
    * Sends a commit. When the answer is lost, or when a retry of the SDK's finds its own earlier success in the
-   * way, the object is looked up and told by its salt, or what its format has in place of one: no other write has the same.
+   * way, the object is looked up and told by its mark.
    */
   async send(
     input: CommitInput,
@@ -53,7 +58,7 @@ export class CommitState {
       return output;
     } catch (error) {
       input.signal.throwIfAborted();
-      const written = isAmbiguous(error) ? await findWritten(input, size) : undefined;
+      const written = isAmbiguous(error) ? await findWritten(input, size, this.#mark) : undefined;
       input.signal.throwIfAborted();
       if (written) return written;
       this.#mayExist = !isRefusal(error);
@@ -79,19 +84,24 @@ export function isRefusal(error: unknown): boolean {
   return refused && serviceError !== "NoSuchUpload" && $metadata?.attempts === 1;
 }
 
-/** What is random in the metadata of every write; objects of V2 with an instruction file have nothing. */
-const marks: readonly string[] = [names.salt, legacyNames.messageId, legacyNames.iv];
-
-async function findWritten(input: CommitInput, size: number): Promise<CommitOutput | undefined> {
+async function findWritten(
+  input: CommitInput,
+  size: number,
+  mark: string,
+): Promise<CommitOutput | undefined> {
   try {
-    return await headWritten(input, size);
+    return await headWritten(input, size, mark);
   } catch {
     return undefined;
   }
 }
 
 /** What S3 says of the object if it is the one that this write makes; rejects when that cannot be known. */
-export async function headWritten(input: CommitInput, size: number): Promise<CommitOutput | undefined> {
+export async function headWritten(
+  input: CommitInput,
+  size: number,
+  mark: string = names.salt,
+): Promise<CommitOutput | undefined> {
   const { s3, put, signal } = input;
   const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = partFields(put);
   const command = new HeadObjectCommand({
@@ -101,9 +111,8 @@ export async function headWritten(input: CommitInput, size: number): Promise<Com
     SSECustomerKeyMD5,
   });
   const head = await withinTime((options) => s3.send(command, options), signal);
-  const mark = marks.find((name) => put.Metadata?.[name] !== undefined);
-  if (!mark || head.ContentLength !== size || head.Metadata?.[mark] !== put.Metadata?.[mark])
-    return undefined;
+  const value = put.Metadata?.[mark];
+  if (value === undefined || head.ContentLength !== size || head.Metadata?.[mark] !== value) return undefined;
   const { $metadata, ETag, VersionId, Expiration, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled } =
     head;
   return { $metadata, ETag, VersionId, Expiration, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled };

@@ -70,9 +70,16 @@ export class EnvelopeClient {
    * Reads an object, or the `Range` of it. When this resolves, the context has been compared, the data key
    * unwrapped and the key commitment checked; the body then yields verified plaintext only.
    *
+   * With `legacy` among the client's options, objects of Amazon's S3 Encryption Clients are read as well. Of those a body
+   * is verified as a whole before its first byte comes out, so that comes late; **a range, AES/CBC content and
+   * `releaseUnverifiedPlaintext` yield what is not verified**, and each has to be allowed. `legacy.authenticated` of the
+   * result says which it is.
+   *
    * @throws EnvelopeError `ENVELOPE_MISSING`, `ENVELOPE_INVALID`, `ENVELOPE_VERSION_UNSUPPORTED`,
    *   `LEGACY_FORMAT`, `CONTEXT_MISMATCH`, `KEY_NOT_FOR_OBJECT`, `DECRYPTION_FAILED`, `BODY_TRUNCATED`; of an
-   *   object with a sidecar, `BODY_INTERRUPTED` and `BODY_STALLED`. The body is destroyed with `DECRYPTION_FAILED`, `BODY_TRUNCATED`, `BODY_INTERRUPTED` or `BODY_STALLED`.
+   *   object with a sidecar or an instruction file, `BODY_INTERRUPTED` and `BODY_STALLED`; with legacy reading,
+   *   `LEGACY_REFUSED` and `LEGACY_TOO_LARGE`. The body is destroyed with `DECRYPTION_FAILED`, `BODY_TRUNCATED`,
+   *   `BODY_INTERRUPTED` or `BODY_STALLED`; of a legacy object also with `LEGACY_TOO_LARGE` or `FILE_FAILED`.
    */
   get(input: GetInput, options: TransferOptions = {}): Promise<GetOutput> {
     return get(this.#settings, input, options);
@@ -102,7 +109,8 @@ export class EnvelopeClient {
   }
 
   /**
-   * Tells what is known of an object, with its size in plaintext bytes. Asks no key, so proves nothing.
+   * Tells what is known of an object, with its size in plaintext bytes. Asks no key, so proves nothing. With legacy
+   * reading, one request more for each object without an envelope: for its instruction file.
    *
    * @throws EnvelopeError `ENVELOPE_INVALID`, `ENVELOPE_VERSION_UNSUPPORTED`, `LEGACY_FORMAT`, `BODY_TRUNCATED`
    */

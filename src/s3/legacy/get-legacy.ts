@@ -85,8 +85,7 @@ async function readWhole(
   keys: ContentKeys,
   isFirstWanted: boolean,
 ): Promise<Read> {
-  const { first, attempt, totalBytes } = object;
-  checkSize(keys.suite, settings, totalBytes);
+  const { first, attempt } = object;
   const { output, read } = isFirstWanted ? first : await object.again(undefined);
   // Part of an object, by its number or by whoever stands between: it would look like one that was cut off, or worse.
   if (output.ContentRange !== undefined) throw otherRange(attempt);

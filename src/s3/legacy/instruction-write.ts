@@ -10,6 +10,7 @@ import type { BodyRequest } from "../put-body.js";
 import type { S3Attempt } from "../s3-errors.js";
 import type { TransferSettings } from "../settings.js";
 import { deleteSidecar, putSidecar, type SidecarLocation } from "../sidecar-object.js";
+import { untilAborted } from "../transfer-signal.js";
 import {
   getInstructions,
   headObject,
@@ -43,12 +44,17 @@ export async function withInstructionFile<T>(
   const location = instructionLocation(put);
   const earlier = await findEarlier(settings, write, location);
   const condition = earlier === "unknown" ? { IfNoneMatch: "*" } : {};
+  transfer.signal.throwIfAborted();
   let stored = false;
-  try {
-    await putInstructions(settings, put, location, text, transfer.signal, condition);
+  // Without the signal: what was aborted may arrive after what it replaces was put back.
+  const writing = putInstructions(settings, put, location, text, undefined, condition).then(() => {
     stored = true;
+  });
+  try {
+    await untilAborted(transfer.signal, writing);
     return await writeObject();
   } catch (error) {
+    await withinTime(() => writing).catch(() => undefined);
     throw await undo(settings, write, { location, earlier, stored }, error);
   }
 }

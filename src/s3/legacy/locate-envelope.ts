@@ -36,11 +36,11 @@ export async function locateEnvelope(
   const found = decodeLegacyMetadata(lookup.metadata ?? {});
   if (!("needsInstructionFile" in found)) return { envelope: found, instructionFileKey: undefined };
   const { key } = lookup.attempt;
-  const suffix = lookup.instructionFileSuffix ?? settings.instructionFileSuffix;
-  if (suffix === undefined) {
-    if (found.partial) throw disabled(key);
+  if (settings.instructionFileSuffix === undefined) {
+    if (found.partial || lookup.instructionFileSuffix !== undefined) throw disabled(key);
     return { envelope: undefined, instructionFileKey: undefined };
   }
+  const suffix = lookup.instructionFileSuffix ?? settings.instructionFileSuffix;
   beforeAsking();
   const instructionFileKey = key + suffix;
   const file = await fileAt(lookup, instructionFileKey);
@@ -67,7 +67,7 @@ export function missing(key: string, instructionFileKey: string | undefined): En
 function disabled(key: string): EnvelopeError {
   return new EnvelopeError(
     "LEGACY_REFUSED",
-    `the envelope of "${key}" is in an instruction file, and disableInstructionFile is on`,
+    `the envelope of "${key}" is to be read from an instruction file, and disableInstructionFile is on`,
     { details: { option: "disableInstructionFile" } },
   );
 }

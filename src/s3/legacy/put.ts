@@ -13,6 +13,7 @@ import {
 } from "../../legacy/encode.js";
 import type { LegacyEnvelope } from "../../legacy/envelope.js";
 import type { LegacyKeyring } from "../../legacy/keyring.js";
+import { legacyNames } from "../../legacy/names.js";
 import { generateLegacyDataKey } from "../../legacy/new-data-key.js";
 import { CommitState } from "../commit.js";
 import { attemptArgument, refusedPutFields, refuseFields } from "../fields.js";
@@ -90,7 +91,8 @@ async function write(
   const { envelope, keys } = await newEnvelope(settings, request.context, transfer.signal);
   const encoded = encodeLegacyEnvelope(envelope);
   const put = { ...request.put, Metadata: joinLegacyMetadata(userMetadata, encoded) };
-  const commit = new CommitState();
+  // With an instruction file V2 has neither, and its object cannot be told.
+  const commit = new CommitState(suite.commits ? legacyNames.messageId : legacyNames.iv);
   const body = { put, attempt, source, progress, transfer, commit };
   const sealing = sealingOf(keys, source);
   const output = await withInstructionFile(settings, body, encoded.instructions, () =>

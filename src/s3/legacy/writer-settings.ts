@@ -23,9 +23,10 @@ export interface LegacyWriterOptions
   /** The algorithm of the content, and so the format: that of V3 by default, whatever the policy. */
   readonly encryptionAlgorithm?:
     | "ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY"
-    | "ALG_AES_256_GCM_IV12_TAG16_NO_KDF";
+    | "ALG_AES_256_GCM_IV12_TAG16_NO_KDF"
+    | undefined;
   /** Puts what can be rotated into an instruction file, `<key>.instruction`; false by default. docs/legacy.md weighs it. */
-  readonly instructionFile?: boolean;
+  readonly instructionFile?: boolean | undefined;
 }
 
 /** {@link LegacyWriterOptions} once checked. */

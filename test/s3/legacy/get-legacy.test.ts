@@ -212,6 +212,11 @@ describe("the instruction file", () => {
       coded("LEGACY_REFUSED", { option: "disableInstructionFile" }),
     );
     local.operations();
+    const stated = { Bucket, Key: "plain", instructionFileSuffix: ".instruction" };
+    expect(await errorOf(() => client.get(stated))).toEqual(
+      coded("LEGACY_REFUSED", { option: "disableInstructionFile" }),
+    );
+    expect(local.operations()).toEqual(["GetObject"]);
     expect(await errorOf(() => client.get({ Bucket, Key: "plain" }))).toEqual(coded("ENVELOPE_MISSING"));
     expect(local.operations()).toEqual(["GetObject"]);
     const { Body, encrypted } = await client.get({ Bucket, Key: "plain", plaintext: "allow" });
@@ -245,6 +250,36 @@ describe("the instruction file", () => {
       expect(error).toEqual(coded("BODY_INTERRUPTED", { overwritten: true }));
     },
   );
+});
+
+describe("an abort", () => {
+  it("ends the wait for an instruction file, and for KMS", async () => {
+    const reason = new Error("enough");
+    const abort = (after: string) => {
+      const controller = new AbortController();
+      const call = readerOf(local).get({ Bucket, Key: "slow" }, { abortSignal: controller.signal });
+      const asked = () => local.aws.requests.filter(({ operation }) => operation === after).length;
+      const times = after === "Decrypt" ? 1 : 2;
+      return expect
+        .poll(asked)
+        .toBe(times)
+        .then(() => controller.abort(reason))
+        .then(() => errorOf(() => call));
+    };
+    const shape = { format: "V3", content: "115", wrap: "kms+context" } as const;
+    const files = await writeLegacy(plain(50), shape, { storage: "instruction-file", kms: kms() });
+    await store(local, "slow", files);
+    local.aws.clearRequests();
+    local.aws.fault({ service: "s3", operation: "GetObject", skip: 1, stallBodyBytes: 3 });
+    expect(await abort("GetObject")).toBe(reason);
+    local.aws.clearRequests();
+    local.aws.fault({ service: "kms", delayMs: 2_000 });
+    expect(await abort("Decrypt")).toBe(reason);
+    local.aws.fault({ service: "s3", operation: "GetObject", skip: 1, stallBodyBytes: 3 });
+    const client = readerOf(local, {}, { idleTimeoutMs: 50 });
+    const error = await errorOf(() => client.get({ Bucket, Key: "slow" }));
+    expect(error).toEqual(coded("BODY_STALLED", { key: "slow.instruction" }));
+  });
 });
 
 describe("an object that is not encrypted", () => {

@@ -305,3 +305,29 @@ it("the error of a caller is not added to", async () => {
   expect(await errorOf(() => call)).toBe(reason);
   expect(await read()).toBe("new");
 });
+
+it.each(["there was one", "there was none"])(
+  "an abort while the file is on its way waits for it (%s)",
+  async (name) => {
+    if (name === "there was one") await writer().put({ ...at, Body: "old" });
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    const send = (command: PutObjectCommand, options: object) => {
+      const sent = local.s3.send(command, options);
+      if (command instanceof PutObjectCommand && command.input.Key === file) controller.abort(reason);
+      return sent;
+    };
+    const s3 = { config: local.s3.config, send } as unknown as S3Client;
+    local.aws.fault({ operation: "PutObject", delayMs: 100 });
+    const call = writer({ s3 }).put({ ...at, Body: "new" }, { abortSignal: controller.signal });
+    expect(await errorOf(() => call)).toBe(reason);
+    const seen = local.operations().filter((one) => one === "PutObject" || one === "DeleteObject");
+    if (name === "there was one") {
+      expect(seen.slice(-2)).toEqual(["PutObject", "PutObject"]);
+      expect(await read()).toBe("old");
+    } else {
+      expect(seen).toEqual(["PutObject", "DeleteObject"]);
+      expect((await local.contents()).keys).toEqual([]);
+    }
+  },
+);

@@ -1,4 +1,14 @@
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -68,11 +78,12 @@ describe("an object that is held in memory until it has been verified", () => {
     }
     local.operations();
     const maxBufferedObjectBytes = length - 1;
+    const connections = await local.aws.s3Connections();
     expect(await errorOf(() => get({ maxBufferedObjectBytes }))).toEqual(
       coded("LEGACY_TOO_LARGE", { maxBufferedObjectBytes, bytes: length }),
     );
     expect(local.operations()).toEqual(["GetObject"]);
-    await expect.poll(() => local.aws.s3Connections()).toBeLessThan(10);
+    await expect.poll(() => local.aws.s3Connections()).toBeLessThanOrEqual(connections);
   });
 
   it("of a size that S3 does not tell is read up to the limit", async () => {
@@ -101,11 +112,12 @@ describe("an object that is held in memory until it has been verified", () => {
 
   it("is not asked for more than once, and asks for nothing before its body is read", async () => {
     await stored();
+    const connections = await local.aws.s3Connections();
     const { Body, ContentLength } = await get(inMemory);
     expect(ContentLength).toBe(plaintext.length);
     Body.destroy();
     expect(local.operations()).toEqual(["GetObject"]);
-    await expect.poll(() => local.aws.s3Connections()).toBeLessThan(10);
+    await expect.poll(() => local.aws.s3Connections()).toBeLessThanOrEqual(connections);
   });
 });
 
@@ -123,9 +135,21 @@ describe("an object that is kept in a temporary file until it has been verified"
       expectBytes(readFileSync(path), body);
       expect(statSync(path).mode & 0o777).toBe(0o600);
     }
-    expectBytes(await Body.transformToByteArray().catch(() => collectRest(Body)), plaintext);
+    expectBytes(await collectRest(Body), plaintext);
     await expectNoFiles();
     expect(local.operations()).toEqual(["GetObject"]);
+  });
+
+  it.runIf(onLinux)("that is changed between the two passes is noticed at the end", async () => {
+    const { body } = await stored();
+    const { Body } = await get(toFile);
+    await firstPiece(Body);
+    const [path = ""] = openFiles();
+    const file = openSync(path, "r+");
+    writeSync(file, Buffer.of((body.at(-1) ?? 0) ^ 1), 0, 1, body.length - 1);
+    closeSync(file);
+    expect((await collectUntilError(Body)).error).toEqual(coded("DECRYPTION_FAILED"));
+    await expectNoFiles();
   });
 
   it("is not used for objects within the limit", async () => {
