@@ -1,8 +1,6 @@
 /** Objects that Amazon's clients wrote are read, offline and for ever. test/vectors/README.md tells where they come from. */
 import { createPrivateKey } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
 import { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { DecryptCommand, InvalidCiphertextException, KMSClient } from "@aws-sdk/client-kms";
 import { mockClient } from "aws-sdk-client-mock";
 import { describe, expect, test } from "vitest";
@@ -14,15 +12,11 @@ import {
   legacyKmsKeyring,
   legacyRsaKeyring,
 } from "../../../src/legacy.js";
-import type { Frozen, FrozenCase } from "../../peers/frozen.js";
+import { type Frozen, type FrozenCase, readFrozen } from "../../peers/frozen.js";
 import { expectBytes, testBytes } from "../../support/bytes.js";
 import { allowAll } from "../../support/legacy-objects.js";
 
-const vectors = fileURLToPath(new URL("../../vectors", import.meta.url));
-const files = readdirSync(vectors)
-  .filter((name) => name.startsWith("s3ec-"))
-  .flatMap((name) => readdirSync(`${vectors}/${name}`).map((file) => `${name}/${file}`))
-  .map((file) => [file, JSON.parse(readFileSync(`${vectors}/${file}`, "utf8")) as Frozen] as const);
+const files = readFrozen();
 
 /** The keyring of a case; KMS answers for its data key under its context alone. */
 function keyringOf({ keys }: Frozen, { key, dataKey }: FrozenCase): LegacyKeyring {
@@ -69,17 +63,17 @@ function storageOf({ storage }: FrozenCase): string {
 }
 
 test("all four clients and their versions are there", () => {
-  expect(files.map(([file]) => file)).toEqual([
+  expect(files.map(({ path }) => path)).toEqual([
     "s3ec-go-v3/3.2.0.json",
     "s3ec-java-sdk1/1.12.797.json",
     "s3ec-java-v3/3.5.0.json",
     "s3ec-java-v4/4.0.1.json",
     "s3ec-python-v4/4.0.0.json",
   ]);
-  expect(files.reduce((count, [, { cases }]) => count + cases.length, 0)).toBe(323);
+  expect(files.reduce((count, { cases }) => count + cases.length, 0)).toBe(323);
 });
 
-describe.each(files)("%s", (_, frozen) => {
+describe.each(files)("$path", (frozen) => {
   test.each(frozen.cases.map((one) => [one.name, one] as const))("%s", async (_, one) => {
     const body = Buffer.from(one.object.body, "base64");
     const plaintext = testBytes(one.plaintext.length, one.plaintext.seed);
