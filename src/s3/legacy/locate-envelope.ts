@@ -3,7 +3,7 @@ import { EnvelopeError, hasCode } from "../../errors.js";
 import type { LegacyEnvelope } from "../../legacy/envelope.js";
 import { malformed } from "../../legacy/fields.js";
 import { decodeInstructionFile, decodeOldNetInstructionFile } from "../../legacy/instruction-file.js";
-import { decodeLegacyMetadata } from "../../legacy/metadata.js";
+import { decodeLegacyMetadata, isLegacyMetadata } from "../../legacy/metadata.js";
 import { instructionSuffix, maxInstructionFileBytes, oldNetSuffix } from "../../legacy/names.js";
 import type { LegacyLookup } from "../legacy-reading.js";
 import type { ObjectAnswer } from "../object-answer.js";
@@ -25,19 +25,21 @@ const maxKeyBytes = 1024;
  * Looks for the envelope of an object. What is in its metadata comes first, and then no file is asked for.
  *
  * @param beforeAsking called before a request: a body that is kept open holds a connection that it may be waiting for
- * @throws EnvelopeError `ENVELOPE_INVALID`; `LEGACY_REFUSED` when the metadata needs a file that may not be asked for;
- *   what the request of the file fails with, but for a file that is not there
+ * @throws EnvelopeError `ENVELOPE_INVALID`; `LEGACY_REFUSED` when the metadata needs a file that may not be asked for,
+ *   `ENVELOPE_MISSING` when it needs one that is not there; what the request of the file fails with
  */
 export async function locateEnvelope(
   settings: ReadingSettings,
   lookup: LegacyLookup,
   beforeAsking: () => void = () => undefined,
 ): Promise<Located> {
-  const found = decodeLegacyMetadata(lookup.metadata ?? {});
+  const { metadata = {} } = lookup;
+  const found = decodeLegacyMetadata(metadata);
   if (!("needsInstructionFile" in found)) return { envelope: found, instructionFileKey: undefined };
   const { key } = lookup.attempt;
+  const needsFile = isLegacyMetadata(metadata);
   if (settings.instructionFileSuffix === undefined) {
-    if (found.partial || lookup.instructionFileSuffix !== undefined) throw disabled(key);
+    if (needsFile || lookup.instructionFileSuffix !== undefined) throw disabled(key);
     return { envelope: undefined, instructionFileKey: undefined };
   }
   const suffix = lookup.instructionFileSuffix ?? settings.instructionFileSuffix;
@@ -49,7 +51,8 @@ export async function locateEnvelope(
     const oldFile = await fileAt(lookup, key + oldNetSuffix);
     if (oldFile) return { envelope: decodeOldNetInstructionFile(oldFile, found), instructionFileKey };
   }
-  if (found.partial) throw missing(key, instructionFileKey);
+  // Some clients leave no more than the length there: without its file, ciphertext would pass for plaintext.
+  if (needsFile) throw missing(key, instructionFileKey);
   return { envelope: undefined, instructionFileKey };
 }
 

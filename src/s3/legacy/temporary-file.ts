@@ -1,4 +1,5 @@
 /** A file without a name, for what is too large to be held in memory until it has been verified. */
+import { createHash, type Hash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,12 +8,18 @@ import { fileFailed } from "../../file-error.js";
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
 /** Windows has no such flag. */
 const noFollow = O_NOFOLLOW ?? 0;
-const pieceBytes = 256 * 1024;
+const pieceBytes = 1024 * 1024;
 
-/** Grows by what is written, and goes when it is closed. Every method throws EnvelopeError `FILE_FAILED`. */
+/**
+ * Grows by what is written, and goes when it is closed. Of each piece it keeps the hash in memory, so that nothing is
+ * ever read back but what was written. Every method throws EnvelopeError `FILE_FAILED`.
+ */
 export class TemporaryFile {
   readonly #path: string;
   readonly #handle: FileHandle;
+  readonly #hashes: Buffer[] = [];
+  /** Of the piece that is not full yet. */
+  #hash = newHash();
   #bytes = 0;
   #hasName = true;
 
@@ -45,11 +52,10 @@ export class TemporaryFile {
 
   /** Yields what has been written, from the start. */
   async *read(): AsyncGenerator<Uint8Array, undefined> {
-    for (let start = 0; start < this.#bytes; ) {
+    for (let start = 0; start < this.#bytes; start += pieceBytes) {
       const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, this.#bytes - start));
-      const bytesRead = await this.#fill(piece, start);
-      start += bytesRead;
-      yield piece.subarray(0, bytesRead);
+      await this.#fill(piece, start);
+      yield piece;
     }
     return undefined;
   }
@@ -61,9 +67,22 @@ export class TemporaryFile {
   }
 
   async #append(piece: Uint8Array): Promise<void> {
+    for (let rest = piece; rest.length > 0; ) {
+      const part = rest.subarray(0, pieceBytes - (this.#bytes % pieceBytes));
+      this.#hash.update(part);
+      await this.#write(part);
+      if (this.#bytes % pieceBytes === 0) {
+        this.#hashes.push(this.#hash.digest());
+        this.#hash = newHash();
+      }
+      rest = rest.subarray(part.length);
+    }
+  }
+
+  async #write(part: Uint8Array): Promise<void> {
     try {
-      for (let done = 0; done < piece.length; ) {
-        const { bytesWritten } = await this.#handle.write(piece, done, piece.length - done, this.#bytes);
+      for (let done = 0; done < part.length; ) {
+        const { bytesWritten } = await this.#handle.write(part, done, part.length - done, this.#bytes);
         done += bytesWritten;
         this.#bytes += bytesWritten;
       }
@@ -72,11 +91,15 @@ export class TemporaryFile {
     }
   }
 
-  async #fill(piece: Buffer, position: number): Promise<number> {
+  async #fill(piece: Buffer, start: number): Promise<void> {
+    const expected = this.#hashes[start / pieceBytes] ?? this.#hash.copy().digest();
     try {
-      const { bytesRead } = await this.#handle.read(piece, 0, piece.length, position);
-      if (bytesRead > 0) return bytesRead;
-      throw new Error("it has become shorter");
+      for (let done = 0; done < piece.length; ) {
+        const { bytesRead } = await this.#handle.read(piece, done, piece.length - done, start + done);
+        if (bytesRead === 0) throw new Error("it has become shorter");
+        done += bytesRead;
+      }
+      if (!newHash().update(piece).digest().equals(expected)) throw new Error("it has been changed");
     } catch (cause) {
       throw fileFailed(this.#path, "be read", cause);
     }
@@ -86,4 +109,8 @@ export class TemporaryFile {
     await rm(this.#path);
     this.#hasName = false;
   }
+}
+
+function newHash(): Hash {
+  return createHash("sha256");
 }

@@ -321,6 +321,25 @@ describe("an object that is not encrypted", () => {
     }
   });
 
+  it("is not what an object is that has lost its instruction file, and has but a mark of Amazon's client", async () => {
+    for (const mark of ["x-amz-unencrypted-content-length", "x-amz-unencrypted-content-md5"]) {
+      await local.putRaw("lost", plain(20), { [mark]: "4" });
+      for (const plaintext of ["refuse", "allow"] as const) {
+        const stated = { Bucket, Key: "lost", plaintext };
+        const lost = coded("ENVELOPE_MISSING", { instructionFileKey: "lost.instruction" });
+        expect(await errorOf(() => readerOf(local).get(stated))).toEqual(lost);
+        expect(await errorOf(() => readerOf(local).get({ ...stated, Range: "bytes=0-1" }))).toEqual(lost);
+        const off = readerOf(local, { disableInstructionFile: true });
+        expect(await errorOf(() => off.get(stated))).toEqual(
+          coded("LEGACY_REFUSED", { option: "disableInstructionFile" }),
+        );
+      }
+      expect(await errorOf(() => readerOf(local).head({ Bucket, Key: "lost" }))).toEqual(
+        coded("ENVELOPE_MISSING"),
+      );
+    }
+  });
+
   it("has no instruction file when its key leaves no room for one", async () => {
     const Key = "k".repeat(1020);
     await local.putRaw(Key, plain(3));

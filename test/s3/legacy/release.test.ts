@@ -1,4 +1,14 @@
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -126,6 +136,21 @@ describe("an object that is kept in a temporary file until it has been verified"
     expectBytes(await Body.transformToByteArray().catch(() => collectRest(Body)), plaintext);
     await expectNoFiles();
     expect(local.operations()).toEqual(["GetObject"]);
+  });
+
+  it.runIf(onLinux)("gives nothing that was changed in the file after it was verified", async () => {
+    await stored();
+    const { Body } = await get(toFile);
+    await firstPiece(Body);
+    const [path = ""] = openFiles();
+    const file = openSync(path, "r+");
+    writeSync(file, Buffer.alloc(10), 0, 10, 2_500_000);
+    closeSync(file);
+    const { released, error } = await collectUntilError(Body);
+    expect(error).toEqual(coded("FILE_FAILED"));
+    expectBytes(released, plaintext.subarray(0, released.length));
+    expect(released.length).toBeLessThanOrEqual(2_500_000);
+    await expectNoFiles();
   });
 
   it("is not used for objects within the limit", async () => {
