@@ -52,19 +52,25 @@ export async function locateEnvelope(
     if (oldFile) return { envelope: decodeOldNetInstructionFile(oldFile, found), instructionFileKey };
   }
   // Some clients leave no more than the length there: without its file, ciphertext would pass for plaintext.
-  if (needsFile) throw missing(key, instructionFileKey);
+  if (needsFile) throw missing(key, instructionFileKey, "restore that file from a version or a copy of it");
   return { envelope: undefined, instructionFileKey };
 }
 
 /** The error for an object whose envelope is in an instruction file that is not there, or for one that has none. */
-export function missing(key: string, instructionFileKey: string | undefined): EnvelopeError {
+export function missing(
+  key: string,
+  instructionFileKey: string | undefined,
+  advice = 'if they were lost in a copy, restore them; for objects that are not encrypted say plaintext: "allow"',
+): EnvelopeError {
   const where =
     instructionFileKey === undefined
       ? "in its metadata, and instruction files are switched off"
       : `in its metadata, nor in the instruction file "${instructionFileKey}", which does not exist`;
-  return new EnvelopeError("ENVELOPE_MISSING", `"${key}" has no envelope that can be read: not ${where}`, {
-    details: { key, ...(instructionFileKey !== undefined && { instructionFileKey }) },
-  });
+  return new EnvelopeError(
+    "ENVELOPE_MISSING",
+    `"${key}" has no envelope that can be read: not ${where}: ${advice}`,
+    { details: { key, ...(instructionFileKey !== undefined && { instructionFileKey }) } },
+  );
 }
 
 function disabled(key: string): EnvelopeError {
@@ -83,7 +89,7 @@ async function fileAt(lookup: LegacyLookup, key: string): Promise<Buffer | undef
     answer = await lookup.askFor(key);
   } catch (error) {
     if (hasCode(error, "S3_NOT_FOUND")) return undefined;
-    throw error;
+    throw hasCode(error, "S3_ACCESS_DENIED") ? denied(error) : error;
   }
   const tooLarge = () =>
     malformed("instruction-file", "its body", `expected at most ${maxInstructionFileBytes} bytes`);
@@ -92,4 +98,12 @@ async function fileAt(lookup: LegacyLookup, key: string): Promise<Buffer | undef
   } finally {
     answer.letGo();
   }
+}
+
+/** Whoever reads an object without metadata may never have heard of the file that is asked for. */
+function denied({ code, message, cause, details }: EnvelopeError): EnvelopeError {
+  const why =
+    "This is where the instruction file of the object would be. Without s3:ListBucket S3 denies also what is not there: " +
+    "allow that, or set disableInstructionFile: true if no object has such a file";
+  return new EnvelopeError(code, `${message}. ${why}`, { cause, details });
 }
