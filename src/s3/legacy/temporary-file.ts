@@ -1,9 +1,9 @@
 /** A file without a name, for what is too large to be held in memory until it has been verified. */
-import { createHash, type Hash } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileFailed } from "../../file-error.js";
+import { PieceHashes } from "../../legacy/piece-hashes.js";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
 /** Windows has no such flag. */
@@ -17,9 +17,7 @@ const pieceBytes = 1024 * 1024;
 export class TemporaryFile {
   readonly #path: string;
   readonly #handle: FileHandle;
-  readonly #hashes: Buffer[] = [];
-  /** Of the piece that is not full yet. */
-  #hash = newHash();
+  readonly #hashes = new PieceHashes(pieceBytes);
   #bytes = 0;
   #hasName = true;
 
@@ -67,22 +65,10 @@ export class TemporaryFile {
   }
 
   async #append(piece: Uint8Array): Promise<void> {
-    for (let rest = piece; rest.length > 0; ) {
-      const part = rest.subarray(0, pieceBytes - (this.#bytes % pieceBytes));
-      this.#hash.update(part);
-      await this.#write(part);
-      if (this.#bytes % pieceBytes === 0) {
-        this.#hashes.push(this.#hash.digest());
-        this.#hash = newHash();
-      }
-      rest = rest.subarray(part.length);
-    }
-  }
-
-  async #write(part: Uint8Array): Promise<void> {
+    this.#hashes.add(piece);
     try {
-      for (let done = 0; done < part.length; ) {
-        const { bytesWritten } = await this.#handle.write(part, done, part.length - done, this.#bytes);
+      for (let done = 0; done < piece.length; ) {
+        const { bytesWritten } = await this.#handle.write(piece, done, piece.length - done, this.#bytes);
         done += bytesWritten;
         this.#bytes += bytesWritten;
       }
@@ -92,14 +78,13 @@ export class TemporaryFile {
   }
 
   async #fill(piece: Buffer, start: number): Promise<void> {
-    const expected = this.#hashes[start / pieceBytes] ?? this.#hash.copy().digest();
     try {
       for (let done = 0; done < piece.length; ) {
         const { bytesRead } = await this.#handle.read(piece, done, piece.length - done, start + done);
         if (bytesRead === 0) throw new Error("it has become shorter");
         done += bytesRead;
       }
-      if (!newHash().update(piece).digest().equals(expected)) throw new Error("it has been changed");
+      if (!this.#hashes.isPiece(start / pieceBytes, piece)) throw new Error("it has been changed");
     } catch (cause) {
       throw fileFailed(this.#path, "be read", cause);
     }
@@ -109,8 +94,4 @@ export class TemporaryFile {
     await rm(this.#path);
     this.#hasName = false;
   }
-}
-
-function newHash(): Hash {
-  return createHash("sha256");
 }
