@@ -89,7 +89,8 @@ async function fileAt(lookup: LegacyLookup, key: string): Promise<Buffer | undef
     answer = await lookup.askFor(key);
   } catch (error) {
     if (hasCode(error, "S3_NOT_FOUND")) return undefined;
-    throw hasCode(error, "S3_ACCESS_DENIED") ? denied(error) : error;
+    const isForbidden = hasCode(error, "S3_ACCESS_DENIED") && error.details.httpStatusCode === 403;
+    throw isForbidden ? denied(error) : error;
   }
   const tooLarge = () =>
     malformed("instruction-file", "its body", `expected at most ${maxInstructionFileBytes} bytes`);

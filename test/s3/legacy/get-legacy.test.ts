@@ -198,6 +198,12 @@ describe("the instruction file", () => {
         expect(error.message.includes("s3:ListBucket")).toBe(status === 403);
         local.aws.clearFaults();
       }
+      // Credentials that ran out are another matter.
+      local.aws.fault({ service: "s3", operation: "GetObject", status: 400, code: "ExpiredToken", skip: 1 });
+      const expired = await errorOf(() => readerOf(local).get({ Bucket, Key: "unknown" }));
+      expect(expired).toEqual(coded("S3_ACCESS_DENIED"));
+      expect(expired.message).not.toContain("s3:ListBucket");
+      local.aws.clearFaults();
       local.aws.fault({ service: "s3", operation: "GetObject", status: 403, code: "AccessDenied" });
       expect(await errorOf(() => readerOf(local).head({ Bucket, Key: "unknown" }))).toEqual(
         coded("S3_ACCESS_DENIED"),
