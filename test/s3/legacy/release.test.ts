@@ -78,11 +78,12 @@ describe("an object that is held in memory until it has been verified", () => {
     }
     local.operations();
     const maxBufferedObjectBytes = length - 1;
+    const connections = await local.aws.s3Connections();
     expect(await errorOf(() => get({ maxBufferedObjectBytes }))).toEqual(
       coded("LEGACY_TOO_LARGE", { maxBufferedObjectBytes, bytes: length }),
     );
     expect(local.operations()).toEqual(["GetObject"]);
-    await expect.poll(() => local.aws.s3Connections()).toBeLessThan(10);
+    await expect.poll(() => local.aws.s3Connections()).toBeLessThanOrEqual(connections);
   });
 
   it("of a size that S3 does not tell is read up to the limit", async () => {
@@ -111,11 +112,12 @@ describe("an object that is held in memory until it has been verified", () => {
 
   it("is not asked for more than once, and asks for nothing before its body is read", async () => {
     await stored();
+    const connections = await local.aws.s3Connections();
     const { Body, ContentLength } = await get(inMemory);
     expect(ContentLength).toBe(plaintext.length);
     Body.destroy();
     expect(local.operations()).toEqual(["GetObject"]);
-    await expect.poll(() => local.aws.s3Connections()).toBeLessThan(10);
+    await expect.poll(() => local.aws.s3Connections()).toBeLessThanOrEqual(connections);
   });
 });
 
@@ -133,7 +135,7 @@ describe("an object that is kept in a temporary file until it has been verified"
       expectBytes(readFileSync(path), body);
       expect(statSync(path).mode & 0o777).toBe(0o600);
     }
-    expectBytes(await Body.transformToByteArray().catch(() => collectRest(Body)), plaintext);
+    expectBytes(await collectRest(Body), plaintext);
     await expectNoFiles();
     expect(local.operations()).toEqual(["GetObject"]);
   });
