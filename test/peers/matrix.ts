@@ -149,6 +149,8 @@ export const writings: readonly Writing[] = [
   ...kmsWritings("python-v4", "V3", {}, contexts.ascii),
   ...kmsWritings("python-v4", "V2", withoutCommitment, contexts.ascii),
   ...kmsWritings("go-v3", "V2", {}, contexts.full),
+  ...modernWritings("s3-envelope", "V3", {}),
+  ...modernWritings("s3-envelope", "V2", withoutCommitment),
 ];
 
 const allLegacy: Settings = { enableLegacyUnauthenticatedModes: true, enableLegacyWrappingAlgorithms: true };
@@ -236,6 +238,18 @@ export const readings: readonly Reading[] = [
     reader: "go-v3",
     settings: {},
     reads: (writing) => writing.key === "kms" && isModern(writing) && !isGarbled(writing),
+  },
+  {
+    name: "s3-envelope-legacy",
+    reader: "s3-envelope",
+    settings: { ...allLegacy, commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT" },
+    reads: () => true,
+  },
+  {
+    name: "s3-envelope-default",
+    reader: "s3-envelope",
+    settings: {},
+    reads: ({ format }) => format === "V3",
   },
 ];
 
