@@ -15,6 +15,14 @@ export {
   type LegacyObjectInput,
   type LegacyObjectOutput,
 } from "./s3/legacy/decrypt-object.js";
+export { migrateObject } from "./s3/legacy/migrate.js";
+export type {
+  Migrated,
+  MigrateInput,
+  MigrateOutput,
+  MigrateTarget,
+  NotMigrated,
+} from "./s3/legacy/migrate-input.js";
 export { legacyReading } from "./s3/legacy/reading.js";
 export type { LegacyReadingOptions } from "./s3/legacy/reading-options.js";
 export {

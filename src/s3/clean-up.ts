@@ -44,7 +44,10 @@ export interface Leftover {
     | { readonly orphanedUploadId: string }
     | { readonly orphanedSidecarKey: string }
     | { readonly possiblyOrphanedSidecarKey: string }
-    | { readonly checkpointPath: string; readonly uploadId: string };
+    | { readonly checkpointPath: string; readonly uploadId: string }
+    | { readonly orphanedKeys: readonly string[] }
+    | { readonly stagingKey: string }
+    | { readonly targetBucket: string; readonly targetKey: string };
   readonly advice: string;
 }
 
