@@ -69,7 +69,7 @@ function lockOf({ ObjectLockMode, ObjectLockRetainUntilDate }: GetOutput): Parti
 /** What is no date, such as the common "0", means a time in the past (RFC 9111 5.3). */
 function expiresOf({ ExpiresString }: GetOutput): Date | undefined {
   if (ExpiresString === undefined) return undefined;
-  const time = Date.parse(ExpiresString);
+  const time = / GMT$/.test(ExpiresString) ? Date.parse(ExpiresString) : Number.NaN;
   return new Date(Number.isNaN(time) ? 0 : time);
 }
 

@@ -1,8 +1,9 @@
 /** The original of a migration: asked about before, and removed after, with its instruction file. */
 import { HeadObjectCommand, type HeadObjectCommandOutput } from "@aws-sdk/client-s3";
-import { withLeftover } from "../clean-up.js";
+import { hasCode } from "../../errors.js";
+import { withinTime, withLeftover } from "../clean-up.js";
 import { deleteObject } from "../delete.js";
-import { s3Request } from "../s3-errors.js";
+import { s3Error, s3Request } from "../s3-errors.js";
 import type { ClientSettings } from "../settings.js";
 import type { TransferSignal } from "../transfer-signal.js";
 import type { MigrateRequest } from "./migrate-input.js";
@@ -67,7 +68,7 @@ function isVersion(versionId: string | undefined): boolean {
 }
 
 /** Returns whether versions may be left that need the instruction file. */
-async function deleteOriginal({ settings, request, transfer, ETag }: MigrateCall): Promise<boolean> {
+async function deleteOriginal({ settings, request, transfer, head, ETag }: MigrateCall): Promise<boolean> {
   const { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner } = request.original;
   const { signal } = transfer;
   try {
@@ -80,10 +81,20 @@ async function deleteOriginal({ settings, request, transfer, ETag }: MigrateCall
     );
     return output.VersionId !== undefined;
   } catch (error) {
+    // A lost answer, or that to a retry, which finds that the first try has done it.
+    if (!signal.aborted && (await isGone(settings, request.original))) return isVersion(head.VersionId);
     const { Bucket: targetBucket, Key: targetKey } = request.target;
     throw withLeftover(error, transfer, {
       details: { targetBucket, targetKey },
       advice: `It has been migrated to "${targetKey}" in "${targetBucket}"; only the original was not removed`,
     });
   }
+}
+
+async function isGone({ s3 }: ClientSettings, object: MigrateRequest["original"]): Promise<boolean> {
+  return withinTime((options) => s3.send(new HeadObjectCommand(object), options)).then(
+    () => false,
+    (error: unknown) =>
+      hasCode(s3Error(error, { operation: "HeadObject", bucket: "", key: "" }), "S3_NOT_FOUND"),
+  );
 }

@@ -97,7 +97,11 @@ export async function putInPlace(
       if (replaced) await requireUnchanged(settings, replaced, replaced.ETag, signal);
     });
     const asked = { ...attempt, operation: "HeadObject" };
-    const found = await s3Request(asked, signal, () => headWritten({ s3, put, attempt, signal }, bytes));
+    // It is done: no signal ends this any more, which takes its bounded time, and is tried again.
+    const { signal: unheard } = new AbortController();
+    const look = () =>
+      s3Request(asked, undefined, () => headWritten({ s3, put, attempt, signal: unheard }, bytes));
+    const found = await look().catch(look);
     if (found) return output;
     throw new EnvelopeError(
       "MIGRATION_UNCONFIRMED",
