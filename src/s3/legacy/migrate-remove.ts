@@ -27,15 +27,16 @@ export async function removeWritten(
 ): Promise<readonly string[]> {
   const { s3, envelopeStorage } = settings;
   const { RequestPayer, ExpectedBucketOwner } = fields;
-  const customer = customerKeyOf(fields);
   const object = { Bucket: fields.Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner };
   let sidecar: SidecarLocation | undefined;
   if ((fields.envelopeStorage ?? envelopeStorage) === "sidecar") {
-    const head = new HeadObjectCommand({ ...object, ...customer });
-    const found = await withinTime((options) => s3.send(head, options)).catch(() => undefined);
-    const stored = decodeEnvelope(found?.Metadata ?? {});
-    if ((ETag ?? found?.ETag) === found?.ETag && stored?.storage === "sidecar")
-      sidecar = sidecarLocation(object, stored.header);
+    const head = new HeadObjectCommand({ ...object, ...customerKeyOf(fields), IfMatch: ETag });
+    const found = await withinTime((options) => s3.send(head, options)).catch(isGone);
+    if (found === true) return [];
+    // Removed without a look at it, it would leave a sidecar that nobody can name.
+    if (found === false) return [Key];
+    const stored = decodeEnvelope(found.Metadata ?? {});
+    if (stored?.storage === "sidecar") sidecar = sidecarLocation(object, stored.header);
   }
   const command = new DeleteObjectCommand({ ...object, IfMatch: VersionId === undefined ? ETag : undefined });
   const removed = await withinTime((options) => s3.send(command, options)).then(() => true, isGone);
