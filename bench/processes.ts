@@ -31,12 +31,18 @@ export interface ServerReady {
   readonly keyId: string;
 }
 
-/** Starts an S3 and a KMS in a process of their own for as long as they are used. */
+/**
+ * Starts an S3 and a KMS in a process of their own for as long as they are used.
+ *
+ * @param connectionRate so many bytes a second they send at most on each connection
+ */
 export async function withServer<T>(
   options: LocalAwsOptions,
   use: (ready: ServerReady) => Promise<T>,
+  connectionRate?: number,
 ): Promise<T> {
-  const server = startProcess("s3-process.ts", [JSON.stringify(options)]);
+  const rate = connectionRate === undefined ? [] : [String(connectionRate)];
+  const server = startProcess("s3-process.ts", [JSON.stringify(options), ...rate]);
   try {
     return await use((await answerOf(server)) as ServerReady);
   } finally {

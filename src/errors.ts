@@ -22,6 +22,7 @@ const codes = {
   MIGRATION_UNCONFIRMED: { retryable: false },
   // Keys
   KEY_NOT_FOR_OBJECT: { retryable: false },
+  KEY_NOT_ROTATED: { retryable: false },
   KMS_UNAVAILABLE: { retryable: true },
   KMS_ACCESS_DENIED: { retryable: false },
   KMS_KEY_NOT_FOUND: { retryable: false },

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import * as main from "../src/index.js";
+import * as legacy from "../src/legacy.js";
 import * as testing from "../src/testing/index.js";
 
 it("the entry points export these names and no others", () => {
@@ -106,5 +107,20 @@ it("the entry points export these types and no others", () => {
     "LocalAwsOptions",
     "LocalClientConfig",
     "RecordedRequest",
+  ]);
+});
+
+it("the legacy entry point exports these names and no others", () => {
+  expect(Object.keys(legacy).sort()).toEqual([
+    "LegacyWriter",
+    "decryptEncryptionSdkMessage",
+    "decryptLegacyObject",
+    "decryptSesMail",
+    "legacyAesKeyring",
+    "legacyKmsKeyring",
+    "legacyReading",
+    "legacyRsaKeyring",
+    "migrateObject",
+    "sesMailReading",
   ]);
 });

@@ -92,6 +92,7 @@ describe("layers", () => {
     const allowed: Record<string, RegExp> = {
       "@aws-sdk/client-s3": /^(s3|testing)\//,
       "@aws-sdk/client-kms": /^(keys\/kms(-key)?\.ts|testing\/)/,
+      "@aws-crypto/client-node": /^legacy\/encryption-sdk\/(materials|observed-keyring)\.ts/,
       "node:worker_threads": /^cobblestone\/worker/,
       "node:crypto": /^(cobblestone|keys|envelope|legacy|testing)\/|^s3\/(get|write|upload-ticket)\.ts/,
     };

@@ -17,12 +17,20 @@ const where = "sidecar object";
  * @throws RangeError when the object's key is too long for one
  */
 export function sidecarKey(key: string, header: Buffer): string {
-  const sidecar = `${key}.${header.toString("hex", 0, saltBytes)}${sidecarSuffix}`;
-  const bytes = Buffer.byteLength(sidecar);
-  if (bytes <= maxKeyBytes) return sidecar;
-  throw new RangeError(
-    `Key: expected at most ${maxKeyBytes - (bytes - Buffer.byteLength(key))} bytes with a sidecar, got ${Buffer.byteLength(key)}`,
-  );
+  return suffixedKey(key, `.${header.toString("hex", 0, saltBytes)}${sidecarSuffix}`, "a sidecar");
+}
+
+/**
+ * The key of an object that belongs to another.
+ *
+ * @param companion what it is, for the error
+ * @throws RangeError when the other's key is too long for one
+ */
+export function suffixedKey(key: string, suffix: string, companion: string): string {
+  const most = maxKeyBytes - Buffer.byteLength(suffix);
+  const bytes = Buffer.byteLength(key);
+  if (bytes <= most) return `${key}${suffix}`;
+  throw new RangeError(`Key: expected at most ${most} bytes with ${companion}, got ${bytes}`);
 }
 
 /**

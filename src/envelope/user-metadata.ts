@@ -67,7 +67,7 @@ export function withoutEnvelope(metadata: MetadataFields): Record<string, string
 }
 
 /** The size of metadata as S3 counts it: the UTF-8 bytes of all names and values. */
-function metadataBytes(metadata: MetadataFields): number {
+export function metadataBytes(metadata: MetadataFields): number {
   return Object.entries(metadata).reduce(
     (sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value),
     0,

@@ -103,7 +103,7 @@ export function decryptionKeysArgument<K>(
 }
 
 /** Whether two descriptions have the same entries. */
-function sameDescription(left: EncryptionContext, right: EncryptionContext): boolean {
+export function sameDescription(left: EncryptionContext, right: EncryptionContext): boolean {
   const names = Object.keys(left);
   if (names.length !== Object.keys(right).length) return false;
   return names.every((name) => Object.hasOwn(right, name) && left[name] === right[name]);

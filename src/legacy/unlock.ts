@@ -32,7 +32,16 @@ export interface UnlockLegacyInput {
  *   `DECRYPTION_FAILED`, and those of the keyring
  */
 export async function unlockLegacy(envelope: LegacyEnvelope, input: UnlockLegacyInput): Promise<ContentKeys> {
-  const { keyrings, policy, expected, isRange, contentAad, abortSignal } = input;
+  return withDataKey(envelope, input, (dataKey) => openContentKeys(envelope, dataKey, input.contentAad));
+}
+
+/** Unwraps the data key of an object as {@link unlockLegacy} does, for one use; then it is zeroed. */
+export async function withDataKey<T>(
+  envelope: LegacyEnvelope,
+  input: UnlockLegacyInput,
+  use: (dataKey: Uint8Array) => T | Promise<T>,
+): Promise<T> {
+  const { keyrings, policy, expected, isRange, abortSignal } = input;
   const wrap = wrapOf(envelope, keyrings);
   requireAllowed(envelope, wrap, policy, isRange);
   const keyring = keyringFor(envelope, wrap, keyrings);
@@ -42,7 +51,7 @@ export async function unlockLegacy(envelope: LegacyEnvelope, input: UnlockLegacy
   const unwrapped = await keyring.unwrapDataKey({ wrap, wrappedKey, contentName, description, abortSignal });
   const dataKey = bytesArgument("keyring.unwrapDataKey: its result", unwrapped);
   try {
-    return openContentKeys(envelope, dataKey, contentAad);
+    return await use(dataKey);
   } finally {
     dataKey.fill(0);
   }

@@ -20,7 +20,7 @@ import { type TransferSignal, transferSignal } from "./transfer-signal.js";
 
 /** Asks for an object. The body ends with the signal, too. */
 export async function getAnswer(
-  { s3, idleTimeoutMs }: ClientSettings,
+  { s3, idleTimeoutMs }: Pick<ClientSettings, "s3" | "idleTimeoutMs">,
   attempt: S3Attempt,
   input: GetObjectCommandInput,
   signal: AbortSignal | undefined,

@@ -44,10 +44,13 @@ export interface Leftover {
     | { readonly orphanedUploadId: string }
     | { readonly orphanedSidecarKey: string }
     | { readonly possiblyOrphanedSidecarKey: string }
-    | { readonly checkpointPath: string; readonly uploadId: string }
     | { readonly orphanedKeys: readonly string[] }
     | { readonly stagingKey: string }
-    | { readonly targetBucket: string; readonly targetKey: string };
+    | { readonly targetBucket: string; readonly targetKey: string }
+    | { readonly orphanedInstructionFileKey: string }
+    | { readonly possiblyOrphanedInstructionFileKey: string }
+    | { readonly lostInstructionFileKey: string }
+    | { readonly checkpointPath: string; readonly uploadId: string };
   readonly advice: string;
 }
 

@@ -26,7 +26,13 @@ export interface CommitInput {
 
 /** Remembers whether an object may have appeared, so that nothing it needs is removed after a failure. */
 export class CommitState {
+  readonly #mark: string;
   #mayExist = false;
+
+  /** @param mark the name in the metadata whose value is random, so that no other write has the same */
+  constructor(mark: string = names.salt) {
+    this.#mark = mark;
+  }
 
   /** Whether the object may be there: a commit was sent and S3 did not clearly refuse it. */
   get mayExist(): boolean {
@@ -35,7 +41,7 @@ export class CommitState {
 
   /**
    * Sends a commit. When the answer is lost, or when a retry of the SDK's finds its own earlier success in the
-   * way, the object is looked up and told by its salt, which no other write has.
+   * way, the object is looked up and told by its mark.
    */
   async send(
     input: CommitInput,
@@ -52,7 +58,7 @@ export class CommitState {
       return output;
     } catch (error) {
       input.signal.throwIfAborted();
-      const written = isAmbiguous(error) ? await findWritten(input, size) : undefined;
+      const written = isAmbiguous(error) ? await findWritten(input, size, this.#mark) : undefined;
       input.signal.throwIfAborted();
       if (written) return written;
       this.#mayExist = !isRefusal(error);
@@ -78,16 +84,24 @@ export function isRefusal(error: unknown): boolean {
   return refused && serviceError !== "NoSuchUpload" && $metadata?.attempts === 1;
 }
 
-async function findWritten(input: CommitInput, size: number): Promise<CommitOutput | undefined> {
+async function findWritten(
+  input: CommitInput,
+  size: number,
+  mark: string,
+): Promise<CommitOutput | undefined> {
   try {
-    return await headWritten(input, size);
+    return await headWritten(input, size, mark);
   } catch {
     return undefined;
   }
 }
 
 /** What S3 says of the object if it is the one that this write makes; rejects when that cannot be known. */
-export async function headWritten(input: CommitInput, size: number): Promise<CommitOutput | undefined> {
+export async function headWritten(
+  input: CommitInput,
+  size: number,
+  mark: string = names.salt,
+): Promise<CommitOutput | undefined> {
   const { s3, put, signal } = input;
   const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = partFields(put);
   const command = new HeadObjectCommand({
@@ -97,8 +111,8 @@ export async function headWritten(input: CommitInput, size: number): Promise<Com
     SSECustomerKeyMD5,
   });
   const head = await withinTime((options) => s3.send(command, options), signal);
-  if (head.ContentLength !== size || head.Metadata?.[names.salt] !== put.Metadata?.[names.salt])
-    return undefined;
+  const value = put.Metadata?.[mark];
+  if (value === undefined || head.ContentLength !== size || head.Metadata?.[mark] !== value) return undefined;
   const { $metadata, ETag, VersionId, Expiration, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled } =
     head;
   return { $metadata, ETag, VersionId, Expiration, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled };

@@ -50,8 +50,8 @@ export async function deleteObject(
 }
 
 /** Whatever stands between us and S3 can answer 200 as well: then the object is looked for. */
-async function requireDeletion(
-  settings: ClientSettings,
+export async function requireDeletion(
+  settings: Pick<ClientSettings, "s3">,
   input: DeleteInput,
   { $metadata }: DeleteObjectCommandOutput,
   attempt: S3Attempt,
@@ -86,7 +86,7 @@ async function findSidecar(
 }
 
 function headObject(
-  { s3 }: ClientSettings,
+  { s3 }: Pick<ClientSettings, "s3">,
   { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner }: DeleteInput,
   attempt: S3Attempt,
   signal: AbortSignal | undefined,

@@ -80,14 +80,13 @@ const sidecarFieldNames = [
   "ObjectLockLegalHoldStatus",
   "Tagging",
 ] as const satisfies readonly (keyof PutObjectCommandInput)[];
+export type SidecarField = (typeof sidecarFieldNames)[number];
 
 /**
  * What the PutObject of a sidecar takes of its object's. Not the storage class, as readers need a sidecar at
  * once; not a customer-provided key, as a sidecar holds no secret and `head` has no such key.
  */
-export function sidecarFields(
-  input: PutObjectCommandInput,
-): Pick<PutObjectCommandInput, (typeof sidecarFieldNames)[number]> {
+export function sidecarFields(input: PutObjectCommandInput): Pick<PutObjectCommandInput, SidecarField> {
   return Object.fromEntries(sidecarFieldNames.map((name) => [name, input[name]]));
 }
 

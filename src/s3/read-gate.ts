@@ -1,5 +1,4 @@
 /** Keeps a body from being read further than is needed for the part that may be held. */
-import { chunkBytes, headerBytes, sealedChunkBytes } from "../cobblestone/geometry.js";
 
 /**
  * Closed until it is told how much may be read. What lies between it and the parts is then never more than the
@@ -10,10 +9,9 @@ export class ReadGate {
   #closed = false;
   #wake: () => void = () => undefined;
 
-  /** Lets through what it takes to make the first `ciphertextBytes` of the message, and one more. */
-  openTo(ciphertextBytes: number): void {
-    const chunk = Math.floor((ciphertextBytes - headerBytes) / sealedChunkBytes);
-    this.#plaintextBytes = (Math.max(chunk, 0) + 1) * chunkBytes;
+  /** Lets through the first so many bytes. */
+  openTo(plaintextBytes: number): void {
+    this.#plaintextBytes = plaintextBytes;
     this.#wake();
   }
 

@@ -75,16 +75,20 @@ export interface EnvelopeClientOptions {
   readonly legacy?: LegacyReading | undefined;
 }
 
-/** {@link EnvelopeClientOptions} once checked. */
-export interface ClientSettings {
+/** What every transfer is subject to. */
+export interface TransferSettings {
   readonly s3: S3Client;
-  readonly keyring: Keyring;
-  readonly envelopeStorage: EnvelopeStorage;
   readonly partSizeBytes: number | undefined;
   readonly maxConcurrentParts: number;
   /** Of `maxBufferedBytes`. */
   readonly budget: ByteBudget;
   readonly idleTimeoutMs: number;
+}
+
+/** {@link EnvelopeClientOptions} once checked. */
+export interface ClientSettings extends TransferSettings {
+  readonly keyring: Keyring;
+  readonly envelopeStorage: EnvelopeStorage;
   readonly engine: CryptoEngine;
   readonly legacy: LegacyReading | undefined;
 }
@@ -103,11 +107,22 @@ export function readAheadBytesOf({ engine }: ClientSettings, length: number | un
 
 /** Checks the settings of a client. */
 export function settingsArgument(options: unknown): ClientSettings {
+  const { envelopeStorage = "metadata", keyring, engine, legacy } = objectArgument("options", options);
+  return {
+    ...transferSettingsArgument(options),
+    keyring: keyringArgument("options.keyring", keyring),
+    envelopeStorage: choiceArgument("options.envelopeStorage", envelopeStorage, envelopeStorages),
+    engine: engineArgument("options.engine", engine),
+    legacy: legacyArgument(legacy),
+  };
+}
+
+/** Checks the settings of every transfer. */
+export function transferSettingsArgument(options: unknown): TransferSettings {
   const given = objectArgument("options", options);
   const s3 = given.s3 as Partial<S3Client> | undefined;
   if (typeof s3?.send !== "function") throw wrongType("options.s3", "an S3Client", s3);
   const {
-    envelopeStorage = "metadata",
     partSizeBytes,
     maxConcurrentParts = 4,
     maxBufferedBytes = 128 * mebibyte,
@@ -115,8 +130,6 @@ export function settingsArgument(options: unknown): ClientSettings {
   } = given;
   return {
     s3: s3 as S3Client,
-    keyring: keyringArgument("options.keyring", given.keyring),
-    envelopeStorage: choiceArgument("options.envelopeStorage", envelopeStorage, envelopeStorages),
     partSizeBytes:
       partSizeBytes === undefined
         ? undefined
@@ -131,8 +144,6 @@ export function settingsArgument(options: unknown): ClientSettings {
       ),
     ),
     idleTimeoutMs: integerArgument("options.idleTimeoutMs", idleTimeoutMs, 0, 2 ** 31 - 1),
-    engine: engineArgument("options.engine", given.engine),
-    legacy: legacyArgument(given.legacy),
   };
 }
 

@@ -39,19 +39,22 @@ export function sidecarLocation(object: SidecarOwner, header: Buffer): SidecarLo
  * Writes a sidecar.
  *
  * @param put the PutObject of the object that it belongs to
+ * @param more what else its PutObject says
  */
 export async function putSidecar(
   s3: S3Client,
   put: PutObjectCommandInput,
   location: SidecarLocation,
-  text: string,
+  text: string | Uint8Array,
   signal: AbortSignal | undefined,
+  more: Pick<PutObjectCommandInput, "ContentType" | "IfMatch" | "IfNoneMatch" | "Metadata"> = {},
 ): Promise<void> {
   const command = new PutObjectCommand({
     ...sidecarFields(put),
     ...location,
     Body: text,
     ContentType: "application/json",
+    ...more,
   });
   const asked = attempt("PutObject", location);
   requireETag(await s3Request(asked, signal, (options) => s3.send(command, options)), asked);

@@ -169,10 +169,14 @@ export function sendWhole(
 }
 
 /** What the caller is told of an object that was written. */
-export function putOutput(output: CommitOutput, plaintextLength: number): PutOutput {
+export function putOutput(
+  output: CommitOutput,
+  plaintextLength: number,
+  lengthOf: (plaintextLength: number) => number = ciphertextLength,
+): PutOutput {
   return {
     ...withoutChecksums(output),
     plaintextLength,
-    ciphertextLength: ciphertextLength(plaintextLength),
+    ciphertextLength: lengthOf(plaintextLength),
   };
 }

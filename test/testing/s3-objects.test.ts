@@ -135,6 +135,14 @@ describe("objects", () => {
     }
   });
 
+  test("come without an MD5 behind them, which the SDK for Java offers to take", async () => {
+    const offer = { path: `/${Bucket}/read`, headers: { "x-amz-te": "append-md5" } };
+    const plain = await sendSigned(aws.s3Config, { path: offer.path });
+    const answer = await sendSigned(aws.s3Config, offer);
+    expect([answer.status, answer.text]).toEqual([200, plain.text]);
+    expect(answer.headers["x-amz-transfer-encoding"]).toBe(undefined);
+  });
+
   test("are not found by a path that is badly encoded", async () => {
     for (const path of [`/${Bucket}/%zz`, `/${Bucket}/%ff`, "/%/k", `/${Bucket}/%E0%A4%A`]) {
       for (const method of ["GET", "PUT"]) {

@@ -47,6 +47,8 @@ const operations = {
 const heeded = new RegExp(
   `^x-amz-(?:${[
     "content-sha256|date|security-token|trailer|decoded-content-length|user-agent|request-payer",
+    // An offer to take an MD5 behind the body (SDK for Java 2); an answer need not take it up.
+    "te",
     "meta-.+|tagging|tagging-directive|metadata-directive|storage-class|website-redirect-location",
     "checksum-.+|sdk-checksum-algorithm|mp-object-size|object-attributes|max-parts|part-number-marker",
     "(?:copy-source-)?server-side-encryption(?:-.+)?|expected-bucket-owner|source-expected-bucket-owner",

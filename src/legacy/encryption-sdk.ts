@@ -1,0 +1,193 @@
+/** Messages of the AWS Encryption SDK, read through Amazon's keyrings. docs/legacy.md explains what is checked when. */
+import { choiceArgument, integerArgument, objectArgument, wrongType } from "../arguments.js";
+import type { ByteSource } from "../cobblestone/message.js";
+import { requireContext } from "../envelope/envelope.js";
+import { type EncryptionContext, wrappingContextArgument } from "../keys/context.js";
+import { readBody, tooLarge } from "./encryption-sdk/body.js";
+import {
+  callersContext,
+  type HeaderPolicy,
+  type MessageHeader,
+  readHeader,
+} from "./encryption-sdk/header.js";
+import { loadUnwrapper } from "./encryption-sdk/materials.js";
+import { ExactReader } from "./encryption-sdk/reader.js";
+import { publicKeyName } from "./encryption-sdk/suites.js";
+import { type CommitmentPolicy, commitmentPolicies } from "./policy.js";
+
+/** A keyring of `@aws-crypto/client-node`: `KmsKeyringNode`, `RawAesKeyringNode`, `MultiKeyringNode`, your own. */
+export interface EncryptionSdkKeyring {
+  onDecrypt(material: never, encryptedDataKeys: never): Promise<unknown>;
+}
+
+/** Settings of {@link decryptEncryptionSdkMessage}. */
+export interface EncryptionSdkOptions {
+  /** What unwraps the data key. Which keys it may be is the keyring's business: avoid discovery without a filter. */
+  readonly keyring: EncryptionSdkKeyring;
+  /**
+   * Exactly the pairs that the message must have, without `aws-crypto-public-key`, which signed messages have
+   * besides; {} by default. "any" reads whatever the message has, which is then yours to compare.
+   */
+  readonly encryptionContext?: EncryptionContext | "any" | undefined;
+  /** A message with more encrypted data keys is refused: each may cost a KMS call. 10 by default. */
+  readonly maxEncryptedDataKeys?: number | undefined;
+  /** "REQUIRE_ENCRYPT_REQUIRE_DECRYPT" by default; either of the others reads messages without key commitment. */
+  readonly commitmentPolicy?: CommitmentPolicy | undefined;
+  /**
+   * The most plaintext that is held until it is verified: a signed message, or a frame of an unsigned one, which
+   * is all of it when it has no frames. 64 MiB by default.
+   */
+  readonly maxBufferedMessageBytes?: number | undefined;
+  /**
+   * Hands out each frame of a signed message once its own tag has verified, all but the last one before the
+   * signature has. Who can unwrap the data key could then have made what you have read; false by default.
+   */
+  readonly releasePlaintextBeforeSignature?: boolean | undefined;
+  /** Ends everything, the source included. */
+  readonly abortSignal?: AbortSignal | undefined;
+}
+
+/** A message whose header has been verified. */
+export interface EncryptionSdkMessage {
+  /** What the data key is bound to, without `aws-crypto-public-key`. */
+  readonly encryptionContext: EncryptionContext;
+  /** The name of the algorithm suite in Amazon's clients. */
+  readonly algorithmSuite: string;
+  /** Whether the message is signed. */
+  readonly isSigned: boolean;
+  /**
+   * The plaintext. It is read from the source as this is read; an error, or `return()`, closes the source. Nothing
+   * in it is unverified, but that all of it was there is known at its end alone.
+   */
+  readonly plaintext: AsyncGenerator<Buffer, undefined>;
+}
+
+const defaultMaxKeys = 10;
+const defaultMaxBufferedBytes = 64 * 1024 * 1024;
+const maxFieldCount = 0xffff;
+
+/**
+ * Reads one message of the AWS Encryption SDK, of version 1 or 2. `@aws-crypto/client-node` (^5.0.1) must be
+ * installed; it is loaded by the first call. Format, commitment policy, number of keys and encryption context
+ * are decided before any key is touched. Nothing may follow the message.
+ *
+ * @throws TypeError, RangeError when an argument is wrong or the package is not installed; EnvelopeError
+ *   `ENVELOPE_INVALID`, `LEGACY_REFUSED`, `CONTEXT_MISMATCH`, `KEY_NOT_FOR_OBJECT`, `KMS_*`, `DECRYPTION_FAILED`,
+ *   `BODY_TRUNCATED`, `LEGACY_TOO_LARGE`, `SOURCE_FAILED`, as do reads of the plaintext; or the reason of an
+ *   aborted signal
+ */
+export async function decryptEncryptionSdkMessage(
+  source: ByteSource,
+  options: EncryptionSdkOptions,
+): Promise<EncryptionSdkMessage> {
+  const settings = settingsArgument(options);
+  const reader = new ExactReader(source, settings.abortSignal);
+  try {
+    const unwrapper = await loadUnwrapper(settings.keyring);
+    const header = await readHeader(reader, settings);
+    const encryptionContext = callersContext(header.encryptionContext);
+    if (settings.expectedContext !== "any") requireContext(encryptionContext, settings.expectedContext);
+    const keys = await unwrapper.unwrap(header, settings.abortSignal);
+    const plaintext = releasePlaintext(reader, header, keys, settings);
+    // Once begun, it closes the source also when nobody reads from it.
+    await plaintext.next();
+    return {
+      encryptionContext,
+      algorithmSuite: header.suite.name,
+      isSigned: header.suite.isSigned,
+      plaintext,
+    };
+  } catch (error) {
+    reader.close();
+    throw error;
+  }
+}
+
+interface Settings extends HeaderPolicy {
+  readonly keyring: unknown;
+  readonly expectedContext: EncryptionContext | "any";
+  readonly maxBufferedBytes: number;
+  readonly releasesEarly: boolean;
+  readonly abortSignal: AbortSignal | undefined;
+}
+
+/** Yields an empty piece first. */
+async function* releasePlaintext(
+  reader: ExactReader,
+  header: MessageHeader,
+  keys: Awaited<ReturnType<Awaited<ReturnType<typeof loadUnwrapper>>["unwrap"]>>,
+  { maxBufferedBytes, releasesEarly }: Settings,
+): AsyncGenerator<Buffer, undefined> {
+  try {
+    yield Buffer.alloc(0);
+    const frames = readBody(reader, header, keys, maxBufferedBytes);
+    if (header.suite.isSigned && !releasesEarly) yield* await holdAll(frames, maxBufferedBytes);
+    else yield* frames;
+    return undefined;
+  } finally {
+    keys.dispose();
+    reader.close();
+  }
+}
+
+async function holdAll(frames: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer[]> {
+  const held: Buffer[] = [];
+  let heldBytes = 0;
+  for await (const frame of frames) {
+    heldBytes += frame.length;
+    if (heldBytes > maxBytes) throw tooLarge(maxBytes);
+    held.push(frame);
+  }
+  return held;
+}
+
+function settingsArgument(options: unknown): Settings {
+  const given = objectArgument("options", options) as Partial<Record<keyof EncryptionSdkOptions, unknown>>;
+  const {
+    keyring,
+    encryptionContext = {},
+    maxEncryptedDataKeys = defaultMaxKeys,
+    commitmentPolicy = "REQUIRE_ENCRYPT_REQUIRE_DECRYPT",
+    maxBufferedMessageBytes = defaultMaxBufferedBytes,
+    releasePlaintextBeforeSignature = false,
+    abortSignal,
+  } = given;
+  if (typeof (Object(keyring) as Partial<EncryptionSdkKeyring>).onDecrypt !== "function") {
+    throw wrongType("options.keyring", "a keyring of @aws-crypto/client-node", keyring);
+  }
+  if (abortSignal !== undefined && !(abortSignal instanceof AbortSignal)) {
+    throw wrongType("options.abortSignal", "an AbortSignal", abortSignal);
+  }
+  const policy = choiceArgument("options.commitmentPolicy", commitmentPolicy, commitmentPolicies);
+  return {
+    keyring,
+    expectedContext: encryptionContext === "any" ? "any" : expectedContextArgument(encryptionContext),
+    maxEncryptedDataKeys: integerArgument(
+      "options.maxEncryptedDataKeys",
+      maxEncryptedDataKeys,
+      1,
+      maxFieldCount,
+    ),
+    allowsUncommitted: policy !== "REQUIRE_ENCRYPT_REQUIRE_DECRYPT",
+    maxBufferedBytes: integerArgument(
+      "options.maxBufferedMessageBytes",
+      maxBufferedMessageBytes,
+      1,
+      Number.MAX_SAFE_INTEGER,
+    ),
+    releasesEarly: choiceArgument(
+      "options.releasePlaintextBeforeSignature",
+      releasePlaintextBeforeSignature,
+      [true, false],
+    ),
+    abortSignal,
+  };
+}
+
+function expectedContextArgument(value: unknown): EncryptionContext {
+  const context = wrappingContextArgument("options.encryptionContext", value);
+  if (!Object.hasOwn(context, publicKeyName)) return context;
+  throw new RangeError(
+    `options.encryptionContext[${JSON.stringify(publicKeyName)}]: expected none, it differs in each message`,
+  );
+}

@@ -1,0 +1,138 @@
+/** Reads a source in stretches of exact lengths, and closes it when it is done, has failed or is aborted. */
+import { Readable } from "node:stream";
+import { wrongType } from "../../arguments.js";
+import type { ByteSource } from "../../cobblestone/message.js";
+import { iteratorOf } from "../../cobblestone/pieces.js";
+import { EnvelopeError } from "../../errors.js";
+
+type Iterable_ = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
+/** Holds what it was asked for and one piece of the source. */
+export class ExactReader {
+  readonly #source: Iterable_;
+  readonly #iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
+  readonly #signal: AbortSignal | undefined;
+  readonly #onAbort = () => this.close();
+  #rest: Uint8Array = new Uint8Array(0);
+  #takenBytes = 0;
+  #isOver = false;
+
+  /** @throws TypeError when the source is none */
+  constructor(source: ByteSource, signal: AbortSignal | undefined) {
+    this.#source = open(source);
+    this.#iterator = iteratorOf(this.#source);
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** How many bytes have been taken. */
+  get takenBytes(): number {
+    return this.#takenBytes;
+  }
+
+  /**
+   * The next bytes, exactly so many. They may share memory with the source.
+   *
+   * @throws EnvelopeError `BODY_TRUNCATED` when there are fewer; `SOURCE_FAILED`
+   */
+  async take(length: number): Promise<Buffer> {
+    const pieces: Uint8Array[] = [];
+    let missing = length;
+    while (missing > 0) {
+      if (this.#rest.length === 0 && !(await this.#fill())) throw this.#truncated();
+      const piece = this.#rest.subarray(0, missing);
+      this.#rest = this.#rest.subarray(piece.length);
+      missing -= piece.length;
+      pieces.push(piece);
+    }
+    this.#takenBytes += length;
+    const [only] = pieces;
+    return pieces.length === 1 && only
+      ? Buffer.from(only.buffer, only.byteOffset, only.length)
+      : Buffer.concat(pieces, length);
+  }
+
+  /** Whether nothing is left. */
+  async isAtEnd(): Promise<boolean> {
+    return this.#rest.length === 0 && !(await this.#fill());
+  }
+
+  /** Lets go of the source, without waiting for it: one that answers no read would not answer this either. */
+  close(): void {
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+    if (this.#isOver) return;
+    this.#isOver = true;
+    if (this.#source instanceof Readable) this.#source.destroy();
+    Promise.resolve()
+      .then(() => this.#iterator.return?.())
+      .catch(() => undefined);
+  }
+
+  /** Reads the next piece that is not empty; false at the end. */
+  async #fill(): Promise<boolean> {
+    while (this.#rest.length === 0) {
+      this.#signal?.throwIfAborted();
+      if (this.#isOver) return false;
+      const result = await this.#read();
+      if (result.done) {
+        this.#isOver = true;
+        return false;
+      }
+      if (!(result.value instanceof Uint8Array)) {
+        throw wrongType("source: each piece", "a Uint8Array", result.value);
+      }
+      this.#rest = result.value;
+    }
+    return true;
+  }
+
+  async #read(): Promise<IteratorResult<unknown>> {
+    try {
+      return await orAborted(this.#signal, async () => this.#iterator.next());
+    } catch (cause) {
+      this.#signal?.throwIfAborted();
+      // What failed by itself is closed already.
+      this.#isOver = true;
+      if (cause instanceof EnvelopeError) throw cause;
+      throw new EnvelopeError("SOURCE_FAILED", "source: the stream failed; see the cause", {
+        cause,
+        details: { bytesRead: this.#takenBytes },
+      });
+    }
+  }
+
+  #truncated(): EnvelopeError {
+    return new EnvelopeError("BODY_TRUNCATED", "the message ends before its end", {
+      details: { bytesRead: this.#takenBytes },
+    });
+  }
+}
+
+/** What the work comes to, or the reason of the signal, whichever is first. */
+export function orAborted<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
+  if (!signal) return work();
+  return new Promise<T>((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    if (signal.aborted) return onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    work()
+      .then(resolve, reject)
+      .finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
+function open(source: unknown): Iterable_ {
+  if (source instanceof Uint8Array) return [source];
+  if (source instanceof ReadableStream) return Readable.fromWeb(source as never);
+  if (source instanceof Readable) {
+    // It may fail before it is read; without a listener that would end the process. Reading tells the error.
+    source.on("error", () => undefined);
+    return source;
+  }
+  const isIterable =
+    typeof source === "object" &&
+    source !== null &&
+    (Symbol.asyncIterator in source || Symbol.iterator in source);
+  if (!isIterable) throw wrongType("source", "a Uint8Array or an iterable of them", source);
+  return source as Iterable_;
+}

@@ -1,0 +1,42 @@
+/** Deletes one object that an S3 Encryption Client wrote, and its instruction file. */
+import {
+  DeleteObjectCommand,
+  type DeleteObjectCommandInput,
+  type DeleteObjectCommandOutput,
+} from "@aws-sdk/client-s3";
+import { requireDeletion } from "../delete.js";
+import { attemptArgument } from "../fields.js";
+import { s3Request } from "../s3-errors.js";
+import type { CallOptions } from "../settings.js";
+import { deleteSidecar } from "../sidecar-object.js";
+import { abortSignalArgument } from "../transfer-signal.js";
+import { instructionLocation } from "./instruction-object.js";
+import type { LegacyWriterSettings } from "./writer-settings.js";
+
+/** What `delete` takes: the input of DeleteObject. */
+export type LegacyDeleteInput = DeleteObjectCommandInput;
+/** What `delete` gives: the output of DeleteObject, and this. */
+export interface LegacyDeleteOutput extends DeleteObjectCommandOutput {
+  /** The key of the instruction file, if there was one, when it could not be removed after the object. */
+  readonly orphanedInstructionFileKey?: string;
+}
+
+/** See `LegacyWriter.delete`. */
+export async function deleteLegacy(
+  settings: LegacyWriterSettings,
+  input: LegacyDeleteInput,
+  options: CallOptions,
+): Promise<LegacyDeleteOutput> {
+  const { s3 } = settings;
+  const signal = abortSignalArgument(options);
+  const attempt = attemptArgument("DeleteObject", input);
+  const output = await s3Request(attempt, signal, (sending) =>
+    s3.send(new DeleteObjectCommand(input), sending),
+  );
+  await requireDeletion(settings, input, output, attempt, signal);
+  // The file is that of all versions: which of its own versions goes with which of the object's nobody can tell.
+  if (input.VersionId !== undefined) return output;
+  const location = instructionLocation(input);
+  if (await deleteSidecar(s3, location, signal)) return output;
+  return { ...output, orphanedInstructionFileKey: location.Key };
+}

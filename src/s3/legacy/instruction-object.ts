@@ -1,0 +1,103 @@
+/** Reads, writes and removes the instruction file of an object. */
+import {
+  HeadObjectCommand,
+  type HeadObjectCommandOutput,
+  type PutObjectCommandInput,
+} from "@aws-sdk/client-s3";
+import { suffixedKey } from "../../envelope/sidecar.js";
+import { EnvelopeError, hasCode } from "../../errors.js";
+import { instructionSuffix, legacyNames, maxInstructionFileBytes } from "../../legacy/names.js";
+import { getAnswer } from "../answer.js";
+import { objectFields, partFields } from "../fields.js";
+import { readSmall } from "../read-small.js";
+import { s3Request } from "../s3-errors.js";
+import type { TransferSettings } from "../settings.js";
+import { putSidecar, type SidecarLocation, type SidecarOwner } from "../sidecar-object.js";
+
+/** An instruction file as S3 has it. */
+export interface StoredInstructions {
+  readonly bytes: Buffer;
+  readonly ETag: string | undefined;
+  readonly ContentType: string | undefined;
+  readonly Metadata: Record<string, string> | undefined;
+}
+
+/**
+ * The location of the instruction file of an object.
+ *
+ * @throws RangeError when the object's key is too long for one
+ */
+export function instructionLocation(object: SidecarOwner, suffix = instructionSuffix): SidecarLocation {
+  const { Bucket, Key = "", RequestPayer, ExpectedBucketOwner } = object;
+  return { Bucket, Key: suffixedKey(Key, suffix, "an instruction file"), RequestPayer, ExpectedBucketOwner };
+}
+
+/**
+ * Reads an instruction file; undefined when there is none.
+ *
+ * @throws EnvelopeError `ENVELOPE_INVALID` when what is there is larger than any instruction file; `BODY_*`
+ */
+export async function getInstructions(
+  settings: Pick<TransferSettings, "s3" | "idleTimeoutMs">,
+  location: SidecarLocation,
+  signal: AbortSignal | undefined,
+): Promise<StoredInstructions | undefined> {
+  const { Bucket = "", Key } = location;
+  const attempt = { operation: "GetObject", bucket: Bucket, key: Key };
+  const answer = await getAnswer(settings, attempt, { ...location }, signal).catch((error: unknown) => {
+    if (hasCode(error, "S3_NOT_FOUND")) return undefined;
+    throw error;
+  });
+  if (!answer) return undefined;
+  const { ETag, ContentType, Metadata } = answer.output;
+  try {
+    const bytes = await readSmall(answer, maxInstructionFileBytes, () => notInstructions(Key));
+    return { bytes, ETag, ContentType, Metadata };
+  } finally {
+    answer.letGo();
+  }
+}
+
+function notInstructions(key: string): EnvelopeError {
+  return new EnvelopeError(
+    "ENVELOPE_INVALID",
+    `"${key}" is no instruction file: it has more than ${maxInstructionFileBytes} bytes`,
+    { details: { field: "instruction file", key, limit: maxInstructionFileBytes } },
+  );
+}
+
+/**
+ * Writes an instruction file.
+ *
+ * @param put whose fields on access, encryption and tags it takes
+ * @param condition on the file that is there
+ */
+export function putInstructions(
+  { s3 }: Pick<TransferSettings, "s3">,
+  put: PutObjectCommandInput,
+  location: SidecarLocation,
+  text: string,
+  signal: AbortSignal | undefined,
+  condition: Pick<PutObjectCommandInput, "IfMatch" | "IfNoneMatch"> = {},
+): Promise<void> {
+  const Metadata = { [legacyNames.instructionFile]: "" };
+  return putSidecar(s3, put, location, text, signal, { ...condition, Metadata });
+}
+
+/** What S3 says of the object itself. */
+export function headObject(
+  { s3 }: Pick<TransferSettings, "s3">,
+  put: PutObjectCommandInput,
+  signal: AbortSignal | undefined,
+): Promise<HeadObjectCommandOutput> {
+  const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = partFields(put);
+  const command = new HeadObjectCommand({
+    ...objectFields(put),
+    SSECustomerAlgorithm,
+    SSECustomerKey,
+    SSECustomerKeyMD5,
+  });
+  const { Bucket = "", Key = "" } = put;
+  const attempt = { operation: "HeadObject", bucket: Bucket, key: Key };
+  return s3Request(attempt, signal, (options) => s3.send(command, options));
+}

@@ -1,0 +1,149 @@
+/** Writes one object as Amazon's S3 Encryption Clients do: one GCM message, its envelope in metadata or in an instruction file. */
+import { objectArgument } from "../../arguments.js";
+import type { MetadataFields } from "../../envelope/metadata.js";
+import { EnvelopeError } from "../../errors.js";
+import type { EncryptionContext } from "../../keys/context.js";
+import { sealContent } from "../../legacy/content.js";
+import { type ContentKeys, sealContentKeys } from "../../legacy/content-keys.js";
+import {
+  encodeLegacyEnvelope,
+  joinLegacyMetadata,
+  legacyContextArgument,
+  legacyUserMetadata,
+} from "../../legacy/encode.js";
+import type { LegacyEnvelope } from "../../legacy/envelope.js";
+import type { LegacyKeyring } from "../../legacy/keyring.js";
+import { legacyNames } from "../../legacy/names.js";
+import { generateLegacyDataKey } from "../../legacy/new-data-key.js";
+import { CommitState } from "../commit.js";
+import { attemptArgument, refusedPutFields, refuseFields } from "../fields.js";
+import type { MultipartInput } from "../multipart.js";
+import type { ProgressMeter } from "../progress.js";
+import type { PutInput } from "../put.js";
+import { type BodySealing, type PutSubject, putBody, runPut } from "../put-body.js";
+import type { TransferOptions } from "../settings.js";
+import { type Source, sourceArgument } from "../source.js";
+import { type TransferSignal, untilAborted } from "../transfer-signal.js";
+import { type PutOutput, putOutput } from "../write.js";
+import { instructionLocation } from "./instruction-object.js";
+import { withInstructionFile } from "./instruction-write.js";
+import type { LegacyWriterSettings } from "./writer-settings.js";
+
+/**
+ * What `put` takes: the input of PutObject, except for fields that describe the bytes sent. `encryptionContext` is for
+ * keyrings of KMS alone: the others have a `materialsDescription`, as nothing binds a context to what they wrap.
+ */
+export type LegacyPutInput = Omit<PutInput, "envelopeStorage">;
+
+interface LegacyPutRequest extends PutSubject {
+  readonly put: MultipartInput["put"];
+  readonly userMetadata: MetadataFields;
+  readonly context: EncryptionContext;
+}
+
+/** See `LegacyWriter.put`. */
+export function putLegacy(
+  settings: LegacyWriterSettings,
+  input: LegacyPutInput,
+  options: TransferOptions,
+): Promise<PutOutput> {
+  return runPut(
+    options,
+    () => putArguments(settings, input),
+    (request, transfer) => write(settings, request, transfer),
+  );
+}
+
+function putArguments(settings: LegacyWriterSettings, input: LegacyPutInput): LegacyPutRequest {
+  const { Body, ContentLength, Metadata, encryptionContext, ...put } = objectArgument(
+    "input",
+    input,
+  ) as unknown as LegacyPutInput;
+  const attempt = attemptArgument("PutObject", put);
+  refuseFields(put, refusedPutFields, "it describes the bytes sent, which are ciphertext: leave it out");
+  refuseFields(put, ["envelopeStorage"], "the writer's instructionFile says where the envelope goes");
+  if (settings.instructionFile) instructionLocation(put);
+  return {
+    put,
+    attempt,
+    userMetadata: legacyUserMetadata(Metadata),
+    context: contextFor(settings.keyring, encryptionContext),
+    source: sourceArgument(Body, ContentLength),
+  };
+}
+
+function contextFor(keyring: LegacyKeyring, value: unknown): EncryptionContext {
+  const context = legacyContextArgument("encryptionContext", value ?? {});
+  if (keyring.keyType === "kms" || Object.keys(context).length === 0) return context;
+  throw new TypeError(
+    "encryptionContext: expected none, as only KMS binds it to the data key; give the keyring a materialsDescription",
+  );
+}
+
+async function write(
+  settings: LegacyWriterSettings,
+  request: LegacyPutRequest & { readonly progress: ProgressMeter },
+  transfer: TransferSignal,
+): Promise<PutOutput> {
+  const { attempt, source, progress, userMetadata } = request;
+  const { suite } = settings;
+  if ((source.length ?? 0) > suite.maxPlaintextBytes) throw tooLarge(suite.maxPlaintextBytes);
+  const { envelope, keys } = await newEnvelope(settings, request.context, transfer.signal);
+  const encoded = encodeLegacyEnvelope(envelope);
+  const put = { ...request.put, Metadata: joinLegacyMetadata(userMetadata, encoded) };
+  // With an instruction file V2 has neither, and its object cannot be told.
+  const commit = new CommitState(suite.commits ? legacyNames.messageId : legacyNames.iv);
+  const body = { put, attempt, source, progress, transfer, commit };
+  const sealing = sealingOf(keys, source);
+  const output = await withInstructionFile(settings, body, encoded.instructions, () =>
+    putBody(settings, body, sealing),
+  );
+  return putOutput(output, source.bytesRead, sealing.ciphertextLength);
+}
+
+/** A data key for one object, and what is sealed and said with it. Another try takes another one. */
+async function newEnvelope(
+  { keyring, suite, instructionFile }: LegacyWriterSettings,
+  encryptionContext: EncryptionContext,
+  signal: AbortSignal,
+): Promise<{ readonly envelope: LegacyEnvelope; readonly keys: ContentKeys }> {
+  const contentName = suite.contentNames[0];
+  const input = { contentName, encryptionContext, abortSignal: signal };
+  const { plaintext, wrappedKey, ...wrapping } = await untilAborted(
+    signal,
+    generateLegacyDataKey(keyring, input),
+  );
+  try {
+    const { keys, ...content } = sealContentKeys(suite, plaintext);
+    const format = suite.commits ? "V3" : "V2";
+    const storage = instructionFile ? "instruction-file" : "metadata";
+    const wrapped = { ...wrapping, wrappedKey: Buffer.from(wrappedKey), storage } as const;
+    return { keys, envelope: { format, suite, contentName, ...content, ...wrapped } };
+  } finally {
+    plaintext.fill(0);
+  }
+}
+
+/** So much more than the parts hold is read, to know whether there is more. */
+const readAheadBytes = 16 * 1024;
+
+/** One message, sealed from its first byte to its last; parts are sent as they come of it. */
+function sealingOf(keys: ContentKeys, source: Source): BodySealing {
+  const { tagBytes } = keys.suite;
+  return {
+    ciphertextLength: (plaintextLength) => plaintextLength + tagBytes,
+    // The tag comes once all has been read.
+    plaintextBytesBefore: (ciphertextBytes) => Math.min(ciphertextBytes, source.bytesRead),
+    plaintextBytesFor: (ciphertextBytes) => ciphertextBytes + readAheadBytes,
+    readAheadBytes: 0,
+    seal: (plaintext) => sealContent(plaintext, keys),
+  };
+}
+
+function tooLarge(limit: number): EnvelopeError {
+  return new EnvelopeError(
+    "SOURCE_TOO_LARGE",
+    `Body: an object of the S3 Encryption Client holds at most ${limit} bytes (64 GiB)`,
+    { details: { limit } },
+  );
+}

@@ -1,0 +1,214 @@
+/** Rotates the key of one object: its data key is wrapped anew in the instruction file, and the object stays as it is. */
+import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
+import { choiceArgument, objectArgument, textArgument } from "../../arguments.js";
+import { EnvelopeError, hasCode } from "../../errors.js";
+import { openContentKeys } from "../../legacy/content-keys.js";
+import { encodeLegacyEnvelope } from "../../legacy/encode.js";
+import type { LegacyEnvelope } from "../../legacy/envelope.js";
+import { decodeInstructionFile } from "../../legacy/instruction-file.js";
+import type { LegacyKeyring } from "../../legacy/keyring.js";
+import { decodeLegacyMetadata } from "../../legacy/metadata.js";
+import { instructionSuffix } from "../../legacy/names.js";
+import { legacyKeyringArgument, wrapLegacyDataKey } from "../../legacy/new-data-key.js";
+import { sameDescription } from "../../legacy/raw-keyring.js";
+import { cbcSuite } from "../../legacy/suites.js";
+import { withDataKey } from "../../legacy/unlock.js";
+import { attemptArgument, type SidecarField } from "../fields.js";
+import { type ExpectedContext, expectedContextArgument } from "../read-envelope.js";
+import { requireETag, type S3Attempt } from "../s3-errors.js";
+import type { CallOptions } from "../settings.js";
+import type { SidecarLocation } from "../sidecar-object.js";
+import { abortSignalArgument } from "../transfer-signal.js";
+import { getInstructions, headObject, instructionLocation, putInstructions } from "./instruction-object.js";
+import { missing } from "./locate-envelope.js";
+import type { LegacyWriterSettings } from "./writer-settings.js";
+
+/**
+ * What `reEncryptInstructionFile` takes. Access, encryption and tags of the new instruction file are what is stated here:
+ * S3 carries none over. Fields of a customer-provided key are for reading the object's metadata.
+ */
+export interface ReEncryptInstructionFileInput
+  extends Pick<
+    PutObjectCommandInput,
+    | "Bucket"
+    | "Key"
+    | "RequestPayer"
+    | "ExpectedBucketOwner"
+    | "SSECustomerAlgorithm"
+    | "SSECustomerKey"
+    | "SSECustomerKeyMD5"
+    | SidecarField
+  > {
+  /** Wraps the data key from now on; of AES or RSA, whose description must not be the old one. */
+  readonly newKeyring: LegacyKeyring;
+  /**
+   * What follows the object's key in that of the instruction file to be written, with its dot; ".instruction" by
+   * default, which replaces the one that is read. Another one is for a `newKeyring` of RSA alone: a reader with a key of
+   * their own, who states the same suffix.
+   */
+  readonly instructionFileSuffix?: string | undefined;
+  /** Whether to refuse when the writer's own keyring opens what the new one has wrapped; false by default. */
+  readonly enforceRotation?: boolean | undefined;
+  /** The context that the object must have, if the writer's keyring is of KMS; "any" takes the object's own word for it. */
+  readonly encryptionContext?: ExpectedContext | undefined;
+}
+
+/** What it gives. */
+export interface ReEncryptInstructionFileOutput {
+  readonly Bucket: string;
+  readonly Key: string;
+  readonly instructionFileSuffix: string;
+  readonly enforceRotation: boolean;
+}
+
+interface Rotation {
+  readonly attempt: S3Attempt;
+  readonly put: PutObjectCommandInput;
+  readonly newKeyring: LegacyKeyring;
+  readonly suffix: string;
+  /** Where the instruction file is, and where the new one goes. */
+  readonly from: SidecarLocation;
+  readonly to: SidecarLocation;
+  readonly enforceRotation: boolean;
+  readonly expected: ExpectedContext | undefined;
+}
+
+/** See `LegacyWriter.reEncryptInstructionFile`. */
+export async function reEncryptInstructionFile(
+  settings: LegacyWriterSettings,
+  input: ReEncryptInstructionFileInput,
+  options: CallOptions,
+): Promise<ReEncryptInstructionFileOutput> {
+  const signal = abortSignalArgument(options);
+  const rotation = rotationArguments(settings, input);
+  const { attempt, put, from, to, suffix, enforceRotation } = rotation;
+  const { Metadata = {} } = await headObject(settings, put, signal);
+  const found = decodeLegacyMetadata(Metadata);
+  if (!("needsInstructionFile" in found)) {
+    throw notRotated("its data key is in its own metadata, which takes a put of the object to change");
+  }
+  const stored = await getInstructions(settings, from, signal);
+  if (!stored) throw missing(attempt.key, from.Key);
+  const text = await rotate(settings, rotation, decodeInstructionFile(stored.bytes, found), signal);
+  const read = { ...attempt, operation: "GetObject", key: from.Key };
+  const IfMatch = from.Key === to.Key ? requireETag(stored, read) : undefined;
+  try {
+    await putInstructions(settings, put, to, text, signal, { IfMatch });
+  } catch (error) {
+    signal?.throwIfAborted();
+    // A retry of the SDK's may have found what its own first try wrote.
+    const now = await getInstructions(settings, to, signal).catch(() => undefined);
+    signal?.throwIfAborted();
+    if (now?.bytes.toString() !== text) throw error;
+  }
+  return { Bucket: attempt.bucket, Key: attempt.key, instructionFileSuffix: suffix, enforceRotation };
+}
+
+function rotationArguments(settings: LegacyWriterSettings, input: ReEncryptInstructionFileInput): Rotation {
+  const attempt = attemptArgument("PutObject", input);
+  const { newKeyring, instructionFileSuffix, enforceRotation = false, encryptionContext, ...put } = input;
+  if (!settings.instructionFile) {
+    throw new TypeError("options.instructionFile: expected true of a writer that rotates keys, got false");
+  }
+  const keyring = legacyKeyringArgument("newKeyring", objectArgument("newKeyring", newKeyring));
+  if (keyring.keyType === "kms" || typeof keyring.wrapDataKey !== "function") {
+    throw new TypeError(
+      "newKeyring: expected one of AES or RSA: KMS wraps no data key that is there already",
+    );
+  }
+  const suffix = suffixArgument(instructionFileSuffix, keyring);
+  return {
+    attempt,
+    put,
+    newKeyring: keyring,
+    suffix,
+    from: instructionLocation(put),
+    to: instructionLocation(put, suffix),
+    enforceRotation: choiceArgument("enforceRotation", enforceRotation, [true, false]),
+    expected: encryptionContext === undefined ? undefined : expectedContextArgument(encryptionContext),
+  };
+}
+
+function suffixArgument(value: unknown, { keyType }: LegacyKeyring): string {
+  const suffix = value === undefined ? instructionSuffix : textArgument("instructionFileSuffix", value);
+  if (suffix === instructionSuffix) return suffix;
+  if (!suffix.startsWith("."))
+    throw new RangeError("instructionFileSuffix: expected one that starts with a dot");
+  if (keyType === "rsa") return suffix;
+  throw new RangeError(`instructionFileSuffix: expected "${instructionSuffix}" unless newKeyring is of RSA`);
+}
+
+/** The text of the new instruction file. */
+async function rotate(
+  settings: LegacyWriterSettings,
+  { newKeyring, enforceRotation, expected }: Rotation,
+  envelope: LegacyEnvelope,
+  abortSignal: AbortSignal | undefined,
+): Promise<string> {
+  const { keyring, policy } = settings;
+  requireSameFormat(settings, envelope);
+  requireProof(envelope, keyring);
+  const contentName = envelope.suite.contentNames[0];
+  const input = { keyrings: [keyring], policy, expected, isRange: false, abortSignal };
+  const wrapped = await withDataKey(envelope, input, (dataKey) => {
+    // Is it the key of this object? V3 has committed to it.
+    openContentKeys(envelope, dataKey);
+    return wrapLegacyDataKey(newKeyring, dataKey, { contentName });
+  });
+  const { wrap, wrappedKey, description } = wrapped;
+  if (sameDescription(description, envelope.description)) {
+    throw notRotated(
+      "the description of newKeyring is that of the old key, so no reader could tell the two apart",
+    );
+  }
+  if (
+    enforceRotation &&
+    (await opens(keyring, { wrap, wrappedKey, contentName, description, abortSignal }))
+  ) {
+    throw notRotated("the old keyring opens what newKeyring has wrapped: they have the same key");
+  }
+  const format = envelope.format === "V1" ? "V2" : envelope.format;
+  const renewed = { ...envelope, format, wrap, wrappedKey: Buffer.from(wrappedKey), description } as const;
+  const { instructions } = encodeLegacyEnvelope({ ...renewed, storage: "instruction-file" });
+  return instructions ?? "";
+}
+
+/** What is written goes by the writer's algorithm: AES/CBC, which none is set to, only where no commitment is demanded. */
+function requireSameFormat({ suite, policy }: LegacyWriterSettings, { suite: found }: LegacyEnvelope): void {
+  if (found === suite) return;
+  const wanted = found === cbcSuite ? "FORBID_ENCRYPT_ALLOW_DECRYPT" : undefined;
+  if (wanted && policy.commitmentPolicy === wanted) return;
+  const option = wanted ? "commitmentPolicy" : "encryptionAlgorithm";
+  throw new EnvelopeError(
+    "LEGACY_REFUSED",
+    `the content of the object is ${found.name}, and this writer is set to ${suite.name}: rotate its key with a ` +
+      `writer with ${option}: "${wanted ?? found.name}"`,
+    { details: { option, content: found.contentNames[0] } },
+  );
+}
+
+/** RSA with PKCS#1 v1.5 gives some data key whatever was wrapped, and whatever the key: it could be the end of the object. */
+function requireProof({ format }: LegacyEnvelope, { keyType }: LegacyKeyring): void {
+  if (format !== "V1" || keyType !== "rsa") return;
+  throw notRotated(
+    "its data key is wrapped by RSA with PKCS#1 v1.5, which does not prove what it unwraps: put it anew",
+  );
+}
+
+async function opens(
+  keyring: LegacyKeyring,
+  input: Parameters<LegacyKeyring["unwrapDataKey"]>[0],
+): Promise<boolean> {
+  if (keyring.keyType !== input.wrap.keyType) return false;
+  try {
+    (await keyring.unwrapDataKey(input)).fill(0);
+    return true;
+  } catch (error) {
+    if (hasCode(error, "DECRYPTION_FAILED") || hasCode(error, "KEY_NOT_FOR_OBJECT")) return false;
+    throw error;
+  }
+}
+
+function notRotated(why: string): EnvelopeError {
+  return new EnvelopeError("KEY_NOT_ROTATED", `nothing was written: ${why}`);
+}

@@ -1,0 +1,103 @@
+/** What is frozen beside the matrix: contexts that are empty or odd, and instruction files that were written anew. */
+import { type KeyName, type Storage, type Writing, writings } from "./matrix.js";
+
+/** One of them. */
+export interface Variant {
+  readonly writing: Writing;
+  readonly note?: string;
+  /** The client that writes it does not read it. */
+  readonly unreadable?: true;
+  /** What is in the instruction file is moved into the object's metadata, its bytes as they are. */
+  readonly moved?: true;
+  /** How its instruction file is written anew. */
+  readonly reencrypt?: {
+    readonly key: KeyName;
+    /** Without a dot. */
+    readonly suffix?: string;
+    readonly format: Writing["format"];
+    readonly wrap: string;
+    readonly description: Readonly<Record<string, string>>;
+  };
+}
+
+const latin1 = { clé: "värde" };
+const full = { tenant: "42", clé: "värde", 名前: "Ωμέγα 🙂" };
+const description = { turn: "2" };
+
+/** Those of a peer. */
+export function variantsOf(peer: string): Variant[] {
+  const java = [...latin1Contexts(peer), ...movedFiles(peer), ...writtenAnew(peer)];
+  return [...emptyContexts(peer), ...(peer.startsWith("java-") ? java : escapedContexts(peer))];
+}
+
+function emptyContexts(peer: string): Variant[] {
+  return find(peer, "metadata", ["kms", "aes256"]).map((writing) => ({
+    writing: { ...writing, name: `${writing.name}-empty`, context: {} },
+  }));
+}
+
+/** What JSON escapes, and what only some of its writers do. */
+function escapedContexts(peer: string): Variant[] {
+  const context = { 'q"uote': "back\\slash / <&> ~" };
+  return find(peer, "metadata", ["kms"]).map((writing) => ({
+    writing: { ...writing, name: `${writing.name}-escaped`, context },
+  }));
+}
+
+/** Sent as a byte each, which S3 does not return as it came. */
+function latin1Contexts(peer: string): Variant[] {
+  const note =
+    "Latin-1 in metadata, a byte a character: its writer does not read how the in-process S3 returns it";
+  return find(peer, "metadata", ["kms"]).map((writing) => ({
+    writing: { ...writing, name: `${writing.name}-latin1`, context: latin1 },
+    note,
+    unreadable: true,
+  }));
+}
+
+/** What S3 makes of metadata that was sent as UTF-8, and what versions 3 and 4 undo. */
+function movedFiles(peer: string): Variant[] {
+  const note = "the instruction file was moved into the metadata as UTF-8, which S3 returns encoded twice";
+  if (peer === "java-sdk1") return [];
+  return find(peer, "instruction", ["kms"]).map((writing) => ({
+    writing: { ...writing, name: `${writing.name}-moved`, context: full },
+    note,
+    moved: true,
+  }));
+}
+
+function writtenAnew(peer: string): Variant[] {
+  return find(peer, "instruction", ["aes256"]).flatMap((writing) => {
+    const rows = rewrapped[`${writing.format} ${writing.wrap}`] ?? [];
+    return rows.map(([key, format, wrap, suffix]) => ({
+      writing: { ...writing, name: `${writing.name}-anew-${key}` },
+      reencrypt: { key, format, wrap, description, ...(suffix !== undefined && { suffix }) },
+    }));
+  });
+}
+
+type Row = readonly [key: KeyName, format: Writing["format"], wrap: string, suffix?: string];
+
+const oaep256 = "RSA/ECB/OAEPWithSHA-256AndMGF1Padding";
+const rewrapped: Readonly<Record<string, readonly Row[]>> = {
+  "V1 AES": [
+    ["aes256", "V1", "AES"],
+    ["rsa2048", "V1", "RSA", "instruction-next"],
+  ],
+  "V2 AESWrap": [
+    ["aes256", "V2", "AESWrap"],
+    ["rsa2048", "V2", oaep256, "instruction-next"],
+  ],
+  "V3 02": [
+    ["aes256", "V3", "02"],
+    ["rsa2048", "V3", "22", "instruction-next"],
+  ],
+  "V2 AES/GCM": [
+    ["aes256", "V2", "AES/GCM"],
+    ["rsa2048", "V2", "RSA-OAEP-SHA1", "instruction-next"],
+  ],
+};
+
+function find(peer: string, storage: Storage, keys: readonly KeyName[]): Writing[] {
+  return writings.filter((one) => one.writer === peer && one.storage === storage && keys.includes(one.key));
+}

@@ -1,0 +1,67 @@
+/** Writers of the S3 Encryption Client formats over the in-process AWS, for each type of key. */
+import { DeleteObjectCommand } from "@aws-sdk/client-s3";
+import type { EncryptionContext } from "../../src/index.js";
+import {
+  type LegacyKeyring,
+  LegacyWriter,
+  type LegacyWriterOptions,
+  legacyAesKeyring,
+  legacyKmsKeyring,
+  legacyRsaKeyring,
+} from "../../src/legacy.js";
+import { Bucket, type Local, partBytes } from "./local.js";
+import { type ReadingKey, type S3ecObject, s3ecKeys } from "./s3ec.js";
+
+/** The types of keys. */
+export const keyTypes = ["kms", "aes", "rsa"] as const;
+/** The formats that are written. */
+export const formats = ["V2", "V3"] as const;
+
+/** Options that make a writer write a format. */
+export const optionsOf: Readonly<Record<(typeof formats)[number], Partial<LegacyWriterOptions>>> = {
+  V2: {
+    commitmentPolicy: "FORBID_ENCRYPT_ALLOW_DECRYPT",
+    encryptionAlgorithm: "ALG_AES_256_GCM_IV12_TAG16_NO_KDF",
+  },
+  V3: {},
+};
+
+/** A keyring on the first key of its type, and the key that reads what it writes. */
+export function keysOf(
+  local: Local,
+  keyType: (typeof keyTypes)[number],
+  materialsDescription?: EncryptionContext,
+): { keyring: LegacyKeyring; key: ReadingKey } {
+  const described = materialsDescription && { materialsDescription };
+  if (keyType === "kms") {
+    const { kms } = local.aws;
+    return { keyring: legacyKmsKeyring({ kms, keyId: local.keyArn }), key: { kms, keyId: local.keyArn } };
+  }
+  if (keyType === "aes") {
+    const wrappingKey = s3ecKeys.aes;
+    return { keyring: legacyAesKeyring({ wrappingKey, ...described }), key: { aes: wrappingKey } };
+  }
+  const { privateKey } = s3ecKeys.rsa;
+  return { keyring: legacyRsaKeyring({ privateKey, ...described }), key: { rsa: privateKey } };
+}
+
+/** A writer with parts of 5 MiB and no retries, by default of V3 under the AES key. */
+export function writerWith(local: Local, options: Partial<LegacyWriterOptions> = {}): LegacyWriter {
+  const { keyring } = keysOf(local, "aes");
+  return new LegacyWriter({ s3: local.s3, keyring, partSizeBytes: partBytes, ...options });
+}
+
+/** What S3 has of an object, its instruction file included. */
+export async function stored(local: Local, Key: string, suffix = ".instruction"): Promise<S3ecObject> {
+  const object = await local.getRaw(Key);
+  const { keys } = await local.contents();
+  local.aws.clearRequests();
+  if (!keys.includes(`${Key}${suffix}`)) return object;
+  return { ...object, instructions: (await local.getRaw(`${Key}${suffix}`)).bytes.toString() };
+}
+
+/** Removes all objects of the bucket. */
+export async function removeAll(local: Local): Promise<void> {
+  for (const Key of (await local.contents()).keys)
+    await local.s3.send(new DeleteObjectCommand({ Bucket, Key }));
+}
