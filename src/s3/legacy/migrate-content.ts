@@ -1,36 +1,6 @@
-/** That what was written is what was read: a digest of the plaintext, kept in memory only. */
-import { createHash } from "node:crypto";
+/** Whether what was written is what was read, and what ended the writing. */
 import { EnvelopeError, hasCode } from "../../errors.js";
-
-/** Counts and hashes the bytes that pass through it. */
-export class Digest {
-  readonly #hash = createHash("sha256");
-  #bytes = 0;
-  #value: Buffer | undefined;
-
-  /** Yields what the source yields. */
-  async *of(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, undefined> {
-    for await (const piece of source) {
-      this.#hash.update(piece);
-      this.#bytes += piece.length;
-      yield piece;
-    }
-    this.#value = this.#hash.digest();
-    return undefined;
-  }
-
-  /** Whether the source has come to its end. */
-  get hasEnded(): boolean {
-    return this.#value !== undefined;
-  }
-
-  /** Whether both have come to the same end. */
-  equals(other: Digest): boolean {
-    return (
-      this.#bytes === other.#bytes && this.#value !== undefined && other.#value?.equals(this.#value) === true
-    );
-  }
-}
+import { Digest } from "../../legacy/digest.js";
 
 /**
  * Reads a body to its end and compares.

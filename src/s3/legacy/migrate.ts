@@ -1,8 +1,8 @@
 /** Migrates one object of Amazon's clients into the native format: read, written, read back, and only then in its place. */
-import { randomBytes } from "node:crypto";
 import { HeadObjectCommand } from "@aws-sdk/client-s3";
 import { decodeEnvelope } from "../../envelope/metadata.js";
 import { EnvelopeError } from "../../errors.js";
+import { Digest } from "../../legacy/digest.js";
 import { withLeftover } from "../clean-up.js";
 import { type CommitOutput, CommitState, isRefusal } from "../commit.js";
 import type { EnvelopeClient } from "../envelope-client.js";
@@ -15,7 +15,7 @@ import { requireETag, s3Request } from "../s3-errors.js";
 import { settingsOf, type TransferOptions } from "../settings.js";
 import { abortSignalArgument, type TransferSignal, transferSignal } from "../transfer-signal.js";
 import type { PutOutput, WriteInput } from "../write.js";
-import { Digest, requireSame, sourceError } from "./migrate-content.js";
+import { requireSame, sourceError } from "./migrate-content.js";
 import { isArchive, passingFields, taggingOf, writtenFields } from "./migrate-fields.js";
 import { type Migrated, type MigrateInput, type MigrateOutput, migrateArguments } from "./migrate-input.js";
 import {
@@ -241,5 +241,5 @@ function stagingKey(key: string): string {
     .subarray(0, maxStagedKeyBytes)
     .toString()
     .replace(/\ufffd+$/, "");
-  return `${start}.s3e-migrating-${randomBytes(12).toString("hex")}`;
+  return `${start}.s3e-migrating-${crypto.randomUUID()}`;
 }

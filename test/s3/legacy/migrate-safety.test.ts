@@ -189,7 +189,7 @@ describe("a writer at the same time", () => {
     const error = await errorOf(() => migrateObject(readerOf(local), inPlace));
     expect(error).toEqual(
       coded("MIGRATION_UNCONFIRMED", {
-        stagingKey: expect.stringMatching(/^k\.s3e-migrating-[0-9a-f]{24}$/),
+        stagingKey: expect.stringMatching(/^k\.s3e-migrating-[0-9a-f-]{36}$/),
       }),
     );
     const { stagingKey } = (error as EnvelopeError).details;
