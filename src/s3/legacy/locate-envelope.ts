@@ -14,7 +14,7 @@ import type { ReadingSettings } from "./reading-options.js";
 export interface Located {
   /** Undefined when neither the metadata nor an instruction file has one. */
   readonly envelope: LegacyEnvelope | undefined;
-  /** The key of the instruction file that the object may have had, when it was asked for. */
+  /** The key of the instruction file that it was found in, or that was asked for first. */
   readonly instructionFileKey: string | undefined;
 }
 
@@ -48,8 +48,9 @@ export async function locateEnvelope(
   const file = await fileAt(lookup, instructionFileKey);
   if (file) return { envelope: decodeInstructionFile(file, found), instructionFileKey };
   if (suffix === instructionSuffix && !found.partial) {
-    const oldFile = await fileAt(lookup, key + oldNetSuffix);
-    if (oldFile) return { envelope: decodeOldNetInstructionFile(oldFile, found), instructionFileKey };
+    const oldKey = key + oldNetSuffix;
+    const oldFile = await fileAt(lookup, oldKey);
+    if (oldFile) return { envelope: decodeOldNetInstructionFile(oldFile, found), instructionFileKey: oldKey };
   }
   // Some clients leave no more than the length there: without its file, ciphertext would pass for plaintext.
   if (needsFile) throw missing(key, instructionFileKey, "restore that file from a version or a copy of it");

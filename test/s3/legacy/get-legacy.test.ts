@@ -47,6 +47,7 @@ describe.each(["metadata", "instruction-file"] as const)(
           contentAlgorithm: suites[shape.content],
           wrapAlgorithm: shape.wrap,
           storage,
+          ...(storage === "instruction-file" && { instructionFileKey: "k.instruction" }),
           authenticated: shape.content === "cbc" ? "never" : "before-release",
         });
       }
