@@ -13,7 +13,6 @@ const keptNames = [
   "ContentType",
   "CacheControl",
   "ContentDisposition",
-  "ContentEncoding",
   "ContentLanguage",
   "WebsiteRedirectLocation",
   "StorageClass",
@@ -44,6 +43,7 @@ export function writtenFields(
     ...Object.fromEntries(keptNames.map((name) => [name, output[name]])),
     ...lockOf(output),
     ...(encryptionNames.some((name) => name in target) ? {} : encryptionOf(output, original)),
+    ContentEncoding: contentEncodingOf(output),
     Expires: expiresOf(output),
     Tagging,
     ...(isSameBucket && { RequestPayer, ExpectedBucketOwner }),
@@ -64,6 +64,12 @@ function encryptionOf(output: GetOutput, original: MigrateRequest["original"]): 
 function lockOf({ ObjectLockMode, ObjectLockRetainUntilDate }: GetOutput): Partial<WriteInput> {
   if (!ObjectLockRetainUntilDate || ObjectLockRetainUntilDate.getTime() <= Date.now()) return {};
   return { ObjectLockMode, ObjectLockRetainUntilDate };
+}
+
+/** Some stores keep the framing of the upload among the encodings: sent again, it would be taken for that of this one. */
+function contentEncodingOf({ ContentEncoding }: GetOutput): string | undefined {
+  const encodings = ContentEncoding?.split(",").map((one) => one.trim());
+  return encodings?.filter((one) => one !== "" && one !== "aws-chunked").join(",") || undefined;
 }
 
 /** What is no date, such as the common "0", means a time in the past (RFC 9111 5.3). */
@@ -120,6 +126,7 @@ export async function taggingOf(
 function withAdvice(error: unknown): unknown {
   if (!(error instanceof EnvelopeError) || error.retryable || error.code === "S3_NOT_FOUND") return error;
   const { code, message, cause, details } = error;
-  const advice = 'its tags take s3:GetObjectTagging; to leave them behind, say tags: "skip"';
+  const advice =
+    'its tags take s3:GetObjectTagging, with versions s3:GetObjectVersionTagging; to leave them behind, say tags: "skip"';
   return new EnvelopeError(code, `${message}; ${advice}`, { cause, details });
 }

@@ -3,6 +3,7 @@ import { HeadObjectCommand, type HeadObjectCommandOutput } from "@aws-sdk/client
 import { hasCode } from "../../errors.js";
 import { withinTime, withLeftover } from "../clean-up.js";
 import { deleteObject } from "../delete.js";
+import type { LegacyGet } from "../legacy-reading.js";
 import { s3Error, s3Request } from "../s3-errors.js";
 import type { ClientSettings } from "../settings.js";
 import type { TransferSignal } from "../transfer-signal.js";
@@ -32,17 +33,32 @@ export function headOriginal(
   return s3Request(attempt, signal, (options) => s3.send(new HeadObjectCommand(original), options));
 }
 
-/** What the file is while the original is there: nothing that comes later is removed with it. */
-export async function headInstructionFile(
-  { settings, request, transfer }: MigrateCall,
-  Key: string | undefined,
-): Promise<InstructionFile> {
-  if (Key === undefined || !(request.replaces || request.deletesOriginal)) return undefined;
-  const { Bucket, RequestPayer, ExpectedBucketOwner } = request.original;
-  const command = new HeadObjectCommand({ Bucket, Key, RequestPayer, ExpectedBucketOwner });
-  const attempt = { operation: "HeadObject", bucket: Bucket ?? "", key: Key };
-  const { ETag } = await s3Request(attempt, transfer.signal, (options) => settings.s3.send(command, options));
-  return { Key, ETag };
+/**
+ * Settings whose reading notes which instruction file it was that opened the original: another that comes later, of the
+ * object to come, is not removed with it.
+ */
+export function watchedFile({ settings }: Pick<MigrateCall, "settings">): {
+  readonly settings: ClientSettings;
+  found(Key: string | undefined): InstructionFile;
+} {
+  const { legacy } = settings;
+  const ETags = new Map<string, string | undefined>();
+  const watched = legacy && {
+    ...legacy,
+    get: (object: LegacyGet) =>
+      legacy.get({
+        ...object,
+        askFor: async (key) => {
+          const answer = await object.askFor(key);
+          ETags.set(key, answer.output.ETag);
+          return answer;
+        },
+      }),
+  };
+  return {
+    settings: { ...settings, legacy: watched },
+    found: (Key) => (Key === undefined ? undefined : { Key, ETag: ETags.get(Key) }),
+  };
 }
 
 /** The instruction file goes with what it belongs to. */
@@ -72,7 +88,8 @@ async function deleteOriginal({ settings, request, transfer, head, ETag }: Migra
   const { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner } = request.original;
   const { signal } = transfer;
   try {
-    if (VersionId === undefined) await requireUnchanged(settings, request.original, ETag, signal);
+    // Also of a version: "null" is another once it was written over, as under another name of the same bucket.
+    await requireUnchanged(settings, request.original, ETag, signal, VersionId);
     const IfMatch = VersionId === undefined ? ETag : undefined;
     const output = await deleteObject(
       { ...settings, envelopeStorage: "metadata" },

@@ -139,10 +139,11 @@ export async function requireUnchanged(
   object: ExistingObject,
   ETag: string,
   signal: AbortSignal,
+  VersionId?: string,
 ): Promise<void> {
   const attempt = { operation: "HeadObject", bucket: object.Bucket ?? "", key: object.Key ?? "" };
   const { Bucket, Key, RequestPayer, ExpectedBucketOwner } = object;
-  const where = { Bucket, Key, RequestPayer, ExpectedBucketOwner, IfMatch: ETag };
+  const where = { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner, IfMatch: ETag };
   const command = new HeadObjectCommand({ ...where, ...customerKeyOf(object) });
   const head = await s3Request(attempt, signal, (options) => s3.send(command, options));
   if (head.ETag === ETag) return;
@@ -186,7 +187,10 @@ async function copyParts(
       const index = next++;
       const start = index * partBytes;
       const end = Math.min(bytes, start + partBytes);
-      parts.push(await copyPart(input, uploadId, staged, index + 1, start, end));
+      // S3 copies no range of an object of up to 5 MB.
+      const range = count === 1 ? undefined : `bytes=${start}-${end - 1}`;
+      const part = await copyPart(input, uploadId, staged, index + 1, range);
+      parts.push({ part, bytes: end - start });
     }
   };
   const lanes = Array.from({ length: Math.min(count, maxConcurrentParts) }, () =>
@@ -202,10 +206,11 @@ async function copyPart(
   UploadId: string,
   { fields, Key, ETag, VersionId }: WrittenObject,
   PartNumber: number,
-  start: number,
-  end: number,
-): Promise<UploadedPart> {
-  const source = `${fields.Bucket}/${encodeURIComponent(Key)}`;
+  CopySourceRange: string | undefined,
+): Promise<UploadedPart["part"]> {
+  // An access point that is named by its ARN.
+  const prefix = fields.Bucket?.startsWith("arn:") ? `${fields.Bucket}/object` : fields.Bucket;
+  const source = `${prefix}/${encodeURIComponent(Key)}`;
   const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = fields;
   const command = new UploadPartCopyCommand({
     ...objectFields(put),
@@ -213,7 +218,7 @@ async function copyPart(
     ExpectedSourceBucketOwner: put.ExpectedBucketOwner,
     CopySource: VersionId === undefined ? source : `${source}?versionId=${VersionId}`,
     CopySourceIfMatch: ETag,
-    CopySourceRange: `bytes=${start}-${end - 1}`,
+    CopySourceRange,
     CopySourceSSECustomerAlgorithm: SSECustomerAlgorithm,
     CopySourceSSECustomerKey: SSECustomerKey,
     CopySourceSSECustomerKeyMD5: SSECustomerKeyMD5,
@@ -224,12 +229,11 @@ async function copyPart(
   const { CopyPartResult = {} } = await s3Request(asked, transfer.signal, (options) =>
     s3.send(command, options),
   );
-  const part = {
+  return {
     PartNumber,
     ETag: requireETag(CopyPartResult, asked),
     ...checksumsOf(CopyPartResult as never),
   };
-  return { part, bytes: end - start };
 }
 
 /** Whether a place holds the copy or still what it held: then nothing needs the staged object any more. */

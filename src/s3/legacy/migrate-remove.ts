@@ -14,6 +14,8 @@ export interface WrittenObject {
   /** Both are undefined when the answer to the write was lost. */
   readonly ETag: string | undefined;
   readonly VersionId: string | undefined;
+  /** Whether its name is one that nobody else has. */
+  readonly isStaging: boolean;
 }
 
 /**
@@ -23,22 +25,25 @@ export interface WrittenObject {
  */
 export async function removeWritten(
   settings: ClientSettings,
-  { fields, Key, ETag, VersionId }: WrittenObject,
+  { fields, Key, ETag, VersionId, isStaging }: WrittenObject,
 ): Promise<readonly string[]> {
   const { s3, envelopeStorage } = settings;
   const { RequestPayer, ExpectedBucketOwner } = fields;
   const object = { Bucket: fields.Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner };
   let sidecar: SidecarLocation | undefined;
-  if ((fields.envelopeStorage ?? envelopeStorage) === "sidecar") {
+  const isConditional = !isStaging && VersionId === undefined;
+  const hasSidecar = (fields.envelopeStorage ?? envelopeStorage) === "sidecar";
+  if (hasSidecar || isConditional) {
     const head = new HeadObjectCommand({ ...object, ...customerKeyOf(fields), IfMatch: ETag });
     const found = await withinTime((options) => s3.send(head, options)).catch(isGone);
-    if (found === true) return [];
+    // Some stores pass conditions over.
+    if (found === true || (ETag !== undefined && found !== false && found.ETag !== ETag)) return [];
     // Removed without a look at it, it would leave a sidecar that nobody can name.
     if (found === false) return [Key];
     const stored = decodeEnvelope(found.Metadata ?? {});
     if (stored?.storage === "sidecar") sidecar = sidecarLocation(object, stored.header);
   }
-  const command = new DeleteObjectCommand({ ...object, IfMatch: VersionId === undefined ? ETag : undefined });
+  const command = new DeleteObjectCommand({ ...object, IfMatch: isConditional ? ETag : undefined });
   const removed = await withinTime((options) => s3.send(command, options)).then(() => true, isGone);
   if (!removed) return [Key];
   return sidecar && !(await deleteSidecar(s3, sidecar)) ? [sidecar.Key] : [];
@@ -49,7 +54,13 @@ export async function removeInstructionFile(
   { s3 }: ClientSettings,
   { Key, ETag, ...object }: SidecarLocation & { readonly ETag: string | undefined },
 ): Promise<readonly string[]> {
-  const command = new DeleteObjectCommand({ ...object, Key, IfMatch: ETag });
+  const file = { ...object, Key, IfMatch: ETag };
+  // Some stores pass conditions over: then this keeps at least what came in all the time before.
+  const head = new HeadObjectCommand(file);
+  const found = await withinTime((options) => s3.send(head, options)).catch(isGone);
+  if (found === false) return [Key];
+  if (found === true || found.ETag !== ETag) return [];
+  const command = new DeleteObjectCommand(file);
   const removed = await withinTime((options) => s3.send(command, options)).then(() => true, isGone);
   return removed ? [] : [Key];
 }

@@ -1,7 +1,7 @@
 /** Migrates one object of Amazon's clients into the native format: read, written, read back, and only then in its place. */
 import { HeadObjectCommand } from "@aws-sdk/client-s3";
 import { decodeEnvelope } from "../../envelope/metadata.js";
-import { EnvelopeError } from "../../errors.js";
+import { EnvelopeError, hasCode } from "../../errors.js";
 import { Digest } from "../../legacy/digest.js";
 import { withLeftover } from "../clean-up.js";
 import { type CommitOutput, CommitState, isRefusal } from "../commit.js";
@@ -19,11 +19,11 @@ import { requireSame, sourceError } from "./migrate-content.js";
 import { isArchive, passingFields, taggingOf, writtenFields } from "./migrate-fields.js";
 import { type Migrated, type MigrateInput, type MigrateOutput, migrateArguments } from "./migrate-input.js";
 import {
-  headInstructionFile,
   headOriginal,
   type InstructionFile,
   type MigrateCall,
   removeOriginal,
+  watchedFile,
 } from "./migrate-original.js";
 import { isSettled, putInPlace, requireUnchanged } from "./migrate-place.js";
 import { removeWritten, type WrittenObject } from "./migrate-remove.js";
@@ -78,8 +78,9 @@ async function migrate(call: MigrateCall): Promise<Migrated> {
   else await requireFree(call);
   const tagging = await taggingOf(settings, request, head.VersionId, signal);
   const { original, expected, instructionFileSuffix } = request;
+  const file = watchedFile(call);
   const content = await get(
-    settings,
+    file.settings,
     { ...original, IfMatch: ETag, encryptionContext: expected, instructionFileSuffix },
     { abortSignal: signal },
   );
@@ -87,8 +88,8 @@ async function migrate(call: MigrateCall): Promise<Migrated> {
     const { legacy } = content;
     if (!legacy)
       throw new Error("unreachable: get refuses what is not encrypted, and native objects are known");
-    const file = await headInstructionFile(call, legacy.instructionFileKey);
-    return await write(call, { ...content, legacy }, writtenFields(request, content, tagging), file);
+    const fields = writtenFields(request, content, tagging);
+    return await write(call, { ...content, legacy }, fields, file.found(legacy.instructionFileKey));
   } finally {
     content.Body.destroy();
   }
@@ -103,7 +104,8 @@ async function write(
   const { request } = call;
   const { Bucket, Key } = request.target;
   const final = { ...fields, Bucket, Key };
-  const isStaged = request.replaces || isArchive(fields.StorageClass);
+  // What is written over has to be there still if what was written cannot be read.
+  const isStaged = request.replaces || request.target.IfMatch !== undefined || isArchive(fields.StorageClass);
   const first: WriteInput = isStaged
     ? { ...passingFields(final), Key: stagingKey(Key), IfMatch: undefined }
     : final;
@@ -172,11 +174,11 @@ async function writeConfirmed(
       { abortSignal: signal },
     );
     await requireSame(digest, Body, { bucket: Bucket, key: Key });
-    return { output, written: { fields, Key, VersionId, ETag } };
+    return { output, written: { fields, Key, VersionId, ETag, isStaging } };
   } catch (error) {
     // Without an answer the object may be there all the same: under a name that nobody else has, it is removed.
     const mayBeThere = output !== undefined || (isStaging && digest.hasEnded && !isRefusal(error));
-    const written = { fields, Key, VersionId: output?.VersionId, ETag: output?.ETag };
+    const written = { fields, Key, VersionId: output?.VersionId, ETag: output?.ETag, isStaging };
     const orphanedKeys = mayBeThere ? await removeWritten(settings, written) : [];
     throw leftBehind(sourceError(error), transfer, orphanedKeys);
   }
@@ -207,15 +209,19 @@ async function place(
 async function requireFree({ settings, request, transfer }: MigrateCall): Promise<void> {
   const { target } = request;
   if (target.IfMatch !== undefined) return;
-  const { Bucket, Key } = target;
+  const { Bucket, Key, RequestPayer, ExpectedBucketOwner } = target;
   const attempt = { operation: "HeadObject", bucket: Bucket, key: Key };
+  const command = new HeadObjectCommand({ Bucket, Key, RequestPayer, ExpectedBucketOwner });
   const isThere = await s3Request(attempt, transfer.signal, (options) =>
-    settings.s3.send(new HeadObjectCommand({ Bucket, Key }), options),
+    settings.s3.send(command, options),
   ).then(
     () => true,
-    () => false,
+    (error: unknown) => {
+      // Who may not look can be told by the condition alone. Any other failure may be that of an object which is there.
+      if (hasCode(error, "S3_NOT_FOUND") || hasCode(error, "S3_ACCESS_DENIED")) return false;
+      throw error;
+    },
   );
-  transfer.signal.throwIfAborted();
   if (!isThere) return;
   throw new EnvelopeError(
     "S3_PRECONDITION_FAILED",
