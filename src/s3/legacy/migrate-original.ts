@@ -89,7 +89,7 @@ async function deleteOriginal({ settings, request, transfer, head, ETag }: Migra
   const { signal } = transfer;
   try {
     // Also of a version: "null" is another once it was written over, as under another name of the same bucket.
-    await requireUnchanged(settings, request.original, ETag, signal, VersionId);
+    await requireUnchanged(settings, request.original, head, signal, VersionId);
     const IfMatch = VersionId === undefined ? ETag : undefined;
     const output = await deleteObject(
       { ...settings, envelopeStorage: "metadata" },

@@ -37,8 +37,11 @@ export interface Placing {
   /** The PutObject that the place would be written with, but for the envelope. */
   readonly fields: WriteInput & { readonly Bucket: string; readonly Key: string };
   /** What the place must hold, if anything. */
-  readonly replaced: (ExistingObject & { readonly ETag: string }) | undefined;
+  readonly replaced: { readonly object: ExistingObject; readonly seen: SeenObject } | undefined;
 }
+
+/** What tells an object from a later one: with other metadata alone, that has the same ETag. */
+type SeenObject = Pick<HeadObjectCommandOutput, "ETag" | "LastModified">;
 
 /** Fields of a request about an object that is there. */
 type ExistingObject = Pick<
@@ -71,7 +74,7 @@ export async function putInPlace(
   const attempt: S3Attempt = { operation: "PutObject", bucket: fields.Bucket, key: fields.Key };
   const { Metadata, bytes, stored } = await describe(settings, staged, signal);
   const { encryptionContext: _context, envelopeStorage: _storage, IfMatch, ...others } = fields;
-  const condition = replaced?.ETag ?? IfMatch;
+  const condition = replaced?.seen.ETag ?? IfMatch;
   const put: PutObjectCommandInput = {
     ...others,
     Metadata,
@@ -94,7 +97,7 @@ export async function putInPlace(
   const input: MultipartInput = { ...settings, put, attempt, transfer, commit };
   return withSidecar(settings, { put, sidecar }, transfer, commit, async () => {
     const output = await copy(input, staged, bytes, async () => {
-      if (replaced) await requireUnchanged(settings, replaced, replaced.ETag, signal);
+      if (replaced) await requireUnchanged(settings, replaced.object, replaced.seen, signal);
     });
     const asked = { ...attempt, operation: "HeadObject" };
     // It is done: no signal ends this any more, which takes its bounded time, and is tried again.
@@ -137,7 +140,7 @@ async function describe(
 export async function requireUnchanged(
   { s3 }: ClientSettings,
   object: ExistingObject,
-  ETag: string,
+  { ETag, LastModified }: SeenObject,
   signal: AbortSignal,
   VersionId?: string,
 ): Promise<void> {
@@ -146,7 +149,7 @@ export async function requireUnchanged(
   const where = { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner, IfMatch: ETag };
   const command = new HeadObjectCommand({ ...where, ...customerKeyOf(object) });
   const head = await s3Request(attempt, signal, (options) => s3.send(command, options));
-  if (head.ETag === ETag) return;
+  if (head.ETag === ETag && head.LastModified?.getTime() === LastModified?.getTime()) return;
   throw new EnvelopeError(
     "S3_PRECONDITION_FAILED",
     `"${attempt.key}" was overwritten while it was being migrated; the newer object was left as it is`,
@@ -251,7 +254,7 @@ export async function isSettled(
   };
   try {
     const here = await read({ Key: fields.Key });
-    if (replaced !== undefined && here.ETag === replaced.ETag) return true;
+    if (replaced !== undefined && here.ETag === replaced.seen.ETag) return true;
     const { Metadata } = await read({ Key: staged.Key, VersionId: staged.VersionId });
     const salt = here.Metadata?.[names.salt];
     return salt !== undefined && salt === Metadata?.[names.salt];

@@ -74,7 +74,7 @@ type Content = GetOutput & { readonly legacy: LegacyReadFacts };
 async function migrate(call: MigrateCall): Promise<Migrated> {
   const { settings, request, transfer, head, ETag } = call;
   const { signal } = transfer;
-  if (request.replaces) await requireUnchanged(settings, request.original, ETag, signal);
+  if (request.replaces) await requireUnchanged(settings, request.original, head, signal);
   else await requireFree(call);
   const tagging = await taggingOf(settings, request, head.VersionId, signal);
   const { original, expected, instructionFileSuffix } = request;
@@ -185,11 +185,11 @@ async function writeConfirmed(
 }
 
 async function place(
-  { settings, request, transfer, ETag }: MigrateCall,
+  { settings, request, transfer, head }: MigrateCall,
   staged: WrittenObject,
   fields: WriteInput & { readonly Bucket: string; readonly Key: string },
 ): Promise<CommitOutput & { orphanedKeys: readonly string[] }> {
-  const replaced = request.replaces ? { ...request.original, ETag } : undefined;
+  const replaced = request.replaces ? { object: request.original, seen: head } : undefined;
   const placing = { staged, fields, replaced };
   const commit = new CommitState();
   try {

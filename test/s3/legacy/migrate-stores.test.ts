@@ -153,6 +153,37 @@ describe("another name of the bucket", () => {
   });
 });
 
+it.each([
+  ["in its place", inPlace],
+  ["elsewhere", elsewhere],
+])("an original with other metadata, of the same ETag, stays: %s", async (_name, input) => {
+  await putOriginal();
+  let isLater = false;
+  local.s3.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args);
+      const { headers } = result.response as { headers?: Record<string, string> };
+      if (isLater && headers?.["last-modified"]) headers["last-modified"] = "Tue, 01 Jan 2041 00:00:00 GMT";
+      return result;
+    },
+    { step: "deserialize", name: "later", priority: "low" },
+  );
+  using _writer = writerBefore(local, "PutObjectCommand", 0, async () => {
+    isLater = true;
+    await local.s3.send(
+      new PutObjectCommand({
+        ...inPlace,
+        Body: (await local.getRaw("k")).bytes,
+        Metadata: { note: "theirs" },
+      }),
+    );
+  });
+  const error = await errorOf(() => migrateObject(readerOf(local), input));
+  local.s3.middlewareStack.remove("later");
+  expect(error).toEqual(coded("S3_PRECONDITION_FAILED", { operation: "HeadObject", key: "k" }));
+  expect(await local.s3.send(new HeadObjectCommand(inPlace))).toMatchObject({ Metadata: { note: "theirs" } });
+});
+
 describe("requests that S3 would refuse", () => {
   /** What the requests of a command were given. */
   async function inputsOf(name: string, act: () => Promise<unknown>): Promise<Record<string, unknown>[]> {
