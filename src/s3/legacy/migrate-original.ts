@@ -70,17 +70,14 @@ export async function removeOriginal(
   const { settings, request, head } = call;
   const { Bucket, RequestPayer, ExpectedBucketOwner } = request.original;
   if (!request.replaces && !request.deletesOriginal) return { orphanedKeys: [] };
+  // Also "null" has older ones beside it: of a bucket whose versioning is suspended.
   const hasVersions = request.replaces
-    ? isVersion(newVersionId) || isVersion(head.VersionId)
+    ? newVersionId !== undefined || head.VersionId !== undefined
     : await deleteOriginal(call);
   if (!file) return { orphanedKeys: [] };
   if (hasVersions) return { orphanedKeys: [], keptKey: file.Key };
   const object = { Bucket, RequestPayer, ExpectedBucketOwner, ...file };
   return { orphanedKeys: await removeInstructionFile(settings, object) };
-}
-
-function isVersion(versionId: string | undefined): boolean {
-  return versionId !== undefined && versionId !== "null";
 }
 
 /** Returns whether versions may be left that need the instruction file. */
@@ -99,7 +96,7 @@ async function deleteOriginal({ settings, request, transfer, head, ETag }: Migra
     return output.VersionId !== undefined;
   } catch (error) {
     // A lost answer, or that to a retry, which finds that the first try has done it.
-    if (!signal.aborted && (await isGone(settings, request.original))) return isVersion(head.VersionId);
+    if (!signal.aborted && (await isGone(settings, request.original))) return head.VersionId !== undefined;
     const { Bucket: targetBucket, Key: targetKey } = request.target;
     throw withLeftover(error, transfer, {
       details: { targetBucket, targetKey },

@@ -1,4 +1,5 @@
 import {
+  CopyObjectCommand,
   CreateBucketCommand,
   GetObjectTaggingCommand,
   HeadObjectCommand,
@@ -193,6 +194,20 @@ describe("a bucket with versions", () => {
     const { Body } = await readerOf(local).get({ ...at, VersionId });
     expectBytes(await Body.transformToByteArray(), plain);
     expectBytes((await readNative("k", {}, versioned)).bytes, plain);
+  });
+
+  it("whose versioning is suspended keeps the file for its older versions", async () => {
+    const { VersionId } = await put();
+    const VersioningConfiguration = { Status: "Suspended" } as const;
+    await local.s3.send(new PutBucketVersioningCommand({ Bucket: versioned, VersioningConfiguration }));
+    const CopySource = `${versioned}/k?versionId=${VersionId}`;
+    for (const input of [{ ...at, target: { Key: "suspended" }, deleteOriginal: true }, at]) {
+      await local.s3.send(new CopyObjectCommand({ ...at, CopySource }));
+      const output = await migrateObject(readerOf(local), input);
+      expect(output).toMatchObject({ keptInstructionFileKey: "k.instruction" });
+      const { Body } = await readerOf(local).get({ ...at, VersionId });
+      expectBytes(await Body.transformToByteArray(), plain);
+    }
   });
 
   it("loses the named version only", async () => {
