@@ -85,7 +85,7 @@ describe("instruction files that one wrote and another wraps anew", () => {
     ["java-v4-v2-rsa2048-instruction", "s3-envelope-v2-rsa2048-instruction", "java-v4-legacy"],
     ["java-v3-v2-aes256-instruction", "s3-envelope-v2-aes256-instruction", "java-v3-default"],
     ["java-sdk1-v2-aes256-instruction", "s3-envelope-v2-aes256-instruction", "java-sdk1-v2-strict"],
-    ["java-sdk1-v1-cbc-aes256-instruction", "s3-envelope-v2-aes256-instruction", "java-v4-legacy"],
+    ["java-sdk1-v1-cbc-aes256-instruction", "s3-envelope-v2-aes256-instruction", "java-sdk1-v2"],
     ["s3-envelope-v3-aes256-instruction", "java-v4-v3-aes256-instruction", reader.name],
     ["s3-envelope-v2-rsa2048-instruction", "java-v4-v2-rsa2048-instruction", reader.name],
     ["s3-envelope-v2-aes256-instruction", "java-v3-v2-aes256-instruction", reader.name],
@@ -122,6 +122,41 @@ describe("instruction files that one wrote and another wraps anew", () => {
         }
       },
     );
+  }
+});
+
+describe("AES/CBC, wrapped anew: the clients do not agree what the wrap binds", () => {
+  const next = newKeys(kmsKeyId);
+  const writing = writingNamed("java-sdk1-v1-cbc-aes256-instruction");
+  // Versions 3 and 4 bind the name of AES/GCM, which the object itself does not have.
+  const bindGcm = ["java-v3", "java-v4"];
+  for (const by of ["java-v3-v2", "java-v4-v2", "s3-envelope-v2"]) {
+    const rotator = writingNamed(`${by}-aes256-instruction`);
+    for (const to of ["java-v3-legacy", "java-v4-legacy", "java-sdk1-v2", reader.name]) {
+      const other = readingNamed(to);
+      const agree = bindGcm.includes(rotator.writer) === bindGcm.includes(other.reader);
+      testWith(writing.writer, rotator.writer, other.reader).each(["aes256", "rsa2048"] as const)(
+        `by ${rotator.writer} to ${to}, to %s`,
+        async (key) => {
+          const object = `ours cbc ${by} ${to} ${key}`;
+          const body = testBytes(100, 100);
+          await write(writing, object, body);
+          const { keyMaterial } = writerConfig(writing, keys);
+          const client = await clientIn(rotator.writer, {
+            ...rotator.settings,
+            ...legacyFlags,
+            keyMaterial,
+          });
+          const nextMaterial = { ...next[key], materialsDescription: { turn: "2" } };
+          await client.reencrypt(object, { keyMaterial: nextMaterial });
+          const got = (await clientIn(other.reader, { ...other.settings, keyMaterial: nextMaterial })).get(
+            object,
+          );
+          if (agree) expect(await got).toEqual(body);
+          else await expect(got).rejects.toMatchObject({ kind: "S3EncryptionClientError" });
+        },
+      );
+    }
   }
 });
 
