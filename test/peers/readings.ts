@@ -43,7 +43,7 @@ const enable = {
   contents: "Enable legacy unauthenticated modes to use legacy content decryption: ",
 } as const;
 
-/** One for each option that must be set, and two that read everything. */
+/** One for each option that must be set, and three that read everything. */
 function ourReadings(): Reading[] {
   const reader = "s3-envelope";
   const all: Settings = { ...allLegacy, ...allDecrypt };
@@ -53,6 +53,12 @@ function ourReadings(): Reading[] {
       name: "s3-envelope-unverified",
       reader,
       settings: { ...all, enableDelayedAuthenticationMode: true },
+      reads: () => true,
+    },
+    {
+      name: "s3-envelope-cbc-rewrapped",
+      reader,
+      settings: { ...all, peer: { cbcRewrappedByJava: "true" } },
       reads: () => true,
     },
     {
