@@ -56,7 +56,8 @@ export class LegacyWriter {
   /**
    * Wraps the data key of an object with an instruction file under another key, without touching the object. The
    * instruction file is replaced, or another one is written beside it for readers with another key. What is written goes
-   * by this writer's algorithm: the object must have the same.
+   * by this writer's algorithm: the object must have the same. One of AES/CBC is then no longer read by Amazon's client for
+   * Java, versions 3 and 4, which read only their own new wraps of it.
    *
    * @throws EnvelopeError `KEY_NOT_ROTATED` when the object has no instruction file, the new description is the old one, or the
    *   old key still opens what was to be rotated; `S3_PRECONDITION_FAILED` when somebody else has changed the file meanwhile; and
