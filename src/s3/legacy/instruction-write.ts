@@ -2,14 +2,19 @@
  * Writes an object with its instruction file. The two have one key each, so the file of an object that is there already
  * is replaced before that object is: what a failed write has replaced is put back.
  */
+import {
+  DeleteObjectCommand,
+  type DeleteObjectCommandInput,
+  type PutObjectCommandInput,
+} from "@aws-sdk/client-s3";
 import { EnvelopeError, hasCode } from "../../errors.js";
-import { cleanUp, type Leftover, withinTime, withLeftover } from "../clean-up.js";
+import { type Leftover, withinTime, withLeftover } from "../clean-up.js";
 import { isRefusal } from "../commit.js";
 import type { MultipartInput } from "../multipart.js";
 import type { BodyRequest } from "../put-body.js";
-import type { S3Attempt } from "../s3-errors.js";
+import { type S3Attempt, s3Request } from "../s3-errors.js";
 import type { TransferSettings } from "../settings.js";
-import { deleteSidecar, putSidecar, type SidecarLocation } from "../sidecar-object.js";
+import { putSidecar, type SidecarLocation } from "../sidecar-object.js";
 import { untilAborted } from "../transfer-signal.js";
 import {
   getInstructions,
@@ -45,17 +50,19 @@ export async function withInstructionFile<T>(
   const earlier = await findEarlier(settings, write, location);
   const condition = earlier === "unknown" ? { IfNoneMatch: "*" } : {};
   transfer.signal.throwIfAborted();
-  let stored = false;
+  let stored: string | undefined;
   // Without the signal: what was aborted may arrive after what it replaces was put back.
-  const writing = putInstructions(settings, put, location, text, undefined, condition).then(() => {
-    stored = true;
+  const writing = putInstructions(settings, put, location, text, undefined, condition).then((ETag) => {
+    stored = ETag;
   });
   try {
     await untilAborted(transfer.signal, writing);
     return await writeObject();
   } catch (error) {
-    await withinTime(() => writing).catch(() => undefined);
-    throw await undo(settings, write, { location, earlier, stored }, error);
+    const failure = await withinTime(() => writing).catch((reason: unknown) => reason);
+    // Then nothing of it is there.
+    if (isRefusal(failure)) throw error;
+    throw await undo(settings, write, { location, text, earlier, stored }, error);
   }
 }
 
@@ -112,24 +119,26 @@ async function etagOf(
 
 interface Replaced {
   readonly location: SidecarLocation;
+  readonly text: string;
   readonly earlier: Earlier | "unknown" | undefined;
-  /** Whether S3 has said that it has the new file. */
-  readonly stored: boolean;
+  /** The ETag of the new file; undefined while S3 has not said that it has it. */
+  readonly stored: string | undefined;
 }
 
 /**
- * Puts the earlier instruction file back, or removes the new one, unless the new object may be there.
+ * Puts the earlier instruction file back, or removes the new one, unless the new object may be there, or the file is
+ * another's by now: that of an object which was written meanwhile.
  *
  * @returns the error, which says so if something is left
  */
 async function undo(
   settings: TransferSettings,
   { put, transfer, commit }: ObjectWrite,
-  { location, earlier, stored }: Replaced,
+  { location, text, earlier, stored }: Replaced,
   error: unknown,
 ): Promise<unknown> {
   const { Key } = location;
-  const isSure = !commit.mayExist && (stored || isRefusal(error));
+  const isSure = !commit.mayExist && stored !== undefined;
   const doubtful = (what: string) =>
     withLeftover(error, transfer, {
       details: { possiblyOrphanedInstructionFileKey: Key },
@@ -140,13 +149,73 @@ async function undo(
     return doubtful("was kept, as the object may be there: remove it if that is not so");
   }
   // It may be another's.
-  if (earlier === "unknown" && !stored) return isSure ? error : doubtful("may be there");
-  const isUndone = before
-    ? await putBack(settings, put, location, before.instructions)
-    : await deleteSidecar(settings.s3, location);
-  if (!isUndone) return withLeftover(error, transfer, failedUndo(Key, before));
+  if (earlier === "unknown" && !stored) return doubtful("may be there");
+  const undone = await undoFile(settings, put, { location, text, earlier, stored });
+  if (undone === "failed") return withLeftover(error, transfer, failedUndo(Key, before));
   if (isSure) return error;
-  return doubtful(`was ${before ? "put back" : "removed"}, but a request may still arrive: look at it`);
+  const done = undone === "gone" ? "is not there, or another's" : before ? "was put back" : "was removed";
+  return doubtful(`${done}, but a request may still arrive: look at it`);
+}
+
+/** Puts the earlier file back, or removes the new one, as long as the file that is there is the new one. */
+async function undoFile(
+  settings: TransferSettings,
+  put: MultipartInput["put"],
+  replaced: Replaced,
+): Promise<"undone" | "gone" | "failed"> {
+  const { earlier } = replaced;
+  const before = earlier === "unknown" ? undefined : earlier;
+  const send = (condition: { readonly IfMatch?: string }) =>
+    withinTime<unknown>(({ abortSignal }) =>
+      before
+        ? putBack(settings, put, replaced.location, before.instructions, condition, abortSignal)
+        : remove(settings, replaced.location, condition, abortSignal),
+    );
+  try {
+    const IfMatch = replaced.stored ?? (await etagOfOwn(settings, replaced));
+    if (IfMatch === undefined) return "gone";
+    // Conditions take the right to read.
+    await send(earlier === "unknown" ? {} : { IfMatch }).catch((error: unknown) => {
+      // The store knows no such conditions.
+      if (error instanceof EnvelopeError && error.details.httpStatusCode === 501) return send({});
+      throw error;
+    });
+    return "undone";
+  } catch (error) {
+    const isGone = hasCode(error, "S3_PRECONDITION_FAILED") || hasCode(error, "S3_NOT_FOUND");
+    return isGone ? "gone" : "failed";
+  }
+}
+
+/** The ETag of the file that is there, if it is the new one. */
+async function etagOfOwn(
+  settings: TransferSettings,
+  { location, text }: Replaced,
+): Promise<string | undefined> {
+  const now = await withinTime(({ abortSignal }) => getInstructions(settings, location, abortSignal));
+  return now?.bytes.toString() === text ? now.ETag : undefined;
+}
+
+function putBack(
+  { s3 }: TransferSettings,
+  put: MultipartInput["put"],
+  location: SidecarLocation,
+  { bytes, ContentType, Metadata = {} }: StoredInstructions,
+  condition: Pick<PutObjectCommandInput, "IfMatch">,
+  signal: AbortSignal,
+): Promise<string> {
+  return putSidecar(s3, put, location, bytes, signal, { ContentType, Metadata, ...condition });
+}
+
+function remove(
+  { s3 }: TransferSettings,
+  location: SidecarLocation,
+  condition: Pick<DeleteObjectCommandInput, "IfMatch">,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const attempt = { operation: "DeleteObject", bucket: location.Bucket ?? "", key: location.Key };
+  const command = new DeleteObjectCommand({ ...location, ...condition });
+  return s3Request(attempt, signal, (options) => s3.send(command, options));
 }
 
 function failedUndo(key: string, earlier: Earlier | undefined): Leftover {
@@ -171,15 +240,4 @@ async function isStillThere(
     () => undefined,
   );
   return ETag === earlier.ETag;
-}
-
-function putBack(
-  { s3 }: TransferSettings,
-  put: MultipartInput["put"],
-  location: SidecarLocation,
-  { bytes, ContentType, Metadata }: StoredInstructions,
-): Promise<boolean> {
-  return cleanUp(({ abortSignal }) =>
-    putSidecar(s3, put, location, bytes, abortSignal, { ContentType, Metadata: Metadata ?? {} }),
-  );
 }
