@@ -48,6 +48,25 @@ function watched(pieces: Iterable<Uint8Array>, { stalls = false } = {}) {
 const settled = () => new Promise(setImmediate);
 
 describe("the source", () => {
+  it("may come byte by byte in large buffers, none of which is held", async () => {
+    const plaintext = testBytes(4096);
+    const message = await writeMessage(plaintext, { frameLength: 4096 });
+    let most = 0;
+    async function* pieces() {
+      for (const byte of message) {
+        most = Math.max(most, process.memoryUsage().arrayBuffers);
+        const large = new Uint8Array(256 * 1024);
+        large[0] = byte;
+        yield large.subarray(0, 1);
+      }
+    }
+    const { released, error } = await readMessage(pieces());
+    expect(error).toBeUndefined();
+    expectBytes(released, plaintext);
+    // Together they have more than a gibibyte.
+    expect(most).toBeLessThan(512 * 1024 * 1024);
+  });
+
   it("is read as the plaintext is", async () => {
     const message = await writeMessage(testBytes(10_000), { frameLength: 100 });
     const { source, state } = watched(cut(message, 64));

@@ -36,20 +36,20 @@ export class ExactReader {
    * @throws EnvelopeError `BODY_TRUNCATED` when there are fewer; `SOURCE_FAILED`
    */
   async take(length: number): Promise<Buffer> {
-    const pieces: Uint8Array[] = [];
-    let missing = length;
-    while (missing > 0) {
-      if (this.#rest.length === 0 && !(await this.#fill())) throw this.#truncated();
-      const piece = this.#rest.subarray(0, missing);
+    // Grows with what has come: neither what a message claims nor how small its pieces are makes it large.
+    let held: Buffer = Buffer.alloc(0);
+    let filled = 0;
+    for (;;) {
+      const piece = this.#rest.subarray(0, length - filled);
       this.#rest = this.#rest.subarray(piece.length);
-      missing -= piece.length;
-      pieces.push(piece);
+      this.#takenBytes += piece.length;
+      if (piece.length === length) return Buffer.from(piece.buffer, piece.byteOffset, length);
+      held = roomFor(held, filled, piece.length, length);
+      held.set(piece, filled);
+      filled += piece.length;
+      if (filled === length) return held.subarray(0, length);
+      if (!(await this.#fill())) throw this.#truncated();
     }
-    this.#takenBytes += length;
-    const [only] = pieces;
-    return pieces.length === 1 && only
-      ? Buffer.from(only.buffer, only.byteOffset, only.length)
-      : Buffer.concat(pieces, length);
   }
 
   /** Whether nothing is left. */
@@ -106,6 +106,14 @@ export class ExactReader {
       details: { bytesRead: this.#takenBytes },
     });
   }
+}
+
+/** The buffer, or a copy of what it is filled with that has room for more. */
+function roomFor(held: Buffer, filled: number, more: number, most: number): Buffer {
+  if (filled + more <= held.length) return held;
+  const larger = Buffer.allocUnsafeSlow(Math.min(most, 2 * (filled + more)));
+  held.copy(larger, 0, 0, filled);
+  return larger;
 }
 
 /** What the work comes to, or the reason of the signal, whichever is first. */
