@@ -267,6 +267,16 @@ describe("it is refused", () => {
     }
   });
 
+  it("when the new keyring returns no wrapped key, which would be the only copy", async () => {
+    await writer().put({ ...at, Body: plaintext });
+    const { newKeyring } = newKeys.aes;
+    const wrapDataKey: LegacyKeyring["wrapDataKey"] = async (...input) =>
+      ({ ...(await newKeyring.wrapDataKey?.(...input)), wrappedKey: Buffer.alloc(0) }) as never;
+    expect((await refuse({ newKeyring: { ...newKeyring, wrapDataKey } })).message).toMatch(
+      /^newKeyring\.wrapDataKey: wrappedKey: expected 1 to 8192 bytes, got 0$/,
+    );
+  });
+
   it("when the caller expects another context", async () => {
     const { keyring } = keysOf(local, "kms");
     const encryptionContext = { tenant: "1" };
