@@ -131,7 +131,7 @@ export function orAborted<T>(signal: AbortSignal | undefined, work: () => Promis
 
 function open(source: unknown): Iterable_ {
   if (source instanceof Uint8Array) return [source];
-  if (source instanceof ReadableStream) return Readable.fromWeb(source as never);
+  if (source instanceof ReadableStream) return open(Readable.fromWeb(source as never));
   if (source instanceof Readable) {
     // It may fail before it is read; without a listener that would end the process. Reading tells the error.
     source.on("error", () => undefined);
