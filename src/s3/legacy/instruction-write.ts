@@ -48,13 +48,14 @@ export async function withInstructionFile<T>(
   const { put, transfer } = write;
   const location = instructionLocation(put);
   const earlier = await findEarlier(settings, write, location);
-  const condition = earlier === "unknown" ? { IfNoneMatch: "*" } : {};
+  const [condition, explain] =
+    earlier === "unknown" ? [{ IfNoneMatch: "*" }, explainUnreadable] : [{}, undefined];
   transfer.signal.throwIfAborted();
   let stored: string | undefined;
   // Without the signal: what was aborted may arrive after what it replaces was put back.
   const writing = putInstructions(settings, put, location, text, undefined, condition).then((ETag) => {
     stored = ETag;
-  });
+  }, explain);
   try {
     await untilAborted(transfer.signal, writing);
     return await writeObject();
@@ -82,6 +83,16 @@ async function findEarlier(
     if (hasCode(error, "S3_ACCESS_DENIED")) return "unknown";
     throw error;
   }
+}
+
+/** Says why a file that is there was not replaced, and what to do. */
+function explainUnreadable(error: unknown): never {
+  if (!hasCode(error, "S3_PRECONDITION_FAILED")) throw error;
+  const { code, message, cause, details } = error;
+  const why =
+    "it is there, and was not replaced, as reading it or its object was denied, so that it could not be put back: " +
+    "allow s3:GetObject of both";
+  throw new EnvelopeError(code, `${message}: ${why}`, { cause, details });
 }
 
 /** S3 checks the conditions of the object's own write, when the file has been replaced already. */
