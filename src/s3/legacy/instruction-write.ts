@@ -2,11 +2,7 @@
  * Writes an object with its instruction file. The two have one key each, so the file of an object that is there already
  * is replaced before that object is: what a failed write has replaced is put back.
  */
-import {
-  DeleteObjectCommand,
-  type DeleteObjectCommandInput,
-  type PutObjectCommandInput,
-} from "@aws-sdk/client-s3";
+import { DeleteObjectCommand, type PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { EnvelopeError, hasCode } from "../../errors.js";
 import { type Leftover, withinTime, withLeftover } from "../clean-up.js";
 import { isRefusal } from "../commit.js";
@@ -48,14 +44,11 @@ export async function withInstructionFile<T>(
   const { put, transfer } = write;
   const location = instructionLocation(put);
   const earlier = await findEarlier(settings, write, location);
-  const [condition, explain] =
-    earlier === "unknown" ? [{ IfNoneMatch: "*" }, explainUnreadable] : [{}, undefined];
   transfer.signal.throwIfAborted();
   let stored: string | undefined;
-  // Without the signal: what was aborted may arrive after what it replaces was put back.
-  const writing = putInstructions(settings, put, location, text, undefined, condition).then((ETag) => {
+  const writing = replaceFile(settings, put, { location, text, earlier }).then((ETag) => {
     stored = ETag;
-  }, explain);
+  });
   try {
     await untilAborted(transfer.signal, writing);
     return await writeObject();
@@ -85,14 +78,52 @@ async function findEarlier(
   }
 }
 
-/** Says why a file that is there was not replaced, and what to do. */
-function explainUnreadable(error: unknown): never {
-  if (!hasCode(error, "S3_PRECONDITION_FAILED")) throw error;
-  const { code, message, cause, details } = error;
-  const why =
-    "it is there, and was not replaced, as reading it or its object was denied, so that it could not be put back: " +
-    "allow s3:GetObject of both";
-  throw new EnvelopeError(code, `${message}: ${why}`, { cause, details });
+/**
+ * Writes the new file, if what is there is what was read before. Without the signal: what was aborted may arrive after
+ * what it replaces was put back.
+ *
+ * @returns its ETag
+ */
+async function replaceFile(
+  settings: TransferSettings,
+  put: MultipartInput["put"],
+  { location, text, earlier }: Omit<Replaced, "stored">,
+): Promise<string> {
+  const send = (condition: Condition) => putInstructions(settings, put, location, text, undefined, condition);
+  try {
+    if (earlier === "unknown") return await send({ IfNoneMatch: "*" });
+    return await onCondition(earlier ? { IfMatch: earlier.instructions.ETag } : { IfNoneMatch: "*" }, send);
+  } catch (error) {
+    if (!isUnmet(error)) throw error;
+    // A retry of the SDK's may have found what its own first try wrote.
+    const isFirst = isRefusal(error);
+    const own = isFirst ? undefined : await etagOfOwn(settings, location, text).catch(() => undefined);
+    if (own !== undefined) return own;
+    const { message, cause, details } = error;
+    const why =
+      earlier === "unknown"
+        ? "it is there, and was not replaced, as reading it or its object was denied, so that it could not be put " +
+          "back: allow s3:GetObject of both"
+        : "somebody else has written or removed it meanwhile: look at the object, and put again";
+    throw new EnvelopeError("S3_PRECONDITION_FAILED", `${message}: ${why}`, { cause, details });
+  }
+}
+
+type Condition = Pick<PutObjectCommandInput, "IfMatch" | "IfNoneMatch">;
+
+/** Sends a request on a condition; to a store that knows none of the kind, without. */
+async function onCondition<T>(condition: Condition, send: (condition: Condition) => Promise<T>): Promise<T> {
+  try {
+    return await send(condition);
+  } catch (error) {
+    if (error instanceof EnvelopeError && error.details.httpStatusCode === 501) return send({});
+    throw error;
+  }
+}
+
+/** Whether something else is there than the condition says, or nothing. */
+function isUnmet(error: unknown): error is EnvelopeError {
+  return hasCode(error, "S3_PRECONDITION_FAILED") || hasCode(error, "S3_NOT_FOUND");
 }
 
 /** S3 checks the conditions of the object's own write, when the file has been replaced already. */
@@ -176,32 +207,29 @@ async function undoFile(
 ): Promise<"undone" | "gone" | "failed"> {
   const { earlier } = replaced;
   const before = earlier === "unknown" ? undefined : earlier;
-  const send = (condition: { readonly IfMatch?: string }) =>
+  const send = (condition: Condition) =>
     withinTime<unknown>(({ abortSignal }) =>
       before
         ? putBack(settings, put, replaced.location, before.instructions, condition, abortSignal)
         : remove(settings, replaced.location, condition, abortSignal),
     );
   try {
-    const IfMatch = replaced.stored ?? (await etagOfOwn(settings, replaced));
+    const { location, text, stored } = replaced;
+    const IfMatch = stored ?? (await etagOfOwn(settings, location, text));
     if (IfMatch === undefined) return "gone";
     // Conditions take the right to read.
-    await send(earlier === "unknown" ? {} : { IfMatch }).catch((error: unknown) => {
-      // The store knows no such conditions.
-      if (error instanceof EnvelopeError && error.details.httpStatusCode === 501) return send({});
-      throw error;
-    });
+    await onCondition(earlier === "unknown" ? {} : { IfMatch }, send);
     return "undone";
   } catch (error) {
-    const isGone = hasCode(error, "S3_PRECONDITION_FAILED") || hasCode(error, "S3_NOT_FOUND");
-    return isGone ? "gone" : "failed";
+    return isUnmet(error) ? "gone" : "failed";
   }
 }
 
 /** The ETag of the file that is there, if it is the new one. */
 async function etagOfOwn(
   settings: TransferSettings,
-  { location, text }: Replaced,
+  location: SidecarLocation,
+  text: string,
 ): Promise<string | undefined> {
   const now = await withinTime(({ abortSignal }) => getInstructions(settings, location, abortSignal));
   return now?.bytes.toString() === text ? now.ETag : undefined;
@@ -212,7 +240,7 @@ function putBack(
   put: MultipartInput["put"],
   location: SidecarLocation,
   { bytes, ContentType, Metadata = {} }: StoredInstructions,
-  condition: Pick<PutObjectCommandInput, "IfMatch">,
+  condition: Condition,
   signal: AbortSignal,
 ): Promise<string> {
   return putSidecar(s3, put, location, bytes, signal, { ContentType, Metadata, ...condition });
@@ -221,11 +249,11 @@ function putBack(
 function remove(
   { s3 }: TransferSettings,
   location: SidecarLocation,
-  condition: Pick<DeleteObjectCommandInput, "IfMatch">,
+  { IfMatch }: Condition,
   signal: AbortSignal,
 ): Promise<unknown> {
   const attempt = { operation: "DeleteObject", bucket: location.Bucket ?? "", key: location.Key };
-  const command = new DeleteObjectCommand({ ...location, ...condition });
+  const command = new DeleteObjectCommand({ ...location, IfMatch });
   return s3Request(attempt, signal, (options) => s3.send(command, options));
 }
 

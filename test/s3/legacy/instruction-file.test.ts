@@ -64,6 +64,8 @@ describe("an instruction file", () => {
       Body: expect.stringMatching(/^\{"x-amz-3":"[^ ]*","x-amz-w":"02"\}$/),
       ContentType: "application/json",
       Metadata: { "x-amz-crypto-instr-file": "" },
+      // None was there.
+      IfNoneMatch: "*",
     });
     expect(second).toMatchObject({ ...at, ...shared, StorageClass: "GLACIER", ContentType: "text/html" });
   });
