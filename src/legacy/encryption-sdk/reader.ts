@@ -109,7 +109,7 @@ export class ExactReader {
 }
 
 /** The buffer, or a copy of what it is filled with that has room for more. */
-function roomFor(held: Buffer, filled: number, more: number, most: number): Buffer {
+export function roomFor(held: Buffer, filled: number, more: number, most: number): Buffer {
   if (filled + more <= held.length) return held;
   const larger = Buffer.allocUnsafeSlow(Math.min(most, 2 * (filled + more)));
   held.copy(larger, 0, 0, filled);
