@@ -6,6 +6,8 @@ import { benchEventLoop } from "./event-loop.js";
 import { benchEsdkSettings, benchFrames, fullFrames, quickFrames } from "./frames.js";
 import { benchLargeMemory } from "./large-memory.js";
 import { benchLargeObjects } from "./large-objects.js";
+import { benchLegacyReads, legacySizes } from "./legacy.js";
+import { benchLegacyMemory } from "./legacy-memory.js";
 import { benchManyPuts } from "./many-puts.js";
 import { benchRandomReads } from "./random-reads.js";
 import type { Table } from "./results.js";
@@ -57,14 +59,17 @@ export const suites: Readonly<Record<string, Suite>> = {
       show,
     ),
   "large-memory": (quick, show) => benchLargeMemory(quick ? [64] : [1024, 4096, 16_384], show),
+  legacy: (quick, show) =>
+    benchLegacyReads({ rounds: quick ? 2 : 5, sizes: quick ? legacySizes.quick : legacySizes.full }, show),
+  "legacy-memory": (quick, show) => benchLegacyMemory(quick ? [64] : [1024, 4096], show),
   "esdk-settings": (quick, show) =>
     benchEsdkSettings(quick ? { ...quickFrames, rounds: 2 } : { ...fullFrames, rounds: 5 }, show),
 };
 
 /** Suites that run only when they are asked for: in full they take 40 GB of the disk, or longer than all others. */
 const onlyAsked = {
-  quick: ["esdk-settings", "many-puts", "large-memory"],
-  full: ["large-objects", "large-memory"],
+  quick: ["esdk-settings", "many-puts", "large-memory", "legacy", "legacy-memory"],
+  full: ["large-objects", "large-memory", "legacy-memory"],
 };
 
 /** What runs when nothing is said. */

@@ -19,6 +19,7 @@ const codes = {
   LEGACY_REFUSED: { retryable: false },
   LEGACY_TOO_LARGE: { retryable: false },
   CONTEXT_MISMATCH: { retryable: false },
+  MIGRATION_UNCONFIRMED: { retryable: false },
   // Keys
   KEY_NOT_FOR_OBJECT: { retryable: false },
   KEY_NOT_ROTATED: { retryable: false },

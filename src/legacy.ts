@@ -22,6 +22,14 @@ export {
   type LegacyObjectOutput,
 } from "./s3/legacy/decrypt-object.js";
 export type { LegacyDeleteInput, LegacyDeleteOutput } from "./s3/legacy/delete.js";
+export { migrateObject } from "./s3/legacy/migrate.js";
+export type {
+  Migrated,
+  MigrateInput,
+  MigrateOutput,
+  MigrateTarget,
+  NotMigrated,
+} from "./s3/legacy/migrate-input.js";
 export type { LegacyPutInput } from "./s3/legacy/put.js";
 export type {
   ReEncryptInstructionFileInput,

@@ -120,6 +120,7 @@ it("the legacy entry point exports these names and no others", () => {
     "legacyKmsKeyring",
     "legacyReading",
     "legacyRsaKeyring",
+    "migrateObject",
     "sesMailReading",
   ]);
 });

@@ -44,6 +44,9 @@ export interface Leftover {
     | { readonly orphanedUploadId: string }
     | { readonly orphanedSidecarKey: string }
     | { readonly possiblyOrphanedSidecarKey: string }
+    | { readonly orphanedKeys: readonly string[] }
+    | { readonly stagingKey: string }
+    | { readonly targetBucket: string; readonly targetKey: string }
     | { readonly orphanedInstructionFileKey: string }
     | { readonly possiblyOrphanedInstructionFileKey: string }
     | { readonly lostInstructionFileKey: string }

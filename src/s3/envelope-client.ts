@@ -12,6 +12,7 @@ import {
   type CallOptions,
   type ClientSettings,
   type EnvelopeClientOptions,
+  keepSettings,
   settingsArgument,
   type TransferOptions,
 } from "./settings.js";
@@ -52,6 +53,7 @@ export class EnvelopeClient {
   /** @throws TypeError, RangeError when an option is wrong */
   constructor(options: EnvelopeClientOptions) {
     this.#settings = settingsArgument(options);
+    keepSettings(this, this.#settings);
   }
 
   /**

@@ -90,6 +90,17 @@ export function sidecarFields(input: PutObjectCommandInput): Pick<PutObjectComma
   return Object.fromEntries(sidecarFieldNames.map((name) => [name, input[name]]));
 }
 
+type CustomerKey = Pick<
+  PutObjectCommandInput,
+  "SSECustomerAlgorithm" | "SSECustomerKey" | "SSECustomerKeyMD5"
+>;
+
+/** The key that every request about the content of an object needs, if S3 encrypts it with one of the caller's. */
+export function customerKeyOf(fields: CustomerKey): CustomerKey {
+  const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = fields;
+  return { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 };
+}
+
 type PartFields = Omit<UploadPartCommandInput, "Body" | "PartNumber" | "UploadId">;
 
 /** What UploadPart takes of a PutObject. */
@@ -97,9 +108,7 @@ export function partFields(input: PutObjectCommandInput): PartFields {
   return {
     ...objectFields(input),
     ChecksumAlgorithm: input.ChecksumAlgorithm,
-    SSECustomerAlgorithm: input.SSECustomerAlgorithm,
-    SSECustomerKey: input.SSECustomerKey,
-    SSECustomerKeyMD5: input.SSECustomerKeyMD5,
+    ...customerKeyOf(input),
   };
 }
 

@@ -16,6 +16,8 @@ export interface LegacyFacts {
   readonly wrapAlgorithm?: WrapAlgorithm["name"];
   /** Where the envelope is. */
   readonly storage: "metadata" | "instruction-file";
+  /** The key of the instruction file that it is in. */
+  readonly instructionFileKey?: string;
 }
 
 /** The same of an object that is being read. */

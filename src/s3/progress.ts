@@ -3,7 +3,7 @@ import { wrongType } from "../arguments.js";
 
 /** What an `onProgress` listener is told. */
 export interface TransferProgress {
-  readonly operation: "put" | "get" | "upload" | "download";
+  readonly operation: "put" | "get" | "upload" | "download" | "migrate";
   readonly Bucket: string;
   readonly Key: string;
   /** Plaintext bytes that are done: stored in S3, or verified and handed out or written. */

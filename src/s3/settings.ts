@@ -152,3 +152,18 @@ function legacyArgument(value: unknown): LegacyReading | undefined {
   if (reading === undefined || typeof reading?.userMetadata === "function") return reading;
   throw wrongType("options.legacy", "what legacyReading() returns", reading);
 }
+
+/** By client: for what works beside it with the same settings, without a way for others to get at them. */
+const kept = new WeakMap<object, ClientSettings>();
+
+/** Remembers the settings of a client for {@link settingsOf}. */
+export function keepSettings(client: object, settings: ClientSettings): void {
+  kept.set(client, settings);
+}
+
+/** The settings of an `EnvelopeClient` that a caller hands in. */
+export function settingsOf(title: string, client: unknown): ClientSettings {
+  const settings = kept.get(Object(client));
+  if (settings) return settings;
+  throw wrongType(title, "an EnvelopeClient", client);
+}

@@ -106,7 +106,7 @@ export async function prepareWrite(
 /** Runs a write with its sidecar in place, if it has one; a sidecar that nothing needs after a failure is removed. */
 export async function withSidecar<T>(
   settings: ClientSettings,
-  { put, sidecar }: PreparedWrite,
+  { put, sidecar }: Pick<PreparedWrite, "put" | "sidecar">,
   transfer: TransferSignal,
   commit: CommitState,
   write: () => Promise<T>,

@@ -45,6 +45,8 @@ const authorizationForm = new RegExp(
   `^${algorithm} Credential=${credentialForm}, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$`,
 );
 const signatureParameter = "X-Amz-Signature";
+/** S3 takes a header that is not ASCII signed as the bytes that came (SDK for Go), or each as a character. */
+const headerEncodings = ["latin1", "utf8"] as const;
 const ownParameters = /^x-amz-(algorithm|credential|date|expires|signedheaders|signature|security-token)$/i;
 
 /**
@@ -81,17 +83,16 @@ export function authenticate(
     payloadHash(effective),
   ].join("\n");
   const credentialScope = `${day}/${region}/${service}/aws4_request`;
-  const toSign = [
-    algorithm,
-    date,
-    credentialScope,
-    createHash("sha256").update(canonical).digest("hex"),
-  ].join("\n");
   const key = [day, region, service, "aws4_request"].reduce<Buffer>(
     (secret, part) => hmac(secret, part),
     Buffer.from(`AWS4${scope.credentials.secretAccessKey}`),
   );
-  if (!timingSafeEqual(hmac(key, toSign), Buffer.from(claim.signature, "hex"))) throw errors.mismatch;
+  const signature = Buffer.from(claim.signature, "hex");
+  const isSigned = headerEncodings.some((encoding) => {
+    const digest = createHash("sha256").update(canonical, encoding).digest("hex");
+    return timingSafeEqual(hmac(key, [algorithm, date, credentialScope, digest].join("\n")), signature);
+  });
+  if (!isSigned) throw errors.mismatch;
   return effective;
 }
 

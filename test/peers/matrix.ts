@@ -34,6 +34,8 @@ export interface Reading {
   /** The name of the peer. */
   readonly reader: string;
   readonly settings: Settings;
+  /** It is told no encryption context. */
+  readonly statesNone?: true;
   /** Whether it opens what was so written; it refuses all else. */
   reads(writing: Writing): boolean;
   /** Whether it takes what was so written for no encrypted object, and hands out the ciphertext without a word. */
@@ -118,6 +120,17 @@ const withoutCommitment: Settings = {
   encryptionAlgorithm: "ALG_AES_256_GCM_IV12_TAG16_NO_KDF",
 };
 
+/** The clients for Python (which takes ASCII contexts only) and Go have KMS, and write metadata. */
+function kmsWritings(
+  writer: string,
+  format: "V2" | "V3",
+  settings: Settings,
+  context: Writing["context"],
+): Writing[] {
+  const only = (key: KeyName, storage: Storage) => key === "kms" && storage === "metadata";
+  return modernWritings(writer, format, settings, only).map((writing) => ({ ...writing, context }));
+}
+
 /** All ways of writing. */
 export const writings: readonly Writing[] = [
   ...modernWritings("java-v4", "V3", {}),
@@ -133,13 +146,21 @@ export const writings: readonly Writing[] = [
     ["rsa2048", oaep256],
   ]),
   ...sdk1Writings("v2", { client: "v2", cryptoMode: "StrictAuthenticatedEncryption" }, gcm, v2Rows),
+  ...kmsWritings("python-v4", "V3", {}, contexts.ascii),
+  ...kmsWritings("python-v4", "V2", withoutCommitment, contexts.ascii),
+  ...kmsWritings("go-v3", "V2", {}, contexts.full),
+  ...modernWritings("s3-envelope", "V3", {}),
+  ...modernWritings("s3-envelope", "V2", withoutCommitment),
 ];
 
 const allLegacy: Settings = { enableLegacyUnauthenticatedModes: true, enableLegacyWrappingAlgorithms: true };
 const isModern = ({ content, wrap }: Writing) => content !== cbc && !legacyWraps.includes(wrap);
 const isBouncyCastle = ({ name }: Writing) => name.includes("-bc-");
 /** Versions 3 and 4 undo S3's encoding of metadata in instruction files, too, where nobody did it. */
-const isGarbled = ({ key, context }: Writing) => key === "kms" && context === contexts.full;
+const isGarbled = ({ key, storage, context }: Writing) =>
+  key === "kms" && storage === "instruction" && context === contexts.full;
+/** The client for Go sends UTF-8 in metadata, which S3 tells in encoded words. */
+const isEncoded = ({ storage, context }: Writing) => storage === "metadata" && context === contexts.full;
 
 /** All ways of reading. */
 export const readings: readonly Reading[] = [
@@ -171,20 +192,64 @@ export const readings: readonly Reading[] = [
     name: "java-sdk1-v2",
     reader: "java-sdk1",
     settings: { peer: { client: "v2", cryptoMode: "AuthenticatedEncryption" } },
-    reads: (writing) => writing.format !== "V3" && !isBouncyCastle(writing),
+    reads: (writing) => writing.format !== "V3" && !isBouncyCastle(writing) && !isEncoded(writing),
   },
   {
     name: "java-sdk1-v2-strict",
     reader: "java-sdk1",
     settings: { peer: { client: "v2", cryptoMode: "StrictAuthenticatedEncryption" } },
-    reads: (writing) => writing.format !== "V3" && isModern(writing),
+    reads: (writing) => writing.format !== "V3" && isModern(writing) && !isEncoded(writing),
   },
   {
     name: "java-sdk1-v1",
     reader: "java-sdk1",
     settings: { peer: { client: "v1", cryptoMode: "AuthenticatedEncryption" } },
-    reads: (writing) => writing.format !== "V3" && !isBouncyCastle(writing),
+    reads: (writing) => writing.format !== "V3" && !isBouncyCastle(writing) && !isEncoded(writing),
     passesOn: ({ format, storage }) => format === "V3" && storage === "metadata",
+  },
+  {
+    name: "python-v4-legacy",
+    reader: "python-v4",
+    settings: { ...allLegacy, commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT" },
+    // With the wrap "kms" it takes no context at all.
+    reads: ({ key, wrap, context }) => key === "kms" && wrap !== "kms" && context === contexts.ascii,
+  },
+  {
+    name: "python-v4-legacy-no-context",
+    reader: "python-v4",
+    settings: { ...allLegacy, commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT" },
+    statesNone: true,
+    reads: ({ wrap }) => wrap === "kms",
+  },
+  {
+    name: "python-v4-default",
+    reader: "python-v4",
+    settings: {},
+    reads: ({ key, format, context }) => key === "kms" && format === "V3" && context === contexts.ascii,
+  },
+  {
+    name: "go-v3-legacy",
+    reader: "go-v3",
+    settings: allLegacy,
+    reads: (writing) => writing.key === "kms" && !isGarbled(writing),
+  },
+  {
+    name: "go-v3-default",
+    reader: "go-v3",
+    settings: {},
+    reads: (writing) => writing.key === "kms" && isModern(writing) && !isGarbled(writing),
+  },
+  {
+    name: "s3-envelope-legacy",
+    reader: "s3-envelope",
+    settings: { ...allLegacy, commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT" },
+    reads: () => true,
+  },
+  {
+    name: "s3-envelope-default",
+    reader: "s3-envelope",
+    settings: {},
+    reads: ({ format }) => format === "V3",
   },
 ];
 
@@ -219,6 +284,6 @@ export function readerConfig(
 }
 
 /** The encryption context of a put, or of a get that states it. */
-export function contextOf({ key, context }: Writing): Readonly<Record<string, string>> {
-  return key === "kms" ? context : {};
+export function contextOf({ key, context }: Writing, reading?: Reading): Readonly<Record<string, string>> {
+  return key === "kms" && !reading?.statesNone ? context : {};
 }

@@ -1,6 +1,9 @@
 /** The peers: encryption clients that other people made, each of a fixed version. To add one is a line here. */
+import { goPeer } from "./go/install.js";
 import { javaPeers } from "./java/install.js";
+import { ourPeer } from "./ours/install.js";
 import type { Peer } from "./peer.js";
+import { pythonPeer } from "./python/install.js";
 
 /** All of them. */
-export const peers: readonly Peer[] = [...javaPeers];
+export const peers: readonly Peer[] = [...javaPeers, pythonPeer, goPeer, ourPeer];

@@ -26,12 +26,21 @@ const description = { turn: "2" };
 
 /** Those of a peer. */
 export function variantsOf(peer: string): Variant[] {
-  return [...emptyContexts(peer), ...latin1Contexts(peer), ...movedFiles(peer), ...writtenAnew(peer)];
+  const java = [...latin1Contexts(peer), ...movedFiles(peer), ...writtenAnew(peer)];
+  return [...emptyContexts(peer), ...(peer.startsWith("java-") ? java : escapedContexts(peer))];
 }
 
 function emptyContexts(peer: string): Variant[] {
   return find(peer, "metadata", ["kms", "aes256"]).map((writing) => ({
     writing: { ...writing, name: `${writing.name}-empty`, context: {} },
+  }));
+}
+
+/** What JSON escapes, and what only some of its writers do. */
+function escapedContexts(peer: string): Variant[] {
+  const context = { 'q"uote': "back\\slash / <&> ~" };
+  return find(peer, "metadata", ["kms"]).map((writing) => ({
+    writing: { ...writing, name: `${writing.name}-escaped`, context },
   }));
 }
 

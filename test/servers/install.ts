@@ -65,7 +65,7 @@ export async function goBuild(cache: string, name: string, module: string, folde
  * A Go that is new enough: the machine's, or one that the machine's older one downloads as a module, which comes
  * without the right to be run.
  */
-async function goProgram(cache: string): Promise<string> {
+export async function goProgram(cache: string): Promise<string> {
   await requireProgram("go", ["golang-go"]);
   const [, minor = "0"] = /go1\.(\d+)/.exec(await command("go", ["version"])) ?? [];
   if (Number(minor) >= minGoMinor) return "go";
@@ -84,7 +84,8 @@ async function goDownload(go: string, cache: string, module: string): Promise<{ 
   return JSON.parse(await command(go, args, goEnvironment(cache), cache)) as { Dir: string };
 }
 
-const goEnvironment = (cache: string) => ({
+/** Where Go keeps what it downloads and builds. */
+export const goEnvironment = (cache: string) => ({
   GOPATH: join(cache, "go"),
   GOCACHE: join(cache, "go-build"),
   GOFLAGS: "-modcacherw -mod=mod",

@@ -230,6 +230,22 @@ describe("names of objects", () => {
   });
 });
 
+test("a header that is not ASCII may be signed as its bytes, or as a character for each", async () => {
+  const text = "ünï 漢 😀";
+  const bytes = Buffer.from(text).toString("latin1");
+  const put = async (signedAs: string, sent: string) => {
+    const raw = { method: "PUT", path: `/${Bucket}/words` };
+    const signed = await signedHeaders(aws.s3Config, { ...raw, headers: { "x-amz-meta-words": signedAs } });
+    return send(aws.s3Config, raw, { ...signed, "x-amz-meta-words": sent });
+  };
+  for (const signedAs of [text, bytes]) {
+    expect(await put(signedAs, bytes)).toMatchObject({ status: 200 });
+    const { Metadata } = await aws.s3.send(new HeadObjectCommand({ Bucket, Key: "words" }));
+    expect(Metadata).toEqual({ words: `=?UTF-8?B?${Buffer.from(bytes).toString("base64")}?=` });
+  }
+  expect(await put(text, `${bytes}!`)).toMatchObject({ status: 403, code: "SignatureDoesNotMatch" });
+});
+
 test("names and texts of KMS survive the signing", async () => {
   const Description = 'a + b / c & ünï 漢 😀 "quoted" \\ \u2028';
   const { KeyMetadata } = await aws.kms.send(new CreateKeyCommand({ Description }));

@@ -6,12 +6,17 @@ import type { WrapAlgorithm } from "../../legacy/suites.js";
 import type { LegacyFacts } from "../legacy-reading.js";
 
 /** How the object was written; `wrap` is what the envelope says, or what its key has told. */
-export function factsOf(envelope: LegacyEnvelope, wrap: WrapAlgorithm | undefined): LegacyFacts {
+export function factsOf(
+  envelope: LegacyEnvelope,
+  wrap: WrapAlgorithm | undefined,
+  instructionFileKey?: string | undefined,
+): LegacyFacts {
   return {
     format: envelope.format,
     contentAlgorithm: envelope.suite.name,
     ...(wrap && { wrapAlgorithm: wrap.name }),
     storage: envelope.storage,
+    ...(instructionFileKey !== undefined && { instructionFileKey }),
   };
 }
 

@@ -39,7 +39,7 @@ export async function getLegacy(
   const told = {
     encryptionContext: provenContext(envelope, wrap),
     legacy: {
-      ...factsOf(envelope, wrap),
+      ...factsOf(envelope, wrap, instructionFileKey),
       authenticated: range ? ("never" as const) : authenticatedOf(keys.suite, settings),
     },
   };

@@ -20,13 +20,13 @@ export function legacyReading(options: LegacyReadingOptions): LegacyReading {
   return Object.freeze<LegacyReading>({
     get: (object) => getLegacy(settings, object),
     async head(object, totalBytes) {
-      const { envelope } = await locateEnvelope(settings, object);
+      const { envelope, instructionFileKey } = await locateEnvelope(settings, object);
       if (!envelope) return undefined;
       const { suite, wrap } = envelope;
       if (totalBytes !== undefined) requirePossibleSize(suite, totalBytes);
       return {
         ContentLength: totalBytes === undefined ? undefined : plainLengthOf(suite, totalBytes),
-        legacy: factsOf(envelope, wrap),
+        legacy: factsOf(envelope, wrap, instructionFileKey),
       };
     },
     userMetadata: withoutLegacyFields,

@@ -1,9 +1,9 @@
 /** Installs the Java peers: Maven brings the jars, javac compiles the few sources. */
-import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { command, requireProgram } from "../../servers/install.js";
+import { made } from "../made.js";
 import type { Peer, PeerCommand } from "../peer.js";
 
 const copyDependencies = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
@@ -46,26 +46,5 @@ async function install(cache: string, folder: string, others: readonly string[])
     args: [...jvm, "-cp", `${classes.folder}:${classPath}`, "Main"],
     build: () =>
       classes.make((into) => command("javac", ["-nowarn", "-d", into, "-cp", classPath, ...sources])),
-  };
-}
-
-/** A folder made from files: made once for the same files, whole or not at all. */
-function made(cache: string, name: string, from: readonly string[]) {
-  const hash = createHash("sha256");
-  for (const file of from) hash.update(readFileSync(file));
-  const folder = join(cache, `${name}-${hash.digest("hex").slice(0, 16)}`);
-  return {
-    folder,
-    async make(fill: (into: string) => Promise<unknown>): Promise<void> {
-      if (existsSync(folder)) return;
-      const unfinished = mkdtempSync(`${folder}-`);
-      try {
-        await fill(unfinished);
-        renameSync(unfinished, folder);
-      } catch (error) {
-        rmSync(unfinished, { recursive: true, force: true });
-        throw error;
-      }
-    },
   };
 }

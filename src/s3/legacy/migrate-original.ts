@@ -1,0 +1,100 @@
+/** The original of a migration: asked about before, and removed after, with its instruction file. */
+import { HeadObjectCommand, type HeadObjectCommandOutput } from "@aws-sdk/client-s3";
+import { hasCode } from "../../errors.js";
+import { withinTime, withLeftover } from "../clean-up.js";
+import { deleteObject } from "../delete.js";
+import { s3Error, s3Request } from "../s3-errors.js";
+import type { ClientSettings } from "../settings.js";
+import type { TransferSignal } from "../transfer-signal.js";
+import type { MigrateRequest } from "./migrate-input.js";
+import { requireUnchanged } from "./migrate-place.js";
+import { removeInstructionFile } from "./migrate-remove.js";
+
+/** One migration. */
+export interface MigrateCall {
+  readonly settings: ClientSettings;
+  readonly request: MigrateRequest;
+  readonly transfer: TransferSignal;
+  /** The original's. */
+  readonly head: HeadObjectCommandOutput;
+  readonly ETag: string;
+}
+
+/** An instruction file, as it was before. */
+export type InstructionFile = { readonly Key: string; readonly ETag: string | undefined } | undefined;
+
+/** What S3 says of the original. */
+export function headOriginal(
+  { s3 }: ClientSettings,
+  { original, attempt }: MigrateRequest,
+  signal: AbortSignal,
+): Promise<HeadObjectCommandOutput> {
+  return s3Request(attempt, signal, (options) => s3.send(new HeadObjectCommand(original), options));
+}
+
+/** What the file is while the original is there: nothing that comes later is removed with it. */
+export async function headInstructionFile(
+  { settings, request, transfer }: MigrateCall,
+  Key: string | undefined,
+): Promise<InstructionFile> {
+  if (Key === undefined || !(request.replaces || request.deletesOriginal)) return undefined;
+  const { Bucket, RequestPayer, ExpectedBucketOwner } = request.original;
+  const command = new HeadObjectCommand({ Bucket, Key, RequestPayer, ExpectedBucketOwner });
+  const attempt = { operation: "HeadObject", bucket: Bucket ?? "", key: Key };
+  const { ETag } = await s3Request(attempt, transfer.signal, (options) => settings.s3.send(command, options));
+  return { Key, ETag };
+}
+
+/** The instruction file goes with what it belongs to. */
+export async function removeOriginal(
+  call: MigrateCall,
+  file: InstructionFile,
+  newVersionId: string | undefined,
+): Promise<{ readonly orphanedKeys: readonly string[]; readonly keptKey?: string }> {
+  const { settings, request, head } = call;
+  const { Bucket, RequestPayer, ExpectedBucketOwner } = request.original;
+  if (!request.replaces && !request.deletesOriginal) return { orphanedKeys: [] };
+  const hasVersions = request.replaces
+    ? isVersion(newVersionId) || isVersion(head.VersionId)
+    : await deleteOriginal(call);
+  if (!file) return { orphanedKeys: [] };
+  if (hasVersions) return { orphanedKeys: [], keptKey: file.Key };
+  const object = { Bucket, RequestPayer, ExpectedBucketOwner, ...file };
+  return { orphanedKeys: await removeInstructionFile(settings, object) };
+}
+
+function isVersion(versionId: string | undefined): boolean {
+  return versionId !== undefined && versionId !== "null";
+}
+
+/** Returns whether versions may be left that need the instruction file. */
+async function deleteOriginal({ settings, request, transfer, head, ETag }: MigrateCall): Promise<boolean> {
+  const { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner } = request.original;
+  const { signal } = transfer;
+  try {
+    if (VersionId === undefined) await requireUnchanged(settings, request.original, ETag, signal);
+    const IfMatch = VersionId === undefined ? ETag : undefined;
+    const output = await deleteObject(
+      { ...settings, envelopeStorage: "metadata" },
+      { Bucket, Key, VersionId, IfMatch, RequestPayer, ExpectedBucketOwner },
+      { abortSignal: signal },
+    );
+    return output.VersionId !== undefined;
+  } catch (error) {
+    // A lost answer, or that to a retry, which finds that the first try has done it.
+    if (!signal.aborted && (await isGone(settings, request.original))) return isVersion(head.VersionId);
+    const { Bucket: targetBucket, Key: targetKey } = request.target;
+    throw withLeftover(error, transfer, {
+      details: { targetBucket, targetKey },
+      advice: `It has been migrated to "${targetKey}" in "${targetBucket}"; only the original was not removed`,
+    });
+  }
+}
+
+async function isGone({ s3 }: ClientSettings, object: MigrateRequest["original"]): Promise<boolean> {
+  return withinTime((options) => s3.send(new HeadObjectCommand(object), options)).then(
+    () => false,
+    (error: unknown) =>
+      hasCode(s3Error(error, { operation: "HeadObject", bucket: "", key: "" }), "S3_NOT_FOUND"),
+  );
+}

@@ -1,0 +1,257 @@
+/** Puts a confirmed object in its place: copied there by S3, in one step, and only if nothing has changed there meanwhile. */
+import {
+  HeadObjectCommand,
+  type HeadObjectCommandInput,
+  type HeadObjectCommandOutput,
+  type PutObjectCommandInput,
+  UploadPartCopyCommand,
+} from "@aws-sdk/client-s3";
+import { decodeEnvelope, type StoredEnvelope } from "../../envelope/metadata.js";
+import { names } from "../../envelope/names.js";
+import { encodeSidecar } from "../../envelope/sidecar.js";
+import { EnvelopeError } from "../../errors.js";
+import { withinTime } from "../clean-up.js";
+import { type CommitOutput, type CommitState, headWritten } from "../commit.js";
+import { checksumsOf, customerKeyOf, objectFields } from "../fields.js";
+import {
+  abortUpload,
+  completeUpload,
+  createUpload,
+  type MultipartInput,
+  type UploadedPart,
+} from "../multipart.js";
+import { requireETag, type S3Attempt, s3Request, unusableAnswer } from "../s3-errors.js";
+import type { ClientSettings } from "../settings.js";
+import { getSidecar, sidecarLocation } from "../sidecar-object.js";
+import type { TransferSignal } from "../transfer-signal.js";
+import { type WriteInput, withSidecar } from "../write.js";
+import type { WrittenObject } from "./migrate-remove.js";
+
+/** S3 copies up to 5 GiB at a time; less lets several copies run side by side. */
+const copiedBytes = 1024 ** 3;
+const maxParts = 10_000;
+
+/** What is to be put where. */
+export interface Placing {
+  readonly staged: WrittenObject;
+  /** The PutObject that the place would be written with, but for the envelope. */
+  readonly fields: WriteInput & { readonly Bucket: string; readonly Key: string };
+  /** What the place must hold, if anything. */
+  readonly replaced: (ExistingObject & { readonly ETag: string }) | undefined;
+}
+
+/** Fields of a request about an object that is there. */
+type ExistingObject = Pick<
+  HeadObjectCommandInput,
+  | "Bucket"
+  | "Key"
+  | "RequestPayer"
+  | "ExpectedBucketOwner"
+  | "SSECustomerAlgorithm"
+  | "SSECustomerKey"
+  | "SSECustomerKeyMD5"
+>;
+
+/**
+ * Copies an object to its place and looks whether it is there. When this rejects, `commit` tells whether the object may
+ * be in its place.
+ *
+ * @throws EnvelopeError `S3_PRECONDITION_FAILED` when the place does not hold what it must, `MIGRATION_UNCONFIRMED` when
+ *   it holds something else than the copy afterwards
+ */
+export async function putInPlace(
+  settings: ClientSettings,
+  placing: Placing,
+  transfer: TransferSignal,
+  commit: CommitState,
+): Promise<CommitOutput> {
+  const { staged, fields, replaced } = placing;
+  const { s3 } = settings;
+  const { signal } = transfer;
+  const attempt: S3Attempt = { operation: "PutObject", bucket: fields.Bucket, key: fields.Key };
+  const { Metadata, bytes, stored } = await describe(settings, staged, signal);
+  const { encryptionContext: _context, envelopeStorage: _storage, IfMatch, ...others } = fields;
+  const condition = replaced?.ETag ?? IfMatch;
+  const put: PutObjectCommandInput = {
+    ...others,
+    Metadata,
+    ...(condition === undefined ? { IfNoneMatch: "*" } : { IfMatch: condition }),
+  };
+  const sidecar =
+    stored.storage === "sidecar"
+      ? {
+          location: sidecarLocation(put, stored.header),
+          text: encodeSidecar(
+            await getSidecar(
+              settings,
+              sidecarLocation({ ...put, Key: staged.Key }, stored.header),
+              stored.header,
+              signal,
+            ),
+          ),
+        }
+      : undefined;
+  const input: MultipartInput = { ...settings, put, attempt, transfer, commit };
+  return withSidecar(settings, { put, sidecar }, transfer, commit, async () => {
+    const output = await copy(input, staged, bytes, async () => {
+      if (replaced) await requireUnchanged(settings, replaced, replaced.ETag, signal);
+    });
+    const asked = { ...attempt, operation: "HeadObject" };
+    // It is done: no signal ends this any more, which takes its bounded time, and is tried again.
+    const { signal: unheard } = new AbortController();
+    const look = () =>
+      s3Request(asked, undefined, () => headWritten({ s3, put, attempt, signal: unheard }, bytes));
+    const found = await look().catch(look);
+    if (found) return output;
+    throw new EnvelopeError(
+      "MIGRATION_UNCONFIRMED",
+      `"${fields.Key}" was put in its place, and something else is there: another writer has overwritten it, or the store lies`,
+      { details: { bucket: fields.Bucket, key: fields.Key } },
+    );
+  });
+}
+
+interface Described {
+  readonly Metadata: Record<string, string>;
+  readonly bytes: number;
+  readonly stored: StoredEnvelope;
+}
+
+async function describe(
+  { s3 }: ClientSettings,
+  { fields, Key, VersionId, ETag }: WrittenObject,
+  signal: AbortSignal,
+): Promise<Described> {
+  const attempt = { operation: "HeadObject", bucket: fields.Bucket ?? "", key: Key };
+  const where = { ...objectFields(fields as PutObjectCommandInput), Key, VersionId, IfMatch: ETag };
+  const command = new HeadObjectCommand({ ...where, ...customerKeyOf(fields) });
+  const { Metadata = {}, ContentLength } = await s3Request(attempt, signal, (options) =>
+    s3.send(command, options),
+  );
+  const stored = decodeEnvelope(Metadata);
+  if (ContentLength && stored) return { Metadata, bytes: ContentLength, stored };
+  throw unusableAnswer(attempt, "its answer lacks what was just written");
+}
+
+/** Some stores pass conditions over: then this finds at least what has happened in all the time before the last request. */
+export async function requireUnchanged(
+  { s3 }: ClientSettings,
+  object: ExistingObject,
+  ETag: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const attempt = { operation: "HeadObject", bucket: object.Bucket ?? "", key: object.Key ?? "" };
+  const { Bucket, Key, RequestPayer, ExpectedBucketOwner } = object;
+  const where = { Bucket, Key, RequestPayer, ExpectedBucketOwner, IfMatch: ETag };
+  const command = new HeadObjectCommand({ ...where, ...customerKeyOf(object) });
+  const head = await s3Request(attempt, signal, (options) => s3.send(command, options));
+  if (head.ETag === ETag) return;
+  throw new EnvelopeError(
+    "S3_PRECONDITION_FAILED",
+    `"${attempt.key}" was overwritten while it was being migrated; the newer object was left as it is`,
+    { details: { ...attempt } },
+  );
+}
+
+/** In parts whatever the size: one way, whose last request takes conditions in more stores than CopyObject does. */
+async function copy(
+  input: MultipartInput,
+  staged: WrittenObject,
+  bytes: number,
+  beforeCommit: () => Promise<void>,
+): Promise<CommitOutput> {
+  const uploadId = await createUpload(input);
+  try {
+    const parts = await copyParts(input, uploadId, staged, bytes);
+    await beforeCommit();
+    return await completeUpload(input, uploadId, parts);
+  } catch (error) {
+    throw await abortUpload(input, uploadId, error);
+  }
+}
+
+async function copyParts(
+  input: MultipartInput,
+  uploadId: string,
+  staged: WrittenObject,
+  bytes: number,
+): Promise<UploadedPart[]> {
+  const { transfer, maxConcurrentParts } = input;
+  const partBytes = Math.max(copiedBytes, Math.ceil(bytes / maxParts));
+  const count = Math.ceil(bytes / partBytes);
+  const parts: UploadedPart[] = [];
+  let next = 0;
+  const lane = async () => {
+    while (next < count) {
+      const index = next++;
+      const start = index * partBytes;
+      const end = Math.min(bytes, start + partBytes);
+      parts.push(await copyPart(input, uploadId, staged, index + 1, start, end));
+    }
+  };
+  const lanes = Array.from({ length: Math.min(count, maxConcurrentParts) }, () =>
+    lane().catch(transfer.abort),
+  );
+  await Promise.all(lanes);
+  transfer.signal.throwIfAborted();
+  return parts;
+}
+
+async function copyPart(
+  { s3, put, attempt, transfer }: MultipartInput,
+  UploadId: string,
+  { fields, Key, ETag, VersionId }: WrittenObject,
+  PartNumber: number,
+  start: number,
+  end: number,
+): Promise<UploadedPart> {
+  const source = `${fields.Bucket}/${encodeURIComponent(Key)}`;
+  const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = fields;
+  const command = new UploadPartCopyCommand({
+    ...objectFields(put),
+    ...customerKeyOf(put),
+    ExpectedSourceBucketOwner: put.ExpectedBucketOwner,
+    CopySource: VersionId === undefined ? source : `${source}?versionId=${VersionId}`,
+    CopySourceIfMatch: ETag,
+    CopySourceRange: `bytes=${start}-${end - 1}`,
+    CopySourceSSECustomerAlgorithm: SSECustomerAlgorithm,
+    CopySourceSSECustomerKey: SSECustomerKey,
+    CopySourceSSECustomerKeyMD5: SSECustomerKeyMD5,
+    UploadId,
+    PartNumber,
+  });
+  const asked = { ...attempt, operation: "UploadPartCopy" };
+  const { CopyPartResult = {} } = await s3Request(asked, transfer.signal, (options) =>
+    s3.send(command, options),
+  );
+  const part = {
+    PartNumber,
+    ETag: requireETag(CopyPartResult, asked),
+    ...checksumsOf(CopyPartResult as never),
+  };
+  return { part, bytes: end - start };
+}
+
+/** Whether a place holds the copy or still what it held: then nothing needs the staged object any more. */
+export async function isSettled(
+  { s3 }: ClientSettings,
+  { fields, staged, replaced }: Placing,
+): Promise<boolean> {
+  const read = (object: {
+    Key: string;
+    VersionId?: string | undefined;
+  }): Promise<HeadObjectCommandOutput> => {
+    const { Bucket, RequestPayer, ExpectedBucketOwner } = fields;
+    const where = { Bucket, RequestPayer, ExpectedBucketOwner, ...object, ...customerKeyOf(fields) };
+    return withinTime((options) => s3.send(new HeadObjectCommand(where), options));
+  };
+  try {
+    const here = await read({ Key: fields.Key });
+    if (replaced !== undefined && here.ETag === replaced.ETag) return true;
+    const { Metadata } = await read({ Key: staged.Key, VersionId: staged.VersionId });
+    const salt = here.Metadata?.[names.salt];
+    return salt !== undefined && salt === Metadata?.[names.salt];
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,245 @@
+/** Migrates one object of Amazon's clients into the native format: read, written, read back, and only then in its place. */
+import { HeadObjectCommand } from "@aws-sdk/client-s3";
+import { decodeEnvelope } from "../../envelope/metadata.js";
+import { EnvelopeError } from "../../errors.js";
+import { Digest } from "../../legacy/digest.js";
+import { withLeftover } from "../clean-up.js";
+import { type CommitOutput, CommitState, isRefusal } from "../commit.js";
+import type { EnvelopeClient } from "../envelope-client.js";
+import { customerKeyOf } from "../fields.js";
+import { get } from "../get.js";
+import type { GetOutput } from "../get-input.js";
+import type { LegacyReadFacts } from "../legacy-reading.js";
+import { put } from "../put.js";
+import { requireETag, s3Request } from "../s3-errors.js";
+import { settingsOf, type TransferOptions } from "../settings.js";
+import { abortSignalArgument, type TransferSignal, transferSignal } from "../transfer-signal.js";
+import type { PutOutput, WriteInput } from "../write.js";
+import { requireSame, sourceError } from "./migrate-content.js";
+import { isArchive, passingFields, taggingOf, writtenFields } from "./migrate-fields.js";
+import { type Migrated, type MigrateInput, type MigrateOutput, migrateArguments } from "./migrate-input.js";
+import {
+  headInstructionFile,
+  headOriginal,
+  type InstructionFile,
+  type MigrateCall,
+  removeOriginal,
+} from "./migrate-original.js";
+import { isSettled, putInPlace, requireUnchanged } from "./migrate-place.js";
+import { removeWritten, type WrittenObject } from "./migrate-remove.js";
+
+/**
+ * Brings one object of Amazon's S3 Encryption Clients into the native format, under its own key or another, with the
+ * keyring of the client: content, metadata, tags, content headers, storage class, encryption by S3 and object lock. ACLs are
+ * not carried over.
+ *
+ *     await migrateObject(envelope, { Bucket, Key, encryptionContext: { tenant: "42" } });
+ *
+ * The original is read under the client's legacy reading, with its policy and its limits. The new object is read back
+ * whole and compared with what was read before anything happens to the original. In the original's place it is first
+ * written beside it, to `<Key>.s3e-migrating-<random>`, and then copied over it by S3, on condition that the original is
+ * still what was read. Elsewhere it never overwrites anything unless `target.IfMatch` says what.
+ * An object that is native already is left alone, with `migrated: false`.
+ *
+ * `onProgress` tells of the writing. The keyring must be able to unwrap what it wraps.
+ *
+ * @throws TypeError, RangeError when an argument is wrong; EnvelopeError as `get` and `put` do; `S3_PRECONDITION_FAILED` when
+ *   the original was overwritten meanwhile, which stays, or when there is an object at the target; `MIGRATION_UNCONFIRMED`.
+ *   `details.orphanedKeys` names what could not be removed after a failure, `details.stagingKey` what was kept since
+ *   nobody knows whether its copy is in place
+ */
+export async function migrateObject(
+  client: EnvelopeClient,
+  input: MigrateInput,
+  options: TransferOptions = {},
+): Promise<MigrateOutput> {
+  const settings = settingsOf("client", client);
+  if (!settings.legacy) throw new TypeError("client: expected one with legacy reading, see legacyReading()");
+  const request = migrateArguments(settings, input, options);
+  const transfer = transferSignal(abortSignalArgument(options));
+  try {
+    const head = await headOriginal(settings, request, transfer.signal);
+    const { Bucket = "", Key = "" } = request.original;
+    if (decodeEnvelope(head.Metadata ?? {})) {
+      return { migrated: false, Bucket, Key, VersionId: head.VersionId, ETag: head.ETag };
+    }
+    return await migrate({ settings, request, transfer, head, ETag: requireETag(head, request.attempt) });
+  } finally {
+    transfer.close();
+  }
+}
+
+type Content = GetOutput & { readonly legacy: LegacyReadFacts };
+
+async function migrate(call: MigrateCall): Promise<Migrated> {
+  const { settings, request, transfer, head, ETag } = call;
+  const { signal } = transfer;
+  if (request.replaces) await requireUnchanged(settings, request.original, ETag, signal);
+  else await requireFree(call);
+  const tagging = await taggingOf(settings, request, head.VersionId, signal);
+  const { original, expected, instructionFileSuffix } = request;
+  const content = await get(
+    settings,
+    { ...original, IfMatch: ETag, encryptionContext: expected, instructionFileSuffix },
+    { abortSignal: signal },
+  );
+  try {
+    const { legacy } = content;
+    if (!legacy)
+      throw new Error("unreachable: get refuses what is not encrypted, and native objects are known");
+    const file = await headInstructionFile(call, legacy.instructionFileKey);
+    return await write(call, { ...content, legacy }, writtenFields(request, content, tagging), file);
+  } finally {
+    content.Body.destroy();
+  }
+}
+
+async function write(
+  call: MigrateCall,
+  content: Content,
+  fields: WriteInput,
+  file: InstructionFile,
+): Promise<Migrated> {
+  const { request } = call;
+  const { Bucket, Key } = request.target;
+  const final = { ...fields, Bucket, Key };
+  const isStaged = request.replaces || isArchive(fields.StorageClass);
+  const first: WriteInput = isStaged
+    ? { ...passingFields(final), Key: stagingKey(Key), IfMatch: undefined }
+    : final;
+  const { output, written } = await writeConfirmed(call, content, {
+    ...first,
+    ...(first.IfMatch === undefined && { IfNoneMatch: "*" }),
+  });
+  const placed = isStaged ? await place(call, written, final) : { ...output, orphanedKeys: [] };
+  const { VersionId, ETag } = placed;
+  const rest = await removeOriginal(call, file, VersionId);
+  const orphanedKeys = [...placed.orphanedKeys, ...rest.orphanedKeys];
+  const { authenticated, ...legacy } = content.legacy;
+  return {
+    migrated: true,
+    Bucket,
+    Key,
+    VersionId,
+    ETag,
+    plaintextLength: output.plaintextLength,
+    ciphertextLength: output.ciphertextLength,
+    encryptionContext: fields.encryptionContext ?? {},
+    legacy,
+    authenticated: authenticated !== "never",
+    ...(orphanedKeys.length > 0 && { orphanedKeys }),
+    ...(rest.keptKey !== undefined && { keptInstructionFileKey: rest.keptKey }),
+  };
+}
+
+/** Writes an object that did not exist, and reads it back; if that fails, it is gone again. */
+async function writeConfirmed(
+  { settings, request, transfer }: MigrateCall,
+  content: Content,
+  fields: WriteInput,
+): Promise<{ output: PutOutput; written: WrittenObject }> {
+  const { signal } = transfer;
+  const { Bucket = "", Key = "" } = fields;
+  const { onProgress, attempt } = request;
+  const digest = new Digest();
+  const isStaging = Key !== request.target.Key;
+  let output: PutOutput | undefined;
+  try {
+    output = await put(
+      settings,
+      { ...fields, Body: digest.of(content.Body), ContentLength: content.ContentLength },
+      {
+        abortSignal: signal,
+        onProgress:
+          onProgress &&
+          ((told) => onProgress({ ...told, operation: "migrate", Bucket: attempt.bucket, Key: attempt.key })),
+      },
+    );
+    const { VersionId, ETag } = output;
+    const { Body } = await get(
+      { ...settings, legacy: undefined },
+      {
+        Bucket,
+        Key,
+        VersionId,
+        IfMatch: ETag,
+        RequestPayer: fields.RequestPayer,
+        ExpectedBucketOwner: fields.ExpectedBucketOwner,
+        ...customerKeyOf(fields),
+        encryptionContext: fields.encryptionContext,
+        parallel: true,
+      },
+      { abortSignal: signal },
+    );
+    await requireSame(digest, Body, { bucket: Bucket, key: Key });
+    return { output, written: { fields, Key, VersionId, ETag } };
+  } catch (error) {
+    // Without an answer the object may be there all the same: under a name that nobody else has, it is removed.
+    const mayBeThere = output !== undefined || (isStaging && digest.hasEnded && !isRefusal(error));
+    const written = { fields, Key, VersionId: output?.VersionId, ETag: output?.ETag };
+    const orphanedKeys = mayBeThere ? await removeWritten(settings, written) : [];
+    throw leftBehind(sourceError(error), transfer, orphanedKeys);
+  }
+}
+
+async function place(
+  { settings, request, transfer, ETag }: MigrateCall,
+  staged: WrittenObject,
+  fields: WriteInput & { readonly Bucket: string; readonly Key: string },
+): Promise<CommitOutput & { orphanedKeys: readonly string[] }> {
+  const replaced = request.replaces ? { ...request.original, ETag } : undefined;
+  const placing = { staged, fields, replaced };
+  const commit = new CommitState();
+  try {
+    const output = await putInPlace(settings, placing, transfer, commit);
+    return { ...output, orphanedKeys: await removeWritten(settings, staged) };
+  } catch (error) {
+    if (!commit.mayExist || (await isSettled(settings, placing)))
+      throw leftBehind(error, transfer, await removeWritten(settings, staged));
+    throw withLeftover(error, transfer, {
+      details: { stagingKey: staged.Key },
+      advice: `"${staged.Key}" holds all of it and was kept: see whether "${fields.Key}" is in place, then remove it`,
+    });
+  }
+}
+
+/** Tells that something is in the way before all is written to be refused at its end. */
+async function requireFree({ settings, request, transfer }: MigrateCall): Promise<void> {
+  const { target } = request;
+  if (target.IfMatch !== undefined) return;
+  const { Bucket, Key } = target;
+  const attempt = { operation: "HeadObject", bucket: Bucket, key: Key };
+  const isThere = await s3Request(attempt, transfer.signal, (options) =>
+    settings.s3.send(new HeadObjectCommand({ Bucket, Key }), options),
+  ).then(
+    () => true,
+    () => false,
+  );
+  transfer.signal.throwIfAborted();
+  if (!isThere) return;
+  throw new EnvelopeError(
+    "S3_PRECONDITION_FAILED",
+    `there is an object at "${Key}" in "${Bucket}" already: nothing was written`,
+    { details: attempt },
+  );
+}
+
+function leftBehind(error: unknown, transfer: TransferSignal, orphanedKeys: readonly string[]): unknown {
+  if (orphanedKeys.length === 0) return error;
+  return withLeftover(error, transfer, {
+    details: { orphanedKeys },
+    advice: `Nothing needs ${orphanedKeys.map((key) => `"${key}"`).join(", ")}, which could not be removed: remove it`,
+  });
+}
+
+/** S3 allows 1,024 bytes in a key; what follows the staging key, and its sidecar's, takes less than the rest. */
+const maxStagedKeyBytes = 850;
+
+/** Beside the object, so that what may write the one may write the other; of very long keys, beside its start. */
+function stagingKey(key: string): string {
+  const start = Buffer.from(key)
+    .subarray(0, maxStagedKeyBytes)
+    .toString()
+    .replace(/\ufffd+$/, "");
+  return `${start}.s3e-migrating-${crypto.randomUUID()}`;
+}

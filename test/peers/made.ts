@@ -1,0 +1,25 @@
+/** What is made of files once, and kept for as long as they stay as they are. */
+import { createHash } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+
+/** A folder made from files: made once for the same files, whole or not at all. */
+export function made(cache: string, name: string, from: readonly string[]) {
+  const hash = createHash("sha256");
+  for (const file of from) hash.update(readFileSync(file));
+  const folder = join(cache, `${name}-${hash.digest("hex").slice(0, 16)}`);
+  return {
+    folder,
+    async make(fill: (into: string) => Promise<unknown>): Promise<void> {
+      if (existsSync(folder)) return;
+      const unfinished = mkdtempSync(`${folder}-`);
+      try {
+        await fill(unfinished);
+        renameSync(unfinished, folder);
+      } catch (error) {
+        rmSync(unfinished, { recursive: true, force: true });
+        throw error;
+      }
+    },
+  };
+}
