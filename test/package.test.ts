@@ -66,11 +66,12 @@ describe("the package", () => {
     writeFileSync(
       join(project, "main.mjs"),
       `import { EnvelopeClient, ciphertextLength } from "s3-envelope";
+import { legacyReading } from "s3-envelope/legacy";
 import { startLocalAws } from "s3-envelope/testing";
 import manifest from "s3-envelope/package.json" with { type: "json" };
-console.log(typeof EnvelopeClient, ciphertextLength(0), typeof startLocalAws, manifest.name);`,
+console.log(typeof EnvelopeClient, ciphertextLength(0), typeof legacyReading, typeof startLocalAws, manifest.name);`,
     );
-    expect(node("--no-warnings", "main.mjs")).toBe("function 72 function s3-envelope\n");
+    expect(node("--no-warnings", "main.mjs")).toBe("function 72 function function s3-envelope\n");
   });
 
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
@@ -79,10 +80,11 @@ console.log(typeof EnvelopeClient, ciphertextLength(0), typeof startLocalAws, ma
     writeFileSync(
       join(project, "main.cjs"),
       `const { EnvelopeClient } = require("s3-envelope");
+const { legacyReading } = require("s3-envelope/legacy");
 const { startLocalAws } = require("s3-envelope/testing");
-console.log(typeof EnvelopeClient, typeof startLocalAws);`,
+console.log(typeof EnvelopeClient, typeof legacyReading, typeof startLocalAws);`,
     );
-    expect(node("--no-warnings", "main.cjs")).toBe("function function\n");
+    expect(node("--no-warnings", "main.cjs")).toBe("function function function\n");
   });
 
   it("hides what it does not export", () => {
@@ -98,9 +100,11 @@ console.log(typeof EnvelopeClient, typeof startLocalAws);`,
     try {
       writeFileSync(
         join(project, "no-kms.mjs"),
-        'console.log(typeof (await import("s3-envelope")).aesKeyring);',
+        `const { aesKeyring } = await import("s3-envelope");
+const { legacyAesKeyring } = await import("s3-envelope/legacy");
+console.log(typeof aesKeyring, typeof legacyAesKeyring);`,
       );
-      expect(node("no-kms.mjs")).toBe("function\n");
+      expect(node("no-kms.mjs")).toBe("function function\n");
     } finally {
       symlinkSync(
         join(root, "node_modules/@aws-sdk/client-kms"),
@@ -117,14 +121,18 @@ console.log(typeof EnvelopeClient, typeof startLocalAws);`,
     writeFileSync(
       join(project, file),
       `import { EnvelopeClient, type GetOutput, kmsKeyring } from "s3-envelope";
+import { decryptSesMail, legacyKmsKeyring, legacyReading } from "s3-envelope/legacy";
 import { type LocalAws, startLocalAws } from "s3-envelope/testing";
-export async function main(): Promise<string> {
+export async function main(mailKey: string): Promise<string> {
   const aws: LocalAws = await startLocalAws();
-  const client = new EnvelopeClient({ s3: aws.s3, keyring: kmsKeyring({ kms: aws.kms, keyId: "alias/x" }) });
+  const key = { kms: aws.kms, keyId: "alias/x" };
+  const legacy = legacyReading({ keyring: legacyKmsKeyring(key) });
+  const client = new EnvelopeClient({ s3: aws.s3, keyring: kmsKeyring(key), legacy });
+  const mail: Uint8Array = await decryptSesMail({ s3: aws.s3, ...key, Bucket: "b", Key: mailKey });
   const output: GetOutput = await client.get({ Bucket: "b", Key: "k" });
   // @ts-expect-error: what would bypass encryption has no place here
   await client.put({ Bucket: "b", Key: "k", Body: "x", ContentMD5: "x" });
-  return output.Body.transformToString();
+  return mail.length + (await output.Body.transformToString());
 }\n`,
     );
     const moduleResolution = resolution.split(" ")[0] ?? "";

@@ -1,5 +1,5 @@
 /** What keyrings of the S3 Encryption Client formats are held to: the keyring itself, and the data keys that it makes. */
-import { bytesArgument, choiceArgument, objectArgument, wrongType } from "../arguments.js";
+import { bytesArgument, objectArgument, wrongType } from "../arguments.js";
 import { contextOf, type EncryptionContext } from "../keys/context.js";
 import type { LegacyDataKey, LegacyGenerateInput, LegacyKeyring } from "./keyring.js";
 import { type KeyType, type WrapAlgorithm, wraps } from "./suites.js";
@@ -8,13 +8,11 @@ const keyTypes: readonly KeyType[] = ["kms", "aes", "rsa"];
 
 /** Checks a keyring. */
 export function legacyKeyringArgument(title: string, value: unknown): LegacyKeyring {
-  const { keyType, generateDataKey, unwrapDataKey } = objectArgument(title, value);
-  choiceArgument(`${title}.keyType`, keyType, keyTypes);
-  if (typeof generateDataKey !== "function")
-    throw wrongType(`${title}.generateDataKey`, "a function", generateDataKey);
-  if (typeof unwrapDataKey !== "function")
-    throw wrongType(`${title}.unwrapDataKey`, "a function", unwrapDataKey);
-  return value as LegacyKeyring;
+  const { keyType, generateDataKey, unwrapDataKey } = Object(value) as Partial<LegacyKeyring>;
+  const hasMethods = typeof generateDataKey === "function" && typeof unwrapDataKey === "function";
+  if (keyTypes.includes(keyType as KeyType) && hasMethods) return value as LegacyKeyring;
+  const expected = "what legacyKmsKeyring(), legacyAesKeyring() or legacyRsaKeyring() returns";
+  throw wrongType(title, expected, value);
 }
 
 /** Has a keyring make a data key, and checks what it returns. */

@@ -1,6 +1,7 @@
 /** From the envelope of an S3 Encryption Client to the keys of its content, in the order that leaves no oracle. */
 import { bytesArgument } from "../arguments.js";
 import { requireContext } from "../envelope/envelope.js";
+import { wrappingContextEntry } from "../envelope/names.js";
 import { EnvelopeError } from "../errors.js";
 import { contextOf, type EncryptionContext } from "../keys/context.js";
 import { type ContentKeys, openContentKeys } from "./content-keys.js";
@@ -101,7 +102,7 @@ function ofType(keyrings: readonly LegacyKeyring[], type: KeyType): LegacyKeyrin
 /**
  * With `kms+context` the context of KMS names the content's algorithm, which must be the one in the metadata. With
  * `kms` no client ever put that name there: where it stands, `kms+context` was changed into `kms`, for which KMS would
- * decrypt the key all the same.
+ * decrypt the key all the same; as it would the data key of an object of the native format, which has a name of its own.
  */
 function requireBinding(
   { format, storage, description, contentName }: LegacyEnvelope,
@@ -113,6 +114,8 @@ function requireBinding(
   if (wrap.isLegacy && bound !== undefined) {
     throw malformed(storage, field, `${contentContextName} has no place beside the wrap "${wrap.name}"`);
   }
+  const [own] = wrappingContextEntry;
+  if (Object.hasOwn(description, own)) throw malformed(storage, field, `"${own}" is of the native format`);
   if (!wrap.isLegacy && bound !== contentName) {
     throw malformed(storage, field, `expected its ${contentContextName} to be the content's algorithm`);
   }

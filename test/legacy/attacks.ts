@@ -16,9 +16,9 @@ import {
   type KeyType,
 } from "../../src/legacy/suites.js";
 import { type UnlockLegacyInput, unlockLegacy } from "../../src/legacy/unlock.js";
-import { legacyAesKeyring, legacyKmsKeyring, legacyRsaKeyring } from "../../src/legacy.js";
+import { legacyAesKeyring, legacyKmsKeyring, legacyReading, legacyRsaKeyring } from "../../src/legacy.js";
 import { coded, errorOf } from "../support/errors.js";
-import { useLocalAws } from "../support/local.js";
+import { Bucket, useLocalAws } from "../support/local.js";
 import { fileOf, lax, type Metadata, splitV3, strict } from "./support.js";
 
 export const local = useLocalAws();
@@ -95,11 +95,14 @@ export async function write(type: KeyType, suite: ContentSuite): Promise<Written
 /** An object: its metadata, and its instruction file if it has one. */
 export type Stored = Metadata | { readonly onObject: Metadata; readonly file: unknown };
 
+function split(stored: Stored): { readonly onObject: Metadata; readonly file: unknown } {
+  return "onObject" in stored
+    ? (stored as { onObject: Metadata; file: unknown })
+    : { onObject: stored as Metadata, file: {} };
+}
+
 export function parse(stored: Stored): LegacyEnvelope {
-  const { onObject, file } =
-    "onObject" in stored
-      ? (stored as { onObject: Metadata; file: unknown })
-      : { onObject: stored as Metadata, file: {} };
+  const { onObject, file } = split(stored);
   const found = decodeLegacyMetadata(onObject);
   return "needsInstructionFile" in found ? decodeInstructionFile(fileOf(file), found) : found;
 }
@@ -116,7 +119,7 @@ export async function open(stored: Stored, input: Partial<UnlockLegacyInput> = {
   });
 }
 
-/** What a row expects: a code, a part of the message, and whether a key may have been used at all. */
+/** What a row expects, of unlocking and of a `get` from S3 alike: a code, a part of the message, and whether a key may have been used at all. */
 export interface Row {
   readonly stored: () => Stored;
   readonly input?: () => Partial<UnlockLegacyInput>;
@@ -128,12 +131,31 @@ export interface Row {
 
 export function rows(table: Record<string, Row>): void {
   it.each(Object.entries(table))("%s", async (_, { stored, input, code, says, usesKey = false }) => {
-    const error = await errorOf(() => open(stored(), input?.()));
-    expect(error).toEqual(coded(code));
-    expect(error.message).toContain(says);
-    expect(asked).toHaveLength(usesKey ? 1 : 0);
-    if (!usesKey) expect(local.operations()).toEqual([]);
+    for (const read of [open, get]) {
+      const error = await errorOf(() => read(stored(), input?.()));
+      expect(error).toEqual(coded(code));
+      expect(error.message).toContain(says);
+      expect(asked).toHaveLength(usesKey ? 1 : 0);
+      if (!usesKey) expect(local.operations().filter((operation) => operation !== "GetObject")).toEqual([]);
+    }
   });
+}
+
+/** Stores it in S3 and begins to read it there; what fails later than that is not what a row is about. */
+async function get(stored: Stored, input: Partial<UnlockLegacyInput> = {}): Promise<void> {
+  const { onObject, file } = split(stored);
+  await local.putRaw("row", Buffer.alloc(64), onObject);
+  await local.putRaw("row.instruction", fileOf(file));
+  asked.length = 0;
+  const { policy = lax, keyrings: given = Object.values(keyrings), isRange } = input;
+  const legacy = legacyReading({ ...policy, keyring: given });
+  const { Body } = await local.clientWith({ legacy }).get({
+    Bucket,
+    Key: "row",
+    Range: isRange ? "bytes=0-9" : undefined,
+    encryptionContext: "expected" in input ? input.expected : "any",
+  });
+  Body.destroy();
 }
 
 export const json = (metadata: Metadata, name: string) => JSON.parse(metadata[name] ?? "{}") as Metadata;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { wrappingContext } from "../../src/envelope/envelope.js";
 import type { LegacyEnvelope } from "../../src/legacy/envelope.js";
 import { decodeLegacyMetadata } from "../../src/legacy/metadata.js";
 import {
@@ -195,6 +196,13 @@ describe("nothing is asked of any keyring", () => {
     ["for another type of key", v3(wraps.kmsContext), { keyrings: [] }, "KEY_NOT_FOR_OBJECT"],
     ["without the context", v3(wraps.kmsContext, user), {}, "CONTEXT_MISMATCH"],
     ["with a context for raw keys", v3(wraps.aesGcm, user), { expected: user }, "CONTEXT_MISMATCH"],
+    ["for a data key of the native format", v2(wraps.kms, wrappingContext(user)), {}, "ENVELOPE_INVALID"],
+    [
+      "for a data key of the native format, whatever its context",
+      v2(wraps.kms, wrappingContext({})),
+      { expected: "any" },
+      "ENVELOPE_INVALID",
+    ],
   ];
 
   it.each(rows)("%s", async (_, metadata, input, code) => {

@@ -25,7 +25,7 @@ import { authenticatedOf, checkSize, releasedContent } from "./release.js";
 /** An object as S3 holds it. The output of a GetObject of the whole object will do. */
 export interface LegacyObjectInput {
   /** The encrypted bytes, whole. A stream is read once the body of the result is. */
-  readonly Body: PutBody;
+  readonly Body: Exclude<PutBody, string>;
   /** Their number, of a stream of known length. */
   readonly ContentLength?: number | undefined;
   /** As `head-object` prints it, or as the headers have it, with `x-amz-meta-`; none by default. */
@@ -76,6 +76,8 @@ export async function decryptLegacyObject(
   const file = fileArgument(input.instructionFile);
   const { encryptionContext } = input;
   const expected = encryptionContext === undefined ? undefined : expectedContextArgument(encryptionContext);
+  // A file that was read as text has lost bytes for good.
+  if (typeof input.Body === "string") throw wrongType("Body", "bytes or a stream of them", input.Body);
   const source = sourceArgument(input.Body, input.ContentLength);
   const transfer = transferSignal(caller);
   const { signal } = transfer;

@@ -3,7 +3,7 @@ import { EnvelopeError, hasCode } from "../../errors.js";
 import type { LegacyEnvelope } from "../../legacy/envelope.js";
 import { malformed } from "../../legacy/fields.js";
 import { decodeInstructionFile, decodeOldNetInstructionFile } from "../../legacy/instruction-file.js";
-import { decodeLegacyMetadata } from "../../legacy/metadata.js";
+import { decodeLegacyMetadata, isLegacyMetadata } from "../../legacy/metadata.js";
 import { instructionSuffix, maxInstructionFileBytes, oldNetSuffix } from "../../legacy/names.js";
 import type { LegacyLookup } from "../legacy-reading.js";
 import type { ObjectAnswer } from "../object-answer.js";
@@ -25,19 +25,21 @@ const maxKeyBytes = 1024;
  * Looks for the envelope of an object. What is in its metadata comes first, and then no file is asked for.
  *
  * @param beforeAsking called before a request: a body that is kept open holds a connection that it may be waiting for
- * @throws EnvelopeError `ENVELOPE_INVALID`; `LEGACY_REFUSED` when the metadata needs a file that may not be asked for;
- *   what the request of the file fails with, but for a file that is not there
+ * @throws EnvelopeError `ENVELOPE_INVALID`; `LEGACY_REFUSED` when the metadata needs a file that may not be asked for,
+ *   `ENVELOPE_MISSING` when it needs one that is not there; what the request of the file fails with
  */
 export async function locateEnvelope(
   settings: ReadingSettings,
   lookup: LegacyLookup,
   beforeAsking: () => void = () => undefined,
 ): Promise<Located> {
-  const found = decodeLegacyMetadata(lookup.metadata ?? {});
+  const { metadata = {} } = lookup;
+  const found = decodeLegacyMetadata(metadata);
   if (!("needsInstructionFile" in found)) return { envelope: found, instructionFileKey: undefined };
   const { key } = lookup.attempt;
+  const needsFile = isLegacyMetadata(metadata);
   if (settings.instructionFileSuffix === undefined) {
-    if (found.partial || lookup.instructionFileSuffix !== undefined) throw disabled(key);
+    if (needsFile || lookup.instructionFileSuffix !== undefined) throw disabled(key);
     return { envelope: undefined, instructionFileKey: undefined };
   }
   const suffix = lookup.instructionFileSuffix ?? settings.instructionFileSuffix;
@@ -50,19 +52,26 @@ export async function locateEnvelope(
     const oldFile = await fileAt(lookup, oldKey);
     if (oldFile) return { envelope: decodeOldNetInstructionFile(oldFile, found), instructionFileKey: oldKey };
   }
-  if (found.partial) throw missing(key, instructionFileKey);
+  // Some clients leave no more than the length there: without its file, ciphertext would pass for plaintext.
+  if (needsFile) throw missing(key, instructionFileKey, "restore that file from a version or a copy of it");
   return { envelope: undefined, instructionFileKey };
 }
 
 /** The error for an object whose envelope is in an instruction file that is not there, or for one that has none. */
-export function missing(key: string, instructionFileKey: string | undefined): EnvelopeError {
+export function missing(
+  key: string,
+  instructionFileKey: string | undefined,
+  advice = 'if they were lost in a copy, restore them; for objects that are not encrypted say plaintext: "allow"',
+): EnvelopeError {
   const where =
     instructionFileKey === undefined
       ? "in its metadata, and instruction files are switched off"
       : `in its metadata, nor in the instruction file "${instructionFileKey}", which does not exist`;
-  return new EnvelopeError("ENVELOPE_MISSING", `"${key}" has no envelope that can be read: not ${where}`, {
-    details: { key, ...(instructionFileKey !== undefined && { instructionFileKey }) },
-  });
+  return new EnvelopeError(
+    "ENVELOPE_MISSING",
+    `"${key}" has no envelope that can be read: not ${where}: ${advice}`,
+    { details: { key, ...(instructionFileKey !== undefined && { instructionFileKey }) } },
+  );
 }
 
 function disabled(key: string): EnvelopeError {
@@ -81,7 +90,8 @@ async function fileAt(lookup: LegacyLookup, key: string): Promise<Buffer | undef
     answer = await lookup.askFor(key);
   } catch (error) {
     if (hasCode(error, "S3_NOT_FOUND")) return undefined;
-    throw error;
+    const isForbidden = hasCode(error, "S3_ACCESS_DENIED") && error.details.httpStatusCode === 403;
+    throw isForbidden ? denied(error) : error;
   }
   const tooLarge = () =>
     malformed("instruction-file", "its body", `expected at most ${maxInstructionFileBytes} bytes`);
@@ -90,4 +100,12 @@ async function fileAt(lookup: LegacyLookup, key: string): Promise<Buffer | undef
   } finally {
     answer.letGo();
   }
+}
+
+/** Whoever reads an object without metadata may never have heard of the file that is asked for. */
+function denied({ code, message, cause, details }: EnvelopeError): EnvelopeError {
+  const why =
+    "This is where the instruction file of the object would be. Without s3:ListBucket S3 denies also what is not there: " +
+    "allow that, or set disableInstructionFile: true if no object has such a file";
+  return new EnvelopeError(code, `${message}. ${why}`, { cause, details });
 }

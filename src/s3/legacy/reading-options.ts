@@ -7,12 +7,12 @@ import {
   objectArgument,
   stringArgument,
   textArgument,
-  wrongType,
 } from "../../arguments.js";
 import type { LegacyKeyring } from "../../legacy/keyring.js";
 import { instructionSuffix } from "../../legacy/names.js";
+import { legacyKeyringArgument } from "../../legacy/new-data-key.js";
 import { type LegacyPolicy, policyArguments } from "../../legacy/policy.js";
-import { gcmSuite, type KeyType } from "../../legacy/suites.js";
+import { gcmSuite } from "../../legacy/suites.js";
 import { refuseFields } from "../fields.js";
 
 /** What `legacyReading` takes. By default only what the newest clients write is read, whole, and verified first. */
@@ -116,23 +116,13 @@ function refuse(options: object, fields: readonly string[], why: string): void {
   );
 }
 
-const keyTypes: readonly KeyType[] = ["kms", "aes", "rsa"];
-
 function keyringsArgument(value: unknown): readonly LegacyKeyring[] {
-  const keyrings = (Array.isArray(value) ? [...value] : [value]) as Partial<LegacyKeyring | null>[];
-  for (const keyring of keyrings) {
-    const { keyType, unwrapDataKey } = Object(keyring) as Partial<LegacyKeyring>;
-    if (!keyTypes.includes(keyType as KeyType) || typeof unwrapDataKey !== "function") {
-      throw wrongType(
-        "options.keyring",
-        "what legacyKmsKeyring(), legacyAesKeyring() or legacyRsaKeyring() returns",
-        keyring,
-      );
-    }
-  }
-  const types = new Set(keyrings.map((keyring) => keyring?.keyType));
+  const keyrings = (Array.isArray(value) ? value : [value]).map((keyring: unknown) =>
+    legacyKeyringArgument("options.keyring", keyring),
+  );
+  const types = new Set(keyrings.map(({ keyType }) => keyType));
   if (keyrings.length === 0 || types.size < keyrings.length) {
     throw new RangeError("options.keyring: expected one keyring, or at most one of each key type");
   }
-  return keyrings as LegacyKeyring[];
+  return keyrings;
 }

@@ -4,6 +4,7 @@ import { recordArgument } from "../../arguments.js";
 import type { Keyring } from "../../keys/keyring.js";
 import { type LegacyKmsKeyringOptions, legacyKmsKeyring } from "../../legacy/kms-keyring.js";
 import { EnvelopeClient } from "../envelope-client.js";
+import { refuseFields } from "../fields.js";
 import type { LegacyReading } from "../legacy-reading.js";
 import type { CallOptions } from "../settings.js";
 import { legacyReading } from "./reading.js";
@@ -53,6 +54,12 @@ export function sesMailReading(options: SesMailOptions): LegacyReading {
  */
 export async function decryptSesMail(input: SesMailInput, options: CallOptions = {}): Promise<Uint8Array> {
   const { s3, kms, keyId, ...get } = recordArgument("input", input) as unknown as SesMailInput;
+  refuseFields(get, ["Range", "PartNumber"], "mail is verified as a whole: leave it out");
+  refuseFields(
+    get,
+    ["plaintext", "encryptionContext"],
+    "decryptSesMail takes encrypted mail alone: leave it out",
+  );
   const client = new EnvelopeClient({ s3, keyring: noKeyring, legacy: sesMailReading({ kms, keyId }) });
   const { Body } = await client.get({ ...get, encryptionContext: undefined }, options);
   return Body.transformToByteArray();

@@ -3,16 +3,21 @@ import { constants } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileFailed } from "../../file-error.js";
+import { PieceHashes } from "../../legacy/piece-hashes.js";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
 /** Windows has no such flag. */
 const noFollow = O_NOFOLLOW ?? 0;
-const pieceBytes = 256 * 1024;
+const pieceBytes = 1024 * 1024;
 
-/** Grows by what is written, and goes when it is closed. Every method throws EnvelopeError `FILE_FAILED`. */
+/**
+ * Grows by what is written, and goes when it is closed. Of each piece it keeps the hash in memory, so that nothing is
+ * ever read back but what was written. Every method throws EnvelopeError `FILE_FAILED`.
+ */
 export class TemporaryFile {
   readonly #path: string;
   readonly #handle: FileHandle;
+  readonly #hashes = new PieceHashes(pieceBytes);
   #bytes = 0;
   #hasName = true;
 
@@ -45,11 +50,10 @@ export class TemporaryFile {
 
   /** Yields what has been written, from the start. */
   async *read(): AsyncGenerator<Uint8Array, undefined> {
-    for (let start = 0; start < this.#bytes; ) {
+    for (let start = 0; start < this.#bytes; start += pieceBytes) {
       const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, this.#bytes - start));
-      const bytesRead = await this.#fill(piece, start);
-      start += bytesRead;
-      yield piece.subarray(0, bytesRead);
+      await this.#fill(piece, start);
+      yield piece;
     }
     return undefined;
   }
@@ -61,6 +65,7 @@ export class TemporaryFile {
   }
 
   async #append(piece: Uint8Array): Promise<void> {
+    this.#hashes.add(piece);
     try {
       for (let done = 0; done < piece.length; ) {
         const { bytesWritten } = await this.#handle.write(piece, done, piece.length - done, this.#bytes);
@@ -72,11 +77,14 @@ export class TemporaryFile {
     }
   }
 
-  async #fill(piece: Buffer, position: number): Promise<number> {
+  async #fill(piece: Buffer, start: number): Promise<void> {
     try {
-      const { bytesRead } = await this.#handle.read(piece, 0, piece.length, position);
-      if (bytesRead > 0) return bytesRead;
-      throw new Error("it has become shorter");
+      for (let done = 0; done < piece.length; ) {
+        const { bytesRead } = await this.#handle.read(piece, done, piece.length - done, start + done);
+        if (bytesRead === 0) throw new Error("it has become shorter");
+        done += bytesRead;
+      }
+      if (!this.#hashes.isPiece(start / pieceBytes, piece)) throw new Error("it has been changed");
     } catch (cause) {
       throw fileFailed(this.#path, "be read", cause);
     }

@@ -124,6 +124,16 @@ describe("a downloaded object", () => {
     });
   });
 
+  it("that was read as text is refused: it has lost bytes", async () => {
+    const { body, metadata: Metadata } = await writeLegacy(plain(100), localShapes["115"]);
+    const input = { Body: body.toString(), Metadata } as unknown as LegacyObjectInput;
+    const error = await errorOf(() => decrypt(input));
+    expect([error.name, error.message]).toEqual([
+      "TypeError",
+      "Body: expected bytes or a stream of them, got a string",
+    ]);
+  });
+
   it("without an envelope is refused", async () => {
     const { body } = await writeLegacy(plain(10), localShapes.cbc);
     const calls = [
@@ -164,7 +174,7 @@ describe("a downloaded object", () => {
     [{ Body: "x", Metadata: { a: 5 } }, 'Metadata["a"]'],
     [{ Body: "x", Metadata: { a: "1", "x-amz-meta-a": "2" } }, "x-amz-meta-a"],
     [{ Body: "x", instructionFile: 5 }, "instructionFile"],
-    [{ Body: "x", ContentLength: 5 }, "ContentLength"],
+    [{ Body: Buffer.of(1), ContentLength: 5 }, "ContentLength"],
     [{ Body: "x", encryptionContext: 5 }, "encryptionContext"],
     [undefined, "input"],
   ])("given as %j is the caller's mistake", async (input, named) => {

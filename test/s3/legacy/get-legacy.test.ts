@@ -194,9 +194,17 @@ describe("the instruction file", () => {
         local.aws.fault({ service: "s3", operation: "GetObject", status, code: "AccessDenied", skip });
         const call = () => readerOf(local).get({ Bucket, Key: "unknown", plaintext: "allow" });
         const key = skip === 1 ? "unknown.instruction" : "unknownINSTRUCTION_SUFFIX";
-        expect(await errorOf(call)).toEqual(coded(status === 403 ? "S3_ACCESS_DENIED" : code, { key }));
+        const error = await errorOf(call);
+        expect(error).toEqual(coded(code, { key }));
+        expect(error.message.includes("s3:ListBucket")).toBe(status === 403);
         local.aws.clearFaults();
       }
+      // Credentials that ran out are another matter.
+      local.aws.fault({ service: "s3", operation: "GetObject", status: 400, code: "ExpiredToken", skip: 1 });
+      const expired = await errorOf(() => readerOf(local).get({ Bucket, Key: "unknown" }));
+      expect(expired).toEqual(coded("S3_ACCESS_DENIED"));
+      expect(expired.message).not.toContain("s3:ListBucket");
+      local.aws.clearFaults();
       local.aws.fault({ service: "s3", operation: "GetObject", status: 403, code: "AccessDenied" });
       expect(await errorOf(() => readerOf(local).head({ Bucket, Key: "unknown" }))).toEqual(
         coded("S3_ACCESS_DENIED"),
@@ -294,6 +302,7 @@ describe("an object that is not encrypted", () => {
       const error = await errorOf(() => readerOf(local).get({ Bucket, Key }));
       expect(error).toEqual(coded("ENVELOPE_MISSING", { instructionFileKey: `${Key}.instruction` }));
       expect(error.message).toContain(`"${Key}.instruction"`);
+      expect(error.message).toContain('plaintext: "allow"');
     }
   });
 
@@ -319,6 +328,25 @@ describe("an object that is not encrypted", () => {
     for (const verifyLength of ["tail", undefined] as const) {
       const { Body } = await client.get({ ...allow, Key: "nothing", verifyLength });
       expect((await Body.transformToByteArray()).length).toBe(0);
+    }
+  });
+
+  it("is not what an object is that has lost its instruction file, and has but a mark of Amazon's client", async () => {
+    for (const mark of ["x-amz-unencrypted-content-length", "x-amz-unencrypted-content-md5"]) {
+      await local.putRaw("lost", plain(20), { [mark]: "4" });
+      for (const plaintext of ["refuse", "allow"] as const) {
+        const stated = { Bucket, Key: "lost", plaintext };
+        const lost = coded("ENVELOPE_MISSING", { instructionFileKey: "lost.instruction" });
+        expect(await errorOf(() => readerOf(local).get(stated))).toEqual(lost);
+        expect(await errorOf(() => readerOf(local).get({ ...stated, Range: "bytes=0-1" }))).toEqual(lost);
+        const off = readerOf(local, { disableInstructionFile: true });
+        expect(await errorOf(() => off.get(stated))).toEqual(
+          coded("LEGACY_REFUSED", { option: "disableInstructionFile" }),
+        );
+      }
+      expect(await errorOf(() => readerOf(local).head({ Bucket, Key: "lost" }))).toEqual(
+        coded("ENVELOPE_MISSING"),
+      );
     }
   });
 

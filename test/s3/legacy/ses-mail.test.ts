@@ -105,6 +105,22 @@ describe("inbound mail of SES", () => {
     );
   });
 
+  it("is never what is not encrypted, nor a part, nor under a context, even where no type checker says so", async () => {
+    await local.putRaw("plain", mail);
+    local.operations();
+    for (const more of [
+      { plaintext: "allow" },
+      { Range: "bytes=0-1" },
+      { PartNumber: 1 },
+      { encryptionContext: { tenant: "1" } },
+    ]) {
+      const error = await errorOf(() => decryptSesMail({ ...input({ Key: "plain" }), ...more }));
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.message).toContain(`${Object.keys(more)[0]}: `);
+    }
+    expect(local.operations()).toEqual([]);
+  });
+
   it("with a wrong argument is not asked for", async () => {
     for (const wrong of [{ s3: 5 }, { kms: 5 }, { keyId: 5 }, { Bucket: undefined }, { Key: "" }]) {
       const error = await errorOf(() => decryptSesMail(input(wrong)));

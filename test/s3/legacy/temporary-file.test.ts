@@ -1,9 +1,10 @@
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, truncateSync } from "node:fs";
+import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it, vi } from "vitest";
 import { TemporaryFile } from "../../../src/s3/legacy/temporary-file.js";
-import { collect, expectBytes, testBytes } from "../../support/bytes.js";
+import { collect, collectUntilError, expectBytes, testBytes } from "../../support/bytes.js";
 import { coded, errorOf } from "../../support/errors.js";
 
 const refusals = vi.hoisted(() => ({ left: 0 }));
@@ -44,4 +45,23 @@ it("gives back what was written, and says when it has lost some", async () => {
   expect(await errorOf(() => collect(file.read()))).toEqual(coded("FILE_FAILED"));
   expect(await errorOf(() => collect(file.write(pieces(bytes))))).toEqual(coded("FILE_FAILED"));
   expect(readdirSync(directory)).toEqual([]);
+});
+
+it("gives back nothing of a piece that was changed or cut off meanwhile", async () => {
+  const bytes = testBytes(2_500_000);
+  for (const at of [0, 1_048_575, 1_048_576, 2_499_999]) {
+    refusals.left = 1;
+    const file = await TemporaryFile.open(directory);
+    expectBytes(await collect(file.write(pieces(bytes))), bytes);
+    const [name = ""] = readdirSync(directory);
+    const handle = await open(join(directory, name), "r+");
+    await handle.write(Buffer.of((bytes[at] ?? 0) ^ 1), 0, 1, at);
+    await handle.close();
+    const { released, error } = await collectUntilError(file.read());
+    expect(error).toEqual(coded("FILE_FAILED"));
+    expectBytes(released, bytes.subarray(0, at - (at % 1_048_576)));
+    truncateSync(join(directory, name), 1_048_576);
+    expect(await errorOf(() => collect(file.read()))).toEqual(coded("FILE_FAILED"));
+    await file.close();
+  }
 });

@@ -227,7 +227,7 @@ describe("options", () => {
     ["encryptionAlgorithm", 115, TypeError],
     ["commitmentPolicy", "NONE", RangeError],
     ["keyring", {}, TypeError],
-    ["keyring", { keyType: "hsm", generateDataKey() {}, unwrapDataKey() {} }, RangeError],
+    ["keyring", { keyType: "hsm", generateDataKey() {}, unwrapDataKey() {} }, TypeError],
     ["keyring", { keyType: "aes", generateDataKey: 1, unwrapDataKey() {} }, TypeError],
     ["keyring", { keyType: "aes", generateDataKey() {} }, TypeError],
     ["instructionFile", 1, TypeError],
