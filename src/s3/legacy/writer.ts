@@ -35,6 +35,7 @@ export class LegacyWriter {
    * With an instruction file, that is written first. **The one of an object that is there already is overwritten before
    * that object is**; when the object's own write fails it is put back, and `details.lostInstructionFileKey` says if it could not be.
    * Between the two, and after a crash there, the earlier object cannot be read: keep versions, or write to new keys.
+   * Two writers of one key at a time can both succeed and leave the object of one with the file of the other, which nobody can read.
    *
    * @throws EnvelopeError `ENVELOPE_TOO_LARGE` before anything is sent; `SOURCE_TOO_LARGE` for more than 64 GiB, before
    *   anything is sent where the length is known; `SOURCE_FAILED`, `SOURCE_STALLED`, `SOURCE_LENGTH_MISMATCH`
