@@ -11,7 +11,7 @@ import {
   readHeader,
 } from "./encryption-sdk/header.js";
 import { loadUnwrapper } from "./encryption-sdk/materials.js";
-import { ExactReader } from "./encryption-sdk/reader.js";
+import { ExactReader, roomFor } from "./encryption-sdk/reader.js";
 import { publicKeyName } from "./encryption-sdk/suites.js";
 import { type CommitmentPolicy, commitmentPolicies } from "./policy.js";
 
@@ -121,8 +121,11 @@ async function* releasePlaintext(
   try {
     yield Buffer.alloc(0);
     const frames = readBody(reader, header, keys, maxBufferedBytes);
-    if (header.suite.isSigned && !releasesEarly) yield* await holdAll(frames, maxBufferedBytes);
-    else yield* frames;
+    if (!header.suite.isSigned || releasesEarly) yield* frames;
+    else {
+      const held = await holdAll(frames, maxBufferedBytes);
+      if (held.length > 0) yield held;
+    }
     return undefined;
   } finally {
     keys.dispose();
@@ -130,15 +133,16 @@ async function* releasePlaintext(
   }
 }
 
-async function holdAll(frames: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer[]> {
-  const held: Buffer[] = [];
+/** All of it in one buffer: frames may have a byte each. */
+async function holdAll(frames: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
+  let held: Buffer = Buffer.alloc(0);
   let heldBytes = 0;
   for await (const frame of frames) {
-    heldBytes += frame.length;
-    if (heldBytes > maxBytes) throw tooLarge(maxBytes);
-    held.push(frame);
+    if (heldBytes + frame.length > maxBytes) throw tooLarge(maxBytes);
+    held = roomFor(held, heldBytes, frame.length, maxBytes);
+    heldBytes += frame.copy(held, heldBytes);
   }
-  return held;
+  return held.subarray(0, heldBytes);
 }
 
 function settingsArgument(options: unknown): Settings {

@@ -72,6 +72,16 @@ export function decodeOldNetInstructionFile(bytes: Uint8Array, found: InInstruct
   return decodeV1(collectFields(storage, fields));
 }
 
+/** Whether these bytes may be an instruction file, of whatever object: JSON of names of an envelope, and nothing else. */
+export function mayBeInstructionFile(bytes: Uint8Array): boolean {
+  try {
+    collectFields(storage, parseFile(bytes));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Tells such a file from all others, where the suffix of its key does not. */
 export const oldNetWrappedKey = "EncryptedEnvelopeKey";
 

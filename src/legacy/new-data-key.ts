@@ -1,7 +1,9 @@
 /** What keyrings of the S3 Encryption Client formats are held to: the keyring itself, and the data keys that it makes. */
 import { bytesArgument, objectArgument, wrongType } from "../arguments.js";
-import { contextOf, type EncryptionContext } from "../keys/context.js";
+import { contextOf, type EncryptionContext, entryFault } from "../keys/context.js";
+import { dataKeyFault, maxWrappedKeyBytes } from "../keys/keyring.js";
 import type { LegacyDataKey, LegacyGenerateInput, LegacyKeyring } from "./keyring.js";
+import { contentContextName } from "./names.js";
 import { type KeyType, type WrapAlgorithm, wraps } from "./suites.js";
 
 const keyTypes: readonly KeyType[] = ["kms", "aes", "rsa"];
@@ -20,7 +22,11 @@ export async function generateLegacyDataKey(
   keyring: LegacyKeyring,
   input: LegacyGenerateInput,
 ): Promise<LegacyDataKey> {
-  return dataKeyArgument("keyring.generateDataKey", keyring, await keyring.generateDataKey(input));
+  const title = "keyring.generateDataKey";
+  const made = dataKeyArgument(title, keyring, await keyring.generateDataKey(input), input.contentName);
+  const fault = dataKeyFault(made.plaintext);
+  if (fault) throw new RangeError(`${title}: plaintext: ${fault}`);
+  return made;
 }
 
 /**
@@ -33,17 +39,30 @@ export async function wrapLegacyDataKey(
   plaintext: Uint8Array,
   input: Pick<LegacyGenerateInput, "contentName">,
 ): Promise<LegacyDataKey> {
-  return dataKeyArgument("newKeyring.wrapDataKey", keyring, await keyring.wrapDataKey?.(plaintext, input));
+  const wrapped = await keyring.wrapDataKey?.(plaintext, input);
+  return dataKeyArgument("newKeyring.wrapDataKey", keyring, wrapped, input.contentName);
 }
 
-function dataKeyArgument(title: string, { keyType }: LegacyKeyring, value: unknown): LegacyDataKey {
+/** What no reader would take must not be written: it may be the only copy. */
+function dataKeyArgument(
+  title: string,
+  { keyType }: LegacyKeyring,
+  value: unknown,
+  contentName: string,
+): LegacyDataKey {
   const { plaintext, wrap, wrappedKey, description } = objectArgument(`${title}: its result`, value);
   return {
     plaintext: bytesArgument(`${title}: plaintext`, plaintext),
     wrap: wrapArgument(`${title}: wrap`, keyType, wrap),
-    wrappedKey: bytesArgument(`${title}: wrappedKey`, wrappedKey),
-    description: descriptionArgument(`${title}: description`, description),
+    wrappedKey: wrappedKeyArgument(`${title}: wrappedKey`, wrappedKey),
+    description: descriptionArgument(`${title}: description`, description, keyType, contentName),
   };
+}
+
+function wrappedKeyArgument(title: string, value: unknown): Uint8Array {
+  const bytes = bytesArgument(title, value);
+  if (bytes.length >= 1 && bytes.length <= maxWrappedKeyBytes) return bytes;
+  throw new RangeError(`${title}: expected 1 to ${maxWrappedKeyBytes} bytes, got ${bytes.length}`);
 }
 
 /** Readers take the others only when they are told to. */
@@ -53,8 +72,19 @@ function wrapArgument(title: string, keyType: KeyType, value: unknown): WrapAlgo
   throw wrongType(title, `the wrap for keys of type "${keyType}" that is not legacy`, value);
 }
 
-function descriptionArgument(title: string, value: unknown): EncryptionContext {
+function descriptionArgument(
+  title: string,
+  value: unknown,
+  keyType: KeyType,
+  contentName: string,
+): EncryptionContext {
   const entries = Object.entries(objectArgument(title, value));
-  for (const [, text] of entries) if (typeof text !== "string") throw wrongType(title, "strings", text);
-  return contextOf(entries as [string, string][]);
+  for (const [name, text] of entries) {
+    if (typeof text !== "string") throw wrongType(title, "strings", text);
+    const fault = entryFault(name, text);
+    if (fault) throw new RangeError(`${title}: one of its entries: ${fault}`);
+  }
+  const description = contextOf(entries as [string, string][]);
+  if (keyType !== "kms" || description[contentContextName] === contentName) return description;
+  throw new RangeError(`${title}: expected "${contentContextName}": "${contentName}" in it, as readers do`);
 }

@@ -2,15 +2,15 @@
 import { bytesArgument } from "../arguments.js";
 import { requireContext } from "../envelope/envelope.js";
 import { wrappingContextEntry } from "../envelope/names.js";
-import { EnvelopeError } from "../errors.js";
+import { EnvelopeError, hasCode } from "../errors.js";
 import { contextOf, type EncryptionContext } from "../keys/context.js";
 import { type ContentKeys, openContentKeys } from "./content-keys.js";
 import type { LegacyEnvelope } from "./envelope.js";
 import { malformed } from "./fields.js";
-import type { LegacyKeyring } from "./keyring.js";
+import type { LegacyKeyring, LegacyUnwrapInput } from "./keyring.js";
 import { contentContextName, keyIdContextName, legacyNames as names } from "./names.js";
 import { type LegacyPolicy, requireAllowed } from "./policy.js";
-import { type KeyType, type WrapAlgorithm, wraps } from "./suites.js";
+import { cbcSuite, gcmSuite, type KeyType, type WrapAlgorithm, wraps } from "./suites.js";
 
 /** What an object is unlocked with. */
 export interface UnlockLegacyInput {
@@ -22,6 +22,8 @@ export interface UnlockLegacyInput {
   /** Whether only a range of the content is read. */
   readonly isRange: boolean;
   readonly contentAad?: Uint8Array | undefined;
+  /** Whether AES/CBC is also read when the wrap binds the name of AES/GCM. */
+  readonly enableCbcRewrappedByJava?: boolean | undefined;
   readonly abortSignal?: AbortSignal | undefined;
 }
 
@@ -49,12 +51,28 @@ export async function withDataKey<T>(
   requireBinding(envelope, wrap);
   requireExpected(envelope, wrap, expected);
   const { wrappedKey, contentName, description } = envelope;
-  const unwrapped = await keyring.unwrapDataKey({ wrap, wrappedKey, contentName, description, abortSignal });
+  const asked = { wrap, wrappedKey, contentName, description, abortSignal };
+  const mayBindGcm = input.enableCbcRewrappedByJava === true && isRewrappedCbc(envelope, wrap);
+  const unwrapped = await (mayBindGcm ? unwrapCbc(keyring, asked) : keyring.unwrapDataKey(asked));
   const dataKey = bytesArgument("keyring.unwrapDataKey: its result", unwrapped);
   try {
     return await use(dataKey);
   } finally {
     dataKey.fill(0);
+  }
+}
+
+/** Versions 3 and 4 for Java wrap the key of AES/CBC anew in its instruction file, and bind the name of AES/GCM to it. */
+function isRewrappedCbc({ suite, storage }: LegacyEnvelope, wrap: WrapAlgorithm): boolean {
+  return suite === cbcSuite && storage === "instruction-file" && !wrap.isLegacy && wrap.keyType !== "kms";
+}
+
+async function unwrapCbc(keyring: LegacyKeyring, asked: LegacyUnwrapInput): Promise<Uint8Array> {
+  try {
+    return await keyring.unwrapDataKey(asked);
+  } catch (error) {
+    if (!hasCode(error, "DECRYPTION_FAILED")) throw error;
+    return keyring.unwrapDataKey({ ...asked, contentName: gcmSuite.contentNames[0] });
   }
 }
 

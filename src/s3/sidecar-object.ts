@@ -40,6 +40,7 @@ export function sidecarLocation(object: SidecarOwner, header: Buffer): SidecarLo
  *
  * @param put the PutObject of the object that it belongs to
  * @param more what else its PutObject says
+ * @returns its ETag
  */
 export async function putSidecar(
   s3: S3Client,
@@ -48,7 +49,7 @@ export async function putSidecar(
   text: string | Uint8Array,
   signal: AbortSignal | undefined,
   more: Pick<PutObjectCommandInput, "ContentType" | "IfMatch" | "IfNoneMatch" | "Metadata"> = {},
-): Promise<void> {
+): Promise<string> {
   const command = new PutObjectCommand({
     ...sidecarFields(put),
     ...location,
@@ -57,7 +58,7 @@ export async function putSidecar(
     ...more,
   });
   const asked = attempt("PutObject", location);
-  requireETag(await s3Request(asked, signal, (options) => s3.send(command, options)), asked);
+  return requireETag(await s3Request(asked, signal, (options) => s3.send(command, options)), asked);
 }
 
 /**

@@ -131,6 +131,7 @@ describe("tables of docs/legacy.md", () => {
         defaults.instructionFileSuffix === undefined && noFile.instructionFileSuffix === undefined,
       ),
       contentAad: defaults.contentAad === undefined ? "none" : "some",
+      enableCbcRewrappedByJava: String(defaults.enableCbcRewrappedByJava),
     };
     const stated = table("Option").map(([option, value]) => [optionName(option), stating(value)]);
     expect(Object.fromEntries(stated)).toEqual(actual);

@@ -1,6 +1,7 @@
 import { type EncryptedDataKey, KeyringNode, type NodeDecryptionMaterial } from "@aws-crypto/client-node";
 import { describe, expect, it } from "vitest";
 import { EnvelopeError } from "../../src/errors.js";
+import { decryptEncryptionSdkMessage } from "../../src/legacy/encryption-sdk.js";
 import { cut, expectBytes, testBytes } from "../support/bytes.js";
 import {
   aesKeyringNode,
@@ -326,4 +327,13 @@ describe("releasePlaintextBeforeSignature", () => {
     expect(early.error).toEqual(coded("DECRYPTION_FAILED"));
     expectBytes(early.released, testBytes(250).subarray(0, 200));
   });
+});
+
+it("a signed message of many small frames is held in one piece, not as so many", async () => {
+  const message = await writeMessage(testBytes(1000), { suite: committedSigned, frameLength: 1 });
+  const { plaintext } = await decryptEncryptionSdkMessage(message, { keyring: aesKeyringNode() });
+  const pieces: Buffer[] = [];
+  for await (const piece of plaintext) pieces.push(piece);
+  expect(pieces).toHaveLength(1);
+  expectBytes(pieces[0] ?? Buffer.alloc(0), testBytes(1000));
 });

@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import { type EncryptedDataKey, KeyringNode, type NodeDecryptionMaterial } from "@aws-crypto/client-node";
 import { describe, expect, it } from "vitest";
 import { EnvelopeError } from "../../src/errors.js";
+import { ExactReader } from "../../src/legacy/encryption-sdk/reader.js";
 import { decryptEncryptionSdkMessage, type EncryptionSdkOptions } from "../../src/legacy/encryption-sdk.js";
 import { collect, collectUntilError, cut, expectBytes, testBytes } from "../support/bytes.js";
 import { aesKeyringNode, committedSigned, readMessage, writeMessage } from "../support/encryption-sdk.js";
@@ -48,6 +49,40 @@ function watched(pieces: Iterable<Uint8Array>, { stalls = false } = {}) {
 const settled = () => new Promise(setImmediate);
 
 describe("the source", () => {
+  it("may fail before it is read, which does not end the process", async () => {
+    const failure = new Error("connection lost");
+    for (const source of [
+      () => new ReadableStream<Uint8Array>({ start: (controller) => controller.error(failure) }),
+      () => new Readable({ read() {} }).destroy(failure),
+    ]) {
+      const reader = new ExactReader(source(), undefined);
+      // As long as it may take to load Amazon's package.
+      await settled();
+      const error = await errorOf(() => reader.take(1));
+      expect(error).toEqual(coded("SOURCE_FAILED"));
+      expect(error.cause).toBe(failure);
+    }
+  });
+
+  it("may come byte by byte in large buffers, none of which is held", async () => {
+    const plaintext = testBytes(4096);
+    const message = await writeMessage(plaintext, { frameLength: 4096 });
+    let most = 0;
+    async function* pieces() {
+      for (const byte of message) {
+        most = Math.max(most, process.memoryUsage().arrayBuffers);
+        const large = new Uint8Array(256 * 1024);
+        large[0] = byte;
+        yield large.subarray(0, 1);
+      }
+    }
+    const { released, error } = await readMessage(pieces());
+    expect(error).toBeUndefined();
+    expectBytes(released, plaintext);
+    // Together they have more than a gibibyte.
+    expect(most).toBeLessThan(512 * 1024 * 1024);
+  });
+
   it("is read as the plaintext is", async () => {
     const message = await writeMessage(testBytes(10_000), { frameLength: 100 });
     const { source, state } = watched(cut(message, 64));

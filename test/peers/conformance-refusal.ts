@@ -16,13 +16,20 @@ export function refusalMessage(error: unknown): string | undefined {
   return isArgument && argumentForm.test(error.message) ? error.message : undefined;
 }
 
-/** Where the suite wants certain words: rows 3, 4, 7 and 18 of the reference's section 8. */
+/** The words of Amazon's client for Java: the suite wants them in rows 3, 4, 7 and 18 of the reference's section 8. */
 function suiteText({ code, details }: EnvelopeError): string | undefined {
   if (code === "CONTEXT_MISMATCH") {
     return "Provided encryption context does not match information retrieved from S3";
   }
   if (code === "LEGACY_REFUSED" && details.option === "enableLegacyWrappingAlgorithms") {
     return `Enable legacy wrapping algorithms to use legacy key wrapping algorithm: ${details.wrap}`;
+  }
+  if (code === "LEGACY_REFUSED" && details.option === "enableLegacyUnauthenticatedModes") {
+    const use =
+      details.content === "AES/CBC/PKCS5Padding"
+        ? `legacy content decryption: ${details.content}`
+        : "Ranged Get.";
+    return `Enable legacy unauthenticated modes to use ${use}`;
   }
   return undefined;
 }

@@ -55,8 +55,8 @@ afterAll(async () => {
   await server.close();
 });
 
-const legacyRefused = (option: string, wrap: string, message = "") =>
-  new EnvelopeError("LEGACY_REFUSED", message, { details: { option, wrap } });
+const legacyRefused = (option: string, wrap: string, content = "115") =>
+  new EnvelopeError("LEGACY_REFUSED", "", { details: { option, wrap, content } });
 
 /** Sends what the client would not. */
 async function raw(method: string, path: string, headers: Record<string, string>, body?: string) {
@@ -154,6 +154,16 @@ describe("refusals", () => {
       "row 18",
       legacyRefused("enableLegacyWrappingAlgorithms", "RSA"),
       "Enable legacy wrapping algorithms to use legacy key wrapping algorithm: RSA",
+    ],
+    [
+      "AES/CBC",
+      legacyRefused("enableLegacyUnauthenticatedModes", "RSA", "AES/CBC/PKCS5Padding"),
+      "Enable legacy unauthenticated modes to use legacy content decryption: AES/CBC/PKCS5Padding",
+    ],
+    [
+      "a range",
+      legacyRefused("enableLegacyUnauthenticatedModes", "RSA", "AES/GCM/NoPadding"),
+      "Enable legacy unauthenticated modes to use Ranged Get.",
     ],
     ["another option", legacyRefused("commitmentPolicy", "RSA"), "LEGACY_REFUSED: commitmentPolicy"],
     ["any other code", new EnvelopeError("DECRYPTION_FAILED", "k"), "DECRYPTION_FAILED"],

@@ -7,18 +7,11 @@ import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { cacheDirectory } from "../servers/install.js";
 import { testBytes } from "../support/bytes.js";
 import type { Frozen, FrozenCase } from "./frozen.js";
-import {
-  contextOf,
-  type KeyName,
-  newKeys,
-  readings,
-  type Writing,
-  writerConfig,
-  writings,
-} from "./matrix.js";
+import { contextOf, type KeyName, newKeys, type Writing, writerConfig, writings } from "./matrix.js";
 import { type Peer, startPeer } from "./peer.js";
 import { peers } from "./peers.js";
 import { type ClientConfig, type KeyMaterial, ProtocolClient } from "./protocol.js";
+import { readings } from "./readings.js";
 import { type Variant, variantsOf } from "./variants.js";
 
 const bucket = "frozen";

@@ -1,8 +1,9 @@
-/** Who can write what, with which settings, and who reads it: a writer or a reader more is a line more here. */
+/** Who can write what, with which settings: a writer more is a line more here. */
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import type { ClientConfig, KeyMaterial } from "./protocol.js";
 
-type Settings = Omit<ClientConfig, "keyMaterial">;
+/** Of a client, but for its keys. */
+export type Settings = Omit<ClientConfig, "keyMaterial">;
 
 /** The keys that the matrix works with. */
 export type KeyName = "kms" | "aes128" | "aes192" | "aes256" | "rsa2048";
@@ -27,31 +28,18 @@ export interface Writing {
   readonly context: Readonly<Record<string, string>>;
 }
 
-/** One way of reading. */
-export interface Reading {
-  /** Unique. */
-  readonly name: string;
-  /** The name of the peer. */
-  readonly reader: string;
-  readonly settings: Settings;
-  /** It is told no encryption context. */
-  readonly statesNone?: true;
-  /** Whether it opens what was so written; it refuses all else. */
-  reads(writing: Writing): boolean;
-  /** Whether it takes what was so written for no encrypted object, and hands out the ciphertext without a word. */
-  passesOn?(writing: Writing): boolean;
-}
-
-const gcm = "AES/GCM/NoPadding";
-const cbc = "AES/CBC/PKCS5Padding";
+/** Contents by their names in V2. */
+export const gcm = "AES/GCM/NoPadding";
+export const cbc = "AES/CBC/PKCS5Padding";
 const oaep256 = "RSA/ECB/OAEPWithSHA-256AndMGF1Padding";
 const storages: readonly Storage[] = ["metadata", "instruction"];
-const legacyWraps = ["kms", "AES", "AESWrap", "RSA", oaep256];
 /** In metadata, versions 3 and 4 escape what is beyond U+FFFF and nothing else; SDK 1 escapes nothing. */
-const contexts = {
+export const contexts = {
   ascii: { tenant: "42", purpose: "a b" },
   escaped: { tenant: "42", mood: "🙂" },
   full: { tenant: "42", clé: "värde", 名前: "Ωμέγα 🙂" },
+  /** Only in this library's objects, which are ASCII whatever the context: everywhere, and read by all but Python. */
+  ours: { clé: "värde", 名前: "Ωμέγα 🙂", "a<b>": '"\u2028\\ ÿ' },
 } as const;
 
 type Row = readonly [key: KeyName, wrap: string];
@@ -131,6 +119,10 @@ function kmsWritings(
   return modernWritings(writer, format, settings, only).map((writing) => ({ ...writing, context }));
 }
 
+function ourWritings(format: "V2" | "V3", settings: Settings): Writing[] {
+  return modernWritings("s3-envelope", format, settings).map((one) => ({ ...one, context: contexts.ours }));
+}
+
 /** All ways of writing. */
 export const writings: readonly Writing[] = [
   ...modernWritings("java-v4", "V3", {}),
@@ -149,108 +141,8 @@ export const writings: readonly Writing[] = [
   ...kmsWritings("python-v4", "V3", {}, contexts.ascii),
   ...kmsWritings("python-v4", "V2", withoutCommitment, contexts.ascii),
   ...kmsWritings("go-v3", "V2", {}, contexts.full),
-  ...modernWritings("s3-envelope", "V3", {}),
-  ...modernWritings("s3-envelope", "V2", withoutCommitment),
-];
-
-const allLegacy: Settings = { enableLegacyUnauthenticatedModes: true, enableLegacyWrappingAlgorithms: true };
-const isModern = ({ content, wrap }: Writing) => content !== cbc && !legacyWraps.includes(wrap);
-const isBouncyCastle = ({ name }: Writing) => name.includes("-bc-");
-/** Versions 3 and 4 undo S3's encoding of metadata in instruction files, too, where nobody did it. */
-const isGarbled = ({ key, storage, context }: Writing) =>
-  key === "kms" && storage === "instruction" && context === contexts.full;
-/** The client for Go sends UTF-8 in metadata, which S3 tells in encoded words. */
-const isEncoded = ({ storage, context }: Writing) => storage === "metadata" && context === contexts.full;
-
-/** All ways of reading. */
-export const readings: readonly Reading[] = [
-  {
-    name: "java-v4-legacy",
-    reader: "java-v4",
-    settings: { ...allLegacy, commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT" },
-    reads: (writing) => !isBouncyCastle(writing) && !isGarbled(writing),
-  },
-  {
-    name: "java-v4-default",
-    reader: "java-v4",
-    settings: {},
-    reads: ({ format }) => format === "V3",
-  },
-  {
-    name: "java-v3-legacy",
-    reader: "java-v3",
-    settings: allLegacy,
-    reads: (writing) => writing.format !== "V3" && !isBouncyCastle(writing) && !isGarbled(writing),
-  },
-  {
-    name: "java-v3-default",
-    reader: "java-v3",
-    settings: {},
-    reads: (writing) => writing.format !== "V3" && isModern(writing) && !isGarbled(writing),
-  },
-  {
-    name: "java-sdk1-v2",
-    reader: "java-sdk1",
-    settings: { peer: { client: "v2", cryptoMode: "AuthenticatedEncryption" } },
-    reads: (writing) => writing.format !== "V3" && !isBouncyCastle(writing) && !isEncoded(writing),
-  },
-  {
-    name: "java-sdk1-v2-strict",
-    reader: "java-sdk1",
-    settings: { peer: { client: "v2", cryptoMode: "StrictAuthenticatedEncryption" } },
-    reads: (writing) => writing.format !== "V3" && isModern(writing) && !isEncoded(writing),
-  },
-  {
-    name: "java-sdk1-v1",
-    reader: "java-sdk1",
-    settings: { peer: { client: "v1", cryptoMode: "AuthenticatedEncryption" } },
-    reads: (writing) => writing.format !== "V3" && !isBouncyCastle(writing) && !isEncoded(writing),
-    passesOn: ({ format, storage }) => format === "V3" && storage === "metadata",
-  },
-  {
-    name: "python-v4-legacy",
-    reader: "python-v4",
-    settings: { ...allLegacy, commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT" },
-    // With the wrap "kms" it takes no context at all.
-    reads: ({ key, wrap, context }) => key === "kms" && wrap !== "kms" && context === contexts.ascii,
-  },
-  {
-    name: "python-v4-legacy-no-context",
-    reader: "python-v4",
-    settings: { ...allLegacy, commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT" },
-    statesNone: true,
-    reads: ({ wrap }) => wrap === "kms",
-  },
-  {
-    name: "python-v4-default",
-    reader: "python-v4",
-    settings: {},
-    reads: ({ key, format, context }) => key === "kms" && format === "V3" && context === contexts.ascii,
-  },
-  {
-    name: "go-v3-legacy",
-    reader: "go-v3",
-    settings: allLegacy,
-    reads: (writing) => writing.key === "kms" && !isGarbled(writing),
-  },
-  {
-    name: "go-v3-default",
-    reader: "go-v3",
-    settings: {},
-    reads: (writing) => writing.key === "kms" && isModern(writing) && !isGarbled(writing),
-  },
-  {
-    name: "s3-envelope-legacy",
-    reader: "s3-envelope",
-    settings: { ...allLegacy, commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT" },
-    reads: () => true,
-  },
-  {
-    name: "s3-envelope-default",
-    reader: "s3-envelope",
-    settings: {},
-    reads: ({ format }) => format === "V3",
-  },
+  ...ourWritings("V3", {}),
+  ...ourWritings("V2", withoutCommitment),
 ];
 
 /** New keys for all names but KMS, whose key is there already. */
@@ -274,16 +166,7 @@ export function writerConfig(writing: Writing, keys: Readonly<Record<KeyName, Ke
   return { ...settings, keyMaterial: { ...keys[key], materialsDescription: context } };
 }
 
-/** What a client to read this way what was written that way is made with. */
-export function readerConfig(
-  reading: Reading,
-  writing: Writing,
-  keys: Readonly<Record<KeyName, KeyMaterial>>,
-): ClientConfig {
-  return { ...reading.settings, keyMaterial: writerConfig(writing, keys).keyMaterial };
-}
-
 /** The encryption context of a put, or of a get that states it. */
-export function contextOf({ key, context }: Writing, reading?: Reading): Readonly<Record<string, string>> {
-  return key === "kms" && !reading?.statesNone ? context : {};
+export function contextOf({ key, context }: Writing): Readonly<Record<string, string>> {
+  return key === "kms" ? context : {};
 }

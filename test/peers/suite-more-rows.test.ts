@@ -35,7 +35,7 @@ describe("rows 30 and 31: ranges", () => {
       const got = await get(materials().KMS, { ...settings, ...ranges }, { range });
       expect(got).toEqual(body.subarray(start, end));
     }
-    const message = "LEGACY_REFUSED: enableLegacyUnauthenticatedModes";
+    const message = "Enable legacy unauthenticated modes to use Ranged Get.";
     const without = get(materials().KMS, settings, { range: "bytes=0-9" });
     await expect(without).rejects.toMatchObject({ ...refused, message });
   });

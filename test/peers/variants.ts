@@ -26,8 +26,10 @@ const description = { turn: "2" };
 
 /** Those of a peer. */
 export function variantsOf(peer: string): Variant[] {
-  const java = [...latin1Contexts(peer), ...movedFiles(peer), ...writtenAnew(peer)];
-  return [...emptyContexts(peer), ...(peer.startsWith("java-") ? java : escapedContexts(peer))];
+  const own = peer.startsWith("java-")
+    ? [...latin1Contexts(peer), ...movedFiles(peer)]
+    : escapedContexts(peer);
+  return [...emptyContexts(peer), ...own, ...writtenAnew(peer)];
 }
 
 function emptyContexts(peer: string): Variant[] {

@@ -36,20 +36,20 @@ export class ExactReader {
    * @throws EnvelopeError `BODY_TRUNCATED` when there are fewer; `SOURCE_FAILED`
    */
   async take(length: number): Promise<Buffer> {
-    const pieces: Uint8Array[] = [];
-    let missing = length;
-    while (missing > 0) {
-      if (this.#rest.length === 0 && !(await this.#fill())) throw this.#truncated();
-      const piece = this.#rest.subarray(0, missing);
+    // Grows with what has come: neither what a message claims nor how small its pieces are makes it large.
+    let held: Buffer = Buffer.alloc(0);
+    let filled = 0;
+    for (;;) {
+      const piece = this.#rest.subarray(0, length - filled);
       this.#rest = this.#rest.subarray(piece.length);
-      missing -= piece.length;
-      pieces.push(piece);
+      this.#takenBytes += piece.length;
+      if (piece.length === length) return Buffer.from(piece.buffer, piece.byteOffset, length);
+      held = roomFor(held, filled, piece.length, length);
+      held.set(piece, filled);
+      filled += piece.length;
+      if (filled === length) return held.subarray(0, length);
+      if (!(await this.#fill())) throw this.#truncated();
     }
-    this.#takenBytes += length;
-    const [only] = pieces;
-    return pieces.length === 1 && only
-      ? Buffer.from(only.buffer, only.byteOffset, only.length)
-      : Buffer.concat(pieces, length);
   }
 
   /** Whether nothing is left. */
@@ -108,6 +108,14 @@ export class ExactReader {
   }
 }
 
+/** The buffer, or a copy of what it is filled with that has room for more. */
+export function roomFor(held: Buffer, filled: number, more: number, most: number): Buffer {
+  if (filled + more <= held.length) return held;
+  const larger = Buffer.allocUnsafeSlow(Math.min(most, 2 * (filled + more)));
+  held.copy(larger, 0, 0, filled);
+  return larger;
+}
+
 /** What the work comes to, or the reason of the signal, whichever is first. */
 export function orAborted<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
   if (!signal) return work();
@@ -123,7 +131,7 @@ export function orAborted<T>(signal: AbortSignal | undefined, work: () => Promis
 
 function open(source: unknown): Iterable_ {
   if (source instanceof Uint8Array) return [source];
-  if (source instanceof ReadableStream) return Readable.fromWeb(source as never);
+  if (source instanceof ReadableStream) return open(Readable.fromWeb(source as never));
   if (source instanceof Readable) {
     // It may fail before it is read; without a listener that would end the process. Reading tells the error.
     source.on("error", () => undefined);

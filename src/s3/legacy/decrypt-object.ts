@@ -83,10 +83,18 @@ export async function decryptLegacyObject(
   const { signal } = transfer;
   try {
     const envelope = envelopeOf(metadata, file);
-    const { keyrings, policy, contentAad } = settings;
+    const { keyrings, policy, contentAad, enableCbcRewrappedByJava } = settings;
     const keys = await untilAborted(
       signal,
-      unlockLegacy(envelope, { keyrings, policy, expected, isRange: false, contentAad, abortSignal: signal }),
+      unlockLegacy(envelope, {
+        keyrings,
+        policy,
+        expected,
+        isRange: false,
+        contentAad,
+        enableCbcRewrappedByJava,
+        abortSignal: signal,
+      }),
     );
     checkSize(keys.suite, settings, source.length);
     const ciphertext = source.read({ signal, idleTimeoutMs: defaultIdleTimeoutMs });

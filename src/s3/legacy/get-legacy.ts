@@ -60,7 +60,7 @@ async function notLegacy(object: LegacyGet, instructionFileKey: string | undefin
 }
 
 async function unlock(
-  { keyrings, policy, contentAad, releaseUnverifiedPlaintext }: ReadingSettings,
+  { keyrings, policy, contentAad, enableCbcRewrappedByJava, releaseUnverifiedPlaintext }: ReadingSettings,
   { range, expected, verifyTail, signal }: LegacyGet,
   envelope: LegacyEnvelope,
 ): Promise<ContentKeys> {
@@ -75,7 +75,15 @@ async function unlock(
   const isRange = range !== undefined;
   return untilAborted(
     signal,
-    unlockLegacy(envelope, { keyrings, policy, expected, isRange, contentAad, abortSignal: signal }),
+    unlockLegacy(envelope, {
+      keyrings,
+      policy,
+      expected,
+      isRange,
+      contentAad,
+      enableCbcRewrappedByJava,
+      abortSignal: signal,
+    }),
   );
 }
 

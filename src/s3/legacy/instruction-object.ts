@@ -71,6 +71,7 @@ function notInstructions(key: string): EnvelopeError {
  *
  * @param put whose fields on access, encryption and tags it takes
  * @param condition on the file that is there
+ * @returns its ETag
  */
 export function putInstructions(
   { s3 }: Pick<TransferSettings, "s3">,
@@ -79,7 +80,7 @@ export function putInstructions(
   text: string,
   signal: AbortSignal | undefined,
   condition: Pick<PutObjectCommandInput, "IfMatch" | "IfNoneMatch"> = {},
-): Promise<void> {
+): Promise<string> {
   const Metadata = { [legacyNames.instructionFile]: "" };
   return putSidecar(s3, put, location, text, signal, { ...condition, Metadata });
 }

@@ -2,14 +2,15 @@
  * Writes an object with its instruction file. The two have one key each, so the file of an object that is there already
  * is replaced before that object is: what a failed write has replaced is put back.
  */
+import { DeleteObjectCommand, type PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { EnvelopeError, hasCode } from "../../errors.js";
-import { cleanUp, type Leftover, withinTime, withLeftover } from "../clean-up.js";
+import { type Leftover, withinTime, withLeftover } from "../clean-up.js";
 import { isRefusal } from "../commit.js";
 import type { MultipartInput } from "../multipart.js";
 import type { BodyRequest } from "../put-body.js";
-import type { S3Attempt } from "../s3-errors.js";
+import { type S3Attempt, s3Request } from "../s3-errors.js";
 import type { TransferSettings } from "../settings.js";
-import { deleteSidecar, putSidecar, type SidecarLocation } from "../sidecar-object.js";
+import { putSidecar, type SidecarLocation } from "../sidecar-object.js";
 import { untilAborted } from "../transfer-signal.js";
 import {
   getInstructions,
@@ -43,19 +44,19 @@ export async function withInstructionFile<T>(
   const { put, transfer } = write;
   const location = instructionLocation(put);
   const earlier = await findEarlier(settings, write, location);
-  const condition = earlier === "unknown" ? { IfNoneMatch: "*" } : {};
   transfer.signal.throwIfAborted();
-  let stored = false;
-  // Without the signal: what was aborted may arrive after what it replaces was put back.
-  const writing = putInstructions(settings, put, location, text, undefined, condition).then(() => {
-    stored = true;
+  let stored: string | undefined;
+  const writing = replaceFile(settings, put, { location, text, earlier }).then((ETag) => {
+    stored = ETag;
   });
   try {
     await untilAborted(transfer.signal, writing);
     return await writeObject();
   } catch (error) {
-    await withinTime(() => writing).catch(() => undefined);
-    throw await undo(settings, write, { location, earlier, stored }, error);
+    const failure = await withinTime(() => writing).catch((reason: unknown) => reason);
+    // Then nothing of it is there.
+    if (isRefusal(failure)) throw error;
+    throw await undo(settings, write, { location, text, earlier, stored }, error);
   }
 }
 
@@ -75,6 +76,54 @@ async function findEarlier(
     if (hasCode(error, "S3_ACCESS_DENIED")) return "unknown";
     throw error;
   }
+}
+
+/**
+ * Writes the new file, if what is there is what was read before. Without the signal: what was aborted may arrive after
+ * what it replaces was put back.
+ *
+ * @returns its ETag
+ */
+async function replaceFile(
+  settings: TransferSettings,
+  put: MultipartInput["put"],
+  { location, text, earlier }: Omit<Replaced, "stored">,
+): Promise<string> {
+  const send = (condition: Condition) => putInstructions(settings, put, location, text, undefined, condition);
+  try {
+    if (earlier === "unknown") return await send({ IfNoneMatch: "*" });
+    return await onCondition(earlier ? { IfMatch: earlier.instructions.ETag } : { IfNoneMatch: "*" }, send);
+  } catch (error) {
+    if (!isUnmet(error)) throw error;
+    // A retry of the SDK's may have found what its own first try wrote.
+    const isFirst = isRefusal(error);
+    const own = isFirst ? undefined : await etagOfOwn(settings, location, text).catch(() => undefined);
+    if (own !== undefined) return own;
+    const { message, cause, details } = error;
+    const why =
+      earlier === "unknown"
+        ? "it is there, and was not replaced, as reading it or its object was denied, so that it could not be put " +
+          "back: allow s3:GetObject of both"
+        : "somebody else has written or removed it meanwhile: look at the object, and put again";
+    throw new EnvelopeError("S3_PRECONDITION_FAILED", `${message}: ${why}`, { cause, details });
+  }
+}
+
+type Condition = Pick<PutObjectCommandInput, "IfMatch" | "IfNoneMatch">;
+
+/** Sends a request on a condition; to a store that knows none of the kind, without. */
+async function onCondition<T>(condition: Condition, send: (condition: Condition) => Promise<T>): Promise<T> {
+  try {
+    return await send(condition);
+  } catch (error) {
+    if (error instanceof EnvelopeError && error.details.httpStatusCode === 501) return send({});
+    throw error;
+  }
+}
+
+/** Whether something else is there than the condition says, or nothing. */
+function isUnmet(error: unknown): error is EnvelopeError {
+  return hasCode(error, "S3_PRECONDITION_FAILED") || hasCode(error, "S3_NOT_FOUND");
 }
 
 /** S3 checks the conditions of the object's own write, when the file has been replaced already. */
@@ -112,24 +161,26 @@ async function etagOf(
 
 interface Replaced {
   readonly location: SidecarLocation;
+  readonly text: string;
   readonly earlier: Earlier | "unknown" | undefined;
-  /** Whether S3 has said that it has the new file. */
-  readonly stored: boolean;
+  /** The ETag of the new file; undefined while S3 has not said that it has it. */
+  readonly stored: string | undefined;
 }
 
 /**
- * Puts the earlier instruction file back, or removes the new one, unless the new object may be there.
+ * Puts the earlier instruction file back, or removes the new one, unless the new object may be there, or the file is
+ * another's by now: that of an object which was written meanwhile.
  *
  * @returns the error, which says so if something is left
  */
 async function undo(
   settings: TransferSettings,
   { put, transfer, commit }: ObjectWrite,
-  { location, earlier, stored }: Replaced,
+  { location, text, earlier, stored }: Replaced,
   error: unknown,
 ): Promise<unknown> {
   const { Key } = location;
-  const isSure = !commit.mayExist && (stored || isRefusal(error));
+  const isSure = !commit.mayExist && stored !== undefined;
   const doubtful = (what: string) =>
     withLeftover(error, transfer, {
       details: { possiblyOrphanedInstructionFileKey: Key },
@@ -140,13 +191,70 @@ async function undo(
     return doubtful("was kept, as the object may be there: remove it if that is not so");
   }
   // It may be another's.
-  if (earlier === "unknown" && !stored) return isSure ? error : doubtful("may be there");
-  const isUndone = before
-    ? await putBack(settings, put, location, before.instructions)
-    : await deleteSidecar(settings.s3, location);
-  if (!isUndone) return withLeftover(error, transfer, failedUndo(Key, before));
+  if (earlier === "unknown" && !stored) return doubtful("may be there");
+  const undone = await undoFile(settings, put, { location, text, earlier, stored });
+  if (undone === "failed") return withLeftover(error, transfer, failedUndo(Key, before));
   if (isSure) return error;
-  return doubtful(`was ${before ? "put back" : "removed"}, but a request may still arrive: look at it`);
+  const done = undone === "gone" ? "is not there, or another's" : before ? "was put back" : "was removed";
+  return doubtful(`${done}, but a request may still arrive: look at it`);
+}
+
+/** Puts the earlier file back, or removes the new one, as long as the file that is there is the new one. */
+async function undoFile(
+  settings: TransferSettings,
+  put: MultipartInput["put"],
+  replaced: Replaced,
+): Promise<"undone" | "gone" | "failed"> {
+  const { earlier } = replaced;
+  const before = earlier === "unknown" ? undefined : earlier;
+  const send = (condition: Condition) =>
+    withinTime<unknown>(({ abortSignal }) =>
+      before
+        ? putBack(settings, put, replaced.location, before.instructions, condition, abortSignal)
+        : remove(settings, replaced.location, condition, abortSignal),
+    );
+  try {
+    const { location, text, stored } = replaced;
+    const IfMatch = stored ?? (await etagOfOwn(settings, location, text));
+    if (IfMatch === undefined) return "gone";
+    // Conditions take the right to read.
+    await onCondition(earlier === "unknown" ? {} : { IfMatch }, send);
+    return "undone";
+  } catch (error) {
+    return isUnmet(error) ? "gone" : "failed";
+  }
+}
+
+/** The ETag of the file that is there, if it is the new one. */
+async function etagOfOwn(
+  settings: TransferSettings,
+  location: SidecarLocation,
+  text: string,
+): Promise<string | undefined> {
+  const now = await withinTime(({ abortSignal }) => getInstructions(settings, location, abortSignal));
+  return now?.bytes.toString() === text ? now.ETag : undefined;
+}
+
+function putBack(
+  { s3 }: TransferSettings,
+  put: MultipartInput["put"],
+  location: SidecarLocation,
+  { bytes, ContentType, Metadata = {} }: StoredInstructions,
+  condition: Condition,
+  signal: AbortSignal,
+): Promise<string> {
+  return putSidecar(s3, put, location, bytes, signal, { ContentType, Metadata, ...condition });
+}
+
+function remove(
+  { s3 }: TransferSettings,
+  location: SidecarLocation,
+  { IfMatch }: Condition,
+  signal: AbortSignal,
+): Promise<unknown> {
+  const attempt = { operation: "DeleteObject", bucket: location.Bucket ?? "", key: location.Key };
+  const command = new DeleteObjectCommand({ ...location, IfMatch });
+  return s3Request(attempt, signal, (options) => s3.send(command, options));
 }
 
 function failedUndo(key: string, earlier: Earlier | undefined): Leftover {
@@ -171,15 +279,4 @@ async function isStillThere(
     () => undefined,
   );
   return ETag === earlier.ETag;
-}
-
-function putBack(
-  { s3 }: TransferSettings,
-  put: MultipartInput["put"],
-  location: SidecarLocation,
-  { bytes, ContentType, Metadata }: StoredInstructions,
-): Promise<boolean> {
-  return cleanUp(({ abortSignal }) =>
-    putSidecar(s3, put, location, bytes, abortSignal, { ContentType, Metadata: Metadata ?? {} }),
-  );
 }

@@ -41,7 +41,8 @@ import { removeWritten, type WrittenObject } from "./migrate-remove.js";
  * still what was read. Elsewhere it never overwrites anything unless `target.IfMatch` says what.
  * An object that is native already is left alone, with `migrated: false`.
  *
- * `onProgress` tells of the writing. The keyring must be able to unwrap what it wraps.
+ * `onProgress` tells of the writing. The keyring must be able to unwrap what it wraps. A call holds the connection that it
+ * reads from while it writes on others: run fewer calls at a time than the S3Client has connections.
  *
  * @throws TypeError, RangeError when an argument is wrong; EnvelopeError as `get` and `put` do; `S3_PRECONDITION_FAILED` when
  *   the original was overwritten meanwhile, which stays, or when there is an object at the target; `MIGRATION_UNCONFIRMED`.
@@ -148,7 +149,8 @@ async function writeConfirmed(
   let output: PutOutput | undefined;
   try {
     output = await put(
-      settings,
+      // The first byte may come when all has been read and verified: the read has a timeout of its own.
+      { ...settings, idleTimeoutMs: 0 },
       { ...fields, Body: digest.of(content.Body), ContentLength: content.ContentLength },
       {
         abortSignal: signal,

@@ -5,7 +5,7 @@ import { EnvelopeError, hasCode } from "../../errors.js";
 import { openContentKeys } from "../../legacy/content-keys.js";
 import { encodeLegacyEnvelope } from "../../legacy/encode.js";
 import type { LegacyEnvelope } from "../../legacy/envelope.js";
-import { decodeInstructionFile } from "../../legacy/instruction-file.js";
+import { decodeInstructionFile, mayBeInstructionFile } from "../../legacy/instruction-file.js";
 import type { LegacyKeyring } from "../../legacy/keyring.js";
 import { decodeLegacyMetadata } from "../../legacy/metadata.js";
 import { instructionSuffix } from "../../legacy/names.js";
@@ -19,7 +19,13 @@ import { requireETag, type S3Attempt } from "../s3-errors.js";
 import type { CallOptions } from "../settings.js";
 import type { SidecarLocation } from "../sidecar-object.js";
 import { abortSignalArgument } from "../transfer-signal.js";
-import { getInstructions, headObject, instructionLocation, putInstructions } from "./instruction-object.js";
+import {
+  getInstructions,
+  headObject,
+  instructionLocation,
+  putInstructions,
+  type StoredInstructions,
+} from "./instruction-object.js";
 import { missing } from "./locate-envelope.js";
 import type { LegacyWriterSettings } from "./writer-settings.js";
 
@@ -90,10 +96,9 @@ export async function reEncryptInstructionFile(
   const stored = await getInstructions(settings, from, signal);
   if (!stored) throw missing(attempt.key, from.Key);
   const text = await rotate(settings, rotation, decodeInstructionFile(stored.bytes, found), signal);
-  const read = { ...attempt, operation: "GetObject", key: from.Key };
-  const IfMatch = from.Key === to.Key ? requireETag(stored, read) : undefined;
+  const condition = await conditionOn(settings, to, from.Key === to.Key ? stored : undefined, signal);
   try {
-    await putInstructions(settings, put, to, text, signal, { IfMatch });
+    await putInstructions(settings, put, to, text, signal, condition);
   } catch (error) {
     signal?.throwIfAborted();
     // A retry of the SDK's may have found what its own first try wrote.
@@ -102,6 +107,28 @@ export async function reEncryptInstructionFile(
     if (now?.bytes.toString() !== text) throw error;
   }
   return { Bucket: attempt.bucket, Key: attempt.key, instructionFileSuffix: suffix, enforceRotation };
+}
+
+/** What is replaced must be what was read, and an instruction file: `key` and suffix may name any other object. */
+async function conditionOn(
+  settings: LegacyWriterSettings,
+  to: SidecarLocation,
+  read: StoredInstructions | undefined,
+  signal: AbortSignal | undefined,
+): Promise<Pick<PutObjectCommandInput, "IfMatch" | "IfNoneMatch">> {
+  const found = read ?? (await getInstructions(settings, to, signal).catch(undefinedIfDenied));
+  if (!found) return { IfNoneMatch: "*" };
+  const { Bucket = "", Key } = to;
+  if (read || mayBeInstructionFile(found.bytes))
+    return { IfMatch: requireETag(found, { operation: "GetObject", bucket: Bucket, key: Key }) };
+  throw notRotated(
+    `"${Key}" is no instruction file, so it was not replaced: state another instructionFileSuffix`,
+  );
+}
+
+/** Who may not list the bucket is denied what is not there, too. */
+function undefinedIfDenied(error: unknown): undefined {
+  if (!hasCode(error, "S3_ACCESS_DENIED")) throw error;
 }
 
 function rotationArguments(settings: LegacyWriterSettings, input: ReEncryptInstructionFileInput): Rotation {

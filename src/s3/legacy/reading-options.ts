@@ -45,6 +45,13 @@ export interface LegacyReadingOptions extends Partial<LegacyPolicy> {
   readonly instructionFileSuffix?: string | undefined;
   /** What the writer authenticated beside AES/GCM content of version 2, if anything; PHP clients can. */
   readonly contentAad?: Uint8Array | undefined;
+  /**
+   * Also reads AES/CBC objects whose instruction file Amazon's client for Java, versions 3 and 4, has wrapped anew: that
+   * binds the name of AES/GCM. **Nothing tells such an object from one of AES/GCM that was relabelled as AES/CBC**, so
+   * whoever can write to the bucket and sees how reading ends can try guesses of an AES/GCM object's plaintext
+   * (CVE-2020-8912). Only for a client that reads those objects alone; false by default.
+   */
+  readonly enableCbcRewrappedByJava?: boolean | undefined;
 }
 
 /** {@link LegacyReadingOptions} once checked. */
@@ -58,6 +65,7 @@ export interface ReadingSettings {
   /** Undefined when instruction files are not asked for. */
   readonly instructionFileSuffix: string | undefined;
   readonly contentAad: Uint8Array | undefined;
+  readonly enableCbcRewrappedByJava: boolean;
 }
 
 const booleans = [true, false] as const;
@@ -73,6 +81,7 @@ export function readingArguments(options: unknown): ReadingSettings {
     disableInstructionFile = false,
     instructionFileSuffix = instructionSuffix,
     contentAad,
+    enableCbcRewrappedByJava = false,
   } = given;
   const holdsNothing = choiceArgument(
     "options.releaseUnverifiedPlaintext",
@@ -102,6 +111,11 @@ export function readingArguments(options: unknown): ReadingSettings {
       : textArgument("options.instructionFileSuffix", instructionFileSuffix),
     contentAad:
       contentAad === undefined ? undefined : Uint8Array.from(bytesArgument("options.contentAad", contentAad)),
+    enableCbcRewrappedByJava: choiceArgument(
+      "options.enableCbcRewrappedByJava",
+      enableCbcRewrappedByJava,
+      booleans,
+    ),
   };
 }
 

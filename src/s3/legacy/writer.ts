@@ -35,6 +35,7 @@ export class LegacyWriter {
    * With an instruction file, that is written first. **The one of an object that is there already is overwritten before
    * that object is**; when the object's own write fails it is put back, and `details.lostInstructionFileKey` says if it could not be.
    * Between the two, and after a crash there, the earlier object cannot be read: keep versions, or write to new keys.
+   * Two writers of one key at a time can both succeed and leave the object of one with the file of the other, which nobody can read.
    *
    * @throws EnvelopeError `ENVELOPE_TOO_LARGE` before anything is sent; `SOURCE_TOO_LARGE` for more than 64 GiB, before
    *   anything is sent where the length is known; `SOURCE_FAILED`, `SOURCE_STALLED`, `SOURCE_LENGTH_MISMATCH`
@@ -56,7 +57,8 @@ export class LegacyWriter {
   /**
    * Wraps the data key of an object with an instruction file under another key, without touching the object. The
    * instruction file is replaced, or another one is written beside it for readers with another key. What is written goes
-   * by this writer's algorithm: the object must have the same.
+   * by this writer's algorithm: the object must have the same. One of AES/CBC is then no longer read by Amazon's client for
+   * Java, versions 3 and 4, which read only their own new wraps of it.
    *
    * @throws EnvelopeError `KEY_NOT_ROTATED` when the object has no instruction file, the new description is the old one, or the
    *   old key still opens what was to be rotated; `S3_PRECONDITION_FAILED` when somebody else has changed the file meanwhile; and

@@ -49,6 +49,7 @@ function client(s3: S3Client, kms: KMSClient, config: ClientConfig): LegacyPeerC
   const options: LegacyReadingOptions = {
     keyring,
     disableInstructionFile,
+    enableCbcRewrappedByJava: config.peer?.cbcRewrappedByJava === "true",
     ...policy,
     ...given({
       maxBufferedObjectBytes: config.setBufferSize,

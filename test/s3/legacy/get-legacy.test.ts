@@ -521,6 +521,7 @@ describe("head", () => {
         contentAlgorithm: suites[shape.content],
         ...(shape.format !== "V1" && { wrapAlgorithm: shape.wrap }),
         storage,
+        ...(storage === "instruction-file" && { instructionFileKey: "h.instruction" }),
       });
       expect(local.operations()).toEqual(
         storage === "metadata" ? ["HeadObject"] : ["HeadObject", "GetObject"],

@@ -64,6 +64,8 @@ describe("an instruction file", () => {
       Body: expect.stringMatching(/^\{"x-amz-3":"[^ ]*","x-amz-w":"02"\}$/),
       ContentType: "application/json",
       Metadata: { "x-amz-crypto-instr-file": "" },
+      // None was there.
+      IfNoneMatch: "*",
     });
     expect(second).toMatchObject({ ...at, ...shared, StorageClass: "GLACIER", ContentType: "text/html" });
   });
@@ -93,9 +95,9 @@ describe("an instruction file", () => {
     await writer().put({ ...at, Body: "x" });
     expect(await read()).toBe("x");
     unreadable();
-    expect(await errorOf(() => writer().put({ ...at, Body: "y" }))).toEqual(
-      coded("S3_PRECONDITION_FAILED", { key: file }),
-    );
+    const refused = await errorOf(() => writer().put({ ...at, Body: "y" }));
+    expect(refused).toEqual(coded("S3_PRECONDITION_FAILED", { key: file }));
+    expect(refused.message).toContain("allow s3:GetObject of both");
     expect(await read()).toBe("x");
     // Of an object that may not be looked at, the same.
     local.aws.fault({ operation: "HeadObject", status: 403, code: "AccessDenied" });

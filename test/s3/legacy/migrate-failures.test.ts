@@ -1,4 +1,4 @@
-import { HeadObjectCommand } from "@aws-sdk/client-s3";
+import { HeadObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { EnvelopeError } from "../../../src/index.js";
 import { migrateObject } from "../../../src/legacy.js";
@@ -82,6 +82,44 @@ describe("what cannot be removed", () => {
     const error = await errorOf(() => migrateObject(readerOf(local), elsewhere));
     expect(error).toEqual(coded("S3_ACCESS_DENIED", { targetBucket: Bucket, targetKey: "new" }));
     await expectOriginal(local, small);
+  });
+});
+
+describe("an answer that is lost", () => {
+  it("to the staging, and to the look at it, leaves nothing", async () => {
+    await store(local, "k", await writeLegacy(small, localShapes["115"]));
+    local.aws.fault({ operation: "PutObject", reset: "after" });
+    local.aws.fault({ operation: "HeadObject", skip: 2, status: 503 });
+    expect(await errorOf(() => migrateObject(readerOf(local), inPlace))).toEqual(
+      coded("S3_UNAVAILABLE", { operation: "PutObject" }),
+    );
+    expect((await local.contents()).keys).toEqual(["k"]);
+    await expectOriginal(local, small);
+  });
+
+  it.each([inPlace, elsewhere])("matters to nobody when the SDK tries again: %j", async (input) => {
+    const requests = await requestsOf(local, input, small);
+    const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 3 });
+    for (const fault of requests.filter(({ operation }) => /Put|Delete|Complete/.test(operation))) {
+      await empty(local);
+      await prepare(local, small);
+      local.aws.fault({ ...fault, reset: "after" });
+      const client = readerOf(local, {}, { envelopeStorage: "sidecar", s3 });
+      const output = await migrateObject(client, input);
+      expect(output).toHaveProperty("migrated", true);
+      expect(output).not.toHaveProperty("orphanedKeys");
+      const key = input === inPlace ? "k" : "new";
+      expect(await local.contents()).toEqual({ keys: [key, sidecarOf(key)], uploads: [] });
+    }
+    s3.destroy();
+  });
+
+  it("in the middle of the original is not taken for a fault of the writing", async () => {
+    await store(local, "k", await writeLegacy(small, localShapes["115"]));
+    local.aws.fault({ operation: "GetObject", stallBodyBytes: 1000 });
+    const client = readerOf(local, {}, { idleTimeoutMs: 100 });
+    expect(await errorOf(() => migrateObject(client, inPlace))).toEqual(coded("BODY_STALLED"));
+    expect(await local.contents()).toEqual({ keys: ["k"], uploads: [] });
   });
 });
 

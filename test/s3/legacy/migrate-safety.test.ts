@@ -160,6 +160,20 @@ describe("a writer at the same time", () => {
     await expectTheirs();
   });
 
+  it("of the staged object changes nothing of what is put in place", async () => {
+    await store(local, "k", await writeLegacy(small, localShapes["115"]));
+    using _writer = writerBefore(local, "UploadPartCopyCommand", 0, async () => {
+      const { keys } = await local.contents();
+      const Key = keys.find((key) => key.startsWith("k.s3e-migrating-")) ?? "";
+      const { bytes, metadata } = await local.getRaw(Key);
+      await local.putRaw(Key, bytes.fill(0, 1000), metadata);
+    });
+    expect(await errorOf(() => migrateObject(readerOf(local), inPlace))).toEqual(
+      coded("S3_PRECONDITION_FAILED", { operation: "UploadPartCopy" }),
+    );
+    await expectOriginal(local, small);
+  });
+
   it("keeps an instruction file that is newer than what was read", async () => {
     await store(local, "k", await writeLegacy(small, localShapes["115"], { storage: "instruction-file" }));
     const file = { Bucket, Key: "k.instruction", Body: "newer" };

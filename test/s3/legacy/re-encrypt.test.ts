@@ -105,6 +105,50 @@ describe("re-encrypting an instruction file", () => {
     expect(await readS3ec(other, newKeys.rsa.key)).toEqual(plaintext);
   });
 
+  it("with a suffix of its own replaces nothing but an instruction file", async () => {
+    await writer().put({ ...at, Body: plaintext });
+    const instructionFileSuffix = ".jpg";
+    const input = { ...at, newKeyring: newKeys.rsa.newKeyring, instructionFileSuffix };
+    for (const photo of [Buffer.from("a photo"), Buffer.from('{"a":"photo"}'), testBytes(70_000)]) {
+      await local.putRaw("k.jpg", photo);
+      const code = photo.length > 65_536 ? "ENVELOPE_INVALID" : "KEY_NOT_ROTATED";
+      const error = await errorOf(() => writer().reEncryptInstructionFile(input));
+      expect(error).toEqual(coded(code));
+      expect(error.message).toContain('"k.jpg" is no instruction file');
+      expect((await local.getRaw("k.jpg")).bytes).toEqual(photo);
+    }
+  });
+
+  it("with a suffix of its own makes the file where nobody may look, and replaces none", async () => {
+    await writer().put({ ...at, Body: plaintext });
+    const input = { ...at, newKeyring: newKeys.rsa.newKeyring, instructionFileSuffix: ".rsa" };
+    const unreadable = () =>
+      local.aws.fault({ operation: "GetObject", skip: 1, status: 403, code: "AccessDenied" });
+    unreadable();
+    await writer().reEncryptInstructionFile(input);
+    expect(await readS3ec(await stored(local, Key, ".rsa"), newKeys.rsa.key)).toEqual(plaintext);
+    unreadable();
+    expect(await errorOf(() => writer().reEncryptInstructionFile(input))).toEqual(
+      coded("S3_PRECONDITION_FAILED"),
+    );
+  });
+
+  it("with a suffix of its own does not replace what somebody has put there meanwhile", async () => {
+    await writer().put({ ...at, Body: plaintext });
+    const input = { ...at, newKeyring: newKeys.rsa.newKeyring, instructionFileSuffix: ".rsa" };
+    for (const theirs of [Buffer.from("{}"), Buffer.from('{"x-amz-w":"22"}')]) {
+      const send = async (command: PutObjectCommand, options: never) => {
+        if (command instanceof PutObjectCommand) await local.putRaw("k.rsa", theirs);
+        return local.s3.send(command, options);
+      };
+      const s3 = { config: local.s3.config, send } as unknown as S3Client;
+      expect(await errorOf(() => writer({ s3 }).reEncryptInstructionFile(input))).toEqual(
+        coded("S3_PRECONDITION_FAILED"),
+      );
+      expect((await local.getRaw("k.rsa")).bytes).toEqual(theirs);
+    }
+  });
+
   it("writes with the fields that are stated, and only where nothing has changed", async () => {
     await writer().put({ ...at, Body: plaintext });
     const puts: PutObjectCommand["input"][] = [];
@@ -265,6 +309,16 @@ describe("it is refused", () => {
       await local.putRaw(file, Buffer.from(text));
       expect(await refuse({})).toEqual(coded("ENVELOPE_INVALID"));
     }
+  });
+
+  it("when the new keyring returns no wrapped key, which would be the only copy", async () => {
+    await writer().put({ ...at, Body: plaintext });
+    const { newKeyring } = newKeys.aes;
+    const wrapDataKey: LegacyKeyring["wrapDataKey"] = async (...input) =>
+      ({ ...(await newKeyring.wrapDataKey?.(...input)), wrappedKey: Buffer.alloc(0) }) as never;
+    expect((await refuse({ newKeyring: { ...newKeyring, wrapDataKey } })).message).toMatch(
+      /^newKeyring\.wrapDataKey: wrappedKey: expected 1 to 8192 bytes, got 0$/,
+    );
   });
 
   it("when the caller expects another context", async () => {

@@ -41,6 +41,7 @@ describe("the options of legacyReading", () => {
     [{ keyring, instructionFileSuffix: "" }, "options.instructionFileSuffix"],
     [{ keyring, disableInstructionFile: true, instructionFileSuffix: ".x" }, "options.instructionFileSuffix"],
     [{ keyring, contentAad: "x" }, "options.contentAad"],
+    [{ keyring, enableCbcRewrappedByJava: 1 }, "options.enableCbcRewrappedByJava"],
   ])("as %j are the caller's mistake", async (options, named) => {
     const error = await errorOf(() => legacyReading(options as unknown as LegacyReadingOptions));
     expect(["TypeError", "RangeError"]).toContain(error.name);

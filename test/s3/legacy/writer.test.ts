@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import { HeadObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { mockClient } from "aws-sdk-client-mock";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { wraps } from "../../../src/legacy/suites.js";
 import { LegacyWriter } from "../../../src/legacy.js";
 import { putLegacy } from "../../../src/s3/legacy/put.js";
 import { writerSettingsArgument } from "../../../src/s3/legacy/writer-settings.js";
@@ -350,15 +351,25 @@ describe("arguments are refused before anything is asked", () => {
 
   it.each([
     ["no object", undefined, /its result: expected an object/],
-    ["a short key", { plaintext: Buffer.alloc(16) }, /dataKey: expected 32 bytes, got 16/],
+    ["a short key", { plaintext: Buffer.alloc(16, 1) }, /plaintext: expected 32 bytes, got 16/],
+    ["zeros for a key", { plaintext: Buffer.alloc(32) }, /plaintext: expected 32 random bytes, got zeros/],
     ["no wrapped key", { wrappedKey: "x" }, /wrappedKey: expected a Uint8Array/],
+    ["an empty wrapped key", { wrappedKey: Buffer.alloc(0) }, /wrappedKey: expected 1 to 8192 bytes, got 0/],
+    ["a long wrapped key", { wrappedKey: Buffer.alloc(8193) }, /wrappedKey: expected 1 to 8192 bytes/],
     ["a legacy wrap", { wrap: { name: "AESWrap" } }, /wrap: expected the wrap/],
     ["a description of something else", { description: { a: 1 } }, /description: expected strings/],
+    ["a description without a name", { description: { "": "x" } }, /expected a non-empty name/],
+    ["a description that is no text", { description: { a: "\ud800" } }, /expected well-formed Unicode/],
+    [
+      "a context of KMS that readers refuse",
+      { description: {}, wrap: wraps.kmsContext, keyType: "kms" },
+      /expected "aws:x-amz-cek-alg": "115" in it/,
+    ],
   ])("a keyring that returns %s", async (_, wrong, message) => {
     const { keyring } = keysOf(local, "aes");
     const generateDataKey = async (input: Parameters<typeof keyring.generateDataKey>[0]) =>
       wrong && { ...(await keyring.generateDataKey(input)), ...wrong };
-    const writer = writerWith(local, { keyring: { ...keyring, generateDataKey } as never });
+    const writer = writerWith(local, { keyring: { ...keyring, ...wrong, generateDataKey } as never });
     expect((await errorOf(() => writer.put({ Bucket, Key, Body: "x" }))).message).toMatch(message);
     expect(local.operations()).toEqual([]);
   });
