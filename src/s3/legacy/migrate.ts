@@ -211,7 +211,9 @@ async function place(
 async function requireFree({ settings, request, transfer }: MigrateCall): Promise<void> {
   const { target } = request;
   if (target.IfMatch !== undefined) return;
-  const { Bucket, Key, RequestPayer, ExpectedBucketOwner } = target;
+  const isSameBucket = target.Bucket === request.original.Bucket;
+  const { RequestPayer, ExpectedBucketOwner } = isSameBucket ? { ...request.original, ...target } : target;
+  const { Bucket, Key } = target;
   const attempt = { operation: "HeadObject", bucket: Bucket, key: Key };
   const command = new HeadObjectCommand({ Bucket, Key, RequestPayer, ExpectedBucketOwner });
   const isThere = await s3Request(attempt, transfer.signal, (options) =>
