@@ -93,7 +93,7 @@ async function deleteOriginal({ settings, request, transfer, head, ETag }: Migra
       { Bucket, Key, VersionId, IfMatch, RequestPayer, ExpectedBucketOwner },
       { abortSignal: signal },
     );
-    return output.VersionId !== undefined;
+    return output.VersionId !== undefined || head.VersionId !== undefined;
   } catch (error) {
     // A lost answer, or that to a retry, which finds that the first try has done it.
     if (!signal.aborted && (await isGone(settings, request.original))) return head.VersionId !== undefined;
