@@ -9,7 +9,7 @@ import {
 import { names } from "../envelope/names.js";
 import { EnvelopeError, hasCode } from "../errors.js";
 import { withinTime } from "./clean-up.js";
-import { objectFields, partFields } from "./fields.js";
+import { customerKeyOf, objectFields } from "./fields.js";
 import { requireETag, type S3Attempt, s3Request } from "./s3-errors.js";
 
 /** What S3 says of an object that it has just stored. */
@@ -103,13 +103,7 @@ export async function headWritten(
   mark: string = names.salt,
 ): Promise<CommitOutput | undefined> {
   const { s3, put, signal } = input;
-  const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = partFields(put);
-  const command = new HeadObjectCommand({
-    ...objectFields(put),
-    SSECustomerAlgorithm,
-    SSECustomerKey,
-    SSECustomerKeyMD5,
-  });
+  const command = new HeadObjectCommand({ ...objectFields(put), ...customerKeyOf(put) });
   const head = await withinTime((options) => s3.send(command, options), signal);
   const value = put.Metadata?.[mark];
   if (value === undefined || head.ContentLength !== size || head.Metadata?.[mark] !== value) return undefined;

@@ -8,7 +8,7 @@ import { suffixedKey } from "../../envelope/sidecar.js";
 import { EnvelopeError, hasCode } from "../../errors.js";
 import { instructionSuffix, legacyNames, maxInstructionFileBytes } from "../../legacy/names.js";
 import { getAnswer } from "../answer.js";
-import { objectFields, partFields } from "../fields.js";
+import { customerKeyOf, objectFields } from "../fields.js";
 import { readSmall } from "../read-small.js";
 import { s3Request } from "../s3-errors.js";
 import type { TransferSettings } from "../settings.js";
@@ -91,13 +91,7 @@ export function headObject(
   put: PutObjectCommandInput,
   signal: AbortSignal | undefined,
 ): Promise<HeadObjectCommandOutput> {
-  const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = partFields(put);
-  const command = new HeadObjectCommand({
-    ...objectFields(put),
-    SSECustomerAlgorithm,
-    SSECustomerKey,
-    SSECustomerKeyMD5,
-  });
+  const command = new HeadObjectCommand({ ...objectFields(put), ...customerKeyOf(put) });
   const { Bucket = "", Key = "" } = put;
   const attempt = { operation: "HeadObject", bucket: Bucket, key: Key };
   return s3Request(attempt, signal, (options) => s3.send(command, options));
