@@ -54,7 +54,7 @@ export const suites: Readonly<Record<string, Suite>> = {
   "large-objects": (quick, show) =>
     benchLargeObjects(
       quick
-        ? { rounds: 2, sizes: [64 * mebibyte] }
+        ? { rounds: 2, sizes: [32 * mebibyte] }
         : { rounds: 3, sizes: [256 * mebibyte, gibibyte, 4 * gibibyte] },
       show,
     ),
