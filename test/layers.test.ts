@@ -20,7 +20,15 @@ const layers = [
   "observe",
   "base",
 ];
-const baseFiles = ["arguments.ts", "bytes.ts", "errors.ts", "file-error.ts", "service-failure.ts", "turn.ts"];
+const baseFiles = [
+  "arguments.ts",
+  "bytes.ts",
+  "errors.ts",
+  "file-error.ts",
+  "service-failure.ts",
+  "turn.ts",
+  "until-aborted.ts",
+];
 
 function layerOf(file: string): string {
   if (baseFiles.includes(file)) return "base";

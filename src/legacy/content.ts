@@ -5,6 +5,7 @@ import { decryptionFailed } from "../cobblestone/derivation.js";
 import { EnvelopeError } from "../errors.js";
 import { turn } from "../turn.js";
 import { type ContentKeys, useToSeal } from "./content-keys.js";
+import { blockBytes } from "./suites.js";
 import { Tail } from "./tail.js";
 
 /** Encrypted or plain bytes, in pieces of any lengths. */
@@ -29,7 +30,6 @@ interface Codec {
   final(): Buffer;
 }
 
-const blockBytes = 16;
 /** At most this much is worked on before the event loop may have its turn. */
 const sliceBytes = 256 * 1024;
 /** GCM counts blocks in the last 32 bits of the counter, and those of the content from 2 on. */

@@ -6,7 +6,7 @@ import { metadataBytes, userMetadataArgument } from "../envelope/user-metadata.j
 import { EnvelopeError } from "../errors.js";
 import { contextArgument, contextPairs, type EncryptionContext } from "../keys/context.js";
 import type { LegacyEnvelope } from "./envelope.js";
-import { contentContextName, keyIdContextName, legacyNames, maxInstructionFileBytes } from "./names.js";
+import { legacyNames, maxInstructionFileBytes, reservedContextNames } from "./names.js";
 
 /** An envelope as it is written. */
 export interface EncodedEnvelope {
@@ -115,7 +115,7 @@ export function legacyUserMetadata(value: unknown): MetadataFields {
  */
 export function legacyContextArgument(title: string, value: unknown): EncryptionContext {
   const context = contextArgument(title, value);
-  for (const name of [contentContextName, keyIdContextName]) {
+  for (const name of reservedContextNames) {
     if (Object.hasOwn(context, name))
       throw new RangeError(`${title}[${JSON.stringify(name)}]: this name is reserved`);
   }

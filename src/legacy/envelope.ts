@@ -1,5 +1,6 @@
 /** What the metadata, or the instruction file, of an object of an S3 Encryption Client says, once parsed. */
-import type { EncryptionContext } from "../keys/context.js";
+import { contextOf, type EncryptionContext } from "../keys/context.js";
+import { reservedContextNames } from "./names.js";
 import type { ContentSuite, LegacyFormat, WrapAlgorithm } from "./suites.js";
 
 /** The envelope of one object. */
@@ -19,4 +20,9 @@ export interface LegacyEnvelope {
   readonly contentName: string;
   /** Where it was found. */
   readonly storage: "metadata" | "instruction-file";
+}
+
+/** The context of an object under KMS as its writer stated it. */
+export function statedContext({ description }: Pick<LegacyEnvelope, "description">): EncryptionContext {
+  return contextOf(Object.entries(description).filter(([name]) => !reservedContextNames.includes(name)));
 }

@@ -4,7 +4,7 @@ import { type EncryptionContext, wrappingContextArgument } from "../keys/context
 import type { KmsKeyringOptions } from "../keys/kms.js";
 import { KmsKey } from "../keys/kms-key.js";
 import { type LegacyKeyring, requireKeyType } from "./keyring.js";
-import { contentContextName, keyIdContextName } from "./names.js";
+import { contentContextName, reservedContextNames } from "./names.js";
 import { wraps } from "./suites.js";
 
 /**
@@ -57,7 +57,7 @@ export function legacyKmsKeyring(options: LegacyKmsKeyringOptions): LegacyKeyrin
 /** The caller's context with the entry that binds the content algorithm. */
 function boundContext(context: unknown, contentName: string): EncryptionContext {
   const stated = wrappingContextArgument(title, context);
-  for (const name of [contentContextName, keyIdContextName]) {
+  for (const name of reservedContextNames) {
     if (Object.hasOwn(stated, name)) throw new RangeError(`${title}["${name}"]: this name is reserved`);
   }
   return wrappingContextArgument(title, { ...stated, [contentContextName]: contentName });

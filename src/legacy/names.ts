@@ -33,3 +33,5 @@ export const maxInstructionFileBytes = 65_536;
 export const contentContextName = "aws:x-amz-cek-alg";
 /** The entry that clients of version 1 added to the context of KMS. */
 export const keyIdContextName = "kms_cmk_id";
+/** The entries of the context of KMS that are not the writer's own: nobody else may state them. */
+export const reservedContextNames: readonly string[] = [contentContextName, keyIdContextName];

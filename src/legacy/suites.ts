@@ -1,5 +1,8 @@
 /** The algorithms of the S3 Encryption Client formats, as data. docs/legacy.md has the tables. */
 
+/** Bytes of a block of AES: what CBC pads to, and what a range begins with. */
+export const blockBytes = 16;
+
 /** The versions of the formats. */
 export type LegacyFormat = "V1" | "V2" | "V3";
 

@@ -3,12 +3,12 @@ import { bytesArgument } from "../arguments.js";
 import { requireContext } from "../envelope/envelope.js";
 import { wrappingContextEntry } from "../envelope/names.js";
 import { EnvelopeError, hasCode } from "../errors.js";
-import { contextOf, type EncryptionContext } from "../keys/context.js";
+import type { EncryptionContext } from "../keys/context.js";
 import { type ContentKeys, openContentKeys } from "./content-keys.js";
-import type { LegacyEnvelope } from "./envelope.js";
+import { type LegacyEnvelope, statedContext } from "./envelope.js";
 import { malformed } from "./fields.js";
 import type { LegacyKeyring, LegacyUnwrapInput } from "./keyring.js";
-import { contentContextName, keyIdContextName, legacyNames as names } from "./names.js";
+import { contentContextName, legacyNames as names } from "./names.js";
 import { type LegacyPolicy, requireAllowed } from "./policy.js";
 import { cbcSuite, gcmSuite, type KeyType, type WrapAlgorithm, wraps } from "./suites.js";
 
@@ -141,7 +141,7 @@ function requireBinding(
 
 /** Compares what KMS has bound with what the caller states. Raw keys bind nothing, so there they may state nothing. */
 function requireExpected(
-  { description }: LegacyEnvelope,
+  envelope: LegacyEnvelope,
   wrap: WrapAlgorithm,
   expected: UnlockLegacyInput["expected"],
 ): void {
@@ -157,7 +157,5 @@ function requireExpected(
     );
   }
   if (expected === undefined && wrap.isLegacy) return;
-  const reserved = [contentContextName, keyIdContextName];
-  const stored = Object.entries(description).filter(([name]) => !reserved.includes(name));
-  requireContext(contextOf(stored), expected ?? {});
+  requireContext(statedContext(envelope), expected ?? {});
 }

@@ -1,5 +1,5 @@
 /** One budget of bytes for all transfers of a client, shared out fairly between them. */
-import { untilAborted } from "./transfer-signal.js";
+import { untilAborted } from "../until-aborted.js";
 
 /** Bytes that a transfer may hold. */
 export interface Hold {

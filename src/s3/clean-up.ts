@@ -1,6 +1,7 @@
 /** Removing what a failed call has left in S3, within bounded time, and saying so when that fails too. */
 import { EnvelopeError } from "../errors.js";
-import { type TransferSignal, transferSignal, untilAborted } from "./transfer-signal.js";
+import { untilAborted } from "../until-aborted.js";
+import { type TransferSignal, transferSignal } from "./transfer-signal.js";
 
 /** How long a request about what a failed call left may take with its retries, in milliseconds. */
 const maxWaitMs = 10_000;

@@ -9,12 +9,13 @@ import {
   type S3Client,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
+import { untilAborted } from "../until-aborted.js";
 import { cleanUp, withLeftover } from "./clean-up.js";
 import type { CommitOutput, CommitState } from "./commit.js";
 import { checksumsOf, completeFields, createFields, objectFields, partFields } from "./fields.js";
 import type { Part } from "./parts.js";
 import { requireETag, type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
-import { type TransferSignal, untilAborted } from "./transfer-signal.js";
+import type { TransferSignal } from "./transfer-signal.js";
 
 /** How long a failed upload waits for an upload id that S3 has not answered yet, in milliseconds. */
 const createGraceMs = 5_000;

@@ -6,13 +6,14 @@ import { chunkBytes, chunkOffset, sealedChunkBytes } from "../cobblestone/geomet
 import { type RandomAccessSource, randomAccess } from "../cobblestone/random-access.js";
 import { hasCode } from "../errors.js";
 import type { EncryptionContext } from "../keys/context.js";
+import { untilAborted } from "../until-aborted.js";
 import { sameObject } from "./object-request.js";
 import { otherRange } from "./range.js";
 import type { S3Attempt } from "./s3-errors.js";
 import { type CallOptions, type ClientSettings, workingOf } from "./settings.js";
 import { Stretches } from "./stretches.js";
 import { bytesOf, type Tail, wholeChunksOf } from "./tail.js";
-import { abortSignalArgument, type TransferSignal, transferSignal, untilAborted } from "./transfer-signal.js";
+import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
 
 /** What an open object tells of itself, in the words of GetObject. */
 export type OpenObjectFields = Readonly<

@@ -4,12 +4,13 @@ import type { MessageKeys } from "../cobblestone/derivation.js";
 import type { StoredEnvelope } from "../envelope/metadata.js";
 import { EnvelopeError, hasCode } from "../errors.js";
 import type { EncryptionContext } from "../keys/context.js";
+import { untilAborted } from "../until-aborted.js";
 import { getAnswer } from "./answer.js";
 import type { ObjectAnswer } from "./object-answer.js";
 import { type ExpectedContext, readEnvelope, unlock } from "./read-envelope.js";
 import type { S3Attempt } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
-import { type TransferSignal, untilAborted } from "./transfer-signal.js";
+import type { TransferSignal } from "./transfer-signal.js";
 
 /** What all requests about an object have in common. */
 export interface ObjectRequest {

@@ -1,7 +1,7 @@
 /** What a failed call of S3 means: which code, and so what the caller can do. */
 import { EnvelopeError, type ErrorCode } from "../errors.js";
 import { isTransient, type ServiceFailure, serviceFailure } from "../service-failure.js";
-import { untilAborted } from "./transfer-signal.js";
+import { untilAborted } from "../until-aborted.js";
 
 /** An S3 operation and the object it was for. */
 export interface S3Attempt {

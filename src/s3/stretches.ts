@@ -1,7 +1,7 @@
 /** Ciphertext of one object in stretches of whole chunks: what is under way is shared, and a little of it is kept. */
 import { sealedChunkBytes } from "../cobblestone/geometry.js";
+import { untilAborted } from "../until-aborted.js";
 import type { ByteBudget, Hold } from "./budget.js";
-import { untilAborted } from "./transfer-signal.js";
 
 /** Fetches ciphertext from `start` (included) to `end` (excluded). */
 export type FetchStretch = (start: number, end: number, signal: AbortSignal) => Promise<Buffer>;

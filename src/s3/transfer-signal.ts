@@ -34,18 +34,6 @@ export function transferSignal(caller: AbortSignal | undefined): TransferSignal 
   return { signal, isCallersReason, abort, dispose, close };
 }
 
-/** Settles like the promise, or rejects with the reason as soon as the signal aborts. */
-export function untilAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    const stop = () => reject(signal.reason);
-    signal.addEventListener("abort", stop, { once: true });
-    Promise.resolve(promise)
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener("abort", stop));
-  });
-}
-
 /** The signal in the options of a call, checked. A signal in place of the options would never be heard. */
 export function abortSignalArgument(options: unknown): AbortSignal | undefined {
   const { abortSignal } = recordArgument("options", options);

@@ -5,7 +5,7 @@ import { integerArgument, objectArgument, stringArgument, wrongType } from "../a
 import type { RandomAccessSource } from "../cobblestone/random-access.js";
 import { EnvelopeError } from "../errors.js";
 import { fileFailed } from "../file-error.js";
-import { untilAborted } from "./transfer-signal.js";
+import { untilAborted } from "../until-aborted.js";
 
 /** A plaintext of known length that can be read at any offset. Give one of the two. */
 export interface SeekableInput {

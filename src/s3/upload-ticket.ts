@@ -7,9 +7,9 @@ import { type Envelope, openEnvelope, requireContext, wrappingContext } from "..
 import { decodeEnvelope, encodeEnvelope, encodeSidecarReference } from "../envelope/metadata.js";
 import { hasCode } from "../errors.js";
 import { unwrapDataKey } from "../keys/keyring.js";
+import { untilAborted } from "../until-aborted.js";
 import type { ExpectedContext } from "./read-envelope.js";
 import { type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./settings.js";
-import { untilAborted } from "./transfer-signal.js";
 import { PartGuard, type PartLayout, readLayout } from "./upload-parts.js";
 import { invalidRecord, RecordReader } from "./upload-records.js";
 import type { PreparedWrite } from "./write.js";

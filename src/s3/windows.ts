@@ -5,12 +5,13 @@ import { type MessageKeys, requireHeader } from "../cobblestone/derivation.js";
 import { headerBytes } from "../cobblestone/geometry.js";
 import { type OpenedWindow, openWindow, type Window } from "../cobblestone/window.js";
 import { hasCode } from "../errors.js";
+import { untilAborted } from "../until-aborted.js";
 import type { ObjectAnswer } from "./object-answer.js";
 import { sameObject } from "./object-request.js";
 import { otherRange, parseContentRange } from "./range.js";
 import type { S3Attempt } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
-import { type TransferSignal, untilAborted } from "./transfer-signal.js";
+import type { TransferSignal } from "./transfer-signal.js";
 
 /** Chunks of a window: 8 MiB of plaintext. */
 export const maxWindowChunks = 512;

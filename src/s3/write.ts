@@ -14,6 +14,7 @@ import { encodeSidecar, sidecarKey } from "../envelope/sidecar.js";
 import { joinMetadata, userMetadataArgument } from "../envelope/user-metadata.js";
 import { contextArgument, type EncryptionContext } from "../keys/context.js";
 import { generateDataKey } from "../keys/keyring.js";
+import { untilAborted } from "../until-aborted.js";
 import { type Leftover, withLeftover } from "./clean-up.js";
 import { type CommitOutput, type CommitState, isRefusal } from "./commit.js";
 import {
@@ -27,7 +28,7 @@ import type { MultipartInput } from "./multipart.js";
 import type { S3Attempt } from "./s3-errors.js";
 import { type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./settings.js";
 import { deleteSidecar, putSidecar, type SidecarLocation, sidecarLocation } from "./sidecar-object.js";
-import { type TransferSignal, untilAborted } from "./transfer-signal.js";
+import type { TransferSignal } from "./transfer-signal.js";
 
 /** What every write takes: the input of PutObject, except for fields that describe the bytes sent, and these. */
 export interface WriteInput extends Omit<PutObjectCommandInput, "Body" | "ContentLength" | RefusedPutField> {

@@ -1,6 +1,7 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, it } from "vitest";
-import { transferSignal, untilAborted } from "../../src/s3/transfer-signal.js";
+import { transferSignal } from "../../src/s3/transfer-signal.js";
+import { untilAborted } from "../../src/until-aborted.js";
 import { errorOf } from "../support/errors.js";
 
 const reason = new Error("enough");

@@ -3,10 +3,10 @@ import type * as ClientNode from "@aws-crypto/client-node";
 import { wrongType } from "../../arguments.js";
 import { printable } from "../../bytes.js";
 import { EnvelopeError } from "../../errors.js";
+import { untilAborted } from "../../until-aborted.js";
 import { type MessageKeys, notAuthentic, verified } from "./body.js";
 import type { MessageHeader } from "./header.js";
 import { observe, type UnwrapAttempts } from "./observed-keyring.js";
-import { orAborted } from "./reader.js";
 
 /** The keys of a message, and what zeroes its data key. */
 export interface DisposableKeys extends MessageKeys {
@@ -97,7 +97,7 @@ async function decryptMaterials(
     });
   const pending = materials();
   try {
-    return await orAborted(signal, () => pending);
+    return await (signal ? untilAborted(signal, pending) : pending);
   } catch (error) {
     // A keyring that knows nothing of signals may still come to an end.
     pending.then(

@@ -4,6 +4,7 @@ import { wrongType } from "../../arguments.js";
 import type { ByteSource } from "../../cobblestone/message.js";
 import { iteratorOf } from "../../cobblestone/pieces.js";
 import { EnvelopeError } from "../../errors.js";
+import { untilAborted } from "../../until-aborted.js";
 
 type Iterable_ = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
@@ -88,7 +89,8 @@ export class ExactReader {
 
   async #read(): Promise<IteratorResult<unknown>> {
     try {
-      return await orAborted(this.#signal, async () => this.#iterator.next());
+      const next = (async () => this.#iterator.next())();
+      return await (this.#signal ? untilAborted(this.#signal, next) : next);
     } catch (cause) {
       this.#signal?.throwIfAborted();
       // What failed by itself is closed already.
@@ -114,19 +116,6 @@ export function roomFor(held: Buffer, filled: number, more: number, most: number
   const larger = Buffer.allocUnsafeSlow(Math.min(most, 2 * (filled + more)));
   held.copy(larger, 0, 0, filled);
   return larger;
-}
-
-/** What the work comes to, or the reason of the signal, whichever is first. */
-export function orAborted<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-  if (!signal) return work();
-  return new Promise<T>((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) return onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    work()
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }
 
 function open(source: unknown): Iterable_ {

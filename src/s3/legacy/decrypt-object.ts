@@ -10,13 +10,14 @@ import {
 } from "../../legacy/instruction-file.js";
 import { decodeLegacyMetadata } from "../../legacy/metadata.js";
 import { unlockLegacy, wrapOf } from "../../legacy/unlock.js";
+import { untilAborted } from "../../until-aborted.js";
 import { type VerifiedBody, verifiedBody } from "../body.js";
 import { refuseFields } from "../fields.js";
 import type { LegacyReadFacts } from "../legacy-reading.js";
 import { type ExpectedContext, expectedContextArgument } from "../read-envelope.js";
 import { type CallOptions, defaultIdleTimeoutMs } from "../settings.js";
 import { type PutBody, sourceArgument } from "../source.js";
-import { abortSignalArgument, transferSignal, untilAborted } from "../transfer-signal.js";
+import { abortSignalArgument, transferSignal } from "../transfer-signal.js";
 import { factsOf, provenContext, withoutLegacyFields } from "./facts.js";
 import { plainLengthOf } from "./range-plan.js";
 import { type LegacyReadingOptions, readingArguments } from "./reading-options.js";

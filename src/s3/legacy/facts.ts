@@ -1,7 +1,7 @@
 /** What is told of an object of Amazon's clients beside its content. */
-import { contextOf, type EncryptionContext } from "../../keys/context.js";
-import type { LegacyEnvelope } from "../../legacy/envelope.js";
-import { contentContextName, keyIdContextName, legacyNames } from "../../legacy/names.js";
+import type { EncryptionContext } from "../../keys/context.js";
+import { type LegacyEnvelope, statedContext } from "../../legacy/envelope.js";
+import { legacyNames } from "../../legacy/names.js";
 import type { WrapAlgorithm } from "../../legacy/suites.js";
 import type { LegacyFacts } from "../legacy-reading.js";
 
@@ -21,13 +21,8 @@ export function factsOf(
 }
 
 /** The context that KMS has proved, as the writer stated it; undefined for other keys, which prove none. */
-export function provenContext(
-  { description }: LegacyEnvelope,
-  wrap: WrapAlgorithm,
-): EncryptionContext | undefined {
-  if (wrap.keyType !== "kms") return undefined;
-  const reserved = [contentContextName, keyIdContextName];
-  return contextOf(Object.entries(description).filter(([name]) => !reserved.includes(name)));
+export function provenContext(envelope: LegacyEnvelope, wrap: WrapAlgorithm): EncryptionContext | undefined {
+  return wrap.keyType === "kms" ? statedContext(envelope) : undefined;
 }
 
 const ownNames = new Set<string>(Object.values(legacyNames));

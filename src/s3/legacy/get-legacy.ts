@@ -4,25 +4,20 @@ import { EnvelopeError } from "../../errors.js";
 import { openContentRange } from "../../legacy/content.js";
 import type { ContentKeys } from "../../legacy/content-keys.js";
 import type { LegacyEnvelope } from "../../legacy/envelope.js";
+import { blockBytes } from "../../legacy/suites.js";
 import { unlockLegacy, wrapOf } from "../../legacy/unlock.js";
+import { untilAborted } from "../../until-aborted.js";
 import type { LegacyContent, LegacyGet } from "../legacy-reading.js";
 import type { ObjectAnswer } from "../object-answer.js";
 import { type ByteRange, otherRange, parseContentRange } from "../range.js";
 import { unusableAnswer } from "../s3-errors.js";
 import { slice } from "../slice.js";
 import { bytesOf } from "../tail.js";
-import { untilAborted } from "../transfer-signal.js";
 import { factsOf, provenContext } from "./facts.js";
 import { locateEnvelope, missing } from "./locate-envelope.js";
 import { endsBeforePadding, type LegacyRangePlan, plainLengthOf, planLegacyRange } from "./range-plan.js";
 import type { ReadingSettings } from "./reading-options.js";
-import {
-  authenticatedOf,
-  cbcBlockBytes as blockBytes,
-  checkSize,
-  releasedContent,
-  requirePossibleSize,
-} from "./release.js";
+import { authenticatedOf, checkSize, releasedContent, requirePossibleSize } from "./release.js";
 
 /** See `LegacyReading.get`. */
 export async function getLegacy(

@@ -4,6 +4,7 @@
  */
 import { DeleteObjectCommand, type PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { EnvelopeError, hasCode } from "../../errors.js";
+import { untilAborted } from "../../until-aborted.js";
 import { type Leftover, withinTime, withLeftover } from "../clean-up.js";
 import { isRefusal } from "../commit.js";
 import type { MultipartInput } from "../multipart.js";
@@ -11,7 +12,6 @@ import type { BodyRequest } from "../put-body.js";
 import { type S3Attempt, s3Request } from "../s3-errors.js";
 import type { TransferSettings } from "../settings.js";
 import { putSidecar, type SidecarLocation } from "../sidecar-object.js";
-import { untilAborted } from "../transfer-signal.js";
 import {
   getInstructions,
   headObject,

@@ -10,6 +10,7 @@ import { decodeEnvelope, type StoredEnvelope } from "../../envelope/metadata.js"
 import { names } from "../../envelope/names.js";
 import { encodeSidecar } from "../../envelope/sidecar.js";
 import { EnvelopeError } from "../../errors.js";
+import { forEachAtOnce } from "../at-once.js";
 import { withinTime } from "../clean-up.js";
 import { type CommitOutput, type CommitState, headWritten } from "../commit.js";
 import { checksumsOf, customerKeyOf, objectFields } from "../fields.js";
@@ -184,23 +185,14 @@ async function copyParts(
   const partBytes = Math.max(copiedBytes, Math.ceil(bytes / maxParts));
   const count = Math.ceil(bytes / partBytes);
   const parts: UploadedPart[] = [];
-  let next = 0;
-  const lane = async () => {
-    while (next < count) {
-      const index = next++;
-      const start = index * partBytes;
-      const end = Math.min(bytes, start + partBytes);
-      // S3 copies no range of an object of up to 5 MB.
-      const range = count === 1 ? undefined : `bytes=${start}-${end - 1}`;
-      const part = await copyPart(input, uploadId, staged, index + 1, range);
-      parts.push({ part, bytes: end - start });
-    }
-  };
-  const lanes = Array.from({ length: Math.min(count, maxConcurrentParts) }, () =>
-    lane().catch(transfer.abort),
-  );
-  await Promise.all(lanes);
-  transfer.signal.throwIfAborted();
+  await forEachAtOnce(new Array(count).keys(), maxConcurrentParts, transfer, async (index) => {
+    const start = index * partBytes;
+    const end = Math.min(bytes, start + partBytes);
+    // S3 copies no range of an object of up to 5 MB.
+    const range = count === 1 ? undefined : `bytes=${start}-${end - 1}`;
+    const part = await copyPart(input, uploadId, staged, index + 1, range);
+    parts.push({ part, bytes: end - start });
+  });
   return parts;
 }
 

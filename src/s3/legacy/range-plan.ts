@@ -1,7 +1,6 @@
 /** A range of an object of Amazon's clients: what is wanted in plaintext, and which blocks of ciphertext it takes. */
-import type { ContentSuite } from "../../legacy/suites.js";
+import { blockBytes, type ContentSuite } from "../../legacy/suites.js";
 import { type ByteRange, fitRange } from "../range.js";
-import { cbcBlockBytes as blockBytes } from "./release.js";
 
 /** Which bytes to ask for, and what to do with them. */
 export interface LegacyRangePlan {

@@ -3,7 +3,7 @@
 import { EnvelopeError } from "../../errors.js";
 import { openContent } from "../../legacy/content.js";
 import type { ContentKeys } from "../../legacy/content-keys.js";
-import type { ContentSuite } from "../../legacy/suites.js";
+import { blockBytes, type ContentSuite } from "../../legacy/suites.js";
 import type { LegacyReadFacts } from "../legacy-reading.js";
 import type { ReadingSettings } from "./reading-options.js";
 import { TemporaryFile } from "./temporary-file.js";
@@ -41,15 +41,12 @@ export function requirePossibleSize(suite: ContentSuite, totalBytes: number): vo
   const isPossible =
     suite.mode === "gcm"
       ? totalBytes >= suite.tagBytes && totalBytes <= suite.maxPlaintextBytes + suite.tagBytes
-      : totalBytes > 0 && totalBytes % cbcBlockBytes === 0;
+      : totalBytes > 0 && totalBytes % blockBytes === 0;
   if (isPossible) return;
   throw new EnvelopeError("BODY_TRUNCATED", `no object with this content algorithm has ${totalBytes} bytes`, {
     details: { contentAlgorithm: suite.name, bytes: totalBytes },
   });
 }
-
-/** What AES/CBC pads to. */
-export const cbcBlockBytes = 16;
 
 /**
  * Opens a whole object.
@@ -128,17 +125,17 @@ function tooLarge(maxBufferedObjectBytes: number, totalBytes: number | undefined
   );
 }
 
-const blockBytes = 1024 * 1024;
+const heldBlockBytes = 1024 * 1024;
 
 /** Plaintext that waits: in blocks, so that small pieces take no more memory than they have bytes. */
 class Blocks {
   readonly #blocks: Buffer[] = [];
   /** Of the last block. */
-  #filled = blockBytes;
+  #filled = heldBlockBytes;
   readonly #blockBytes: number;
 
-  constructor(totalBytes = blockBytes) {
-    this.#blockBytes = Math.max(1, Math.min(blockBytes, totalBytes));
+  constructor(totalBytes = heldBlockBytes) {
+    this.#blockBytes = Math.max(1, Math.min(heldBlockBytes, totalBytes));
     this.#filled = this.#blockBytes;
   }
 
