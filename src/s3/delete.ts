@@ -3,12 +3,12 @@ import {
   DeleteObjectCommand,
   type DeleteObjectCommandInput,
   type DeleteObjectCommandOutput,
-  HeadObjectCommand,
   type HeadObjectCommandOutput,
 } from "@aws-sdk/client-s3";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { EnvelopeError, hasCode } from "../errors.js";
 import { attemptArgument } from "./fields.js";
+import { headRequest } from "./head-request.js";
 import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "./sidecar-object.js";
@@ -37,7 +37,7 @@ export async function deleteObject(
   const signal = abortSignalArgument(options);
   const attempt = attemptArgument("DeleteObject", input);
   const sidecar =
-    settings.envelopeStorage === "sidecar" ? await findSidecar(settings, input, attempt, signal) : undefined;
+    settings.envelopeStorage === "sidecar" ? await findSidecar(settings, input, signal) : undefined;
   const output = await s3Request(attempt, signal, (sending) =>
     s3.send(new DeleteObjectCommand(input), sending),
   );
@@ -60,7 +60,7 @@ export async function requireDeletion(
   const { httpStatusCode = 204, requestId } = $metadata ?? {};
   if (httpStatusCode === 204 || requestId !== undefined) return;
   try {
-    await headObject(settings, input, attempt, signal);
+    await headObject(settings, input, signal);
   } catch (error) {
     if (hasCode(error, "S3_NOT_FOUND")) return;
     throw error;
@@ -72,11 +72,10 @@ export async function requireDeletion(
 async function findSidecar(
   settings: ClientSettings,
   input: DeleteInput,
-  attempt: S3Attempt,
   signal: AbortSignal | undefined,
 ): Promise<SidecarLocation | undefined> {
   try {
-    const { Metadata } = await headObject(settings, input, attempt, signal);
+    const { Metadata } = await headObject(settings, input, signal);
     const stored = decodeEnvelope(Metadata ?? {});
     return stored?.storage === "sidecar" ? sidecarLocation(input, stored.header) : undefined;
   } catch (error) {
@@ -86,11 +85,9 @@ async function findSidecar(
 }
 
 function headObject(
-  { s3 }: Pick<ClientSettings, "s3">,
+  settings: Pick<ClientSettings, "s3">,
   { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner }: DeleteInput,
-  attempt: S3Attempt,
   signal: AbortSignal | undefined,
 ): Promise<HeadObjectCommandOutput> {
-  const command = new HeadObjectCommand({ Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner });
-  return s3Request({ ...attempt, operation: "HeadObject" }, signal, (sending) => s3.send(command, sending));
+  return headRequest(settings, { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner }, signal);
 }

@@ -1,19 +1,15 @@
 /** Tells what is known of an object without reading it, with its size in plaintext bytes. */
-import {
-  HeadObjectCommand,
-  type HeadObjectCommandInput,
-  type HeadObjectCommandOutput,
-} from "@aws-sdk/client-s3";
+import type { HeadObjectCommandInput, HeadObjectCommandOutput } from "@aws-sdk/client-s3";
 import { textArgument } from "../arguments.js";
 import { plaintextLength } from "../cobblestone/geometry.js";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import type { EncryptionContext } from "../keys/context.js";
 import { attemptArgument, refuseFields, requireSize, withoutChecksums } from "./fields.js";
+import { headRequest } from "./head-request.js";
 import type { LegacyFacts } from "./legacy-reading.js";
 import { askForOther } from "./object-request.js";
 import { readEnvelope, storedEnvelope } from "./read-envelope.js";
-import { s3Request } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { abortSignalArgument } from "./transfer-signal.js";
 
@@ -50,7 +46,7 @@ export async function head(
   input: HeadInput,
   options: CallOptions,
 ): Promise<HeadOutput> {
-  const { s3, legacy } = settings;
+  const { legacy } = settings;
   const signal = abortSignalArgument(options);
   const attempt = attemptArgument("HeadObject", input);
   refuseFields(input, ["PartNumber", "Range"], "parts and ranges are of the ciphertext: leave it out");
@@ -58,9 +54,7 @@ export async function head(
   const { instructionFileSuffix: suffix, ...asked } = input;
   const instructionFileSuffix =
     suffix === undefined ? undefined : textArgument("instructionFileSuffix", suffix);
-  const output = await s3Request(attempt, signal, (sending) =>
-    s3.send(new HeadObjectCommand(asked), sending),
-  );
+  const output = await headRequest(settings, asked, signal);
   requireSize(output.ContentLength, attempt);
   const { Metadata: metadata = {}, ContentLength } = output;
   const stored = legacy ? decodeEnvelope(metadata) : storedEnvelope(settings, metadata);

@@ -1,16 +1,12 @@
 /** Reads, writes and removes the instruction file of an object. */
-import {
-  HeadObjectCommand,
-  type HeadObjectCommandOutput,
-  type PutObjectCommandInput,
-} from "@aws-sdk/client-s3";
+import type { HeadObjectCommandOutput, PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { suffixedKey } from "../../envelope/sidecar.js";
 import { EnvelopeError, hasCode } from "../../errors.js";
 import { instructionSuffix, legacyNames, maxInstructionFileBytes } from "../../legacy/names.js";
 import { getAnswer } from "../answer.js";
 import { customerKeyOf, objectFields } from "../fields.js";
+import { headRequest } from "../head-request.js";
 import { readSmall } from "../read-small.js";
-import { s3Request } from "../s3-errors.js";
 import type { TransferSettings } from "../settings.js";
 import { putSidecar, type SidecarLocation, type SidecarOwner } from "../sidecar-object.js";
 
@@ -87,12 +83,9 @@ export function putInstructions(
 
 /** What S3 says of the object itself. */
 export function headObject(
-  { s3 }: Pick<TransferSettings, "s3">,
+  settings: Pick<TransferSettings, "s3">,
   put: PutObjectCommandInput,
   signal: AbortSignal | undefined,
 ): Promise<HeadObjectCommandOutput> {
-  const command = new HeadObjectCommand({ ...objectFields(put), ...customerKeyOf(put) });
-  const { Bucket = "", Key = "" } = put;
-  const attempt = { operation: "HeadObject", bucket: Bucket, key: Key };
-  return s3Request(attempt, signal, (options) => s3.send(command, options));
+  return headRequest(settings, { ...objectFields(put), ...customerKeyOf(put) }, signal);
 }

@@ -3,8 +3,9 @@ import { HeadObjectCommand, type HeadObjectCommandOutput } from "@aws-sdk/client
 import { hasCode } from "../../errors.js";
 import { withinTime, withLeftover } from "../clean-up.js";
 import { deleteObject } from "../delete.js";
+import { headRequest } from "../head-request.js";
 import type { LegacyGet } from "../legacy-reading.js";
-import { s3Error, s3Request } from "../s3-errors.js";
+import { s3Error } from "../s3-errors.js";
 import type { ClientSettings } from "../settings.js";
 import type { TransferSignal } from "../transfer-signal.js";
 import type { MigrateRequest } from "./migrate-input.js";
@@ -26,11 +27,11 @@ export type InstructionFile = { readonly Key: string; readonly ETag: string | un
 
 /** What S3 says of the original. */
 export function headOriginal(
-  { s3 }: ClientSettings,
-  { original, attempt }: MigrateRequest,
+  settings: ClientSettings,
+  { original }: MigrateRequest,
   signal: AbortSignal,
 ): Promise<HeadObjectCommandOutput> {
-  return s3Request(attempt, signal, (options) => s3.send(new HeadObjectCommand(original), options));
+  return headRequest(settings, original, signal);
 }
 
 /**

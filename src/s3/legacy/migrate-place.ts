@@ -14,6 +14,7 @@ import { forEachAtOnce } from "../at-once.js";
 import { withinTime } from "../clean-up.js";
 import { type CommitOutput, type CommitState, headWritten } from "../commit.js";
 import { checksumsOf, customerKeyOf, objectFields } from "../fields.js";
+import { headRequest } from "../head-request.js";
 import {
   abortUpload,
   completeUpload,
@@ -122,15 +123,16 @@ interface Described {
 }
 
 async function describe(
-  { s3 }: ClientSettings,
+  settings: ClientSettings,
   { fields, Key, VersionId, ETag }: WrittenObject,
   signal: AbortSignal,
 ): Promise<Described> {
   const attempt = { operation: "HeadObject", bucket: fields.Bucket ?? "", key: Key };
   const where = { ...objectFields(fields as PutObjectCommandInput), Key, VersionId, IfMatch: ETag };
-  const command = new HeadObjectCommand({ ...where, ...customerKeyOf(fields) });
-  const { Metadata = {}, ContentLength } = await s3Request(attempt, signal, (options) =>
-    s3.send(command, options),
+  const { Metadata = {}, ContentLength } = await headRequest(
+    settings,
+    { ...where, ...customerKeyOf(fields) },
+    signal,
   );
   const stored = decodeEnvelope(Metadata);
   if (ContentLength && stored) return { Metadata, bytes: ContentLength, stored };
@@ -139,7 +141,7 @@ async function describe(
 
 /** Some stores pass conditions over: then this finds at least what has happened in all the time before the last request. */
 export async function requireUnchanged(
-  { s3 }: ClientSettings,
+  settings: ClientSettings,
   object: ExistingObject,
   { ETag, LastModified }: SeenObject,
   signal: AbortSignal,
@@ -148,8 +150,7 @@ export async function requireUnchanged(
   const attempt = { operation: "HeadObject", bucket: object.Bucket ?? "", key: object.Key ?? "" };
   const { Bucket, Key, RequestPayer, ExpectedBucketOwner } = object;
   const where = { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner, IfMatch: ETag };
-  const command = new HeadObjectCommand({ ...where, ...customerKeyOf(object) });
-  const head = await s3Request(attempt, signal, (options) => s3.send(command, options));
+  const head = await headRequest(settings, { ...where, ...customerKeyOf(object) }, signal);
   if (head.ETag === ETag && head.LastModified?.getTime() === LastModified?.getTime()) return;
   throw new EnvelopeError(
     "S3_PRECONDITION_FAILED",

@@ -1,5 +1,4 @@
 /** Migrates one object of Amazon's clients into the native format: read, written, read back, and only then in its place. */
-import { HeadObjectCommand } from "@aws-sdk/client-s3";
 import { decodeEnvelope } from "../../envelope/metadata.js";
 import { EnvelopeError, hasCode } from "../../errors.js";
 import { Digest } from "../../legacy/digest.js";
@@ -9,9 +8,10 @@ import type { EnvelopeClient } from "../envelope-client.js";
 import { customerKeyOf } from "../fields.js";
 import { get } from "../get.js";
 import type { GetOutput } from "../get-input.js";
+import { headRequest } from "../head-request.js";
 import type { LegacyReadFacts } from "../legacy-reading.js";
 import { put } from "../put.js";
-import { requireETag, s3Request } from "../s3-errors.js";
+import { requireETag } from "../s3-errors.js";
 import { settingsOf, type TransferOptions } from "../settings.js";
 import { abortSignalArgument, type TransferSignal, transferSignal } from "../transfer-signal.js";
 import type { PutOutput, WriteInput } from "../write.js";
@@ -215,10 +215,8 @@ async function requireFree({ settings, request, transfer }: MigrateCall): Promis
   const { RequestPayer, ExpectedBucketOwner } = isSameBucket ? { ...request.original, ...target } : target;
   const { Bucket, Key } = target;
   const attempt = { operation: "HeadObject", bucket: Bucket, key: Key };
-  const command = new HeadObjectCommand({ Bucket, Key, RequestPayer, ExpectedBucketOwner });
-  const isThere = await s3Request(attempt, transfer.signal, (options) =>
-    settings.s3.send(command, options),
-  ).then(
+  const asked = { Bucket, Key, RequestPayer, ExpectedBucketOwner };
+  const isThere = await headRequest(settings, asked, transfer.signal).then(
     () => true,
     (error: unknown) => {
       // Who may not look can be told by the condition alone. Any other failure may be that of an object which is there.
