@@ -26,6 +26,7 @@ const baseFiles = [
   "errors.ts",
   "file-error.ts",
   "service-failure.ts",
+  "source-failed.ts",
   "turn.ts",
   "until-aborted.ts",
 ];

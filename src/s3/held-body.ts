@@ -85,7 +85,8 @@ export class HeldBody implements OpenBody, AsyncIterableIterator<Uint8Array, und
     this.detach();
     this.#ended = true;
     this.#rest = null;
-    await this.#pieces?.return?.();
+    if (this.#pieces) await this.#pieces.return?.();
+    else this.#connection?.close();
     return { done: true, value: undefined };
   }
 

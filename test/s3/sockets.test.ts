@@ -381,6 +381,23 @@ describe("a body that nobody reads while another request wants its only socket",
     expect(hash(await Body.transformToByteArray())).toBe(hash(bytes));
   });
 
+  it("keeps its connection while requests wait for one to another host", async () => {
+    await stored();
+    await local.client.put({ Bucket, Key: "other", Body: bytes });
+    const { Body, s3 } = await opened();
+    const endpoint = local.aws.s3Config.endpoint.replace("127.0.0.1", "localhost");
+    const { requestHandler } = s3.config;
+    const elsewhere = clientOn(
+      new S3Client({ ...local.aws.s3Config, maxAttempts: 1, endpoint, requestHandler }),
+    );
+    const other = await elsewhere.get({ Bucket, Key: "other" });
+    await elsewhere.head(object);
+    expect(hash(await other.Body.transformToByteArray())).toBe(hash(bytes));
+    expect(hash(await Body.transformToByteArray())).toBe(hash(bytes));
+    const of = (key: string) => gets().filter(({ path }) => path.endsWith(`/${key}`)).length;
+    expect([of("object"), of("other")]).toEqual([1, 2]);
+  });
+
   it("gives its connection up behind a request handler that tells nothing of its queue", async () => {
     await stored();
     const s3 = s3With(sdk, 1);
@@ -391,4 +408,15 @@ describe("a body that nobody reads while another request wants its only socket",
     expect(hash(await Body.transformToByteArray())).toBe(hash(bytes));
     expect(asked()).toEqual(["GetObject", "HeadObject", "GetObject"]);
   });
+});
+
+it("a put that is fed by a body which breaks says what broke, and whether it can pass", async () => {
+  await local.client.put({ Bucket, Key: "source", Body: testBytes(1_000_000) });
+  local.aws.fault({ operation: "GetObject", truncateBodyBytes: 500_000 });
+  const { Body } = await local.client.get({ Bucket, Key: "source" });
+  const error = await errorOf(() => local.client.put({ Bucket, Key: "target", Body }));
+  expect(error).toEqual(coded("SOURCE_FAILED", { sourceCode: "BODY_INTERRUPTED", sourceRetryable: true }));
+  expect(error.message).toContain('with BODY_INTERRUPTED: S3 GetObject of "source"');
+  expect(error.message).toContain("another time, with a fresh source");
+  expect(error.cause).toEqual(coded("BODY_INTERRUPTED", { key: "source" }));
 });
