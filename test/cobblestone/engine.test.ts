@@ -426,12 +426,6 @@ describe("when workers cannot be had", () => {
   });
 });
 
-it("the shared engine is the default", async () => {
-  const events = listen();
-  await collect(encrypt(cut(plaintext, 65_536), { dataKey }));
-  await expect.poll(() => events.length + sharedEngine.workers).toBeGreaterThan(0);
-});
-
 it.each([
   [{ maxWorkers: -1 }, RangeError, /^options\.maxWorkers: expected an integer from 0 to 64, got -1/],
   [{ maxWorkers: 65 }, RangeError, /^options\.maxWorkers/],
