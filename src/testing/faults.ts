@@ -1,6 +1,6 @@
 /** Scripted faults: what a service is told to do wrong, and to which request. */
 import { choiceArgument, integerArgument, recordArgument, stringArgument } from "../arguments.js";
-import { Hold, type HoldOptions } from "./hold.js";
+import { Hold, type HoldPlace } from "./hold.js";
 
 /** One fault. It waits for matching requests, hits `times` of them after letting `skip` through, and is spent. */
 export interface Fault {
@@ -31,6 +31,17 @@ export interface Fault {
   readonly corrupt?: { readonly offset: number; readonly xor: number };
 }
 
+/** Which requests {@link LocalAws.hold} stops, and where; what else a fault does to them happens when they go on. */
+export interface HoldOptions extends Fault {
+  /**
+   * "before" the request is handled, which is the default; "after" it took effect, before its response is sent; or
+   * within the "body" of its response, after `bodyBytes`.
+   */
+  readonly at?: HoldPlace;
+  /** With `at: "body"`: so many bytes of the body are sent first, all if it has fewer; 0 by default. */
+  readonly bodyBytes?: number;
+}
+
 /** What happens to one request. */
 export interface Strike {
   readonly fault: Fault;
@@ -51,11 +62,11 @@ export class FaultScript {
   /** Adds a hold behind the faults already there. */
   hold(options: HoldOptions): Hold {
     const given: HoldOptions = faultArgument("hold", options, { ...checks, ...holdChecks });
-    const { at, bodyBytes, ...fault } = given;
+    const { at = "before", bodyBytes, ...fault } = given;
     if (bodyBytes !== undefined && at !== "body") {
       throw new TypeError('hold.at: expected "body" beside bodyBytes');
     }
-    const hold = new Hold(given);
+    const hold = new Hold(at, bodyBytes ?? 0);
     this.#holds = [...this.#holds.filter(({ holds }) => holds), hold];
     this.#add(fault, hold);
     return hold;

@@ -1,19 +1,8 @@
 /** Requests that wait until a test lets them go on. */
-import type { Fault } from "./faults.js";
 import type { RecordedRequest } from "./request-log.js";
 
-type HoldPlace = "before" | "after" | "body";
-
-/** Which requests {@link LocalAws.hold} stops, and where; what else a fault does to them happens when they go on. */
-export interface HoldOptions extends Fault {
-  /**
-   * "before" the request is handled, which is the default; "after" it took effect, before its response is sent; or
-   * within the "body" of its response, after `bodyBytes`.
-   */
-  readonly at?: HoldPlace;
-  /** With `at: "body"`: so many bytes of the body are sent first, all if it has fewer; 0 by default. */
-  readonly bodyBytes?: number;
-}
+/** Where a request waits. */
+export type HoldPlace = "before" | "after" | "body";
 
 /** Requests that are held, or will be. */
 export interface HeldRequests extends Disposable {
@@ -39,7 +28,7 @@ export class Hold implements HeldRequests {
   #tellArrival: (request: RecordedRequest) => void = () => undefined;
   #tellNone: (reason: Error) => void = () => undefined;
 
-  constructor({ at = "before", bodyBytes = 0 }: HoldOptions) {
+  constructor(at: HoldPlace, bodyBytes: number) {
     this.#at = at;
     this.bodyBytes = at === "body" ? bodyBytes : undefined;
     this.arrived = new Promise((resolve, reject) => {
