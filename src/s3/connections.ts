@@ -12,8 +12,8 @@ export interface OpenBody {
   readonly idleSince: number | undefined;
   /** The stream of the response, which tells the connection if it is Node's own. */
   readonly stream: unknown;
-  /** Gives the connection up; called only while the body is idle. */
-  release(): void;
+  /** Gives the connection up, called only while the body is idle; false when that takes some more looks. */
+  release(): boolean;
 }
 
 /**
@@ -105,8 +105,7 @@ export class Connections {
         if (wanted === 0) break;
         // Another queue may have had it already.
         if (!this.#bodies.has(body) || !isWaitingFor(body)) continue;
-        body.release();
-        wanted -= 1;
+        if (body.release()) wanted -= 1;
       }
     }
     this.#waitedBefore = waitedNow;

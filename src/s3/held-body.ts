@@ -53,11 +53,6 @@ export class HeldBody implements OpenBody, AsyncIterableIterator<Uint8Array, und
     return this.#connection?.stream;
   }
 
-  /** Bytes that were handed out. */
-  get bytesRead(): number {
-    return this.#bytesRead;
-  }
-
   [Symbol.asyncIterator](): this {
     return this;
   }
@@ -90,22 +85,23 @@ export class HeldBody implements OpenBody, AsyncIterableIterator<Uint8Array, und
     return { done: true, value: undefined };
   }
 
-  release(): void {
+  release(): boolean {
     this.detach();
     const connection = this.#connection;
-    if (!connection) return;
+    if (!connection) return false;
     if (isAllThere(connection.stream)) {
       // Node has all of it in memory: once it is out of the stream, the connection is free to be used again.
       const isListenedTo = connection.stream.listenerCount("data") > 0;
       const rest: Uint8Array | null = connection.stream.read();
       if (!isListenedTo) this.#rest = rest;
-      return;
+      return true;
     }
     const pieces = this.#pieces;
     this.#connection = undefined;
     this.#pieces = undefined;
     connection.close();
     pieces?.return?.().catch(() => undefined);
+    return true;
   }
 
   async #next(): Promise<Uint8Array | undefined> {

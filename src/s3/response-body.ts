@@ -109,6 +109,7 @@ function takeInWhenWanted(connections: Connections, stream: Readable): void {
   // Whoever verifies it pauses it after each piece, which is as much as is taken in at a time.
   const release = () => {
     if (stream.listenerCount("data") > 0) stream.resume();
+    return false;
   };
   const body = { stream, idleSince: performance.now(), release };
   connections.add(body);
