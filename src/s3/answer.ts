@@ -7,6 +7,7 @@ import {
   type GetObjectCommandInput,
   type GetObjectCommandOutput,
 } from "@aws-sdk/client-s3";
+import { quoted } from "../bytes.js";
 import { EnvelopeError } from "../errors.js";
 import { Batches } from "./batches.js";
 import { collect } from "./collect.js";
@@ -26,6 +27,7 @@ export async function getAnswer(
   signal: AbortSignal | undefined,
 ): Promise<ObjectAnswer> {
   const transfer = transferSignal(signal);
+  const asked = input.Range === undefined ? attempt : { ...attempt, range: input.Range };
   try {
     const command = new GetObjectCommand(input);
     // Middleware of the caller's may take its time with an answer whose body fails meanwhile.
@@ -37,10 +39,10 @@ export async function getAnswer(
       },
       heardFirst,
     );
-    const output = await s3Request(attempt, transfer.signal, (options) => s3.send(command, options));
+    const output = await s3Request(asked, transfer.signal, (options) => s3.send(command, options));
     expectFailure(output);
-    requireSize(output.ContentLength, attempt);
-    const reading = { attempt, transfer, idleTimeoutMs };
+    requireSize(output.ContentLength, asked);
+    const reading = { attempt: asked, transfer, idleTimeoutMs };
     return {
       output,
       letGo: transfer.close,
@@ -129,7 +131,7 @@ function bodyError(
   what: string,
   cause: unknown,
 ): EnvelopeError {
-  return new EnvelopeError(code, `S3 GetObject of "${attempt.key}": ${what}; read it again`, {
+  return new EnvelopeError(code, `S3 GetObject of ${quoted(attempt.key)}: ${what}; read it again`, {
     cause,
     details: { ...attempt, bytesRead, ...(expected !== undefined && { expected }) },
   });
