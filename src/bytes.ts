@@ -4,8 +4,8 @@
 const maxNameLength = 256;
 /** The most characters of a key or a path in a message. A key of S3 has at most 1,024 bytes. */
 const maxQuotedLength = 1024;
-/** The most names that a list in a message or in the details of an error has. */
-export const maxListedNames = 20;
+/** Of more names, a list in a message or in the details of an error has this many. */
+const listedNames = 20;
 
 /** Decodes base64 in its one canonical form; undefined for anything else. */
 export function decodeBase64(text: string): Buffer | undefined {
@@ -47,15 +47,15 @@ export function quoted(text: string): string {
   return `"${printable(text, maxQuotedLength)}"`;
 }
 
-/** Names for a message, at most {@link maxListedNames} of them: of more, how many there are. */
+/** Names for a message; of many, the {@link firstNames}. */
 export function listed(names: readonly string[], separator = ", "): string {
-  const shown = names.slice(0, maxListedNames).join(separator);
-  return names.length > maxListedNames ? `${shown}${separator}${more(names)}` : shown;
+  return firstNames(names).join(separator);
 }
 
-/** What stands for the names that {@link listed} leaves out. */
-export function more(names: readonly unknown[]): string {
-  return `and ${names.length - maxListedNames} more`;
+/** The first 20 names and how many more there are. A list of 21 stays as it is, as does what this has made. */
+export function firstNames<T>(names: readonly T[]): readonly (T | string)[] {
+  if (names.length <= listedNames + 1) return names;
+  return [...names.slice(0, listedNames), `and ${names.length - listedNames} more`];
 }
 
 function clip(text: string, maxLength: number): string {

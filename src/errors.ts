@@ -1,5 +1,5 @@
 /** The one error class of the package and the list of its codes. docs/errors.md explains each code. */
-import { maxListedNames, more, printable } from "./bytes.js";
+import { firstNames, printable } from "./bytes.js";
 
 /**
  * Every code an {@link EnvelopeError} can carry, with whether the same call may succeed when it is simply
@@ -61,7 +61,7 @@ export const errorCodes: readonly ErrorCode[] = Object.freeze(Object.keys(codes)
  * Facts for a log line: names, sizes, key ids, request ids. Never a key, never plaintext, never a value of
  * an encryption context, never a response body. Text is in its printable form, as in messages: a key or a path is exact
  * unless it has control or format characters or a lone surrogate, which are escaped, or is longer than 4,096 characters.
- * A list has at most 20 entries, then one that says how many more there are.
+ * A list of more than 21 entries is cut to 20 and one that says how many more there are.
  */
 export type ErrorDetails = Readonly<
   Record<string, string | number | boolean | readonly string[] | undefined>
@@ -108,8 +108,7 @@ function printableDetails(details: ErrorDetails = {}): ErrorDetails {
 function printableDetail(value: ErrorDetails[string]): ErrorDetails[string] {
   if (typeof value === "string") return printable(value, maxDetailLength);
   if (!Array.isArray(value)) return value;
-  const entries = value.slice(0, maxListedNames).map((entry) => printable(String(entry), maxEntryLength));
-  return Object.freeze(value.length > maxListedNames ? [...entries, more(value)] : entries);
+  return Object.freeze(firstNames(value).map((entry) => printable(String(entry), maxEntryLength)));
 }
 
 /**
