@@ -28,6 +28,7 @@ const baseFiles = [
   "file-error.ts",
   "service-failure.ts",
   "set-up-fault.ts",
+  "source-failed.ts",
   "turn.ts",
   "until-aborted.ts",
 ];
