@@ -5,6 +5,7 @@ import {
   type GetObjectCommandInput,
   type GetObjectCommandOutput,
 } from "@aws-sdk/client-s3";
+import { quoted } from "../bytes.js";
 import { EnvelopeError } from "../errors.js";
 import { piecesOf } from "./batches.js";
 import { collect } from "./collect.js";
@@ -32,9 +33,10 @@ export async function getAnswer(
   askAgain?: AskAgain,
 ): Promise<ObjectAnswer> {
   const transfer = transferSignal(signal);
+  const asked = input.Range === undefined ? attempt : { ...attempt, range: input.Range };
   // Of the first request alone: the body may outlive it.
   const request = transferSignal(transfer.signal);
-  const reading: Reading = { attempt, signal: transfer.signal, idleTimeoutMs, bytesRead: 0 };
+  const reading: Reading = { attempt: asked, signal: transfer.signal, idleTimeoutMs, bytesRead: 0 };
   try {
     const command = new GetObjectCommand(input);
     // Middleware of the caller's may take its time with an answer whose body fails meanwhile.
@@ -48,11 +50,11 @@ export async function getAnswer(
     );
     const response = new ResponseBody(connectionsOf(s3), request.close);
     if (askAgain) response.watch(command);
-    const output = await s3Request(attempt, request.signal, (options) => s3.send(command, options));
+    const output = await s3Request(asked, request.signal, (options) => s3.send(command, options));
     expectFailure(output);
-    requireSize(output.ContentLength, attempt);
+    requireSize(output.ContentLength, asked);
     const open = (guard: SourceGuard) => guardSource(piecesOf(output.Body), guard);
-    const rest = askAgain && restOf(output, attempt, transfer.signal, askAgain);
+    const rest = askAgain && restOf(output, asked, transfer.signal, askAgain);
     const pieces = rest && response.hold(output.Body, rest, () => guardOf(reading));
     transfer.signal.addEventListener("abort", response.detach, { once: true });
     return {
@@ -168,7 +170,7 @@ function bodyError(
   what: string,
   cause: unknown,
 ): EnvelopeError {
-  return new EnvelopeError(code, `S3 GetObject of "${attempt.key}": ${what}; read it again`, {
+  return new EnvelopeError(code, `S3 GetObject of ${quoted(attempt.key)}: ${what}; read it again`, {
     cause,
     details: { ...attempt, bytesRead, ...(expected !== undefined && { expected }) },
   });
