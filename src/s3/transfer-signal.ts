@@ -34,6 +34,23 @@ export function transferSignal(caller: AbortSignal | undefined): TransferSignal 
   return { signal, isCallersReason, abort, dispose, close };
 }
 
+/** Runs a call that ends with the caller's signal, and whose failure ends all of its requests. */
+export async function withTransfer<T>(
+  caller: AbortSignal | undefined,
+  act: (transfer: TransferSignal) => Promise<T>,
+): Promise<T> {
+  const transfer = transferSignal(caller);
+  try {
+    transfer.signal.throwIfAborted();
+    return await act(transfer);
+  } catch (error) {
+    transfer.abort(error);
+    throw error;
+  } finally {
+    transfer.dispose();
+  }
+}
+
 /** The signal in the options of a call, checked. A signal in place of the options would never be heard. */
 export function abortSignalArgument(options: unknown): AbortSignal | undefined {
   const { abortSignal } = recordArgument("options", options);

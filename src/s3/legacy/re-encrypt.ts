@@ -22,7 +22,7 @@ import { abortSignalArgument } from "../transfer-signal.js";
 import {
   getInstructions,
   headObject,
-  instructionLocation,
+  newInstructionLocation,
   putInstructions,
   type StoredInstructions,
 } from "./instruction-object.js";
@@ -149,8 +149,8 @@ function rotationArguments(settings: LegacyWriterSettings, input: ReEncryptInstr
     put,
     newKeyring: keyring,
     suffix,
-    from: instructionLocation(put),
-    to: instructionLocation(put, suffix),
+    from: newInstructionLocation(put),
+    to: newInstructionLocation(put, suffix),
     enforceRotation: choiceArgument("enforceRotation", enforceRotation, [true, false]),
     expected: encryptionContext === undefined ? undefined : expectedContextArgument(encryptionContext),
   };
