@@ -284,6 +284,17 @@ describe("abortUpload of an upload with a sidecar", () => {
     expect(local.operations()).toEqual(["ListParts", "AbortMultipartUpload", "HeadObject", "DeleteObject"]);
   });
 
+  it("is refused when the key shows that the ticket was changed, and nothing is sent", async () => {
+    const ticket = await local.client.beginUpload(input);
+    local.operations();
+    const forged = { ...ticket, UploadId: "another" };
+    expect(await errorOf(() => stranger().abortUpload({ ticket: forged }))).toEqual(
+      coded("CHECKPOINT_INVALID"),
+    );
+    expect(local.operations()).toEqual([]);
+    await local.client.abortUpload({ ticket });
+  });
+
   it("without its key ends the upload, keeps the sidecar and names it", async () => {
     const ticket = await local.client.beginUpload(input);
     const foreign = { ...keyring, generateDataKey: keyring.generateDataKey, unwrapDataKey: async () => null };

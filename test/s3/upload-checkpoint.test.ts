@@ -290,6 +290,29 @@ describe("an upload that is gone since it was completed", () => {
   );
 });
 
+it("a sidecar stays when the caller aborts a resume of an upload that was completed, and overwritten since", async () => {
+  const client = local.clientWith({ envelopeStorage: "sidecar" });
+  local.aws.fault({ operation: "CompleteMultipartUpload", reset: "after" });
+  local.aws.fault({ operation: "HeadObject", status: 503 });
+  expect(await errorOf(() => client.upload(input))).toEqual(coded("S3_UNAVAILABLE"));
+  local.aws.clearFaults();
+  const sidecars = async () => (await local.contents()).keys.filter((key) => key.endsWith(".envelope"));
+  const before = await sidecars();
+  expect(before).toHaveLength(1);
+  await local.client.put({ Bucket, Key, Body: "another" });
+  local.operations();
+  local.aws.fault({ operation: "ListParts", delayMs: 20_000 });
+  // S3 says so of uploads that were completed, too.
+  local.aws.fault({ operation: "AbortMultipartUpload", status: 204 });
+  const controller = new AbortController();
+  const resumed = client.upload(input, { abortSignal: controller.signal });
+  await vi.waitUntil(() => local.aws.requests.some(({ operation }) => operation === "ListParts"));
+  controller.abort(new Error("enough"));
+  expect(await errorOf(() => resumed)).toBe(controller.signal.reason);
+  expect(await sidecars()).toEqual(before);
+  await local.client.delete({ Bucket, Key: before[0] });
+});
+
 it("a part that S3 has, and whose line was taken out of the checkpoint, is not sent of other bytes", async () => {
   await interrupt();
   const changed = Buffer.from(bytes);

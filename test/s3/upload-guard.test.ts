@@ -66,6 +66,14 @@ describe("a first attempt at a part that S3 has", () => {
     }
   });
 
+  it("is refused for its bytes, not for good: the right ones are taken from the same client", async () => {
+    await local.clientWith({}).uploadPart(part(1));
+    const client = local.clientWith({});
+    expect(await errorOf(() => client.uploadPart(part(1, other)))).toEqual(coded("SOURCE_CHANGED"));
+    await client.uploadPart(part(1));
+    expect(partsSent()).toBe(2);
+  });
+
   it("is refused when nothing shows that it is the same; the digest of the earlier attempt does", async () => {
     const { UploadId } = ticket;
     const { tagDigest } = await local.clientWith({}).uploadPart(part(1));
@@ -128,7 +136,7 @@ describe("a client", () => {
     const seal = { tagDigest: "0".repeat(64), firstTag: "1".repeat(32), lastTag: "1".repeat(32) };
     const layout = { plaintextLength: 10_000 * partBytes, partBytes, partCount: 10_001 };
     const ticketOf = (mac: string) => ({ ...ticket, ...layout, mac });
-    for (let upload = 0; upload < 7; upload++) {
+    for (let upload = 0; upload < 8; upload++) {
       const guard = guardOf(settings, ticketOf(`upload ${upload}`));
       for (let partNumber = 1; partNumber <= 10_000; partNumber++) guard.require(partNumber, seal);
     }
