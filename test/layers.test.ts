@@ -23,10 +23,13 @@ const layers = [
 const baseFiles = [
   "arguments.ts",
   "bytes.ts",
+  "documents.ts",
   "errors.ts",
   "file-error.ts",
   "own-file.ts",
   "service-failure.ts",
+  "set-up-fault.ts",
+  "source-failed.ts",
   "turn.ts",
   "until-aborted.ts",
 ];

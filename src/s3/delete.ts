@@ -8,12 +8,13 @@ import {
 import { choiceArgument } from "../arguments.js";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { EnvelopeError, hasCode } from "../errors.js";
+import { aboutObject } from "./about-object.js";
 import { attemptArgument } from "./fields.js";
 import { headRequest } from "./head-request.js";
 import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
 import { type CallOptions, type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./settings.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "./sidecar-object.js";
-import { abortSignalArgument } from "./transfer-signal.js";
+import { abortSignalArgument, reasonOf } from "./transfer-signal.js";
 
 /** What `delete` takes: the input of DeleteObject, and this. */
 export interface DeleteInput extends DeleteObjectCommandInput {
@@ -40,11 +41,21 @@ export async function deleteObject(
   input: DeleteInput,
   options: CallOptions,
 ): Promise<DeleteOutput> {
-  const { s3 } = settings;
   const signal = abortSignalArgument(options);
   const attempt = attemptArgument("DeleteObject", input);
   const { envelopeStorage = settings.envelopeStorage, ...asked } = input;
   const storage = choiceArgument("envelopeStorage", envelopeStorage, envelopeStorages);
+  return aboutObject(attempt, reasonOf(signal), () => remove(settings, storage, asked, attempt, signal));
+}
+
+async function remove(
+  settings: ClientSettings,
+  storage: EnvelopeStorage,
+  asked: DeleteObjectCommandInput,
+  attempt: S3Attempt,
+  signal: AbortSignal | undefined,
+): Promise<DeleteOutput> {
+  const { s3 } = settings;
   const sidecar = storage === "sidecar" ? await findSidecar(settings, asked, signal) : undefined;
   const output = await s3Request(attempt, signal, (sending) =>
     s3.send(new DeleteObjectCommand(asked), sending),

@@ -2,17 +2,19 @@
 import { AbortMultipartUploadCommand } from "@aws-sdk/client-s3";
 import { objectArgument, stringArgument } from "../arguments.js";
 import { EnvelopeError, hasCode } from "../errors.js";
+import { withTransfer } from "./about-object.js";
 import { objectFields } from "./fields.js";
 import { isUploadGone, s3Request } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { deleteSidecar, sidecarLocation } from "./sidecar-object.js";
-import { abortSignalArgument, withTransfer } from "./transfer-signal.js";
+import { abortSignalArgument } from "./transfer-signal.js";
 import { multipartInput } from "./upload-begin.js";
 import { Checkpoint } from "./upload-checkpoint.js";
 import { isWritten } from "./upload-ending.js";
 import { isUnfinished } from "./upload-listing.js";
 import {
   forgetTicket,
+  objectOf,
   type ReadTicket,
   readTicket,
   ticketKeys,
@@ -66,7 +68,7 @@ function abortTicket(
   caller: AbortSignal | undefined,
 ): Promise<AbortUploadOutput> {
   const { UploadId, envelopeStorage } = read.ticket;
-  return withTransfer(caller, async (transfer) => {
+  return withTransfer(caller, objectOf(read.ticket), async (transfer) => {
     const { signal } = transfer;
     const put = ticketPut({ ...read, ticket: withoutCustomerKey(read.ticket) }, undefined);
     const input = multipartInput(settings, read, put, transfer);

@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { EnvelopeError } from "../errors.js";
 import { fileFailed } from "../file-error.js";
 import { foreignFileFault, isSymbolicLink, noFollow } from "../own-file.js";
+import { syncFileData, syncFolder } from "./file-sync.js";
 import {
   type CheckpointHeader,
   checkpointFormat,
@@ -181,7 +182,7 @@ export class Checkpoint {
         if (bytesWritten === 0) throw new Error("the file takes no more bytes");
         done += bytesWritten;
       }
-      await this.#file.datasync();
+      await syncFileData(this.#file);
     });
   }
 
@@ -222,8 +223,7 @@ export class Checkpoint {
   /** The name of a new file, too. Some systems cannot open folders. */
   async #syncFolder(): Promise<void> {
     try {
-      const folder = await open(dirname(this.path), "r");
-      await folder.sync().finally(() => folder.close());
+      await syncFolder(dirname(this.path));
     } catch {}
   }
 

@@ -1,16 +1,24 @@
 /** Makes the object of the parts that any number of processes have sent. */
 import { objectArgument } from "../arguments.js";
+import { withTransfer } from "./about-object.js";
 import { completeUpload as completeMultipart } from "./multipart.js";
 import { expectedContextArgument } from "./read-envelope.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
-import { abortSignalArgument, withTransfer } from "./transfer-signal.js";
+import { abortSignalArgument } from "./transfer-signal.js";
 import { multipartInput, sentPart } from "./upload-begin.js";
 import { PartGuard, requireTime } from "./upload-guard.js";
 import type { RecordKey } from "./upload-mac.js";
 import { readUploadedParts, type UploadedPart, verifiesPart } from "./upload-parts.js";
 import { invalidRecord } from "./upload-records.js";
 import type { UploadPartInput } from "./upload-shared.js";
-import { forgetTicket, type ReadTicket, readTicket, ticketKeys, ticketPut } from "./upload-ticket.js";
+import {
+  forgetTicket,
+  objectOf,
+  type ReadTicket,
+  readTicket,
+  ticketKeys,
+  ticketPut,
+} from "./upload-ticket.js";
 import { type PutOutput, putOutput } from "./write.js";
 
 /** What `completeUpload` takes. */
@@ -33,7 +41,7 @@ export async function completeUpload(
   const { ticket } = read;
   const parts = readUploadedParts(given.parts, ticket);
   const put = ticketPut(read, given.SSECustomerKey);
-  return withTransfer(caller, async (transfer) => {
+  return withTransfer(caller, objectOf(ticket), async (transfer) => {
     const { recordKey } = await ticketKeys(settings, read, expected, transfer.signal);
     requireSameSource(read, parts, recordKey);
     const sending = multipartInput(settings, read, put, transfer);

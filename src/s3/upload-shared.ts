@@ -1,10 +1,11 @@
 /** The pieces of an upload that several processes share: begin, each part, complete. */
 import { bytesArgument, integerArgument, objectArgument, textArgument, wrongType } from "../arguments.js";
 import { maxPlaintextBytes } from "../cobblestone/geometry.js";
+import { withTransfer } from "./about-object.js";
 import { refuseFields } from "./fields.js";
 import { type ExpectedContext, expectedContextArgument } from "./read-envelope.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
-import { abortSignalArgument, withTransfer } from "./transfer-signal.js";
+import { abortSignalArgument } from "./transfer-signal.js";
 import { begin, layoutOf, multipartInput, type OpenUpload, sendSealed } from "./upload-begin.js";
 import { guardOf, requireTime } from "./upload-guard.js";
 import { findPart, requireSamePart } from "./upload-listing.js";
@@ -16,7 +17,7 @@ import {
   seekableArgument,
   sourceChanged,
 } from "./upload-source.js";
-import { readTicket, ticketKeys, ticketPut, type UploadTicket } from "./upload-ticket.js";
+import { objectOf, readTicket, ticketKeys, ticketPut, type UploadTicket } from "./upload-ticket.js";
 import { type WriteInput, writeArguments } from "./write.js";
 
 /** What `beginUpload` takes: the input of PutObject without a body, and the length of the plaintext. */
@@ -88,7 +89,7 @@ export async function beginUpload(
     sourceModifiedMs: timeArgument("sourceModifiedMs", sourceModifiedMs),
     sourceDigest: sourceDigestArgument(sourceDigest),
   };
-  return withTransfer(caller, async (transfer) => {
+  return withTransfer(caller, request.attempt, async (transfer) => {
     const { ticket } = await begin(settings, request, layout, source, transfer);
     return ticket;
   });
@@ -150,7 +151,7 @@ export async function uploadPart(
     throw new TypeError("Body, FilePath, Source: expected one of them");
   const put = ticketPut(read, SSECustomerKey);
 
-  return withTransfer(caller, async (transfer) => {
+  return withTransfer(caller, objectOf(ticket, partNumber), async (transfer) => {
     const { signal } = transfer;
     const { keys, recordKey } = await ticketKeys(settings, read, expected, signal);
     if (sourceDigest !== ticket.sourceDigest)

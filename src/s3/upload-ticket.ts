@@ -8,6 +8,7 @@ import { decodeEnvelope, encodeEnvelope, encodeSidecarReference } from "../envel
 import { hasCode } from "../errors.js";
 import { unwrapDataKey } from "../keys/keyring.js";
 import { untilAborted } from "../until-aborted.js";
+import type { ObjectFacts } from "./about-object.js";
 import type { ExpectedContext } from "./read-envelope.js";
 import { type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./settings.js";
 import { macPattern, RecordKey } from "./upload-mac.js";
@@ -61,6 +62,11 @@ export interface UploadTicket extends PartLayout {
 export interface SourceState {
   readonly sourceModifiedMs: number | undefined;
   readonly sourceDigest: string | undefined;
+}
+
+/** The object that a ticket is for, and the part of it that a call is about. */
+export function objectOf({ Bucket, Key }: UploadTicket, partNumber?: number): ObjectFacts {
+  return { bucket: Bucket, key: Key, partNumber };
 }
 
 /** Issues the ticket of an upload. */

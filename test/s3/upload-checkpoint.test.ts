@@ -24,6 +24,7 @@ import { Checkpoint } from "../../src/s3/upload-checkpoint.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../support/local.js";
+import { until } from "../support/until.js";
 
 const local = useLocalAws();
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-checkpoint-"));
@@ -306,7 +307,7 @@ it("a sidecar stays when the caller aborts a resume of an upload that was comple
   local.aws.fault({ operation: "AbortMultipartUpload", status: 204 });
   const controller = new AbortController();
   const resumed = client.upload(input, { abortSignal: controller.signal });
-  await vi.waitUntil(() => local.aws.requests.some(({ operation }) => operation === "ListParts"));
+  await until(() => expect(local.operations()).toContain("ListParts"));
   controller.abort(new Error("enough"));
   expect(await errorOf(() => resumed)).toBe(controller.signal.reason);
   expect(await sidecars()).toEqual(before);
