@@ -34,8 +34,6 @@ export async function getAnswer(
 ): Promise<ObjectAnswer> {
   const transfer = transferSignal(signal);
   const asked = input.Range === undefined ? attempt : { ...attempt, range: input.Range };
-  // Of the first request alone: the body may outlive it.
-  const request = transferSignal(transfer.signal);
   const reading: Reading = { attempt: asked, signal: transfer.signal, idleTimeoutMs, bytesRead: 0 };
   try {
     const command = new GetObjectCommand(input);
@@ -48,9 +46,9 @@ export async function getAnswer(
       },
       heardFirst,
     );
-    const response = new ResponseBody(connectionsOf(s3), request.close);
+    const response = new ResponseBody(connectionsOf(s3));
     if (askAgain) response.watch(command);
-    const output = await s3Request(asked, request.signal, (options) => s3.send(command, options));
+    const output = await s3Request(asked, transfer.signal, (options) => s3.send(command, options));
     expectFailure(output);
     requireSize(output.ContentLength, asked);
     const open = (guard: SourceGuard) => guardSource(piecesOf(output.Body), guard);
