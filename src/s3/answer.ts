@@ -33,13 +33,10 @@ export async function getAnswer(
   askAgain?: AskAgain,
 ): Promise<ObjectAnswer> {
   const transfer = transferSignal(signal);
-<<<<<<< HEAD
   const asked = input.Range === undefined ? attempt : { ...attempt, range: input.Range };
-=======
   // Of the first request alone: the body may outlive it.
   const request = transferSignal(transfer.signal);
-  const reading: Reading = { attempt, signal: transfer.signal, idleTimeoutMs, bytesRead: 0 };
->>>>>>> main
+  const reading: Reading = { attempt: asked, signal: transfer.signal, idleTimeoutMs, bytesRead: 0 };
   try {
     const command = new GetObjectCommand(input);
     // Middleware of the caller's may take its time with an answer whose body fails meanwhile.
@@ -51,22 +48,15 @@ export async function getAnswer(
       },
       heardFirst,
     );
-<<<<<<< HEAD
-    const output = await s3Request(asked, transfer.signal, (options) => s3.send(command, options));
-    expectFailure(output);
-    requireSize(output.ContentLength, asked);
-    const reading = { attempt: asked, transfer, idleTimeoutMs };
-=======
     const response = new ResponseBody(connectionsOf(s3), request.close);
     if (askAgain) response.watch(command);
-    const output = await s3Request(attempt, request.signal, (options) => s3.send(command, options));
+    const output = await s3Request(asked, request.signal, (options) => s3.send(command, options));
     expectFailure(output);
-    requireSize(output.ContentLength, attempt);
+    requireSize(output.ContentLength, asked);
     const open = (guard: SourceGuard) => guardSource(piecesOf(output.Body), guard);
-    const rest = askAgain && restOf(output, attempt, transfer.signal, askAgain);
+    const rest = askAgain && restOf(output, asked, transfer.signal, askAgain);
     const pieces = rest && response.hold(output.Body, rest, () => guardOf(reading));
     transfer.signal.addEventListener("abort", response.detach, { once: true });
->>>>>>> main
     return {
       output,
       stream: output.Body,
