@@ -1,5 +1,6 @@
 /** The keyring of the S3 Encryption Client formats on AWS KMS. */
 import { choiceArgument, objectArgument, textArgument } from "../arguments.js";
+import { quoted } from "../bytes.js";
 import { type EncryptionContext, wrappingContextArgument } from "../keys/context.js";
 import type { KmsKeyringOptions } from "../keys/kms.js";
 import { KmsKey } from "../keys/kms-key.js";
@@ -58,7 +59,7 @@ export function legacyKmsKeyring(options: LegacyKmsKeyringOptions): LegacyKeyrin
 function boundContext(context: unknown, contentName: string): EncryptionContext {
   const stated = wrappingContextArgument(title, context);
   for (const name of reservedContextNames) {
-    if (Object.hasOwn(stated, name)) throw new RangeError(`${title}["${name}"]: this name is reserved`);
+    if (Object.hasOwn(stated, name)) throw new RangeError(`${title}[${quoted(name)}]: this name is reserved`);
   }
   return wrappingContextArgument(title, { ...stated, [contentContextName]: contentName });
 }

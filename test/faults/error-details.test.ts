@@ -231,6 +231,10 @@ describe("an error of an object that cannot be opened names it and can be printe
   it("of another client", async () => {
     const head: Call = ["head", () => native.head({ Bucket, Key: legacyKey })];
     expect(await expectErrors([head, ...reads(native, legacyKey)])).toEqual(new Set(["LEGACY_FORMAT"]));
+    const { message } = await errorOf(head[1]);
+    expect(message).toMatch(
+      /, see https:\/\/github\.com\/s3-envelope\/s3-envelope\/blob\/main\/docs\/legacy\.md$/,
+    );
   });
 
   it("without a key for it, also what the keyring has", async () => {
