@@ -149,9 +149,9 @@ export async function uploadPart(
   const seekable = Body === undefined ? seekableArgument({ ...input }) : undefined;
   if (Body !== undefined && (input.FilePath ?? input.Source) !== undefined)
     throw new TypeError("Body, FilePath, Source: expected one of them");
-  const put = ticketPut(read, SSECustomerKey);
 
   return withTransfer(caller, objectOf(ticket, partNumber), async (transfer) => {
+    const put = ticketPut(read, SSECustomerKey);
     const { signal } = transfer;
     const { keys, recordKey } = await ticketKeys(settings, read, expected, signal);
     if (sourceDigest !== ticket.sourceDigest)
