@@ -24,8 +24,13 @@ const baseFiles = [
   "arguments.ts",
   "bytes.ts",
   "errors.ts",
+  "field-list.ts",
+  "field-names.ts",
   "file-error.ts",
+  "legacy-field-names.ts",
+  "sdk-names.ts",
   "service-failure.ts",
+  "spelling.ts",
   "turn.ts",
   "until-aborted.ts",
 ];

@@ -7,6 +7,8 @@ import {
 } from "@aws-sdk/client-s3";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { EnvelopeError, hasCode } from "../errors.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { attemptArgument } from "./fields.js";
 import { headRequest } from "./head-request.js";
 import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
@@ -34,17 +36,18 @@ export async function deleteObject(
   options: CallOptions,
 ): Promise<DeleteOutput> {
   const { s3 } = settings;
-  const signal = abortSignalArgument(options);
-  const attempt = attemptArgument("DeleteObject", input);
+  const signal = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.delete.options, options));
+  const given = fieldsArgument<DeleteInput>(fieldNames.delete.input, input) as DeleteInput;
+  const attempt = attemptArgument("DeleteObject", given);
   const sidecar =
-    settings.envelopeStorage === "sidecar" ? await findSidecar(settings, input, signal) : undefined;
+    settings.envelopeStorage === "sidecar" ? await findSidecar(settings, given, signal) : undefined;
   const output = await s3Request(attempt, signal, (sending) =>
-    s3.send(new DeleteObjectCommand(input), sending),
+    s3.send(new DeleteObjectCommand({ ...given }), sending),
   );
-  await requireDeletion(settings, input, output, attempt, signal);
+  await requireDeletion(settings, given, output, attempt, signal);
   // A delete marker hides the object only: its older version still needs the sidecar.
   if (!sidecar || output.DeleteMarker) return output;
-  if (input.VersionId !== undefined) return { ...output, possiblyOrphanedSidecarKey: sidecar.Key };
+  if (given.VersionId !== undefined) return { ...output, possiblyOrphanedSidecarKey: sidecar.Key };
   if (await deleteSidecar(s3, sidecar, signal)) return output;
   return { ...output, orphanedSidecarKey: sidecar.Key };
 }

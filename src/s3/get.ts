@@ -6,6 +6,8 @@ import { openSource } from "../cobblestone/message.js";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { hasCode } from "../errors.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { type VerifiedBody, verifiedBody } from "./body.js";
 import { withoutChecksums } from "./fields.js";
 import { type GetInput, type GetOutput, type GetRequest, getArguments } from "./get-input.js";
@@ -35,9 +37,10 @@ export async function get(
   input: GetInput,
   options: TransferOptions,
 ): Promise<GetOutput> {
-  const transfer = transferSignal(abortSignalArgument(options));
+  const given = fieldsArgument<TransferOptions>(fieldNames.get.options, options);
+  const transfer = transferSignal(abortSignalArgument(given));
   try {
-    return await read(settings, getArguments(settings, input, options, transfer));
+    return await read(settings, getArguments(settings, input, given, transfer));
   } catch (error) {
     transfer.close();
     throw error;

@@ -4,6 +4,8 @@ import { textArgument } from "../arguments.js";
 import { plaintextLength } from "../cobblestone/geometry.js";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import type { EncryptionContext } from "../keys/context.js";
 import { attemptArgument, refuseFields, requireSize, withoutChecksums } from "./fields.js";
 import { headRequest } from "./head-request.js";
@@ -47,11 +49,11 @@ export async function head(
   options: CallOptions,
 ): Promise<HeadOutput> {
   const { legacy } = settings;
-  const signal = abortSignalArgument(options);
-  const attempt = attemptArgument("HeadObject", input);
-  refuseFields(input, ["PartNumber", "Range"], "parts and ranges are of the ciphertext: leave it out");
-  if (!legacy) refuseFields(input, ["instructionFileSuffix"], "legacy reading is off: leave it out");
-  const { instructionFileSuffix: suffix, ...asked } = input;
+  const signal = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.head.options, options));
+  const given = fieldsArgument<HeadInput>(fieldNames.head.input, input) as HeadInput;
+  const attempt = attemptArgument("HeadObject", given);
+  if (!legacy) refuseFields(given, ["instructionFileSuffix"], "legacy reading is off: leave it out");
+  const { instructionFileSuffix: suffix, ...asked } = given;
   const instructionFileSuffix =
     suffix === undefined ? undefined : textArgument("instructionFileSuffix", suffix);
   const output = await headRequest(settings, asked, signal);
@@ -65,7 +67,7 @@ export async function head(
         metadata,
         instructionFileSuffix,
         signal,
-        askFor: (key) => askForOther(settings, input, key, signal),
+        askFor: (key) => askForOther(settings, given, key, signal),
       },
       ContentLength,
     );
@@ -73,7 +75,7 @@ export async function head(
     const Metadata = legacy.userMetadata(metadata);
     return { ...withoutChecksums(output), ...found, Metadata, encrypted: true };
   }
-  const envelope = await readEnvelope(settings, input, stored, signal);
+  const envelope = await readEnvelope(settings, given, stored, signal);
   return {
     ...withoutChecksums(output),
     ContentLength: output.ContentLength === undefined ? undefined : plaintextLength(output.ContentLength),

@@ -5,6 +5,8 @@ import type { MessageKeys } from "../cobblestone/derivation.js";
 import { chunkBytes, chunkOffset, sealedChunkBytes } from "../cobblestone/geometry.js";
 import { type RandomAccessSource, randomAccess } from "../cobblestone/random-access.js";
 import { hasCode } from "../errors.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import type { EncryptionContext } from "../keys/context.js";
 import { untilAborted } from "../until-aborted.js";
 import { sameObject } from "./object-request.js";
@@ -82,7 +84,7 @@ export function objectReader(input: ReaderInput): OpenObject {
   };
 
   const read = async (offset: number, length: number, options: CallOptions = {}): Promise<Buffer> => {
-    const caller = abortSignalArgument(options);
+    const caller = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.read.options, options));
     integerArgument("offset", offset, 0, Number.MAX_SAFE_INTEGER);
     integerArgument("length", length, 0, Number.MAX_SAFE_INTEGER);
     const end = Math.min(offset + length, plaintextLength);

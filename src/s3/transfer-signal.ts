@@ -1,6 +1,8 @@
 /** One signal for all requests of a transfer: raised by the caller's signal or by the first failure. */
 import { setMaxListeners } from "node:events";
-import { recordArgument, wrongType } from "../arguments.js";
+import { wrongType } from "../arguments.js";
+import type { Fields } from "../field-list.js";
+import type { CallOptions } from "./settings.js";
 
 /** A signal that the transfer itself can raise. The first reason stays. */
 export interface TransferSignal {
@@ -34,9 +36,8 @@ export function transferSignal(caller: AbortSignal | undefined): TransferSignal 
   return { signal, isCallersReason, abort, dispose, close };
 }
 
-/** The signal in the options of a call, checked. A signal in place of the options would never be heard. */
-export function abortSignalArgument(options: unknown): AbortSignal | undefined {
-  const { abortSignal } = recordArgument("options", options);
+/** The signal among the options of a call, checked. */
+export function abortSignalArgument({ abortSignal }: Fields<CallOptions>): AbortSignal | undefined {
   if (abortSignal === undefined || abortSignal instanceof AbortSignal) return abortSignal;
   throw wrongType("options.abortSignal", "an AbortSignal", abortSignal);
 }

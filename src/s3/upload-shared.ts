@@ -1,9 +1,11 @@
 /** The pieces of an upload that several processes share: begin, each part, complete, abort. */
 import { AbortMultipartUploadCommand } from "@aws-sdk/client-s3";
-import { bytesArgument, integerArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
+import { bytesArgument, integerArgument, stringArgument, wrongType } from "../arguments.js";
 import { maxPlaintextBytes } from "../cobblestone/geometry.js";
 import { EnvelopeError } from "../errors.js";
-import { objectFields, refuseFields } from "./fields.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
+import { objectFields } from "./fields.js";
 import { completeUpload as completeMultipart, type MultipartInput } from "./multipart.js";
 import { type ExpectedContext, expectedContextArgument } from "./read-envelope.js";
 import { isUploadGone, s3Request } from "./s3-errors.js";
@@ -82,9 +84,9 @@ export async function beginUpload(
   input: BeginUploadInput,
   options: CallOptions,
 ): Promise<UploadTicket> {
-  const caller = abortSignalArgument(options);
-  const { plaintextLength, ...others } = objectArgument("input", input) as unknown as BeginUploadInput;
-  refuseFields(others, ["Body", "ContentLength"], "the parts bring the body: state plaintextLength");
+  const caller = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.beginUpload.options, options));
+  const given = fieldsArgument<BeginUploadInput>(fieldNames.beginUpload.input, input) as BeginUploadInput;
+  const { plaintextLength, ...others } = given;
   const request = writeArguments(settings, others, "CreateMultipartUpload");
   const layout = layoutOf(
     settings,
@@ -106,23 +108,21 @@ export async function uploadPart(
   input: UploadPartInput,
   options: CallOptions,
 ): Promise<UploadedPart> {
-  const caller = abortSignalArgument(options);
-  const { Body, onSealed, tagDigest, encryptionContext, SSECustomerKey, PartNumber } = objectArgument(
-    "input",
-    input,
-  ) as unknown as UploadPartInput;
+  const caller = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.uploadPart.options, options));
+  const given = fieldsArgument<UploadPartInput>(fieldNames.uploadPart.input, input) as UploadPartInput;
+  const { Body, onSealed, tagDigest, encryptionContext, SSECustomerKey, PartNumber } = given;
   const expected = expectedContextArgument(encryptionContext);
   if (onSealed !== undefined && typeof onSealed !== "function")
     throw wrongType("onSealed", "a function", onSealed);
   if (tagDigest !== undefined && !/^[0-9a-f]{64}$/.test(stringArgument("tagDigest", tagDigest)))
     throw new RangeError("tagDigest: expected 64 hex digits, got another string");
-  const read = readTicket("ticket", input.ticket);
+  const read = readTicket("ticket", given.ticket);
   const { ticket } = read;
   const partNumber = integerArgument("PartNumber", PartNumber, 1, ticket.partCount);
   const { plaintextStart, plaintextEnd } = partWindow(ticket, partNumber);
   if (Body !== undefined) bytesArgument("Body", Body, plaintextEnd - plaintextStart);
-  const seekable = Body === undefined ? seekableArgument({ ...input }) : undefined;
-  if (Body !== undefined && (input.FilePath ?? input.Source) !== undefined)
+  const seekable = Body === undefined ? seekableArgument(given) : undefined;
+  if (Body !== undefined && (given.FilePath ?? given.Source) !== undefined)
     throw new TypeError("Body, FilePath, Source: expected one of them");
   const put = ticketPut(read, SSECustomerKey);
 
@@ -175,8 +175,11 @@ export async function completeUpload(
   input: CompleteUploadInput,
   options: CallOptions,
 ): Promise<PutOutput> {
-  const caller = abortSignalArgument(options);
-  const given = objectArgument("input", input) as unknown as CompleteUploadInput;
+  const caller = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.completeUpload.options, options));
+  const given = fieldsArgument<CompleteUploadInput>(
+    fieldNames.completeUpload.input,
+    input,
+  ) as CompleteUploadInput;
   const expected = expectedContextArgument(given.encryptionContext);
   const read = readTicket("ticket", given.ticket);
   const { ticket } = read;
@@ -199,8 +202,8 @@ export async function abortUpload(
   input: AbortUploadInput,
   options: CallOptions,
 ): Promise<void> {
-  const signal = abortSignalArgument(options);
-  const { ticket, CheckpointPath } = objectArgument("input", input);
+  const signal = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.abortUpload.options, options));
+  const { ticket, CheckpointPath } = fieldsArgument<AbortUploadInput>(fieldNames.abortUpload.input, input);
   if ((ticket === undefined) === (CheckpointPath === undefined))
     throw new TypeError("ticket, CheckpointPath: expected one of them");
   if (CheckpointPath === undefined) return abortTicket(settings, readTicket("ticket", ticket), signal);

@@ -1,5 +1,7 @@
 /** Scripted faults: what a service is told to do wrong, and to which request. */
-import { choiceArgument, integerArgument, recordArgument, stringArgument } from "../arguments.js";
+import { choiceArgument, integerArgument, stringArgument } from "../arguments.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 
 /** One fault. It waits for matching requests, hits `times` of them after letting `skip` through, and is spent. */
 export interface Fault {
@@ -63,10 +65,12 @@ export class FaultScript {
   }
 }
 
+type Corruption = NonNullable<Fault["corrupt"]>;
+
 const most = Number.MAX_SAFE_INTEGER;
 const number = (least: number, greatest: number) => (title: string, value: unknown) =>
   integerArgument(title, value, least, greatest);
-/** A check for each field, so that a misspelt one is no fault that hits everything. */
+/** A check for each field. */
 const checks: Readonly<Record<keyof Fault, (title: string, value: unknown) => unknown>> = {
   service: (title, value) => choiceArgument(title, value, ["s3", "kms"]),
   operation: stringArgument,
@@ -82,16 +86,15 @@ const checks: Readonly<Record<keyof Fault, (title: string, value: unknown) => un
   truncateBodyBytes: number(0, most),
   stallBodyBytes: number(0, most),
   corrupt: (title, value) => {
-    const { offset, xor } = recordArgument(title, value);
+    const { offset, xor } = fieldsArgument<Corruption>(fieldNames.fault.corrupt, value, title);
     integerArgument(`${title}.offset`, offset, 0, most);
     integerArgument(`${title}.xor`, xor, 1, 255);
   },
 };
 
 function faultArgument(value: unknown): Fault {
-  const fault = recordArgument("fault", value);
+  const fault = fieldsArgument<Fault>(fieldNames.fault.fault, value) as Fault;
   for (const [name, given] of Object.entries(fault)) {
-    if (!Object.hasOwn(checks, name)) throw new TypeError(`fault: there is no field ${JSON.stringify(name)}`);
     if (given !== undefined) checks[name as keyof Fault](`fault.${name}`, given);
   }
   if (fault.status === undefined && (fault.body !== undefined || fault.handled !== undefined)) {

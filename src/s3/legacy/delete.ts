@@ -4,6 +4,8 @@ import {
   type DeleteObjectCommandInput,
   type DeleteObjectCommandOutput,
 } from "@aws-sdk/client-s3";
+import { fieldsArgument } from "../../field-list.js";
+import { legacyFieldNames } from "../../legacy-field-names.js";
 import { requireDeletion } from "../delete.js";
 import { attemptArgument } from "../fields.js";
 import { s3Request } from "../s3-errors.js";
@@ -28,15 +30,16 @@ export async function deleteLegacy(
   options: CallOptions,
 ): Promise<LegacyDeleteOutput> {
   const { s3 } = settings;
-  const signal = abortSignalArgument(options);
-  const attempt = attemptArgument("DeleteObject", input);
+  const signal = abortSignalArgument(fieldsArgument<CallOptions>(legacyFieldNames.delete.options, options));
+  const given = fieldsArgument<LegacyDeleteInput>(legacyFieldNames.delete.input, input) as LegacyDeleteInput;
+  const attempt = attemptArgument("DeleteObject", given);
   const output = await s3Request(attempt, signal, (sending) =>
-    s3.send(new DeleteObjectCommand(input), sending),
+    s3.send(new DeleteObjectCommand({ ...given }), sending),
   );
-  await requireDeletion(settings, input, output, attempt, signal);
+  await requireDeletion(settings, given, output, attempt, signal);
   // The file is that of all versions: which of its own versions goes with which of the object's nobody can tell.
-  if (input.VersionId !== undefined) return output;
-  const location = instructionLocation(input);
+  if (given.VersionId !== undefined) return output;
+  const location = instructionLocation(given);
   if (await deleteSidecar(s3, location, signal)) return output;
   return { ...output, orphanedInstructionFileKey: location.Key };
 }

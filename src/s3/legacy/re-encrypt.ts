@@ -2,6 +2,7 @@
 import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { choiceArgument, objectArgument, textArgument } from "../../arguments.js";
 import { EnvelopeError, hasCode } from "../../errors.js";
+import { fieldsArgument } from "../../field-list.js";
 import { openContentKeys } from "../../legacy/content-keys.js";
 import { encodeLegacyEnvelope } from "../../legacy/encode.js";
 import type { LegacyEnvelope } from "../../legacy/envelope.js";
@@ -13,6 +14,7 @@ import { legacyKeyringArgument, wrapLegacyDataKey } from "../../legacy/new-data-
 import { sameDescription } from "../../legacy/raw-keyring.js";
 import { cbcSuite } from "../../legacy/suites.js";
 import { withDataKey } from "../../legacy/unlock.js";
+import { legacyFieldNames } from "../../legacy-field-names.js";
 import { attemptArgument, type SidecarField } from "../fields.js";
 import { type ExpectedContext, expectedContextArgument } from "../read-envelope.js";
 import { requireETag, type S3Attempt } from "../s3-errors.js";
@@ -85,7 +87,8 @@ export async function reEncryptInstructionFile(
   input: ReEncryptInstructionFileInput,
   options: CallOptions,
 ): Promise<ReEncryptInstructionFileOutput> {
-  const signal = abortSignalArgument(options);
+  const names = legacyFieldNames.reEncryptInstructionFile;
+  const signal = abortSignalArgument(fieldsArgument<CallOptions>(names.options, options));
   const rotation = rotationArguments(settings, input);
   const { attempt, put, from, to, suffix, enforceRotation } = rotation;
   const { Metadata = {} } = await headObject(settings, put, signal);
@@ -132,8 +135,12 @@ function undefinedIfDenied(error: unknown): undefined {
 }
 
 function rotationArguments(settings: LegacyWriterSettings, input: ReEncryptInstructionFileInput): Rotation {
-  const attempt = attemptArgument("PutObject", input);
-  const { newKeyring, instructionFileSuffix, enforceRotation = false, encryptionContext, ...put } = input;
+  const given = fieldsArgument<ReEncryptInstructionFileInput>(
+    legacyFieldNames.reEncryptInstructionFile.input,
+    input,
+  ) as ReEncryptInstructionFileInput;
+  const attempt = attemptArgument("PutObject", given);
+  const { newKeyring, instructionFileSuffix, enforceRotation = false, encryptionContext, ...put } = given;
   if (!settings.instructionFile) {
     throw new TypeError("options.instructionFile: expected true of a writer that rotates keys, got false");
   }
