@@ -143,6 +143,23 @@ const uploadPart = ofClient(
 const message = only("dataKey", "context");
 const stream = only("dataKey", "context", "engine");
 
+const faultNames = [
+  "service",
+  "operation",
+  "skip",
+  "times",
+  "status",
+  "code",
+  "message",
+  "body",
+  "handled",
+  "delayMs",
+  "reset",
+  "truncateBodyBytes",
+  "stallBodyBytes",
+  "corrupt",
+] as const;
+
 /**
  * The names, by call and argument. A call reads no other field: {@link fieldsArgument} is compiled only when the names of
  * the list are those of the argument's type.
@@ -197,22 +214,8 @@ export const fieldNames = {
     tls: only("key", "cert"),
   }),
   fault: call("fault of startLocalAws", {
-    fault: only(
-      "service",
-      "operation",
-      "skip",
-      "times",
-      "status",
-      "code",
-      "message",
-      "body",
-      "handled",
-      "delayMs",
-      "reset",
-      "truncateBodyBytes",
-      "stallBodyBytes",
-      "corrupt",
-    ),
+    fault: only(...faultNames),
     corrupt: only("offset", "xor"),
   }),
+  hold: call("hold of startLocalAws", { hold: only(...faultNames, "at", "bodyBytes") }),
 } as const;
