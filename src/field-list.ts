@@ -114,18 +114,14 @@ export function only<const Name extends string>(...accepted: Name[]): Names<Name
  *
  * @param refused names that the call does not take, each with the reason, which a message gives after the name
  */
-export function beside<const Sdk extends string, Refused extends string, const Own extends string>(
+export function beside<const Sdk extends string, Refused extends string, const Own extends readonly string[]>(
   sdk: readonly Sdk[],
   refused: Readonly<Record<Refused, string>>,
-  ...names: Own[]
-): Names<Own | Exclude<Sdk, Refused>> {
+  ...names: Own
+): Names<Own[number] | Exclude<Sdk, Refused>> {
   const taken = sdk.filter((name) => !Object.hasOwn(refused, name)) as Exclude<Sdk, Refused>[];
-  return { accepted: [...names, ...taken], refused, others: "capitals" };
-}
-
-/** All names of the SDK. */
-export function ofSdk<const Sdk extends string>(sdk: readonly Sdk[]): Names<Sdk> {
-  return { accepted: sdk, refused: {}, others: "capitals" };
+  const accepted: readonly (Own[number] | Exclude<Sdk, Refused>)[] = [...names, ...taken];
+  return { accepted, refused, others: "capitals" };
 }
 
 /** The same names; others pass as well, unless they resemble one of these. */

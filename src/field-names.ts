@@ -1,5 +1,5 @@
 /** The names of the fields that each call takes: all calls but those of `s3-envelope/legacy`. */
-import { beside, call, each, lenient, type Names, ofSdk, only } from "./field-list.js";
+import { beside, call, each, lenient, type Names, only } from "./field-list.js";
 import {
   agentNames,
   deleteObjectNames,
@@ -33,6 +33,11 @@ const client = call("new EnvelopeClient", {
   options: only(...transferSettings, "keyring", "envelopeStorage", "engine", "legacy"),
 });
 
+/** The input of a deletion. */
+export const deleted = beside(deleteObjectNames, {
+  encryptionContext: "a deletion compares no context: leave it out",
+});
+
 /** A call of the client. */
 function ofClient<Input extends string, Option extends string>(
   name: string,
@@ -42,7 +47,6 @@ function ofClient<Input extends string, Option extends string>(
   return call(name, { input, options }, client.options);
 }
 
-const ciphertextParts = "parts and ranges are of the ciphertext: leave it out";
 const listed = ["Bucket", "Prefix", "RequestPayer", "ExpectedBucketOwner"] as const;
 
 const put = ofClient(
@@ -65,7 +69,14 @@ const get = ofClient(
 );
 const head = ofClient(
   "head",
-  beside(getObjectNames, { PartNumber: ciphertextParts, Range: ciphertextParts }, "instructionFileSuffix"),
+  beside(
+    getObjectNames,
+    {
+      ...each(["PartNumber", "Range"], "parts and ranges are of the ciphertext: leave it out"),
+      encryptionContext: "head asks no key, so it compares no context: leave it out",
+    },
+    "instructionFileSuffix",
+  ),
   plainCall,
 );
 const open = ofClient(
@@ -172,7 +183,7 @@ export const fieldNames = {
   open,
   read: call("read of an open object", { options: plainCall }),
   download,
-  delete: ofClient("delete", ofSdk(deleteObjectNames), plainCall),
+  delete: ofClient("delete", deleted, plainCall),
   upload,
   beginUpload,
   uploadPart,

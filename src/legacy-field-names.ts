@@ -1,13 +1,7 @@
 /** The names of the fields that each call of `s3-envelope/legacy` takes. */
-import { beside, call, each, lenient, ofSdk, only } from "./field-list.js";
-import { plainCall, sentBytes, transfer, transferSettings } from "./field-names.js";
-import {
-  deleteObjectNames,
-  getObjectNames,
-  getObjectOutputNames,
-  putObjectNames,
-  responseNames,
-} from "./sdk-names.js";
+import { beside, call, each, lenient, only } from "./field-list.js";
+import { deleted, plainCall, sentBytes, transfer, transferSettings } from "./field-names.js";
+import { getObjectNames, getObjectOutputNames, putObjectNames, responseNames } from "./sdk-names.js";
 
 const policy = [
   "commitmentPolicy",
@@ -51,11 +45,7 @@ export const legacyFieldNames = {
     },
     writer.options,
   ),
-  delete: call(
-    "delete of LegacyWriter",
-    { input: ofSdk(deleteObjectNames), options: plainCall },
-    writer.options,
-  ),
+  delete: call("delete of LegacyWriter", { input: deleted, options: plainCall }, writer.options),
   reEncryptInstructionFile: call(
     "reEncryptInstructionFile",
     {
