@@ -69,6 +69,9 @@ export const legacyFieldNames = {
         "instructionFileSuffix",
         "enforceRotation",
         "encryptionContext",
+        "IfMatch",
+        "verifyContent",
+        "contentAad",
       ),
       options: plainCall,
     },
@@ -148,6 +151,7 @@ export const legacyFieldNames = {
     options: only(
       "keyring",
       "encryptionContext",
+      "requiredEncryptionContext",
       "maxEncryptedDataKeys",
       "commitmentPolicy",
       "maxBufferedMessageBytes",
