@@ -1,6 +1,6 @@
 /** The check of an object of named fields, such as the input or the options of a call, against the names that the call knows. */
 import { recordArgument } from "./arguments.js";
-import { printable } from "./bytes.js";
+import { quoted } from "./bytes.js";
 import { nearestName, sameName } from "./spelling.js";
 
 /**
@@ -97,7 +97,7 @@ function nameFault(list: AnyList, name: string): string | undefined {
 
 /** A field as messages name it: those of an input stand for themselves. */
 function titleOf(title: string, name: string): string {
-  if (!/^[$\w-]{1,64}$/.test(name)) return `${title}["${printable(name.slice(0, 64))}"]`;
+  if (!/^[$\w-]{1,64}$/.test(name)) return `${title}[${quoted(name.slice(0, 64))}]`;
   return title === "input" ? name : `${title}.${name}`;
 }
 

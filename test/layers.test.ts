@@ -23,6 +23,7 @@ const layers = [
 const baseFiles = [
   "arguments.ts",
   "bytes.ts",
+  "documents.ts",
   "errors.ts",
   "field-list.ts",
   "field-names.ts",
@@ -31,6 +32,8 @@ const baseFiles = [
   "sdk-names.ts",
   "service-failure.ts",
   "spelling.ts",
+  "set-up-fault.ts",
+  "source-failed.ts",
   "turn.ts",
   "until-aborted.ts",
 ];

@@ -9,12 +9,13 @@ import { decodeEnvelope } from "../envelope/metadata.js";
 import { EnvelopeError, hasCode } from "../errors.js";
 import { fieldsArgument } from "../field-list.js";
 import { fieldNames } from "../field-names.js";
+import { aboutObject } from "./about-object.js";
 import { attemptArgument } from "./fields.js";
 import { headRequest } from "./head-request.js";
 import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "./sidecar-object.js";
-import { abortSignalArgument } from "./transfer-signal.js";
+import { abortSignalArgument, reasonOf } from "./transfer-signal.js";
 
 /** What `delete` takes: the input of DeleteObject. */
 export type DeleteInput = DeleteObjectCommandInput;
@@ -35,10 +36,19 @@ export async function deleteObject(
   input: DeleteInput,
   options: CallOptions,
 ): Promise<DeleteOutput> {
-  const { s3 } = settings;
   const signal = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.delete.options, options));
   const given = fieldsArgument<DeleteInput>(fieldNames.delete.input, input) as DeleteInput;
   const attempt = attemptArgument("DeleteObject", given);
+  return aboutObject(attempt, reasonOf(signal), () => remove(settings, given, attempt, signal));
+}
+
+async function remove(
+  settings: ClientSettings,
+  given: DeleteInput,
+  attempt: S3Attempt,
+  signal: AbortSignal | undefined,
+): Promise<DeleteOutput> {
+  const { s3 } = settings;
   const sidecar =
     settings.envelopeStorage === "sidecar" ? await findSidecar(settings, given, signal) : undefined;
   const output = await s3Request(attempt, signal, (sending) =>

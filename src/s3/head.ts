@@ -7,13 +7,14 @@ import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { fieldsArgument } from "../field-list.js";
 import { fieldNames } from "../field-names.js";
 import type { EncryptionContext } from "../keys/context.js";
+import { aboutObject } from "./about-object.js";
 import { attemptArgument, refuseFields, requireSize, withoutChecksums } from "./fields.js";
 import { headRequest } from "./head-request.js";
-import type { LegacyFacts } from "./legacy-reading.js";
+import type { LegacyFacts, LegacyLookup } from "./legacy-reading.js";
 import { askForOther } from "./object-request.js";
 import { readEnvelope, storedEnvelope } from "./read-envelope.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
-import { abortSignalArgument } from "./transfer-signal.js";
+import { abortSignalArgument, reasonOf } from "./transfer-signal.js";
 
 /** What `head` takes: the input of HeadObject but for parts and ranges of the ciphertext. */
 export interface HeadInput extends Omit<HeadObjectCommandInput, "PartNumber" | "Range"> {
@@ -56,7 +57,22 @@ export async function head(
   const { instructionFileSuffix: suffix, ...asked } = given;
   const instructionFileSuffix =
     suffix === undefined ? undefined : textArgument("instructionFileSuffix", suffix);
-  const output = await headRequest(settings, asked, signal);
+  return aboutObject(attempt, reasonOf(signal), () =>
+    describe(settings, asked, { attempt, instructionFileSuffix, signal }),
+  );
+}
+
+async function describe(
+  settings: ClientSettings,
+  input: HeadObjectCommandInput,
+  {
+    attempt,
+    instructionFileSuffix,
+    signal,
+  }: Pick<LegacyLookup, "attempt" | "instructionFileSuffix" | "signal">,
+): Promise<HeadOutput> {
+  const { legacy } = settings;
+  const output = await headRequest(settings, input, signal);
   requireSize(output.ContentLength, attempt);
   const { Metadata: metadata = {}, ContentLength } = output;
   const stored = legacy ? decodeEnvelope(metadata) : storedEnvelope(settings, metadata);
@@ -67,7 +83,7 @@ export async function head(
         metadata,
         instructionFileSuffix,
         signal,
-        askFor: (key) => askForOther(settings, given, key, signal),
+        askFor: (key) => askForOther(settings, input, key, signal),
       },
       ContentLength,
     );
@@ -75,7 +91,7 @@ export async function head(
     const Metadata = legacy.userMetadata(metadata);
     return { ...withoutChecksums(output), ...found, Metadata, encrypted: true };
   }
-  const envelope = await readEnvelope(settings, given, stored, signal);
+  const envelope = await readEnvelope(settings, input, stored, signal);
   return {
     ...withoutChecksums(output),
     ContentLength: output.ContentLength === undefined ? undefined : plaintextLength(output.ContentLength),

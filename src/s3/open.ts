@@ -5,6 +5,7 @@ import { sealedChunkBytes } from "../cobblestone/geometry.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { fieldsArgument } from "../field-list.js";
 import { fieldNames } from "../field-names.js";
+import { aboutObject } from "./about-object.js";
 import { attemptArgument } from "./fields.js";
 import { type OpenObject, type OpenObjectFields, objectReader } from "./object-reader.js";
 import { fetchObject, unlockAnswer } from "./object-request.js";
@@ -55,7 +56,7 @@ export async function open(
   const { encryptionContext: context, ...get } = given;
   const expected = expectedContextArgument(context);
   const transfer = transferSignal(caller);
-  try {
+  const opening = async () => {
     const request = { get, attempt, expected, transfer };
     const first = await fetchObject(settings, request, { ...get, Range: `bytes=-${openingBytes}` }).catch(
       (error: unknown) => {
@@ -69,6 +70,9 @@ export async function open(
     verifyTail(tail, keys);
     const fields = { ...fieldsOf(first.output), encryptionContext };
     return objectReader({ settings, get, attempt, tail, keys, fields, prefetchBytes: ahead });
+  };
+  try {
+    return await aboutObject({ bucket: attempt.bucket, key: attempt.key }, transfer, opening);
   } finally {
     transfer.close();
   }

@@ -6,12 +6,13 @@ import {
 } from "@aws-sdk/client-s3";
 import { fieldsArgument } from "../../field-list.js";
 import { legacyFieldNames } from "../../legacy-field-names.js";
+import { aboutObject } from "../about-object.js";
 import { requireDeletion } from "../delete.js";
 import { attemptArgument } from "../fields.js";
-import { s3Request } from "../s3-errors.js";
+import { type S3Attempt, s3Request } from "../s3-errors.js";
 import type { CallOptions } from "../settings.js";
 import { deleteSidecar } from "../sidecar-object.js";
-import { abortSignalArgument } from "../transfer-signal.js";
+import { abortSignalArgument, reasonOf } from "../transfer-signal.js";
 import { instructionLocation } from "./instruction-object.js";
 import type { LegacyWriterSettings } from "./writer-settings.js";
 
@@ -29,10 +30,19 @@ export async function deleteLegacy(
   input: LegacyDeleteInput,
   options: CallOptions,
 ): Promise<LegacyDeleteOutput> {
-  const { s3 } = settings;
   const signal = abortSignalArgument(fieldsArgument<CallOptions>(legacyFieldNames.delete.options, options));
   const given = fieldsArgument<LegacyDeleteInput>(legacyFieldNames.delete.input, input) as LegacyDeleteInput;
   const attempt = attemptArgument("DeleteObject", given);
+  return aboutObject(attempt, reasonOf(signal), () => remove(settings, given, attempt, signal));
+}
+
+async function remove(
+  settings: LegacyWriterSettings,
+  given: LegacyDeleteInput,
+  attempt: S3Attempt,
+  signal: AbortSignal | undefined,
+): Promise<LegacyDeleteOutput> {
+  const { s3 } = settings;
   const output = await s3Request(attempt, signal, (sending) =>
     s3.send(new DeleteObjectCommand({ ...given }), sending),
   );

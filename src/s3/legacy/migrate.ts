@@ -4,6 +4,7 @@ import { EnvelopeError, hasCode } from "../../errors.js";
 import { fieldsArgument } from "../../field-list.js";
 import { Digest } from "../../legacy/digest.js";
 import { legacyFieldNames } from "../../legacy-field-names.js";
+import { aboutObject } from "../about-object.js";
 import { withLeftover } from "../clean-up.js";
 import { type CommitOutput, CommitState, isRefusal } from "../commit.js";
 import type { EnvelopeClient } from "../envelope-client.js";
@@ -62,12 +63,14 @@ export async function migrateObject(
   const request = migrateArguments(settings, input, given);
   const transfer = transferSignal(abortSignalArgument(given));
   try {
-    const head = await headOriginal(settings, request, transfer.signal);
-    const { Bucket = "", Key = "" } = request.original;
-    if (decodeEnvelope(head.Metadata ?? {})) {
-      return { migrated: false, Bucket, Key, VersionId: head.VersionId, ETag: head.ETag };
-    }
-    return await migrate({ settings, request, transfer, head, ETag: requireETag(head, request.attempt) });
+    return await aboutObject(request.attempt, transfer, async () => {
+      const head = await headOriginal(settings, request, transfer.signal);
+      const { Bucket = "", Key = "" } = request.original;
+      if (decodeEnvelope(head.Metadata ?? {})) {
+        return { migrated: false, Bucket, Key, VersionId: head.VersionId, ETag: head.ETag };
+      }
+      return migrate({ settings, request, transfer, head, ETag: requireETag(head, request.attempt) });
+    });
   } finally {
     transfer.close();
   }
