@@ -15,7 +15,7 @@ import { headRequest } from "./head-request.js";
 import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "./sidecar-object.js";
-import { abortSignalArgument, reasonOf } from "./transfer-signal.js";
+import { callSignal, reasonOf } from "./transfer-signal.js";
 
 /** What `delete` takes: the input of DeleteObject. */
 export type DeleteInput = DeleteObjectCommandInput;
@@ -36,7 +36,7 @@ export async function deleteObject(
   input: DeleteInput,
   options: CallOptions,
 ): Promise<DeleteOutput> {
-  const signal = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.delete.options, options));
+  const signal = callSignal(fieldNames.delete.options, options);
   const given = fieldsArgument<DeleteInput>(fieldNames.delete.input, input) as DeleteInput;
   const attempt = attemptArgument("DeleteObject", given);
   return aboutObject(attempt, reasonOf(signal), () => remove(settings, given, attempt, signal));

@@ -14,7 +14,7 @@ import type { LegacyFacts, LegacyLookup } from "./legacy-reading.js";
 import { askForOther } from "./object-request.js";
 import { readEnvelope, storedEnvelope } from "./read-envelope.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
-import { abortSignalArgument, reasonOf } from "./transfer-signal.js";
+import { callSignal, reasonOf } from "./transfer-signal.js";
 
 /** What `head` takes: the input of HeadObject but for parts and ranges of the ciphertext. */
 export interface HeadInput extends Omit<HeadObjectCommandInput, "PartNumber" | "Range"> {
@@ -50,7 +50,7 @@ export async function head(
   options: CallOptions,
 ): Promise<HeadOutput> {
   const { legacy } = settings;
-  const signal = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.head.options, options));
+  const signal = callSignal(fieldNames.head.options, options);
   const given = fieldsArgument<HeadInput>(fieldNames.head.input, input) as HeadInput;
   const attempt = attemptArgument("HeadObject", given);
   if (!legacy) refuseFields(given, ["instructionFileSuffix"], "legacy reading is off: leave it out");

@@ -1,7 +1,7 @@
 /** One signal for all requests of a transfer: raised by the caller's signal or by the first failure. */
 import { setMaxListeners } from "node:events";
 import { wrongType } from "../arguments.js";
-import type { Fields } from "../field-list.js";
+import { type FieldList, type Fields, fieldsArgument, type NamesOf } from "../field-list.js";
 import type { CallOptions } from "./settings.js";
 
 /** A signal that the transfer itself can raise. The first reason stays. */
@@ -38,6 +38,11 @@ export function transferSignal(caller: AbortSignal | undefined): TransferSignal 
 /** What a call without a transfer has of one. */
 export function reasonOf(caller: AbortSignal | undefined): Pick<TransferSignal, "isCallersReason"> {
   return { isCallersReason: (error) => caller?.aborted === true && caller.reason === error };
+}
+
+/** The signal of a call that has no other option. */
+export function callSignal(list: FieldList<NamesOf<CallOptions>>, options: unknown): AbortSignal | undefined {
+  return abortSignalArgument(fieldsArgument<CallOptions>(list, options));
 }
 
 /** The signal among the options of a call, checked. */

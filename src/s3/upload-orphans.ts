@@ -11,7 +11,7 @@ import { type Fields, fieldsArgument } from "../field-list.js";
 import { fieldNames } from "../field-names.js";
 import { isUploadGone, s3Request } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
-import { abortSignalArgument } from "./transfer-signal.js";
+import { callSignal } from "./transfer-signal.js";
 
 /** What `listUploads` takes. */
 export interface ListUploadsInput {
@@ -52,7 +52,7 @@ export function listUploads(
   input: ListUploadsInput,
   options: CallOptions,
 ): AsyncGenerator<UnfinishedUpload, undefined> {
-  const signal = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.listUploads.options, options));
+  const signal = callSignal(fieldNames.listUploads.options, options);
   const given = fieldsArgument<ListUploadsInput>(fieldNames.listUploads.input, input);
   return pages(settings, listArguments(given), signal);
 }
@@ -99,7 +99,7 @@ export async function abortUploads(
   options: CallOptions,
 ): Promise<AbortUploadsOutput> {
   const { s3 } = settings;
-  const signal = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.abortUploads.options, options));
+  const signal = callSignal(fieldNames.abortUploads.options, options);
   const given = fieldsArgument<AbortUploadsInput>(fieldNames.abortUploads.input, input);
   const list = listArguments(given);
   const before = ageArgument(given);

@@ -12,7 +12,7 @@ import { type ExpectedContext, expectedContextArgument } from "./read-envelope.j
 import { isUploadGone, s3Request } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { deleteSidecar, sidecarLocation } from "./sidecar-object.js";
-import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
+import { callSignal, type TransferSignal, transferSignal } from "./transfer-signal.js";
 import { begin, layoutOf, multipartInput, sendSealed, sentPart } from "./upload-begin.js";
 import { Checkpoint } from "./upload-checkpoint.js";
 import { mayBeWritten } from "./upload-ending.js";
@@ -85,7 +85,7 @@ export async function beginUpload(
   input: BeginUploadInput,
   options: CallOptions,
 ): Promise<UploadTicket> {
-  const caller = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.beginUpload.options, options));
+  const caller = callSignal(fieldNames.beginUpload.options, options);
   const given = fieldsArgument<BeginUploadInput>(fieldNames.beginUpload.input, input) as BeginUploadInput;
   const { plaintextLength, ...others } = given;
   const request = writeArguments(settings, others, "CreateMultipartUpload");
@@ -113,7 +113,7 @@ export async function uploadPart(
   input: UploadPartInput,
   options: CallOptions,
 ): Promise<UploadedPart> {
-  const caller = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.uploadPart.options, options));
+  const caller = callSignal(fieldNames.uploadPart.options, options);
   const given = fieldsArgument<UploadPartInput>(fieldNames.uploadPart.input, input) as UploadPartInput;
   const { Body, onSealed, tagDigest, encryptionContext, SSECustomerKey, PartNumber } = given;
   const expected = expectedContextArgument(encryptionContext);
@@ -180,11 +180,9 @@ export async function completeUpload(
   input: CompleteUploadInput,
   options: CallOptions,
 ): Promise<PutOutput> {
-  const caller = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.completeUpload.options, options));
-  const given = fieldsArgument<CompleteUploadInput>(
-    fieldNames.completeUpload.input,
-    input,
-  ) as CompleteUploadInput;
+  const names = fieldNames.completeUpload;
+  const caller = callSignal(names.options, options);
+  const given = fieldsArgument<CompleteUploadInput>(names.input, input) as CompleteUploadInput;
   const expected = expectedContextArgument(given.encryptionContext);
   const read = readTicket("ticket", given.ticket);
   const { ticket } = read;
@@ -207,7 +205,7 @@ export async function abortUpload(
   input: AbortUploadInput,
   options: CallOptions,
 ): Promise<void> {
-  const signal = abortSignalArgument(fieldsArgument<CallOptions>(fieldNames.abortUpload.options, options));
+  const signal = callSignal(fieldNames.abortUpload.options, options);
   const { ticket, CheckpointPath } = fieldsArgument<AbortUploadInput>(fieldNames.abortUpload.input, input);
   if ((ticket === undefined) === (CheckpointPath === undefined))
     throw new TypeError("ticket, CheckpointPath: expected one of them");

@@ -19,7 +19,7 @@ import type { LegacyReadFacts } from "../legacy-reading.js";
 import { type ExpectedContext, expectedContextArgument } from "../read-envelope.js";
 import { type CallOptions, defaultIdleTimeoutMs } from "../settings.js";
 import { type PutBody, sourceArgument } from "../source.js";
-import { abortSignalArgument, transferSignal } from "../transfer-signal.js";
+import { callSignal, transferSignal } from "../transfer-signal.js";
 import { factsOf, provenContext, withoutLegacyFields } from "./facts.js";
 import { plainLengthOf } from "./range-plan.js";
 import { type LegacyReadingOptions, readingArguments } from "./reading-options.js";
@@ -72,7 +72,7 @@ export async function decryptLegacyObject(
 ): Promise<LegacyObjectOutput> {
   const names = legacyFieldNames.decryptLegacyObject;
   const settings = readingArguments(names.options, options);
-  const caller = abortSignalArgument(fieldsArgument<CallOptions>(names.callOptions, callOptions));
+  const caller = callSignal(names.callOptions, callOptions);
   const given = fieldsArgument<ObjectFields>(names.input, input);
   const metadata = metadataArgument(given.Metadata);
   const file = fileArgument(given.instructionFile);

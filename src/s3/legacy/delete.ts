@@ -12,7 +12,7 @@ import { attemptArgument } from "../fields.js";
 import { type S3Attempt, s3Request } from "../s3-errors.js";
 import type { CallOptions } from "../settings.js";
 import { deleteSidecar } from "../sidecar-object.js";
-import { abortSignalArgument, reasonOf } from "../transfer-signal.js";
+import { callSignal, reasonOf } from "../transfer-signal.js";
 import { instructionLocation } from "./instruction-object.js";
 import type { LegacyWriterSettings } from "./writer-settings.js";
 
@@ -30,7 +30,7 @@ export async function deleteLegacy(
   input: LegacyDeleteInput,
   options: CallOptions,
 ): Promise<LegacyDeleteOutput> {
-  const signal = abortSignalArgument(fieldsArgument<CallOptions>(legacyFieldNames.delete.options, options));
+  const signal = callSignal(legacyFieldNames.delete.options, options);
   const given = fieldsArgument<LegacyDeleteInput>(legacyFieldNames.delete.input, input) as LegacyDeleteInput;
   const attempt = attemptArgument("DeleteObject", given);
   return aboutObject(attempt, reasonOf(signal), () => remove(settings, given, attempt, signal));

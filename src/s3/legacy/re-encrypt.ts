@@ -21,7 +21,7 @@ import { type ExpectedContext, expectedContextArgument } from "../read-envelope.
 import { requireETag, type S3Attempt } from "../s3-errors.js";
 import type { CallOptions } from "../settings.js";
 import type { SidecarLocation } from "../sidecar-object.js";
-import { abortSignalArgument, reasonOf } from "../transfer-signal.js";
+import { callSignal, reasonOf } from "../transfer-signal.js";
 import {
   getInstructions,
   headObject,
@@ -109,7 +109,7 @@ export async function reEncryptInstructionFile(
   options: CallOptions,
 ): Promise<ReEncryptInstructionFileOutput> {
   const names = legacyFieldNames.reEncryptInstructionFile;
-  const signal = abortSignalArgument(fieldsArgument<CallOptions>(names.options, options));
+  const signal = callSignal(names.options, options);
   const rotation = rotationArguments(settings, input);
   const { bucket, key } = rotation.attempt;
   return aboutObject({ bucket, key }, reasonOf(signal), () => reEncrypt(settings, rotation, signal));
