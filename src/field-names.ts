@@ -33,10 +33,8 @@ const client = call("new EnvelopeClient", {
   options: only(...transferSettings, "keyring", "envelopeStorage", "engine", "legacy"),
 });
 
-/** The input of a deletion. */
-export const deleted = beside(deleteObjectNames, {
-  encryptionContext: "a deletion compares no context: leave it out",
-});
+/** Refused by deletions. */
+export const notCompared = { encryptionContext: "a deletion compares no context: leave it out" };
 
 /** A call of the client. */
 function ofClient<Input extends string, Option extends string>(
@@ -130,6 +128,8 @@ const beginUpload = ofClient(
       ...each(["Body", "ContentLength"], "the parts bring the body: state plaintextLength"),
     },
     "plaintextLength",
+    "sourceModifiedMs",
+    "sourceDigest",
     "encryptionContext",
     "envelopeStorage",
   ),
@@ -145,6 +145,7 @@ const uploadPart = ofClient(
     "Source",
     "encryptionContext",
     "SSECustomerKey",
+    "sourceDigest",
     "tagDigest",
     "onSealed",
   ),
@@ -183,7 +184,7 @@ export const fieldNames = {
   open,
   read: call("read of an open object", { options: plainCall }),
   download,
-  delete: ofClient("delete", deleted, plainCall),
+  delete: ofClient("delete", beside(deleteObjectNames, notCompared, "envelopeStorage"), plainCall),
   upload,
   beginUpload,
   uploadPart,

@@ -1,6 +1,6 @@
 /** The names of the fields that each call of `s3-envelope/legacy` takes. */
 import { beside, call, each, lenient, only } from "./field-list.js";
-import { deleted, plainCall, sentBytes, transfer, transferSettings } from "./field-names.js";
+import { notCompared, plainCall, sentBytes, transfer, transferSettings } from "./field-names.js";
 import { getObjectNames, getObjectOutputNames, putObjectNames, responseNames } from "./sdk-names.js";
 
 const policy = [
@@ -45,7 +45,11 @@ export const legacyFieldNames = {
     },
     writer.options,
   ),
-  delete: call("delete of LegacyWriter", { input: deleted, options: plainCall }, writer.options),
+  delete: call(
+    "delete of LegacyWriter",
+    { input: beside(deleteObjectNames, notCompared), options: plainCall },
+    writer.options,
+  ),
   reEncryptInstructionFile: call(
     "reEncryptInstructionFile",
     {

@@ -54,7 +54,7 @@ beforeAll(async () => {
   await native.put({ Bucket, Key, Body: small, encryptionContext });
   await writerWith(local, { keyring: legacyKeyring }).put({ Bucket, Key: legacyKey, Body: small });
   ticket = await native.beginUpload({ Bucket, Key, plaintextLength: 10 });
-  part = await native.uploadPart({ ticket, PartNumber: 1, Body: testBytes(10), tagDigest: undefined });
+  part = await native.uploadPart({ ticket, PartNumber: 1, Body: testBytes(10), tagDigest: "first-attempt" });
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 

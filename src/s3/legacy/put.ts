@@ -27,7 +27,7 @@ import type { TransferOptions } from "../settings.js";
 import { type Source, sourceArgument } from "../source.js";
 import type { TransferSignal } from "../transfer-signal.js";
 import { type PutOutput, putOutput } from "../write.js";
-import { instructionLocation } from "./instruction-object.js";
+import { newInstructionLocation } from "./instruction-object.js";
 import { withInstructionFile } from "./instruction-write.js";
 import type { LegacyWriterSettings } from "./writer-settings.js";
 
@@ -62,7 +62,7 @@ function putArguments(settings: LegacyWriterSettings, input: LegacyPutInput): Le
     input,
   ) as LegacyPutInput;
   const attempt = attemptArgument("PutObject", put);
-  if (settings.instructionFile) instructionLocation(put);
+  if (settings.instructionFile) newInstructionLocation(put);
   return {
     put,
     attempt,
