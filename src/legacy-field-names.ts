@@ -117,7 +117,8 @@ export const legacyFieldNames = {
   sesMailReading: call("sesMailReading", { options: only("kms", "keyId") }),
   decryptSesMail: call("decryptSesMail", {
     input: beside(
-      getObjectNames,
+      deleteObjectNames,
+  getObjectNames,
       {
         ...each(["Range", "PartNumber"], "mail is verified as a whole: leave it out"),
         ...each(responseNames, "only the mail is returned: leave it out"),
