@@ -1,7 +1,13 @@
 /** The names of the fields that each call of `s3-envelope/legacy` takes. */
 import { beside, call, each, lenient, only } from "./field-list.js";
 import { notCompared, plainCall, sentBytes, transfer, transferSettings } from "./field-names.js";
-import { getObjectNames, getObjectOutputNames, putObjectNames, responseNames } from "./sdk-names.js";
+import {
+  deleteObjectNames,
+  getObjectNames,
+  getObjectOutputNames,
+  putObjectNames,
+  responseNames,
+} from "./sdk-names.js";
 
 const policy = [
   "commitmentPolicy",
@@ -117,8 +123,7 @@ export const legacyFieldNames = {
   sesMailReading: call("sesMailReading", { options: only("kms", "keyId") }),
   decryptSesMail: call("decryptSesMail", {
     input: beside(
-      deleteObjectNames,
-  getObjectNames,
+      getObjectNames,
       {
         ...each(["Range", "PartNumber"], "mail is verified as a whole: leave it out"),
         ...each(responseNames, "only the mail is returned: leave it out"),
