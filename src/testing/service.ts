@@ -43,6 +43,8 @@ export interface Service {
   operationOf(request: ServiceRequest): string;
   /** Answers, or throws a {@link ServiceError}. */
   handle(request: ServiceRequest, operation: string): Promise<ServiceResponse>;
+  /** The error for a request that nobody may send. */
+  forbidden(message: string): ServiceError;
   /** The answer that tells an error in the service's own format. */
   describeError(error: ServiceError, request: ServiceRequest, requestId: string): ServiceResponse;
   /** Lets go of what it holds, when no request is being handled any more. May be called again. */

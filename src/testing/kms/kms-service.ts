@@ -61,6 +61,7 @@ export function kmsService(region: string, credentials: Credentials): Service {
       }
     },
 
+    forbidden: (message) => new ServiceError(403, "AccessDeniedException", message),
     describeError,
   };
 }

@@ -1,5 +1,6 @@
 /** The in-process S3 as a service: which request means which operation, and who may send it. */
 import { join } from "node:path";
+import { bucketOfHost } from "../local-requests.js";
 import type { Credentials, Service, ServiceRequest } from "../service.js";
 import { authenticate } from "../sigv4.js";
 import { attributeOperations } from "./attributes.js";
@@ -11,7 +12,7 @@ import { claimFolder } from "./folder.js";
 import { listingOperations } from "./listing.js";
 import { multipartOperations } from "./multipart.js";
 import { multipartListingOperations } from "./multipart-listing.js";
-import { ObjectStore } from "./object-store.js";
+import { isBucketName, ObjectStore } from "./object-store.js";
 import { objectOperations } from "./objects.js";
 import { payloadHash } from "./payload.js";
 import { noRecords, RecordFiles } from "./records.js";
@@ -66,10 +67,10 @@ export function s3Service(options: S3ServiceOptions): Service {
   const errors = signatureErrors(region);
   return {
     name: "s3",
-    operationOf: (request) => findOperation(request) ?? "Unknown",
+    operationOf: (request) => findOperation(addressed(request)) ?? "Unknown",
     async handle(received, operation) {
       const scope = { region, credentials, service: "s3" } as const;
-      const request = authenticate(received, payloadHash, scope, errors);
+      const request = addressed(authenticate(received, payloadHash, scope, errors));
       const perform = Object.hasOwn(operations, operation) ? operations[operation] : undefined;
       const unsupported = Object.keys(request.headers).find(
         (name) => name.startsWith("x-amz-") && !heeded.test(name),
@@ -81,9 +82,18 @@ export function s3Service(options: S3ServiceOptions): Service {
       if (Buffer.byteLength(key) > maxKeyBytes) throw s3Fault("KeyTooLongError", "Your key is too long");
       return perform({ store, uploads, request, bucket, key, region, minPartBytes });
     },
+    forbidden: (message) => s3Fault("AccessDenied", message),
     describeError: describeS3Error,
     close: release,
   };
+}
+
+/** A request with its bucket in its path, as if it had not been virtual-hosted. */
+function addressed(request: ServiceRequest): ServiceRequest {
+  const bucket = bucketOfHost(request.headers);
+  // "s3.localhost" is the service itself.
+  if (bucket === undefined || !isBucketName(bucket)) return request;
+  return { ...request, path: `/${bucket}${request.path}` };
 }
 
 const signatureErrors = (expected: string) => ({
