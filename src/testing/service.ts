@@ -11,6 +11,8 @@ export interface ServiceRequest {
   readonly method: string;
   /** The path as it was sent, still encoded. */
   readonly path: string;
+  /** What was asked for as an absolute URL, without its query. */
+  readonly url: string;
   readonly query: ReadonlyMap<string, string>;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
