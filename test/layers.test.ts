@@ -23,9 +23,13 @@ const layers = [
 const baseFiles = [
   "arguments.ts",
   "bytes.ts",
+  "documents.ts",
   "errors.ts",
   "file-error.ts",
+  "own-file.ts",
   "service-failure.ts",
+  "set-up-fault.ts",
+  "source-failed.ts",
   "turn.ts",
   "until-aborted.ts",
 ];
@@ -102,7 +106,8 @@ describe("layers", () => {
       "@aws-sdk/client-kms": /^(keys\/kms(-key)?\.ts|testing\/)/,
       "@aws-crypto/client-node": /^legacy\/encryption-sdk\/(materials|observed-keyring)\.ts/,
       "node:worker_threads": /^cobblestone\/worker/,
-      "node:crypto": /^(cobblestone|keys|envelope|legacy|testing)\/|^s3\/(get|write|upload-ticket)\.ts/,
+      "node:crypto":
+        /^(cobblestone|keys|envelope|legacy|testing)\/|^s3\/(get|write|upload-listing|upload-mac|upload-ticket)\.ts/,
     };
     for (const file of files) {
       for (const specifier of importsOf(file).filter((name) => !name.startsWith("."))) {

@@ -1,6 +1,7 @@
 /** What an error of AWS KMS means: which code, and so whether to retry, to fix IAM or to fix the context. */
 import { EnvelopeError, type ErrorCode } from "../errors.js";
 import { isTransient, type ServiceFailure, serviceFailure } from "../service-failure.js";
+import { setUpFault } from "../set-up-fault.js";
 
 /** A KMS operation and what it was asked for; never a value of the encryption context. */
 export interface KmsAttempt {
@@ -46,25 +47,42 @@ const credentialFaults = new Set([
   "MissingAuthenticationTokenException",
   "ExpiredTokenException",
   "OptInRequired",
-  "CredentialsProviderError",
 ]);
 
 /** The coded error for a failure of a KMS call, with that failure as its cause. */
 export function kmsError(cause: unknown, attempt: KmsAttempt): EnvelopeError {
   const failure = serviceFailure(cause);
-  const [code, message] = meaning(failure);
+  const fault = setUpFault("KMS", cause, failure);
+  const [code, message] = fault
+    ? ([fault.isDenied ? "KMS_ACCESS_DENIED" : "KMS_REQUEST_FAILED", fault.advice] as const)
+    : meaning(failure);
   return new EnvelopeError(code, `KMS ${attempt.operation} failed: ${message}`, {
-    cause: isUnreadableAnswer(cause) ? new Error("the answer could not be parsed") : cause,
-    details: { ...attempt, ...failure },
+    cause: isUnreadableAnswer(cause) ? new Error("the answer could not be parsed") : withoutBody(cause),
+    details: { ...attempt, ...failure, ...fault?.details },
   });
 }
 
 /**
  * An answer that says success but is broken holds the plaintext data key: the SDK's error shows parts of it and
- * has all of it hung on. An exception of the service has no key in it.
+ * has all of it hung on.
  */
 function isUnreadableAnswer(cause: unknown): boolean {
   return cause instanceof Error && !("$fault" in cause) && "$response" in cause;
+}
+
+/** What an exception has beside what starts with "$". */
+const ownFields = new Set<string | symbol>(["name", "message", "stack", "cause", "code", "__type"]);
+
+/**
+ * Takes from an error what it holds of a response. An exception gets every field of the body, which has the data key in
+ * it when something between here and KMS has changed nothing but the status; an error of Node's parser gets the bytes.
+ */
+function withoutBody(cause: unknown): unknown {
+  if (!(cause instanceof Error)) return cause;
+  const isOfBody = (name: string | symbol) =>
+    name === "rawPacket" || ("$fault" in cause && !String(name).startsWith("$") && !ownFields.has(name));
+  for (const name of Reflect.ownKeys(cause)) if (isOfBody(name)) Reflect.deleteProperty(cause, name);
+  return cause;
 }
 
 function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {

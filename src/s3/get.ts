@@ -1,11 +1,12 @@
 /** Reads one object, whole or a range of it: one GetObject, verified plaintext out. */
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { type MessageKeys, requireHeader } from "../cobblestone/derivation.js";
-import { chunkCount, plaintextLength, sealedChunkBytes } from "../cobblestone/geometry.js";
+import { chunkCount, chunkOffset, plaintextLength, sealedChunkBytes } from "../cobblestone/geometry.js";
 import { openSource } from "../cobblestone/message.js";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { hasCode } from "../errors.js";
+import { aboutObject, namingObject } from "./about-object.js";
 import { type VerifiedBody, verifiedBody } from "./body.js";
 import { withoutChecksums } from "./fields.js";
 import { type GetInput, type GetOutput, type GetRequest, getArguments } from "./get-input.js";
@@ -37,7 +38,9 @@ export async function get(
 ): Promise<GetOutput> {
   const transfer = transferSignal(abortSignalArgument(options));
   try {
-    return await read(settings, getArguments(settings, input, options, transfer));
+    const request = getArguments(settings, input, options, transfer);
+    const { bucket, key } = request.attempt;
+    return await aboutObject({ bucket, key }, transfer, () => read(settings, request));
   } catch (error) {
     transfer.close();
     throw error;
@@ -155,10 +158,15 @@ function rangeOutput(
         startsWithHeader: false,
       })
     : openSource(body, { keys, firstChunk, endsMessage }, workingOf(settings));
-  return encryptedOutput(request, answer, slice(plaintext, plan.skipPlaintext, plan.length), {
-    ContentLength: plan.length,
-    ContentRange: contentRange(plan),
-  });
+  const start = chunkOffset(firstChunk);
+  const sizes = { ContentLength: plan.length, ContentRange: contentRange(plan) };
+  return encryptedOutput(
+    request,
+    answer,
+    slice(plaintext, plan.skipPlaintext, plan.length),
+    sizes,
+    `bytes=${start}-${start + plan.ciphertextBytes - 1}`,
+  );
 }
 
 /** An object of Amazon's clients; undefined when it is none, and the first answer has been let go of. */
@@ -198,25 +206,32 @@ function encryptedOutput(
   { output }: ObjectAnswer,
   plaintext: AsyncIterable<Uint8Array>,
   sizes: Pick<GetObjectCommandOutput, "ContentLength" | "ContentRange">,
+  ciphertext?: string,
 ): Output {
   return {
     ...withoutChecksums(output),
     ...sizes,
     Metadata: withoutEnvelope(output.Metadata ?? {}),
     encrypted: true,
-    Body: bodyOf(plaintext, request, sizes.ContentLength),
+    Body: bodyOf(plaintext, request, sizes.ContentLength, ciphertext),
   };
 }
 
 /** When it has been read to its end nothing runs any more that would have to be aborted. */
 function bodyOf(
   pieces: AsyncIterable<Uint8Array>,
-  { transfer, meter }: GetRequest,
+  request: GetRequest,
   length: number | undefined,
+  range?: string,
 ): VerifiedBody {
-  const { signal, close, dispose } = transfer;
+  const { transfer, meter } = request;
+  const { bucket, key } = request.attempt;
   const counted = meter ? metered(pieces, meter, length) : pieces;
-  return verifiedBody(counted, signal, (ended) => (ended ? dispose() : close()));
+  return verifiedBody(counted, {
+    signal: transfer.signal,
+    close: (ended) => (ended ? transfer.dispose() : transfer.close()),
+    failed: (error) => namingObject(error, { bucket, key, range }, transfer),
+  });
 }
 
 async function* metered(

@@ -28,7 +28,9 @@ export function fetchObject(
   { attempt, transfer }: Pick<ObjectRequest, "attempt" | "transfer">,
   get: GetObjectCommandInput,
 ): Promise<ObjectAnswer> {
-  return getAnswer(settings, attempt, get, transfer.signal);
+  return getAnswer(settings, attempt, get, transfer.signal, (ETag, Range, signal) =>
+    sameObject(settings, { get, attempt, transfer: { signal } }, { output: { ETag } }, Range),
+  );
 }
 
 /** Asks for another object of the same bucket. */
