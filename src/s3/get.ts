@@ -6,6 +6,8 @@ import { openSource } from "../cobblestone/message.js";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { hasCode } from "../errors.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { aboutObject, namingObject } from "./about-object.js";
 import { type VerifiedBody, verifiedBody } from "./body.js";
 import { withoutChecksums } from "./fields.js";
@@ -36,9 +38,10 @@ export async function get(
   input: GetInput,
   options: TransferOptions,
 ): Promise<GetOutput> {
-  const transfer = transferSignal(abortSignalArgument(options));
+  const given = fieldsArgument<TransferOptions>(fieldNames.get.options, options);
+  const transfer = transferSignal(abortSignalArgument(given));
   try {
-    const request = getArguments(settings, input, options, transfer);
+    const request = getArguments(settings, input, given, transfer);
     const { bucket, key } = request.attempt;
     return await aboutObject({ bucket, key }, transfer, () => read(settings, request));
   } catch (error) {

@@ -5,11 +5,13 @@ import {
   type ListMultipartUploadsCommandOutput,
   type RequestPayer,
 } from "@aws-sdk/client-s3";
-import { integerArgument, objectArgument, textArgument, wrongType } from "../arguments.js";
+import { integerArgument, textArgument, wrongType } from "../arguments.js";
 import { EnvelopeError } from "../errors.js";
+import { type Fields, fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { isUploadGone, s3Request } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
-import { abortSignalArgument } from "./transfer-signal.js";
+import { callSignal } from "./transfer-signal.js";
 
 /** What `listUploads` takes. */
 export interface ListUploadsInput {
@@ -50,12 +52,13 @@ export function listUploads(
   input: ListUploadsInput,
   options: CallOptions,
 ): AsyncGenerator<UnfinishedUpload, undefined> {
-  const signal = abortSignalArgument(options);
-  return pages(settings, listArguments(input), signal);
+  const signal = callSignal(fieldNames.listUploads.options, options);
+  const given = fieldsArgument<ListUploadsInput>(fieldNames.listUploads.input, input);
+  return pages(settings, listArguments(given), signal);
 }
 
-function listArguments(input: unknown): ListUploadsInput {
-  const { Bucket, Prefix, RequestPayer, ExpectedBucketOwner } = objectArgument("input", input);
+function listArguments(input: Fields<ListUploadsInput>): ListUploadsInput {
+  const { Bucket, Prefix, RequestPayer, ExpectedBucketOwner } = input;
   return {
     Bucket: textArgument("Bucket", Bucket),
     Prefix: Prefix === undefined || Prefix === "" ? undefined : textArgument("Prefix", Prefix),
@@ -96,9 +99,10 @@ export async function abortUploads(
   options: CallOptions,
 ): Promise<AbortUploadsOutput> {
   const { s3 } = settings;
-  const signal = abortSignalArgument(options);
-  const list = listArguments(input);
-  const before = ageArgument(input);
+  const signal = callSignal(fieldNames.abortUploads.options, options);
+  const given = fieldsArgument<AbortUploadsInput>(fieldNames.abortUploads.input, input);
+  const list = listArguments(given);
+  const before = ageArgument(given);
   const aborted: UnfinishedUpload[] = [];
   const failed: { upload: UnfinishedUpload; error: EnvelopeError }[] = [];
   const { Prefix: _prefix, ...fields } = list;
@@ -119,7 +123,7 @@ export async function abortUploads(
   return { aborted, failed };
 }
 
-function ageArgument({ initiatedBefore, olderThanMs }: AbortUploadsInput): number {
+function ageArgument({ initiatedBefore, olderThanMs }: Fields<AbortUploadsInput>): number {
   if ((initiatedBefore === undefined) === (olderThanMs === undefined))
     throw new TypeError("initiatedBefore, olderThanMs: expected one of them");
   if (olderThanMs !== undefined)

@@ -17,13 +17,7 @@ import { generateDataKey } from "../keys/keyring.js";
 import { untilAborted } from "../until-aborted.js";
 import { type Leftover, withLeftover } from "./clean-up.js";
 import { type CommitOutput, type CommitState, isRefusal } from "./commit.js";
-import {
-  attemptArgument,
-  type RefusedPutField,
-  refusedPutFields,
-  refuseFields,
-  withoutChecksums,
-} from "./fields.js";
+import { attemptArgument, type RefusedPutField, withoutChecksums } from "./fields.js";
 import type { MultipartInput } from "./multipart.js";
 import type { S3Attempt } from "./s3-errors.js";
 import { type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./settings.js";
@@ -55,10 +49,9 @@ export interface WriteRequest {
   readonly storage: EnvelopeStorage;
 }
 
-/** Checks what every write takes; fields of other kinds must have been taken out. */
+/** Checks the values of what every write takes; fields of other kinds must have been taken out. */
 export function writeArguments(settings: ClientSettings, input: WriteInput, operation: string): WriteRequest {
   const attempt = attemptArgument(operation, input);
-  refuseFields(input, refusedPutFields, "it describes the bytes sent, which are ciphertext: leave it out");
   const { Metadata, encryptionContext = {}, ...others } = input;
   const { envelopeStorage = settings.envelopeStorage, ...put } = others;
   const storage = choiceArgument("envelopeStorage", envelopeStorage, envelopeStorages);
