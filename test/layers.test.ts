@@ -23,6 +23,7 @@ const layers = [
 const baseFiles = [
   "arguments.ts",
   "bytes.ts",
+  "client-setting-names.ts",
   "documents.ts",
   "errors.ts",
   "field-list.ts",
