@@ -220,8 +220,18 @@ export const fieldNames = {
   agent: call("an agent of createS3Client", { agent: lenient(only(...agentNames)) }),
 
   startLocalAws: call("startLocalAws", {
-    options: only("buckets", "region", "minPartBytes", "discardBodies", "directory", "s3Port", "tls"),
+    options: only(
+      "buckets",
+      "region",
+      "minPartBytes",
+      "discardBodies",
+      "directory",
+      "s3Port",
+      "tls",
+      "credentials",
+    ),
     tls: only("key", "cert"),
+    credentials: only("accessKeyId", "secretAccessKey"),
   }),
   fault: call("fault of startLocalAws", {
     fault: only(...faultNames),

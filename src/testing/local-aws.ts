@@ -176,7 +176,11 @@ function randomCredentials(): Credentials {
 }
 
 function credentialsArgument(title: string, value: unknown): Credentials {
-  const { accessKeyId, secretAccessKey } = recordArgument(title, value);
+  const { accessKeyId, secretAccessKey } = fieldsArgument<Credentials>(
+    fieldNames.startLocalAws.credentials,
+    value,
+    title,
+  );
   const id = stringArgument(`${title}.accessKeyId`, accessKeyId);
   if (!/^\w{16,128}$/.test(id)) {
     throw new RangeError(`${title}.accessKeyId: expected 16 to 128 letters, digits or underscores`);
