@@ -25,6 +25,8 @@ const baseFiles = [
   "bytes.ts",
   "errors.ts",
   "file-error.ts",
+  "response-fields.ts",
+  "response-guard.ts",
   "service-failure.ts",
   "turn.ts",
   "until-aborted.ts",

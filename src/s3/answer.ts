@@ -1,51 +1,52 @@
 /** One GetObject: its answer, and its body as bytes that can neither stall for ever nor end early unnoticed. */
 import { IncomingMessage } from "node:http";
-import { Readable } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import {
-  GetObjectCommand,
-  type GetObjectCommandInput,
-  type GetObjectCommandOutput,
-} from "@aws-sdk/client-s3";
+import { GetObjectCommand, type GetObjectCommandInput } from "@aws-sdk/client-s3";
 import { EnvelopeError } from "../errors.js";
+import { expectFailure, guarded } from "../response-guard.js";
 import { Batches } from "./batches.js";
 import { collect } from "./collect.js";
 import { requireSize } from "./fields.js";
 import { guardSource } from "./guarded-source.js";
+import { evaluatingIfMatch } from "./if-match.js";
 import type { ObjectAnswer } from "./object-answer.js";
-import { parseContentRange } from "./range.js";
+import { type AnsweredBytes, answeredBytes, decodedBody } from "./responses.js";
 import { type S3Attempt, s3Request } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
 import { type TransferSignal, transferSignal } from "./transfer-signal.js";
 
-/** Asks for an object. The body ends with the signal, too. */
+/**
+ * Asks for an object. The body ends with the signal, too.
+ *
+ * @param totalBytes of the object, if earlier answers have told
+ * @throws EnvelopeError those of S3; `S3_REQUEST_FAILED` when what was asked for is not in the answer
+ */
 export async function getAnswer(
   { s3, idleTimeoutMs }: Pick<ClientSettings, "s3" | "idleTimeoutMs">,
   attempt: S3Attempt,
   input: GetObjectCommandInput,
   signal: AbortSignal | undefined,
+  totalBytes?: number,
 ): Promise<ObjectAnswer> {
   const transfer = transferSignal(signal);
+  const send = (asked: GetObjectCommandInput) => {
+    const command = guarded(new GetObjectCommand(asked), { maxBodyBytes: "stream" });
+    return s3Request(attempt, transfer.signal, (options) => s3.send(command, options));
+  };
   try {
-    const command = new GetObjectCommand(input);
-    // Middleware of the caller's may take its time with an answer whose body fails meanwhile.
-    command.middlewareStack.add(
-      (next) => async (args) => {
-        const result = await next(args);
-        expectFailure(result.output);
-        return result;
-      },
-      heardFirst,
-    );
-    const output = await s3Request(attempt, transfer.signal, (options) => s3.send(command, options));
-    expectFailure(output);
+    const output = await evaluatingIfMatch(s3, input, attempt, transfer.signal, send);
+    // Middleware of the caller's may have put another body there.
+    expectFailure(output.Body);
     requireSize(output.ContentLength, attempt);
-    const reading = { attempt, transfer, idleTimeoutMs };
+    const decoded = decodedBody(output, attempt);
+    if (decoded) throw decoded;
+    const bytes = answeredBytes(output, input.Range, attempt, totalBytes);
+    const reading = { attempt, transfer, idleTimeoutMs, bytes };
     return {
-      output,
+      output: bytes.output,
       letGo: transfer.close,
-      read: (skip, length) => readBody(output, reading, skip, length),
-      readInto: (targets) => readInto(output, reading, targets).then(transfer.dispose),
+      read: (skip, length) => readBody(reading, skip, length),
+      readInto: (targets) => readInto(reading, targets).then(transfer.dispose),
     };
   } catch (error) {
     transfer.close();
@@ -53,35 +54,30 @@ export async function getAnswer(
   }
 }
 
-/** Outside of what makes the body, inside of what callers add. */
-const heardFirst = { step: "deserialize", priority: "high", name: "expectBodyToFail" } as const;
-
-/** A body that is let go of unread fails in the SDK's hands; without a listener that would end the process. */
-function expectFailure(output: { readonly Body?: unknown } | undefined): void {
-  const Body = output?.Body;
-  if (Body instanceof Readable && !Body.listeners("error").includes(ignore)) Body.on("error", ignore);
-}
-
-function ignore(): void {}
-
 interface Reading {
   readonly attempt: S3Attempt;
   readonly transfer: TransferSignal;
   readonly idleTimeoutMs: number;
+  readonly bytes: AnsweredBytes;
 }
 
+/** A rest of the body that nobody wants is read up to this length, as the connection can then be used again. */
+const maxRestBytes = 64 * 1024;
+
 async function* readBody(
-  { Body, ContentRange }: GetObjectCommandOutput,
-  { attempt, transfer, idleTimeoutMs }: Reading,
+  { attempt, transfer, idleTimeoutMs, bytes }: Reading,
   skip: number,
   length: number | undefined,
 ): AsyncGenerator<Uint8Array, undefined> {
+  const { output, bodyBytes } = bytes;
+  const { Body } = output;
+  const start = bytes.skip + skip;
   let seen = 0;
-  const end = length === undefined ? Number.POSITIVE_INFINITY : skip + length;
-  const answered = parseContentRange(ContentRange);
-  const most = answered ? answered.last + 1 - answered.first : end;
+  const end = length === undefined ? Number.POSITIVE_INFINITY : start + length;
+  const most = bodyBytes ?? end;
   const expected = length === undefined ? undefined : end;
   const fail = (code: BodyFault, what: string, cause?: unknown) =>
+    decodedBody(output, attempt, cause) ??
     bodyError(code, attempt, { bytesRead: seen, expected }, what, cause);
   const source = isOverTls(Body) ? new Batches(Body) : ((Body ?? []) as AsyncIterable<Uint8Array>);
   const pieces = guardSource<Uint8Array>(source, {
@@ -91,24 +87,37 @@ async function* readBody(
     failed: (cause) => fail("BODY_INTERRUPTED", `reading failed after ${seen} bytes, see the cause`, cause),
   });
   for await (const piece of pieces) {
-    const wanted = piece.subarray(Math.max(0, skip - seen), Math.max(0, end - seen));
+    const wanted = piece.subarray(Math.max(0, start - seen), Math.max(0, end - seen));
     seen += piece.length;
     if (wanted.length > 0) yield wanted;
     if (seen > most) throw fail("BODY_INTERRUPTED", `more than the ${most} bytes came that it said`);
+    if (seen >= end && most - seen > maxRestBytes) return undefined;
   }
   if (length !== undefined && seen < end) throw fail("BODY_INTERRUPTED", `it ended after ${seen} bytes`);
   return undefined;
 }
 
-async function readInto(
-  { Body }: GetObjectCommandOutput,
-  { attempt, transfer, idleTimeoutMs }: Reading,
-  targets: readonly Uint8Array[],
-): Promise<void> {
+async function readInto(reading: Reading, targets: readonly Uint8Array[]): Promise<void> {
+  const { attempt, transfer, idleTimeoutMs, bytes } = reading;
   const expected = targets.reduce((sum, { length }) => sum + length, 0);
+  const { output, skip, bodyBytes = expected } = bytes;
   const fail = (code: BodyFault, bytesRead: number, what: string, cause?: unknown) =>
-    bodyError(code, attempt, { bytesRead, expected }, what, cause);
-  const seen = await collect(Body, targets, {
+    decodedBody(output, attempt, cause) ?? bodyError(code, attempt, { bytesRead, expected }, what, cause);
+  if (skip > 0 || bodyBytes > expected) {
+    const room = targets.values();
+    let target: Uint8Array = new Uint8Array(0);
+    for await (const piece of readBody(reading, 0, expected)) {
+      for (let rest = piece; rest.length > 0; ) {
+        while (target.length === 0) target = room.next().value ?? rest;
+        const part = rest.subarray(0, target.length);
+        target.set(part);
+        target = target.subarray(part.length);
+        rest = rest.subarray(part.length);
+      }
+    }
+    return;
+  }
+  const seen = await collect(output.Body, targets, {
     signal: transfer.signal,
     idleTimeoutMs,
     stalled: (bytes) => fail("BODY_STALLED", bytes, `no bytes came for ${idleTimeoutMs} ms`),

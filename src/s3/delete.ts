@@ -7,6 +7,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { EnvelopeError, hasCode } from "../errors.js";
+import { guarded } from "../response-guard.js";
 import { attemptArgument } from "./fields.js";
 import { headRequest } from "./head-request.js";
 import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
@@ -39,7 +40,7 @@ export async function deleteObject(
   const sidecar =
     settings.envelopeStorage === "sidecar" ? await findSidecar(settings, input, signal) : undefined;
   const output = await s3Request(attempt, signal, (sending) =>
-    s3.send(new DeleteObjectCommand(input), sending),
+    s3.send(guarded(new DeleteObjectCommand(input)), sending),
   );
   await requireDeletion(settings, input, output, attempt, signal);
   // A delete marker hides the object only: its older version still needs the sidecar.

@@ -5,7 +5,7 @@ import { sealedChunkBytes } from "../cobblestone/geometry.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { attemptArgument, refuseFields } from "./fields.js";
 import { type OpenObject, type OpenObjectFields, objectReader } from "./object-reader.js";
-import { fetchObject, unlockAnswer } from "./object-request.js";
+import { fetchObject, seenIn, unlockAnswer } from "./object-request.js";
 import {
   type ExpectedContext,
   expectedContextArgument,
@@ -67,7 +67,8 @@ export async function open(
     const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
     verifyTail(tail, keys);
     const fields = { ...fieldsOf(first.output), encryptionContext };
-    return objectReader({ settings, get, attempt, tail, keys, fields, prefetchBytes: ahead });
+    const seen = seenIn(first);
+    return objectReader({ settings, get, attempt, tail, keys, fields, seen, prefetchBytes: ahead });
   } finally {
     transfer.close();
   }

@@ -1,6 +1,6 @@
 /** One signal for all requests of a transfer: raised by the caller's signal or by the first failure. */
-import { setMaxListeners } from "node:events";
 import { recordArgument, wrongType } from "../arguments.js";
+import { onAbort, ownController } from "../until-aborted.js";
 
 /** A signal that the transfer itself can raise. The first reason stays. */
 export interface TransferSignal {
@@ -17,15 +17,12 @@ export interface TransferSignal {
 
 /** Makes the signal of a transfer, which aborts with the caller's. */
 export function transferSignal(caller: AbortSignal | undefined): TransferSignal {
-  const controller = new AbortController();
+  const controller = ownController();
   const { signal } = controller;
-  // Each request listens to it, and up to 64 parts are sent at once.
-  setMaxListeners(0, signal);
   const abort = (reason: unknown) => controller.abort(reason);
-  const onAbort = () => abort(caller?.reason);
-  if (caller?.aborted) onAbort();
-  else caller?.addEventListener("abort", onAbort, { once: true });
-  const dispose = () => caller?.removeEventListener("abort", onAbort);
+  if (caller?.aborted) abort(caller.reason);
+  const stop = caller && onAbort(caller, () => abort(caller.reason));
+  const dispose = () => stop?.();
   const close = () => {
     abort(new Error("the body was closed"));
     dispose();

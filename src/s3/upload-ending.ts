@@ -2,6 +2,7 @@
 import { AbortMultipartUploadCommand } from "@aws-sdk/client-s3";
 import { ciphertextLength } from "../cobblestone/geometry.js";
 import { EnvelopeError, hasCode } from "../errors.js";
+import { guarded } from "../response-guard.js";
 import { withinTime, withLeftover } from "./clean-up.js";
 import { type CommitOutput, headWritten } from "./commit.js";
 import { objectFields } from "./fields.js";
@@ -82,7 +83,7 @@ async function undo(
   const { UploadId, envelopeStorage } = read.ticket;
   if (envelopeStorage === "metadata") return abortUpload(input, UploadId, error);
   const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId });
-  const isAborted = await withinTime((options) => s3.send(command, options)).then(
+  const isAborted = await withinTime((options) => s3.send(guarded(command), options)).then(
     () => true,
     () => false,
   );

@@ -1,7 +1,9 @@
 /** What must hold before an upload goes on: the same input, and what S3 says it has. */
 import { ListPartsCommand, type ListPartsCommandOutput } from "@aws-sdk/client-s3";
+import { guarded } from "../response-guard.js";
 import { partFields } from "./fields.js";
 import type { MultipartInput } from "./multipart.js";
+import { isSameETag, listGuard, pageCounter } from "./responses.js";
 import { isUploadGone, s3Request } from "./s3-errors.js";
 import { findObject } from "./upload-ending.js";
 import type { UploadedPart } from "./upload-parts.js";
@@ -42,9 +44,10 @@ export async function findTrusted(
   const { ChecksumAlgorithm: _algorithm, ...fields } = partFields(put);
   const asked = { ...attempt, operation: "ListParts" };
   const trusted = new Map<number, UploadedPart>();
+  const count = pageCounter(asked, ([before], [next]) => Number(next) > Number(before));
   let PartNumberMarker: string | undefined;
   do {
-    const command = new ListPartsCommand({ ...fields, UploadId, PartNumberMarker });
+    const command = guarded(new ListPartsCommand({ ...fields, UploadId, PartNumberMarker }), listGuard);
     let page: ListPartsCommandOutput;
     try {
       page = await s3Request(asked, transfer.signal, (options) => s3.send(command, options));
@@ -54,10 +57,13 @@ export async function findTrusted(
     }
     for (const { PartNumber = 0, ETag, Size } of page.Parts ?? []) {
       const part = done.get(PartNumber);
-      if (part && part.ETag === ETag && part.size === Size) trusted.set(PartNumber, part);
+      if (part && ETag !== undefined && isSameETag(part.ETag, ETag) && part.size === Size)
+        trusted.set(PartNumber, part);
     }
     const { NextPartNumberMarker: next } = page;
+    // A store that names no next page, or the same again, has no more.
     PartNumberMarker = page.IsTruncated && next !== PartNumberMarker ? next : undefined;
+    if (PartNumberMarker !== undefined) count([PartNumberMarker]);
   } while (PartNumberMarker !== undefined);
   return trusted;
 }

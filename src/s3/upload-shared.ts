@@ -3,6 +3,7 @@ import { AbortMultipartUploadCommand } from "@aws-sdk/client-s3";
 import { bytesArgument, integerArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
 import { maxPlaintextBytes } from "../cobblestone/geometry.js";
 import { EnvelopeError } from "../errors.js";
+import { guarded } from "../response-guard.js";
 import { objectFields, refuseFields } from "./fields.js";
 import { completeUpload as completeMultipart, type MultipartInput } from "./multipart.js";
 import { type ExpectedContext, expectedContextArgument } from "./read-envelope.js";
@@ -237,7 +238,7 @@ function abortTicket(
     try {
       const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId });
       const asked = { ...attempt, operation: "AbortMultipartUpload" };
-      await s3Request(asked, transfer.signal, (sending) => s3.send(command, sending));
+      await s3Request(asked, transfer.signal, (sending) => s3.send(guarded(command), sending));
     } catch (error) {
       // It may have been completed, and its object need its sidecar.
       if (isUploadGone(error)) return;

@@ -4,6 +4,7 @@ import {
   type DeleteObjectCommandInput,
   type DeleteObjectCommandOutput,
 } from "@aws-sdk/client-s3";
+import { guarded } from "../../response-guard.js";
 import { requireDeletion } from "../delete.js";
 import { attemptArgument } from "../fields.js";
 import { s3Request } from "../s3-errors.js";
@@ -31,7 +32,7 @@ export async function deleteLegacy(
   const signal = abortSignalArgument(options);
   const attempt = attemptArgument("DeleteObject", input);
   const output = await s3Request(attempt, signal, (sending) =>
-    s3.send(new DeleteObjectCommand(input), sending),
+    s3.send(guarded(new DeleteObjectCommand(input)), sending),
   );
   await requireDeletion(settings, input, output, attempt, signal);
   // The file is that of all versions: which of its own versions goes with which of the object's nobody can tell.
