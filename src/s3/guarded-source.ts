@@ -149,6 +149,7 @@ function watched(
   waitingSince: number,
 ): Promise<void> {
   return new Promise<void>((resolve, reject) => {
+    let stop: (() => void) | undefined;
     const end = () => settle(() => reject(signal?.reason));
     const waitMs = Math.max(0, idleTimeoutMs - (performance.now() - waitingSince));
     const timer = idleTimeoutMs > 0 ? setTimeout(() => settle(() => reject(stalled())), waitMs) : undefined;
@@ -158,7 +159,7 @@ function watched(
       act();
     };
     if (signal?.aborted) return end();
-    const stop = signal && onAbort(signal, end);
+    stop = signal && onAbort(signal, end);
     answered.then(() => settle(resolve));
   });
 }
