@@ -46,7 +46,7 @@ export async function get(
 
 async function read(settings: ClientSettings, request: GetRequest): Promise<GetOutput> {
   const { attempt, range } = request;
-  const tailBytes = request.verifyTail ? tailBytesFor(range) : undefined;
+  const tailBytes = provesEndFirst(request) ? tailBytesFor(range) : undefined;
   const first = await firstAnswer(settings, request, tailBytes);
   const { legacy } = settings;
   const { Metadata } = first.output;
@@ -66,6 +66,11 @@ async function read(settings: ClientSettings, request: GetRequest): Promise<GetO
       : wholeOutput(settings, request, answer, keys)),
     encryptionContext,
   };
+}
+
+/** Where a range lies that counts from the end depends on the end: of an object that was cut off it would be other bytes. */
+function provesEndFirst({ verifyTail, range }: GetRequest): boolean {
+  return verifyTail || (range !== undefined && "suffix" in range);
 }
 
 /** The answer that has the body: the first one, unless that had to be let go of or was for the tail. */
@@ -96,7 +101,7 @@ async function firstAnswer(
   try {
     return await fetchObject(settings, request, { ...get, Range });
   } catch (error) {
-    const refusal = tailBytes === undefined ? error : tailError(error);
+    const refusal = request.verifyTail ? tailError(error) : error;
     if (!hasCode(error, "S3_RANGE_NOT_SATISFIABLE")) throw refusal;
     if (!allowPlaintext && !settings.legacy) throw refusal;
     const plain = settings.legacy ? undefined : range && plainRange(range);
