@@ -282,7 +282,12 @@ export function deviations(read: (key: string) => Promise<Buffer>): readonly Dev
     },
     {
       name: "403 with a body of 9 MiB",
-      failsAll: { code: "S3_ACCESS_DENIED", retryable: false, says: /access was refused/, leavesUpload: true },
+      failsAll: {
+        code: "S3_ACCESS_DENIED",
+        retryable: false,
+        says: /access was refused/,
+        leavesUpload: true,
+      },
       alter: (response) => {
         response.status = 403;
         setBody(response, padded);
