@@ -23,7 +23,7 @@ import {
   type MultipartInput,
   type UploadedPart,
 } from "../multipart.js";
-import { conditionOf, isSameETag, isSameState } from "../responses.js";
+import { conditionOf, isSameETag } from "../responses.js";
 import { requireETag, type S3Attempt, s3Request, unusableAnswer } from "../s3-errors.js";
 import type { ClientSettings } from "../settings.js";
 import { getSidecar, sidecarLocation } from "../sidecar-object.js";
@@ -153,8 +153,9 @@ export async function requireUnchanged(
   const { Bucket, Key, RequestPayer, ExpectedBucketOwner } = object;
   const where = { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner, IfMatch: ETag };
   const head = await headRequest(settings, { ...where, ...customerKeyOf(object) }, signal);
-  if (isSameState({ ETag }, { ETag: head.ETag }) && head.LastModified?.getTime() === LastModified?.getTime())
-    return;
+  const isSame =
+    head.ETag === ETag || (head.ETag !== undefined && ETag !== undefined && isSameETag(head.ETag, ETag));
+  if (isSame && head.LastModified?.getTime() === LastModified?.getTime()) return;
   throw new EnvelopeError(
     "S3_PRECONDITION_FAILED",
     `"${attempt.key}" was overwritten while it was being migrated; the newer object was left as it is`,

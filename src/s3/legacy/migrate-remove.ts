@@ -44,7 +44,7 @@ export async function removeWritten(
     const found = await look(s3, { ...object, ...customerKeyOf(fields) });
     if (found === true || (found !== false && isOther(found, ETag))) return [];
     // Removed without a look at it, it would leave a sidecar that nobody can name.
-    if (found === false) return [Key];
+    if (found === false || (isConditional && isUntold(found, ETag))) return [Key];
     const stored = decodeEnvelope(found.Metadata ?? {});
     if (stored?.storage === "sidecar") sidecar = sidecarLocation(object, stored.header);
   }
@@ -61,7 +61,7 @@ export async function removeInstructionFile(
   const file = { ...object, Key };
   // Some stores pass conditions over: then this keeps at least what came in all the time before.
   const found = await look(s3, file);
-  if (found === false) return [Key];
+  if (found === false || (found !== true && isUntold(found, ETag))) return [Key];
   if (found === true || ETag === undefined || isOther(found, ETag)) return [];
   return (await removeIf(s3, file, ETag)) ? [] : [Key];
 }
@@ -77,6 +77,11 @@ function look(s3: ClientSettings["s3"], object: HeadObjectCommandInput): Promise
 
 function isOther(found: Found, ETag: string | undefined): boolean {
   return ETag !== undefined && found.ETag !== undefined && !isSameETag(found.ETag, ETag);
+}
+
+/** Whether nobody can tell if it is another: the store has given it an ETag before, and gives none now. */
+function isUntold(found: Found, ETag: string | undefined): boolean {
+  return ETag !== undefined && found.ETag === undefined;
 }
 
 /** Removes an object, if it has this ETag; false when it may still be there. */
