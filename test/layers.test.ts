@@ -23,11 +23,14 @@ const layers = [
 const baseFiles = [
   "arguments.ts",
   "bytes.ts",
+  "documents.ts",
   "errors.ts",
   "file-error.ts",
   "response-fields.ts",
   "response-guard.ts",
   "service-failure.ts",
+  "set-up-fault.ts",
+  "source-failed.ts",
   "turn.ts",
   "until-aborted.ts",
 ];

@@ -5,6 +5,7 @@ import {
   type HeadObjectCommandOutput,
   type S3Client,
 } from "@aws-sdk/client-s3";
+import { quoted } from "../bytes.js";
 import { EnvelopeError, hasCode } from "../errors.js";
 import { expectFailure, guarded } from "../response-guard.js";
 import { conditionOf, isSameETag } from "./responses.js";
@@ -67,7 +68,7 @@ async function sendWithout<I extends Read, O extends { readonly ETag?: string | 
   const { operation, bucket, key } = attempt;
   throw new EnvelopeError(
     "S3_PRECONDITION_FAILED",
-    `S3 ${operation} of "${key}" in "${bucket}" failed: the object does not have the ETag that IfMatch states`,
+    `S3 ${operation} of ${quoted(key)} in ${quoted(bucket)} failed: the object does not have the ETag that IfMatch states`,
     { details: { ...attempt, httpStatusCode: 412 } },
   );
 }

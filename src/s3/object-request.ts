@@ -30,7 +30,11 @@ export function fetchObject(
   get: GetObjectCommandInput,
   totalBytes?: number,
 ): Promise<ObjectAnswer> {
-  return getAnswer(settings, attempt, get, transfer.signal, totalBytes);
+  return getAnswer(settings, attempt, get, transfer.signal, {
+    totalBytes,
+    askAgain: (ETag, Range, signal) =>
+      sameObject(settings, { get, attempt, transfer: { signal } }, { output: { ETag }, totalBytes }, Range),
+  });
 }
 
 /** Asks for another object of the same bucket. */

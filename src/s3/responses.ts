@@ -3,7 +3,7 @@
  * docs/compatibility.md says what is accepted.
  */
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
-import { printable } from "../bytes.js";
+import { quoted } from "../bytes.js";
 import { EnvelopeError } from "../errors.js";
 import { type S3Attempt, unusableAnswer } from "./s3-errors.js";
 
@@ -74,6 +74,8 @@ export interface AnsweredBytes {
   readonly length: number | undefined;
   /** Bytes of the body, if the response is to a range. */
   readonly bodyBytes: number | undefined;
+  /** The bytes of the object that the body has, if the response tells. */
+  readonly body: { readonly first: number; readonly last: number; readonly total: number } | undefined;
 }
 
 /** A store that passes a Range over sends the whole object: up to so many bytes before the range are read and dropped. */
@@ -98,24 +100,29 @@ export function answeredBytes(
   const refused = (fault: string) => unusableAnswer(attempt, `the store ${fault}`);
   const stated = ContentRange === undefined ? undefined : readContentRange(ContentRange);
   if (ContentRange !== undefined && !stated)
-    throw refused(`sent the Content-Range "${printable(ContentRange)}", which is in no form of HTTP`);
+    throw refused(`sent the Content-Range ${quoted(ContentRange)}, which is in no form of HTTP`);
   if (stated && ContentLength !== undefined && stated.last - stated.first + 1 !== ContentLength)
     throw refused(`sent a Content-Range of other bytes than its Content-Length of ${ContentLength}`);
   const asked = range === undefined ? undefined : askedRange(range);
   if (!asked) {
     if (stated && (stated.first !== 0 || stated.last + 1 !== (stated.total ?? stated.last + 1)))
       throw refused(`sent bytes ${stated.first} to ${stated.last} where the whole object was asked for`);
-    return {
-      output: { ...output, ContentRange: undefined },
-      skip: 0,
-      length: ContentLength,
-      bodyBytes: undefined,
-    };
+    const body = ContentLength ? { first: 0, last: ContentLength - 1, total: ContentLength } : undefined;
+    const whole = { ...output, ContentRange: undefined };
+    return { output: whole, skip: 0, length: ContentLength, bodyBytes: undefined, body };
   }
   const sent = stated ?? impliedRange(output, asked, refused, totalBytes);
   const total = sent.total ?? totalBytes ?? endOf(sent, asked);
   if (total === undefined) throw refused("did not tell the size of the object in its Content-Range");
-  const { start, last } = fitted(asked, total, attempt);
+  const body = { first: sent.first, last: sent.last, total };
+  const fits = fitted(asked, total);
+  if (!fits) {
+    // Whatever stands between may have sent something else than the object: whoever looks into it can tell.
+    if (stated || totalBytes !== undefined || total === 0) throw notSatisfiable(attempt);
+    const whole = { ...output, ContentRange: `bytes 0-${total - 1}/${total}` };
+    return { output: whole, skip: 0, length: total, bodyBytes: total, body };
+  }
+  const { start, last } = fits;
   if (sent.first > start || sent.last < last)
     throw refused(
       `sent bytes ${sent.first} to ${sent.last} where bytes ${start} to ${last} of ${total} were asked for`,
@@ -132,6 +139,7 @@ export function answeredBytes(
     skip,
     length,
     bodyBytes: sent.last + 1 - sent.first,
+    body,
   };
 }
 
@@ -172,17 +180,20 @@ function endOf(sent: ContentRange, { first, last }: AskedRange): number | undefi
   return first === undefined || last === undefined || sent.last < last ? sent.last + 1 : undefined;
 }
 
+/** The first and the last byte of a range of an object of so many bytes; undefined when it has none. */
 function fitted(
   { first, last }: AskedRange,
   total: number,
-  attempt: S3Attempt,
-): { readonly start: number; readonly last: number } {
+): { readonly start: number; readonly last: number } | undefined {
   const start = first ?? Math.max(0, total - (last ?? 0));
   const end = first === undefined ? total - 1 : Math.min(last ?? total - 1, total - 1);
-  if (start <= end) return { start, last: end };
-  throw new EnvelopeError(
+  return start <= end ? { start, last: end } : undefined;
+}
+
+function notSatisfiable(attempt: S3Attempt): EnvelopeError {
+  return new EnvelopeError(
     "S3_RANGE_NOT_SATISFIABLE",
-    `S3 ${attempt.operation} of "${attempt.key}" in "${attempt.bucket}" failed: the range lies outside the object`,
+    `S3 ${attempt.operation} of ${quoted(attempt.key)} in ${quoted(attempt.bucket)} failed: the range lies outside the object`,
     { details: { ...attempt } },
   );
 }
@@ -206,7 +217,7 @@ export function decodedBody(
   if (!((Body as unknown) instanceof ReadableStream) && !isDecoderError(cause)) return undefined;
   return unusableAnswer(
     attempt,
-    `the HTTP client of the S3Client decodes the body, as its Content-Encoding is "${printable(ContentEncoding)}", and ` +
+    `the HTTP client of the S3Client decodes the body, as its Content-Encoding is ${quoted(ContentEncoding)}, and ` +
       'what is stored is ciphertext: use the NodeHttpHandler, or get with ResponseContentEncoding: "identity"',
   );
 }

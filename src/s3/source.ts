@@ -4,6 +4,7 @@ import { integerArgument, wrongType } from "../arguments.js";
 import { isIllFormed } from "../bytes.js";
 import { maxPlaintextBytes } from "../cobblestone/geometry.js";
 import { EnvelopeError } from "../errors.js";
+import { sourceFailed } from "../source-failed.js";
 import { closeSource, guardSource, type SourceGuard } from "./guarded-source.js";
 
 /** All that `put` takes as a body. Strings are UTF-8. A stream is read once, from where it stands. */
@@ -141,10 +142,7 @@ async function* readAll(
         details: { bytesRead: seen, idleTimeoutMs: guard.idleTimeoutMs },
       }),
     failed: (cause) =>
-      new EnvelopeError("SOURCE_FAILED", `Body: the stream failed after ${seen} bytes; see the cause`, {
-        cause,
-        details: { bytesRead: seen },
-      }),
+      sourceFailed(`Body: the stream failed after ${seen} bytes`, cause, { bytesRead: seen }),
   });
   for await (const piece of guarded) {
     const bytes = typeof piece === "string" ? utf8("Body: each piece", piece) : piece;

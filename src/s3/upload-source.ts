@@ -5,6 +5,7 @@ import { integerArgument, objectArgument, stringArgument, wrongType } from "../a
 import type { RandomAccessSource } from "../cobblestone/random-access.js";
 import { EnvelopeError } from "../errors.js";
 import { fileFailed } from "../file-error.js";
+import { sourceFailed } from "../source-failed.js";
 import { untilAborted } from "../until-aborted.js";
 
 /** A plaintext of known length that can be read at any offset. Give one of the two. */
@@ -157,10 +158,7 @@ async function readOnce(
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof EnvelopeError && error.code === "SOURCE_STALLED") throw error;
-    throw new EnvelopeError("SOURCE_FAILED", "Source.read failed; see the cause", {
-      cause: error,
-      details: { start, end },
-    });
+    throw sourceFailed("Source.read failed", error, { start, end });
   } finally {
     clearTimeout(timer);
   }

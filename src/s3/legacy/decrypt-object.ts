@@ -108,7 +108,7 @@ export async function decryptLegacyObject(
       source.close();
     };
     return {
-      Body: verifiedBody(plaintext, signal, close),
+      Body: verifiedBody(plaintext, { signal, close }),
       ContentLength: source.length === undefined ? undefined : plainLengthOf(keys.suite, source.length),
       Metadata: withoutLegacyFields(metadata),
       ...(proven && { encryptionContext: proven }),

@@ -13,12 +13,13 @@ import { legacyKeyringArgument, wrapLegacyDataKey } from "../../legacy/new-data-
 import { sameDescription } from "../../legacy/raw-keyring.js";
 import { cbcSuite } from "../../legacy/suites.js";
 import { withDataKey } from "../../legacy/unlock.js";
+import { aboutObject } from "../about-object.js";
 import { attemptArgument, type SidecarField } from "../fields.js";
 import { type ExpectedContext, expectedContextArgument } from "../read-envelope.js";
 import { requireETag, type S3Attempt } from "../s3-errors.js";
 import type { CallOptions } from "../settings.js";
 import type { SidecarLocation } from "../sidecar-object.js";
-import { abortSignalArgument } from "../transfer-signal.js";
+import { abortSignalArgument, reasonOf } from "../transfer-signal.js";
 import {
   getInstructions,
   headObject,
@@ -107,6 +108,15 @@ export async function reEncryptInstructionFile(
 ): Promise<ReEncryptInstructionFileOutput> {
   const signal = abortSignalArgument(options);
   const rotation = rotationArguments(settings, input);
+  const { bucket, key } = rotation.attempt;
+  return aboutObject({ bucket, key }, reasonOf(signal), () => reEncrypt(settings, rotation, signal));
+}
+
+async function reEncrypt(
+  settings: LegacyWriterSettings,
+  rotation: Rotation,
+  signal: AbortSignal | undefined,
+): Promise<ReEncryptInstructionFileOutput> {
   const { attempt, put, from, to, suffix, enforceRotation } = rotation;
   const head = await headObject(settings, put, signal);
   requireETagOf({ ...attempt, operation: "HeadObject" }, head.ETag, rotation.IfMatch);
