@@ -25,10 +25,16 @@ const baseFiles = [
   "bytes.ts",
   "documents.ts",
   "errors.ts",
+  "field-list.ts",
+  "field-names.ts",
   "file-error.ts",
   "response-fields.ts",
   "response-guard.ts",
+  "legacy-field-names.ts",
+  "sdk-names.ts",
+  "own-file.ts",
   "service-failure.ts",
+  "spelling.ts",
   "set-up-fault.ts",
   "source-failed.ts",
   "turn.ts",
@@ -107,7 +113,8 @@ describe("layers", () => {
       "@aws-sdk/client-kms": /^(keys\/kms(-key)?\.ts|testing\/)/,
       "@aws-crypto/client-node": /^legacy\/encryption-sdk\/(materials|observed-keyring)\.ts/,
       "node:worker_threads": /^cobblestone\/worker/,
-      "node:crypto": /^(cobblestone|keys|envelope|legacy|testing)\/|^s3\/(get|write|upload-ticket)\.ts/,
+      "node:crypto":
+        /^(cobblestone|keys|envelope|legacy|testing)\/|^s3\/(get|write|upload-listing|upload-mac|upload-ticket)\.ts/,
     };
     for (const file of files) {
       for (const specifier of importsOf(file).filter((name) => !name.startsWith("."))) {

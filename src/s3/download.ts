@@ -5,6 +5,8 @@ import { slabBytes } from "../cobblestone/slab.js";
 import { checkWindow, type Window, windowAt } from "../cobblestone/window.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { EnvelopeError, hasCode, withDetails } from "../errors.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { fileFailed } from "../file-error.js";
 import type { EncryptionContext } from "../keys/context.js";
 import { aboutObject } from "./about-object.js";
@@ -67,8 +69,9 @@ export async function download(
   options: TransferOptions,
   windowChunks = maxWindowChunks,
 ): Promise<DownloadOutput> {
-  const caller = abortSignalArgument(options);
-  const listener = progressArgument(options.onProgress);
+  const given = fieldsArgument<TransferOptions>(fieldNames.download.options, options);
+  const caller = abortSignalArgument(given);
+  const listener = progressArgument(given.onProgress);
   const { attempt, ...others } = downloadArguments(input);
   const transfer = transferSignal(caller);
   const subject = { operation: "download", Bucket: attempt.bucket, Key: attempt.key } as const;

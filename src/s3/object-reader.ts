@@ -5,6 +5,7 @@ import type { MessageKeys } from "../cobblestone/derivation.js";
 import { chunkBytes, chunkOffset, chunkSpan, sealedChunkBytes } from "../cobblestone/geometry.js";
 import { type RandomAccessSource, randomAccess } from "../cobblestone/random-access.js";
 import { hasCode } from "../errors.js";
+import { fieldNames } from "../field-names.js";
 import type { EncryptionContext } from "../keys/context.js";
 import { untilAborted } from "../until-aborted.js";
 import { namingObject } from "./about-object.js";
@@ -14,7 +15,7 @@ import type { S3Attempt } from "./s3-errors.js";
 import { type CallOptions, type ClientSettings, workingOf } from "./settings.js";
 import { Stretches } from "./stretches.js";
 import { bytesOf, type Tail, wholeChunksOf } from "./tail.js";
-import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
+import { callSignal, type TransferSignal, transferSignal } from "./transfer-signal.js";
 
 /** What an open object tells of itself, in the words of GetObject. */
 export type OpenObjectFields = Readonly<
@@ -85,7 +86,7 @@ export function objectReader(input: ReaderInput): OpenObject {
   };
 
   const read = async (offset: number, length: number, options: CallOptions = {}): Promise<Buffer> => {
-    const caller = abortSignalArgument(options);
+    const caller = callSignal(fieldNames.read.options, options);
     integerArgument("offset", offset, 0, Number.MAX_SAFE_INTEGER);
     integerArgument("length", length, 0, Number.MAX_SAFE_INTEGER);
     const end = Math.min(offset + length, plaintextLength);

@@ -5,14 +5,16 @@ import {
   type ListMultipartUploadsCommandOutput,
   type RequestPayer,
 } from "@aws-sdk/client-s3";
-import { integerArgument, objectArgument, textArgument, wrongType } from "../arguments.js";
+import { integerArgument, textArgument, wrongType } from "../arguments.js";
 import { compareUtf8 } from "../bytes.js";
 import { EnvelopeError } from "../errors.js";
+import { type Fields, fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { guarded } from "../response-guard.js";
 import { listGuard, pageCounter } from "./responses.js";
 import { isUploadGone, s3Request, unusableAnswer } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
-import { abortSignalArgument } from "./transfer-signal.js";
+import { callSignal } from "./transfer-signal.js";
 
 /** What `listUploads` takes. */
 export interface ListUploadsInput {
@@ -53,12 +55,13 @@ export function listUploads(
   input: ListUploadsInput,
   options: CallOptions,
 ): AsyncGenerator<UnfinishedUpload, undefined> {
-  const signal = abortSignalArgument(options);
-  return pages(settings, listArguments(input), signal);
+  const signal = callSignal(fieldNames.listUploads.options, options);
+  const given = fieldsArgument<ListUploadsInput>(fieldNames.listUploads.input, input);
+  return pages(settings, listArguments(given), signal);
 }
 
-function listArguments(input: unknown): ListUploadsInput {
-  const { Bucket, Prefix, RequestPayer, ExpectedBucketOwner } = objectArgument("input", input);
+function listArguments(input: Fields<ListUploadsInput>): ListUploadsInput {
+  const { Bucket, Prefix, RequestPayer, ExpectedBucketOwner } = input;
   return {
     Bucket: textArgument("Bucket", Bucket),
     Prefix: Prefix === undefined || Prefix === "" ? undefined : textArgument("Prefix", Prefix),
@@ -109,9 +112,10 @@ export async function abortUploads(
   options: CallOptions,
 ): Promise<AbortUploadsOutput> {
   const { s3 } = settings;
-  const signal = abortSignalArgument(options);
-  const list = listArguments(input);
-  const before = ageArgument(input);
+  const signal = callSignal(fieldNames.abortUploads.options, options);
+  const given = fieldsArgument<AbortUploadsInput>(fieldNames.abortUploads.input, input);
+  const list = listArguments(given);
+  const before = ageArgument(given);
   const aborted: UnfinishedUpload[] = [];
   const failed: { upload: UnfinishedUpload; error: EnvelopeError }[] = [];
   const { Prefix: _prefix, ...fields } = list;
@@ -132,7 +136,7 @@ export async function abortUploads(
   return { aborted, failed };
 }
 
-function ageArgument({ initiatedBefore, olderThanMs }: AbortUploadsInput): number {
+function ageArgument({ initiatedBefore, olderThanMs }: Fields<AbortUploadsInput>): number {
   if ((initiatedBefore === undefined) === (olderThanMs === undefined))
     throw new TypeError("initiatedBefore, olderThanMs: expected one of them");
   if (olderThanMs !== undefined)

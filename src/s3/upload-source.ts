@@ -1,9 +1,10 @@
 /** Where the plaintext of an upload is read from: any stretch of it, at any time, always the same. */
 import { constants } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import { integerArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
 import type { RandomAccessSource } from "../cobblestone/random-access.js";
 import { EnvelopeError } from "../errors.js";
+import type { Fields } from "../field-list.js";
 import { fileFailed } from "../file-error.js";
 import { sourceFailed } from "../source-failed.js";
 import { untilAborted } from "../until-aborted.js";
@@ -21,6 +22,8 @@ export interface SeekableSource {
   readonly length: number;
   /** When a file was modified last, in milliseconds; undefined for what is no file. */
   readonly modifiedMs: number | undefined;
+  /** Whether a path leads to the very file that it is read from, by whatever name or link. */
+  isFileAt(path: string): Promise<boolean>;
   /**
    * Fills memory with the bytes from `position` on.
    *
@@ -43,7 +46,7 @@ export function sourceChanged(what: string, details: EnvelopeError["details"]): 
 }
 
 /** Checks that an input names one source. */
-export function seekableArgument({ FilePath, Source }: Record<string, unknown>): SeekableInput {
+export function seekableArgument({ FilePath, Source }: Partial<Fields<SeekableInput>>): SeekableInput {
   if ((FilePath === undefined) === (Source === undefined)) {
     throw new TypeError("FilePath, Source: expected one of them");
   }
@@ -82,6 +85,7 @@ async function fileSource(path: string): Promise<SeekableSource> {
     return {
       length: size,
       modifiedMs: mtimeMs,
+      isFileAt: (other) => attempt(() => isFileAt(file, other)),
       read: (target, position) => attempt(() => readFile(file, path, target, position)),
       requireUnchanged: async () => {
         const now = await attempt(() => file.stat());
@@ -97,6 +101,15 @@ async function fileSource(path: string): Promise<SeekableSource> {
     await file.close();
     throw error;
   }
+}
+
+async function isFileAt(file: FileHandle, path: string): Promise<boolean> {
+  const [own, other] = await Promise.all([
+    file.stat({ bigint: true }),
+    // What cannot be seen is no file that is open here.
+    stat(path, { bigint: true }).catch(() => undefined),
+  ]);
+  return other !== undefined && own.dev === other.dev && own.ino === other.ino;
 }
 
 async function readFile(file: FileHandle, path: string, target: Uint8Array, position: number): Promise<void> {
@@ -116,6 +129,7 @@ function callersSource(
   return {
     length,
     modifiedMs: undefined,
+    isFileAt: async () => false,
     async read(target, position) {
       for (let filled = 0; filled < target.length; ) {
         const start = position + filled;

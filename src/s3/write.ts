@@ -10,7 +10,7 @@ import { deriveMessageKeys, type MessageKeys } from "../cobblestone/derivation.j
 import { ciphertextLength, headerBytes, saltBytes } from "../cobblestone/geometry.js";
 import { bodyContext, type Envelope, wrappingContext } from "../envelope/envelope.js";
 import { encodeEnvelope, encodeSidecarReference, type MetadataFields } from "../envelope/metadata.js";
-import { encodeSidecar, sidecarKey } from "../envelope/sidecar.js";
+import { encodeSidecar, newSidecarKey } from "../envelope/sidecar.js";
 import { joinMetadata, userMetadataArgument } from "../envelope/user-metadata.js";
 import { contextArgument, type EncryptionContext } from "../keys/context.js";
 import { generateDataKey } from "../keys/keyring.js";
@@ -18,17 +18,11 @@ import { guarded } from "../response-guard.js";
 import { untilAborted } from "../until-aborted.js";
 import { type Leftover, withLeftover } from "./clean-up.js";
 import { type CommitOutput, type CommitState, isRefusal } from "./commit.js";
-import {
-  attemptArgument,
-  type RefusedPutField,
-  refusedPutFields,
-  refuseFields,
-  withoutChecksums,
-} from "./fields.js";
+import { attemptArgument, type RefusedPutField, withoutChecksums } from "./fields.js";
 import type { MultipartInput } from "./multipart.js";
 import type { S3Attempt } from "./s3-errors.js";
 import { type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./settings.js";
-import { deleteSidecar, putSidecar, type SidecarLocation, sidecarLocation } from "./sidecar-object.js";
+import { deleteSidecar, newSidecarLocation, putSidecar, type SidecarLocation } from "./sidecar-object.js";
 import type { TransferSignal } from "./transfer-signal.js";
 
 /** What every write takes: the input of PutObject, except for fields that describe the bytes sent, and these. */
@@ -56,15 +50,14 @@ export interface WriteRequest {
   readonly storage: EnvelopeStorage;
 }
 
-/** Checks what every write takes; fields of other kinds must have been taken out. */
+/** Checks the values of what every write takes; fields of other kinds must have been taken out. */
 export function writeArguments(settings: ClientSettings, input: WriteInput, operation: string): WriteRequest {
   const attempt = attemptArgument(operation, input);
-  refuseFields(input, refusedPutFields, "it describes the bytes sent, which are ciphertext: leave it out");
   const { Metadata, encryptionContext = {}, ...others } = input;
   const { envelopeStorage = settings.envelopeStorage, ...put } = others;
   const storage = choiceArgument("envelopeStorage", envelopeStorage, envelopeStorages);
   // Every header gives a key of the same length: one that is too long is told before a data key is asked for.
-  if (storage === "sidecar") sidecarKey(attempt.key, Buffer.alloc(headerBytes));
+  if (storage === "sidecar") newSidecarKey(attempt.key, Buffer.alloc(headerBytes));
   return {
     put,
     attempt,
@@ -101,7 +94,7 @@ export async function prepareWrite(
     return { dataKey, keys, envelope, put: { ...put, Metadata }, sidecar: undefined };
   }
   const Metadata = joinMetadata(userMetadata, encodeSidecarReference(keys.header));
-  const sidecar = { location: sidecarLocation(put, keys.header), text: encodeSidecar(envelope) };
+  const sidecar = { location: newSidecarLocation(put, keys.header), text: encodeSidecar(envelope) };
   return { dataKey, keys, envelope, put: { ...put, Metadata }, sidecar };
 }
 

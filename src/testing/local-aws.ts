@@ -3,7 +3,9 @@ import { Agent } from "node:https";
 import { createSecureContext } from "node:tls";
 import { KMSClient } from "@aws-sdk/client-kms";
 import { S3Client } from "@aws-sdk/client-s3";
-import { choiceArgument, integerArgument, recordArgument, stringArgument, wrongType } from "../arguments.js";
+import { choiceArgument, integerArgument, stringArgument, wrongType } from "../arguments.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { type Fault, FaultScript, type HoldOptions } from "./faults.js";
 import type { HeldRequests } from "./hold.js";
 import { type ServerIdentity, startServer } from "./http-server.js";
@@ -134,7 +136,7 @@ interface LocalAwsSettings extends Required<Omit<LocalAwsOptions, "directory" | 
 }
 
 function optionsArgument(options: unknown): LocalAwsSettings {
-  const given = recordArgument("options", options);
+  const given = fieldsArgument<LocalAwsOptions>(fieldNames.startLocalAws.options, options);
   const { buckets = ["test-bucket"], region = "eu-central-1" } = given;
   const { minPartBytes = 5 * 1024 * 1024, discardBodies = false, directory, s3Port = 0, tls } = given;
   if (discardBodies === true && directory !== undefined) {
@@ -153,7 +155,7 @@ function optionsArgument(options: unknown): LocalAwsSettings {
 }
 
 function identityArgument(title: string, value: unknown): ServerIdentity {
-  const { key, cert } = recordArgument(title, value);
+  const { key, cert } = fieldsArgument<ServerIdentity>(fieldNames.startLocalAws.tls, value, title);
   const identity = {
     key: stringArgument(`${title}.key`, key),
     cert: stringArgument(`${title}.cert`, cert),

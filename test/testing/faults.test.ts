@@ -377,7 +377,10 @@ describe("arguments", () => {
     [null, "fault: expected an object, got null"],
     [{ body: "x" }, "fault.status: expected an integer beside body or handled, got undefined"],
     [{ handled: true }, "fault.status: expected an integer beside body or handled, got undefined"],
-    [{ opeartion: "PutObject" }, 'fault: there is no field "opeartion"'],
+    [
+      { opeartion: "PutObject" },
+      "fault.opeartion: fault of startLocalAws has no such field, did you mean operation?",
+    ],
     [{ service: "sqs" }, 'fault.service: expected one of "s3", "kms", got another string'],
     [{ operation: 1 }, "fault.operation: expected a string, got the number 1"],
     [{ skip: -1 }, "fault.skip: expected an integer from 0 to 9007199254740991, got -1"],

@@ -43,7 +43,7 @@ export function writtenFields(
   return {
     ...Object.fromEntries(keptNames.map((name) => [name, output[name]])),
     ...lockOf(output),
-    ...(encryptionNames.some((name) => name in target) ? {} : encryptionOf(output, original)),
+    ...(encryptionNames.some((name) => Object.hasOwn(target, name)) ? {} : encryptionOf(output, original)),
     ContentEncoding: contentEncodingOf(output),
     Expires: expiresOf(output),
     Tagging,
@@ -109,7 +109,7 @@ export async function taggingOf(
   VersionId: string | undefined,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  if (!copiesTags || "Tagging" in target) return undefined;
+  if (!copiesTags || Object.hasOwn(target, "Tagging")) return undefined;
   const { Bucket, Key, RequestPayer, ExpectedBucketOwner } = original;
   const command = new GetObjectTaggingCommand({ Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner });
   const asked: S3Attempt = { ...attempt, operation: "GetObjectTagging" };
