@@ -5,7 +5,7 @@ import { EnvelopeError } from "../errors.js";
 import { guarded } from "../response-guard.js";
 import { withOwnSignal } from "../until-aborted.js";
 import type { EncryptionContext } from "./context.js";
-import { decryptedDataKey, generatedDataKey, type KmsDataKey } from "./kms-answer.js";
+import { decryptedDataKey, generatedDataKey, isZeroedEarlier, type KmsDataKey } from "./kms-answer.js";
 import { type KmsAttempt, kmsError } from "./kms-errors.js";
 
 /** The client, the key and the grant tokens that every call is made with. */
@@ -43,6 +43,7 @@ export class KmsKey {
     );
     const attempt = { operation: "GenerateDataKey", keyId, contextNames: Object.keys(context) } as const;
     const answer = await request(attempt, abortSignal, (options) => this.#kms.send(command, options));
+    if (isZeroedEarlier(answer.Plaintext)) throw reused(attempt);
     const generated = generatedDataKey(answer, keyId);
     if (typeof generated === "string") throw unusable(attempt, generated);
     return generated;
@@ -67,6 +68,7 @@ export class KmsKey {
     );
     const attempt = { operation: "Decrypt", keyId, contextNames: Object.keys(context) } as const;
     const answer = await request(attempt, abortSignal, (options) => this.#kms.send(command, options));
+    if (isZeroedEarlier(answer.Plaintext)) throw reused(attempt);
     const decrypted = decryptedDataKey(answer, keyId);
     if (typeof decrypted === "string") throw unusable(attempt, decrypted);
     return decrypted;
@@ -91,6 +93,14 @@ function unusable(attempt: KmsAttempt, fault: string): EnvelopeError {
   return new EnvelopeError(
     "KMS_REQUEST_FAILED",
     `KMS ${attempt.operation} failed: its answer ${fault}; is there a proxy between you and KMS?`,
+    { details: { ...attempt } },
+  );
+}
+
+function reused(attempt: KmsAttempt): EnvelopeError {
+  return new EnvelopeError(
+    "KMS_REQUEST_FAILED",
+    `KMS ${attempt.operation} failed: its answer has the Plaintext of an earlier answer, which was zeroed after use; a mock of KMS must make a new one for each call`,
     { details: { ...attempt } },
   );
 }

@@ -1,5 +1,6 @@
 /** The keyring of the S3 Encryption Client formats on AWS KMS. */
 import { choiceArgument, textArgument } from "../arguments.js";
+import { quoted } from "../bytes.js";
 import { fieldsArgument } from "../field-list.js";
 import { type EncryptionContext, wrappingContextArgument } from "../keys/context.js";
 import type { KmsKeyringOptions } from "../keys/kms.js";
@@ -63,7 +64,7 @@ export function legacyKmsKeyring(options: LegacyKmsKeyringOptions): LegacyKeyrin
 function boundContext(context: unknown, contentName: string): EncryptionContext {
   const stated = wrappingContextArgument(title, context);
   for (const name of reservedContextNames) {
-    if (Object.hasOwn(stated, name)) throw new RangeError(`${title}["${name}"]: this name is reserved`);
+    if (Object.hasOwn(stated, name)) throw new RangeError(`${title}[${quoted(name)}]: this name is reserved`);
   }
   return wrappingContextArgument(title, { ...stated, [contentContextName]: contentName });
 }

@@ -42,9 +42,9 @@ export async function completeUpload(
   const expected = expectedContextArgument(given.encryptionContext);
   const read = readTicket("ticket", given.ticket);
   const { ticket } = read;
-  const parts = readUploadedParts(given.parts, ticket);
-  const put = ticketPut(read, given.SSECustomerKey);
   return withTransfer(caller, objectOf(ticket), async (transfer) => {
+    const parts = readUploadedParts(given.parts, ticket);
+    const put = ticketPut(read, given.SSECustomerKey);
     const { recordKey } = await ticketKeys(settings, read, expected, transfer.signal);
     requireSameSource(read, parts, recordKey);
     const sending = multipartInput(settings, read, put, transfer);

@@ -148,9 +148,9 @@ export async function uploadPart(
   const seekable = Body === undefined ? seekableArgument(given) : undefined;
   if (Body !== undefined && (given.FilePath ?? given.Source) !== undefined)
     throw new TypeError("Body, FilePath, Source: expected one of them");
-  const put = ticketPut(read, SSECustomerKey);
 
   return withTransfer(caller, objectOf(ticket, partNumber), async (transfer) => {
+    const put = ticketPut(read, SSECustomerKey);
     const { signal } = transfer;
     const { keys, recordKey } = await ticketKeys(settings, read, expected, signal);
     if (sourceDigest !== ticket.sourceDigest)

@@ -245,6 +245,42 @@ describe("errors of KMS", () => {
   );
 });
 
+describe("a mock that gives one Plaintext again and again", () => {
+  const reused =
+    "failed: its answer has the Plaintext of an earlier answer, which was zeroed after use; a mock of KMS must make a new one for each call";
+
+  it("is told so when it makes a data key that was zeroed after use", async () => {
+    const Plaintext = Buffer.from(dataKey);
+    kms.on(GenerateDataKeyCommand).resolves({ Plaintext, KeyId: arn, CiphertextBlob: Buffer.of(1) });
+    const keyring = kmsKeyring({ kms: client, keyId: arn });
+    (await keyring.generateDataKey({ encryptionContext })).plaintext.fill(0);
+    const again = await errorOf(() => keyring.generateDataKey({ encryptionContext }));
+    expect(again).toEqual(coded("KMS_REQUEST_FAILED", { operation: "GenerateDataKey" }));
+    expect(again.message).toBe(`KMS GenerateDataKey ${reused}`);
+  });
+
+  it("is told so when it opens what it made with it", async () => {
+    const Plaintext = Buffer.from(dataKey);
+    kms
+      .on(GenerateDataKeyCommand)
+      .resolves({ Plaintext, KeyId: arn, CiphertextBlob: Buffer.of(1) })
+      .on(DecryptCommand)
+      .resolves({ Plaintext });
+    const keyring = kmsKeyring({ kms: client, keyId: arn });
+    (await keyring.generateDataKey({ encryptionContext })).plaintext.fill(0);
+    const opening = () => keyring.unwrapDataKey({ recipients: [recipient], encryptionContext });
+    expect((await errorOf(opening)).message).toBe(`KMS Decrypt ${reused}`);
+  });
+
+  it("passes as long as nobody zeroes it", async () => {
+    kms.on(DecryptCommand).resolves({ Plaintext: dataKey });
+    const keyring = kmsKeyring({ kms: client, keyId: arn });
+    for (let turn = 0; turn < 2; turn++) {
+      expect(await keyring.unwrapDataKey({ recipients: [recipient], encryptionContext })).toEqual(dataKey);
+    }
+  });
+});
+
 describe("aborting", () => {
   it("is left to the client, which gets a signal with every call", async () => {
     kms

@@ -1,6 +1,7 @@
 /** Decrypts an object of Amazon's clients that is at hand, such as a downloaded file with its metadata: no S3 is asked. */
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { recordArgument, wrongType } from "../../arguments.js";
+import { quoted } from "../../bytes.js";
 import { EnvelopeError } from "../../errors.js";
 import { fieldsArgument } from "../../field-list.js";
 import type { EncryptionContext } from "../../keys/context.js";
@@ -148,7 +149,7 @@ const headerPrefix = /^x-amz-meta-/i;
 function metadataArgument(value: unknown): Record<string, string> {
   const metadata: Record<string, string> = {};
   for (const [given, text] of Object.entries(recordArgument("Metadata", value === undefined ? {} : value))) {
-    const title = `Metadata[${JSON.stringify(given)}]`;
+    const title = `Metadata[${quoted(given)}]`;
     if (typeof text !== "string") throw wrongType(title, "a string", text);
     const name = given.replace(headerPrefix, "");
     if (Object.hasOwn(metadata, name)) throw new RangeError(`${title}: it is given twice`);
