@@ -222,7 +222,16 @@ export const fieldNames = {
   agent: call("an agent of createS3Client", { agent: lenient(only(...agentNames)) }),
 
   startLocalAws: call("startLocalAws", {
-    options: only("buckets", "region", "minPartBytes", "discardBodies", "directory", "s3Port", "tls", "credentials"),
+    options: only(
+      "buckets",
+      "region",
+      "minPartBytes",
+      "discardBodies",
+      "directory",
+      "s3Port",
+      "tls",
+      "credentials",
+    ),
     tls: only("key", "cert"),
   }),
   fault: call("fault of startLocalAws", {

@@ -4,7 +4,7 @@ import { Agent } from "node:https";
 import { createSecureContext } from "node:tls";
 import { KMSClient } from "@aws-sdk/client-kms";
 import { S3Client } from "@aws-sdk/client-s3";
-import { choiceArgument, integerArgument, stringArgument, wrongType } from "../arguments.js";
+import { choiceArgument, integerArgument, recordArgument, stringArgument, wrongType } from "../arguments.js";
 import { fieldsArgument } from "../field-list.js";
 import { fieldNames } from "../field-names.js";
 import { type Fault, FaultScript, type HoldOptions } from "./faults.js";
