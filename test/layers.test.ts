@@ -29,6 +29,8 @@ const baseFiles = [
   "field-list.ts",
   "field-names.ts",
   "file-error.ts",
+  "response-fields.ts",
+  "response-guard.ts",
   "legacy-field-names.ts",
   "sdk-names.ts",
   "own-file.ts",
