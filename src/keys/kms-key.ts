@@ -2,6 +2,8 @@
 import type { KMSClient } from "@aws-sdk/client-kms";
 import { stringArgument, wrongType } from "../arguments.js";
 import { EnvelopeError } from "../errors.js";
+import { guarded } from "../response-guard.js";
+import { withOwnSignal } from "../until-aborted.js";
 import type { EncryptionContext } from "./context.js";
 import { decryptedDataKey, generatedDataKey, isZeroedEarlier, type KmsDataKey } from "./kms-answer.js";
 import { type KmsAttempt, kmsError } from "./kms-errors.js";
@@ -31,12 +33,14 @@ export class KmsKey {
     if (keyId === undefined)
       throw new TypeError("options.keyId: expected a key to write with, got undefined");
     const { GenerateDataKeyCommand } = await import("@aws-sdk/client-kms");
-    const command = new GenerateDataKeyCommand({
-      KeyId: keyId,
-      KeySpec: "AES_256",
-      EncryptionContext: { ...context },
-      GrantTokens: this.#grantTokens,
-    });
+    const command = guarded(
+      new GenerateDataKeyCommand({
+        KeyId: keyId,
+        KeySpec: "AES_256",
+        EncryptionContext: { ...context },
+        GrantTokens: this.#grantTokens,
+      }),
+    );
     const attempt = { operation: "GenerateDataKey", keyId, contextNames: Object.keys(context) } as const;
     const answer = await request(attempt, abortSignal, (options) => this.#kms.send(command, options));
     if (isZeroedEarlier(answer.Plaintext)) throw reused(attempt);
@@ -53,13 +57,15 @@ export class KmsKey {
   ): Promise<Uint8Array> {
     const keyId = this.#keyId;
     const { DecryptCommand } = await import("@aws-sdk/client-kms");
-    const command = new DecryptCommand({
-      KeyId: keyId,
-      CiphertextBlob: ciphertext,
-      EncryptionContext: { ...context },
-      EncryptionAlgorithm: "SYMMETRIC_DEFAULT",
-      GrantTokens: this.#grantTokens,
-    });
+    const command = guarded(
+      new DecryptCommand({
+        KeyId: keyId,
+        CiphertextBlob: ciphertext,
+        EncryptionContext: { ...context },
+        EncryptionAlgorithm: "SYMMETRIC_DEFAULT",
+        GrantTokens: this.#grantTokens,
+      }),
+    );
     const attempt = { operation: "Decrypt", keyId, contextNames: Object.keys(context) } as const;
     const answer = await request(attempt, abortSignal, (options) => this.#kms.send(command, options));
     if (isZeroedEarlier(answer.Plaintext)) throw reused(attempt);
@@ -76,7 +82,7 @@ async function request<T>(
 ): Promise<T> {
   abortSignal?.throwIfAborted();
   try {
-    return await send(abortSignal ? { abortSignal } : {});
+    return await (abortSignal ? withOwnSignal(abortSignal, (own) => send({ abortSignal: own })) : send({}));
   } catch (error) {
     abortSignal?.throwIfAborted();
     throw kmsError(error, attempt);

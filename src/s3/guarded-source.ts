@@ -1,6 +1,7 @@
 /** Reads a source so that it can neither hang, nor outlive the transfer it feeds, nor keep others from running. */
 import { iteratorOf } from "../cobblestone/pieces.js";
 import { turn } from "../turn.js";
+import { onAbort } from "../until-aborted.js";
 
 /** When reading from a source gives up. */
 export interface SourceGuard {
@@ -148,16 +149,17 @@ function watched(
   waitingSince: number,
 ): Promise<void> {
   return new Promise<void>((resolve, reject) => {
-    const onAbort = () => settle(() => reject(signal?.reason));
+    let stop: (() => void) | undefined;
+    const end = () => settle(() => reject(signal?.reason));
     const waitMs = Math.max(0, idleTimeoutMs - (performance.now() - waitingSince));
     const timer = idleTimeoutMs > 0 ? setTimeout(() => settle(() => reject(stalled())), waitMs) : undefined;
     const settle = (act: () => void) => {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
+      stop?.();
       act();
     };
-    if (signal?.aborted) return onAbort();
-    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted) return end();
+    stop = signal && onAbort(signal, end);
     answered.then(() => settle(resolve));
   });
 }

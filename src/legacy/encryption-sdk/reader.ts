@@ -4,7 +4,7 @@ import { wrongType } from "../../arguments.js";
 import type { ByteSource } from "../../cobblestone/message.js";
 import { iteratorOf } from "../../cobblestone/pieces.js";
 import { EnvelopeError } from "../../errors.js";
-import { untilAborted } from "../../until-aborted.js";
+import { onAbort, untilAborted } from "../../until-aborted.js";
 
 type Iterable_ = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
@@ -13,7 +13,7 @@ export class ExactReader {
   readonly #source: Iterable_;
   readonly #iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
   readonly #signal: AbortSignal | undefined;
-  readonly #onAbort = () => this.close();
+  readonly #forget: (() => void) | undefined;
   #rest: Uint8Array = new Uint8Array(0);
   #takenBytes = 0;
   #isOver = false;
@@ -23,7 +23,7 @@ export class ExactReader {
     this.#source = open(source);
     this.#iterator = iteratorOf(this.#source);
     this.#signal = signal;
-    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    this.#forget = signal && onAbort(signal, () => this.close());
   }
 
   /** How many bytes have been taken. */
@@ -60,7 +60,7 @@ export class ExactReader {
 
   /** Lets go of the source, without waiting for it: one that answers no read would not answer this either. */
   close(): void {
-    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#forget?.();
     if (this.#isOver) return;
     this.#isOver = true;
     if (this.#source instanceof Readable) this.#source.destroy();
