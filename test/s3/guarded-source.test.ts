@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { closeSource, guardSource } from "../../src/s3/guarded-source.js";
+import { guardSource } from "../../src/s3/guarded-source.js";
 import { errorOf } from "../support/errors.js";
 
 const { signal } = new AbortController();
@@ -119,24 +119,6 @@ describe("guardSource", () => {
     const error = await errorOf(() => guardSource(source as never, guard).next());
     expect(error.message).toBe("failed");
     expect(error.cause).toBeInstanceOf(Error);
-  });
-});
-
-describe("closeSource", () => {
-  it("asks what there is to ask, and minds no failure", async () => {
-    const destroy = vi.fn(() => raise());
-    for (const source of [
-      { destroy },
-      undefined,
-      "x",
-      {
-        get destroy() {
-          return raise();
-        },
-      },
-    ])
-      closeSource(source);
-    await vi.waitFor(() => expect(destroy).toHaveBeenCalledTimes(1));
   });
 });
 

@@ -1,0 +1,283 @@
+/** Reads streams with events, whatever package made them: whole, or with an error. */
+import { Readable } from "node:stream";
+import { describe } from "../arguments.js";
+import { EarlyEnd } from "./early-end.js";
+import type { NodeStream } from "./shape.js";
+
+/** Streams that emit no "close" are asked so often whether they were destroyed, while they are waited for. */
+const askAgainMs = 100;
+
+/** Iterates over the pieces of one stream. It listens from the moment it is made, and reads when it is asked. */
+export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
+  readonly isSingleUse = true;
+  readonly #title: string;
+  readonly #source: NodeStream;
+  /** The caller's stream, or one that wraps it. */
+  readonly #stream: NodeStream;
+  #failure: { readonly cause: unknown } | undefined;
+  #hasEnded = false;
+  /** All has come, and the stream has closed if it closes by itself. */
+  #isDone = false;
+  #isClosed = false;
+  #wake: (() => void) | undefined;
+
+  /**
+   * @param title the argument that the stream is, for messages
+   * @throws TypeError when the stream cannot be read from where it stands
+   */
+  constructor(title: string, source: NodeStream) {
+    this.#title = title;
+    this.#source = source;
+    refuseUnreadable(title, source);
+    // Also of a stream whose "readable" is passed over: its error must find a listener.
+    source.on("error", this.#onError);
+    this.#stream = typeof source.read === "function" ? source : wrapped(source);
+    if (this.#stream !== source) this.#stream.on("error", this.#onError);
+    this.#stream.on("end", this.#onEnd);
+    this.#stream.on("close", this.#onClose);
+    // At once: it keeps the stream from flowing, when others listen or, at a process's end, Node resumes it.
+    this.#stream.on("readable", this.#onReadable);
+    // readable-stream 2 does not stop for that alone.
+    if (this.#stream._readableState?.flowing === null) this.#stream.pause?.();
+  }
+
+  /** The next piece. Called again only once it has answered. */
+  next(): Promise<IteratorResult<unknown, undefined>> {
+    try {
+      return this.#take() ?? this.#wait();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Destroys the stream, if it has not ended. */
+  async return(): Promise<IteratorResult<unknown, undefined>> {
+    this.close();
+    return { done: true, value: undefined };
+  }
+
+  /** Destroys the stream, if it has not ended; what it emits from then on is of no interest. */
+  close(): void {
+    if (this.#isDone) return;
+    this.#fail(new EarlyEnd(this.#title, "was closed by its reader"));
+    for (const stream of new Set([this.#stream, this.#source])) {
+      const { destroy } = stream as { destroy?: unknown };
+      if (typeof destroy === "function") Reflect.apply(destroy, stream, []);
+    }
+  }
+
+  /** Stops listening to a stream of which nothing was read. */
+  release(): void {
+    this.#forget();
+    this.#source.removeListener("error", this.#onError);
+  }
+
+  #take(): Promise<IteratorResult<unknown, undefined>> | undefined {
+    this.#look();
+    if (!this.#isOver && !this.#hasEnded) {
+      const value = this.#stream.read?.() ?? null;
+      // Reading may have made it fail.
+      if (value !== null && !this.#isOver) return this.#found(value);
+    }
+    if (this.#failure) throw this.#failure.cause;
+    return this.#isDone ? Promise.resolve({ done: true, value: undefined }) : undefined;
+  }
+
+  #found(value: unknown): Promise<IteratorResult<unknown, undefined>> {
+    if (typeof value === "string" && decodes(this.#stream)) throw textInstead(this.#title);
+    return Promise.resolve({ done: false, value });
+  }
+
+  async #wait(): Promise<IteratorResult<unknown, undefined>> {
+    const asking = announcesClose(this.#stream) ? undefined : setInterval(() => this.#look(), askAgainMs);
+    asking?.unref();
+    try {
+      while (true) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        const taken = this.#take();
+        if (taken) return await taken;
+      }
+    } finally {
+      clearInterval(asking);
+    }
+  }
+
+  /** Whether nothing more comes. */
+  get #isOver(): boolean {
+    return this.#isDone || this.#failure !== undefined;
+  }
+
+  /** Notices what no event tells. */
+  #look(): void {
+    if (this.#isOver || this.#hasEnded) return;
+    if (isDestroyed(this.#stream)) this.#fail(errorOf(this.#stream) ?? this.#early("closed before it ended"));
+    else if (isReadByOthers(this.#stream)) this.#fail(this.#early("is being read by somebody else as well"));
+  }
+
+  readonly #onReadable = (): void => this.#wake?.();
+
+  readonly #onError = (cause: unknown): void => this.#fail(cause);
+
+  readonly #onEnd = (): void => {
+    if (this.#failure) return;
+    this.#look();
+    this.#hasEnded = true;
+    if (!closesByItself(this.#stream)) this.#finish();
+  };
+
+  readonly #onClose = (): void => {
+    this.#isClosed = true;
+    if (this.#failure) return;
+    if (this.#hasEnded) this.#finish();
+    else this.#fail(errorOf(this.#stream) ?? this.#early("closed before it ended"));
+  };
+
+  /** All that the stream had to give has come: was that all there is? */
+  #finish(): void {
+    if (this.#isOver) return;
+    const error = errorOf(this.#stream);
+    const shortfall = shortfallOf(this.#stream);
+    if (error !== undefined) this.#fail(error);
+    else if (shortfall !== undefined) this.#fail(this.#early(shortfall));
+    else this.#succeed();
+  }
+
+  #succeed(): void {
+    this.#isDone = true;
+    this.#forget();
+    // A stream that stays open may be written to yet, which is its owner's.
+    this.#source.removeListener("error", this.#onError);
+    this.#wake?.();
+  }
+
+  #fail(cause: unknown): void {
+    if (this.#isOver) return;
+    this.#failure = { cause };
+    this.#forget();
+    this.#wake?.();
+  }
+
+  /** Stops listening, but for errors: a stream that has failed may do so again. */
+  #forget(): void {
+    this.#stream.removeListener("readable", this.#onReadable);
+    this.#stream.removeListener("end", this.#onEnd);
+    if (!this.#isClosed) this.#stream.removeListener("close", this.#onClose);
+  }
+
+  #early(what: string): EarlyEnd {
+    return new EarlyEnd(this.#title, what);
+  }
+}
+
+/**
+ * A stream of the kind before `read()`: it pushes, and is asked to pause. A wrapper holds 16 pieces, and those that
+ * the stream emits although it was paused.
+ */
+function wrapped(source: NodeStream): NodeStream {
+  return new Readable({ objectMode: true }).wrap(source as never) as NodeStream;
+}
+
+function refuseUnreadable(title: string, stream: NodeStream): void {
+  const what = unreadable(stream);
+  if (what !== undefined) {
+    // It may have an error to tell yet, which must not end the process.
+    stream.on("error", () => undefined);
+    const options = { cause: errorOf(stream) };
+    const message = `${title}: expected a stream that can still be read, got ${describe(stream)} that ${what}`;
+    throw options.cause === undefined ? new TypeError(message) : new TypeError(message, options);
+  }
+  if (decodes(stream)) throw textInstead(title);
+}
+
+/** Why nothing, or not all, would come of a stream. */
+function unreadable(stream: NodeStream): string | undefined {
+  if (hasEnded(stream)) return "has ended";
+  if (errorOf(stream) !== undefined) return "has failed";
+  if (isDestroyed(stream)) return "was destroyed";
+  if (stream.aborted === true) return "was aborted";
+  if (stream.readable === false) return "cannot be read";
+  if (isReadByOthers(stream) || isPiped(stream) || count(stream, "readable") > 0)
+    return "somebody else reads: it is piped, was resumed, or has a listener for its data";
+  return undefined;
+}
+
+function isStreamx(stream: NodeStream): boolean {
+  return typeof stream._duplexState === "number";
+}
+
+function hasEnded(stream: NodeStream): boolean {
+  const { readableEnded, emittedEnd, _readableState: state } = stream;
+  if (readableEnded === true || emittedEnd === true || state?.endEmitted === true) return true;
+  return isStreamx(stream) && state?.ended === true;
+}
+
+function isDestroyed({ destroyed, destroying, _readableState }: NodeStream): boolean {
+  return destroyed === true || destroying === true || _readableState?.destroyed === true;
+}
+
+/** The error that a stream was destroyed with, if it was with one. */
+function errorOf(stream: NodeStream): unknown {
+  const { errored, _readableState } = stream;
+  if (isStreamx(stream)) {
+    // Its name for destroy() without an error.
+    const error = _readableState?.error as { code?: unknown } | null | undefined;
+    return error?.code === "STREAM_DESTROYED" ? undefined : (error ?? undefined);
+  }
+  return errored ?? _readableState?.errored ?? undefined;
+}
+
+/** Whether bytes go to others, who do not leave them to whoever calls `read()`. */
+function isReadByOthers(stream: NodeStream): boolean {
+  const { flowing, _readableState: state } = stream;
+  if (flowing === true || state?.flowing === true) return true;
+  if (isStreamx(stream)) return count(stream, "data") > 0 || (state?.pipeTo ?? null) !== null;
+  return typeof stream.read !== "function" && count(stream, "data") > 0;
+}
+
+/** Whether a stream is piped, also while it waits for the other end. */
+function isPiped({ _readableState: state }: NodeStream): boolean {
+  const pipes = state?.pipes ?? null;
+  return Array.isArray(pipes) ? pipes.length > 0 : pipes !== null;
+}
+
+function count(stream: NodeStream, event: string): number {
+  return stream.listenerCount?.(event) ?? 0;
+}
+
+/** Whether a stream makes text of its bytes: decoding replaces what is no text, and drops byte order marks. */
+function decodes(stream: NodeStream): boolean {
+  const { readableEncoding, encoding, _readableState: state } = stream;
+  if (isStreamx(stream)) return typeof state?.map === "function" && state.map.name === "mapOrSkip";
+  return (readableEncoding ?? state?.encoding ?? state?.decoder ?? encoding ?? null) !== null;
+}
+
+function textInstead(title: string): TypeError {
+  return new TypeError(
+    `${title}: expected a stream of bytes, got one with setEncoding(), which does not keep all bytes`,
+  );
+}
+
+/** Whether a stream says so when it is destroyed without an error. */
+function announcesClose(stream: NodeStream): boolean {
+  const { _readableState: state } = stream;
+  return isStreamx(stream) || state?.emitClose === true;
+}
+
+/** Whether "close" follows "end", and with it errors that come after the last byte. */
+function closesByItself({ writable, _readableState: state }: NodeStream): boolean {
+  if (state?.autoDestroy !== true || state.emitClose !== true || writable === true) return false;
+  return state.closed !== true && state.closeEmitted !== true;
+}
+
+/** What a stream that has ended says of bytes that did not come. */
+function shortfallOf(stream: NodeStream): string | undefined {
+  if (stream.aborted === true) return "was aborted before all of it had come";
+  if (stream.complete === false && stream.httpVersion !== undefined)
+    return "ended before the message was complete";
+  for (const { rstCode } of [stream, Object(stream.stream) as NodeStream])
+    if (typeof rstCode === "number" && rstCode !== 0) return `was reset with code ${rstCode}`;
+  if (stream.truncated === true) return "was truncated by what made it";
+  return undefined;
+}
