@@ -116,7 +116,9 @@ async function* readAll(
     failed: (cause) => {
       const details = { bytesRead: seen };
       if (cause instanceof EarlyEnd)
-        return new EnvelopeError("SOURCE_FAILED", `Body: the stream ${cause.what}, after ${seen} bytes`, { details });
+        return new EnvelopeError("SOURCE_FAILED", `Body: the stream ${cause.what}, after ${seen} bytes`, {
+          details,
+        });
       const message = `Body: the stream failed after ${seen} bytes; see the cause`;
       return new EnvelopeError("SOURCE_FAILED", message, { cause, details });
     },

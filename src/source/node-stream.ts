@@ -18,7 +18,8 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
   #hasEnded = false;
   /** All has come, and the stream has closed if it closes by itself. */
   #isDone = false;
-  #isClosed = false;
+  /** The stream was destroyed; the error, if there is one, is told in this turn of the event loop. */
+  #isLost = false;
   #wake: (() => void) | undefined;
 
   /**
@@ -74,10 +75,10 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
 
   #take(): Promise<IteratorResult<unknown, undefined>> | undefined {
     this.#look();
-    if (!this.#isOver && !this.#hasEnded) {
+    if (!this.#isOver && !this.#hasEnded && !this.#isLost) {
       const value = this.#stream.read?.() ?? null;
       // Reading may have made it fail.
-      if (value !== null && !this.#isOver) return this.#found(value);
+      if (value !== null && !this.#isOver && !this.#isLost) return this.#found(value);
     }
     if (this.#failure) throw this.#failure.cause;
     return this.#isDone ? Promise.resolve({ done: true, value: undefined }) : undefined;
@@ -112,8 +113,14 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
   /** Notices what no event tells. */
   #look(): void {
     if (this.#isOver || this.#hasEnded) return;
-    if (isDestroyed(this.#stream)) this.#fail(errorOf(this.#stream) ?? this.#early("closed before it ended"));
+    if (isDestroyed(this.#stream)) this.#lose();
     else if (isReadByOthers(this.#stream)) this.#fail(this.#early("is being read by somebody else as well"));
+  }
+
+  #lose(): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    setImmediate(() => this.#fail(errorOf(this.#stream) ?? this.#early("closed before it ended")));
   }
 
   readonly #onReadable = (): void => this.#wake?.();
@@ -121,24 +128,35 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
   readonly #onError = (cause: unknown): void => this.#fail(cause);
 
   readonly #onEnd = (): void => {
-    if (this.#failure) return;
     this.#look();
+    if (this.#isOver || this.#isLost) return;
     this.#hasEnded = true;
-    if (!closesByItself(this.#stream)) this.#finish();
+    if (closesByItself(this.#stream)) {
+      setImmediate(() => this.#awaitClose());
+      return;
+    }
+    // The reset of a stream of HTTP/2 may follow its end at once.
+    if (resetCode(this.#source) !== undefined) setImmediate(() => this.#finish());
+    else this.#finish();
   };
 
+  /** Waits for "close", or for what there is of it where none is emitted. */
+  #awaitClose(): void {
+    if (announcesClose(this.#stream) || this.#isOver) return;
+    if (isDestroyed(this.#stream)) setImmediate(() => this.#finish());
+    else setTimeout(() => this.#awaitClose(), askAgainMs).unref();
+  }
+
   readonly #onClose = (): void => {
-    this.#isClosed = true;
-    if (this.#failure) return;
     if (this.#hasEnded) this.#finish();
-    else this.#fail(errorOf(this.#stream) ?? this.#early("closed before it ended"));
+    else this.#lose();
   };
 
   /** All that the stream had to give has come: was that all there is? */
   #finish(): void {
     if (this.#isOver) return;
-    const error = errorOf(this.#stream);
-    const shortfall = shortfallOf(this.#stream);
+    const error = errorOf(this.#stream) ?? connectionError(this.#source);
+    const shortfall = shortfallOf(this.#source);
     if (error !== undefined) this.#fail(error);
     else if (shortfall !== undefined) this.#fail(this.#early(shortfall));
     else this.#succeed();
@@ -163,7 +181,7 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
   #forget(): void {
     this.#stream.removeListener("readable", this.#onReadable);
     this.#stream.removeListener("end", this.#onEnd);
-    if (!this.#isClosed) this.#stream.removeListener("close", this.#onClose);
+    this.#stream.removeListener("close", this.#onClose);
   }
 
   #early(what: string): EarlyEnd {
@@ -172,11 +190,27 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
 }
 
 /**
- * A stream of the kind before `read()`: it pushes, and is asked to pause. A wrapper holds 16 pieces, and those that
- * the stream emits although it was paused.
+ * A stream of the kind before `read()`: it emits, and may be asked to pause. The wrapper holds 16 pieces, and those that
+ * the stream emits although it was asked to pause.
  */
 function wrapped(source: NodeStream): NodeStream {
-  return new Readable({ objectMode: true }).wrap(source as never) as NodeStream;
+  const stream = new Readable({ objectMode: true, read: () => void source.resume?.() });
+  let hasEnded = false;
+  source.on("data", (piece) => {
+    // A piece of null would be the end.
+    if (!stream.push(piece ?? false)) source.pause?.();
+  });
+  source.on("end", () => {
+    hasEnded = true;
+    stream.push(null);
+  });
+  source.on("close", () => {
+    if (!hasEnded) stream.destroy();
+  });
+  source.on("error", (error) => {
+    stream.destroy(error as Error);
+  });
+  return stream as NodeStream;
 }
 
 function refuseUnreadable(title: string, stream: NodeStream): void {
@@ -265,9 +299,11 @@ function announcesClose(stream: NodeStream): boolean {
   return isStreamx(stream) || state?.emitClose === true;
 }
 
-/** Whether "close" follows "end", and with it errors that come after the last byte. */
-function closesByItself({ writable, _readableState: state }: NodeStream): boolean {
-  if (state?.autoDestroy !== true || state.emitClose !== true || writable === true) return false;
+/** Whether a stream closes after its end by itself, and with it tells errors that come after the last byte. */
+function closesByItself({ writable, allowHalfOpen, _readableState: state }: NodeStream): boolean {
+  if (state?.autoDestroy !== true) return false;
+  // A socket whose other end may have reset it closes its own side after this.
+  if (writable === true && allowHalfOpen !== false) return false;
   return state.closed !== true && state.closeEmitted !== true;
 }
 
@@ -276,8 +312,19 @@ function shortfallOf(stream: NodeStream): string | undefined {
   if (stream.aborted === true) return "was aborted before all of it had come";
   if (stream.complete === false && stream.httpVersion !== undefined)
     return "ended before the message was complete";
-  for (const { rstCode } of [stream, Object(stream.stream) as NodeStream])
-    if (typeof rstCode === "number" && rstCode !== 0) return `was reset with code ${rstCode}`;
+  const code = resetCode(stream) ?? 0;
+  if (code !== 0) return `was reset with code ${code}`;
   if (stream.truncated === true) return "was truncated by what made it";
   return undefined;
+}
+
+/** The code that a stream or request of HTTP/2 was closed with, 0 if it was not; undefined for others. */
+function resetCode(stream: NodeStream): number | undefined {
+  const { rstCode } = typeof stream.rstCode === "number" ? stream : (Object(stream.stream) as NodeStream);
+  return typeof rstCode === "number" ? rstCode : undefined;
+}
+
+/** What ended the connection of an HTTP response: where that ends the body, Node takes an error for the end, too. */
+function connectionError({ statusCode, socket }: NodeStream): unknown {
+  return typeof statusCode === "number" ? ((Object(socket) as NodeStream).errored ?? undefined) : undefined;
 }

@@ -8,9 +8,11 @@ export interface NodeStream {
   pipe(destination: never): unknown;
   read?(): unknown;
   pause?(): unknown;
+  resume?(): unknown;
   listenerCount?(event: string): number;
   readonly readable?: unknown;
   readonly writable?: unknown;
+  readonly allowHalfOpen?: unknown;
   readonly destroyed?: unknown;
   readonly errored?: unknown;
   readonly readableEnded?: unknown;
@@ -19,6 +21,8 @@ export interface NodeStream {
   readonly aborted?: unknown;
   readonly complete?: unknown;
   readonly httpVersion?: unknown;
+  readonly statusCode?: unknown;
+  readonly socket?: unknown;
   readonly rstCode?: unknown;
   readonly stream?: unknown;
   /** A file of busboy that was longer than its limit. */
@@ -76,7 +80,7 @@ function has(value: unknown, ...names: readonly string[]): boolean {
 /** Whether a value is a stream with events that can be read, of whatever package. */
 export function isNodeStream(value: unknown): value is NodeStream {
   if (!has(value, "on", "removeListener", "pipe")) return false;
-  return has(value, "read") || (value as NodeStream).readable === true;
+  return has(value, "read") || typeof (value as NodeStream).readable === "boolean";
 }
 
 /** Whether a value is a web stream that can be read. */
