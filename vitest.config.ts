@@ -13,9 +13,11 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" },
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
-    // Most of the time goes in waiting for what is scripted to fail.
+    // Only a hang reaches these: no test may depend on how fast or how busy the machine is.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    expect: { poll: { timeout: 240_000, interval: 10 } },
+    // Some tests wait for what is scripted to fail, while others compute.
     maxWorkers: 3,
   },
 });

@@ -1,14 +1,14 @@
 /** Checks of caller-supplied arguments: each returns the value it was given or throws naming the argument. */
-import { isIllFormed } from "./bytes.js";
+import { isIllFormed, printable } from "./bytes.js";
 
 /** What a value is, for an error message: its type, or its class, never its content. */
 export function describe(value: unknown): string {
   if (value === null) return "null";
   if (typeof value === "number") return `the number ${value}`;
   if (typeof value !== "object") return value === undefined ? "undefined" : `a ${typeof value}`;
-  const name = (Object.getPrototypeOf(value) as { constructor?: { name?: string } } | null)?.constructor
+  const name = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null)?.constructor
     ?.name;
-  return name ? `an instance of ${name}` : "an object";
+  return typeof name === "string" && name !== "" ? `an instance of ${printable(name)}` : "an object";
 }
 
 /** A TypeError that says which argument is wrong, what was expected and what came. */

@@ -1,4 +1,5 @@
 /** The one error class of the package and the list of its codes. docs/errors.md explains each code. */
+import { firstNames, printable } from "./bytes.js";
 
 /**
  * Every code an {@link EnvelopeError} can carry, with whether the same call may succeed when it is simply
@@ -58,13 +59,25 @@ export const errorCodes: readonly ErrorCode[] = Object.freeze(Object.keys(codes)
 
 /**
  * Facts for a log line: names, sizes, key ids, request ids. Never a key, never plaintext, never a value of
- * an encryption context, never a response body.
+ * an encryption context, never a response body. Text is in its printable form, as in messages: a key or a path is exact
+ * unless it has control or format characters or a lone surrogate, which are escaped, or is longer than 4,096 characters.
+ * A list of more than 21 entries is cut to 20 and one that says how many more there are.
  */
 export type ErrorDetails = Readonly<
   Record<string, string | number | boolean | readonly string[] | undefined>
 >;
 
-/** Every failure that is not a caller's mistake. Mistakes of the caller are TypeError and RangeError. */
+/** The most characters of a message. */
+const maxMessageLength = 4096;
+/** The most characters of a detail: no path that an operating system takes is longer. */
+const maxDetailLength = 4096;
+/** The most characters of one entry of a list: no key of S3 is longer. */
+const maxEntryLength = 1024;
+
+/**
+ * Every failure that is not a caller's mistake. Mistakes of the caller are TypeError and RangeError. Message and details
+ * are printable, in one line and bounded, whatever the names in them are; `cause` is what was thrown, as it was.
+ */
 export class EnvelopeError extends Error {
   /** Which failure it is; docs/errors.md has a paragraph on each. */
   readonly code: ErrorCode;
@@ -75,12 +88,44 @@ export class EnvelopeError extends Error {
 
   constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: ErrorDetails } = {}) {
     if (!Object.hasOwn(codes, code)) throw new RangeError("code: expected one of errorCodes");
-    super(message, "cause" in options ? { cause: options.cause } : undefined);
+    super(
+      printable(String(message), maxMessageLength),
+      "cause" in options ? { cause: options.cause } : undefined,
+    );
     this.name = "EnvelopeError";
     this.code = code;
     this.retryable = codes[code].retryable;
-    this.details = Object.freeze({ ...options.details });
+    this.details = printableDetails(options.details);
   }
+}
+
+function printableDetails(details: ErrorDetails = {}): ErrorDetails {
+  return Object.freeze(
+    Object.fromEntries(Object.entries(details).map(([name, value]) => [name, printableDetail(value)])),
+  );
+}
+
+function printableDetail(value: ErrorDetails[string]): ErrorDetails[string] {
+  if (typeof value === "string") return printable(value, maxDetailLength);
+  if (!Array.isArray(value)) return value;
+  return Object.freeze(firstNames(value).map((entry) => printable(String(entry), maxEntryLength)));
+}
+
+/**
+ * The same error with more facts and, if it is given, another message. A copy, as one error may be thrown by several
+ * calls, which share a data key; code, cause and stack are those of the first.
+ */
+export function withDetails(
+  error: EnvelopeError,
+  details: ErrorDetails,
+  message = error.message,
+): EnvelopeError {
+  const copy = new EnvelopeError(error.code, message, {
+    ...("cause" in error && { cause: error.cause }),
+    details: { ...error.details, ...details },
+  });
+  if (error.stack !== undefined) copy.stack = error.stack.replace(error.message, () => copy.message);
+  return copy;
 }
 
 /** Whether something that was thrown is an {@link EnvelopeError} of this code. */

@@ -30,6 +30,7 @@ export type {
   MigrateTarget,
   NotMigrated,
 } from "./s3/legacy/migrate-input.js";
+export type { VerifyContent } from "./s3/legacy/prove-content.js";
 export type { LegacyPutInput } from "./s3/legacy/put.js";
 export type {
   ReEncryptInstructionFileInput,

@@ -1,4 +1,5 @@
 /** The facts of a failed AWS SDK call that a log line may carry. */
+import { printable } from "./bytes.js";
 
 /** What is known of a failure; never a response body. */
 export interface ServiceFailure {
@@ -13,15 +14,17 @@ export function serviceFailure(cause: unknown): ServiceFailure {
   const { name, code, $metadata } = (typeof cause === "object" && cause !== null ? cause : {}) as {
     name?: unknown;
     code?: unknown;
-    $metadata?: { httpStatusCode?: number; requestId?: string };
+    $metadata?: { httpStatusCode?: number; requestId?: unknown };
   };
   // Node throws an AggregateError when a host has several addresses and none could be reached.
   const generic = name === undefined || ["Error", "TypeError", "AggregateError"].includes(String(name));
+  const serviceError =
+    generic && typeof code === "string" ? code : typeof name === "string" ? name : "unknown error";
+  const requestId = $metadata?.requestId;
   return {
-    serviceError:
-      generic && typeof code === "string" ? code : typeof name === "string" ? name : "unknown error",
+    serviceError: printable(serviceError),
     httpStatusCode: $metadata?.httpStatusCode,
-    requestId: $metadata?.requestId,
+    requestId: typeof requestId === "string" ? printable(requestId) : undefined,
   };
 }
 

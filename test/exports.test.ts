@@ -103,6 +103,8 @@ it("the entry points export these types and no others", () => {
   expect(typesOf("testing/index.ts")).toEqual([
     "Credentials",
     "Fault",
+    "HeldRequests",
+    "HoldOptions",
     "LocalAws",
     "LocalAwsOptions",
     "LocalClientConfig",

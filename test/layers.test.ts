@@ -24,9 +24,12 @@ const layers = [
 const baseFiles = [
   "arguments.ts",
   "bytes.ts",
+  "documents.ts",
   "errors.ts",
   "file-error.ts",
   "service-failure.ts",
+  "set-up-fault.ts",
+  "source-failed.ts",
   "turn.ts",
   "until-aborted.ts",
 ];

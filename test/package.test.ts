@@ -39,7 +39,10 @@ describe("the package", () => {
     const sources = readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" }).filter((file) =>
       file.endsWith(".ts"),
     );
-    const built = sources.flatMap((file) => [file.replace(/\.ts$/, ".js"), file.replace(/\.ts$/, ".d.ts")]);
+    const built = sources
+      .flatMap((file) => [".js", ".js.map", ".d.ts", ".d.ts.map"].map((end) => file.replace(/\.ts$/, end)))
+      // The build replaces this file, which has no map then.
+      .filter((file) => file !== "cobblestone/worker-source.js.map");
     const docs = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" }).filter((file) =>
       /\.(md|svg|ts)$/.test(file),
     );
@@ -47,7 +50,9 @@ describe("the package", () => {
       "CHANGELOG.md",
       "LICENSE",
       "README.md",
+      "SECURITY.md",
       "package.json",
+      ...sources.map((file) => `src/${file}`),
       ...built.map((file) => `dist/${file}`),
       ...docs.map((file) => `docs/${file}`),
     ];

@@ -1,10 +1,10 @@
 /**
  * The main job from end to end, with nothing but Node and npm: `npm run demo`.
- * S3 and KMS run in this process, over HTTP on loopback. At your place, hand in your own S3Client and KMSClient.
+ * S3 and KMS run in this process, over HTTP on loopback. A program of yours passes its own S3Client and KMSClient.
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { CreateKeyCommand } from "@aws-sdk/client-kms";
 import { GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { Presets, SingleBar } from "cli-progress";
@@ -64,12 +64,22 @@ console.log(
 const head = await envelope.head({ Bucket, Key });
 console.log(`   ${stored.ContentLength} bytes there are ${head.ContentLength} bytes of plaintext`);
 
-say("Read 64 bytes from the midst: only the chunk that holds them is fetched and verified.");
-aws.clearRequests();
+const length = 64;
 const start = Math.floor(size / 2);
-const range = await envelope.get({ Bucket, Key, encryptionContext, Range: `bytes=${start}-${start + 63}` });
-console.log(`   ${Buffer.from(await range.Body.transformToByteArray()).toString("hex")}`);
-console.log(`   asked S3 for ${aws.requests[0]?.headers.range}, got ${range.ContentRange}`);
+say(
+  `Read ${length} bytes from the middle: S3 sends only the chunk that holds them, and it is verified first.`,
+);
+aws.clearRequests();
+const Range = `bytes=${start}-${start + length - 1}`;
+const range = await envelope.get({ Bucket, Key, encryptionContext, Range });
+const middle = Buffer.from(await range.Body.transformToByteArray());
+const original = Buffer.alloc(length);
+const handle = await open(file);
+await handle.read(original, 0, length, start);
+await handle.close();
+if (!middle.equals(original)) throw new Error("the bytes differ from those of the file");
+console.log(`   plaintext range:  ${range.ContentRange}, the same bytes as in the file`);
+console.log(`   ciphertext range: ${aws.requests[0]?.headers.range}, as S3 was asked`);
 
 say("Read it all back, as a stream, and compare SHA-256.");
 const received = createHash("sha256");

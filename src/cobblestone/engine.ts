@@ -16,7 +16,10 @@ export interface CryptoEngineOptions {
    * workers. 1 MiB by default.
    */
   readonly minWorkerBytes?: number | undefined;
-  /** Where the code of the workers lies, for a bundled program: a copy of `s3-envelope/worker` of this release. */
+  /**
+   * A file to run in the worker threads in place of the program that the package carries: a copy of
+   * `s3-envelope/worker` of this release. No bundler needs it.
+   */
   readonly workerUrl?: URL | undefined;
 }
 
@@ -25,8 +28,8 @@ export let poolOf: (engine: CryptoEngine) => WorkerPool;
 
 /**
  * Seals and opens chunks for any number of clients and streams. Worker threads keep no process alive. When they
- * cannot be had (a restricted host, a bundle without their code), all goes on on the calling thread, and the
- * diagnostics channel `s3-envelope:engine` says so once.
+ * cannot be had (a restricted host), all work is done on the calling thread. Then the process emits one warning, with
+ * the code `S3_ENVELOPE_NO_WORKERS`, and the diagnostics channel `s3-envelope:engine` one event for each engine.
  */
 export class CryptoEngine implements AsyncDisposable {
   readonly #pool: WorkerPool;

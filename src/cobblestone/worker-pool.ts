@@ -1,13 +1,14 @@
 /** The worker threads of an engine: started when they are needed, until they turn out not to be had. */
 import { type EngineEvent, engineChannel } from "../observe/channels.js";
 import { type Run, workInPlace } from "./slab.js";
+import { workerSource } from "./worker-source.js";
 import { type WorkerListener, WorkerThread } from "./worker-thread.js";
 
 /** What a {@link WorkerPool} is made of; see `CryptoEngineOptions`. */
 export interface WorkerPoolSettings {
   readonly maxWorkers: number;
   readonly minWorkerBytes: number;
-  /** The code beside this file by default. */
+  /** A worker program to use in place of the built one. */
   readonly workerUrl: URL | undefined;
 }
 
@@ -20,7 +21,7 @@ export class WorkerPool {
   readonly minWorkerBytes: number;
   /** No more than could be started. */
   #maxWorkers: number;
-  readonly #workerUrl: URL | undefined;
+  readonly #program: URL | string;
   readonly #threads = new Set<WorkerThread>();
   readonly #roomListeners = new Set<() => void>();
   #usable: boolean;
@@ -29,8 +30,8 @@ export class WorkerPool {
   constructor({ maxWorkers, minWorkerBytes, workerUrl }: WorkerPoolSettings) {
     this.#maxWorkers = maxWorkers;
     this.minWorkerBytes = minWorkerBytes;
-    this.#workerUrl = workerUrl;
-    this.#usable = maxWorkers > 0;
+    this.#program = workerUrl ?? workerSource;
+    this.#usable = maxWorkers > 0 && this.#program !== "";
   }
 
   /** How many worker threads there are now, those that are starting included. */
@@ -126,8 +127,7 @@ export class WorkerPool {
     const isStarting = this.readyWorkers < this.workers;
     if (!this.#usable || isStarting || this.workers >= this.#maxWorkers) return false;
     try {
-      const url = this.#workerUrl ?? new URL("./worker.js", import.meta.url);
-      this.#threads.add(new WorkerThread(url, this.#listener));
+      this.#threads.add(new WorkerThread(this.#program, this.#listener));
       return true;
     } catch (cause) {
       this.#fallBack(cause);
@@ -155,5 +155,19 @@ export class WorkerPool {
     this.#usable = false;
     const event: EngineEvent = { event: "fallback", cause };
     engineChannel.publish(event);
+    warnOnce();
   }
+}
+
+let hasWarned = false;
+
+/** Warns once a process, however many engines it has: data stay right, but work is slower and holds the event loop. */
+function warnOnce(): void {
+  if (hasWarned) return;
+  hasWarned = true;
+  process.emitWarning(
+    "worker threads could not be started, so encryption runs on the calling thread. The diagnostics channel " +
+      "s3-envelope:engine tells the cause; new CryptoEngine({ maxWorkers: 0 }) as the engine does without them on purpose.",
+    { type: "S3EnvelopeWarning", code: "S3_ENVELOPE_NO_WORKERS" },
+  );
 }

@@ -33,13 +33,17 @@ export class WorkerThread {
   #cause: unknown;
   #onIdle: (() => void) | undefined;
 
-  /** @throws whatever `Worker` throws when no thread can be made */
-  constructor(url: URL, listener: WorkerListener) {
+  /**
+   * @param program the address of a module, or the text of a CommonJS script
+   * @throws whatever `Worker` throws when no thread can be made
+   */
+  constructor(program: URL | string, listener: WorkerListener) {
     this.#listener = listener;
     // Neither loaders nor variables of this process are any of its business. Each chunk leaves garbage of its own
     // size; a small young generation has it collected while it is still in the processor's cache.
-    this.#worker = new Worker(url, {
+    this.#worker = new Worker(program, {
       name: "s3-envelope",
+      eval: typeof program === "string",
       workerData: workerProtocol,
       execArgv: [],
       env: {},

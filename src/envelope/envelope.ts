@@ -1,6 +1,6 @@
 /** The envelope: what a reader needs besides the body, and how it binds the encryption context. */
 import type { KeyObject } from "node:crypto";
-import { printable } from "../bytes.js";
+import { listed, quoted } from "../bytes.js";
 import { type MessageKeys, openHeader } from "../cobblestone/derivation.js";
 import { EnvelopeError } from "../errors.js";
 import { canonicalContext, contextOf, type EncryptionContext } from "../keys/context.js";
@@ -48,14 +48,14 @@ export function requireContext(actual: EncryptionContext, expected: EncryptionCo
   );
   if (differing.length === 0) return;
   const facts = differing.map((name) => {
-    const entry = `"${printable(name)}"`;
+    const entry = quoted(name);
     if (!Object.hasOwn(actual, name)) return `${entry} is expected but not in the object`;
     if (!Object.hasOwn(expected, name)) return `${entry} is in the object but not expected`;
     return `${entry} has another value`;
   });
   throw new EnvelopeError(
     "CONTEXT_MISMATCH",
-    `the object's encryption context is not the expected one: ${facts.join("; ")}`,
+    `the object's encryption context is not the expected one: ${listed(facts, "; ")}`,
     { details: { differing } },
   );
 }

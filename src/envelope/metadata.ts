@@ -144,7 +144,12 @@ function encodeContext(context: EncryptionContext): string {
   return jsonObject(contextPairs(context).map(([name, value]) => [name, asciiJsonString(value)]));
 }
 
+/** In its one form a canonical byte takes six characters at most, as an escaped control character does. */
+const maxContextLength = 6 * maxContextBytes;
+
+/** Limits come first: to sort the names of a context that is far too large takes long. */
 function decodeContext(text: string): EncryptionContext {
+  if (text.length > maxContextLength) throw contextTooLarge();
   const parsed = parseJson(names.context, text);
   if (!isRecord(parsed)) throw invalid(names.context, "expected a JSON object");
   const pairs = Object.entries(parsed).map(([name, value]) => {
@@ -154,11 +159,13 @@ function decodeContext(text: string): EncryptionContext {
     return [name, value] as const;
   });
   const context = contextOf(pairs);
+  if (contextBytes(context) > maxContextBytes) throw contextTooLarge();
   if (encodeContext(context) !== text) throw notCanonical(names.context);
-  if (contextBytes(context) > maxContextBytes) {
-    throw invalid(names.context, `expected at most ${maxContextBytes} bytes`);
-  }
   return context;
+}
+
+function contextTooLarge(): EnvelopeError {
+  return invalid(names.context, `expected at most ${maxContextBytes} bytes`);
 }
 
 function encodeRecipients(recipients: readonly Recipient[]): string {

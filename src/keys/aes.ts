@@ -41,6 +41,7 @@ export function aesKeyring(options: AesKeyringOptions): Keyring {
   }
   const wrappingKey = dataKeyArgument("options.wrappingKey", key);
   return {
+    keys: [{ provider, keyId }],
     async generateDataKey(input) {
       const { encryptionContext } = generateInputArgument(input);
       const plaintext = randomBytes(dataKeyBytes);

@@ -1,7 +1,7 @@
 /** The keyring: what makes and unwraps data keys. Everything about key management plugs in here. */
 import { createSecretKey, type KeyObject } from "node:crypto";
 import { bytesArgument, objectArgument, recordArgument, stringArgument, wrongType } from "../arguments.js";
-import { isIllFormed, printable } from "../bytes.js";
+import { isIllFormed, listed, printable } from "../bytes.js";
 import { dataKeyBytes, decryptionFailed } from "../cobblestone/derivation.js";
 import { EnvelopeError } from "../errors.js";
 import { type EncryptionContext, wrappingContextArgument } from "./context.js";
@@ -49,6 +49,11 @@ export interface Keyring {
    * recipient is for this keyring; rejects when one is but cannot be unwrapped.
    */
   unwrapDataKey(input: UnwrapDataKeyInput): Promise<Uint8Array | null>;
+  /**
+   * Optional: the wrapping keys that this keyring has, named as in its recipients. They are only told to whoever has an
+   * object that none of them opens.
+   */
+  readonly keys?: readonly Pick<Recipient, "provider" | "keyId">[] | undefined;
 }
 
 /** The most recipients that an envelope holds. */
@@ -139,12 +144,7 @@ function freshDataKey(plaintext: Uint8Array): KeyObject {
 export async function unwrapDataKey(keyring: Keyring, input: UnwrapDataKeyInput): Promise<KeyObject> {
   const unwrapped = await keyring.unwrapDataKey(input);
   if (unwrapped === null) {
-    const wrappedFor = input.recipients.map(({ provider, keyId }) => `${provider} ${printable(keyId)}`);
-    throw new EnvelopeError(
-      "KEY_NOT_FOR_OBJECT",
-      `the keyring has none of the keys that this object was written for: ${wrappedFor.join(", ")}`,
-      { details: { recipients: wrappedFor } },
-    );
+    throw notForObject(keyring, input.recipients);
   }
   const plaintext = bytesArgument("keyring.unwrapDataKey: its result", unwrapped);
   try {
@@ -154,6 +154,22 @@ export async function unwrapDataKey(keyring: Keyring, input: UnwrapDataKeyInput)
   } finally {
     plaintext.fill(0);
   }
+}
+
+function notForObject({ keys }: Keyring, recipients: readonly Recipient[]): EnvelopeError {
+  const wrappedFor = recipients.map(nameOf);
+  // Of a keyring that somebody else wrote, so it may be anything.
+  const known = Array.isArray(keys) ? keys.map((key) => nameOf(Object(key))) : [];
+  const has = known.length === 0 ? "" : `; it has: ${listed(known)}`;
+  return new EnvelopeError(
+    "KEY_NOT_FOR_OBJECT",
+    `the keyring has none of the keys that this object was written for: ${listed(wrappedFor)}${has}`,
+    { details: { recipients: wrappedFor, ...(known.length > 0 && { keyringKeys: known }) } },
+  );
+}
+
+function nameOf({ provider, keyId }: Pick<Recipient, "provider" | "keyId">): string {
+  return printable(`${provider} ${keyId}`);
 }
 
 function recipientsArgument(value: unknown): readonly Recipient[] {

@@ -37,6 +37,27 @@ export function generatedDataKey(
   return { plaintext, recipients: [recipient] };
 }
 
+/**
+ * The data key in an answer to Decrypt; its bytes are zeroed when the answer is refused.
+ *
+ * @param configured the key that was asked for: a service that passes it over would decrypt under any. Undefined for any key
+ * @returns what is wrong with the answer, if anything
+ */
+export function decryptedDataKey(
+  answer: { readonly Plaintext?: unknown; readonly KeyId?: unknown },
+  configured: string | undefined,
+): Uint8Array | string {
+  const { Plaintext: plaintext, KeyId: keyId } = answer;
+  if (!(plaintext instanceof Uint8Array)) return "has no Plaintext";
+  // KMS always names the key; a stand-in that names none has decrypted under the key that it was asked for, as far as anybody can tell.
+  if (configured === undefined || keyId === undefined) return plaintext;
+  if (typeof keyId === "string" && mayBe(configured, keyId)) return plaintext;
+  plaintext.fill(0);
+  return typeof keyId === "string"
+    ? `is under another key: ${printable(keyId)}`
+    : "has a KeyId that is no text";
+}
+
 /** Whether a configured key can be the one with this ARN. An alias can be any: KMS decides, as Decrypt is pinned to it. */
 export function mayBe(configured: string, arn: string): boolean {
   if (configured.startsWith("alias/") || configured.includes(":alias/")) return true;

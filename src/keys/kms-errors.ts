@@ -1,6 +1,7 @@
 /** What an error of AWS KMS means: which code, and so whether to retry, to fix IAM or to fix the context. */
 import { EnvelopeError, type ErrorCode } from "../errors.js";
 import { isTransient, type ServiceFailure, serviceFailure } from "../service-failure.js";
+import { setUpFault } from "../set-up-fault.js";
 
 /** A KMS operation and what it was asked for; never a value of the encryption context. */
 export interface KmsAttempt {
@@ -46,16 +47,18 @@ const credentialFaults = new Set([
   "MissingAuthenticationTokenException",
   "ExpiredTokenException",
   "OptInRequired",
-  "CredentialsProviderError",
 ]);
 
 /** The coded error for a failure of a KMS call, with that failure as its cause. */
 export function kmsError(cause: unknown, attempt: KmsAttempt): EnvelopeError {
   const failure = serviceFailure(cause);
-  const [code, message] = meaning(failure);
+  const fault = setUpFault("KMS", cause, failure);
+  const [code, message] = fault
+    ? ([fault.isDenied ? "KMS_ACCESS_DENIED" : "KMS_REQUEST_FAILED", fault.advice] as const)
+    : meaning(failure);
   return new EnvelopeError(code, `KMS ${attempt.operation} failed: ${message}`, {
     cause: isUnreadableAnswer(cause) ? new Error("the answer could not be parsed") : cause,
-    details: { ...attempt, ...failure },
+    details: { ...attempt, ...failure, ...fault?.details },
   });
 }
 

@@ -3,7 +3,7 @@ import type { KMSClient } from "@aws-sdk/client-kms";
 import { stringArgument, wrongType } from "../arguments.js";
 import { EnvelopeError } from "../errors.js";
 import type { EncryptionContext } from "./context.js";
-import { generatedDataKey, type KmsDataKey } from "./kms-answer.js";
+import { decryptedDataKey, generatedDataKey, type KmsDataKey } from "./kms-answer.js";
 import { type KmsAttempt, kmsError } from "./kms-errors.js";
 
 /** The client, the key and the grant tokens that every call is made with. */
@@ -61,8 +61,9 @@ export class KmsKey {
     });
     const attempt = { operation: "Decrypt", keyId, contextNames: Object.keys(context) } as const;
     const answer = await request(attempt, abortSignal, (options) => this.#kms.send(command, options));
-    if (answer.Plaintext instanceof Uint8Array) return answer.Plaintext;
-    throw unusable(attempt, "has no Plaintext");
+    const decrypted = decryptedDataKey(answer, keyId);
+    if (typeof decrypted === "string") throw unusable(attempt, decrypted);
+    return decrypted;
   }
 }
 

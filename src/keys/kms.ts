@@ -31,6 +31,7 @@ export function kmsKeyring(options: KmsKeyringOptions): Keyring {
   const keyId = textArgument("options.keyId", id);
   const key = new KmsKey(kms, keyId, grantTokens);
   return {
+    keys: [{ provider, keyId }],
     async generateDataKey(input) {
       const { encryptionContext, abortSignal } = generateInputArgument(input);
       return key.generateDataKey(encryptionContext, abortSignal);

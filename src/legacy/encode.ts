@@ -4,7 +4,7 @@ import type { MetadataFields } from "../envelope/metadata.js";
 import { maxMetadataBytes } from "../envelope/names.js";
 import { metadataBytes, userMetadataArgument } from "../envelope/user-metadata.js";
 import { EnvelopeError } from "../errors.js";
-import { contextArgument, contextPairs, type EncryptionContext } from "../keys/context.js";
+import { contextArgument, contextOf, contextPairs, type EncryptionContext } from "../keys/context.js";
 import type { LegacyEnvelope } from "./envelope.js";
 import { legacyNames, maxInstructionFileBytes, reservedContextNames } from "./names.js";
 
@@ -70,9 +70,12 @@ function fieldsOfV3(envelope: LegacyEnvelope): EnvelopeFields {
   };
 }
 
-/** JSON in ASCII: HTTP carries nothing else, and some readers do not undo what S3 makes of it. */
+/**
+ * JSON in ASCII: HTTP carries nothing else, and some readers do not undo what S3 makes of it. In the order of the fields:
+ * the V3 client for PHP compares the encryption context in the order that its caller states it in.
+ */
 function jsonOf(fields: Readonly<Record<string, string>>): string {
-  const members = contextPairs(fields).map(
+  const members = Object.entries(fields).map(
     ([name, value]) => `${asciiJsonString(name)}:${asciiJsonString(value)}`,
   );
   return `{${members.join(",")}}`;
@@ -80,7 +83,7 @@ function jsonOf(fields: Readonly<Record<string, string>>): string {
 
 /** The client for C++ reads no further than the first space, so none stands inside of the strings either. */
 function instructionText(fields: MetadataFields): string {
-  const text = jsonOf(fields).replaceAll(" ", "\\u0020");
+  const text = jsonOf(contextOf(contextPairs(fields))).replaceAll(" ", "\\u0020");
   if (text.length <= maxInstructionFileBytes) return text;
   throw new EnvelopeError(
     "ENVELOPE_TOO_LARGE",

@@ -9,6 +9,7 @@ import {
   type HeaderPolicy,
   type MessageHeader,
   readHeader,
+  withRequiredContext,
 } from "./encryption-sdk/header.js";
 import { loadUnwrapper } from "./encryption-sdk/materials.js";
 import { ExactReader, roomFor } from "./encryption-sdk/reader.js";
@@ -29,6 +30,11 @@ export interface EncryptionSdkOptions {
    * besides; {} by default. "any" reads whatever the message has, which is then yours to compare.
    */
   readonly encryptionContext?: EncryptionContext | "any" | undefined;
+  /**
+   * The pairs that the writer required readers to state: the data key and the header are bound to them, and the message
+   * does not hold them (the required encryption context of Amazon's materials managers); {} by default.
+   */
+  readonly requiredEncryptionContext?: EncryptionContext | undefined;
   /** A message with more encrypted data keys is refused: each may cost a KMS call. 10 by default. */
   readonly maxEncryptedDataKeys?: number | undefined;
   /** "REQUIRE_ENCRYPT_REQUIRE_DECRYPT" by default; either of the others reads messages without key commitment. */
@@ -49,7 +55,7 @@ export interface EncryptionSdkOptions {
 
 /** A message whose header has been verified. */
 export interface EncryptionSdkMessage {
-  /** What the data key is bound to, without `aws-crypto-public-key`. */
+  /** What the data key is bound to, required pairs included, without `aws-crypto-public-key`. */
   readonly encryptionContext: EncryptionContext;
   /** The name of the algorithm suite in Amazon's clients. */
   readonly algorithmSuite: string;
@@ -84,9 +90,11 @@ export async function decryptEncryptionSdkMessage(
   const reader = new ExactReader(source, settings.abortSignal);
   try {
     const unwrapper = await loadUnwrapper(settings.keyring);
-    const header = await readHeader(reader, settings);
+    const stored = await readHeader(reader, settings);
+    const storedContext = callersContext(stored.encryptionContext);
+    if (settings.expectedContext !== "any") requireContext(storedContext, settings.expectedContext);
+    const header = withRequiredContext(stored, settings.requiredContext);
     const encryptionContext = callersContext(header.encryptionContext);
-    if (settings.expectedContext !== "any") requireContext(encryptionContext, settings.expectedContext);
     const keys = await unwrapper.unwrap(header, settings.abortSignal);
     const plaintext = releasePlaintext(reader, header, keys, settings);
     // Once begun, it closes the source also when nobody reads from it.
@@ -106,6 +114,7 @@ export async function decryptEncryptionSdkMessage(
 interface Settings extends HeaderPolicy {
   readonly keyring: unknown;
   readonly expectedContext: EncryptionContext | "any";
+  readonly requiredContext: EncryptionContext;
   readonly maxBufferedBytes: number;
   readonly releasesEarly: boolean;
   readonly abortSignal: AbortSignal | undefined;
@@ -150,6 +159,7 @@ function settingsArgument(options: unknown): Settings {
   const {
     keyring,
     encryptionContext = {},
+    requiredEncryptionContext = {},
     maxEncryptedDataKeys = defaultMaxKeys,
     commitmentPolicy = "REQUIRE_ENCRYPT_REQUIRE_DECRYPT",
     maxBufferedMessageBytes = defaultMaxBufferedBytes,
@@ -165,7 +175,11 @@ function settingsArgument(options: unknown): Settings {
   const policy = choiceArgument("options.commitmentPolicy", commitmentPolicy, commitmentPolicies);
   return {
     keyring,
-    expectedContext: encryptionContext === "any" ? "any" : expectedContextArgument(encryptionContext),
+    expectedContext:
+      encryptionContext === "any"
+        ? "any"
+        : statedContextArgument("options.encryptionContext", encryptionContext),
+    requiredContext: statedContextArgument("options.requiredEncryptionContext", requiredEncryptionContext),
     maxEncryptedDataKeys: integerArgument(
       "options.maxEncryptedDataKeys",
       maxEncryptedDataKeys,
@@ -188,10 +202,10 @@ function settingsArgument(options: unknown): Settings {
   };
 }
 
-function expectedContextArgument(value: unknown): EncryptionContext {
-  const context = wrappingContextArgument("options.encryptionContext", value);
+function statedContextArgument(title: string, value: unknown): EncryptionContext {
+  const context = wrappingContextArgument(title, value);
   if (!Object.hasOwn(context, publicKeyName)) return context;
   throw new RangeError(
-    `options.encryptionContext[${JSON.stringify(publicKeyName)}]: expected none, it differs in each message`,
+    `${title}[${JSON.stringify(publicKeyName)}]: expected none, it differs in each message`,
   );
 }

@@ -54,7 +54,7 @@ export function legacyKmsKeyring(options: LegacyKmsKeyringOptions): LegacyKeyrin
   };
 }
 
-/** The caller's context with the entry that binds the content algorithm. */
+/** The caller's context in the caller's order, then the entry that binds the content algorithm. */
 function boundContext(context: unknown, contentName: string): EncryptionContext {
   const stated = wrappingContextArgument(title, context);
   for (const name of reservedContextNames) {

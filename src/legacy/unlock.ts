@@ -24,6 +24,8 @@ export interface UnlockLegacyInput {
   readonly contentAad?: Uint8Array | undefined;
   /** Whether AES/CBC is also read when the wrap binds the name of AES/GCM. */
   readonly enableCbcRewrappedByJava?: boolean | undefined;
+  /** Called when policy and context allow the object, before the keyring is asked: whatever else speaks against it. */
+  readonly beforeUnwrap?: (() => void) | undefined;
   readonly abortSignal?: AbortSignal | undefined;
 }
 
@@ -50,6 +52,7 @@ export async function withDataKey<T>(
   const keyring = keyringFor(envelope, wrap, keyrings);
   requireBinding(envelope, wrap);
   requireExpected(envelope, wrap, expected);
+  input.beforeUnwrap?.();
   const { wrappedKey, contentName, description } = envelope;
   const asked = { wrap, wrappedKey, contentName, description, abortSignal };
   const mayBindGcm = input.enableCbcRewrappedByJava === true && isRewrappedCbc(envelope, wrap);

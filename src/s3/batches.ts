@@ -2,7 +2,9 @@
  * Reads a Node stream of bytes in large pieces: all that has come by the end of a turn of the event loop is one.
  * Over TLS pieces are of 16 KiB at most, and a promise or three for each would take longer than to decrypt it.
  */
+import { IncomingMessage } from "node:http";
 import { finished, type Readable } from "node:stream";
+import type { TLSSocket } from "node:tls";
 
 /** The stream is paused while so much waits to be taken. */
 const maxWaitingBytes = 256 * 1024;
@@ -86,4 +88,14 @@ export class Batches implements AsyncIterableIterator<Uint8Array, undefined> {
     if (wasFull && this.#bytes < maxWaitingBytes) this.#stream.resume();
     return batch;
   }
+}
+
+/** The bytes of a response's body as they come. */
+export function piecesOf(body: unknown): AsyncIterable<Uint8Array> {
+  return isOverTls(body) ? new Batches(body) : ((body ?? []) as AsyncIterable<Uint8Array>);
+}
+
+/** Whether a body comes straight from a connection with TLS, and so in small pieces. */
+function isOverTls(body: unknown): body is IncomingMessage {
+  return body instanceof IncomingMessage && (body.socket as Partial<TLSSocket> | null)?.encrypted === true;
 }

@@ -18,16 +18,22 @@ export interface VerifiedBody extends Readable {
  * Makes a body of an iterable of verified plaintext.
  *
  * @param plaintext read only as fast as the body is
- * @param signal destroys the body with its reason
- * @param close called once when the body has ended or was destroyed, read or not, with whether it was read to its
- *   end; if it was not, must end a pending read
  */
-export function verifiedBody(
-  plaintext: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-  close: (ended: boolean) => void,
-): VerifiedBody {
-  return new Body(plaintext, signal, close);
+export function verifiedBody(plaintext: AsyncIterable<Uint8Array>, reading: BodyReading): VerifiedBody {
+  return new Body(plaintext, reading);
+}
+
+/** What a body is read with. */
+export interface BodyReading {
+  /** Destroys the body with its reason. */
+  readonly signal: AbortSignal;
+  /**
+   * Called once when the body has ended or was destroyed, read or not, with whether it was read to its end; if it was
+   * not, must end a pending read.
+   */
+  readonly close: (ended: boolean) => void;
+  /** What the body is destroyed with for an error of the plaintext's; that itself by default. */
+  readonly failed?: (error: unknown) => unknown;
 }
 
 /** Not `Readable.from`, whose `destroy()` waits for a read that may never be answered before it closes anything. */
@@ -35,13 +41,18 @@ class Body extends Readable implements VerifiedBody {
   readonly #pieces: AsyncIterator<Uint8Array>;
   readonly #signal: AbortSignal;
   readonly #close: (ended: boolean) => void;
+  readonly #failed: (error: unknown) => unknown;
   #transformed = false;
 
-  constructor(plaintext: AsyncIterable<Uint8Array>, signal: AbortSignal, close: (ended: boolean) => void) {
+  constructor(
+    plaintext: AsyncIterable<Uint8Array>,
+    { signal, close, failed = (error) => error }: BodyReading,
+  ) {
     super({ highWaterMark: 64 * 1024 });
     this.#pieces = plaintext[Symbol.asyncIterator]();
     this.#signal = signal;
     this.#close = close;
+    this.#failed = failed;
     if (signal.aborted) this.#onAbort();
     else signal.addEventListener("abort", this.#onAbort, { once: true });
   }
@@ -78,7 +89,7 @@ class Body extends Readable implements VerifiedBody {
     this.#pieces
       .next()
       .then(({ done, value }) => this.push(done ? null : value))
-      .catch((error: unknown) => this.destroy(toError(error)));
+      .catch((error: unknown) => this.destroy(toError(this.#failed(error))));
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {

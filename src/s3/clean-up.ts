@@ -1,5 +1,5 @@
 /** Removing what a failed call has left in S3, within bounded time, and saying so when that fails too. */
-import { EnvelopeError } from "../errors.js";
+import { EnvelopeError, withDetails } from "../errors.js";
 import { untilAborted } from "../until-aborted.js";
 import { type TransferSignal, transferSignal } from "./transfer-signal.js";
 
@@ -58,9 +58,5 @@ export interface Leftover {
 /** The same error, which now also says what was left behind. The reason of a caller's signal stays as it is. */
 export function withLeftover(error: unknown, transfer: TransferSignal, leftover: Leftover): unknown {
   if (!(error instanceof EnvelopeError) || transfer.isCallersReason(error)) return error;
-  const { code, message, cause, details } = error;
-  return new EnvelopeError(code, `${message}. ${leftover.advice}`, {
-    cause,
-    details: { ...details, ...leftover.details },
-  });
+  return withDetails(error, leftover.details, `${error.message}. ${leftover.advice}`);
 }

@@ -7,12 +7,13 @@ import {
 } from "@aws-sdk/client-s3";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { EnvelopeError, hasCode } from "../errors.js";
+import { aboutObject } from "./about-object.js";
 import { attemptArgument } from "./fields.js";
 import { headRequest } from "./head-request.js";
 import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "./sidecar-object.js";
-import { abortSignalArgument } from "./transfer-signal.js";
+import { abortSignalArgument, reasonOf } from "./transfer-signal.js";
 
 /** What `delete` takes: the input of DeleteObject. */
 export type DeleteInput = DeleteObjectCommandInput;
@@ -33,9 +34,18 @@ export async function deleteObject(
   input: DeleteInput,
   options: CallOptions,
 ): Promise<DeleteOutput> {
-  const { s3 } = settings;
   const signal = abortSignalArgument(options);
   const attempt = attemptArgument("DeleteObject", input);
+  return aboutObject(attempt, reasonOf(signal), () => remove(settings, input, attempt, signal));
+}
+
+async function remove(
+  settings: ClientSettings,
+  input: DeleteInput,
+  attempt: S3Attempt,
+  signal: AbortSignal | undefined,
+): Promise<DeleteOutput> {
+  const { s3 } = settings;
   const sidecar =
     settings.envelopeStorage === "sidecar" ? await findSidecar(settings, input, signal) : undefined;
   const output = await s3Request(attempt, signal, (sending) =>

@@ -1,19 +1,21 @@
 /** What a download to a file is given and gives. */
 import { stat } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
+import { dirname, resolve, sep } from "node:path";
 import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { choiceArgument, integerArgument, stringArgument } from "../arguments.js";
 import { fileFailed } from "../file-error.js";
 import type { EncryptionContext } from "../keys/context.js";
 import { attemptArgument, refuseFields } from "./fields.js";
 import { type ExpectedContext, expectedContextArgument } from "./read-envelope.js";
+import { requireReplaceable } from "./replaceable.js";
 import type { S3Attempt } from "./s3-errors.js";
 
 /** What `download` takes: the input of GetObject but for ranges and parts, and these. */
 export interface DownloadInput extends Omit<GetObjectCommandInput, "PartNumber" | "Range"> {
   /**
-   * Where the plaintext goes. The folder must be there. A file or a link of this name is replaced, at once and
-   * only when all of the new one is there. Until then the bytes are in a file beside it.
+   * Where the plaintext goes. The folder must be there. A file of this name is replaced, at once and only when all of
+   * the new one is there. Until then the bytes are in a file beside it. Anything else of this name is refused: a
+   * folder, a symbolic link, a device, a pipe, a socket.
    */
   readonly FilePath: string;
   /** As for `get`. */
@@ -27,8 +29,8 @@ export interface DownloadInput extends Omit<GetObjectCommandInput, "PartNumber" 
   readonly mode?: number | undefined;
   /**
    * Whether what is there stays for the next call when this one fails. By default it does when that call may well
-   * succeed: S3 or the network failed, access was refused, the disk is full. True: also when the call was aborted,
-   * or failed in any other way; false: never.
+   * succeed: S3 or the network failed, access was refused, bytes came damaged, the disk is full. True: also when the
+   * call was aborted, or failed in any other way; false: never, nor what an earlier call has left.
    */
   readonly keepPartial?: boolean | undefined;
 }
@@ -58,6 +60,8 @@ export interface DownloadArguments {
   readonly keepPartial: boolean | undefined;
 }
 
+const separators = sep === "\\" ? /[\\/]/ : "/";
+
 /** Checks the input. */
 export function downloadArguments(input: DownloadInput): DownloadArguments {
   const attempt = attemptArgument("GetObject", input);
@@ -66,6 +70,9 @@ export function downloadArguments(input: DownloadInput): DownloadArguments {
   const { FilePath, encryptionContext, fsync = true, mode = 0o600, keepPartial, ...get } = input;
   const path = stringArgument("FilePath", FilePath);
   if (path.includes("\0")) throw new RangeError("FilePath: expected a path, got one with a null character");
+  // Resolved, it would name a file of which nobody has spoken.
+  if (["", ".", ".."].includes(path.split(separators).at(-1) ?? ""))
+    throw new RangeError("FilePath: expected the path of a file, got one that ends as that of a folder does");
   return {
     get,
     attempt,
@@ -90,6 +97,7 @@ export async function requirePlace(path: string): Promise<void> {
     throw fileFailed(path, "be written", cause);
   });
   if (!folder.isDirectory()) throw failed("ENOTDIR", "its folder is none");
-  const there = await stat(path).catch(() => undefined);
-  if (there?.isDirectory()) throw failed("EISDIR", "it is a folder");
+  await requireReplaceable(path).catch((cause: unknown) => {
+    throw fileFailed(path, "be written", cause);
+  });
 }

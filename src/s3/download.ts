@@ -1,12 +1,13 @@
 /** Downloads one object to a file: windows in parallel, each verified before it is written; goes on where it was. */
-import { encodeBase64 } from "../bytes.js";
+import { encodeBase64, quoted } from "../bytes.js";
 import { chunkCount, plaintextLength } from "../cobblestone/geometry.js";
 import { slabBytes } from "../cobblestone/slab.js";
 import { checkWindow, type Window, windowAt } from "../cobblestone/window.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
-import { EnvelopeError, hasCode } from "../errors.js";
+import { EnvelopeError, hasCode, withDetails } from "../errors.js";
 import { fileFailed } from "../file-error.js";
 import type { EncryptionContext } from "../keys/context.js";
+import { aboutObject } from "./about-object.js";
 import { getAnswer } from "./answer.js";
 import { forEachAtOnce } from "./at-once.js";
 import type { Hold } from "./budget.js";
@@ -69,24 +70,35 @@ export async function download(
   const caller = abortSignalArgument(options);
   const listener = progressArgument(options.onProgress);
   const { attempt, ...others } = downloadArguments(input);
-  const { path } = others;
   const transfer = transferSignal(caller);
   const subject = { operation: "download", Bucket: attempt.bucket, Key: attempt.key } as const;
   const meter = new ProgressMeter(subject, listener);
   try {
-    transfer.signal.throwIfAborted();
-    await requirePlace(path);
-    if (pathsInUse.has(path))
-      throw fileFailed(path, "be written", new Error("a download to it is under way"));
-    pathsInUse.add(path);
-    try {
-      const request = { settings, attempt, ...others, meter, transfer, windowChunks };
-      return await run(request);
-    } finally {
-      pathsInUse.delete(path);
-    }
+    const request = { settings, attempt, ...others, meter, transfer, windowChunks };
+    return await aboutObject({ bucket: attempt.bucket, key: attempt.key }, transfer, () => runAlone(request));
   } finally {
     transfer.close();
+  }
+}
+
+async function runAlone(request: DownloadRequest): Promise<DownloadOutput> {
+  const { path, transfer, keepPartial } = request;
+  const { signal } = transfer;
+  if (pathsInUse.has(path)) {
+    signal.throwIfAborted();
+    throw fileFailed(path, "be written", new Error("a download to it is under way"));
+  }
+  pathsInUse.add(path);
+  try {
+    signal.throwIfAborted();
+    await requirePlace(path);
+    return await run(request);
+  } catch (error) {
+    // It may have failed before it came to what an earlier try has left.
+    if (keepPartial === false) await PartialFile.removeAll(path).catch(() => undefined);
+    throw error;
+  } finally {
+    pathsInUse.delete(path);
   }
 }
 
@@ -242,18 +254,20 @@ async function leave(
 ): Promise<unknown> {
   await file.close().catch(() => undefined);
   const isCallers = transfer.isCallersReason(error);
-  if (!(keepPartial ?? (!isCallers && mayGoOn(error))) || isOverwritten(error)) {
+  if (!(keepPartial ?? (!isCallers && mayGoOn(error, file))) || isOverwritten(error)) {
     await file.remove().catch(() => undefined);
     return error;
   }
-  if (!(error instanceof EnvelopeError) || isCallers) return error;
-  const { code, message, cause, details } = error;
-  const kept = `${message}. What has been verified is kept in "${file.partialPath}" for the next call`;
-  return new EnvelopeError(code, kept, { cause, details: { ...details, partialPath: file.partialPath } });
+  if (!(error instanceof EnvelopeError) || isCallers || !(await file.isThere())) return error;
+  const { partialPath } = file;
+  const kept = `${error.message}. What has been verified is kept in ${quoted(partialPath)} for the next call`;
+  return withDetails(error, { partialPath }, kept);
 }
 
 /** Whether the next call may well go on from here. */
-function mayGoOn(error: unknown): boolean {
+function mayGoOn(error: unknown, file: PartialFile): boolean {
   if (!(error instanceof EnvelopeError)) return false;
-  return error.retryable || hasCode(error, "FILE_FAILED") || hasCode(error, "S3_ACCESS_DENIED");
+  if (error.retryable || hasCode(error, "FILE_FAILED") || hasCode(error, "S3_ACCESS_DENIED")) return true;
+  // One bad answer is no reason to give up hours of verified bytes.
+  return file.holdsAnything && (hasCode(error, "DECRYPTION_FAILED") || hasCode(error, "S3_REQUEST_FAILED"));
 }

@@ -81,7 +81,8 @@ export class EnvelopeClient {
    *   `LEGACY_FORMAT`, `CONTEXT_MISMATCH`, `KEY_NOT_FOR_OBJECT`, `DECRYPTION_FAILED`, `BODY_TRUNCATED`; of an
    *   object with a sidecar or an instruction file, `BODY_INTERRUPTED` and `BODY_STALLED`; with legacy reading,
    *   `LEGACY_REFUSED` and `LEGACY_TOO_LARGE`. The body is destroyed with `DECRYPTION_FAILED`, `BODY_TRUNCATED`,
-   *   `BODY_INTERRUPTED` or `BODY_STALLED`; of a legacy object also with `LEGACY_TOO_LARGE` or `FILE_FAILED`.
+   *   `BODY_INTERRUPTED` or `BODY_STALLED`, and with those of S3 when its connection was needed by other requests and the
+   *   rest is asked for; of a legacy object also with `LEGACY_TOO_LARGE` or `FILE_FAILED`.
    */
   get(input: GetInput, options: TransferOptions = {}): Promise<GetOutput> {
     return get(this.#settings, input, options);

@@ -31,7 +31,9 @@ export interface GetInput extends Omit<GetObjectCommandInput, "PartNumber"> {
   /**
    * "tail" reads and verifies the last chunk first, so that nothing is handed out of an object that was cut off: one
    * small request more, unless the end of the object is all that is wanted. Without it a range that does not reach the
-   * last chunk proves its own bytes, not the size of the object; and a whole body tells at its end.
+   * last chunk proves its own bytes, not the size of the object; and a whole body tells at its end. A range that counts
+   * from the end ("bytes=-100") is always read so, as where it lies depends on the end; up to 200 KiB it takes no
+   * request more, and is held in memory until the last chunk has verified.
    */
   readonly verifyLength?: "tail" | undefined;
   /**

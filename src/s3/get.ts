@@ -6,6 +6,7 @@ import { openSource } from "../cobblestone/message.js";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { hasCode } from "../errors.js";
+import { aboutObject, namingObject, type ObjectFacts } from "./about-object.js";
 import { type VerifiedBody, verifiedBody } from "./body.js";
 import { withoutChecksums } from "./fields.js";
 import { type GetInput, type GetOutput, type GetRequest, getArguments } from "./get-input.js";
@@ -37,16 +38,22 @@ export async function get(
 ): Promise<GetOutput> {
   const transfer = transferSignal(abortSignalArgument(options));
   try {
-    return await read(settings, getArguments(settings, input, options, transfer));
+    const request = getArguments(settings, input, options, transfer);
+    return await aboutObject(factsOf(request), transfer, () => read(settings, request));
   } catch (error) {
     transfer.close();
     throw error;
   }
 }
 
+/** A range is told in bytes of the object in S3, which is what can be looked at there. */
+function factsOf({ attempt: { bucket, key }, range }: GetRequest): ObjectFacts {
+  return { bucket, key, range: range && ciphertextRange(range) };
+}
+
 async function read(settings: ClientSettings, request: GetRequest): Promise<GetOutput> {
   const { attempt, range } = request;
-  const tailBytes = request.verifyTail ? tailBytesFor(range) : undefined;
+  const tailBytes = provesEndFirst(request) ? tailBytesFor(range) : undefined;
   const first = await firstAnswer(settings, request, tailBytes);
   const { legacy } = settings;
   const { Metadata } = first.output;
@@ -66,6 +73,11 @@ async function read(settings: ClientSettings, request: GetRequest): Promise<GetO
       : wholeOutput(settings, request, answer, keys)),
     encryptionContext,
   };
+}
+
+/** Where a range lies that counts from the end depends on the end: of an object that was cut off it would be other bytes. */
+function provesEndFirst({ verifyTail, range }: GetRequest): boolean {
+  return verifyTail || (range !== undefined && "suffix" in range);
 }
 
 /** The answer that has the body: the first one, unless that had to be let go of or was for the tail. */
@@ -96,7 +108,7 @@ async function firstAnswer(
   try {
     return await fetchObject(settings, request, { ...get, Range });
   } catch (error) {
-    const refusal = tailBytes === undefined ? error : tailError(error);
+    const refusal = request.verifyTail ? tailError(error) : error;
     if (!hasCode(error, "S3_RANGE_NOT_SATISFIABLE")) throw refusal;
     if (!allowPlaintext && !settings.legacy) throw refusal;
     const plain = settings.legacy ? undefined : range && plainRange(range);
@@ -206,12 +218,16 @@ function encryptedOutput(
 /** When it has been read to its end nothing runs any more that would have to be aborted. */
 function bodyOf(
   pieces: AsyncIterable<Uint8Array>,
-  { transfer, meter }: GetRequest,
+  request: GetRequest,
   length: number | undefined,
 ): VerifiedBody {
-  const { signal, close, dispose } = transfer;
+  const { transfer, meter } = request;
   const counted = meter ? metered(pieces, meter, length) : pieces;
-  return verifiedBody(counted, signal, (ended) => (ended ? dispose() : close()));
+  return verifiedBody(counted, {
+    signal: transfer.signal,
+    close: (ended) => (ended ? transfer.dispose() : transfer.close()),
+    failed: (error) => namingObject(error, factsOf(request), transfer),
+  });
 }
 
 async function* metered(

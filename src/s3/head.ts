@@ -5,13 +5,14 @@ import { plaintextLength } from "../cobblestone/geometry.js";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import type { EncryptionContext } from "../keys/context.js";
+import { aboutObject } from "./about-object.js";
 import { attemptArgument, refuseFields, requireSize, withoutChecksums } from "./fields.js";
 import { headRequest } from "./head-request.js";
-import type { LegacyFacts } from "./legacy-reading.js";
+import type { LegacyFacts, LegacyLookup } from "./legacy-reading.js";
 import { askForOther } from "./object-request.js";
 import { readEnvelope, storedEnvelope } from "./read-envelope.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
-import { abortSignalArgument } from "./transfer-signal.js";
+import { abortSignalArgument, reasonOf } from "./transfer-signal.js";
 
 /** What `head` takes: the input of HeadObject but for parts and ranges of the ciphertext. */
 export interface HeadInput extends Omit<HeadObjectCommandInput, "PartNumber" | "Range"> {
@@ -54,7 +55,22 @@ export async function head(
   const { instructionFileSuffix: suffix, ...asked } = input;
   const instructionFileSuffix =
     suffix === undefined ? undefined : textArgument("instructionFileSuffix", suffix);
-  const output = await headRequest(settings, asked, signal);
+  return aboutObject(attempt, reasonOf(signal), () =>
+    describe(settings, asked, { attempt, instructionFileSuffix, signal }),
+  );
+}
+
+async function describe(
+  settings: ClientSettings,
+  input: HeadObjectCommandInput,
+  {
+    attempt,
+    instructionFileSuffix,
+    signal,
+  }: Pick<LegacyLookup, "attempt" | "instructionFileSuffix" | "signal">,
+): Promise<HeadOutput> {
+  const { legacy } = settings;
+  const output = await headRequest(settings, input, signal);
   requireSize(output.ContentLength, attempt);
   const { Metadata: metadata = {}, ContentLength } = output;
   const stored = legacy ? decodeEnvelope(metadata) : storedEnvelope(settings, metadata);

@@ -132,7 +132,7 @@ export async function uploadPart(
     PartNumber: part.partNumber,
     Body: part.bytes,
   });
-  const asked = { ...attempt, operation: "UploadPart" };
+  const asked = { ...attempt, operation: "UploadPart", partNumber: part.partNumber };
   const sending = watchSending(s3, command);
   const output = await s3Request(asked, transfer.signal, (options) => s3.send(command, options));
   const ETag = requireETag(output, asked);

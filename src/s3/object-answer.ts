@@ -1,5 +1,6 @@
 /** What S3 answers to a GetObject, as all reading takes it. */
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
+import type { SourceGuard } from "./guarded-source.js";
 
 /** The answer to a GetObject. Whoever asked must read its body to the end or let go of it. */
 export interface ObjectAnswer {
@@ -17,6 +18,12 @@ export interface ObjectAnswer {
    * @throws EnvelopeError `BODY_INTERRUPTED`, `BODY_STALLED`
    */
   readInto(targets: readonly Uint8Array[]): Promise<void>;
+  /**
+   * The bytes of the body as they come, in place of {@link read}: neither counted nor read on by another request.
+   */
+  open(guard: SourceGuard): AsyncIterator<Uint8Array>;
+  /** The stream of the response, for whoever wants to know its connection. */
+  readonly stream: unknown;
   /** Ends the request for good: whatever streams the SDK put around the connection, aborting closes it. */
   letGo(): void;
 }

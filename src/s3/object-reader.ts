@@ -2,11 +2,12 @@
 import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { integerArgument } from "../arguments.js";
 import type { MessageKeys } from "../cobblestone/derivation.js";
-import { chunkBytes, chunkOffset, sealedChunkBytes } from "../cobblestone/geometry.js";
+import { chunkBytes, chunkOffset, chunkSpan, sealedChunkBytes } from "../cobblestone/geometry.js";
 import { type RandomAccessSource, randomAccess } from "../cobblestone/random-access.js";
 import { hasCode } from "../errors.js";
 import type { EncryptionContext } from "../keys/context.js";
 import { untilAborted } from "../until-aborted.js";
+import { namingObject } from "./about-object.js";
 import { sameObject } from "./object-request.js";
 import { otherRange } from "./range.js";
 import type { S3Attempt } from "./s3-errors.js";
@@ -110,7 +111,8 @@ export function objectReader(input: ReaderInput): OpenObject {
     } catch (error) {
       // What was damaged on its way must not be kept.
       if (hasCode(error, "DECRYPTION_FAILED")) stretches.clear();
-      throw error;
+      const { bucket, key } = input.attempt;
+      throw namingObject(error, { bucket, key, range: rangeOf(offset, end, totalBytes) }, transfer);
     } finally {
       pending.delete(transfer);
       transfer.dispose();
@@ -124,6 +126,12 @@ export function objectReader(input: ReaderInput): OpenObject {
   };
 
   return { ...fields, plaintextLength, read, close, [Symbol.dispose]: close };
+}
+
+/** The chunks that a read touches, in bytes of the object in S3. */
+function rangeOf(start: number, end: number, totalBytes: number): string {
+  const { ciphertextStart, ciphertextEnd } = chunkSpan(start, end);
+  return `bytes=${ciphertextStart}-${Math.min(ciphertextEnd, totalBytes) - 1}`;
 }
 
 /** Two windows are what may be fetched ahead: one to read from, one on its way. */

@@ -1,12 +1,14 @@
 /** What the requests about one object have in common: its envelope is read once, and it stays the same object. */
 import type { GetObjectCommandInput } from "@aws-sdk/client-s3";
 import type { MessageKeys } from "../cobblestone/derivation.js";
+import { plaintextLength } from "../cobblestone/geometry.js";
 import type { StoredEnvelope } from "../envelope/metadata.js";
 import { EnvelopeError, hasCode } from "../errors.js";
 import type { EncryptionContext } from "../keys/context.js";
 import { untilAborted } from "../until-aborted.js";
 import { getAnswer } from "./answer.js";
 import type { ObjectAnswer } from "./object-answer.js";
+import { parseContentRange } from "./range.js";
 import { type ExpectedContext, readEnvelope, unlock } from "./read-envelope.js";
 import type { S3Attempt } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
@@ -26,7 +28,9 @@ export function fetchObject(
   { attempt, transfer }: Pick<ObjectRequest, "attempt" | "transfer">,
   get: GetObjectCommandInput,
 ): Promise<ObjectAnswer> {
-  return getAnswer(settings, attempt, get, transfer.signal);
+  return getAnswer(settings, attempt, get, transfer.signal, (ETag, Range, signal) =>
+    sameObject(settings, { get, attempt, transfer: { signal } }, { output: { ETag } }, Range),
+  );
 }
 
 /** Asks for another object of the same bucket. */
@@ -47,7 +51,11 @@ export interface UnlockedAnswer {
   readonly encryptionContext: EncryptionContext;
 }
 
-/** Reads the envelope of the object that an answer is about, and unlocks it. Lets go of an answer without one in it. */
+/**
+ * Reads the envelope of the object that an answer is about, and unlocks it. Lets go of an answer without one in it.
+ *
+ * @throws EnvelopeError `BODY_TRUNCATED` when no object of ours has the size that the answer tells, before anything is asked
+ */
 export async function unlockAnswer(
   settings: ClientSettings,
   request: ObjectRequest,
@@ -55,6 +63,7 @@ export async function unlockAnswer(
   stored: StoredEnvelope,
 ): Promise<UnlockedAnswer> {
   const { get, expected, transfer } = request;
+  requirePossibleLength(first);
   // Kept open, the body would hold the connection that reading the sidecar may be waiting for.
   if (stored.storage === "sidecar") first.letGo();
   const envelope = await readEnvelope(settings, get, stored, transfer.signal).catch(
@@ -71,6 +80,12 @@ export async function unlockAnswer(
     unlock(settings.keyring, envelope, expected, transfer.signal),
   );
   return { keys, encryptionContext };
+}
+
+/** What no object of ours can be shall cost neither the request of a sidecar nor one of the keyring's. */
+function requirePossibleLength({ output: { ContentRange, ContentLength } }: ObjectAnswer): void {
+  const totalBytes = ContentRange === undefined ? ContentLength : parseContentRange(ContentRange)?.total;
+  if (totalBytes !== undefined) plaintextLength(totalBytes);
 }
 
 /** Conditions that the first answer has met; one about time may have come to mean something else. */

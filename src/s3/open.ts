@@ -3,6 +3,7 @@ import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/cli
 import { integerArgument, recordArgument } from "../arguments.js";
 import { sealedChunkBytes } from "../cobblestone/geometry.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
+import { aboutObject } from "./about-object.js";
 import { attemptArgument, refuseFields } from "./fields.js";
 import { type OpenObject, type OpenObjectFields, objectReader } from "./object-reader.js";
 import { fetchObject, unlockAnswer } from "./object-request.js";
@@ -54,7 +55,7 @@ export async function open(
   const { encryptionContext: context, ...get } = input;
   const expected = expectedContextArgument(context);
   const transfer = transferSignal(caller);
-  try {
+  const opening = async () => {
     const request = { get, attempt, expected, transfer };
     const first = await fetchObject(settings, request, { ...get, Range: `bytes=-${openingBytes}` }).catch(
       (error: unknown) => {
@@ -68,6 +69,9 @@ export async function open(
     verifyTail(tail, keys);
     const fields = { ...fieldsOf(first.output), encryptionContext };
     return objectReader({ settings, get, attempt, tail, keys, fields, prefetchBytes: ahead });
+  };
+  try {
+    return await aboutObject({ bucket: attempt.bucket, key: attempt.key }, transfer, opening);
   } finally {
     transfer.close();
   }

@@ -3,21 +3,18 @@
  * docs/decisions.md 30 explains the names and why no lock is needed.
  */
 import { constants, type Stats } from "node:fs";
-import { type FileHandle, lstat, open, readdir, rename, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import type { Window } from "../cobblestone/window.js";
 import { fileFailed } from "../file-error.js";
+import { syncFile, syncFolder } from "./file-sync.js";
+import { leftBehind, type Names, newNames } from "./partial-names.js";
+import { requireReplaceable } from "./replaceable.js";
 
 const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
 /** Never through a link that somebody has put there. Windows has no such flag. */
 const noFollow = O_NOFOLLOW ?? 0;
 const ownerOnly = 0o600;
-
-/** The names of one try: nobody else uses them unless this process is gone, or another try has taken over. */
-interface Names {
-  readonly partial: string;
-  readonly journal: string;
-}
 
 /** A file that is being downloaded. Every method throws EnvelopeError `FILE_FAILED`. */
 export class PartialFile {
@@ -26,6 +23,7 @@ export class PartialFile {
   readonly #partial: FileHandle;
   readonly #journal: FileHandle;
   readonly #digests: ReadonlyMap<number, Buffer>;
+  #written = 0;
 
   constructor(
     path: string,
@@ -59,9 +57,28 @@ export class PartialFile {
     });
   }
 
+  /** Removes what earlier tries have left of downloads to this path. */
+  static async removeAll(path: string): Promise<void> {
+    for (const left of await leftBehind(path)) await remove(left).catch(() => undefined);
+  }
+
   /** Where it is, until it is finished. */
   get partialPath(): string {
     return this.#names.partial;
+  }
+
+  /** Whether both files are there still: nobody keeps others from removing them. */
+  async isThere(): Promise<boolean> {
+    const { partial, journal } = this.#names;
+    return Promise.all([lstat(partial), lstat(journal)]).then(
+      (found) => found.every((stats) => stats.isFile()),
+      () => false,
+    );
+  }
+
+  /** Whether it holds a window that has been verified, by this try or an earlier one. */
+  get holdsAnything(): boolean {
+    return this.#written + this.#digests.size > 0;
   }
 
   /** What the journal says of a window, if that was finished: what it then had as its tagDigest. */
@@ -95,6 +112,7 @@ export class PartialFile {
         done += (await this.#partial.write(rest, 0, rest.length, plaintextStart + done)).bytesWritten;
       }
       await this.#journal.appendFile(`${index} ${tagDigest.toString("hex")}\n`);
+      this.#written += 1;
       // Fails when another try has taken over: no need to go on to the end.
       await lstat(this.#names.partial);
     });
@@ -110,8 +128,10 @@ export class PartialFile {
       // Another try may have had a longer file; no bytes of it are wanted.
       await this.#partial.truncate(bytes);
       if (mode !== ownerOnly) await this.#partial.chmod(mode);
-      if (fsync) await this.#partial.sync();
+      if (fsync) await syncFile(this.#partial);
       await this.close();
+      // It was looked at before the first request, which may be long ago.
+      await requireReplaceable(this.#path);
       await rename(this.#names.partial, this.#path);
       // Not before: where the name cannot be given, the next call shall not have to begin anew.
       await rm(this.#names.journal, { force: true });
@@ -143,7 +163,7 @@ async function told<T>(path: string, act: () => Promise<T>): Promise<T> {
 }
 
 async function begin(path: string, identity: string): Promise<PartialFile> {
-  const names = newNames(path);
+  const names = await newNames(path);
   const flags = O_RDWR | O_CREAT | O_EXCL | noFollow;
   const partial = await open(names.partial, flags, ownerOnly);
   try {
@@ -159,7 +179,7 @@ async function begin(path: string, identity: string): Promise<PartialFile> {
 
 /** Goes on with what is there, under names of its own, if it is of this state of the object and nobody else's. */
 async function takeOver(path: string, left: Names, identity: string): Promise<PartialFile | undefined> {
-  const names = newNames(path);
+  const names = await newNames(path);
   let partial: FileHandle | undefined;
   let journal: FileHandle | undefined;
   try {
@@ -202,39 +222,7 @@ function parseJournal(text: string, identity: string): ReadonlyMap<number, Buffe
   return digests;
 }
 
-const suffix = /^\.s3e-([0-9a-f-]{36})\.(?:partial|journal)$/;
-
-function namesOf(path: string, id: string): Names {
-  return { partial: `${path}.s3e-${id}.partial`, journal: `${path}.s3e-${id}.journal` };
-}
-
-function newNames(path: string): Names {
-  return namesOf(path, crypto.randomUUID());
-}
-
-/** What earlier tries have left of a download to this path. */
-async function leftBehind(path: string): Promise<Names[]> {
-  const base = basename(path);
-  const ids = new Set<string>();
-  for (const name of await readdir(dirname(path))) {
-    const id = name.startsWith(base) ? suffix.exec(name.slice(base.length))?.[1] : undefined;
-    if (id !== undefined) ids.add(id);
-  }
-  return [...ids].map((id) => namesOf(join(dirname(path), base), id));
-}
-
 async function remove({ partial, journal }: Names): Promise<void> {
   await rm(partial, { force: true });
   await rm(journal, { force: true });
-}
-
-async function syncFolder(path: string): Promise<void> {
-  // Windows opens no folders, and needs none of this.
-  if (process.platform === "win32") return;
-  const folder = await open(path);
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }

@@ -1,4 +1,5 @@
 /** Sends a plaintext as the body of an object: in one PutObject or in a multipart upload, within the budget. */
+import { aboutObject } from "./about-object.js";
 import type { CommitOutput } from "./commit.js";
 import { type MultipartInput, uploadMultipart } from "./multipart.js";
 import { PartShares } from "./part-shares.js";
@@ -66,7 +67,7 @@ export async function runPut<T extends PutSubject, R>(
   const transfer = transferSignal(caller);
   try {
     transfer.signal.throwIfAborted();
-    return await write({ ...asked, progress }, transfer);
+    return await aboutObject(asked.attempt, transfer, () => write({ ...asked, progress }, transfer));
   } catch (error) {
     transfer.abort(error);
     asked.source.close();

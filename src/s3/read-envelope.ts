@@ -1,5 +1,7 @@
 /** From what S3 says of an object to its keys, in the order that leaves no oracle. */
+import { quoted } from "../bytes.js";
 import type { MessageKeys } from "../cobblestone/derivation.js";
+import { documentAt } from "../documents.js";
 import { type Envelope, openEnvelope, requireContext, wrappingContext } from "../envelope/envelope.js";
 import { decodeEnvelope, type MetadataFields, type StoredEnvelope } from "../envelope/metadata.js";
 import { legacyMarkers } from "../envelope/names.js";
@@ -52,7 +54,7 @@ export async function readEnvelope(
 export function notEncrypted(key: string): EnvelopeError {
   return new EnvelopeError(
     "ENVELOPE_MISSING",
-    `"${key}" has no envelope: it was not written by this package, or its metadata was lost in a copy. ` +
+    `${quoted(key)} has no envelope: it was not written by this package, or its metadata was lost in a copy. ` +
       'To read objects that are not encrypted too, say plaintext: "allow"',
   );
 }
@@ -78,7 +80,7 @@ export async function unlock(
 function refuseLegacy(metadata: MetadataFields, isLegacyOn: boolean): void {
   const advice = isLegacyOn
     ? "which only `get` reads"
-    : "which is read once legacy reading is switched on, see docs/legacy.md";
+    : `which is read once legacy reading is switched on, see ${documentAt("legacy.md")}`;
   const present = new Set(
     Object.entries(metadata)
       .filter(([, value]) => value !== "")

@@ -1,6 +1,8 @@
 /** What a failed call of S3 means: which code, and so what the caller can do. */
+import { quoted } from "../bytes.js";
 import { EnvelopeError, type ErrorCode } from "../errors.js";
 import { isTransient, type ServiceFailure, serviceFailure } from "../service-failure.js";
+import { type SetUpFault, setUpFault } from "../set-up-fault.js";
 import { untilAborted } from "../until-aborted.js";
 
 /** An S3 operation and the object it was for. */
@@ -8,6 +10,9 @@ export interface S3Attempt {
   readonly operation: string;
   readonly bucket: string;
   readonly key: string;
+  /** Which bytes of the object in S3 were asked for, as Range says it; of an encrypted object they are ciphertext. */
+  readonly range?: string | undefined;
+  readonly partNumber?: number | undefined;
 }
 
 /**
@@ -31,25 +36,27 @@ export async function s3Request<T>(
 /** The coded error for a failure of an S3 call. */
 export function s3Error(cause: unknown, attempt: S3Attempt): EnvelopeError {
   const failure = serviceFailure(cause);
-  const [code, advice] = meaning(failure);
-  return new EnvelopeError(
-    code,
-    `S3 ${attempt.operation} of "${attempt.key}" in "${attempt.bucket}" failed: ${advice}`,
-    {
-      cause,
-      details: { ...attempt, ...failure },
-    },
-  );
+  const fault = setUpFault("S3", cause, failure);
+  const [code, advice] = fault ? setUpMeaning(fault) : meaning(failure);
+  return new EnvelopeError(code, `${titleOf(attempt)} failed: ${advice}`, {
+    cause,
+    details: { ...attempt, ...failure, ...fault?.details },
+  });
+}
+
+function setUpMeaning({ isDenied, advice }: SetUpFault): readonly [ErrorCode, string] {
+  return [isDenied ? "S3_ACCESS_DENIED" : "S3_REQUEST_FAILED", advice];
+}
+
+function titleOf({ operation, bucket, key }: S3Attempt): string {
+  return `S3 ${operation} of ${quoted(key)} in ${quoted(bucket)}`;
 }
 
 /** The error for an answer of S3 that says success, but cannot be used. */
 export function unusableAnswer(attempt: S3Attempt, fault: string): EnvelopeError {
-  const { operation, bucket, key } = attempt;
-  return new EnvelopeError(
-    "S3_REQUEST_FAILED",
-    `S3 ${operation} of "${key}" in "${bucket}" failed: ${fault}`,
-    { details: { ...attempt } },
-  );
+  return new EnvelopeError("S3_REQUEST_FAILED", `${titleOf(attempt)} failed: ${fault}`, {
+    details: { ...attempt },
+  });
 }
 
 /**
@@ -77,13 +84,8 @@ const mishaps: Readonly<Record<string, string>> = {
   NoSuchUpload: "its multipart upload is gone, ended by a lifecycle rule or by somebody else",
 };
 
-/** Those that S3 answers with status 400, or that come before any answer. */
-const credentialFaults = new Set([
-  "ExpiredToken",
-  "InvalidToken",
-  "TokenRefreshRequired",
-  "CredentialsProviderError",
-]);
+/** Those that S3 answers with status 400. */
+const credentialFaults = new Set(["ExpiredToken", "InvalidToken", "TokenRefreshRequired"]);
 
 function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
   const { serviceError, httpStatusCode } = failure;

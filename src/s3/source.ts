@@ -7,6 +7,7 @@ import { EnvelopeError } from "../errors.js";
 import { EarlyEnd } from "../source/early-end.js";
 import { isAsyncSource, type TakenSource, takeSource } from "../source/gate.js";
 import { bytesOf, isBlob } from "../source/shape.js";
+import { sourceFailed } from "../source-failed.js";
 import { guardSource, type SourceGuard } from "./guarded-source.js";
 
 /**
@@ -115,12 +116,11 @@ async function* readAll(
       }),
     failed: (cause) => {
       const details = { bytesRead: seen };
-      if (cause instanceof EarlyEnd)
-        return new EnvelopeError("SOURCE_FAILED", `Body: the stream ${cause.what}, after ${seen} bytes`, {
-          details,
-        });
-      const message = `Body: the stream failed after ${seen} bytes; see the cause`;
-      return new EnvelopeError("SOURCE_FAILED", message, { cause, details });
+      if (!(cause instanceof EarlyEnd))
+        return sourceFailed(`Body: the stream failed after ${seen} bytes`, cause, details);
+      return new EnvelopeError("SOURCE_FAILED", `Body: the stream ${cause.what}, after ${seen} bytes`, {
+        details,
+      });
     },
   });
   for await (const piece of guarded) {

@@ -24,14 +24,17 @@ export interface Tail {
   readonly plaintextLength: number;
 }
 
-/** The most bytes of a tail that is asked for with the end of the object in it that is wanted anyway. */
+/** The most bytes of a tail that is asked for with the end of the object in it that is wanted anyway: held in memory. */
 const maxTailBytes = 256 * 1024;
 
-/** How many bytes to ask for: the last chunk, and all of a range that reaches the end, unless that is long. */
+/**
+ * How many bytes to ask for: the last chunk; of a range that counts from the end all, or so much that a small object,
+ * of which it is all, comes in one request.
+ */
 export function tailBytesFor(range: ByteRange | undefined): number {
   if (!range || !("suffix" in range)) return sealedChunkBytes;
   const bytes = Number(ciphertextRange(range).slice("bytes=-".length));
-  return bytes <= maxTailBytes ? bytes : sealedChunkBytes;
+  return Math.min(bytes, maxTailBytes);
 }
 
 /**

@@ -30,8 +30,12 @@ export function transferSignal(caller: AbortSignal | undefined): TransferSignal 
     abort(new Error("the body was closed"));
     dispose();
   };
-  const isCallersReason = (error: unknown) => caller?.aborted === true && caller.reason === error;
-  return { signal, isCallersReason, abort, dispose, close };
+  return { signal, ...reasonOf(caller), abort, dispose, close };
+}
+
+/** What a call without a transfer has of one. */
+export function reasonOf(caller: AbortSignal | undefined): Pick<TransferSignal, "isCallersReason"> {
+  return { isCallersReason: (error) => caller?.aborted === true && caller.reason === error };
 }
 
 /** The signal in the options of a call, checked. A signal in place of the options would never be heard. */

@@ -4,6 +4,7 @@ import { type FileHandle, open, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { EnvelopeError } from "../errors.js";
 import { fileFailed } from "../file-error.js";
+import { syncFileData, syncFolder } from "./file-sync.js";
 import { PartGuard, type PartSeal, readSeal, readUploadedPart, type UploadedPart } from "./upload-parts.js";
 import { invalidRecord, RecordReader } from "./upload-records.js";
 import { type ReadTicket, readTicket, type UploadTicket } from "./upload-ticket.js";
@@ -143,7 +144,7 @@ export class Checkpoint {
       await this.#attempt(async () => {
         const { bytesWritten } = await this.#file.write(line);
         if (bytesWritten < line.length) throw new Error("the disk took a part of a line");
-        await this.#file.datasync();
+        await syncFileData(this.#file);
       });
       this.#bytes += line.length;
       await this.requireOwn();
@@ -177,8 +178,7 @@ export class Checkpoint {
   /** The name of a new file, too. Some systems cannot open folders. */
   async #syncFolder(): Promise<void> {
     try {
-      const folder = await open(dirname(this.path), "r");
-      await folder.sync().finally(() => folder.close());
+      await syncFolder(dirname(this.path));
     } catch {}
   }
 

@@ -3,6 +3,7 @@ import { AbortMultipartUploadCommand } from "@aws-sdk/client-s3";
 import { bytesArgument, integerArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
 import { maxPlaintextBytes } from "../cobblestone/geometry.js";
 import { EnvelopeError } from "../errors.js";
+import { aboutObject, type ObjectFacts } from "./about-object.js";
 import { objectFields, refuseFields } from "./fields.js";
 import { completeUpload as completeMultipart, type MultipartInput } from "./multipart.js";
 import { type ExpectedContext, expectedContextArgument } from "./read-envelope.js";
@@ -90,7 +91,11 @@ export async function beginUpload(
     settings,
     integerArgument("plaintextLength", plaintextLength, 0, maxPlaintextBytes),
   );
-  return within(caller, async (transfer) => (await begin(settings, request, layout, transfer)).ticket);
+  return within(
+    caller,
+    request.attempt,
+    async (transfer) => (await begin(settings, request, layout, transfer)).ticket,
+  );
 }
 
 /** See `uploadPartRange` in src/index.ts: the plaintext that a part is made of. */
@@ -126,7 +131,7 @@ export async function uploadPart(
     throw new TypeError("Body, FilePath, Source: expected one of them");
   const put = ticketPut(read, SSECustomerKey);
 
-  return within(caller, async (transfer) => {
+  return within(caller, objectOf(ticket, partNumber), async (transfer) => {
     const { signal } = transfer;
     const { keys, guard } = await ticketKeys(settings, read, expected, signal);
     const source: SeekableSource = seekable
@@ -184,7 +189,7 @@ export async function completeUpload(
   const put = ticketPut(read, given.SSECustomerKey);
   const guard = new PartGuard(ticket);
   for (const part of parts) guard.require(part.PartNumber, part);
-  return within(caller, async (transfer) => {
+  return within(caller, objectOf(ticket), async (transfer) => {
     await ticketKeys(settings, read, expected, transfer.signal);
     const sending = multipartInput(settings, read, put, transfer);
     const output = await completeMultipart(sending, ticket.UploadId, parts.map(sentPart));
@@ -227,7 +232,7 @@ function abortTicket(
   const ticket = withoutCustomerKey(read.ticket);
   const { UploadId, envelopeStorage } = ticket;
   forgetTicket(settings, read);
-  return within(signal, async (transfer) => {
+  return within(signal, objectOf(ticket), async (transfer) => {
     const put = ticketPut({ ticket, envelope }, undefined);
     const input = multipartInput(settings, read, put, transfer);
     const { s3, attempt } = input;
@@ -272,15 +277,19 @@ function withoutCustomerKey({ SSECustomerKeyMD5: _md5, ...ticket }: UploadTicket
   return ticket;
 }
 
+const objectOf = ({ Bucket, Key }: UploadTicket, partNumber?: number) =>
+  ({ bucket: Bucket, key: Key, partNumber }) satisfies ObjectFacts;
+
 /** Runs a call that ends with the caller's signal. */
 async function within<T>(
   caller: AbortSignal | undefined,
+  object: ObjectFacts,
   act: (transfer: TransferSignal) => Promise<T>,
 ): Promise<T> {
   const transfer = transferSignal(caller);
   try {
     transfer.signal.throwIfAborted();
-    return await act(transfer);
+    return await aboutObject(object, transfer, () => act(transfer));
   } catch (error) {
     transfer.abort(error);
     throw error;

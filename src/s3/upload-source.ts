@@ -7,6 +7,7 @@ import { EnvelopeError } from "../errors.js";
 import { fileFailed } from "../file-error.js";
 import { startIdleTimer } from "../source/idle.js";
 import { bytesOf } from "../source/shape.js";
+import { sourceFailed } from "../source-failed.js";
 import { untilAborted } from "../until-aborted.js";
 
 /** A plaintext of known length that can be read at any offset. Give one of the two. */
@@ -158,10 +159,7 @@ async function readOnce(
   } catch (error) {
     signal.throwIfAborted();
     if (error === stalled) throw error;
-    throw new EnvelopeError("SOURCE_FAILED", "Source.read failed; see the cause", {
-      cause: error,
-      details: { start, end },
-    });
+    throw sourceFailed("Source.read failed", error, { start, end });
   } finally {
     timer.stop();
   }

@@ -2,6 +2,7 @@
 import { objectArgument, stringArgument } from "../arguments.js";
 import type { MessageKeys } from "../cobblestone/derivation.js";
 import { requireContext } from "../envelope/envelope.js";
+import { aboutObject } from "./about-object.js";
 import { forEachAtOnce } from "./at-once.js";
 import { CommitState } from "./commit.js";
 import { refuseFields } from "./fields.js";
@@ -60,15 +61,18 @@ export async function upload(
   const request = writeArguments(settings, others, "PutObject");
   const transfer = transferSignal(caller);
   let source: SeekableSource | undefined;
-  try {
+  const { bucket, key } = request.attempt;
+  const sending = async () => {
     transfer.signal.throwIfAborted();
     source = await openSeekable(seekable, transfer.signal, settings.idleTimeoutMs);
-    const { bucket: Bucket, key: Key } = request.attempt;
-    const meter = new ProgressMeter({ operation: "upload", Bucket, Key }, listener);
+    const meter = new ProgressMeter({ operation: "upload", Bucket: bucket, Key: key }, listener);
     meter.totalBytes = source.length;
     const output = await run({ settings, request, source, transfer, meter }, path);
     meter.end();
     return output;
+  };
+  try {
+    return await aboutObject({ bucket, key }, transfer, sending);
   } catch (error) {
     transfer.abort(error);
     throw error;

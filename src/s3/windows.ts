@@ -4,8 +4,9 @@ import type { GetObjectCommandInput } from "@aws-sdk/client-s3";
 import { type MessageKeys, requireHeader } from "../cobblestone/derivation.js";
 import { headerBytes } from "../cobblestone/geometry.js";
 import { type OpenedWindow, openWindow, type Window } from "../cobblestone/window.js";
-import { hasCode } from "../errors.js";
+import { type ErrorCode, hasCode } from "../errors.js";
 import { untilAborted } from "../until-aborted.js";
+import { namingObject } from "./about-object.js";
 import type { ObjectAnswer } from "./object-answer.js";
 import { sameObject } from "./object-request.js";
 import { otherRange, parseContentRange } from "./range.js";
@@ -68,8 +69,13 @@ export function windowRange(window: Window): string {
   return `bytes=${startOf(window)}-${window.ciphertextStart + window.ciphertextBytes - 1}`;
 }
 
-/** So often a window is asked for, with waits that grow in between: the SDK does not ask again for a body. */
+/**
+ * So often a window is asked for, with waits that grow in between: the SDK does not ask again for a body. One that has
+ * stalled, or came damaged, is asked for once more only: the first has taken `idleTimeoutMs`, and what is damaged in the
+ * store stays so.
+ */
 const maxAttempts = 5;
+const maxAttemptsOf: Partial<Record<ErrorCode, number>> = { BODY_STALLED: 2, DECRYPTION_FAILED: 2 };
 const firstWaitMs = 100;
 
 /**
@@ -84,22 +90,32 @@ export async function fetchWindow(
   slab: ArrayBuffer,
   first?: ObjectAnswer,
 ): Promise<OpenedWindow> {
-  const { settings, keys, signal } = object;
+  const { settings, keys, signal, attempt } = object;
+  const { bucket, key } = attempt;
+  const failures = new Map<ErrorCode, number>();
   let answer = first;
-  for (let attempt = 1; ; attempt++) {
+  const bytes = slab.byteLength;
+  let memory = slab;
+  for (let tries = 1; ; tries++) {
     try {
       answer ??= await pinnedAnswer(object, windowRange(window));
-      await readWindow(object, window, answer, slab);
-      break;
+      await readWindow(object, window, answer, memory);
+      return await openWindow(settings.engine, keys, window, memory);
     } catch (error) {
       answer?.letGo();
       answer = undefined;
-      if (signal.aborted || attempt === maxAttempts || !mayPass(error)) throw error;
-      await wait(firstWaitMs * 2 ** (attempt - 1), signal);
+      if (signal.aborted) throw error;
+      if (tries === maxAttempts || !mayPass(error, failures))
+        throw namingObject(error, { bucket, key, range: windowRange(window) }, own);
+      // Memory that a worker was given does not come back with an error.
+      if (memory.byteLength === 0) memory = Buffer.allocUnsafeSlow(bytes).buffer as ArrayBuffer;
+      await wait(firstWaitMs * 2 ** (tries - 1), signal);
     }
   }
-  return openWindow(settings.engine, keys, window, slab);
 }
+
+/** The errors of one window are not the reason of anybody's signal. */
+const own = { isCallersReason: () => false };
 
 async function readWindow(
   { attempt, ciphertextLength, keys }: OpenableObject,
@@ -124,9 +140,13 @@ function startOf({ ciphertextStart }: Window): number {
   return ciphertextStart === headerBytes ? 0 : ciphertextStart;
 }
 
-function mayPass(error: unknown): boolean {
-  const codes = ["BODY_INTERRUPTED", "BODY_STALLED", "S3_UNAVAILABLE"] as const;
-  return codes.some((code) => hasCode(error, code)) && !isOverwritten(error);
+function mayPass(error: unknown, failures: Map<ErrorCode, number>): boolean {
+  const codes = ["BODY_INTERRUPTED", "BODY_STALLED", "S3_UNAVAILABLE", "DECRYPTION_FAILED"] as const;
+  const code = codes.find((candidate) => hasCode(error, candidate));
+  if (code === undefined || isOverwritten(error)) return false;
+  const times = (failures.get(code) ?? 0) + 1;
+  failures.set(code, times);
+  return times < (maxAttemptsOf[code] ?? maxAttempts);
 }
 
 /** Somewhat less than was said: many windows fail together, and are not to come back together. */

@@ -1,5 +1,6 @@
 /** Scripted faults: what a service is told to do wrong, and to which request. */
 import { choiceArgument, integerArgument, recordArgument, stringArgument } from "../arguments.js";
+import { Hold, type HoldPlace } from "./hold.js";
 
 /** One fault. It waits for matching requests, hits `times` of them after letting `skip` through, and is spent. */
 export interface Fault {
@@ -30,23 +31,57 @@ export interface Fault {
   readonly corrupt?: { readonly offset: number; readonly xor: number };
 }
 
+/** Which requests {@link LocalAws.hold} stops, and where; what else a fault does to them happens when they go on. */
+export interface HoldOptions extends Fault {
+  /**
+   * "before" the request is handled, which is the default; "after" it took effect, before its response is sent; or
+   * within the "body" of its response, after `bodyBytes`.
+   */
+  readonly at?: HoldPlace;
+  /** With `at: "body"`: so many bytes of the body are sent first, all if it has fewer; 0 by default. */
+  readonly bodyBytes?: number;
+}
+
+/** What happens to one request. */
+export interface Strike {
+  readonly fault: Fault;
+  /** Where the request waits first. */
+  readonly hold: Hold | undefined;
+}
+
 /** The faults that have not been spent. */
 export class FaultScript {
-  #pending: { fault: Fault; skip: number; times: number }[] = [];
+  #pending: (Strike & { skip: number; times: number })[] = [];
+  #holds: Hold[] = [];
 
   /** Adds a fault behind those already there. */
   add(fault: Fault): void {
-    const { skip = 0, times = 1 } = faultArgument(fault);
-    if (times > 0) this.#pending.push({ fault, skip, times });
+    this.#add(faultArgument("fault", fault, checks), undefined);
   }
 
-  /** Forgets all faults. */
+  /** Adds a hold behind the faults already there. */
+  hold(options: HoldOptions): Hold {
+    const given: HoldOptions = faultArgument("hold", options, { ...checks, ...holdChecks });
+    const { at = "before", bodyBytes, ...fault } = given;
+    if (bodyBytes !== undefined && at !== "body") {
+      throw new TypeError('hold.at: expected "body" beside bodyBytes');
+    }
+    const hold = new Hold(at, bodyBytes ?? 0);
+    this.#holds = [...this.#holds.filter(({ holds }) => holds), hold];
+    this.#add(fault, hold);
+    return hold;
+  }
+
+  /** Forgets all faults; requests that are held go on. */
   clear(): void {
     this.#pending = [];
+    for (const hold of this.#holds) hold.release();
+    this.#holds = [];
   }
 
-  /** The fault that hits this request, if any. */
-  next(service: string, operation: string): Fault | undefined {
+  /** What hits this request, if anything. */
+  next(service: string, operation: string): Strike | undefined {
+    this.#pending = this.#pending.filter(({ hold }) => hold?.holds ?? true);
     for (const entry of this.#pending) {
       const { fault } = entry;
       if (fault.service !== undefined && fault.service !== service) continue;
@@ -57,9 +92,14 @@ export class FaultScript {
       }
       entry.times -= 1;
       if (entry.times <= 0) this.#pending = this.#pending.filter((other) => other !== entry);
-      return fault;
+      return entry;
     }
     return undefined;
+  }
+
+  #add(fault: Fault, hold: Hold | undefined): void {
+    const { skip = 0, times = 1 } = fault;
+    if (times > 0) this.#pending.push({ fault, hold, skip, times });
   }
 }
 
@@ -88,14 +128,25 @@ const checks: Readonly<Record<keyof Fault, (title: string, value: unknown) => un
   },
 };
 
-function faultArgument(value: unknown): Fault {
-  const fault = recordArgument("fault", value);
+/** The checks of the fields that only a hold has. */
+const holdChecks = {
+  at: (title: string, value: unknown) => choiceArgument(title, value, ["before", "after", "body"]),
+  bodyBytes: number(0, most),
+};
+
+function faultArgument(
+  title: string,
+  value: unknown,
+  known: Readonly<Record<string, (title: string, value: unknown) => unknown>>,
+): Fault {
+  const fault = recordArgument(title, value);
   for (const [name, given] of Object.entries(fault)) {
-    if (!Object.hasOwn(checks, name)) throw new TypeError(`fault: there is no field ${JSON.stringify(name)}`);
-    if (given !== undefined) checks[name as keyof Fault](`fault.${name}`, given);
+    const check = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (!check) throw new TypeError(`${title}: there is no field ${JSON.stringify(name)}`);
+    if (given !== undefined) check(`${title}.${name}`, given);
   }
   if (fault.status === undefined && (fault.body !== undefined || fault.handled !== undefined)) {
-    throw new TypeError("fault.status: expected an integer beside body or handled, got undefined");
+    throw new TypeError(`${title}.status: expected an integer beside body or handled, got undefined`);
   }
   return fault;
 }

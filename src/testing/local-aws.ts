@@ -4,9 +4,11 @@ import { createSecureContext } from "node:tls";
 import { KMSClient } from "@aws-sdk/client-kms";
 import { S3Client } from "@aws-sdk/client-s3";
 import { choiceArgument, integerArgument, recordArgument, stringArgument, wrongType } from "../arguments.js";
-import { type Fault, FaultScript } from "./faults.js";
-import { type RecordedRequest, RequestLog, type ServerIdentity, startServer } from "./http-server.js";
+import { type Fault, FaultScript, type HoldOptions } from "./faults.js";
+import type { HeldRequests } from "./hold.js";
+import { type ServerIdentity, startServer } from "./http-server.js";
 import { kmsService } from "./kms/kms-service.js";
+import { type RecordedRequest, RequestLog } from "./request-log.js";
 import { isBucketName } from "./s3/object-store.js";
 import { s3Service } from "./s3/s3-service.js";
 import type { Credentials } from "./service.js";
@@ -63,7 +65,13 @@ export interface LocalAws extends AsyncDisposable {
    * @throws TypeError, RangeError when the fault is none
    */
   fault(fault: Fault): void;
-  /** Forgets the faults that have not been spent. */
+  /**
+   * Has matching requests wait until the test releases them; holds and faults are tried in the order they were added.
+   *
+   * @throws TypeError, RangeError when an option is wrong
+   */
+  hold(options: HoldOptions): HeldRequests;
+  /** Forgets the faults that have not been spent, and releases what is held. */
   clearFaults(): void;
   /** Connections to the S3 that are open now. */
   s3Connections(): Promise<number>;
@@ -100,6 +108,7 @@ export async function startLocalAws(options: LocalAwsOptions = {}): Promise<Loca
     s3.destroy();
     kms.destroy();
     await Promise.all([s3Server.close(), kmsServer.close()]);
+    faults.clear();
   };
   return {
     s3,
@@ -111,8 +120,9 @@ export async function startLocalAws(options: LocalAwsOptions = {}): Promise<Loca
     },
     clearRequests: () => log.clear(),
     fault: (fault) => faults.add(fault),
+    hold: (options) => faults.hold(options),
     clearFaults: () => faults.clear(),
-    s3Connections: () => s3Server.connections(),
+    s3Connections: async () => s3Server.connections(),
     close,
     [Symbol.asyncDispose]: close,
   };

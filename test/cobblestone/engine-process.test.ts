@@ -65,13 +65,16 @@ describe("an engine with the built package", () => {
 
   it("is the shared one by default, with two workers where threads run at once, and closes", async () => {
     const printed = await script(`
+      await collect(encrypt([plaintext], { dataKey }));
+      const used = sharedEngine.workers > 0;
       await sharedEngine.start();
       const before = sharedEngine.workers;
       await sharedEngine.close();
       const message = await collect(encrypt([plaintext], { dataKey }));
-      console.log(before, sharedEngine.workers, message.length);
+      console.log(used, before, sharedEngine.workers, message.length);
     `);
-    expect(printed).toBe(`${availableParallelism() > 1 ? 2 : 0} 0 ${ciphertextLength(3_000_000)}`);
+    const hasThreads = availableParallelism() > 1;
+    expect(printed).toBe(`${hasThreads} ${hasThreads ? 2 : 0} 0 ${ciphertextLength(3_000_000)}`);
   });
 
   it("whose workers' code is missing says so to whoever waits for them", async () => {
@@ -81,6 +84,18 @@ describe("an engine with the built package", () => {
       console.log(engine.workers, JSON.stringify(events));
     `);
     expect(printed).toMatch(/^0 \[\["fallback","(ERR_)?MODULE_NOT_FOUND"\]\]$/);
+  });
+
+  it("that cannot start workers makes the process warn once, with a code, however many engines it has", async () => {
+    const printed = await script(`
+      const warnings = [];
+      process.on("warning", ({ name, code }) => warnings.push([name, code]));
+      for (let time = 0; time < 2; time++)
+        await new CryptoEngine({ maxWorkers: 1, workerUrl: new URL("file:///no/such/worker.js") }).start();
+      await new Promise((resolve) => setImmediate(resolve));
+      console.log(events.length, JSON.stringify(warnings));
+    `);
+    expect(printed).toBe('2 [["S3EnvelopeWarning","S3_ENVELOPE_NO_WORKERS"]]');
   });
 
   it("frees what was under way when iterations are left", async () => {

@@ -3,7 +3,7 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import fc from "fast-check";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { dataKeyArgument, deriveMessageKeys } from "../../src/cobblestone/derivation.js";
-import { CryptoEngine, poolOf, sharedEngine } from "../../src/cobblestone/engine.js";
+import { CryptoEngine, poolOf } from "../../src/cobblestone/engine.js";
 import { chunkBytes, chunkOffset, ciphertextLength } from "../../src/cobblestone/geometry.js";
 import { decrypt, encrypt, openSource, sealSource } from "../../src/cobblestone/message.js";
 import { collect, collectUntilError, cut, expectBytes, testBytes } from "../support/bytes.js";
@@ -424,12 +424,6 @@ describe("when workers cannot be had", () => {
       false,
     ]);
   });
-});
-
-it("the shared engine is the default", async () => {
-  const events = listen();
-  await collect(encrypt(cut(plaintext, 65_536), { dataKey }));
-  await expect.poll(() => events.length + sharedEngine.workers).toBeGreaterThan(0);
 });
 
 it.each([

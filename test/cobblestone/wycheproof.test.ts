@@ -59,7 +59,7 @@ describe.skipIf(!file)("Wycheproof vectors of Cobblestone-256", () => {
       };
 
       if (v.result === "valid") {
-        it.each(readers)("opens, read %s", { timeout: 60_000 }, async (_name, read) => {
+        it.each(readers)("opens, read %s", async (_name, read) => {
           const plaintext = await collect(read());
           expect(plaintext.length).toBe(v.msgLength);
           expect(sha512(plaintext)).toBe(v.msgSha512);
@@ -95,7 +95,7 @@ describe.skipIf(!file)("Wycheproof vectors of Cobblestone-256", () => {
         return;
       }
 
-      it.each(readers)("fails, read %s", { timeout: 60_000 }, async (_name, read) => {
+      it.each(readers)("fails, read %s", async (_name, read) => {
         const { released, error } = await collectUntilError(read());
         expect([coded("DECRYPTION_FAILED"), coded("BODY_TRUNCATED")]).toContainEqual(error);
         const valid = v.flags.includes("PartialPlaintext") ? (v.msgLength ?? 0) : 0;

@@ -101,4 +101,4 @@ test(`killed ${kills} times and resumed, what is at the final name is whole (CRA
   // Or nothing of all this has been tested.
   expect(seen.partials).toBeGreaterThan(kills / 5);
   expect(seen.resumedBytes).toBeGreaterThan(0);
-}, 120_000);
+});

@@ -1,6 +1,16 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { EnvelopeError, errorCodes } from "../../src/index.js";
+import { EnvelopeError, type ErrorCode, errorCodes } from "../../src/index.js";
+import { s3Error } from "../../src/s3/s3-errors.js";
+
+const named = (name: string, message: string) => Object.assign(new Error(message), { name });
+/** What the SDK throws for an answer. */
+const answer = (name: string, httpStatusCode: number, headers = {}) =>
+  Object.assign(named(name, "refused"), {
+    $fault: "client",
+    $metadata: { httpStatusCode },
+    $response: { headers },
+  });
 
 const text = readFileSync(new URL("../../docs/errors.md", import.meta.url), "utf8");
 const sections = new Map(
@@ -11,7 +21,64 @@ const sections = new Map(
 );
 
 it("docs/errors.md explains every code, in order", () => {
-  expect([...sections.keys()]).toEqual([...errorCodes]);
+  expect([...sections.keys()].filter((title) => /^[A-Z0-9_]+$/.test(title))).toEqual([...errorCodes]);
+});
+
+it("docs/errors.md names no detail that no error has", () => {
+  const folder = new URL("../../src/", import.meta.url);
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) =>
+    file.endsWith(".ts"),
+  );
+  const source = files.map((file) => readFileSync(new URL(file, folder), "utf8")).join("\n");
+  const told = [...text.matchAll(/`details\.(\w+)`/g)].map(([, name = ""]) => name);
+  expect(told).toContain("bucket");
+  for (const name of told) expect(source, name).toMatch(new RegExp(`\\b${name}\\b\\??[:,} ]`));
+});
+
+it("the messages for Region, credentials and clock are those that docs/errors.md has a remedy for", () => {
+  const rows = (sections.get("Region, credentials, clock") ?? "")
+    .split("\n")
+    .filter((row) => /^\| [^|-]/.test(row));
+  const codes = rows.slice(1).map((row) => [...row.matchAll(/`(S3_[A-Z_]+)`/g)][0]?.[1]);
+  const cases: [object, ErrorCode, RegExp, object][] = [
+    [new Error("Region is missing"), "S3_REQUEST_FAILED", /no Region is configured/, {}],
+    [
+      answer("PermanentRedirect", 301, { "x-amz-bucket-region": "eu-west-1" }),
+      "S3_REQUEST_FAILED",
+      /in Region eu-west-1/,
+      { bucketRegion: "eu-west-1" },
+    ],
+    [
+      named("CredentialsProviderError", "Could not load credentials from any providers"),
+      "S3_ACCESS_DENIED",
+      /no credentials were found/,
+      {},
+    ],
+    [
+      named("CredentialsProviderError", "The SSO session has expired"),
+      "S3_ACCESS_DENIED",
+      /could not be loaded/,
+      {},
+    ],
+    [
+      answer("ExpiredToken", 400),
+      "S3_ACCESS_DENIED",
+      /credentials of the S3 client were refused/,
+      { serviceError: "ExpiredToken" },
+    ],
+    [
+      answer("RequestTimeTooSkewed", 403, { date: new Date(Date.now() - 3_600_000).toUTCString() }),
+      "S3_ACCESS_DENIED",
+      /is 60 minutes ahead of that of S3/,
+      {},
+    ],
+  ];
+  expect(codes).toEqual(cases.map(([, code]) => code));
+  for (const [cause, code, message, details] of cases) {
+    const error = s3Error(cause, { operation: "GetObject", bucket: "b", key: "k" });
+    expect(error).toMatchObject({ code, retryable: false, cause, details });
+    expect(error.message).toMatch(message);
+  }
 });
 
 it.each([...errorCodes])("docs/errors.md says of %s whether to retry, and what to do", (code) => {

@@ -50,6 +50,7 @@ describe("code blocks of the documents", () => {
       "docs/performance.md",
       "docs/compatibility.md",
       "docs/legacy.md",
+      "docs/guides/web-frameworks.md",
     ]) {
       const text = documentText(document);
       for (const [, target = ""] of text.matchAll(/\]\(((?!https?:|#)[^)#]+)/g)) {

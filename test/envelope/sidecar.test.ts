@@ -1,6 +1,6 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Envelope } from "../../src/envelope/envelope.js";
-import { encodeSidecarReference } from "../../src/envelope/metadata.js";
+import { decodeEnvelope, encodeEnvelope, encodeSidecarReference } from "../../src/envelope/metadata.js";
 import { decodeSidecar, encodeSidecar, sidecarKey } from "../../src/envelope/sidecar.js";
 import { testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
@@ -54,6 +54,48 @@ describe("encodeSidecar and decodeSidecar", () => {
       const error = await errorOf(() => decodeSidecar(text, other));
       expect(error).toEqual(coded("ENVELOPE_INVALID"));
       expect(error.message).toContain("it belongs to another object");
+    }
+  });
+});
+
+describe("a context that is far too large", () => {
+  afterEach(() => vi.restoreAllMocks());
+  /** So many names, the last of them first. */
+  const unsorted = (names: number) =>
+    JSON.stringify(
+      Object.fromEntries(Array.from({ length: names }, (_, i) => [(99_999 - i).toString(36), ""])),
+    );
+  const withContext = (context: string) => ({ ...encodeEnvelope(envelope), "s3e-context": context });
+
+  it("of 18,000 names is refused before it is parsed, in a sidecar and in metadata", async () => {
+    const fields = withContext(unsorted(18_000));
+    const hostile = `${JSON.stringify(fields, null, 2)}\n`;
+    expect(hostile.length).toBeGreaterThan(250_000);
+    expect(hostile.length).toBeLessThan(262_144);
+    const parse = vi.spyOn(JSON, "parse");
+    for (const decode of [() => decodeSidecar(hostile, header), () => decodeEnvelope(fields)]) {
+      const error = await errorOf(decode);
+      expect(error).toEqual(coded("ENVELOPE_INVALID", { field: "s3e-context" }));
+      expect(error.message).toContain("at most 8159 bytes");
+    }
+    expect(parse.mock.calls.map(([given]) => given)).toEqual([hostile]);
+  });
+
+  it("of as many names as can be parsed is refused before they are sorted", async () => {
+    const fields = withContext(unsorted(4000));
+    const sort = vi.spyOn(Array.prototype, "sort");
+    const error = await errorOf(() => decodeEnvelope(fields));
+    const sorted = sort.mock.contexts.map((names) => (names as unknown[]).length);
+    expect(error).toEqual(coded("ENVELOPE_INVALID", { field: "s3e-context" }));
+    expect(error.message).toContain("at most 8159 bytes");
+    expect(sorted).toEqual([]);
+  });
+
+  it("is not one that only takes many characters to write down", () => {
+    for (const unit of ["\u0001", "é", "～", "😀"]) {
+      const value = unit.repeat(Math.floor(8152 / Buffer.byteLength(unit)));
+      const large = { ...envelope, encryptionContext: { a: value } };
+      expect(decodeSidecar(encodeSidecar(large), header)).toEqual(large);
     }
   });
 });

@@ -1,9 +1,10 @@
 /** A request that S3 or KMS does not answer, and a caller who has had enough: at every stage of a call. */
 import { S3Client } from "@aws-sdk/client-s3";
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
 import { Bucket, partBytes, useLocalAws } from "../support/local.js";
+import { until } from "../support/until.js";
 
 const local = useLocalAws();
 const old = testBytes(40_000, 1);
@@ -33,7 +34,7 @@ it.each(stages)(
     const call = errorOf(() =>
       act === "get" ? client.get(at, options) : client.put({ ...at, Body }, options),
     );
-    await vi.waitFor(() => expect(aws.requests.map((request) => request.operation)).toContain(operation));
+    await until(() => expect(aws.requests.map((request) => request.operation)).toContain(operation));
     const reason = new Error("enough");
     controller.abort(reason);
     expect(await call).toBe(reason);
@@ -52,7 +53,7 @@ it("CompleteMultipartUpload without an answer: the object is the old one or the 
   const controller = new AbortController();
   const call = errorOf(() => client.put({ ...at, Body: large }, { abortSignal: controller.signal }));
   const seen = () => aws.requests.map((request) => request.operation);
-  await vi.waitFor(() => expect(seen()).toContain("CompleteMultipartUpload"));
+  await until(() => expect(seen()).toContain("CompleteMultipartUpload"));
   controller.abort(new Error("enough"));
   expect((await call).message).toBe("enough");
   await new Promise((resolve) => setTimeout(resolve, 700));
@@ -89,7 +90,7 @@ it("the look-up of an object whose answer was lost: the call ends with the signa
   const call = errorOf(() =>
     local.client.put({ Bucket, Key: "abort-look-up", Body: small }, { abortSignal: controller.signal }),
   );
-  await vi.waitFor(() => expect(aws.requests.map(({ operation }) => operation)).toContain("HeadObject"));
+  await until(() => expect(aws.requests.map(({ operation }) => operation)).toContain("HeadObject"));
   const reason = new Error("enough");
   controller.abort(reason);
   expect(await call).toBe(reason);

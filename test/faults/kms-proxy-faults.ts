@@ -1,10 +1,11 @@
 /** Faults of the network between the keyring and any KMS, played by a TCP proxy. */
 import { CreateKeyCommand, KMSClient } from "@aws-sdk/client-kms";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Keyring, kmsKeyring, type Recipient } from "../../src/index.js";
 import type { LocalClientConfig } from "../../src/testing/index.js";
 import { coded, errorOf } from "../support/errors.js";
 import { type ProxyRule, startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
+import { until } from "../support/until.js";
 
 const operations = ["GenerateDataKey", "Decrypt"] as const;
 type Operation = (typeof operations)[number];
@@ -55,7 +56,7 @@ export function kmsProxyFaults(name: string, target: () => LocalClientConfig): v
       expect(Buffer.from(opened ?? [])).toEqual(Buffer.from(plaintext));
       expect(struck.hits).toBe(1);
       kms.destroy();
-      await vi.waitFor(() => expect(proxy.connections()).toBe(0));
+      await until(() => expect(proxy.connections()).toBe(0));
     });
 
     it.each(operations)("%s that is reset each time is unavailable", async (operation) => {
@@ -78,13 +79,13 @@ export function kmsProxyFaults(name: string, target: () => LocalClientConfig): v
       const struck = proxy.rule({ match: requestFor(operation), stallResponseAt: 0 });
       const controller = new AbortController();
       const failed = errorOf(() => ask(keyring, operation, recipients, controller.signal));
-      await vi.waitFor(() => expect(struck.hits).toBe(1));
+      await until(() => expect(struck.hits).toBe(1));
       const reason = new Error("enough");
       controller.abort(reason);
       expect(await failed).toBe(reason);
       kms.destroy();
       direct.kms.destroy();
-      await vi.waitFor(() => expect(proxy.connections()).toBe(0));
+      await until(() => expect(proxy.connections()).toBe(0));
     });
   });
 }

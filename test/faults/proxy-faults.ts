@@ -1,12 +1,13 @@
 /** Faults of the network between the SDK and any S3 server, played by a TCP proxy. */
 import { ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from "@aws-sdk/client-s3";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EnvelopeClient, type ErrorCode } from "../../src/index.js";
 import type { LocalClientConfig } from "../../src/testing/index.js";
 import { collectUntilError, expectBytes, testBytes } from "../support/bytes.js";
 import { coded } from "../support/errors.js";
 import { keyring, partBytes } from "../support/local.js";
 import { type ProxyRule, startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
+import { until } from "../support/until.js";
 
 /** The server under test; read when the tests run. */
 export type ProxyTarget = () => { readonly s3Config: LocalClientConfig; readonly Bucket: string };
@@ -63,7 +64,7 @@ export function proxyFaults(name: string, target: ProxyTarget): void {
       } else await client.put({ Bucket, Key, Body });
       expect(struck.hits).toBe(1);
       s3.destroy();
-      await vi.waitFor(() => expect(proxy.connections()).toBe(0));
+      await until(() => expect(proxy.connections()).toBe(0));
       const { Body: back } = await checker.get({ Bucket, Key });
       expectBytes(await back.transformToByteArray(), Body);
       const { Uploads = [] } = await direct.send(new ListMultipartUploadsCommand({ Bucket }));

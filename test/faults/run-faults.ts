@@ -2,11 +2,12 @@
 import { Agent } from "node:http";
 import { KMSClient } from "@aws-sdk/client-kms";
 import { AbortMultipartUploadCommand, S3Client } from "@aws-sdk/client-s3";
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { EnvelopeClient, kmsKeyring } from "../../src/index.js";
 import { collectUntilError, cut, expectBytes, testBytes } from "../support/bytes.js";
 import { coded } from "../support/errors.js";
 import { Bucket, type Local, partBytes, useLocalAws } from "../support/local.js";
+import { until } from "../support/until.js";
 import type { FaultRow } from "./fault-row.js";
 
 const chunkBytes = 16_384;
@@ -92,7 +93,7 @@ async function runFault(local: Local, row: FaultRow, Key: string): Promise<void>
     expect(String(error)).not.toContain(aws.s3Config.credentials.secretAccessKey);
   }
   // A body that ended, or failed, holds no connection; nor does a request that was given up.
-  await vi.waitFor(() => expect(inUse()).toBe(0));
+  await until(() => expect(inUse()).toBe(0));
   // The SDK takes the server's time from the refusal, so the client's next call is signed with it.
   if (clockOffsetMs !== 0) expect(await client.head({ Bucket, Key })).toMatchObject({ encrypted: true });
   const reads = act.includes("get") || act === "range";

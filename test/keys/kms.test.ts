@@ -137,6 +137,34 @@ describe("kmsKeyring.unwrapDataKey", () => {
     expect(error.message).toContain("Plaintext");
   });
 
+  it.each([
+    ["a key ARN", arn],
+    ["a bare key id", "1234abcd-12ab-34cd-56ef-1234567890ab"],
+  ])("refuses a data key that came from another key than %s, and zeroes it", async (_, keyId) => {
+    for (const KeyId of [otherArn, "", 1 as never]) {
+      const plaintext = Buffer.alloc(32, 7);
+      kms.on(DecryptCommand).resolves({ Plaintext: plaintext, KeyId });
+      const keyring = kmsKeyring({ kms: client, keyId });
+      const error = await errorOf(() =>
+        keyring.unwrapDataKey({ recipients: [recipient], encryptionContext }),
+      );
+      expect(error).toEqual(coded("KMS_REQUEST_FAILED", { operation: "Decrypt" }));
+      expect(plaintext).toEqual(Buffer.alloc(32));
+    }
+    kms.on(DecryptCommand).resolves({ Plaintext: Buffer.from(dataKey), KeyId: arn });
+    const keyring = kmsKeyring({ kms: client, keyId });
+    expect(await keyring.unwrapDataKey({ recipients: [recipient], encryptionContext })).toEqual(dataKey);
+  });
+
+  it.each(["alias/app", "arn:aws:kms:eu-central-1:111122223333:alias/app"])(
+    "cannot tell which key %s stands for, and takes the one that KMS names",
+    async (keyId) => {
+      kms.on(DecryptCommand).resolves({ Plaintext: Buffer.from(dataKey), KeyId: otherArn });
+      const keyring = kmsKeyring({ kms: client, keyId });
+      expect(await keyring.unwrapDataKey({ recipients: [recipient], encryptionContext })).toEqual(dataKey);
+    },
+  );
+
   it("lets KMS say which recipient an alias stands for, and stops at any other failure", async () => {
     const incorrect = failure("IncorrectKeyException", 400);
     kms.on(DecryptCommand).rejectsOnce(incorrect).resolvesOnce({ Plaintext: dataKey });

@@ -68,10 +68,10 @@ describe("an envelope that is written", () => {
     const envelope = envelopeOf("V3", wraps.aesGcm, { b: "1 2", a: "é" }, "instruction-file");
     const wrapped = testBytes(60).toString("base64");
     expect(encodeLegacyEnvelope(envelope).instructions).toBe(
-      `{"x-amz-3":"${wrapped}","x-amz-m":"{\\"a\\":\\"\\\\u00e9\\",\\"b\\":\\"1\\u00202\\"}","x-amz-w":"02"}`,
+      `{"x-amz-3":"${wrapped}","x-amz-m":"{\\"b\\":\\"1\\u00202\\",\\"a\\":\\"\\\\u00e9\\"}","x-amz-w":"02"}`,
     );
     expect(encodeLegacyEnvelope({ ...envelope, storage: "metadata" }).metadata).toMatchObject({
-      "x-amz-m": '{"a":"\\u00e9","b":"1 2"}',
+      "x-amz-m": '{"b":"1 2","a":"\\u00e9"}',
     });
   });
 

@@ -42,6 +42,8 @@ export interface FrozenCase {
     readonly encryptionContext: Readonly<Record<string, string>>;
     readonly plaintext: string;
   };
+  /** What the writer had authenticated beside the content, as text; nothing in the object tells of it. */
+  readonly contentAad?: string;
   /** What is odd about it. */
   readonly note?: string;
 }

@@ -2,7 +2,14 @@ import { existsSync, readFileSync } from "node:fs";
 import { GetObjectCommand, type GetObjectCommandInput, type S3Client } from "@aws-sdk/client-s3";
 import { describe, expect, it } from "vitest";
 import { expectBytes, testBytes } from "../support/bytes.js";
-import { encryptionContext, Key, plaintext, useDownloads, windowSealedBytes } from "../support/download.js";
+import {
+  encryptionContext,
+  Key,
+  plaintext,
+  useDownloads,
+  windowBytes,
+  windowSealedBytes,
+} from "../support/download.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, useLocalAws } from "../support/local.js";
 
@@ -52,27 +59,49 @@ describe("a window whose body fails", () => {
     expect(existsSync(FilePath)).toBe(false);
   });
 
-  it("is not asked for again when its bytes were changed: nothing stays", async () => {
-    local.aws.fault({ operation: "GetObject", skip: 4, corrupt: { offset: 20_000, xor: 1 } });
-    expect(await errorOf(() => fetchFile())).toEqual(coded("DECRYPTION_FAILED"));
-    expect(files()).toEqual([]);
+  it("is asked for twice when it stays silent", async () => {
+    local.aws.fault({ operation: "GetObject", times: Number.POSITIVE_INFINITY, stallBodyBytes: 100 });
+    const error = await errorOf(() => fetchFile({}, {}, { idleTimeoutMs: 200, maxConcurrentParts: 1 }));
+    expect(error).toEqual(coded("BODY_STALLED", { bucket: Bucket, key: Key }));
+    expect(ranges()).toHaveLength(2);
   });
 
   it.each([
-    ["the header", 0],
-    ["the first chunk", 60],
-  ])("in %s, too", async (_, offset) => {
-    local.aws.fault({ operation: "GetObject", corrupt: { offset, xor: 1 } });
-    expect(await errorOf(() => fetchFile({}, {}, { engine: undefined }))).toEqual(coded("DECRYPTION_FAILED"));
-    expect(files()).toEqual([]);
+    ["in a window in the middle", { skip: 4, offset: 20_000 }, {}],
+    ["in the header", { skip: 0, offset: 0 }, {}],
+    ["in the first chunk", { skip: 0, offset: 60 }, { engine: undefined }],
+    ["in the short last chunk", { skip: 10, offset: 5 }, {}],
+  ])("is asked for once more when one byte was damaged %s", async (_, { skip, offset }, options) => {
+    local.aws.fault({ operation: "GetObject", skip, corrupt: { offset, xor: 1 } });
+    await fetchFile({}, {}, { maxConcurrentParts: 1, ...options });
+    expectBytes(readFileSync(FilePath), plaintext);
+    expect(ranges()).toHaveLength(12);
   });
 
-  it("in the short last chunk, too", async () => {
-    local.aws.fault({ operation: "GetObject", skip: 10, corrupt: { offset: 5, xor: 1 } });
-    expect(await errorOf(() => fetchFile({}, {}, { maxConcurrentParts: 1 }))).toEqual(
-      coded("DECRYPTION_FAILED"),
+  it("that stays damaged ends the call, which names it and keeps the windows that have verified", async () => {
+    local.aws.fault({ operation: "GetObject", skip: 4, times: 2, corrupt: { offset: 20_000, xor: 1 } });
+    const error = await errorOf(() => fetchFile({}, {}, { maxConcurrentParts: 1 }));
+    const asked = ranges();
+    expect(asked).toHaveLength(6);
+    expect(asked[5]).toBe(asked[4]);
+    expect(error).toEqual(
+      coded("DECRYPTION_FAILED", { bucket: Bucket, key: Key, range: asked[4], partialPath: partialPath() }),
     );
-    expect(files()).toEqual([]);
+    expect(await fetchFile()).toMatchObject({ resumedBytes: 4 * windowBytes });
+    expectBytes(readFileSync(FilePath), plaintext);
+  });
+
+  it("that stays damaged leaves nothing when nothing has verified, or nothing is to be kept", async () => {
+    for (const [skip, input] of [
+      [0, {}],
+      [4, { keepPartial: false }],
+    ] as const) {
+      local.aws.fault({ operation: "GetObject", skip, times: 2, corrupt: { offset: 20_000, xor: 1 } });
+      const error = await errorOf(() => fetchFile(input, {}, { maxConcurrentParts: 1 }));
+      expect(error).toEqual(coded("DECRYPTION_FAILED", { bucket: Bucket, key: Key }));
+      expect(error).not.toHaveProperty("details.partialPath");
+      expect(files()).toEqual([]);
+    }
   });
 
   it.each([true, false])(
@@ -99,7 +128,9 @@ describe("a window whose body fails", () => {
       ...input,
       Range: input.Range?.startsWith("bytes=0-") ? input.Range : "bytes=0-99",
     }));
-    expect(await errorOf(() => fetchFile({}, {}, { s3 }))).toEqual(coded("S3_REQUEST_FAILED"));
+    expect(await errorOf(() => fetchFile({ keepPartial: false }, {}, { s3 }))).toEqual(
+      coded("S3_REQUEST_FAILED"),
+    );
     const wholly = askingFor(async (input) => ({ ...input, Range: undefined }));
     expect(await errorOf(() => fetchFile({}, {}, { s3: wholly }))).toEqual(coded("S3_REQUEST_FAILED"));
     expect(files()).toEqual([]);
@@ -129,7 +160,9 @@ describe("an object that cannot be opened", () => {
   it("cut off at a window's end is refused", async () => {
     const { metadata, bytes } = await local.getRaw(Key);
     await local.putRaw("cut", bytes.subarray(0, 56 + 3 * windowSealedBytes + 16), metadata);
-    expect(await errorOf(() => fetchFile({ Key: "cut" }))).toEqual(coded("DECRYPTION_FAILED"));
+    expect(await errorOf(() => fetchFile({ Key: "cut", keepPartial: false }))).toEqual(
+      coded("DECRYPTION_FAILED"),
+    );
     expect(files()).toEqual([]);
   });
 });

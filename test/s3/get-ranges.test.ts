@@ -1,7 +1,9 @@
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
-import { ciphertextLength } from "../../src/index.js";
+import { ciphertextLength, kmsKeyring } from "../../src/index.js";
 import type { GetInput } from "../../src/s3/get-input.js";
 import { collectUntilError, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
@@ -166,6 +168,107 @@ describe("conditions and other fields beside a range", () => {
     using object = await client.open(input);
     await object.read(0, 1);
     expect(inputs).toEqual(["v7", "v7", "v7", "v7"]);
+  });
+});
+
+describe("a range that counts from the end", () => {
+  const Key = "size-600000";
+  beforeAll(async () => {
+    await local.client.put({ Bucket, Key, Body: plain(600_000) });
+    local.operations();
+  });
+
+  it.each([
+    ["bytes=-1", ["bytes=-16417"]],
+    ["bytes=-40000", ["bytes=-56448"]],
+    // The largest that is held.
+    ["bytes=-245504", ["bytes=-262144"]],
+    ["bytes=-260000", ["bytes=-262144", "bytes=-276656"]],
+    ["bytes=-600000", ["bytes=-262144", "bytes=-616992"]],
+  ])("of an object of 600,000 bytes, %s, takes the requests %j", async (Range, requests) => {
+    for (const parallel of [false, true]) {
+      const { Body, ContentRange } = await get(Key, { Range, parallel });
+      const [start = 0, end = 0] = expected(600_000, Range) ?? [];
+      expect(ContentRange).toBe(`bytes ${start}-${end - 1}/600000`);
+      expectBytes(await Body.transformToByteArray(), plain(600_000).subarray(start, end));
+      expect(ranges()).toEqual(requests);
+      local.operations();
+    }
+  });
+
+  it("hands out no byte of an object that was cut off, in any form", async () => {
+    const { bytes, metadata } = await local.getRaw(Key);
+    const small = await local.getRaw("size-100000");
+    for (const [object, lengths] of [
+      [{ bytes, metadata }, [32_768, 100_000, 589_823]],
+      [small, [1, 16_384, 32_768, 99_999]],
+    ] as const) {
+      for (const length of lengths) {
+        await local.putRaw("cut", object.bytes.subarray(0, ciphertextLength(length)), object.metadata);
+        for (const Range of ["bytes=-1", "bytes=-20000", "bytes=-300000", "bytes=-99999999"]) {
+          for (const parallel of [false, true]) {
+            local.operations();
+            expect(await errorOf(() => get("cut", { Range, parallel }))).toEqual(coded("DECRYPTION_FAILED"));
+            expect(local.operations()).toEqual(["GetObject"]);
+          }
+        }
+      }
+    }
+  });
+
+  it("hands out nothing of an object with a sidecar that was cut off", async () => {
+    const client = local.clientWith({ envelopeStorage: "sidecar" });
+    await client.put({ Bucket, Key: "cut-sidecar", Body: plain(100_000) });
+    const { bytes, metadata } = await local.getRaw("cut-sidecar");
+    await local.putRaw("cut-sidecar", bytes.subarray(0, ciphertextLength(50_000)), metadata);
+    expect(await errorOf(() => get("cut-sidecar", { Range: "bytes=-10" }))).toEqual(
+      coded("DECRYPTION_FAILED"),
+    );
+    expect(local.operations()).toEqual(["GetObject", "GetObject"]);
+  });
+
+  it("is answered of objects that are not encrypted, at the requests that another range takes", async () => {
+    await local.putRaw("plain", plain(100));
+    for (const Range of ["bytes=-7", "bytes=93-"]) {
+      const { Body } = await get("plain", { Range, plaintext: "allow" });
+      expectBytes(await Body.transformToByteArray(), plain(100).subarray(93));
+      expect(local.operations()).toEqual(["GetObject", "GetObject"]);
+    }
+    await local.putRaw("plain", plain(0));
+    expect(await errorOf(() => get("plain", { Range: "bytes=-7", plaintext: "allow" }))).toEqual(
+      coded("S3_RANGE_NOT_SATISFIABLE"),
+    );
+  });
+});
+
+describe("a body of a length that no object has", () => {
+  it("costs one request, and none of KMS or for a sidecar, whatever is asked of it", async () => {
+    for (const envelopeStorage of ["metadata", "sidecar"] as const) {
+      const client = local.clientWith({ keyring: kmsKeyring({ kms: local.aws.kms, keyId: local.keyArn }) });
+      await client.put({ Bucket, Key: "odd", Body: plain(20_000), envelopeStorage });
+      const { bytes, metadata } = await local.getRaw("odd");
+      for (const length of [1, 71, 56 + 16_400, 56 + 16_400 + 15]) {
+        await local.putRaw("odd", bytes.subarray(0, length), metadata);
+        for (const Range of [undefined, "bytes=0-", "bytes=0-9", "bytes=-9"]) {
+          // Where the range of ciphertext lies behind the end, S3 answers that there is none.
+          const isBehind = length <= 56 && Range?.startsWith("bytes=0") === true;
+          for (const more of [{}, { parallel: true }, { verifyLength: "tail" as const }]) {
+            local.operations();
+            const error = await errorOf(() => client.get({ Bucket, Key: "odd", Range, ...more }));
+            const code =
+              isBehind && !("verifyLength" in more) ? "S3_RANGE_NOT_SATISFIABLE" : "BODY_TRUNCATED";
+            expect(error).toEqual(coded(code));
+            expect(local.operations()).toEqual(["GetObject"]);
+          }
+        }
+        expect(await errorOf(() => client.open({ Bucket, Key: "odd" }))).toEqual(coded("BODY_TRUNCATED"));
+        const FilePath = join(tmpdir(), "s3-envelope-never-written");
+        expect(await errorOf(() => client.download({ Bucket, Key: "odd", FilePath }))).toEqual(
+          coded("BODY_TRUNCATED"),
+        );
+        expect(local.operations()).toEqual(["GetObject", "GetObject"]);
+      }
+    }
   });
 });
 

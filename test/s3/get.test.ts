@@ -11,6 +11,7 @@ import { ciphertextLength } from "../../src/index.js";
 import { collectUntilError, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, keyring, useLocalAws } from "../support/local.js";
+import { until } from "../support/until.js";
 
 const local = useLocalAws();
 const sizes = [0, 1, 16_383, 16_384, 16_385, 32_768, 100_000];
@@ -555,7 +556,7 @@ describe("a body that breaks", () => {
     const { released, error } = await collectUntilError(Body);
     expect(error).toEqual(coded("BODY_STALLED", { bytesRead: 20_000, expected: ciphertextLength(100_000) }));
     expectBytes(released, plain(100_000).subarray(0, 16_384));
-    await vi.waitFor(async () => expect(await local.aws.s3Connections()).toBeLessThanOrEqual(1));
+    await until(async () => expect(await local.aws.s3Connections()).toBeLessThanOrEqual(1));
   });
 
   it("by a flipped bit on the way is refused", async () => {
@@ -593,7 +594,7 @@ describe("a body that breaks", () => {
 
 describe("letting go", () => {
   const connections = () => local.aws.s3Connections();
-  const settled = () => vi.waitFor(async () => expect(await connections()).toBeLessThanOrEqual(1));
+  const settled = () => until(async () => expect(await connections()).toBeLessThanOrEqual(1));
   const large = () => local.client.put({ Bucket, Key: "large", Body: testBytes(4_000_000) });
 
   it("of unread and half-read bodies closes their connections", async () => {
@@ -617,7 +618,7 @@ describe("letting go", () => {
         .get({ Bucket, Key: "size-100000", ...(Range !== undefined && { Range }) });
       const closed = new Promise((resolve) => Body.once("close", resolve));
       Body.resume();
-      await vi.waitFor(() => expect(Body.readableDidRead).toBe(true));
+      await until(() => expect(Body.readableDidRead).toBe(true));
       Body.destroy();
       await closed;
     }
@@ -662,7 +663,7 @@ describe("aborting", () => {
     const error = errorOf(() =>
       local.kmsClient.get({ Bucket, Key: "kms", encryptionContext }, { abortSignal: controller.signal }),
     );
-    await vi.waitFor(() => expect(local.aws.requests.some((one) => one.operation === operation)).toBe(true));
+    await until(() => expect(local.aws.requests.some((one) => one.operation === operation)).toBe(true));
     controller.abort(reason);
     expect(await error).toBe(reason);
   });
@@ -723,7 +724,7 @@ describe("aborting", () => {
     const remove = vi.spyOn(controller.signal, "removeEventListener");
     const { Body } = await local.client.get({ Bucket, Key: "size-1" }, { abortSignal: controller.signal });
     expect(await Body.transformToByteArray()).toEqual(Uint8Array.from(plain(1)));
-    await vi.waitFor(() => expect(remove.mock.calls.length).toBe(add.mock.calls.length));
+    await until(() => expect(remove.mock.calls.length).toBe(add.mock.calls.length));
     controller.abort(reason);
   });
 });

@@ -2,6 +2,7 @@ import { getEventListeners } from "node:events";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { guardSource } from "../../src/s3/guarded-source.js";
 import { errorOf } from "../support/errors.js";
+import { until } from "../support/until.js";
 
 const { signal } = new AbortController();
 const guard = {
@@ -72,7 +73,7 @@ describe("guardSource", () => {
     };
     if (message === undefined) await read();
     else await expect(read()).rejects.toThrow(message);
-    await vi.waitFor(() => expect(end).toHaveBeenCalledTimes(1));
+    await until(() => expect(end).toHaveBeenCalledTimes(1));
   });
 
   it("waits for ever when the timeout is 0", async () => {

@@ -5,6 +5,7 @@ import { expectBytes, testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
 import { hugeObject } from "../support/huge-object.js";
 import { Bucket, keyring, useLocalAws } from "../support/local.js";
+import { until } from "../support/until.js";
 
 const local = useLocalAws();
 const chunk = 16_400;
@@ -179,7 +180,7 @@ describe("prefetching", () => {
     await object.read(0, 16_384);
     local.aws.fault({ operation: "GetObject", skip: 1, status: 403, code: "AccessDenied" });
     expectBytes(await object.read(16_384, 16_384), testBytes(300_000).subarray(16_384, 32_768));
-    await vi.waitFor(() => expect(local.aws.requests.length).toBe(5));
+    await until(() => expect(local.aws.requests.length).toBe(5));
     expectBytes(await object.read(100_000, 10), testBytes(300_000).subarray(100_000, 100_010));
     expectBytes(await object.read(32_768, 10), testBytes(300_000).subarray(32_768, 32_778));
   });

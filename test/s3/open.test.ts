@@ -6,6 +6,7 @@ import { expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { hugeObject } from "../support/huge-object.js";
 import { Bucket, keyring, useLocalAws } from "../support/local.js";
+import { until } from "../support/until.js";
 
 const local = useLocalAws();
 const sizes = [0, 1, 16_383, 16_384, 16_385, 32_768, 100_000];
@@ -301,10 +302,10 @@ describe("a read that is aborted", () => {
     stalled();
     const controller = new AbortController();
     const read = errorOf(() => object.read(0, 10, { abortSignal: controller.signal }));
-    await vi.waitFor(() => expect(ranges()).toEqual(["bytes=-32800", "bytes=56-16455"]));
+    await until(() => expect(ranges()).toEqual(["bytes=-32800", "bytes=56-16455"]));
     controller.abort(reason);
     expect(await read).toBe(reason);
-    await vi.waitFor(async () => expect(await local.aws.s3Connections()).toBeLessThanOrEqual(1));
+    await until(async () => expect(await local.aws.s3Connections()).toBeLessThanOrEqual(1));
     expectBytes(await object.read(0, 10), plain(100_000).subarray(0, 10));
     expect(await errorOf(() => object.read(0, 10, { abortSignal: controller.signal }))).toBe(reason);
   });
@@ -331,13 +332,13 @@ describe("closing", () => {
     const object = await local.client.open({ Bucket, Key: "size-100000" });
     local.aws.fault({ operation: "GetObject", stallBodyBytes: 100 });
     const pending = [errorOf(() => object.read(0, 10)), errorOf(() => object.read(5, 10))];
-    await vi.waitFor(() => expect(ranges().length).toBe(2));
+    await until(() => expect(ranges().length).toBe(2));
     object.close();
     object.close();
     expect(await Promise.all(pending)).toEqual([closed, closed]);
     expect(await errorOf(() => object.read(99_000, 10))).toEqual(closed);
     expect(local.operations().length).toBe(2);
-    await vi.waitFor(async () => expect(await local.aws.s3Connections()).toBeLessThanOrEqual(1));
+    await until(async () => expect(await local.aws.s3Connections()).toBeLessThanOrEqual(1));
   });
 
   it("is what `using` and `await using` do", async () => {

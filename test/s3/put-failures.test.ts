@@ -15,6 +15,7 @@ import { EnvelopeClient, type EnvelopeError } from "../../src/index.js";
 import { cut, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../support/local.js";
+import { until } from "../support/until.js";
 
 const local = useLocalAws();
 const large = testBytes(4 * partBytes, 5);
@@ -32,7 +33,6 @@ const never = () => new Promise(() => undefined);
 const fail = (error: unknown) => () => Promise.reject(error);
 
 /** A busy machine is slower than a second. */
-const patience = { timeout: 10_000 };
 
 describe("a source that fails", () => {
   const failure = new Error("disk on fire");
@@ -136,16 +136,16 @@ describe("the source is closed", () => {
     for (const Body of [file, web, iterable]) {
       expect(await errorOf(() => client.put({ Bucket, Key, Body }))).toEqual(new Error("no key"));
     }
-    await vi.waitFor(() => expect(file.destroyed).toBe(true), patience);
-    await vi.waitFor(() => expect(cancel).toHaveBeenCalled(), patience);
-    await vi.waitFor(() => expect(finished).toHaveBeenCalled(), patience);
+    await until(() => expect(file.destroyed).toBe(true));
+    await until(() => expect(cancel).toHaveBeenCalled());
+    await until(() => expect(finished).toHaveBeenCalled());
   });
 
   it("when S3 fails while it is read", async () => {
     local.aws.fault({ operation: "UploadPart", status: 403, code: "AccessDenied" });
     const Body = Readable.from(after(large, never));
     expect(await errorOf(() => local.client.put({ Bucket, Key, Body }))).toEqual(coded("S3_ACCESS_DENIED"));
-    await vi.waitFor(() => expect(Body.destroyed).toBe(true), patience);
+    await until(() => expect(Body.destroyed).toBe(true));
   });
 });
 
@@ -157,7 +157,7 @@ describe("aborting", () => {
     const Body = Readable.from([testBytes(10)]);
     expect(await errorOf(() => local.client.put({ Bucket, Key, Body }, { abortSignal }))).toBe(reason);
     expect(local.operations()).toEqual([]);
-    await vi.waitFor(() => expect(Body.destroyed).toBe(true), patience);
+    await until(() => expect(Body.destroyed).toBe(true));
   });
 
   it("while the source waits", async () => {
@@ -180,10 +180,7 @@ describe("aborting", () => {
       const Body = operation === "PutObject" || operation === "GenerateDataKey" ? "small" : large;
       const call = local.kmsClient.put({ Bucket, Key, Body }, { abortSignal: controller.signal });
       const error = errorOf(() => call);
-      await vi.waitFor(
-        () => expect(local.aws.requests.some((one) => one.operation === operation)).toBe(true),
-        patience,
-      );
+      await until(() => expect(local.aws.requests.some((one) => one.operation === operation)).toBe(true));
       controller.abort(reason);
       expect(await error).toBe(reason);
       await new Promise((resolve) => setTimeout(resolve, 200));
@@ -195,7 +192,7 @@ describe("aborting", () => {
     local.aws.fault({ operation: "CreateMultipartUpload", delayMs: 150 });
     const call = local.client.put({ Bucket, Key, Body: large }, { abortSignal: controller.signal });
     const error = errorOf(() => call);
-    await vi.waitFor(() => expect(local.aws.requests).toHaveLength(1), patience);
+    await until(() => expect(local.aws.requests).toHaveLength(1));
     controller.abort(reason);
     expect(await error).toBe(reason);
     expect(local.operations()).toEqual(["CreateMultipartUpload", "AbortMultipartUpload"]);

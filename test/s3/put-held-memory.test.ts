@@ -38,4 +38,4 @@ it("is what the budget allows, also when they have let go of parts and wait for 
   // Each that has begun has about a mebibyte in hand, too: what was sealed of its last piece, and of the SDK.
   expect(most).toBeGreaterThan(24 * mebibyte);
   expect(most).toBeLessThan((32 + 2 * 32) * mebibyte);
-}, 60_000);
+});

@@ -1,9 +1,10 @@
 /** What a put tells of its progress, and what it does about a listener that throws. */
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { CryptoEngine, EnvelopeClient, type EnvelopeClientOptions } from "../../src/index.js";
 import { testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../support/local.js";
+import { until } from "../support/until.js";
 
 const local = useLocalAws();
 const onThread = new CryptoEngine({ maxWorkers: 0 });
@@ -81,7 +82,7 @@ describe("progress of a put", () => {
     expect(await errorOf(() => call)).toBe(failure);
     const { keys, uploads } = await local.contents();
     expect([keys.includes("never"), uploads]).toEqual([false, []]);
-    await vi.waitFor(() => expect(Body.isClosed).toBe(true));
+    await until(() => expect(Body.isClosed).toBe(true));
   });
 
   it("to what is no function is refused before any request", async () => {

@@ -7,6 +7,7 @@ import { createS3Client, EnvelopeClient, type S3ClientOptions } from "../../src/
 import { testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../support/local.js";
+import { until } from "../support/until.js";
 
 const local = useLocalAws();
 const object = { Bucket, Key: "k" };
@@ -69,7 +70,7 @@ describe("createS3Client", () => {
     }
     expect(opened).toHaveBeenCalledTimes(1);
     (await envelope.get(object)).Body.destroy();
-    await vi.waitFor(() => expect(Object.keys(httpAgent.sockets)).toEqual([]));
+    await until(() => expect(Object.keys(httpAgent.sockets)).toEqual([]));
     s3.destroy();
     // A request that has ended must not be aborted: a handler may close its connection for that.
     const options = sent.mock.calls.map((call) => call[1] as { abortSignal?: AbortSignal });

@@ -4,6 +4,7 @@ import { expect, it, vi } from "vitest";
 import { testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, keyring, useLocalAws } from "../support/local.js";
+import { until } from "../support/until.js";
 
 const local = useLocalAws();
 const faults = [
@@ -17,7 +18,7 @@ it.each(faults)("web stream, %s fails, %i parts at a time", async (operation, ma
   const Body = new ReadableStream<Uint8Array>({ pull: (to) => to.enqueue(testBytes(1_000_000)), cancel });
   const call = local.clientWith({ maxConcurrentParts }).put({ Bucket, Key: "k", Body });
   expect(await errorOf(() => call)).toEqual(coded("S3_ACCESS_DENIED"));
-  await vi.waitFor(() => expect(cancel).toHaveBeenCalledTimes(1));
+  await until(() => expect(cancel).toHaveBeenCalledTimes(1));
 });
 it.each(faults)("iterable, %s fails, %i parts at a time", async (operation, maxConcurrentParts) => {
   local.aws.fault({ operation, status: 403, code: "AccessDenied" });
@@ -26,7 +27,7 @@ it.each(faults)("iterable, %s fails, %i parts at a time", async (operation, maxC
   const Body = { [Symbol.asyncIterator]: () => ({ next, return: end }) };
   const call = local.clientWith({ maxConcurrentParts }).put({ Bucket, Key: "k", Body });
   expect(await errorOf(() => call)).toEqual(coded("S3_ACCESS_DENIED"));
-  await vi.waitFor(() => expect(end).toHaveBeenCalledTimes(1));
+  await until(() => expect(end).toHaveBeenCalledTimes(1));
 });
 
 it.each([
@@ -40,7 +41,7 @@ it.each([
     local.clientWith(options).put({ Bucket, Key: "k", Body }, { abortSignal }),
   );
   expect(error).toEqual(code === undefined ? abortSignal?.reason : coded(code));
-  await vi.waitFor(() => expect(cancel).toHaveBeenCalledTimes(1));
+  await until(() => expect(cancel).toHaveBeenCalledTimes(1));
 });
 
 it("a web stream that was put is let go of", async () => {

@@ -1,7 +1,7 @@
 /** The header of an AWS Encryption SDK message: parsed strictly, and held against policy, before any key is touched. */
-
+import { printable } from "../../bytes.js";
 import { EnvelopeError } from "../../errors.js";
-import { contextOf, type EncryptionContext } from "../../keys/context.js";
+import { canonicalContext, contextOf, type EncryptionContext } from "../../keys/context.js";
 import type { ExactReader } from "./reader.js";
 import { ivBytes, type MessageSuite, messageSuites, publicKeyName, tagBytes } from "./suites.js";
 
@@ -16,15 +16,17 @@ export interface WrappedDataKey {
 export interface MessageHeader {
   readonly suite: MessageSuite;
   readonly messageId: Buffer;
-  /** All pairs, that of the signature's key included. */
+  /** All pairs that the data key is bound to, that of the signature's key included. */
   readonly encryptionContext: EncryptionContext;
   readonly wrappedDataKeys: readonly WrappedDataKey[];
   /** Bytes of plaintext in each frame but the last; undefined when all of it is one block. */
   readonly frameBytes: number | undefined;
   /** What a message of version 2 commits to its data key with. */
   readonly commitment: Buffer | undefined;
-  /** The bytes that the tag authenticates. */
+  /** The header's own bytes before its IV and tag, which a signature covers. */
   readonly authenticated: Buffer;
+  /** What the tag authenticates after those: pairs that the message does not hold, in canonical bytes. */
+  readonly required: Buffer;
   /** The IV of the tag. */
   readonly iv: Buffer;
   readonly tag: Buffer;
@@ -95,10 +97,32 @@ export async function readHeader(reader: ExactReader, policy: HeaderPolicy): Pro
     frameBytes: contentType === framed ? frameBytes : undefined,
     commitment,
     authenticated,
+    required: Buffer.alloc(0),
     iv: iv ?? Buffer.alloc(ivBytes),
     tag,
     authentication: iv ? Buffer.concat([iv, tag]) : tag,
   };
+}
+
+/**
+ * The header of a message that is also bound to pairs which it does not hold.
+ *
+ * @throws EnvelopeError `CONTEXT_MISMATCH` when it does hold one of these names
+ */
+export function withRequiredContext(header: MessageHeader, required: EncryptionContext): MessageHeader {
+  const names = Object.keys(required);
+  if (names.length === 0) return header;
+  const held = names.filter((name) => Object.hasOwn(header.encryptionContext, name));
+  if (held.length > 0) {
+    throw new EnvelopeError(
+      "CONTEXT_MISMATCH",
+      `the message holds pairs that requiredEncryptionContext states: ${held.map((name) => `"${printable(name)}"`).join(", ")}; ` +
+        "state them as encryptionContext",
+      { details: { differing: held } },
+    );
+  }
+  const pairs = [...Object.entries(header.encryptionContext), ...Object.entries(required)];
+  return { ...header, encryptionContext: contextOf(pairs), required: canonicalContext(required) };
 }
 
 /** Without the entry that holds the key of the signature, as callers state it and are told it. */

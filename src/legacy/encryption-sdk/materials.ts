@@ -63,7 +63,8 @@ async function unwrap(
   try {
     const decipherOf = verified(() => getDecipherInfo(header.messageId, header.commitment));
     const keys = keysOf(decipherOf, getVerify);
-    verified(() => keys.open(header.iv, header.authenticated, Buffer.alloc(0), header.tag));
+    const authenticated = Buffer.concat([header.authenticated, header.required]);
+    verified(() => keys.open(header.iv, authenticated, Buffer.alloc(0), header.tag));
     return { ...keys, dispose };
   } catch (error) {
     dispose();

@@ -94,10 +94,10 @@ export async function decryptLegacyObject(
         isRange: false,
         contentAad,
         enableCbcRewrappedByJava,
+        beforeUnwrap: () => checkSize(envelope.suite, settings, source.length),
         abortSignal: signal,
       }),
     );
-    checkSize(keys.suite, settings, source.length);
     const ciphertext = source.read({ signal, idleTimeoutMs: defaultIdleTimeoutMs });
     const plaintext = releasedContent(ciphertext, keys, settings, source.length);
     const wrap = wrapOf(envelope, keyrings);
@@ -108,7 +108,7 @@ export async function decryptLegacyObject(
       source.close();
     };
     return {
-      Body: verifiedBody(plaintext, signal, close),
+      Body: verifiedBody(plaintext, { signal, close }),
       ContentLength: source.length === undefined ? undefined : plainLengthOf(keys.suite, source.length),
       Metadata: withoutLegacyFields(metadata),
       ...(proven && { encryptionContext: proven }),

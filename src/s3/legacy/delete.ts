@@ -4,12 +4,13 @@ import {
   type DeleteObjectCommandInput,
   type DeleteObjectCommandOutput,
 } from "@aws-sdk/client-s3";
+import { aboutObject } from "../about-object.js";
 import { requireDeletion } from "../delete.js";
 import { attemptArgument } from "../fields.js";
-import { s3Request } from "../s3-errors.js";
+import { type S3Attempt, s3Request } from "../s3-errors.js";
 import type { CallOptions } from "../settings.js";
 import { deleteSidecar } from "../sidecar-object.js";
-import { abortSignalArgument } from "../transfer-signal.js";
+import { abortSignalArgument, reasonOf } from "../transfer-signal.js";
 import { instructionLocation } from "./instruction-object.js";
 import type { LegacyWriterSettings } from "./writer-settings.js";
 
@@ -27,9 +28,18 @@ export async function deleteLegacy(
   input: LegacyDeleteInput,
   options: CallOptions,
 ): Promise<LegacyDeleteOutput> {
-  const { s3 } = settings;
   const signal = abortSignalArgument(options);
   const attempt = attemptArgument("DeleteObject", input);
+  return aboutObject(attempt, reasonOf(signal), () => remove(settings, input, attempt, signal));
+}
+
+async function remove(
+  settings: LegacyWriterSettings,
+  input: LegacyDeleteInput,
+  attempt: S3Attempt,
+  signal: AbortSignal | undefined,
+): Promise<LegacyDeleteOutput> {
+  const { s3 } = settings;
   const output = await s3Request(attempt, signal, (sending) =>
     s3.send(new DeleteObjectCommand(input), sending),
   );

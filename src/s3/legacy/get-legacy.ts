@@ -55,10 +55,11 @@ async function notLegacy(object: LegacyGet, instructionFileKey: string | undefin
 }
 
 async function unlock(
-  { keyrings, policy, contentAad, enableCbcRewrappedByJava, releaseUnverifiedPlaintext }: ReadingSettings,
-  { range, expected, verifyTail, signal }: LegacyGet,
+  settings: ReadingSettings,
+  { range, expected, verifyTail, signal, totalBytes }: LegacyGet,
   envelope: LegacyEnvelope,
 ): Promise<ContentKeys> {
+  const { keyrings, policy, contentAad, enableCbcRewrappedByJava, releaseUnverifiedPlaintext } = settings;
   const isVerified = range === undefined && envelope.suite.mode === "gcm" && !releaseUnverifiedPlaintext;
   if (verifyTail && !isVerified) {
     throw new EnvelopeError(
@@ -77,6 +78,10 @@ async function unlock(
       isRange,
       contentAad,
       enableCbcRewrappedByJava,
+      beforeUnwrap() {
+        if (!isRange) checkSize(envelope.suite, settings, totalBytes);
+        else if (totalBytes !== undefined) requirePossibleSize(envelope.suite, totalBytes);
+      },
       abortSignal: signal,
     }),
   );

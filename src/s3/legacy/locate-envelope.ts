@@ -1,5 +1,5 @@
 /** Finds the envelope of an object of Amazon's clients: in its metadata, or in its instruction file. */
-import { EnvelopeError, hasCode } from "../../errors.js";
+import { EnvelopeError, hasCode, withDetails } from "../../errors.js";
 import type { LegacyEnvelope } from "../../legacy/envelope.js";
 import { malformed } from "../../legacy/fields.js";
 import { decodeInstructionFile, decodeOldNetInstructionFile } from "../../legacy/instruction-file.js";
@@ -103,9 +103,9 @@ async function fileAt(lookup: LegacyLookup, key: string): Promise<Buffer | undef
 }
 
 /** Whoever reads an object without metadata may never have heard of the file that is asked for. */
-function denied({ code, message, cause, details }: EnvelopeError): EnvelopeError {
+function denied(error: EnvelopeError): EnvelopeError {
   const why =
     "This is where the instruction file of the object would be. Without s3:ListBucket S3 denies also what is not there: " +
     "allow that, or set disableInstructionFile: true if no object has such a file";
-  return new EnvelopeError(code, `${message}. ${why}`, { cause, details });
+  return withDetails(error, {}, `${error.message}. ${why}`);
 }

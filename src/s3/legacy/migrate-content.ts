@@ -1,5 +1,5 @@
 /** Whether what was written is what was read, and what ended the writing. */
-import { EnvelopeError, hasCode } from "../../errors.js";
+import { EnvelopeError, hasCode, withDetails } from "../../errors.js";
 import { Digest } from "../../legacy/digest.js";
 
 /**
@@ -25,8 +25,7 @@ export async function requireSame(
 /** The original's own error when that ended the writing, with what the writing has to say. */
 export function sourceError(error: unknown): unknown {
   if (!hasCode(error, "SOURCE_FAILED") || !(error.cause instanceof EnvelopeError)) return error;
-  const { code, message, cause, details } = error.cause;
   const { bytesRead: _bytes, ...leftover } = error.details;
   if (Object.keys(leftover).length === 0) return error.cause;
-  return new EnvelopeError(code, message, { cause, details: { ...details, ...leftover } });
+  return withDetails(error.cause, leftover);
 }

@@ -1,6 +1,6 @@
 /** What of the original the new object has, beside its content. */
 import { GetObjectTaggingCommand, type PutObjectCommandInput } from "@aws-sdk/client-s3";
-import { EnvelopeError } from "../../errors.js";
+import { EnvelopeError, withDetails } from "../../errors.js";
 import { customerKeyOf } from "../fields.js";
 import type { GetOutput } from "../get-input.js";
 import { type S3Attempt, s3Request } from "../s3-errors.js";
@@ -125,8 +125,7 @@ export async function taggingOf(
 
 function withAdvice(error: unknown): unknown {
   if (!(error instanceof EnvelopeError) || error.retryable || error.code === "S3_NOT_FOUND") return error;
-  const { code, message, cause, details } = error;
   const advice =
     'its tags take s3:GetObjectTagging, with versions s3:GetObjectVersionTagging; to leave them behind, say tags: "skip"';
-  return new EnvelopeError(code, `${message}; ${advice}`, { cause, details });
+  return withDetails(error, {}, `${error.message}; ${advice}`);
 }

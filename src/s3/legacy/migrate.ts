@@ -2,6 +2,7 @@
 import { decodeEnvelope } from "../../envelope/metadata.js";
 import { EnvelopeError, hasCode } from "../../errors.js";
 import { Digest } from "../../legacy/digest.js";
+import { aboutObject } from "../about-object.js";
 import { withLeftover } from "../clean-up.js";
 import { type CommitOutput, CommitState, isRefusal } from "../commit.js";
 import type { EnvelopeClient } from "../envelope-client.js";
@@ -59,12 +60,14 @@ export async function migrateObject(
   const request = migrateArguments(settings, input, options);
   const transfer = transferSignal(abortSignalArgument(options));
   try {
-    const head = await headOriginal(settings, request, transfer.signal);
-    const { Bucket = "", Key = "" } = request.original;
-    if (decodeEnvelope(head.Metadata ?? {})) {
-      return { migrated: false, Bucket, Key, VersionId: head.VersionId, ETag: head.ETag };
-    }
-    return await migrate({ settings, request, transfer, head, ETag: requireETag(head, request.attempt) });
+    return await aboutObject(request.attempt, transfer, async () => {
+      const head = await headOriginal(settings, request, transfer.signal);
+      const { Bucket = "", Key = "" } = request.original;
+      if (decodeEnvelope(head.Metadata ?? {})) {
+        return { migrated: false, Bucket, Key, VersionId: head.VersionId, ETag: head.ETag };
+      }
+      return migrate({ settings, request, transfer, head, ETag: requireETag(head, request.attempt) });
+    });
   } finally {
     transfer.close();
   }

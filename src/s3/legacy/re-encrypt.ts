@@ -1,6 +1,6 @@
 /** Rotates the key of one object: its data key is wrapped anew in the instruction file, and the object stays as it is. */
-import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
-import { choiceArgument, objectArgument, textArgument } from "../../arguments.js";
+import type { HeadObjectCommandOutput, PutObjectCommandInput } from "@aws-sdk/client-s3";
+import { bytesArgument, choiceArgument, objectArgument, textArgument } from "../../arguments.js";
 import { EnvelopeError, hasCode } from "../../errors.js";
 import { openContentKeys } from "../../legacy/content-keys.js";
 import { encodeLegacyEnvelope } from "../../legacy/encode.js";
@@ -13,12 +13,13 @@ import { legacyKeyringArgument, wrapLegacyDataKey } from "../../legacy/new-data-
 import { sameDescription } from "../../legacy/raw-keyring.js";
 import { cbcSuite } from "../../legacy/suites.js";
 import { withDataKey } from "../../legacy/unlock.js";
+import { aboutObject } from "../about-object.js";
 import { attemptArgument, type SidecarField } from "../fields.js";
 import { type ExpectedContext, expectedContextArgument } from "../read-envelope.js";
 import { requireETag, type S3Attempt } from "../s3-errors.js";
 import type { CallOptions } from "../settings.js";
 import type { SidecarLocation } from "../sidecar-object.js";
-import { abortSignalArgument } from "../transfer-signal.js";
+import { abortSignalArgument, reasonOf } from "../transfer-signal.js";
 import {
   getInstructions,
   headObject,
@@ -27,6 +28,13 @@ import {
   type StoredInstructions,
 } from "./instruction-object.js";
 import { missing } from "./locate-envelope.js";
+import {
+  proveContent,
+  requireETagOf,
+  requireProvable,
+  type VerifyContent,
+  verifyContentChoices,
+} from "./prove-content.js";
 import type { LegacyWriterSettings } from "./writer-settings.js";
 
 /**
@@ -45,6 +53,11 @@ export interface ReEncryptInstructionFileInput
     | "SSECustomerKeyMD5"
     | SidecarField
   > {
+  /**
+   * The ETag that the object itself must have: the one whose content you mean to share. Without it, who may write to the
+   * bucket can put another object there, with its instruction file, before you do.
+   */
+  readonly IfMatch?: string | undefined;
   /** Wraps the data key from now on; of AES or RSA, whose description must not be the old one. */
   readonly newKeyring: LegacyKeyring;
   /**
@@ -55,6 +68,10 @@ export interface ReEncryptInstructionFileInput
   readonly instructionFileSuffix?: string | undefined;
   /** Whether to refuse when the writer's own keyring opens what the new one has wrapped; false by default. */
   readonly enforceRotation?: boolean | undefined;
+  /** How it is proven that the data key is that of this object; "when-needed" by default, which reads all of an object of V2. */
+  readonly verifyContent?: VerifyContent | undefined;
+  /** What the writer of an object of V2 authenticated beside its content, as for `legacyReading`. */
+  readonly contentAad?: Uint8Array | undefined;
   /** The context that the object must have, if the writer's keyring is of KMS; "any" takes the object's own word for it. */
   readonly encryptionContext?: ExpectedContext | undefined;
 }
@@ -77,6 +94,10 @@ interface Rotation {
   readonly to: SidecarLocation;
   readonly enforceRotation: boolean;
   readonly expected: ExpectedContext | undefined;
+  /** Of the object. */
+  readonly IfMatch: string | undefined;
+  readonly verifyContent: VerifyContent;
+  readonly contentAad: Uint8Array | undefined;
 }
 
 /** See `LegacyWriter.reEncryptInstructionFile`. */
@@ -87,15 +108,26 @@ export async function reEncryptInstructionFile(
 ): Promise<ReEncryptInstructionFileOutput> {
   const signal = abortSignalArgument(options);
   const rotation = rotationArguments(settings, input);
+  const { bucket, key } = rotation.attempt;
+  return aboutObject({ bucket, key }, reasonOf(signal), () => reEncrypt(settings, rotation, signal));
+}
+
+async function reEncrypt(
+  settings: LegacyWriterSettings,
+  rotation: Rotation,
+  signal: AbortSignal | undefined,
+): Promise<ReEncryptInstructionFileOutput> {
   const { attempt, put, from, to, suffix, enforceRotation } = rotation;
-  const { Metadata = {} } = await headObject(settings, put, signal);
+  const head = await headObject(settings, put, signal);
+  requireETagOf({ ...attempt, operation: "HeadObject" }, head.ETag, rotation.IfMatch);
+  const { Metadata = {} } = head;
   const found = decodeLegacyMetadata(Metadata);
   if (!("needsInstructionFile" in found)) {
     throw notRotated("its data key is in its own metadata, which takes a put of the object to change");
   }
   const stored = await getInstructions(settings, from, signal);
   if (!stored) throw missing(attempt.key, from.Key);
-  const text = await rotate(settings, rotation, decodeInstructionFile(stored.bytes, found), signal);
+  const text = await rotate(settings, rotation, decodeInstructionFile(stored.bytes, found), head, signal);
   const condition = await conditionOn(settings, to, from.Key === to.Key ? stored : undefined, signal);
   try {
     await putInstructions(settings, put, to, text, signal, condition);
@@ -133,7 +165,8 @@ function undefinedIfDenied(error: unknown): undefined {
 
 function rotationArguments(settings: LegacyWriterSettings, input: ReEncryptInstructionFileInput): Rotation {
   const attempt = attemptArgument("PutObject", input);
-  const { newKeyring, instructionFileSuffix, enforceRotation = false, encryptionContext, ...put } = input;
+  const { newKeyring, instructionFileSuffix, enforceRotation = false, encryptionContext, ...rest } = input;
+  const { IfMatch, verifyContent = "when-needed", contentAad, ...put } = rest;
   if (!settings.instructionFile) {
     throw new TypeError("options.instructionFile: expected true of a writer that rotates keys, got false");
   }
@@ -153,6 +186,9 @@ function rotationArguments(settings: LegacyWriterSettings, input: ReEncryptInstr
     to: instructionLocation(put, suffix),
     enforceRotation: choiceArgument("enforceRotation", enforceRotation, [true, false]),
     expected: encryptionContext === undefined ? undefined : expectedContextArgument(encryptionContext),
+    IfMatch: IfMatch === undefined ? undefined : textArgument("IfMatch", IfMatch),
+    verifyContent: choiceArgument("verifyContent", verifyContent, verifyContentChoices),
+    contentAad: contentAad === undefined ? undefined : bytesArgument("contentAad", contentAad),
   };
 }
 
@@ -168,18 +204,22 @@ function suffixArgument(value: unknown, { keyType }: LegacyKeyring): string {
 /** The text of the new instruction file. */
 async function rotate(
   settings: LegacyWriterSettings,
-  { newKeyring, enforceRotation, expected }: Rotation,
+  rotation: Rotation,
   envelope: LegacyEnvelope,
+  head: HeadObjectCommandOutput,
   abortSignal: AbortSignal | undefined,
 ): Promise<string> {
   const { keyring, policy } = settings;
+  const { newKeyring, enforceRotation, expected, verifyContent, contentAad } = rotation;
   requireSameFormat(settings, envelope);
   requireProof(envelope, keyring);
   const contentName = envelope.suite.contentNames[0];
-  const input = { keyrings: [keyring], policy, expected, isRange: false, abortSignal };
-  const wrapped = await withDataKey(envelope, input, (dataKey) => {
-    // Is it the key of this object? V3 has committed to it.
-    openContentKeys(envelope, dataKey);
+  const beforeUnwrap = () => requireProvable(envelope.suite, verifyContent);
+  const input = { keyrings: [keyring], policy, expected, isRange: false, beforeUnwrap, abortSignal };
+  const wrapped = await withDataKey(envelope, input, async (dataKey) => {
+    // V3 has committed to it, which this compares.
+    const keys = openContentKeys(envelope, dataKey, contentAad);
+    await proveContent(settings, { ...rotation, head }, keys, verifyContent, abortSignal);
     return wrapLegacyDataKey(newKeyring, dataKey, { contentName });
   });
   const { wrap, wrappedKey, description } = wrapped;

@@ -57,12 +57,14 @@ export class LegacyWriter {
   /**
    * Wraps the data key of an object with an instruction file under another key, without touching the object. The
    * instruction file is replaced, or another one is written beside it for readers with another key. What is written goes
-   * by this writer's algorithm: the object must have the same. One of AES/CBC is then no longer read by Amazon's client for
-   * Java, versions 3 and 4, which read only their own new wraps of it.
+   * by this writer's algorithm: the object must have the same. Before the data key is wrapped for anybody, it is proven to
+   * be that of this object (`verifyContent`): of V2 by reading all of it. One of AES/CBC, which takes "never", is then no
+   * longer read by Amazon's client for Java, versions 3 and 4, which read only their own new wraps of it.
    *
-   * @throws EnvelopeError `KEY_NOT_ROTATED` when the object has no instruction file, the new description is the old one, or the
-   *   old key still opens what was to be rotated; `S3_PRECONDITION_FAILED` when somebody else has changed the file meanwhile; and
-   *   what reading the object rejects with
+   * @throws EnvelopeError `KEY_NOT_ROTATED` when the object has no instruction file, the new description is the old one, the
+   *   old key still opens what was to be rotated, or nothing can prove whose data key it is; `DECRYPTION_FAILED` when the
+   *   data key is not that of this object; `S3_PRECONDITION_FAILED` when the object is not the one of `IfMatch`, or somebody
+   *   else has changed it or the file meanwhile; and what reading the object rejects with
    */
   reEncryptInstructionFile(
     input: ReEncryptInstructionFileInput,

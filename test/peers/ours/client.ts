@@ -71,7 +71,10 @@ function client(s3: S3Client, kms: KMSClient, config: ClientConfig): LegacyPeerC
     async reencrypt(Bucket, Key, { keyMaterial, instructionFileSuffix, enforceRotation }) {
       const newKeyring = keyringOf(kms, keyMaterial);
       const more = given({ instructionFileSuffix });
-      await writer.reEncryptInstructionFile({ Bucket, Key, newKeyring, enforceRotation, ...more });
+      // Whoever reads AES/CBC has said that nothing need authenticate it.
+      const verifyContent = config.enableLegacyUnauthenticatedModes ? "never" : "when-needed";
+      const input = { Bucket, Key, newKeyring, enforceRotation, verifyContent, ...more } as const;
+      await writer.reEncryptInstructionFile(input);
     },
   };
 }

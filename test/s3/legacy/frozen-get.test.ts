@@ -7,7 +7,7 @@ import { expectBytes, testBytes } from "../../support/bytes.js";
 import { coded, errorOf } from "../../support/errors.js";
 import { allowAll } from "../../support/legacy-objects.js";
 import { Bucket, useLocalAws } from "../../support/local.js";
-import { cbc, frozenKeyring } from "./frozen-support.js";
+import { cbc, contentAadOf, frozenKeyring } from "./frozen-support.js";
 
 const local = useLocalAws();
 
@@ -38,7 +38,7 @@ describe.each(readFrozen())("$path", (frozen) => {
   test.each(cases.map((one) => [one.name, one] as const))("%s", async (_, one) => {
     await store(one);
     const { suffix } = one.instructionFile ?? {};
-    const legacy = { keyring: frozenKeyring(frozen, one), ...allowAll };
+    const legacy = { keyring: frozenKeyring(frozen, one), ...contentAadOf(one), ...allowAll };
     const client = local.clientWith({ legacy: legacyReading(legacy) });
     const object = { Bucket, Key: one.name };
     const stated = one.key === "kms" ? { encryptionContext: one.context } : {};

@@ -18,7 +18,7 @@ import {
   legacyKmsKeyring,
   legacyRsaKeyring,
 } from "../../../src/legacy.js";
-import type { Frozen, FrozenCase } from "../../peers/frozen.js";
+import { type Frozen, type FrozenCase, readFrozen } from "../../peers/frozen.js";
 import type { KeyMaterial } from "../../peers/protocol.js";
 import { allowAll } from "../../support/legacy-objects.js";
 
@@ -40,8 +40,16 @@ export function otherKeyring({ keys }: Frozen, { key, dataKey }: FrozenCase): Le
     rsa2048: "nextRsa2048",
     nextRsa2048: "rsa2048",
   };
-  const other = keys[others[key] ?? ""] ?? { kmsKeyId: `${keys.kms?.kmsKeyId}0` };
-  return keyringOf(other, keys.kms?.kmsKeyId, dataKey);
+  const other = others[key];
+  const material = other === undefined ? { kmsKeyId: `${keys.kms?.kmsKeyId}0` } : keyNamed(other, keys);
+  return keyringOf(material, keys.kms?.kmsKeyId, dataKey);
+}
+
+/** A key of the file, or else the one of that name in another file: a fresh one would open some CBC by chance. */
+function keyNamed(name: string, keys: Frozen["keys"]): KeyMaterial {
+  const found = keys[name] ?? readFrozen().find((file) => file.keys[name])?.keys[name];
+  if (!found) throw new Error(`no frozen file has a key named ${name}`);
+  return found;
 }
 
 function keyringOf(
@@ -84,11 +92,16 @@ export async function decryptFrozen(
       ...(one.key === "kms" && { encryptionContext: context }),
       ...input,
     },
-    { keyring: frozenKeyring(frozen, one), ...options },
+    { keyring: frozenKeyring(frozen, one), ...contentAadOf(one), ...options },
   );
   const where = storage === "metadata" ? "metadata" : "instruction-file";
   expect(output.legacy).toMatchObject({ format, storage: where });
   return Buffer.from(await output.Body.transformToByteArray());
+}
+
+/** The option that states what the writer authenticated beside the content, if it did. */
+export function contentAadOf({ contentAad }: FrozenCase): Pick<LegacyReadingOptions, "contentAad"> {
+  return contentAad === undefined ? {} : { contentAad: Buffer.from(contentAad) };
 }
 
 /** The options without which a case is refused, in the order in which they are missed. */

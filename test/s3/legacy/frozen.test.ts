@@ -11,11 +11,14 @@ const files = readFrozen();
 
 test("all clients and their versions are there", () => {
   expect(files.map(({ path, cases }) => [path, cases.length])).toEqual([
+    ["s3ec-go-sdk1/1.55.8.json", 42],
     ["s3ec-go-v3/3.2.0.json", 8],
     ["s3ec-java-sdk1/1.12.797.json", 161],
     ["s3ec-java-v3/3.5.0.json", 46],
     ["s3ec-java-v4/4.0.1.json", 92],
+    ["s3ec-php/3.376.2.json", 48],
     ["s3ec-python-v4/4.0.0.json", 16],
+    ["s3ec-ruby/1.169.0.json", 81],
     ["s3ec-s3-envelope/0.1.0.json", 90],
   ]);
 });
@@ -72,6 +75,9 @@ describe.each(files)("$path", (frozen) => {
         Body[index] = (Body[index] ?? 0) ^ 1;
         expect(await refused({ Body })).toEqual(coded("DECRYPTION_FAILED"));
       }
+    }
+    if (one.contentAad !== undefined) {
+      expect(await refused({}, { ...allowAll, contentAad: undefined })).toEqual(coded("DECRYPTION_FAILED"));
     }
     const keyring = otherKeyring(frozen, one);
     const code = one.key === "kms" ? "KEY_NOT_FOR_OBJECT" : "DECRYPTION_FAILED";

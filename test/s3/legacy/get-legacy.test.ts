@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
-import { legacyAesKeyring } from "../../../src/legacy.js";
+import { decryptLegacyObject, legacyAesKeyring } from "../../../src/legacy.js";
 import { collectUntilError, expectBytes, testBytes } from "../../support/bytes.js";
 import { coded, errorOf } from "../../support/errors.js";
 import {
@@ -12,7 +12,7 @@ import {
   writeLegacy,
 } from "../../support/legacy-objects.js";
 import { Bucket, useLocalAws } from "../../support/local.js";
-import { readerOf, store } from "./support.js";
+import { keyringsOf, readerOf, store } from "./support.js";
 
 const local = useLocalAws();
 const sizes = [0, 1, 15, 16, 17, 100_000];
@@ -454,6 +454,35 @@ describe("a body", () => {
       expect(error).toEqual(coded("BODY_TRUNCATED", { bytes: length }));
     }
     expect(await errorOf(() => client.head({ Bucket, Key: "cut" }))).toEqual(coded("BODY_TRUNCATED"));
+  });
+
+  it.each([
+    { format: "V2", content: "cbc", wrap: "kms" },
+    { format: "V2", content: "gcm", wrap: "kms+context" },
+    { format: "V3", content: "115", wrap: "kms+context" },
+  ] as const)("of $content of a size that is refused costs no request of KMS", async (shape) => {
+    const { body, metadata } = await writeLegacy(plain(50), shape, { kms: kms() });
+    await local.putRaw("cut", body.subarray(0, 15), metadata);
+    for (const input of [{}, { Range: "bytes=0-3" }, { Range: "bytes=-3" }]) {
+      local.operations();
+      const error = await errorOf(() => readerOf(local, allowAll).get({ Bucket, Key: "cut", ...input }));
+      expect(error).toEqual(coded("BODY_TRUNCATED", { bytes: 15 }));
+      expect(local.operations()).not.toContain("Decrypt");
+    }
+    const offline = { Body: body.subarray(0, 15), Metadata: metadata };
+    const options = { keyring: keyringsOf(local), ...allowAll };
+    expect(await errorOf(() => decryptLegacyObject(offline, options))).toEqual(coded("BODY_TRUNCATED"));
+    await local.putRaw("large", body, metadata);
+    const limited = readerOf(local, { ...allowAll, maxBufferedObjectBytes: 16 });
+    if (shape.content !== "cbc") {
+      expect(await errorOf(() => limited.get({ Bucket, Key: "large" }))).toEqual(coded("LEGACY_TOO_LARGE"));
+    }
+    expect(local.operations()).not.toContain("Decrypt");
+    // What a policy forbids is told first: it is what the caller can mend.
+    const strict = readerOf(local, shape.content === "115" ? { maxBufferedObjectBytes: 16 } : {});
+    expect(await errorOf(() => strict.get({ Bucket, Key: "cut", Range: "bytes=0-3" }))).toEqual(
+      coded("LEGACY_REFUSED"),
+    );
   });
 
   it.each(["gcm", "115"] as const)("of %s that was changed anywhere releases nothing", async (content) => {

@@ -71,14 +71,14 @@ it("is a few pieces for AES/CBC, for delayed authentication and through a tempor
     expect(most).toBeLessThan(16 * mebibyte);
   }
   expect(readdirSync(tmpdir()).filter((name) => name.startsWith(".s3e-"))).toEqual(files);
-}, 60_000);
+});
 
 it("is the size of the object, once, for one that is verified in memory", async () => {
   const { most, read } = await mostHeld("gcm", 48 * mebibyte, {});
   expect(read).toBe(48 * mebibyte);
   expect(most).toBeGreaterThan(40 * mebibyte);
   expect(most).toBeLessThan(56 * mebibyte);
-}, 60_000);
+});
 
 it("grows with what has come, not with the size that was stated", async () => {
   const cipher = createCipheriv("aes-256-gcm", kek, Buffer.alloc(12, 1));

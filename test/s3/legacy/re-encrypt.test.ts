@@ -8,6 +8,7 @@ import {
   legacyAesKeyring,
   legacyKmsKeyring,
   legacyRsaKeyring,
+  type ReEncryptInstructionFileInput,
 } from "../../../src/legacy.js";
 import { testBytes } from "../../support/bytes.js";
 import { coded, errorOf } from "../../support/errors.js";
@@ -59,7 +60,9 @@ describe("re-encrypting an instruction file", () => {
       const output = await rotating.reEncryptInstructionFile({ ...at, newKeyring, enforceRotation: true });
       expect(output).toEqual({ ...at, instructionFileSuffix: ".instruction", enforceRotation: true });
       const kms = from === "kms" ? ["Decrypt"] : [];
-      expect(local.operations()).toEqual(["HeadObject", "GetObject", ...kms, "PutObject"]);
+      // V3 has committed to its data key; of V2 all of the object is read.
+      const proof = format === "V2" ? ["GetObject"] : [];
+      expect(local.operations()).toEqual(["HeadObject", "GetObject", ...kms, ...proof, "PutObject"]);
       const after = await stored(local, Key);
       expect({ ...after, instructions: "" }).toEqual({ ...before, instructions: "" });
       expect(await readS3ec(after, key)).toEqual(plaintext);
@@ -416,15 +419,19 @@ describe("objects of old clients", () => {
     const fields = { "x-amz-key": wrapped, "x-amz-iv": iv.toString("base64"), "x-amz-matdesc": "{}" };
     await local.putRaw(file, Buffer.from(JSON.stringify(fields)));
   };
-  const rotate = (options: Partial<LegacyWriterOptions>) =>
+  const rotate = (
+    options: Partial<LegacyWriterOptions>,
+    input: Partial<ReEncryptInstructionFileInput> = {},
+  ) =>
     writer({ ...optionsOf.V2, ...options }).reEncryptInstructionFile({
       ...at,
       newKeyring: newKeys.aes.newKeyring,
+      ...input,
     });
 
   it("of V1 become V2, still AES/CBC, when all of it is switched on", async () => {
     await putV1(ecb);
-    await rotate(flags);
+    await rotate(flags, { verifyContent: "never" });
     const { bytes, metadata, instructions } = await stored(local, Key);
     expect({ bytes, metadata }).toEqual({ bytes: cbc, metadata: {} });
     const fields = JSON.parse(instructions ?? "") as Record<string, string>;

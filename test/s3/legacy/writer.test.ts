@@ -19,6 +19,7 @@ import {
 } from "../../support/legacy-writer.js";
 import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
 import { readS3ec } from "../../support/s3ec.js";
+import { readerOf } from "./support.js";
 
 const local = useLocalAws();
 const Key = "k";
@@ -82,12 +83,15 @@ describe("what is written", () => {
     120_000,
   );
 
+  /** Not in the order of the names: PHP's reader compares the context in the order that its caller states it in. */
+  const context = { team: "é x", area: "b" };
+
   it.each(keyTypes)("says in V3 with %s exactly what the format has", async (keyType) => {
-    const { keyring } = keysOf(local, keyType, { team: "é x" });
+    const { keyring } = keysOf(local, keyType, context);
     const [, code, contextName] = wrapNames[keyType];
-    const encryptionContext = keyType === "kms" ? { team: "é x" } : undefined;
+    const encryptionContext = keyType === "kms" ? context : undefined;
     await writerWith(local, { keyring }).put({ Bucket, Key, Body: "x", encryptionContext });
-    const bound = keyType === "kms" ? '"aws:x-amz-cek-alg":"115",' : "";
+    const bound = keyType === "kms" ? ',"aws:x-amz-cek-alg":"115"' : "";
     const wrappedBytes = { kms: expect.any(String), aes: base64(60), rsa: base64(256) };
     const expected = {
       "x-amz-c": "115",
@@ -95,10 +99,10 @@ describe("what is written", () => {
       "x-amz-d": base64(28),
       "x-amz-i": base64(28),
       "x-amz-3": wrappedBytes[keyType],
-      [contextName]: `{${bound}"team":"\\u00e9 x"}`,
+      [contextName]: `{"team":"\\u00e9 x","area":"b"${bound}}`,
     };
     expect((await stored(local, Key)).metadata).toEqual(expected);
-    const { "x-amz-3": wrapped, "x-amz-w": wrap, [contextName]: context, ...content } = expected;
+    const { "x-amz-3": wrapped, "x-amz-w": wrap, [contextName]: contextText, ...content } = expected;
     await writerWith(local, { keyring, instructionFile: true }).put({
       Bucket,
       Key,
@@ -110,19 +114,19 @@ describe("what is written", () => {
     expect(JSON.parse(object.instructions ?? "")).toEqual({
       "x-amz-3": wrapped,
       "x-amz-w": wrap,
-      [contextName]: context,
+      [contextName]: contextText,
     });
     expect(object.instructions).toMatch(/^[!-~]+$/);
   });
 
   it.each(keyTypes)("says in V2 with %s exactly what the format has", async (keyType) => {
-    const { keyring } = keysOf(local, keyType, { team: "é x" });
-    const encryptionContext = keyType === "kms" ? { team: "é x" } : undefined;
-    const bound = keyType === "kms" ? '"aws:x-amz-cek-alg":"AES/GCM/NoPadding",' : "";
+    const { keyring } = keysOf(local, keyType, context);
+    const encryptionContext = keyType === "kms" ? context : undefined;
+    const bound = keyType === "kms" ? ',"aws:x-amz-cek-alg":"AES/GCM/NoPadding"' : "";
     const expected = {
       "x-amz-key-v2": expect.any(String),
       "x-amz-iv": base64(12),
-      "x-amz-matdesc": `{${bound}"team":"\\u00e9 x"}`,
+      "x-amz-matdesc": `{"team":"\\u00e9 x","area":"b"${bound}}`,
       "x-amz-wrap-alg": wrapNames[keyType][0],
       "x-amz-cek-alg": "AES/GCM/NoPadding",
       "x-amz-tag-len": "128",
@@ -135,6 +139,14 @@ describe("what is written", () => {
     expect(object.metadata).toEqual({});
     expect(JSON.parse(object.instructions ?? "")).toEqual(expected);
     expect(object.instructions).toMatch(/^[!-~]+$/);
+  });
+
+  it("is read with its context stated in any order", async () => {
+    const { keyring } = keysOf(local, "kms");
+    await writerWith(local, { keyring }).put({ Bucket, Key, Body: "x", encryptionContext: context });
+    const encryptionContext = Object.fromEntries(Object.entries(context).reverse());
+    const { Body } = await readerOf(local).get({ Bucket, Key, encryptionContext });
+    expect(await Body.transformToString()).toBe("x");
   });
 
   it("has no description in V3 where there is none, and an empty one in V2", async () => {

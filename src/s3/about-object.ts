@@ -1,0 +1,50 @@
+/** Which object an error is about: every error of a call on an object says so in its details. */
+import { EnvelopeError, withDetails } from "../errors.js";
+import type { S3Attempt } from "./s3-errors.js";
+import type { TransferSignal } from "./transfer-signal.js";
+
+/** An object, and the range or the part of it that a call is about. */
+export type ObjectFacts = Pick<S3Attempt, "bucket" | "key" | "range" | "partNumber">;
+
+/**
+ * Runs a call on an object. Its errors name the object: the frame layer, the keyring and the envelope do not know it.
+ *
+ * @param transfer the call's, so that the reason of the caller's signal comes out as it is
+ */
+export async function aboutObject<T>(
+  object: ObjectFacts,
+  transfer: Pick<TransferSignal, "isCallersReason">,
+  act: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw namingObject(error, object, transfer);
+  }
+}
+
+/**
+ * The same error with bucket, key, and range or part among its details, unless it names an object already: that of the
+ * request that failed, which may be a sidecar.
+ */
+export function namingObject(
+  error: unknown,
+  { bucket, key, range, partNumber }: ObjectFacts,
+  transfer: Pick<TransferSignal, "isCallersReason">,
+): unknown {
+  if (!isOwn(error) || transfer.isCallersReason(error)) return error;
+  const { details } = error;
+  if (details.bucket !== undefined && details.key !== undefined) return error;
+  const facts = {
+    bucket,
+    key,
+    ...(range !== undefined && { range }),
+    ...(partNumber !== undefined && { partNumber }),
+  };
+  return withDetails(error, { ...facts, ...details });
+}
+
+/** Not an instance of a caller's class that extends ours, which comes out as it is. */
+function isOwn(error: unknown): error is EnvelopeError {
+  return error instanceof EnvelopeError && Object.getPrototypeOf(error) === EnvelopeError.prototype;
+}

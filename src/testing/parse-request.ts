@@ -1,0 +1,53 @@
+/** What an in-process service sees of an HTTP request. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { ServiceRequest } from "./service.js";
+
+/** One request on its connection, and the place of its response. */
+export interface Exchange {
+  readonly incoming: IncomingMessage;
+  readonly outgoing: ServerResponse;
+  /** The client sends the body only after "100 Continue", which it has not been sent. */
+  awaitsContinue: boolean;
+}
+
+/**
+ * Reads the head of a request. "100 Continue" is sent when the body is first asked for: a request that is refused
+ * for its head is answered without it, so that its body is never sent.
+ */
+export function parseRequest(exchange: Exchange): ServiceRequest {
+  const { incoming } = exchange;
+  const [path = "/", search = ""] = (incoming.url ?? "/").split(/\?(.*)/s);
+  const headers: Record<string, string> = {};
+  for (const [name, value] of Object.entries(incoming.headers)) {
+    headers[name] = Array.isArray(value) ? value.join(", ") : (value ?? "");
+  }
+  const { method = "GET" } = incoming;
+  return { method, path, query: parseQuery(search), headers, body: readBody(exchange) };
+}
+
+async function* readBody(exchange: Exchange): AsyncGenerator<Buffer, undefined> {
+  const { incoming, outgoing } = exchange;
+  if (exchange.awaitsContinue) outgoing.writeContinue();
+  exchange.awaitsContinue = false;
+  // Without this option, a loop that throws would break the connection before the error is answered.
+  yield* incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+  return undefined;
+}
+
+function parseQuery(search: string): Map<string, string> {
+  const pairs = search.split("&").filter((pair) => pair !== "");
+  return new Map(
+    pairs.map((pair) => {
+      const [name = "", value = ""] = pair.split(/=(.*)/s);
+      return [decode(name), decode(value)];
+    }),
+  );
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,53 @@
+/** The requests that the in-process services have seen, without secrets. */
+import type { ServiceRequest } from "./service.js";
+
+/** One request that a service has seen, without secrets. */
+export interface RecordedRequest {
+  readonly service: "s3" | "kms";
+  /** The operation as the AWS API names it. */
+  readonly operation: string;
+  readonly method: string;
+  /** The path as it was sent, still encoded. */
+  readonly path: string;
+  /** Without the signature, the session token and keys. */
+  readonly query: Readonly<Record<string, string>>;
+  /** Without the authorization, the session token and keys. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The JSON input of a KMS operation, without plaintext. */
+  readonly input?: Readonly<Record<string, unknown>>;
+  /** The status that was answered; 0 while there is none, and when the connection broke before. */
+  readonly status: number;
+}
+
+/** A record whose status is still to come. */
+export type OpenRecord = { -readonly [Field in keyof RecordedRequest]: RecordedRequest[Field] };
+
+/** Where requests are recorded; the oldest go when there are too many. */
+export class RequestLog {
+  #records: OpenRecord[] = [];
+  static readonly capacity = 10_000;
+
+  get records(): readonly RecordedRequest[] {
+    return this.#records;
+  }
+
+  clear(): void {
+    this.#records = [];
+  }
+
+  open(service: "s3" | "kms", operation: string, request: ServiceRequest): OpenRecord {
+    const { method, path } = request;
+    const headers = withoutSecrets(Object.entries(request.headers));
+    const query = withoutSecrets([...request.query]);
+    const record: OpenRecord = { service, operation, method, path, query, headers, status: 0 };
+    this.#records.push(record);
+    if (this.#records.length > RequestLog.capacity) this.#records.shift();
+    return record;
+  }
+}
+
+const secretNames = /^(authorization|x-amz-security-token|x-amz-signature|x-amz-.*customer-key)$/i;
+
+function withoutSecrets(pairs: readonly (readonly [string, string])[]): Record<string, string> {
+  return Object.fromEntries(pairs.filter(([name]) => !secretNames.test(name)));
+}
