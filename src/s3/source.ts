@@ -16,10 +16,10 @@ import { guardSource, type SourceGuard } from "./guarded-source.js";
  *
  * A stream that fails, is destroyed or closes before its end, or says at its end that it was cut off, rejects the call.
  * Some sources end early without any sign; where the length is known, state it as `ContentLength`. They are: the output
- * of a child process that was killed or failed, a socket whose other end closed it (with TLS, too), the body of an HTTP/1
- * response with neither Content-Length nor chunked encoding, a pipe or FIFO, a decompressor told to accept a cut input
- * (`finishFlush`), an iterable or generator that others have read, and what is pushed to its end by code that did not
- * notice an error, such as `source.pipe(passThrough)` where somebody ends the PassThrough.
+ * of a child process that fails or is killed; a socket, pipe or FIFO that the other end closes; the body of an HTTP/1
+ * response with neither Content-Length nor chunked encoding; an HTTP/2 stream that a server on Node closes;
+ * decompression that was told to take what is cut off, as that of `fetch` is; a file that is cut while it is read; an
+ * iterable that others have begun to read; and a stream that code ends when what it is fed from fails.
  */
 export type PutBody =
   | Uint8Array

@@ -75,10 +75,10 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
 
   #take(): Promise<IteratorResult<unknown, undefined>> | undefined {
     this.#look();
-    if (!this.#isOver && !this.#hasEnded && !this.#isLost) {
+    if (this.#failure === undefined && !this.#isLost) {
       const value = this.#stream.read?.() ?? null;
-      // Reading may have made it fail.
-      if (value !== null && !this.#isOver && !this.#isLost) return this.#found(value);
+      // Reading may have made it fail, and some streams end before this returns their last bytes.
+      if (value !== null && this.#failure === undefined && !this.#isLost) return this.#found(value);
     }
     if (this.#failure) throw this.#failure.cause;
     return this.#isDone ? Promise.resolve({ done: true, value: undefined }) : undefined;

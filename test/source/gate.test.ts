@@ -108,6 +108,28 @@ describe("the gate", () => {
     expect(stream.destroyed).toBe(false);
   });
 
+  it("keeps the last bytes of a stream that ends, closes or fails within read(), as small ones do", async () => {
+    class Small extends EventEmitter {
+      readonly bytes = [testBytes(3), testBytes(4)];
+      readonly events: readonly string[];
+      constructor(...events: string[]) {
+        super();
+        this.events = events;
+      }
+      pipe() {}
+      read() {
+        const next = this.bytes.shift() ?? null;
+        if (this.bytes.length === 0) for (const event of this.events) this.emit(event, new Error("broken"));
+        return next;
+      }
+    }
+    const whole = Buffer.concat([testBytes(3), testBytes(4)]);
+    expect(await pieces(new Small("end"))).toEqual(whole);
+    expect(await pieces(new Small("end", "close"))).toEqual(whole);
+    expect(await errorOf(() => pieces(new Small("close")))).toEqual(coded("SOURCE_FAILED"));
+    expect((await errorOf(() => pieces(new Small("error", "end", "close")))).message).toBe("broken");
+  });
+
   it("takes bytes of another realm for what they are", async () => {
     const foreign = runInNewContext("new Uint8Array([1, 2, 3])") as Uint8Array;
     expect(foreign).not.toBeInstanceOf(Uint8Array);
