@@ -47,6 +47,8 @@ export { createS3Client, type S3ClientOptions } from "./s3/s3-client.js";
 export type { CallOptions, EnvelopeClientOptions, EnvelopeStorage, TransferOptions } from "./s3/settings.js";
 export type { PutBody } from "./s3/source.js";
 export type { UploadInput } from "./s3/upload.js";
+export type { AbortUploadInput, AbortUploadOutput } from "./s3/upload-abort.js";
+export type { CompleteUploadInput } from "./s3/upload-complete.js";
 export type {
   AbortUploadsInput,
   AbortUploadsOutput,
@@ -55,9 +57,7 @@ export type {
 } from "./s3/upload-orphans.js";
 export type { PartSeal, UploadedPart } from "./s3/upload-parts.js";
 export {
-  type AbortUploadInput,
   type BeginUploadInput,
-  type CompleteUploadInput,
   type UploadPartInput,
   uploadPartRange,
 } from "./s3/upload-shared.js";

@@ -43,6 +43,7 @@ it("the entry points export these types and no others", () => {
   };
   expect(typesOf("index.ts")).toEqual([
     "AbortUploadInput",
+    "AbortUploadOutput",
     "AbortUploadsInput",
     "AbortUploadsOutput",
     "AesKeyringOptions",

@@ -54,7 +54,7 @@ function work(): void {
     const { PartNumber } = message;
     const note = join(notes, `${PartNumber}`);
     // An earlier worker may have begun this part: it must be sent with the same bytes, or not at all.
-    const tagDigest = existsSync(note) ? await readFile(note, "utf8") : undefined;
+    const tagDigest = existsSync(note) ? await readFile(note, "utf8") : "first-attempt";
     const part = await client.uploadPart({
       ticket,
       PartNumber,
@@ -88,8 +88,14 @@ async function coordinate(): Promise<void> {
   const notes = await mkdtemp(join(tmpdir(), "s3-envelope-example-"));
   const wrappingKey = createHash("sha256").update("only for this example").digest("hex");
   const client = clientOf({ s3Config: aws.s3Config, wrappingKey });
-  const { size } = await stat(FilePath);
-  const ticket = await client.beginUpload({ ...object, encryptionContext, plaintextLength: size });
+  const { size, mtimeMs } = await stat(FilePath);
+  const ticket = await client.beginUpload({
+    ...object,
+    encryptionContext,
+    plaintextLength: size,
+    // A worker whose copy of the file is of another time sends nothing.
+    sourceModifiedMs: mtimeMs,
+  });
   console.log(`${FilePath}: ${size} bytes in ${ticket.partCount} parts`);
 
   const startWorker = () => {

@@ -14,23 +14,49 @@ const where = "sidecar object";
  * The key of the sidecar of an object. It carries the salt of the body, so that each write has a sidecar of
  * its own: overwriting an object never touches the envelope of the one that is still there.
  *
+ * @returns undefined when the object's key is so long that S3 can hold no such sidecar
+ */
+export function sidecarKey(key: string, header: Buffer): string | undefined {
+  return suffixedKey(key, suffixOf(header));
+}
+
+/**
+ * The key of the sidecar that an object is about to be written with. Calls that read or delete use
+ * {@link sidecarKey}: what S3 already holds is no mistake of their caller's.
+ *
  * @throws RangeError when the object's key is too long for one
  */
-export function sidecarKey(key: string, header: Buffer): string {
-  return suffixedKey(key, `.${header.toString("hex", 0, saltBytes)}${sidecarSuffix}`, "a sidecar");
+export function newSidecarKey(key: string, header: Buffer): string {
+  return newSuffixedKey(key, suffixOf(header), "a sidecar");
+}
+
+function suffixOf(header: Buffer): string {
+  return `.${header.toString("hex", 0, saltBytes)}${sidecarSuffix}`;
 }
 
 /**
  * The key of an object that belongs to another.
  *
+ * @returns undefined when the other's key is so long that S3 can hold no such object
+ */
+export function suffixedKey(key: string, suffix: string): string | undefined {
+  const suffixed = `${key}${suffix}`;
+  return Buffer.byteLength(suffixed) <= maxKeyBytes ? suffixed : undefined;
+}
+
+/**
+ * The key of an object that is about to be written beside another.
+ *
  * @param companion what it is, for the error
  * @throws RangeError when the other's key is too long for one
  */
-export function suffixedKey(key: string, suffix: string, companion: string): string {
+export function newSuffixedKey(key: string, suffix: string, companion: string): string {
+  const suffixed = suffixedKey(key, suffix);
+  if (suffixed !== undefined) return suffixed;
   const most = maxKeyBytes - Buffer.byteLength(suffix);
-  const bytes = Buffer.byteLength(key);
-  if (bytes <= most) return `${key}${suffix}`;
-  throw new RangeError(`Key: expected at most ${most} bytes with ${companion}, got ${bytes}`);
+  throw new RangeError(
+    `Key: expected at most ${most} bytes with ${companion}, got ${Buffer.byteLength(key)}`,
+  );
 }
 
 /**

@@ -57,17 +57,32 @@ export function kmsError(cause: unknown, attempt: KmsAttempt): EnvelopeError {
     ? ([fault.isDenied ? "KMS_ACCESS_DENIED" : "KMS_REQUEST_FAILED", fault.advice] as const)
     : meaning(failure);
   return new EnvelopeError(code, `KMS ${attempt.operation} failed: ${message}`, {
-    cause: isUnreadableAnswer(cause) ? new Error("the answer could not be parsed") : cause,
+    cause: isUnreadableAnswer(cause) ? new Error("the answer could not be parsed") : withoutBody(cause),
     details: { ...attempt, ...failure, ...fault?.details },
   });
 }
 
 /**
  * An answer that says success but is broken holds the plaintext data key: the SDK's error shows parts of it and
- * has all of it hung on. An exception of the service has no key in it.
+ * has all of it hung on.
  */
 function isUnreadableAnswer(cause: unknown): boolean {
   return cause instanceof Error && !("$fault" in cause) && "$response" in cause;
+}
+
+/** What an exception has beside what starts with "$". */
+const ownFields = new Set<string | symbol>(["name", "message", "stack", "cause", "code", "__type"]);
+
+/**
+ * Takes from an error what it holds of a response. An exception gets every field of the body, which has the data key in
+ * it when something between here and KMS has changed nothing but the status; an error of Node's parser gets the bytes.
+ */
+function withoutBody(cause: unknown): unknown {
+  if (!(cause instanceof Error)) return cause;
+  const isOfBody = (name: string | symbol) =>
+    name === "rawPacket" || ("$fault" in cause && !String(name).startsWith("$") && !ownFields.has(name));
+  for (const name of Reflect.ownKeys(cause)) if (isOfBody(name)) Reflect.deleteProperty(cause, name);
+  return cause;
 }
 
 function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {

@@ -1,7 +1,7 @@
 /** Which object an error is about: every error of a call on an object says so in its details. */
 import { EnvelopeError, withDetails } from "../errors.js";
 import type { S3Attempt } from "./s3-errors.js";
-import type { TransferSignal } from "./transfer-signal.js";
+import { type TransferSignal, transferSignal } from "./transfer-signal.js";
 
 /** An object, and the range or the part of it that a call is about. */
 export type ObjectFacts = Pick<S3Attempt, "bucket" | "key" | "range" | "partNumber">;
@@ -20,6 +20,24 @@ export async function aboutObject<T>(
     return await act();
   } catch (error) {
     throw namingObject(error, object, transfer);
+  }
+}
+
+/** Runs a call on an object that ends with the caller's signal, and whose failure ends all of its requests. */
+export async function withTransfer<T>(
+  caller: AbortSignal | undefined,
+  object: ObjectFacts,
+  act: (transfer: TransferSignal) => Promise<T>,
+): Promise<T> {
+  const transfer = transferSignal(caller);
+  try {
+    transfer.signal.throwIfAborted();
+    return await aboutObject(object, transfer, () => act(transfer));
+  } catch (error) {
+    transfer.abort(error);
+    throw error;
+  } finally {
+    transfer.dispose();
   }
 }
 

@@ -5,18 +5,25 @@ import {
   type DeleteObjectCommandOutput,
   type HeadObjectCommandOutput,
 } from "@aws-sdk/client-s3";
+import { choiceArgument } from "../arguments.js";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { EnvelopeError, hasCode } from "../errors.js";
 import { aboutObject } from "./about-object.js";
 import { attemptArgument } from "./fields.js";
 import { headRequest } from "./head-request.js";
 import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
-import type { CallOptions, ClientSettings } from "./settings.js";
+import { type CallOptions, type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./settings.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "./sidecar-object.js";
 import { abortSignalArgument, reasonOf } from "./transfer-signal.js";
 
-/** What `delete` takes: the input of DeleteObject. */
-export type DeleteInput = DeleteObjectCommandInput;
+/** What `delete` takes: the input of DeleteObject, and this. */
+export interface DeleteInput extends DeleteObjectCommandInput {
+  /**
+   * Overrides the client's setting. State "sidecar" for an object whose envelope may be in a sidecar: it costs one
+   * HeadObject request, and the sidecar is removed, too. With "metadata" no sidecar is looked for.
+   */
+  readonly envelopeStorage?: EnvelopeStorage | undefined;
+}
 /** What `delete` gives: the output of DeleteObject, and this. */
 export interface DeleteOutput extends DeleteObjectCommandOutput {
   /** The key of the object's sidecar, when it could not be removed after the object. Harmless: remove it later. */
@@ -36,25 +43,27 @@ export async function deleteObject(
 ): Promise<DeleteOutput> {
   const signal = abortSignalArgument(options);
   const attempt = attemptArgument("DeleteObject", input);
-  return aboutObject(attempt, reasonOf(signal), () => remove(settings, input, attempt, signal));
+  const { envelopeStorage = settings.envelopeStorage, ...asked } = input;
+  const storage = choiceArgument("envelopeStorage", envelopeStorage, envelopeStorages);
+  return aboutObject(attempt, reasonOf(signal), () => remove(settings, storage, asked, attempt, signal));
 }
 
 async function remove(
   settings: ClientSettings,
-  input: DeleteInput,
+  storage: EnvelopeStorage,
+  asked: DeleteObjectCommandInput,
   attempt: S3Attempt,
   signal: AbortSignal | undefined,
 ): Promise<DeleteOutput> {
   const { s3 } = settings;
-  const sidecar =
-    settings.envelopeStorage === "sidecar" ? await findSidecar(settings, input, signal) : undefined;
+  const sidecar = storage === "sidecar" ? await findSidecar(settings, asked, signal) : undefined;
   const output = await s3Request(attempt, signal, (sending) =>
-    s3.send(new DeleteObjectCommand(input), sending),
+    s3.send(new DeleteObjectCommand(asked), sending),
   );
-  await requireDeletion(settings, input, output, attempt, signal);
+  await requireDeletion(settings, asked, output, attempt, signal);
   // A delete marker hides the object only: its older version still needs the sidecar.
   if (!sidecar || output.DeleteMarker) return output;
-  if (input.VersionId !== undefined) return { ...output, possiblyOrphanedSidecarKey: sidecar.Key };
+  if (asked.VersionId !== undefined) return { ...output, possiblyOrphanedSidecarKey: sidecar.Key };
   if (await deleteSidecar(s3, sidecar, signal)) return output;
   return { ...output, orphanedSidecarKey: sidecar.Key };
 }
@@ -62,7 +71,7 @@ async function remove(
 /** Whatever stands between us and S3 can answer 200 as well: then the object is looked for. */
 export async function requireDeletion(
   settings: Pick<ClientSettings, "s3">,
-  input: DeleteInput,
+  input: DeleteObjectCommandInput,
   { $metadata }: DeleteObjectCommandOutput,
   attempt: S3Attempt,
   signal: AbortSignal | undefined,
@@ -81,7 +90,7 @@ export async function requireDeletion(
 /** A sidecar that cannot be found must not keep the object from being deleted; a service that is down may. */
 async function findSidecar(
   settings: ClientSettings,
-  input: DeleteInput,
+  input: DeleteObjectCommandInput,
   signal: AbortSignal | undefined,
 ): Promise<SidecarLocation | undefined> {
   try {
@@ -96,7 +105,7 @@ async function findSidecar(
 
 function headObject(
   settings: Pick<ClientSettings, "s3">,
-  { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner }: DeleteInput,
+  { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner }: DeleteObjectCommandInput,
   signal: AbortSignal | undefined,
 ): Promise<HeadObjectCommandOutput> {
   return headRequest(settings, { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner }, signal);

@@ -17,6 +17,8 @@ import {
   type TransferOptions,
 } from "./settings.js";
 import { type UploadInput, upload } from "./upload.js";
+import { type AbortUploadInput, type AbortUploadOutput, abortUpload } from "./upload-abort.js";
+import { type CompleteUploadInput, completeUpload } from "./upload-complete.js";
 import {
   type AbortUploadsInput,
   type AbortUploadsOutput,
@@ -26,16 +28,7 @@ import {
   type UnfinishedUpload,
 } from "./upload-orphans.js";
 import type { UploadedPart } from "./upload-parts.js";
-import {
-  type AbortUploadInput,
-  abortUpload,
-  type BeginUploadInput,
-  beginUpload,
-  type CompleteUploadInput,
-  completeUpload,
-  type UploadPartInput,
-  uploadPart,
-} from "./upload-shared.js";
+import { type BeginUploadInput, beginUpload, type UploadPartInput, uploadPart } from "./upload-shared.js";
 import type { UploadTicket } from "./upload-ticket.js";
 import type { PutOutput } from "./write.js";
 
@@ -122,8 +115,9 @@ export class EnvelopeClient {
   }
 
   /**
-   * Deletes an object. A client with `envelopeStorage: "sidecar"` looks for the object's sidecar first and
-   * removes it last; others leave a sidecar behind, which is harmless. A sidecar that cannot be found (no
+   * Deletes an object. With `envelopeStorage: "sidecar"`, of the client or of the call, it looks for the object's sidecar
+   * first, by one HeadObject request, and removes it last. **Without it nobody looks, and a sidecar stays**: it holds no key
+   * that is not wrapped, and costs its storage. A sidecar that cannot be found (no
    * permission for HeadObject, say) stays; one that cannot be removed is named in the result, and so is that of a
    * version deleted by its `VersionId`, which stays, since a copy of that version may need it.
    *
@@ -160,9 +154,16 @@ export class EnvelopeClient {
   /**
    * Encrypts one part of an upload and sends it; the result is plain data for {@link completeUpload}. **A part that was
    * tried before must be made of the same bytes**: keep what `onSealed` is told where a process that takes over will
-   * find it, and state it as `tagDigest`. The keyring is asked once for the parts of one ticket.
+   * find it, and state it as `tagDigest`. At a first attempt state "first-attempt": S3 is then asked, by one ListParts request, for a
+   * part of that number, and what is not surely the same is refused. A client also refuses other bytes for any part that
+   * it has sealed before, and for its neighbours, for as long as it lives (of 65,536 parts at least). The keyring is asked
+   * once for the parts of one ticket.
    *
-   * @throws EnvelopeError `SOURCE_CHANGED` before anything is sent; `CHECKPOINT_INVALID`, `CONTEXT_MISMATCH`,
+   * **What cannot be noticed**: an earlier attempt with other bytes whose part never came to be in S3, or that is under way
+   * at the same time in another client; bytes of a `Body` or `Source` that differ under one `sourceDigest`, or under none;
+   * and a store that does not tell the truth.
+   *
+   * @throws EnvelopeError `SOURCE_CHANGED` before anything of it is sent; `CHECKPOINT_INVALID`, `CONTEXT_MISMATCH`,
    *   `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`; `FILE_FAILED`, `SOURCE_FAILED`, `SOURCE_STALLED`
    */
   uploadPart(input: UploadPartInput, options: CallOptions = {}): Promise<UploadedPart> {
@@ -173,8 +174,8 @@ export class EnvelopeClient {
    * Makes the object of its parts, under the `IfMatch` and `IfNoneMatch` that the upload began with. May be called again
    * after a failure. The upload is not aborted when it fails: that is for {@link abortUpload}.
    *
-   * @throws EnvelopeError `SOURCE_CHANGED` when two parts are of different sources; `CHECKPOINT_INVALID` when a part is
-   *   missing or is not of this upload; `CONTEXT_MISMATCH`, `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`
+   * @throws EnvelopeError `SOURCE_CHANGED` when two parts are of different sources, by the time of modification of their
+   *   files and by the chunks that neighbours share; `CHECKPOINT_INVALID` when a part is missing, was changed or is not of this upload; `CONTEXT_MISMATCH`, `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`
    */
   completeUpload(input: CompleteUploadInput, options: CallOptions = {}): Promise<PutOutput> {
     return completeUpload(this.#settings, input, options);
@@ -182,11 +183,13 @@ export class EnvelopeClient {
 
   /**
    * Gives up an upload, by its ticket or its checkpoint, which is removed. Stop its workers first: a part that arrives
-   * later may stay. Asks no key. One that is gone already is no error.
+   * later may stay. One that is gone already is no error. Asks no key, unless the envelope is in a sidecar: that is removed
+   * only if the key shows the ticket to be what was issued. Where there is no such key any more, the upload is ended all the
+   * same, and the sidecar stays and is named.
    *
-   * @throws EnvelopeError `CHECKPOINT_INVALID`
+   * @throws EnvelopeError `CHECKPOINT_INVALID`; what the keyring fails with, if it may succeed later
    */
-  abortUpload(input: AbortUploadInput, options: CallOptions = {}): Promise<void> {
+  abortUpload(input: AbortUploadInput, options: CallOptions = {}): Promise<AbortUploadOutput> {
     return abortUpload(this.#settings, input, options);
   }
 

@@ -1,6 +1,6 @@
 /**
  * Has what was written of a file on the disk. By the descriptor: the file handles that Yarn's Plug'n'Play puts in place of
- * Node's own have neither `sync` nor `datasync`.
+ * Node's own implement neither `sync` nor `datasync`.
  */
 import { fdatasync, fsync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";

@@ -1,12 +1,12 @@
 /** Reads one object, whole or a range of it: one GetObject, verified plaintext out. */
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { type MessageKeys, requireHeader } from "../cobblestone/derivation.js";
-import { chunkCount, plaintextLength, sealedChunkBytes } from "../cobblestone/geometry.js";
+import { chunkCount, chunkOffset, plaintextLength, sealedChunkBytes } from "../cobblestone/geometry.js";
 import { openSource } from "../cobblestone/message.js";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { hasCode } from "../errors.js";
-import { aboutObject, namingObject, type ObjectFacts } from "./about-object.js";
+import { aboutObject, namingObject } from "./about-object.js";
 import { type VerifiedBody, verifiedBody } from "./body.js";
 import { withoutChecksums } from "./fields.js";
 import { type GetInput, type GetOutput, type GetRequest, getArguments } from "./get-input.js";
@@ -39,16 +39,12 @@ export async function get(
   const transfer = transferSignal(abortSignalArgument(options));
   try {
     const request = getArguments(settings, input, options, transfer);
-    return await aboutObject(factsOf(request), transfer, () => read(settings, request));
+    const { bucket, key } = request.attempt;
+    return await aboutObject({ bucket, key }, transfer, () => read(settings, request));
   } catch (error) {
     transfer.close();
     throw error;
   }
-}
-
-/** A range is told in bytes of the object in S3, which is what can be looked at there. */
-function factsOf({ attempt: { bucket, key }, range }: GetRequest): ObjectFacts {
-  return { bucket, key, range: range && ciphertextRange(range) };
 }
 
 async function read(settings: ClientSettings, request: GetRequest): Promise<GetOutput> {
@@ -162,10 +158,15 @@ function rangeOutput(
         startsWithHeader: false,
       })
     : openSource(body, { keys, firstChunk, endsMessage }, workingOf(settings));
-  return encryptedOutput(request, answer, slice(plaintext, plan.skipPlaintext, plan.length), {
-    ContentLength: plan.length,
-    ContentRange: contentRange(plan),
-  });
+  const start = chunkOffset(firstChunk);
+  const sizes = { ContentLength: plan.length, ContentRange: contentRange(plan) };
+  return encryptedOutput(
+    request,
+    answer,
+    slice(plaintext, plan.skipPlaintext, plan.length),
+    sizes,
+    `bytes=${start}-${start + plan.ciphertextBytes - 1}`,
+  );
 }
 
 /** An object of Amazon's clients; undefined when it is none, and the first answer has been let go of. */
@@ -205,13 +206,14 @@ function encryptedOutput(
   { output }: ObjectAnswer,
   plaintext: AsyncIterable<Uint8Array>,
   sizes: Pick<GetObjectCommandOutput, "ContentLength" | "ContentRange">,
+  ciphertext?: string,
 ): Output {
   return {
     ...withoutChecksums(output),
     ...sizes,
     Metadata: withoutEnvelope(output.Metadata ?? {}),
     encrypted: true,
-    Body: bodyOf(plaintext, request, sizes.ContentLength),
+    Body: bodyOf(plaintext, request, sizes.ContentLength, ciphertext),
   };
 }
 
@@ -220,13 +222,15 @@ function bodyOf(
   pieces: AsyncIterable<Uint8Array>,
   request: GetRequest,
   length: number | undefined,
+  range?: string,
 ): VerifiedBody {
   const { transfer, meter } = request;
+  const { bucket, key } = request.attempt;
   const counted = meter ? metered(pieces, meter, length) : pieces;
   return verifiedBody(counted, {
     signal: transfer.signal,
     close: (ended) => (ended ? transfer.dispose() : transfer.close()),
-    failed: (error) => namingObject(error, factsOf(request), transfer),
+    failed: (error) => namingObject(error, { bucket, key, range }, transfer),
   });
 }
 

@@ -2,18 +2,17 @@
  * What of a download is there so far: a file beside its final name, and a journal that says which windows are in it.
  * docs/decisions.md 30 explains the names and why no lock is needed.
  */
-import { constants, type Stats } from "node:fs";
+import { constants } from "node:fs";
 import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Window } from "../cobblestone/window.js";
 import { fileFailed } from "../file-error.js";
+import { foreignFileFault, noFollow } from "../own-file.js";
 import { syncFile, syncFolder } from "./file-sync.js";
 import { leftBehind, type Names, newNames } from "./partial-names.js";
 import { requireReplaceable } from "./replaceable.js";
 
-const { O_APPEND, O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
-/** Never through a link that somebody has put there. Windows has no such flag. */
-const noFollow = O_NOFOLLOW ?? 0;
+const { O_APPEND, O_CREAT, O_EXCL, O_RDWR } = constants;
 const ownerOnly = 0o600;
 
 /** A file that is being downloaded. Every method throws EnvelopeError `FILE_FAILED`. */
@@ -187,7 +186,8 @@ async function takeOver(path: string, left: Names, identity: string): Promise<Pa
     await rename(left.journal, names.journal);
     partial = await open(names.partial, O_RDWR | noFollow);
     journal = await open(names.journal, O_RDWR | O_APPEND | noFollow);
-    if (isOwn(await partial.stat()) && isOwn(await journal.stat())) {
+    const fault = foreignFileFault(await partial.stat()) ?? foreignFileFault(await journal.stat());
+    if (fault === undefined) {
       const digests = parseJournal(await journal.readFile("latin1"), identity);
       // A call that could not give it its final name may have given it a mode. Some file systems have none.
       if (digests) await partial.chmod(ownerOnly).catch(() => undefined);
@@ -200,12 +200,6 @@ async function takeOver(path: string, left: Names, identity: string): Promise<Pa
   await journal?.close();
   await remove(names).catch(() => undefined);
   return undefined;
-}
-
-/** Whether only this user can have written it, and under no other name. */
-function isOwn(stats: Stats): boolean {
-  const user = process.geteuid?.();
-  return stats.isFile() && stats.nlink === 1 && (user === undefined || stats.uid === user);
 }
 
 /** The windows that a journal lists, unless it is another object's. A line that was not written whole is passed over. */

@@ -8,7 +8,7 @@ import {
 import type { Envelope } from "../envelope/envelope.js";
 import { invalid } from "../envelope/metadata.js";
 import { maxEnvelopeLength } from "../envelope/names.js";
-import { decodeSidecar, sidecarKey } from "../envelope/sidecar.js";
+import { decodeSidecar, newSidecarKey, sidecarKey } from "../envelope/sidecar.js";
 import { EnvelopeError, hasCode } from "../errors.js";
 import { getAnswer } from "./answer.js";
 import { cleanUp } from "./clean-up.js";
@@ -29,10 +29,25 @@ export interface SidecarLocation {
 /** What the location of a sidecar follows from: the fields of any request about its object. */
 export type SidecarOwner = Omit<SidecarLocation, "Key"> & { readonly Key: string | undefined };
 
-/** The location of the sidecar of an object whose body starts with `header`. */
-export function sidecarLocation(object: SidecarOwner, header: Buffer): SidecarLocation {
+/**
+ * The location of the sidecar of an object that is there, and whose body starts with `header`.
+ *
+ * @returns undefined when the object's key leaves no room for one in S3
+ */
+export function sidecarLocation(object: SidecarOwner, header: Buffer): SidecarLocation | undefined {
   const { Bucket, Key = "", RequestPayer, ExpectedBucketOwner } = object;
-  return { Bucket, Key: sidecarKey(Key, header), RequestPayer, ExpectedBucketOwner };
+  const sidecar = sidecarKey(Key, header);
+  return sidecar === undefined ? undefined : { Bucket, Key: sidecar, RequestPayer, ExpectedBucketOwner };
+}
+
+/**
+ * The location of the sidecar of an object that is about to be written.
+ *
+ * @throws RangeError when the object's key leaves no room for one
+ */
+export function newSidecarLocation(object: SidecarOwner, header: Buffer): SidecarLocation {
+  const { Bucket, Key = "", RequestPayer, ExpectedBucketOwner } = object;
+  return { Bucket, Key: newSidecarKey(Key, header), RequestPayer, ExpectedBucketOwner };
 }
 
 /**
@@ -64,15 +79,23 @@ export async function putSidecar(
 /**
  * Reads a sidecar.
  *
- * @throws EnvelopeError `ENVELOPE_MISSING` when it is not there, `ENVELOPE_INVALID` when it is not of this
+ * @param location as {@link sidecarLocation} gives it
+ * @throws EnvelopeError `ENVELOPE_MISSING` when it is not there, or cannot be, `ENVELOPE_INVALID` when it is not of this
  *   object, `BODY_INTERRUPTED`, `BODY_STALLED`
  */
 export async function getSidecar(
   settings: ClientSettings,
-  location: SidecarLocation,
+  location: SidecarLocation | undefined,
   header: Buffer,
   signal: AbortSignal | undefined,
 ): Promise<Envelope> {
+  if (!location) {
+    throw new EnvelopeError(
+      "ENVELOPE_MISSING",
+      "the object says that its envelope is in a sidecar, but its key is too long to have one: " +
+        "if it is a copy of an object with a shorter key, read that one",
+    );
+  }
   const { Key } = location;
   let answer: ObjectAnswer;
   try {

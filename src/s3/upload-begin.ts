@@ -11,8 +11,15 @@ import {
 import { partSizes } from "./parts.js";
 import type { ClientSettings } from "./settings.js";
 import type { TransferSignal } from "./transfer-signal.js";
-import { type PartLayout, partLayout, type SealedPart, type UploadedPart } from "./upload-parts.js";
-import { issueTicket, type ReadTicket, type UploadTicket } from "./upload-ticket.js";
+import { RecordKey } from "./upload-mac.js";
+import {
+  type PartLayout,
+  partLayout,
+  recordPart,
+  type SealedPart,
+  type UploadedPart,
+} from "./upload-parts.js";
+import { issueTicket, type ReadTicket, type SourceState, type UploadTicket } from "./upload-ticket.js";
 import { type PreparedWrite, prepareWrite, type WriteRequest, withSidecar } from "./write.js";
 
 /** How a plaintext of so many bytes is cut. */
@@ -25,6 +32,7 @@ export function layoutOf({ partSizeBytes }: ClientSettings, plaintextLength: num
 export interface BegunUpload {
   readonly prepared: PreparedWrite;
   readonly ticket: UploadTicket;
+  readonly recordKey: RecordKey;
 }
 
 /** Stores the sidecar, if there is to be one, and begins the multipart upload. */
@@ -32,6 +40,7 @@ export async function begin(
   settings: ClientSettings,
   request: WriteRequest,
   layout: PartLayout,
+  source: SourceState,
   transfer: TransferSignal,
 ): Promise<BegunUpload> {
   const { attempt, put } = request;
@@ -44,26 +53,48 @@ export async function begin(
   const commit = new CommitState();
   const input = { ...settings, put: prepared.put, attempt, transfer, commit };
   const uploadId = await withSidecar(settings, prepared, transfer, commit, () => createUpload(input));
-  return { prepared, ticket: issueTicket(prepared, layout, uploadId) };
+  const ticket = issueTicket(prepared, layout, source, uploadId);
+  return { prepared, ticket, recordKey: new RecordKey(prepared.dataKey) };
 }
 
-/** Sends a part, once it is known to be what was sent of it before, if anything was. */
+/** An upload whose ticket was issued by this call, or has been verified. */
+export interface OpenUpload {
+  readonly input: MultipartInput;
+  readonly read: ReadTicket;
+  readonly recordKey: RecordKey;
+}
+
+/**
+ * Sends a part, once it is known to be what was sent of it before, if anything was.
+ *
+ * @param modifiedMs when the file that it was made of was modified last, if it was made of a file
+ */
 export async function sendSealed(
-  input: MultipartInput,
-  uploadId: string,
+  { input, read, recordKey }: OpenUpload,
   partNumber: number,
   sealed: SealedPart,
+  modifiedMs: number | undefined,
 ): Promise<UploadedPart> {
   const { bytes, release, tagDigest, firstTag, lastTag } = sealed;
+  const { mac, UploadId } = read.ticket;
   const size = bytes.length;
-  const { part } = await sendPart(input, uploadId, {
+  const { part } = await sendPart(input, UploadId, {
     partNumber,
     bytes,
     length: size,
     release: (isUnread) => isUnread && release(),
   });
   const { PartNumber: _number, ETag = "", ...checksums } = part;
-  return { PartNumber: partNumber, ETag, size, checksums: { ...checksums }, tagDigest, firstTag, lastTag };
+  return recordPart(recordKey, mac, {
+    PartNumber: partNumber,
+    ETag,
+    size,
+    checksums: { ...checksums },
+    tagDigest,
+    firstTag,
+    lastTag,
+    ...(modifiedMs !== undefined && { sourceModifiedMs: modifiedMs }),
+  });
 }
 
 /** A finished part as the completion takes it. */

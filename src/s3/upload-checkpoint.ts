@@ -4,64 +4,66 @@ import { type FileHandle, open, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { EnvelopeError } from "../errors.js";
 import { fileFailed } from "../file-error.js";
+import { foreignFileFault, isSymbolicLink, noFollow } from "../own-file.js";
 import { syncFileData, syncFolder } from "./file-sync.js";
-import { PartGuard, type PartSeal, readSeal, readUploadedPart, type UploadedPart } from "./upload-parts.js";
-import { invalidRecord, RecordReader } from "./upload-records.js";
-import { type ReadTicket, readTicket, type UploadTicket } from "./upload-ticket.js";
+import {
+  type CheckpointHeader,
+  checkpointFormat,
+  claimOf,
+  foreignCheckpoint,
+  isTornFirstLine,
+  parseCheckpoint,
+  type Recorded,
+} from "./upload-checkpoint-lines.js";
+import type { RecordedSeal, UploadedPart } from "./upload-parts.js";
 
-const checkpointFormat = "s3-envelope/checkpoint 1";
 const maxFileBytes = 64 * 1024 * 1024;
 
-/** The first line: what the upload is of, and what it was asked for. */
-export interface CheckpointHeader {
-  readonly ticket: UploadTicket;
-  /** What the caller asked for, but for keys. */
-  readonly fields: Readonly<Record<string, unknown>>;
-  /** When the source file was modified last. */
-  readonly modifiedMs: number | undefined;
-}
-
-/** What a checkpoint says. */
-export interface Recorded extends Omit<CheckpointHeader, "ticket"> {
-  readonly read: ReadTicket;
-  /** What was begun, done or not. */
-  readonly begun: ReadonlyMap<number, PartSeal>;
-  readonly done: ReadonlyMap<number, UploadedPart>;
-}
-
 /**
- * A file of JSON lines that only grows. Every line is on the disk before the next step. Two processes cannot go on
- * with one: each looks before and after it writes whether the file is as long as it has left it, and stops if it is
- * not. So the one that came last goes on, whatever became of the others, and no lock can be left behind.
+ * A file of JSON lines that only grows. Every line is on the disk before the next step. Of several processes with one
+ * file the one that claimed it last goes on: each claims it by a line with an id of its own, which is appended in one
+ * piece, and looks before and after every line that it writes, and before it completes the upload, whether another's
+ * claim has come after its own. Then it stops. So the order of the claims in the file decides, no two processes can
+ * both go on or both stop, and no lock can be left behind.
  */
 export class Checkpoint {
   readonly path: string;
   readonly #file: FileHandle;
-  #bytes = 0;
+  readonly #id = crypto.randomUUID();
+  /** What has been looked through for claims, in bytes. */
+  #seen = 0;
+  /** Whether this process has made the file or claimed it: until then any line of another's is a reason to stop. */
+  #isClaimed: boolean;
+  #isLost = false;
+  #hasBegun = false;
   #last: Promise<void> = Promise.resolve();
   #recorded: Recorded | undefined;
 
-  private constructor(path: string, file: FileHandle) {
+  private constructor(path: string, file: FileHandle, isClaimed: boolean) {
     this.path = path;
     this.#file = file;
+    this.#isClaimed = isClaimed;
   }
 
   /**
    * Opens a checkpoint; undefined when there is none.
    *
-   * @throws EnvelopeError `FILE_FAILED`, `CHECKPOINT_INVALID`
+   * @throws EnvelopeError `FILE_FAILED`; `CHECKPOINT_INVALID` also when others can have written it
    */
   static async find(path: string): Promise<Checkpoint | undefined> {
     let file: FileHandle;
+    const { O_RDWR, O_APPEND, O_NONBLOCK } = constants;
     try {
-      file = await open(path, constants.O_RDWR | constants.O_APPEND | constants.O_NONBLOCK);
+      if (noFollow === 0) await requireNoLink(path);
+      file = await open(path, O_RDWR | O_APPEND | O_NONBLOCK | noFollow);
     } catch (error) {
+      await requireNoLink(path);
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
       throw fileFailed(path, "be opened", error);
     }
-    const checkpoint = new Checkpoint(path, file);
+    const checkpoint = new Checkpoint(path, file, false);
     try {
-      await checkpoint.#read();
+      checkpoint.#recorded = await checkpoint.#read();
     } catch (error) {
       await file.close();
       throw error;
@@ -77,8 +79,9 @@ export class Checkpoint {
   static async make(path: string): Promise<Checkpoint> {
     const { O_RDWR, O_APPEND, O_CREAT, O_EXCL } = constants;
     try {
-      return new Checkpoint(path, await open(path, O_RDWR | O_APPEND | O_CREAT | O_EXCL, 0o600));
+      return new Checkpoint(path, await open(path, O_RDWR | O_APPEND | O_CREAT | O_EXCL, 0o600), true);
     } catch (error) {
+      await requireNoLink(path);
       if ((error as NodeJS.ErrnoException).code === "EEXIST") throw takenOver(path);
       throw fileFailed(path, "be made", error);
     }
@@ -92,17 +95,29 @@ export class Checkpoint {
   /** Writes the first line. */
   async begin(header: CheckpointHeader): Promise<void> {
     await this.#append({ format: checkpointFormat, ...header });
+    this.#hasBegun = true;
     await this.#syncFolder();
   }
 
-  /** Says that this process goes on: any other stops at its next step. */
-  takeOver(): Promise<void> {
-    return this.#append({ resumed: new Date().toISOString() });
+  /**
+   * Claims the file for this process: any other stops at its next step.
+   *
+   * @returns what the file says by now: another process may have gone on since it was found
+   * @throws EnvelopeError `CHECKPOINT_INVALID` when another process has claimed it after this one
+   */
+  async takeOver(): Promise<Recorded> {
+    this.#isClaimed = true;
+    // What a crash or a full disk left of a line ends with the line break before.
+    await this.#write(`\n${JSON.stringify({ resumed: this.#id })}\n`);
+    const recorded = await this.#read();
+    await this.requireOwn();
+    if (recorded?.read.ticket.mac === this.#recorded?.read.ticket.mac && recorded) return recorded;
+    throw takenOver(this.path);
   }
 
   /** Has it on the disk that a part is about to be sent. */
-  begun(partNumber: number, { tagDigest, firstTag, lastTag }: PartSeal): Promise<void> {
-    return this.#append({ begun: partNumber, tagDigest, firstTag, lastTag });
+  begun(partNumber: number, { tagDigest, firstTag, lastTag, mac }: RecordedSeal): Promise<void> {
+    return this.#append({ begun: partNumber, tagDigest, firstTag, lastTag, mac });
   }
 
   done(part: UploadedPart): Promise<void> {
@@ -111,13 +126,24 @@ export class Checkpoint {
 
   /** Whether there is a first line. */
   get hasBegun(): boolean {
-    return this.#bytes > 0;
+    return this.#hasBegun;
   }
 
   /** Whether no other process has gone on with it. */
   async isOwn(): Promise<boolean> {
     const { size, nlink } = await this.#attempt(() => this.#file.stat());
-    return size === this.#bytes && nlink > 0;
+    if (nlink === 0 || size < this.#seen || size - this.#seen > maxFileBytes) return false;
+    if (size > this.#seen) {
+      if (!this.#isClaimed) return false;
+      const start = this.#seen;
+      const bytes = await this.#bytes(start, size);
+      const whole = bytes.lastIndexOf("\n") + 1;
+      const claim = lastClaim(bytes.toString("utf8", 0, whole).split("\n"));
+      if (claim !== undefined && claim !== this.#id) this.#isLost = true;
+      // Another look may have come further meanwhile.
+      this.#seen = Math.max(this.#seen, start + whole);
+    }
+    return !this.#isLost;
   }
 
   /** @throws EnvelopeError `CHECKPOINT_INVALID` when another process has gone on with it */
@@ -138,41 +164,60 @@ export class Checkpoint {
 
   /** One line after the other, each flushed: a loss of power must not forget that a part was begun. */
   #append(record: object): Promise<void> {
-    const line = Buffer.from(`${JSON.stringify(record)}\n`);
-    const write = async () => {
+    const append = async () => {
       await this.requireOwn();
-      await this.#attempt(async () => {
-        const { bytesWritten } = await this.#file.write(line);
-        if (bytesWritten < line.length) throw new Error("the disk took a part of a line");
-        await syncFileData(this.#file);
-      });
-      this.#bytes += line.length;
+      await this.#write(`${JSON.stringify(record)}\n`);
       await this.requireOwn();
     };
-    this.#last = this.#last.then(write);
+    this.#last = this.#last.then(append);
     return this.#last;
   }
 
-  async #read(): Promise<void> {
-    const stats = await this.#attempt(() => this.#file.stat());
-    const { size } = stats;
-    if (!stats.isFile()) throw this.#foreign("it is no file");
-    if (size > maxFileBytes) throw this.#foreign("it is too long");
-    const bytes = Buffer.alloc(size);
-    const { bytesRead } = await this.#attempt(() => this.#file.read(bytes, 0, size, 0), "be read");
-    const whole = bytes.subarray(0, bytesRead).lastIndexOf("\n") + 1;
-    const lines = bytes.toString("utf8", 0, whole).split("\n").slice(0, -1);
-    // Whatever else it is, it must not be cut off and removed.
-    if (lines.length === 0 && !isTornFirstLine(bytes.toString("latin1", 0, bytesRead)))
-      throw this.#foreign("it is another file");
-    this.#recorded = lines.length === 0 ? undefined : parse(this.path, lines);
-    // What a crash left of a line.
-    if (whole < size) await this.#attempt(() => this.#file.truncate(whole));
-    this.#bytes = whole;
+  #write(text: string): Promise<void> {
+    const line = Buffer.from(text);
+    return this.#attempt(async () => {
+      // A full disk takes a part of a line, and fails at the rest.
+      for (let done = 0; done < line.length; ) {
+        const { bytesWritten } = await this.#file.write(line, done, line.length - done);
+        if (bytesWritten === 0) throw new Error("the file takes no more bytes");
+        done += bytesWritten;
+      }
+      await syncFileData(this.#file);
+    });
   }
 
-  #foreign(fault: string): EnvelopeError {
-    return invalidRecord("checkpoint", fault, { path: this.path });
+  async #read(): Promise<Recorded | undefined> {
+    const stats = await this.#attempt(() => this.#file.stat());
+    const fault = foreignFileFault(stats);
+    if (stats.nlink === 0) throw takenOver(this.path);
+    if (fault !== undefined) throw foreignCheckpoint(this.path, fault);
+    if (stats.size > maxFileBytes) throw foreignCheckpoint(this.path, "it is too long");
+    const bytes = await this.#bytes(0, stats.size);
+    const whole = bytes.lastIndexOf("\n") + 1;
+    const lines = bytes.toString("utf8", 0, whole).split("\n").slice(0, -1);
+    // Whatever else it is, it must not be removed.
+    if (lines.length === 0 && !isTornFirstLine(bytes.toString("latin1"))) {
+      throw foreignCheckpoint(this.path, "it is another file");
+    }
+    const recorded = lines.length === 0 ? undefined : parseCheckpoint(this.path, lines);
+    this.#hasBegun = recorded !== undefined;
+    if (this.#isClaimed) this.#isLost = lastClaim(lines) !== this.#id;
+    // Before it is claimed, also what a crash left of a line.
+    this.#seen = this.#isClaimed ? whole : stats.size;
+    return recorded;
+  }
+
+  /** What is in the file from one offset to another. */
+  async #bytes(start: number, end: number): Promise<Buffer> {
+    const bytes = Buffer.alloc(end - start);
+    let filled = 0;
+    while (filled < bytes.length) {
+      const read = () => this.#file.read(bytes, filled, bytes.length - filled, start + filled);
+      const { bytesRead } = await this.#attempt(read, "be read");
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    }
+    return bytes.subarray(0, filled);
   }
 
   /** The name of a new file, too. Some systems cannot open folders. */
@@ -191,61 +236,21 @@ export class Checkpoint {
   }
 }
 
+/** A link could lead to a file that is somebody else's to choose, or to none. */
+async function requireNoLink(path: string): Promise<void> {
+  if (!(await isSymbolicLink(path))) return;
+  throw foreignCheckpoint(path, "it is a symbolic link, which is not followed: name the file itself");
+}
+
+/** The last of the claims in these lines, if there is one. */
+function lastClaim(lines: readonly string[]): unknown {
+  return lines.map(claimOf).findLast((claim) => claim !== undefined);
+}
+
 function takenOver(path: string): EnvelopeError {
   return new EnvelopeError(
     "CHECKPOINT_INVALID",
     `another process has gone on with the checkpoint "${path}", or has ended it: this one stops`,
     { details: { path } },
   );
-}
-
-/** How each checkpoint starts. */
-const start = `{"format":${JSON.stringify(checkpointFormat)},`;
-
-function isTornFirstLine(text: string): boolean {
-  return text.startsWith(start) || start.startsWith(text);
-}
-
-function parse(path: string, lines: readonly string[]): Recorded {
-  const [first, ...others] = lines.map((line, index) => readerOf(path, index + 1, line));
-  if (!first) throw new Error("unreachable: there is a line");
-  if (first.text("format") !== checkpointFormat)
-    throw first.invalid("format", `this release knows "${checkpointFormat}" only`);
-  const read = readTicket("ticket", first.record("ticket"));
-  const [fields, modifiedMs] = [first.record("fields"), first.optionalNumber("modifiedMs")];
-  first.end();
-  const { ticket } = read;
-  const guard = new PartGuard(ticket);
-  const begun = new Map<number, PartSeal>();
-  const done = new Map<number, UploadedPart>();
-  for (const line of others) {
-    if (line.has("begun")) {
-      const partNumber = line.integer("begun", 1, ticket.partCount);
-      const seal = readSeal(line);
-      try {
-        guard.require(partNumber, seal);
-      } catch {
-        throw line.invalid("begun", "it does not go with the lines before it");
-      }
-      begun.set(partNumber, seal);
-    } else if (line.has("done")) {
-      const part = readUploadedPart(new RecordReader("done", line.record("done"), { path }), ticket);
-      const known = begun.get(part.PartNumber)?.tagDigest;
-      if (known !== part.tagDigest) throw line.invalid("done", "the part was not begun so");
-      done.set(part.PartNumber, part);
-    } else line.text("resumed");
-    line.end();
-  }
-  return { read, fields, modifiedMs, begun, done };
-}
-
-function readerOf(path: string, line: number, text: string): RecordReader {
-  const title = `line ${line}`;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw invalidRecord(title, "expected JSON", { path, line });
-  }
-  return new RecordReader(title, value, { path, line });
 }

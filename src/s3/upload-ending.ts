@@ -9,11 +9,13 @@ import { abortUpload, type MultipartInput } from "./multipart.js";
 import type { ProgressMeter } from "./progress.js";
 import { s3Error } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
-import { sidecarLocation } from "./sidecar-object.js";
+import { newSidecarLocation } from "./sidecar-object.js";
 import type { TransferSignal } from "./transfer-signal.js";
+import type { OpenUpload } from "./upload-begin.js";
 import type { Checkpoint } from "./upload-checkpoint.js";
+import { isUnfinished } from "./upload-listing.js";
 import type { SeekableSource } from "./upload-source.js";
-import { forgetTicket, type ReadTicket } from "./upload-ticket.js";
+import { forgetTicket, type ReadTicket, type UploadTicket } from "./upload-ticket.js";
 import { undoSidecar, type WriteRequest } from "./write.js";
 
 /** One call of `upload`. */
@@ -27,9 +29,9 @@ export interface Run {
 }
 
 /** A multipart upload that has an id. */
-export interface Multipart {
-  readonly input: MultipartInput;
-  readonly read: ReadTicket;
+export interface Multipart extends OpenUpload {
+  /** Whether an earlier call began it: it may have been completed since. */
+  readonly isResumed: boolean;
 }
 
 /**
@@ -56,12 +58,7 @@ export async function endingWell<T>(
     if (checkpoint?.hasBegun) {
       // Somebody else's by now: all of it is theirs to end.
       if (!(await checkpoint.isOwn().catch(() => true))) throw error;
-      if (!isFinal(error, isSending, transfer)) {
-        throw withLeftover(error, transfer, {
-          details: { checkpointPath: checkpoint.path, uploadId: ticket.UploadId },
-          advice: `Upload and checkpoint "${checkpoint.path}" were kept: call upload again to go on, or abortUpload to give up`,
-        });
-      }
+      if (!isFinal(error, isSending, transfer)) throw keptError(error, transfer, checkpoint, ticket);
     }
     const failure = await undo(settings, multipart, transfer, error);
     if (checkpoint?.hasBegun) await checkpoint.remove().catch(() => undefined);
@@ -71,43 +68,59 @@ export async function endingWell<T>(
   }
 }
 
+/** The error of a call that has kept upload and checkpoint, which names both. */
+export function keptError(
+  error: unknown,
+  transfer: TransferSignal,
+  { path }: Checkpoint,
+  { UploadId }: UploadTicket,
+): unknown {
+  return withLeftover(error, transfer, {
+    details: { checkpointPath: path, uploadId: UploadId },
+    advice: `Upload and checkpoint "${path}" were kept: call upload again to go on, or abortUpload to give up`,
+  });
+}
+
 /** Aborts an upload; its sidecar goes only if nobody can have completed it, another process neither. */
 async function undo(
   settings: ClientSettings,
-  { input, read }: Multipart,
+  { input, read, isResumed }: Multipart,
   transfer: TransferSignal,
   error: unknown,
 ): Promise<unknown> {
   const { s3, put, commit } = input;
   const { UploadId, envelopeStorage } = read.ticket;
   if (envelopeStorage === "metadata") return abortUpload(input, UploadId, error);
+  // One that was completed may have been overwritten since, and an older version need its sidecar.
+  const mayBeCompleted = isResumed && !(await isUnfinished(input, UploadId));
   const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId });
   const isAborted = await withinTime((options) => s3.send(command, options)).then(
     () => true,
     () => false,
   );
   const failure = isAborted ? error : await abortUpload(input, UploadId, error);
-  const mayExist = commit.mayExist || !isAborted || (await mayBeWritten(input, read));
+  const mayExist =
+    commit.mayExist || mayBeCompleted || !isAborted || (await isWritten(input, read)) !== false;
   return undoSidecar(
     settings,
-    sidecarLocation(put, read.envelope.header),
+    newSidecarLocation(put, read.envelope.header),
     { transfer, commit: { mayExist }, stored: true },
     failure,
   );
 }
 
 /**
- * Whether the object of an upload may be there though its abort succeeded: for some hours S3 says so of uploads that
- * were completed, too.
+ * Whether the object of an upload is there though its abort succeeded: for some hours S3 says so of uploads that
+ * were completed, too. Undefined when that cannot be known.
  */
-export async function mayBeWritten(
+export async function isWritten(
   input: ObjectQuestion,
   read: ReadTicket,
   signal: AbortSignal = new AbortController().signal,
-): Promise<boolean> {
+): Promise<boolean | undefined> {
   return findObject(input, read, signal).then(
     (written) => written !== undefined,
-    () => true,
+    () => undefined,
   );
 }
 

@@ -17,8 +17,9 @@ import {
 } from "../cobblestone/seal-window.js";
 import { maxPartBytes, maxParts } from "./parts.js";
 import type { ClientSettings } from "./settings.js";
+import { macPattern, type RecordKey } from "./upload-mac.js";
 import { invalidRecord, RecordReader } from "./upload-records.js";
-import { type SeekableSource, sourceChanged } from "./upload-source.js";
+import type { SeekableSource } from "./upload-source.js";
 
 /** How a message is cut into parts. */
 export interface PartLayout {
@@ -72,6 +73,33 @@ export interface PartSeal {
   readonly lastTag: string;
 }
 
+/** A seal as it is written down before the first byte of its part is sent. */
+export interface RecordedSeal extends PartSeal {
+  /** Authenticates the seal and the number of its part. */
+  readonly mac: string;
+}
+
+/** Writes down the seal of a part. */
+export function recordSeal(
+  recordKey: RecordKey,
+  ticketMac: string,
+  partNumber: number,
+  { tagDigest, firstTag, lastTag }: PartSeal,
+): RecordedSeal {
+  const seal = { tagDigest, firstTag, lastTag };
+  return { ...seal, mac: recordKey.macOf("begun", ticketMac, [partNumber, seal]) };
+}
+
+/** Whether a seal was written down by {@link recordSeal} for this part of this upload. */
+export function verifiesSeal(
+  recordKey: RecordKey,
+  ticketMac: string,
+  partNumber: number,
+  { tagDigest, firstTag, lastTag, mac }: RecordedSeal,
+): boolean {
+  return recordKey.verifies("begun", ticketMac, [partNumber, { tagDigest, firstTag, lastTag }], mac);
+}
+
 /** Reads the seal of a part from a record. */
 export function readSeal(reader: RecordReader): PartSeal {
   return {
@@ -89,6 +117,41 @@ export interface UploadedPart extends PartSeal {
   readonly size: number;
   /** The checksums that S3 answered, by their names in the SDK. */
   readonly checksums: Readonly<Record<string, string>>;
+  /** When the file that it was made of was modified last, in milliseconds, if it was made of a file. */
+  readonly sourceModifiedMs?: number;
+  /** Authenticates all other fields under the data key of the upload. */
+  readonly mac: string;
+}
+
+/** The record of a part that S3 has. */
+export function recordPart(
+  recordKey: RecordKey,
+  ticketMac: string,
+  part: Omit<UploadedPart, "mac">,
+): UploadedPart {
+  const unsigned = canonicalPart(part);
+  return { ...unsigned, mac: recordKey.macOf("part", ticketMac, unsigned) };
+}
+
+/** Whether a part was recorded by {@link recordPart} for this upload. */
+export function verifiesPart(recordKey: RecordKey, ticketMac: string, part: UploadedPart): boolean {
+  return recordKey.verifies("part", ticketMac, canonicalPart(part), part.mac);
+}
+
+/** All fields in one order: a queue or a database may have kept them in another. */
+function canonicalPart(part: Omit<UploadedPart, "mac">): Omit<UploadedPart, "mac"> {
+  const { PartNumber, ETag, size, checksums, tagDigest, firstTag, lastTag, sourceModifiedMs } = part;
+  const sorted = Object.fromEntries(Object.entries(checksums).sort());
+  return {
+    PartNumber,
+    ETag,
+    size,
+    checksums: sorted,
+    tagDigest,
+    firstTag,
+    lastTag,
+    ...(sourceModifiedMs !== undefined && { sourceModifiedMs }),
+  };
 }
 
 /** Reads a finished part from a record. */
@@ -101,6 +164,8 @@ export function readUploadedPart(reader: RecordReader, layout: PartLayout): Uplo
     size: reader.integer("size", end - start, end - start),
     checksums: reader.texts("checksums", /^Checksum[A-Za-z0-9]+$/),
     ...readSeal(reader),
+    ...(reader.has("sourceModifiedMs") && { sourceModifiedMs: reader.number("sourceModifiedMs") }),
+    mac: reader.text("mac", macPattern),
   };
   reader.end();
   return part;
@@ -120,45 +185,6 @@ export function readUploadedParts(value: unknown, layout: PartLayout): readonly 
     if (!parts.has(partNumber)) throw invalidRecord("parts", `part ${partNumber} is missing`);
   }
   return [...parts.values()].sort((left, right) => left.PartNumber - right.PartNumber);
-}
-
-/** Knows of each part what it was made of first, and refuses it when it was made of something else. */
-export class PartGuard {
-  readonly #layout: PartLayout;
-  readonly #seals = new Map<number, PartSeal>();
-
-  constructor(layout: PartLayout) {
-    this.#layout = layout;
-  }
-
-  /** Whether the part is known. */
-  has(partNumber: number): boolean {
-    return this.#seals.has(partNumber);
-  }
-
-  /**
-   * Compares a part with what was known of it, and with its neighbours where a chunk lies in both.
-   *
-   * @throws EnvelopeError `SOURCE_CHANGED`
-   */
-  require(partNumber: number, seal: PartSeal): void {
-    const known = this.#seals.get(partNumber);
-    if (known && known.tagDigest !== seal.tagDigest) {
-      throw sourceChanged(`part ${partNumber} is not what was sent of it before`, { partNumber });
-    }
-    this.#requireShared(partNumber - 1, this.#seals.get(partNumber - 1), seal);
-    this.#requireShared(partNumber, seal, this.#seals.get(partNumber + 1));
-    // Not what else comes with it, such as the memory of the part.
-    const { tagDigest, firstTag, lastTag } = seal;
-    this.#seals.set(partNumber, { tagDigest, firstTag, lastTag });
-  }
-
-  #requireShared(partNumber: number, left: PartSeal | undefined, right: PartSeal | undefined): void {
-    if (!left || !right || left.lastTag === right.firstTag) return;
-    const [before, after] = [partWindow(this.#layout, partNumber), partWindow(this.#layout, partNumber + 1)];
-    if (before.lastChunk !== after.firstChunk) return;
-    throw sourceChanged(`parts ${partNumber} and ${partNumber + 1} are of different sources`, { partNumber });
-  }
 }
 
 /** A part in memory. */

@@ -55,11 +55,15 @@ export class RecordReader {
     throw this.invalid(name, `expected an integer from ${least} to ${most}`);
   }
 
+  number(name: string): number {
+    const value = this.#value(name);
+    if (typeof value === "number" && Number.isFinite(value)) return value;
+    throw this.invalid(name, "expected a number");
+  }
+
   /** A number, or nothing. */
   optionalNumber(name: string): number | undefined {
-    const value = this.#value(name);
-    if (value === undefined || (typeof value === "number" && Number.isFinite(value))) return value;
-    throw this.invalid(name, "expected a number");
+    return this.#value(name) === undefined ? undefined : this.number(name);
   }
 
   /** Names and texts. */

@@ -1,28 +1,15 @@
-/** The pieces of an upload that several processes share: begin, each part, complete, abort. */
-import { AbortMultipartUploadCommand } from "@aws-sdk/client-s3";
-import { bytesArgument, integerArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
+/** The pieces of an upload that several processes share: begin, each part, complete. */
+import { bytesArgument, integerArgument, objectArgument, textArgument, wrongType } from "../arguments.js";
 import { maxPlaintextBytes } from "../cobblestone/geometry.js";
-import { EnvelopeError } from "../errors.js";
-import { aboutObject, type ObjectFacts } from "./about-object.js";
-import { objectFields, refuseFields } from "./fields.js";
-import { completeUpload as completeMultipart, type MultipartInput } from "./multipart.js";
+import { withTransfer } from "./about-object.js";
+import { refuseFields } from "./fields.js";
 import { type ExpectedContext, expectedContextArgument } from "./read-envelope.js";
-import { isUploadGone, s3Request } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
-import { deleteSidecar, sidecarLocation } from "./sidecar-object.js";
-import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
-import { begin, layoutOf, multipartInput, sendSealed, sentPart } from "./upload-begin.js";
-import { Checkpoint } from "./upload-checkpoint.js";
-import { mayBeWritten } from "./upload-ending.js";
-import {
-  PartGuard,
-  PartMaker,
-  type PartSeal,
-  partWindow,
-  readUploadedParts,
-  type UploadedPart,
-} from "./upload-parts.js";
-import { findTrusted } from "./upload-resume.js";
+import { abortSignalArgument } from "./transfer-signal.js";
+import { begin, layoutOf, multipartInput, type OpenUpload, sendSealed } from "./upload-begin.js";
+import { guardOf, requireTime } from "./upload-guard.js";
+import { findPart, requireSamePart } from "./upload-listing.js";
+import { PartMaker, type PartSeal, partWindow, type SealedPart, type UploadedPart } from "./upload-parts.js";
 import {
   openSeekable,
   type SeekableInput,
@@ -30,21 +17,29 @@ import {
   seekableArgument,
   sourceChanged,
 } from "./upload-source.js";
-import {
-  forgetTicket,
-  type ReadTicket,
-  readTicket,
-  ticketKeys,
-  ticketPut,
-  type UploadTicket,
-} from "./upload-ticket.js";
-import { type PutOutput, putOutput, type WriteInput, writeArguments } from "./write.js";
+import { objectOf, readTicket, ticketKeys, ticketPut, type UploadTicket } from "./upload-ticket.js";
+import { type WriteInput, writeArguments } from "./write.js";
 
 /** What `beginUpload` takes: the input of PutObject without a body, and the length of the plaintext. */
 export interface BeginUploadInput extends WriteInput {
   /** Bytes of the plaintext that the parts will be made of. */
   readonly plaintextLength: number;
+  /**
+   * When the file that the parts will be made of was modified last, in milliseconds, as `stat` gives it in `mtimeMs`. A part
+   * from a `FilePath` is then sent only if its file has this time.
+   */
+  readonly sourceModifiedMs?: number | undefined;
+  /**
+   * Text of your own that tells this state of the source from all others: its SHA-256, say, or the ETag or version id of
+   * where it comes from. `uploadPart` is then refused without the same. It stands readable in the ticket.
+   */
+  readonly sourceDigest?: string | undefined;
 }
+
+/** What `tagDigest` is for a part that nobody has tried to send before. */
+const firstAttempt = "first-attempt";
+/** Characters. */
+const maxSourceDigestLength = 1024;
 
 /** What `uploadPart` takes: the part and one of `Body`, `FilePath` and `Source`. */
 export interface UploadPartInput extends SeekableInput {
@@ -58,24 +53,20 @@ export interface UploadPartInput extends SeekableInput {
   /** The customer-provided key of the object, if it has one: the ticket holds its MD5 alone. */
   readonly SSECustomerKey?: string | undefined;
   /**
-   * The digest of an earlier try of this part, from its result or from `onSealed`. **State it whenever there was
-   * one**: the part is then sent only if it is made of the same plaintext. Two plaintexts sent for one part would
-   * share key and nonce, which reveals both and lets anybody forge.
+   * The digest of an earlier try of this part, from its result or from `onSealed`: the part is then sent only if it is
+   * made of the same plaintext. Or "first-attempt", which says that **nobody has tried to send this part before**. Two plaintexts
+   * sent for one part would share key and nonce, which reveals both and lets anybody forge.
+   *
+   * At a first attempt S3 is asked for the part, and what this client has sent is remembered. That does not notice an earlier
+   * try whose part never came to be in S3, such as that of a worker which was killed amid it, nor one that is under way at the
+   * same time in another client. So keep what `onSealed` is told, and give each part to one worker at a time.
    */
-  readonly tagDigest?: string | undefined;
+  readonly tagDigest: "first-attempt" | (string & {});
+  /** The `sourceDigest` that the upload began with, if it did: what you know of the source that you send from. */
+  readonly sourceDigest?: string | undefined;
   /** Is told the seal of the part, and awaited, before its first byte is sent: keep it for a process that takes over. */
   readonly onSealed?: ((seal: PartSeal) => void | Promise<void>) | undefined;
 }
-
-/** What `completeUpload` takes. */
-export interface CompleteUploadInput
-  extends Pick<UploadPartInput, "ticket" | "encryptionContext" | "SSECustomerKey"> {
-  /** The results of all parts, in any order. */
-  readonly parts: readonly UploadedPart[];
-}
-
-/** What `abortUpload` takes: the ticket, or the checkpoint of an `upload` that will not be gone on with. */
-export type AbortUploadInput = { readonly ticket: UploadTicket } | { readonly CheckpointPath: string };
 
 /** See `EnvelopeClient.beginUpload`. */
 export async function beginUpload(
@@ -84,18 +75,49 @@ export async function beginUpload(
   options: CallOptions,
 ): Promise<UploadTicket> {
   const caller = abortSignalArgument(options);
-  const { plaintextLength, ...others } = objectArgument("input", input) as unknown as BeginUploadInput;
+  const { plaintextLength, sourceModifiedMs, sourceDigest, ...others } = objectArgument(
+    "input",
+    input,
+  ) as unknown as BeginUploadInput;
   refuseFields(others, ["Body", "ContentLength"], "the parts bring the body: state plaintextLength");
   const request = writeArguments(settings, others, "CreateMultipartUpload");
   const layout = layoutOf(
     settings,
     integerArgument("plaintextLength", plaintextLength, 0, maxPlaintextBytes),
   );
-  return within(
-    caller,
-    request.attempt,
-    async (transfer) => (await begin(settings, request, layout, transfer)).ticket,
+  const source = {
+    sourceModifiedMs: timeArgument("sourceModifiedMs", sourceModifiedMs),
+    sourceDigest: sourceDigestArgument(sourceDigest),
+  };
+  return withTransfer(caller, request.attempt, async (transfer) => {
+    const { ticket } = await begin(settings, request, layout, source, transfer);
+    return ticket;
+  });
+}
+
+function timeArgument(title: string, value: unknown): number | undefined {
+  if (value === undefined || (typeof value === "number" && Number.isFinite(value))) return value;
+  throw typeof value === "number"
+    ? new RangeError(`${title}: expected milliseconds, got ${value}`)
+    : wrongType(title, "a number of milliseconds", value);
+}
+
+function sourceDigestArgument(value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  const text = textArgument("sourceDigest", value);
+  if (text.length <= maxSourceDigestLength) return text;
+  throw new RangeError(
+    `sourceDigest: expected at most ${maxSourceDigestLength} characters, got ${text.length}`,
   );
+}
+
+/** The digest of an earlier try; undefined when there was none, which must be said. */
+function earlierDigestArgument(value: unknown): string | undefined {
+  if (value === firstAttempt) return undefined;
+  const expected = `"${firstAttempt}", or the digest of the earlier try of this part`;
+  if (typeof value !== "string") throw wrongType("tagDigest", expected, value);
+  if (/^[0-9a-f]{64}$/.test(value)) return value;
+  throw new RangeError(`tagDigest: expected ${expected}, which is 64 hex digits, got another string`);
 }
 
 /** See `uploadPartRange` in src/index.ts: the plaintext that a part is made of. */
@@ -112,15 +134,13 @@ export async function uploadPart(
   options: CallOptions,
 ): Promise<UploadedPart> {
   const caller = abortSignalArgument(options);
-  const { Body, onSealed, tagDigest, encryptionContext, SSECustomerKey, PartNumber } = objectArgument(
-    "input",
-    input,
-  ) as unknown as UploadPartInput;
+  const given = objectArgument("input", input) as unknown as UploadPartInput;
+  const { Body, onSealed, encryptionContext, SSECustomerKey, PartNumber } = given;
   const expected = expectedContextArgument(encryptionContext);
   if (onSealed !== undefined && typeof onSealed !== "function")
     throw wrongType("onSealed", "a function", onSealed);
-  if (tagDigest !== undefined && !/^[0-9a-f]{64}$/.test(stringArgument("tagDigest", tagDigest)))
-    throw new RangeError("tagDigest: expected 64 hex digits, got another string");
+  const earlierDigest = earlierDigestArgument(given.tagDigest);
+  const sourceDigest = sourceDigestArgument(given.sourceDigest);
   const read = readTicket("ticket", input.ticket);
   const { ticket } = read;
   const partNumber = integerArgument("PartNumber", PartNumber, 1, ticket.partCount);
@@ -131,26 +151,30 @@ export async function uploadPart(
     throw new TypeError("Body, FilePath, Source: expected one of them");
   const put = ticketPut(read, SSECustomerKey);
 
-  return within(caller, objectOf(ticket, partNumber), async (transfer) => {
+  return withTransfer(caller, objectOf(ticket, partNumber), async (transfer) => {
     const { signal } = transfer;
-    const { keys, guard } = await ticketKeys(settings, read, expected, signal);
+    const { keys, recordKey } = await ticketKeys(settings, read, expected, signal);
+    if (sourceDigest !== ticket.sourceDigest)
+      throw sourceChanged("its sourceDigest is not the one that the upload began with", { partNumber });
+    const upload = { input: multipartInput(settings, read, put, transfer), read, recordKey };
     const source: SeekableSource = seekable
       ? await openSeekable(seekable, signal, settings.idleTimeoutMs)
       : bodySource(Body ?? new Uint8Array(0), ticket.plaintextLength);
     try {
       if (source.length !== ticket.plaintextLength)
         throw sourceChanged("it has another length than the ticket says", { size: source.length });
+      const { modifiedMs } = source;
+      requireTime(modifiedMs, ticket.sourceModifiedMs, partNumber);
       const making = { settings, layout: ticket, keys, source, signal };
       return await new PartMaker(making).with(partNumber, async (sealed) => {
         await source.requireUnchanged();
-        if (tagDigest !== undefined && tagDigest !== sealed.tagDigest)
+        if (earlierDigest !== undefined && earlierDigest !== sealed.tagDigest)
           throw sourceChanged(`part ${partNumber} is not what its earlier try was`, { partNumber });
-        // What another call was given for it, or for its neighbours.
-        guard.require(partNumber, sealed);
-        const { firstTag, lastTag } = sealed;
-        await onSealed?.({ tagDigest: sealed.tagDigest, firstTag, lastTag });
+        await guardPart(settings, upload, partNumber, sealed, earlierDigest === undefined);
+        const { tagDigest, firstTag, lastTag } = sealed;
+        await onSealed?.({ tagDigest, firstTag, lastTag });
         signal.throwIfAborted();
-        return sendSealed(multipartInput(settings, read, put, transfer), ticket.UploadId, partNumber, sealed);
+        return sendSealed(upload, partNumber, sealed, modifiedMs);
       });
     } finally {
       settings.budget.letGo();
@@ -159,10 +183,37 @@ export async function uploadPart(
   });
 }
 
+/**
+ * Refuses a part that another plaintext was sealed for, as far as this client and S3 know.
+ *
+ * @throws EnvelopeError `SOURCE_CHANGED`
+ */
+async function guardPart(
+  settings: ClientSettings,
+  { input, read }: OpenUpload,
+  partNumber: number,
+  sealed: SealedPart,
+  isFirstAttempt: boolean,
+): Promise<void> {
+  const guard = guardOf(settings, read.ticket);
+  if (isFirstAttempt && !guard.has(partNumber)) {
+    guard.expect(partNumber, sealed);
+    try {
+      const listed = await findPart(input, read.ticket.UploadId, partNumber, input.transfer.signal);
+      if (listed) requireSamePart(partNumber, listed, sealed.bytes);
+    } catch (error) {
+      guard.forget(partNumber);
+      throw error;
+    }
+  }
+  guard.require(partNumber, sealed);
+}
+
 function bodySource(body: Uint8Array, length: number): SeekableSource {
   return {
     length,
     modifiedMs: undefined,
+    isFileAt: async () => false,
     async read(target) {
       // Its memory may have been handed to another thread since the call.
       if (body.length !== target.length)
@@ -172,128 +223,4 @@ function bodySource(body: Uint8Array, length: number): SeekableSource {
     requireUnchanged: async () => undefined,
     close: async () => undefined,
   };
-}
-
-/** See `EnvelopeClient.completeUpload`. */
-export async function completeUpload(
-  settings: ClientSettings,
-  input: CompleteUploadInput,
-  options: CallOptions,
-): Promise<PutOutput> {
-  const caller = abortSignalArgument(options);
-  const given = objectArgument("input", input) as unknown as CompleteUploadInput;
-  const expected = expectedContextArgument(given.encryptionContext);
-  const read = readTicket("ticket", given.ticket);
-  const { ticket } = read;
-  const parts = readUploadedParts(given.parts, ticket);
-  const put = ticketPut(read, given.SSECustomerKey);
-  const guard = new PartGuard(ticket);
-  for (const part of parts) guard.require(part.PartNumber, part);
-  return within(caller, objectOf(ticket), async (transfer) => {
-    await ticketKeys(settings, read, expected, transfer.signal);
-    const sending = multipartInput(settings, read, put, transfer);
-    const output = await completeMultipart(sending, ticket.UploadId, parts.map(sentPart));
-    forgetTicket(settings, read);
-    return putOutput(output, ticket.plaintextLength);
-  });
-}
-
-/** See `EnvelopeClient.abortUpload`. */
-export async function abortUpload(
-  settings: ClientSettings,
-  input: AbortUploadInput,
-  options: CallOptions,
-): Promise<void> {
-  const signal = abortSignalArgument(options);
-  const { ticket, CheckpointPath } = objectArgument("input", input);
-  if ((ticket === undefined) === (CheckpointPath === undefined))
-    throw new TypeError("ticket, CheckpointPath: expected one of them");
-  if (CheckpointPath === undefined) return abortTicket(settings, readTicket("ticket", ticket), signal);
-  const checkpoint = await Checkpoint.find(stringArgument("CheckpointPath", CheckpointPath));
-  if (!checkpoint) return;
-  try {
-    if (checkpoint.recorded) {
-      await checkpoint.takeOver();
-      await abortTicket(settings, checkpoint.recorded.read, signal);
-    }
-    await checkpoint.remove();
-  } finally {
-    await checkpoint.close();
-  }
-}
-
-/** Asks no key: what was begun can be ended even if the key is gone. */
-function abortTicket(
-  settings: ClientSettings,
-  read: ReadTicket,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const { envelope } = read;
-  const ticket = withoutCustomerKey(read.ticket);
-  const { UploadId, envelopeStorage } = ticket;
-  forgetTicket(settings, read);
-  return within(signal, objectOf(ticket), async (transfer) => {
-    const put = ticketPut({ ticket, envelope }, undefined);
-    const input = multipartInput(settings, read, put, transfer);
-    const { s3, attempt } = input;
-    const isSidecar = envelopeStorage === "sidecar";
-    // One that was completed may have been overwritten since, and an older version need its sidecar.
-    const isUnfinished = isSidecar && (await isThere(input, UploadId));
-    try {
-      const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId });
-      const asked = { ...attempt, operation: "AbortMultipartUpload" };
-      await s3Request(asked, transfer.signal, (sending) => s3.send(command, sending));
-    } catch (error) {
-      // It may have been completed, and its object need its sidecar.
-      if (isUploadGone(error)) return;
-      throw error;
-    }
-    if (!isUnfinished || (await mayBeWritten(input, read, transfer.signal))) {
-      transfer.signal.throwIfAborted();
-      return;
-    }
-    const location = sidecarLocation(put, envelope.header);
-    if (await deleteSidecar(s3, location, transfer.signal)) return;
-    transfer.signal.throwIfAborted();
-    throw new EnvelopeError(
-      "S3_UNAVAILABLE",
-      `the upload was aborted, but its sidecar "${location.Key}" could not be removed: nothing needs it, remove it`,
-      { details: { orphanedSidecarKey: location.Key } },
-    );
-  });
-}
-
-/** Whether an upload is surely neither completed nor aborted: S3 says of its abort that it succeeded in either case. */
-async function isThere(input: MultipartInput, UploadId: string): Promise<boolean> {
-  try {
-    return (await findTrusted(input, UploadId, new Map())) !== undefined;
-  } catch {
-    input.transfer.signal.throwIfAborted();
-    return false;
-  }
-}
-
-function withoutCustomerKey({ SSECustomerKeyMD5: _md5, ...ticket }: UploadTicket): UploadTicket {
-  return ticket;
-}
-
-const objectOf = ({ Bucket, Key }: UploadTicket, partNumber?: number) =>
-  ({ bucket: Bucket, key: Key, partNumber }) satisfies ObjectFacts;
-
-/** Runs a call that ends with the caller's signal. */
-async function within<T>(
-  caller: AbortSignal | undefined,
-  object: ObjectFacts,
-  act: (transfer: TransferSignal) => Promise<T>,
-): Promise<T> {
-  const transfer = transferSignal(caller);
-  try {
-    transfer.signal.throwIfAborted();
-    return await aboutObject(object, transfer, () => act(transfer));
-  } catch (error) {
-    transfer.abort(error);
-    throw error;
-  } finally {
-    transfer.dispose();
-  }
 }

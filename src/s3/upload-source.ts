@@ -1,6 +1,6 @@
 /** Where the plaintext of an upload is read from: any stretch of it, at any time, always the same. */
 import { constants } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { type FileHandle, open, stat } from "node:fs/promises";
 import { integerArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
 import type { RandomAccessSource } from "../cobblestone/random-access.js";
 import { EnvelopeError } from "../errors.js";
@@ -23,6 +23,8 @@ export interface SeekableSource {
   readonly length: number;
   /** When a file was modified last, in milliseconds; undefined for what is no file. */
   readonly modifiedMs: number | undefined;
+  /** Whether a path leads to the very file that it is read from, by whatever name or link. */
+  isFileAt(path: string): Promise<boolean>;
   /**
    * Fills memory with the bytes from `position` on.
    *
@@ -84,6 +86,7 @@ async function fileSource(path: string): Promise<SeekableSource> {
     return {
       length: size,
       modifiedMs: mtimeMs,
+      isFileAt: (other) => attempt(() => isFileAt(file, other)),
       read: (target, position) => attempt(() => readFile(file, path, target, position)),
       requireUnchanged: async () => {
         const now = await attempt(() => file.stat());
@@ -99,6 +102,15 @@ async function fileSource(path: string): Promise<SeekableSource> {
     await file.close();
     throw error;
   }
+}
+
+async function isFileAt(file: FileHandle, path: string): Promise<boolean> {
+  const [own, other] = await Promise.all([
+    file.stat({ bigint: true }),
+    // What cannot be seen is no file that is open here.
+    stat(path, { bigint: true }).catch(() => undefined),
+  ]);
+  return other !== undefined && own.dev === other.dev && own.ino === other.ino;
 }
 
 async function readFile(file: FileHandle, path: string, target: Uint8Array, position: number): Promise<void> {
@@ -118,6 +130,7 @@ function callersSource(
   return {
     length,
     modifiedMs: undefined,
+    isFileAt: async () => false,
     async read(target, position) {
       for (let filled = 0; filled < target.length; ) {
         const start = position + filled;

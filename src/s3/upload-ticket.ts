@@ -1,21 +1,22 @@
 /** What an upload that several processes share is known by: plain data, without secrets, authenticated. */
-import { createHash, createHmac, type KeyObject, timingSafeEqual } from "node:crypto";
+import { createHash } from "node:crypto";
 import type { PutObjectCommandInput, RequestPayer } from "@aws-sdk/client-s3";
-import { decodeBase64, encodeBase64 } from "../bytes.js";
+import { decodeBase64 } from "../bytes.js";
 import type { MessageKeys } from "../cobblestone/derivation.js";
 import { type Envelope, openEnvelope, requireContext, wrappingContext } from "../envelope/envelope.js";
 import { decodeEnvelope, encodeEnvelope, encodeSidecarReference } from "../envelope/metadata.js";
 import { hasCode } from "../errors.js";
 import { unwrapDataKey } from "../keys/keyring.js";
 import { untilAborted } from "../until-aborted.js";
+import type { ObjectFacts } from "./about-object.js";
 import type { ExpectedContext } from "./read-envelope.js";
 import { type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./settings.js";
-import { PartGuard, type PartLayout, readLayout } from "./upload-parts.js";
+import { macPattern, RecordKey } from "./upload-mac.js";
+import { type PartLayout, readLayout } from "./upload-parts.js";
 import { invalidRecord, RecordReader } from "./upload-records.js";
 import type { PreparedWrite } from "./write.js";
 
 const ticketFormat = "s3-envelope/upload 1";
-const macLabel = "s3-envelope/upload-ticket@v1\0";
 const optionalNames = [
   "ChecksumAlgorithm",
   "RequestPayer",
@@ -24,6 +25,7 @@ const optionalNames = [
   "SSECustomerKeyMD5",
   "IfMatch",
   "IfNoneMatch",
+  "sourceDigest",
 ] as const;
 
 /**
@@ -48,16 +50,36 @@ export interface UploadTicket extends PartLayout {
   readonly SSECustomerKeyMD5?: string;
   readonly IfMatch?: string;
   readonly IfNoneMatch?: string;
+  /** When the file that the upload is made of was modified last, in milliseconds; `stat` calls it `mtimeMs`. */
+  readonly sourceModifiedMs?: number;
+  /** What tells the state of the source from others, in the caller's own terms. */
+  readonly sourceDigest?: string;
   /** Authenticates all other fields under the data key. */
   readonly mac: string;
 }
 
+/** What a ticket states of the source of its upload, besides its length. */
+export interface SourceState {
+  readonly sourceModifiedMs: number | undefined;
+  readonly sourceDigest: string | undefined;
+}
+
+/** The object that a ticket is for, and the part of it that a call is about. */
+export function objectOf({ Bucket, Key }: UploadTicket, partNumber?: number): ObjectFacts {
+  return { bucket: Bucket, key: Key, partNumber };
+}
+
 /** Issues the ticket of an upload. */
-export function issueTicket(prepared: PreparedWrite, layout: PartLayout, UploadId: string): UploadTicket {
+export function issueTicket(
+  prepared: PreparedWrite,
+  layout: PartLayout,
+  source: SourceState,
+  UploadId: string,
+): UploadTicket {
   const { put, envelope, sidecar, dataKey } = prepared;
-  const optional = Object.fromEntries(optionalNames.map((name) => [name, put[name]]));
   const unsigned = canonical({
-    ...optional,
+    ...put,
+    ...source,
     ...layout,
     Bucket: put.Bucket ?? "",
     Key: put.Key ?? "",
@@ -66,17 +88,18 @@ export function issueTicket(prepared: PreparedWrite, layout: PartLayout, UploadI
     envelope: encodeEnvelope(envelope),
     SSECustomerKeyMD5: customerKeyMd5(put),
   });
-  return { ...unsigned, mac: encodeBase64(macOf(dataKey, unsigned)) };
+  return { ...unsigned, mac: new RecordKey(dataKey).macOf("ticket", "", unsigned) };
 }
 
 type UnsignedTicket = Omit<UploadTicket, "mac">;
 
 /** All fields in one order, which the MAC and comparisons go by; those that are not there are left out. */
 function canonical(
-  ticket: Omit<UnsignedTicket, "format" | (typeof optionalNames)[number]> & Record<string, unknown>,
+  ticket: Omit<UnsignedTicket, "format" | (typeof optionalNames)[number] | "sourceModifiedMs"> &
+    Readonly<Record<string, unknown>>,
 ): UnsignedTicket {
   const { Bucket, Key, UploadId, plaintextLength, partBytes, partCount, envelopeStorage, envelope } = ticket;
-  const optional = optionalNames
+  const optional = [...optionalNames, "sourceModifiedMs"]
     .filter((name) => ticket[name] !== undefined)
     .map((name) => [name, ticket[name]]);
   return {
@@ -91,15 +114,6 @@ function canonical(
     envelope,
     ...Object.fromEntries(optional),
   };
-}
-
-function macOf(dataKey: KeyObject, ticket: UnsignedTicket): Buffer {
-  // HKDF's blocks start with another label, so that no key of the message can come out here.
-  return createHmac("sha512", dataKey)
-    .update(macLabel)
-    .update(JSON.stringify(ticket))
-    .digest()
-    .subarray(0, 32);
 }
 
 /** A ticket that has been read, and the envelope in it. */
@@ -124,6 +138,7 @@ export function readTicket(title: string, value: unknown): ReadTicket {
   const optional = Object.fromEntries(optionalNames.map((name) => [name, reader.optionalText(name)]));
   const unsigned = canonical({
     ...optional,
+    sourceModifiedMs: reader.optionalNumber("sourceModifiedMs"),
     ...readLayout(reader),
     Bucket: reader.text("Bucket"),
     Key: reader.text("Key"),
@@ -132,7 +147,7 @@ export function readTicket(title: string, value: unknown): ReadTicket {
     // Not as it came: in the one order that encoding gives.
     envelope: encodeEnvelope(envelope),
   });
-  const mac = reader.text("mac", /^[A-Za-z0-9+/]{43}=$/);
+  const mac = reader.text("mac", macPattern);
   reader.end();
   return { ticket: { ...unsigned, mac }, envelope };
 }
@@ -195,16 +210,16 @@ export function customerKeyMd5(put: {
   return createHash("md5").update(bytes).digest("base64");
 }
 
-/** A ticket whose keys were had. */
+/** A ticket whose MAC has been verified. */
 export interface OpenTicket {
   readonly keys: MessageKeys;
-  /** Knows what the parts were made of that went through this client. */
-  readonly guard: PartGuard;
+  /** Authenticates the other records of the upload. */
+  readonly recordKey: RecordKey;
 }
 
-/** Tickets that a client has used: the last so many. */
-const maxRemembered = 8;
-const remembered = new WeakMap<ClientSettings, Map<string, Promise<OpenTicket>>>();
+/** A client keeps the keys of so many tickets, those that it used last. */
+const maxRememberedKeys = 8;
+const rememberedKeys = new WeakMap<ClientSettings, Map<string, Promise<OpenTicket>>>();
 
 /**
  * The keys of an upload: the expected context is compared first, then the data key unwrapped, the commitment and
@@ -220,14 +235,14 @@ export async function ticketKeys(
   signal: AbortSignal,
 ): Promise<OpenTicket> {
   if (expected !== "any") requireContext(read.envelope.encryptionContext, expected);
-  const keys = remembered.get(settings) ?? new Map<string, Promise<OpenTicket>>();
-  remembered.set(settings, keys);
+  const keys = rememberedKeys.get(settings) ?? new Map<string, Promise<OpenTicket>>();
+  rememberedKeys.set(settings, keys);
   const id = JSON.stringify(read.ticket);
   const known = keys.get(id) ?? unlockTicket(settings, read);
   // The one used last goes to the end.
   keys.delete(id);
   keys.set(id, known);
-  for (const oldest of keys.keys()) if (keys.size > maxRemembered) keys.delete(oldest);
+  for (const oldest of keys.keys()) if (keys.size > maxRememberedKeys) keys.delete(oldest);
   known.catch(() => keys.delete(id));
   return untilAborted(signal, known);
 }
@@ -239,13 +254,13 @@ async function unlockTicket({ keyring }: ClientSettings, read: ReadTicket): Prom
   const encryptionContext = wrappingContext(envelope.encryptionContext);
   const dataKey = await unwrapDataKey(keyring, { recipients, encryptionContext });
   const keys = openEnvelope(envelope, dataKey);
+  const recordKey = new RecordKey(dataKey);
   const { mac, ...unsigned } = ticket;
-  if (timingSafeEqual(macOf(dataKey, unsigned), Buffer.from(mac, "base64")))
-    return { keys, guard: new PartGuard(ticket) };
+  if (recordKey.verifies("ticket", "", unsigned, mac)) return { keys, recordKey };
   throw invalidRecord("ticket", "it was changed after the upload began");
 }
 
 /** Lets go of the keys of an upload that has ended. */
 export function forgetTicket(settings: ClientSettings, { ticket }: ReadTicket): void {
-  remembered.get(settings)?.delete(JSON.stringify(ticket));
+  rememberedKeys.get(settings)?.delete(JSON.stringify(ticket));
 }

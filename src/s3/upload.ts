@@ -1,7 +1,7 @@
 /** Uploads a file, or anything that can be read at any offset: parts in parallel, gone on with after a crash. */
+import { resolve } from "node:path";
 import { objectArgument, stringArgument } from "../arguments.js";
 import type { MessageKeys } from "../cobblestone/derivation.js";
-import { requireContext } from "../envelope/envelope.js";
 import { aboutObject } from "./about-object.js";
 import { forEachAtOnce } from "./at-once.js";
 import { CommitState } from "./commit.js";
@@ -12,9 +12,24 @@ import type { ClientSettings, TransferOptions } from "./settings.js";
 import { abortSignalArgument, transferSignal } from "./transfer-signal.js";
 import { begin, layoutOf, multipartInput, sendSealed, sentPart } from "./upload-begin.js";
 import { Checkpoint } from "./upload-checkpoint.js";
+import type { Recorded } from "./upload-checkpoint-lines.js";
 import { endingWell, type Multipart, type Run } from "./upload-ending.js";
-import { PartGuard, type PartLayout, PartMaker, plaintextShare, type UploadedPart } from "./upload-parts.js";
-import { fieldsOf, findFinished, findTrusted, requireSameFields } from "./upload-resume.js";
+import { guardOf, PartGuard } from "./upload-guard.js";
+import { requireSamePart } from "./upload-listing.js";
+import { type PartLayout, PartMaker, plaintextShare, recordSeal, type UploadedPart } from "./upload-parts.js";
+import {
+  fieldsMac,
+  fieldsOf,
+  findFinished,
+  findTrusted,
+  isOfSource,
+  type ListedParts,
+  requireAuthentic,
+  requireSameBytes,
+  requireSameFields,
+  requireSameObject,
+  unlockCheckpoint,
+} from "./upload-resume.js";
 import {
   openSeekable,
   type SeekableInput,
@@ -22,7 +37,7 @@ import {
   seekableArgument,
   sourceChanged,
 } from "./upload-source.js";
-import { type ReadTicket, ticketKeys, ticketPut } from "./upload-ticket.js";
+import { ticketPut } from "./upload-ticket.js";
 import {
   type PutOutput,
   prepareWrite,
@@ -58,6 +73,8 @@ export async function upload(
   refuseFields(others, ["Body", "ContentLength"], "the source is FilePath or Source: leave it out");
   const seekable = seekableArgument({ FilePath, Source });
   const path = CheckpointPath === undefined ? undefined : stringArgument("CheckpointPath", CheckpointPath);
+  if (path !== undefined && FilePath !== undefined && resolve(path) === resolve(FilePath))
+    throw checkpointIsSource();
   const request = writeArguments(settings, others, "PutObject");
   const transfer = transferSignal(caller);
   let source: SeekableSource | undefined;
@@ -65,6 +82,7 @@ export async function upload(
   const sending = async () => {
     transfer.signal.throwIfAborted();
     source = await openSeekable(seekable, transfer.signal, settings.idleTimeoutMs);
+    if (path !== undefined && (await source.isFileAt(path))) throw checkpointIsSource();
     const meter = new ProgressMeter({ operation: "upload", Bucket: bucket, Key: key }, listener);
     meter.totalBytes = source.length;
     const output = await run({ settings, request, source, transfer, meter }, path);
@@ -83,6 +101,10 @@ export async function upload(
   }
 }
 
+function checkpointIsSource(): TypeError {
+  return new TypeError("CheckpointPath: expected another file than FilePath, got the same one");
+}
+
 async function run(call: Omit<Run, "checkpoint">, path: string | undefined): Promise<PutOutput> {
   const { settings, source } = call;
   const layout = layoutOf(settings, source.length);
@@ -90,7 +112,7 @@ async function run(call: Omit<Run, "checkpoint">, path: string | undefined): Pro
   const found = await Checkpoint.find(path);
   if (found) {
     try {
-      const output = found.recorded && (await resume({ ...call, checkpoint: found }, found.recorded.read));
+      const output = found.recorded && (await resume({ ...call, checkpoint: found }, found, found.recorded));
       // Of an upload that is gone, or that never began.
       await found.remove();
       if (output) return output;
@@ -117,15 +139,19 @@ async function write(call: Run, layout: PartLayout): Promise<PutOutput> {
   const { settings, request, source, transfer, meter, checkpoint } = call;
   meter.totalParts = layout.partCount;
   if (layout.partCount === 1) return writeWhole(call, layout);
-  const { prepared, ticket } = await begin(settings, request, layout, transfer);
+  const state = { sourceModifiedMs: source.modifiedMs, sourceDigest: undefined };
+  const { prepared, ticket, recordKey } = await begin(settings, request, layout, state, transfer);
   const { put, envelope, keys } = prepared;
   const read = { ticket, envelope };
-  const multipart = { input: multipartInput(settings, read, put, transfer), read };
+  const input = multipartInput(settings, read, put, transfer);
+  const multipart = { input, read, recordKey, isResumed: false };
   return endingWell(call, multipart, async (sending) => {
     const fields = fieldsOf(request);
-    await checkpoint?.begin({ ticket, fields, modifiedMs: source.modifiedMs });
+    await checkpoint?.begin({ ticket, fields, mac: fieldsMac(recordKey, ticket, fields) });
     sending();
-    return sendAll(call, multipart, keys, new PartGuard(layout), new Map());
+    // Without a checkpoint nobody else ever has the ticket.
+    const guard = checkpoint ? guardOf(settings, ticket) : new PartGuard(layout);
+    return sendAll(call, multipart, keys, guard, new Map());
   });
 }
 
@@ -146,54 +172,57 @@ async function writeWhole(call: Run, layout: PartLayout): Promise<PutOutput> {
   return putOutput(output, source.length);
 }
 
-/** Goes on with an upload; undefined when there is none any more and its object is not there either. */
-async function resume(call: Run, read: ReadTicket): Promise<PutOutput | undefined> {
-  const { settings, request, source, transfer, meter, checkpoint } = call;
-  const { signal } = transfer;
-  if (!checkpoint?.recorded) throw new Error("unreachable: it was found");
-  const { fields, modifiedMs, begun, done } = checkpoint.recorded;
-  requireSameFields(checkpoint.path, fields, fieldsOf(request));
-  requireContext(read.envelope.encryptionContext, request.context);
-  const put = ticketPut(read, request.put.SSECustomerKey);
-  const input = multipartInput(settings, read, put, transfer);
+/**
+ * Goes on with an upload; undefined when there is none any more and its object is not there either. Nothing of the
+ * checkpoint is used for a request before all of it has been compared with the call and authenticated.
+ */
+async function resume(call: Run, checkpoint: Checkpoint, found: Recorded): Promise<PutOutput | undefined> {
+  const { settings, request, source, transfer, meter } = call;
+  const { read } = found;
   const { ticket } = read;
-  const isSame = source.length === ticket.plaintextLength && source.modifiedMs === modifiedMs;
-  const output = await endingWell(call, { input, read }, async (sending) => {
-    const trusted = await findTrusted(input, ticket.UploadId, done);
-    if (!trusted) return undefined;
+  requireSameFields(checkpoint.path, found.fields, fieldsOf(request));
+  requireSameObject(checkpoint.path, ticket, request);
+  const put = ticketPut(read, request.put.SSECustomerKey);
+  const { keys, recordKey } = await unlockCheckpoint(call, checkpoint, found);
+  const input = multipartInput(settings, read, put, transfer);
+  const multipart = { input, read, recordKey, isResumed: true };
+  const isSame = source.length === ticket.plaintextLength && source.modifiedMs === ticket.sourceModifiedMs;
+  let recorded = found;
+  const output = await endingWell(call, multipart, async (sending) => {
+    recorded = await checkpoint.takeOver();
+    requireAuthentic(checkpoint.path, recordKey, recorded);
+    const listed = await findTrusted(input, ticket.UploadId, recorded.done);
+    if (!listed) return undefined;
     if (source.length !== ticket.plaintextLength)
       throw sourceChanged("it has another length", { size: source.length });
     if (!isSame) throw sourceChanged("the file was modified", { modifiedMs: source.modifiedMs });
-    const { keys } = await ticketKeys(settings, read, request.context, signal);
-    await checkpoint.takeOver();
-    const guard = new PartGuard(ticket);
-    for (const [partNumber, seal] of begun) guard.require(partNumber, seal);
-    const maker = new PartMaker({ settings, layout: ticket, keys, source, signal });
-    await forEachAtOnce(begun.keys(), settings.maxConcurrentParts, transfer, (partNumber) =>
-      maker.with(partNumber, async (part) => {
-        guard.require(partNumber, part);
-        part.release();
-      }),
-    );
-    await source.requireUnchanged();
+    await requireSameBytes(call, multipart, keys, recorded, transfer);
     sending();
     meter.totalParts = ticket.partCount;
+    const { trusted, others } = listed;
     let bytes = 0;
     for (const partNumber of trusted.keys()) bytes += plaintextShare(ticket, partNumber);
     meter.resume(bytes, trusted.size);
-    return sendAll(call, { input, read }, keys, guard, trusted);
+    const earlier = { begun: recorded.begun, others };
+    return sendAll(call, multipart, keys, guardOf(settings, ticket), trusted, earlier);
   });
-  return output ?? findFinished(input, read, isSame);
+  if (output) return output;
+  return findFinished(input, read, async () => {
+    if (!isSame || recorded.begun.size < ticket.partCount) return false;
+    return isOfSource(call, multipart, keys, recorded);
+  });
 }
 
 /** Sends the parts that are not done, and completes. */
 async function sendAll(
   { settings, source, transfer, meter, checkpoint }: Run,
-  { input, read }: Multipart,
+  multipart: Multipart,
   keys: MessageKeys,
   guard: PartGuard,
   done: Map<number, UploadedPart>,
+  earlier?: Pick<Recorded, "begun"> & Pick<ListedParts, "others">,
 ): Promise<PutOutput> {
+  const { input, read, recordKey } = multipart;
   const { ticket } = read;
   const { UploadId, partCount, plaintextLength } = ticket;
   const maker = new PartMaker({ settings, layout: ticket, keys, source, signal: transfer.signal });
@@ -202,10 +231,14 @@ async function sendAll(
   );
   await forEachAtOnce(missing, settings.maxConcurrentParts, transfer, (partNumber) =>
     maker.with(partNumber, async (sealed) => {
-      const isNew = !guard.has(partNumber);
+      const isNew = !earlier?.begun.has(partNumber);
+      const listed = earlier?.others.get(partNumber);
+      // Every part that was sent has a line: this one's was taken out.
+      if (isNew && listed) requireSamePart(partNumber, listed, sealed.bytes);
       guard.require(partNumber, sealed);
-      if (isNew) await checkpoint?.begun(partNumber, sealed);
-      const part = await sendSealed(input, UploadId, partNumber, sealed);
+      if (isNew) await checkpoint?.begun(partNumber, recordSeal(recordKey, ticket.mac, partNumber, sealed));
+      else await checkpoint?.requireOwn();
+      const part = await sendSealed(multipart, partNumber, sealed, source.modifiedMs);
       await checkpoint?.done(part);
       done.set(partNumber, part);
       meter.add(plaintextShare(ticket, partNumber), 1);

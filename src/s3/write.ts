@@ -10,7 +10,7 @@ import { deriveMessageKeys, type MessageKeys } from "../cobblestone/derivation.j
 import { ciphertextLength, headerBytes, saltBytes } from "../cobblestone/geometry.js";
 import { bodyContext, type Envelope, wrappingContext } from "../envelope/envelope.js";
 import { encodeEnvelope, encodeSidecarReference, type MetadataFields } from "../envelope/metadata.js";
-import { encodeSidecar, sidecarKey } from "../envelope/sidecar.js";
+import { encodeSidecar, newSidecarKey } from "../envelope/sidecar.js";
 import { joinMetadata, userMetadataArgument } from "../envelope/user-metadata.js";
 import { contextArgument, type EncryptionContext } from "../keys/context.js";
 import { generateDataKey } from "../keys/keyring.js";
@@ -27,7 +27,7 @@ import {
 import type { MultipartInput } from "./multipart.js";
 import type { S3Attempt } from "./s3-errors.js";
 import { type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./settings.js";
-import { deleteSidecar, putSidecar, type SidecarLocation, sidecarLocation } from "./sidecar-object.js";
+import { deleteSidecar, newSidecarLocation, putSidecar, type SidecarLocation } from "./sidecar-object.js";
 import type { TransferSignal } from "./transfer-signal.js";
 
 /** What every write takes: the input of PutObject, except for fields that describe the bytes sent, and these. */
@@ -63,7 +63,7 @@ export function writeArguments(settings: ClientSettings, input: WriteInput, oper
   const { envelopeStorage = settings.envelopeStorage, ...put } = others;
   const storage = choiceArgument("envelopeStorage", envelopeStorage, envelopeStorages);
   // Every header gives a key of the same length: one that is too long is told before a data key is asked for.
-  if (storage === "sidecar") sidecarKey(attempt.key, Buffer.alloc(headerBytes));
+  if (storage === "sidecar") newSidecarKey(attempt.key, Buffer.alloc(headerBytes));
   return {
     put,
     attempt,
@@ -100,7 +100,7 @@ export async function prepareWrite(
     return { dataKey, keys, envelope, put: { ...put, Metadata }, sidecar: undefined };
   }
   const Metadata = joinMetadata(userMetadata, encodeSidecarReference(keys.header));
-  const sidecar = { location: sidecarLocation(put, keys.header), text: encodeSidecar(envelope) };
+  const sidecar = { location: newSidecarLocation(put, keys.header), text: encodeSidecar(envelope) };
   return { dataKey, keys, envelope, put: { ...put, Metadata }, sidecar };
 }
 

@@ -55,16 +55,16 @@ describe.each(files)("%s", (file) => {
   });
 
   it("is an object that the client reads", async () => {
-    await local.putRaw("vector", await makeBody(), vector.metadata);
-    if (vector.sidecar !== undefined) {
-      await local.putRaw(`vector.${salt.toString("hex")}.envelope`, Buffer.from(vector.sidecar));
-    }
+    const { objectKey: Key = "vector", sidecarKey, sidecar } = vector;
+    await local.putRaw(Key, await makeBody(), vector.metadata);
+    expect(sidecarKey === undefined).toBe(sidecar === undefined);
+    if (sidecarKey !== undefined) await local.putRaw(sidecarKey, Buffer.from(sidecar ?? ""));
     const client = new EnvelopeClient({ s3: local.s3, keyring });
     const { encryptionContext } = vector;
-    const object = await client.get({ Bucket, Key: "vector", encryptionContext });
+    const object = await client.get({ Bucket, Key, encryptionContext });
     expectBytes(await object.Body.transformToByteArray(), plaintext);
     if (plaintext.length === 0) return;
-    const range = await client.get({ Bucket, Key: "vector", encryptionContext, Range: "bytes=-1" });
+    const range = await client.get({ Bucket, Key, encryptionContext, Range: "bytes=-1" });
     expectBytes(await range.Body.transformToByteArray(), plaintext.subarray(-1));
   });
 });

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Envelope } from "../../src/envelope/envelope.js";
 import { decodeEnvelope, encodeEnvelope, encodeSidecarReference } from "../../src/envelope/metadata.js";
-import { decodeSidecar, encodeSidecar, sidecarKey } from "../../src/envelope/sidecar.js";
+import { decodeSidecar, encodeSidecar, newSidecarKey, sidecarKey } from "../../src/envelope/sidecar.js";
 import { testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 
@@ -18,9 +18,11 @@ describe("sidecarKey", () => {
     expect(sidecarKey("dir/a b", header)).toBe(`dir/a b.${header.subarray(0, 24).toString("hex")}.envelope`);
   });
 
-  it("refuses a key that leaves no room for it", () => {
-    expect(Buffer.byteLength(sidecarKey("é".repeat(483), header))).toBe(1024);
-    expect(() => sidecarKey("é".repeat(484), header)).toThrow(
+  it("is refused to a writer whose key leaves no room for it; a reader is told that there is none", () => {
+    expect(Buffer.byteLength(newSidecarKey("é".repeat(483), header))).toBe(1024);
+    expect(sidecarKey("é".repeat(483), header)).toBe(newSidecarKey("é".repeat(483), header));
+    expect(sidecarKey("é".repeat(484), header)).toBe(undefined);
+    expect(() => newSidecarKey("é".repeat(484), header)).toThrow(
       new RangeError("Key: expected at most 966 bytes with a sidecar, got 968"),
     );
   });

@@ -333,6 +333,23 @@ describe("an envelope in a sidecar", () => {
     expect(local.operations()).toEqual(["HeadObject", "DeleteObject"]);
   });
 
+  it("is removed by a client whose envelopes are in the metadata when the call says so, and only then", async () => {
+    const object = { Bucket, Key: "k" };
+    await local.client.put({ ...object, Body: "x", envelopeStorage: "sidecar" });
+    local.operations();
+    await local.client.delete({ ...object, envelopeStorage: "sidecar" });
+    expect(local.operations()).toEqual(["HeadObject", "DeleteObject", "DeleteObject"]);
+    expect((await local.contents()).keys).toEqual([]);
+    await local.client.put({ ...object, Body: "x" });
+    local.operations();
+    await local.client.delete(object);
+    await client().delete({ ...object, envelopeStorage: "metadata" });
+    expect(local.operations()).toEqual(["DeleteObject", "DeleteObject"]);
+    const wrong = { ...object, envelopeStorage: "sidecars" } as never;
+    expect(await errorOf(() => local.client.delete(wrong))).toBeInstanceOf(RangeError);
+    expect(local.operations()).toEqual([]);
+  });
+
   it("is kept when a delete marker only hides its object", async () => {
     const s3 = new S3Client({ region: "eu-central-1" });
     const mock = mockClient(s3);

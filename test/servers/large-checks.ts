@@ -112,7 +112,12 @@ export const largeChecks: readonly Check<EnvelopeContext>[] = [
     const told = JSON.parse(JSON.stringify(ticket)) as typeof ticket;
     const parts = await Promise.all(
       [4, 2, 1, 3].map((PartNumber) =>
-        clientOf(c, c.s3).uploadPart({ ticket: told, PartNumber, FilePath: source }),
+        clientOf(c, c.s3).uploadPart({
+          ticket: told,
+          PartNumber,
+          FilePath: source,
+          tagDigest: "first-attempt",
+        }),
       ),
     );
     await client.completeUpload({ ticket: told, parts });

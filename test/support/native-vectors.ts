@@ -9,7 +9,7 @@ import { deriveMessageKeys } from "../../src/cobblestone/derivation.js";
 import { sealSource } from "../../src/cobblestone/message.js";
 import { bodyContext, wrappingContext } from "../../src/envelope/envelope.js";
 import { encodeEnvelope, encodeSidecarReference } from "../../src/envelope/metadata.js";
-import { encodeSidecar } from "../../src/envelope/sidecar.js";
+import { encodeSidecar, sidecarKey } from "../../src/envelope/sidecar.js";
 import { aesKeyring } from "../../src/keys/aes.js";
 import { collect, testBytes } from "./bytes.js";
 
@@ -24,7 +24,10 @@ export interface NativeVector {
   readonly encryptionContext: Record<string, string>;
   /** What S3 holds as user metadata. */
   readonly metadata: Record<string, string>;
-  /** The text of the sidecar object, if there is one. */
+  /** The key of the object, where that of its sidecar follows from it. */
+  readonly objectKey?: string;
+  /** The key and the text of the sidecar object, if there is one. */
+  readonly sidecarKey?: string;
   readonly sidecar?: string;
   /** The plaintext is `testBytes(length, length)`. */
   readonly plaintextLength: number;
@@ -64,7 +67,11 @@ async function makeVector(
     dataKey: Buffer.from(dataKey).toString("hex"),
     encryptionContext,
     metadata: sidecar ? encodeSidecarReference(keys.header) : encodeEnvelope(envelope),
-    ...(sidecar && { sidecar: encodeSidecar(envelope) }),
+    ...(sidecar && {
+      objectKey: `vectors/${name}`,
+      sidecarKey: sidecarKey(`vectors/${name}`, keys.header),
+      sidecar: encodeSidecar(envelope),
+    }),
     plaintextLength: length,
     plaintextSha256: sha256(plaintext),
     bodyLength: body.length,

@@ -1,5 +1,5 @@
 /** The header of an AWS Encryption SDK message: parsed strictly, and held against policy, before any key is touched. */
-import { printable } from "../../bytes.js";
+import { listed, quoted } from "../../bytes.js";
 import { EnvelopeError } from "../../errors.js";
 import { canonicalContext, contextOf, type EncryptionContext } from "../../keys/context.js";
 import type { ExactReader } from "./reader.js";
@@ -116,7 +116,7 @@ export function withRequiredContext(header: MessageHeader, required: EncryptionC
   if (held.length > 0) {
     throw new EnvelopeError(
       "CONTEXT_MISMATCH",
-      `the message holds pairs that requiredEncryptionContext states: ${held.map((name) => `"${printable(name)}"`).join(", ")}; ` +
+      `the message holds pairs that requiredEncryptionContext states: ${listed(held.map(quoted))}; ` +
         "state them as encryptionContext",
       { details: { differing: held } },
     );

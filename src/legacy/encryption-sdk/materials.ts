@@ -140,7 +140,12 @@ function keysOf(
     open(iv, authenticated, ciphertext, tag) {
       const decipher = decipherOf(iv).setAAD(authenticated).setAuthTag(tag);
       const plaintext = decipher.update(ciphertext);
-      decipher.final();
+      try {
+        decipher.final();
+      } catch (error) {
+        plaintext.fill(0);
+        throw error;
+      }
       return plaintext;
     },
     sign: verifier && ((bytes) => void verifier.update(bytes)),

@@ -47,6 +47,6 @@ async function remove(
   // The file is that of all versions: which of its own versions goes with which of the object's nobody can tell.
   if (input.VersionId !== undefined) return output;
   const location = instructionLocation(input);
-  if (await deleteSidecar(s3, location, signal)) return output;
+  if (!location || (await deleteSidecar(s3, location, signal))) return output;
   return { ...output, orphanedInstructionFileKey: location.Key };
 }

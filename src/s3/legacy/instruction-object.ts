@@ -1,6 +1,6 @@
 /** Reads, writes and removes the instruction file of an object. */
 import type { HeadObjectCommandOutput, PutObjectCommandInput } from "@aws-sdk/client-s3";
-import { suffixedKey } from "../../envelope/sidecar.js";
+import { newSuffixedKey, suffixedKey } from "../../envelope/sidecar.js";
 import { EnvelopeError, hasCode } from "../../errors.js";
 import { instructionSuffix, legacyNames, maxInstructionFileBytes } from "../../legacy/names.js";
 import { getAnswer } from "../answer.js";
@@ -19,13 +19,25 @@ export interface StoredInstructions {
 }
 
 /**
- * The location of the instruction file of an object.
+ * The location of the instruction file of an object that is there.
  *
- * @throws RangeError when the object's key is too long for one
+ * @returns undefined when the object's key leaves no room for one in S3
  */
-export function instructionLocation(object: SidecarOwner, suffix = instructionSuffix): SidecarLocation {
+export function instructionLocation(object: SidecarOwner): SidecarLocation | undefined {
   const { Bucket, Key = "", RequestPayer, ExpectedBucketOwner } = object;
-  return { Bucket, Key: suffixedKey(Key, suffix, "an instruction file"), RequestPayer, ExpectedBucketOwner };
+  const file = suffixedKey(Key, instructionSuffix);
+  return file === undefined ? undefined : { Bucket, Key: file, RequestPayer, ExpectedBucketOwner };
+}
+
+/**
+ * The location of an instruction file that is about to be written.
+ *
+ * @throws RangeError when the object's key leaves no room for one
+ */
+export function newInstructionLocation(object: SidecarOwner, suffix = instructionSuffix): SidecarLocation {
+  const { Bucket, Key = "", RequestPayer, ExpectedBucketOwner } = object;
+  const file = newSuffixedKey(Key, suffix, "an instruction file");
+  return { Bucket, Key: file, RequestPayer, ExpectedBucketOwner };
 }
 
 /**

@@ -15,7 +15,7 @@ import { putSidecar, type SidecarLocation } from "../sidecar-object.js";
 import {
   getInstructions,
   headObject,
-  instructionLocation,
+  newInstructionLocation,
   putInstructions,
   type StoredInstructions,
 } from "./instruction-object.js";
@@ -42,7 +42,7 @@ export async function withInstructionFile<T>(
 ): Promise<T> {
   if (text === undefined) return writeObject();
   const { put, transfer } = write;
-  const location = instructionLocation(put);
+  const location = newInstructionLocation(put);
   const earlier = await findEarlier(settings, write, location);
   transfer.signal.throwIfAborted();
   let stored: string | undefined;

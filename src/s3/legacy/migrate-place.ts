@@ -24,7 +24,7 @@ import {
 } from "../multipart.js";
 import { requireETag, type S3Attempt, s3Request, unusableAnswer } from "../s3-errors.js";
 import type { ClientSettings } from "../settings.js";
-import { getSidecar, sidecarLocation } from "../sidecar-object.js";
+import { getSidecar, newSidecarLocation, sidecarLocation } from "../sidecar-object.js";
 import type { TransferSignal } from "../transfer-signal.js";
 import { type WriteInput, withSidecar } from "../write.js";
 import type { WrittenObject } from "./migrate-remove.js";
@@ -85,7 +85,7 @@ export async function putInPlace(
   const sidecar =
     stored.storage === "sidecar"
       ? {
-          location: sidecarLocation(put, stored.header),
+          location: newSidecarLocation(put, stored.header),
           text: encodeSidecar(
             await getSidecar(
               settings,

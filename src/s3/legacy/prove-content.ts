@@ -1,5 +1,6 @@
 /** Proves that a data key is that of an object, before it is given to anybody else: an instruction file may be another object's. */
 import type { HeadObjectCommandOutput, PutObjectCommandInput } from "@aws-sdk/client-s3";
+import { quoted } from "../../bytes.js";
 import { EnvelopeError } from "../../errors.js";
 import { openContent } from "../../legacy/content.js";
 import type { ContentKeys } from "../../legacy/content-keys.js";
@@ -94,7 +95,7 @@ export function requireETagOf(
   if (expected === undefined || found?.replaceAll('"', "") === expected.replaceAll('"', "")) return;
   throw new EnvelopeError(
     "S3_PRECONDITION_FAILED",
-    `nothing was written: "${attempt.key}" in "${attempt.bucket}" is not the object with the ETag that is wanted`,
+    `nothing was written: ${quoted(attempt.key)} in ${quoted(attempt.bucket)} is not the object with the ETag that is wanted`,
     { details: { ...attempt } },
   );
 }

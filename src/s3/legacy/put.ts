@@ -26,7 +26,7 @@ import type { TransferOptions } from "../settings.js";
 import { type Source, sourceArgument } from "../source.js";
 import type { TransferSignal } from "../transfer-signal.js";
 import { type PutOutput, putOutput } from "../write.js";
-import { instructionLocation } from "./instruction-object.js";
+import { newInstructionLocation } from "./instruction-object.js";
 import { withInstructionFile } from "./instruction-write.js";
 import type { LegacyWriterSettings } from "./writer-settings.js";
 
@@ -63,7 +63,7 @@ function putArguments(settings: LegacyWriterSettings, input: LegacyPutInput): Le
   const attempt = attemptArgument("PutObject", put);
   refuseFields(put, refusedPutFields, "it describes the bytes sent, which are ciphertext: leave it out");
   refuseFields(put, ["envelopeStorage"], "the writer's instructionFile says where the envelope goes");
-  if (settings.instructionFile) instructionLocation(put);
+  if (settings.instructionFile) newInstructionLocation(put);
   return {
     put,
     attempt,

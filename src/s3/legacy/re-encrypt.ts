@@ -23,7 +23,7 @@ import { abortSignalArgument, reasonOf } from "../transfer-signal.js";
 import {
   getInstructions,
   headObject,
-  instructionLocation,
+  newInstructionLocation,
   putInstructions,
   type StoredInstructions,
 } from "./instruction-object.js";
@@ -182,8 +182,8 @@ function rotationArguments(settings: LegacyWriterSettings, input: ReEncryptInstr
     put,
     newKeyring: keyring,
     suffix,
-    from: instructionLocation(put),
-    to: instructionLocation(put, suffix),
+    from: newInstructionLocation(put),
+    to: newInstructionLocation(put, suffix),
     enforceRotation: choiceArgument("enforceRotation", enforceRotation, [true, false]),
     expected: encryptionContext === undefined ? undefined : expectedContextArgument(encryptionContext),
     IfMatch: IfMatch === undefined ? undefined : textArgument("IfMatch", IfMatch),

@@ -77,7 +77,10 @@ async function* throughMemory(
 ): AsyncGenerator<Uint8Array, undefined> {
   const blocks = new Blocks(totalBytes);
   try {
-    for await (const piece of openContent(limited(source, maxBytes), keys, totalBytes)) blocks.add(piece);
+    for await (const piece of openContent(limited(source, maxBytes), keys, totalBytes)) {
+      blocks.add(piece);
+      piece.fill(0);
+    }
     yield* blocks.take();
   } finally {
     blocks.wipe();

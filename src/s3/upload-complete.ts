@@ -1,0 +1,71 @@
+/** Makes the object of the parts that any number of processes have sent. */
+import { objectArgument } from "../arguments.js";
+import { withTransfer } from "./about-object.js";
+import { completeUpload as completeMultipart } from "./multipart.js";
+import { expectedContextArgument } from "./read-envelope.js";
+import type { CallOptions, ClientSettings } from "./settings.js";
+import { abortSignalArgument } from "./transfer-signal.js";
+import { multipartInput, sentPart } from "./upload-begin.js";
+import { PartGuard, requireTime } from "./upload-guard.js";
+import type { RecordKey } from "./upload-mac.js";
+import { readUploadedParts, type UploadedPart, verifiesPart } from "./upload-parts.js";
+import { invalidRecord } from "./upload-records.js";
+import type { UploadPartInput } from "./upload-shared.js";
+import {
+  forgetTicket,
+  objectOf,
+  type ReadTicket,
+  readTicket,
+  ticketKeys,
+  ticketPut,
+} from "./upload-ticket.js";
+import { type PutOutput, putOutput } from "./write.js";
+
+/** What `completeUpload` takes. */
+export interface CompleteUploadInput
+  extends Pick<UploadPartInput, "ticket" | "encryptionContext" | "SSECustomerKey"> {
+  /** The results of all parts, in any order. */
+  readonly parts: readonly UploadedPart[];
+}
+
+/** See `EnvelopeClient.completeUpload`. */
+export async function completeUpload(
+  settings: ClientSettings,
+  input: CompleteUploadInput,
+  options: CallOptions,
+): Promise<PutOutput> {
+  const caller = abortSignalArgument(options);
+  const given = objectArgument("input", input) as unknown as CompleteUploadInput;
+  const expected = expectedContextArgument(given.encryptionContext);
+  const read = readTicket("ticket", given.ticket);
+  const { ticket } = read;
+  const parts = readUploadedParts(given.parts, ticket);
+  const put = ticketPut(read, given.SSECustomerKey);
+  return withTransfer(caller, objectOf(ticket), async (transfer) => {
+    const { recordKey } = await ticketKeys(settings, read, expected, transfer.signal);
+    requireSameSource(read, parts, recordKey);
+    const sending = multipartInput(settings, read, put, transfer);
+    const output = await completeMultipart(sending, ticket.UploadId, parts.map(sentPart));
+    forgetTicket(settings, read);
+    return putOutput(output, ticket.plaintextLength);
+  });
+}
+
+/** Checks that all parts are this upload's, and made of one state of the source. */
+function requireSameSource(
+  { ticket }: ReadTicket,
+  parts: readonly UploadedPart[],
+  recordKey: RecordKey,
+): void {
+  for (const part of parts) {
+    if (verifiesPart(recordKey, ticket.mac, part)) continue;
+    throw invalidRecord(`part ${part.PartNumber}`, "its result was changed, or is of another upload");
+  }
+  const guard = new PartGuard(ticket);
+  const modifiedMs =
+    ticket.sourceModifiedMs ?? parts.find((part) => part.sourceModifiedMs !== undefined)?.sourceModifiedMs;
+  for (const part of parts) {
+    guard.require(part.PartNumber, part);
+    requireTime(part.sourceModifiedMs, modifiedMs, part.PartNumber);
+  }
+}

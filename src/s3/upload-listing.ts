@@ -1,0 +1,88 @@
+/** What S3 says of one part of an upload, and whether that is what is about to be sent as the part. */
+import { createHash } from "node:crypto";
+import * as zlib from "node:zlib";
+import { ListPartsCommand, type Part } from "@aws-sdk/client-s3";
+import { encodeBase64 } from "../bytes.js";
+import { withinTime } from "./clean-up.js";
+import { partFields } from "./fields.js";
+import type { MultipartInput } from "./multipart.js";
+import { s3Request } from "./s3-errors.js";
+import { sourceChanged } from "./upload-source.js";
+
+type ListingInput = Pick<MultipartInput, "s3" | "put" | "attempt">;
+
+/**
+ * Asks S3 for a part; undefined when it has none of that number.
+ *
+ * @throws EnvelopeError of S3, with NoSuchUpload when the upload was completed or aborted
+ */
+export async function findPart(
+  { s3, put, attempt }: ListingInput,
+  UploadId: string,
+  partNumber: number,
+  signal: AbortSignal,
+): Promise<Part | undefined> {
+  const { ChecksumAlgorithm: _algorithm, ...fields } = partFields(put);
+  const PartNumberMarker = partNumber === 1 ? undefined : String(partNumber - 1);
+  const command = new ListPartsCommand({ ...fields, UploadId, PartNumberMarker, MaxParts: 1 });
+  const asked = { ...attempt, operation: "ListParts" };
+  const { Parts = [] } = await s3Request(asked, signal, (options) => s3.send(command, options));
+  return Parts.find(({ PartNumber }) => PartNumber === partNumber);
+}
+
+/**
+ * Whether an upload is surely neither completed nor aborted: S3 says of its abort that it succeeded in either case.
+ * Takes bounded time.
+ */
+export async function isUnfinished(
+  input: ListingInput,
+  UploadId: string,
+  caller?: AbortSignal,
+): Promise<boolean> {
+  try {
+    await withinTime(({ abortSignal }) => findPart(input, UploadId, 1, abortSignal), caller);
+    return true;
+  } catch {
+    caller?.throwIfAborted();
+    return false;
+  }
+}
+
+/**
+ * Compares a part that is about to be sent as the first of its number with what S3 has there.
+ *
+ * @throws EnvelopeError `SOURCE_CHANGED`
+ */
+export function requireSamePart(partNumber: number, listed: Part, bytes: Buffer): void {
+  if (isSamePart(listed, bytes)) return;
+  throw sourceChanged(
+    `S3 has a part ${partNumber} already that is not known here, and nothing shows that it is of the same bytes. ` +
+      "With the tagDigest of the attempt that sent it, uploadPart can tell",
+    { partNumber },
+  );
+}
+
+/**
+ * Whether a part that S3 lists is surely made of these bytes. It goes by the strongest checksum that S3 states and
+ * Node computes, else by the ETag, which is an MD5 where S3 does not encrypt under a key of KMS or of the caller's. The bytes are
+ * ciphertext with tags that nobody can choose, so equal checksums are no work of an attacker's.
+ */
+function isSamePart(listed: Part, bytes: Buffer): boolean {
+  if (listed.Size !== bytes.length) return false;
+  const { ChecksumSHA256, ChecksumSHA1, ChecksumCRC32, ETag = "" } = listed;
+  const digest = (algorithm: string) => createHash(algorithm).update(bytes).digest();
+  if (ChecksumSHA256 !== undefined) return encodeBase64(digest("sha256")) === ChecksumSHA256;
+  if (ChecksumSHA1 !== undefined) return encodeBase64(digest("sha1")) === ChecksumSHA1;
+  // Node has it since 20.15.
+  if (ChecksumCRC32 !== undefined && typeof zlib.crc32 === "function") {
+    const sum = Buffer.alloc(4);
+    sum.writeUInt32BE(zlib.crc32(bytes));
+    return encodeBase64(sum) === ChecksumCRC32;
+  }
+  try {
+    return digest("md5").toString("hex") === ETag.replace(/"/g, "").toLowerCase();
+  } catch {
+    // Node in FIPS mode has no MD5: nothing tells.
+    return false;
+  }
+}

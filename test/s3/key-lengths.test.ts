@@ -1,0 +1,142 @@
+/** Every call that derives another key from an object's key, over the lengths at which the derived key becomes too long. */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { type EnvelopeClient, EnvelopeError } from "../../src/index.js";
+import { legacyAesKeyring, legacyReading, migrateObject } from "../../src/legacy.js";
+import { testBytes } from "../support/bytes.js";
+import { coded, errorOf } from "../support/errors.js";
+import { writerWith } from "../support/legacy-writer.js";
+import { Bucket, useLocalAws } from "../support/local.js";
+import { s3ecKeys } from "../support/s3ec.js";
+
+const local = useLocalAws();
+const folder = mkdtempSync(join(tmpdir(), "s3-envelope-keys-"));
+const FilePath = join(folder, "file");
+const encryptionContext = { tenant: "42" };
+/** Bytes that S3 allows; what a sidecar and an instruction file add. */
+const [most, sidecarBytes, instructionBytes] = [1024, 58, 12];
+
+/** A key of so many bytes of UTF-8, most of them in characters like this one. */
+function keyOf(bytes: number, character: string): string {
+  const size = Buffer.byteLength(character);
+  return "k".repeat(bytes % size) + character.repeat(Math.floor(bytes / size));
+}
+const lengths = [960, 965, 966, 967, 968, 1011, 1012, 1013, 1014, 1023, 1024];
+const keys = lengths.flatMap((length) =>
+  ["k", "é", "\u{1f511}"].map((character) => [length, character, keyOf(length, character)] as const),
+);
+
+let sidecarMetadata: Record<string, string> = {};
+const legacy = legacyReading({ keyring: legacyAesKeyring({ wrappingKey: s3ecKeys.aes }) });
+const reader = () => local.clientWith({ legacy });
+const sidecarClient = () => local.clientWith({ envelopeStorage: "sidecar" });
+
+beforeAll(async () => {
+  await sidecarClient().put({ Bucket, Key: "short", Body: "x", encryptionContext });
+  sidecarMetadata = (await local.getRaw("short")).metadata;
+  await sidecarClient().delete({ Bucket, Key: "short" });
+});
+afterEach(async () => {
+  const left = await local.contents();
+  for (const Key of left.keys) await local.client.delete({ Bucket, Key });
+  expect(left.uploads).toEqual([]);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe.each(keys)("a key of %i bytes in characters like %s", (length, _, Key) => {
+  it("is as long as it says", () => expect(Buffer.byteLength(Key)).toBe(length));
+
+  const reads: Record<string, (client: EnvelopeClient) => Promise<unknown>> = {
+    get: (client) => client.get({ Bucket, Key, encryptionContext }),
+    "get of a range": (client) => client.get({ Bucket, Key, encryptionContext, Range: "bytes=0-1" }),
+    head: (client) => client.head({ Bucket, Key }),
+    open: (client) => client.open({ Bucket, Key, encryptionContext }),
+    download: (client) => client.download({ Bucket, Key, encryptionContext, FilePath }),
+    migrateObject: (client) => migrateObject(client, { Bucket, Key, target: { Key: "elsewhere" } }),
+  };
+  it("of an object that claims a sidecar, which is not there: reads reject with a code", async () => {
+    await local.putRaw(Key, testBytes(73), sidecarMetadata);
+    for (const [name, read] of Object.entries(reads)) {
+      const act = () => read(name === "migrateObject" ? reader() : local.client);
+      const outcome: unknown = await act().catch((error: unknown) => error);
+      // migrateObject finds that there is nothing to do, and reads no envelope.
+      if (name === "migrateObject") expect(outcome).toMatchObject({ migrated: false });
+      else expect(outcome, name).toEqual(coded("ENVELOPE_MISSING"));
+    }
+    expect(existsSync(FilePath)).toBe(false);
+  });
+
+  it("of an object that claims a sidecar is deleted by every client, and rejects nothing", async () => {
+    for (const client of [local.client, sidecarClient()]) {
+      await local.putRaw(Key, testBytes(73), sidecarMetadata);
+      await client.delete({ Bucket, Key });
+      expect((await local.contents()).keys).toEqual([]);
+    }
+  });
+
+  it("is refused to writers of sidecars before any request if there is no room, and only then", async () => {
+    const Source = { length: 5, read: async () => testBytes(5) };
+    const object = { Bucket, Key, envelopeStorage: "sidecar" } as const;
+    const writes = [
+      () => local.client.put({ ...object, Body: "x" }),
+      () => local.client.upload({ ...object, Source }),
+      async () => {
+        const ticket = await local.client.beginUpload({ ...object, plaintextLength: 5 });
+        await local.client.abortUpload({ ticket });
+      },
+      () => migrateObject(reader(), { Bucket, Key: "short", target: object }),
+    ];
+    for (const write of writes) {
+      local.operations();
+      const outcome: unknown = await write().catch((error: unknown) => error);
+      const isRoom = length + sidecarBytes <= most;
+      if (!isRoom) expect(outcome).toBeInstanceOf(RangeError);
+      else expect(outcome instanceof RangeError).toBe(false);
+      expect(local.operations().length > 0).toBe(isRoom);
+    }
+  });
+
+  it("of a legacy object is deleted with or without room for an instruction file", async () => {
+    const writer = writerWith(local);
+    await writer.put({ Bucket, Key, Body: "x" });
+    local.operations();
+    expect(await writer.delete({ Bucket, Key })).not.toHaveProperty("orphanedInstructionFileKey");
+    const isRoom = length + instructionBytes <= most;
+    expect(local.operations()).toEqual(isRoom ? ["DeleteObject", "DeleteObject"] : ["DeleteObject"]);
+    expect((await local.contents()).keys).toEqual([]);
+  });
+
+  it("is refused to writers of instruction files before any request if there is no room, and only then", async () => {
+    const writer = writerWith(local, { instructionFile: true });
+    const newKeyring = legacyAesKeyring({ wrappingKey: s3ecKeys.aes, materialsDescription: { new: "1" } });
+    const isRoom = length + instructionBytes <= most;
+    for (const write of [
+      () => writer.put({ Bucket, Key, Body: "x" }),
+      () => writer.reEncryptInstructionFile({ Bucket, Key, newKeyring }),
+    ]) {
+      local.operations();
+      const outcome: unknown = await write().catch((error: unknown) => error);
+      if (isRoom) expect(outcome).not.toBeInstanceOf(Error);
+      else expect(outcome).toBeInstanceOf(RangeError);
+      expect(local.operations().length > 0).toBe(isRoom);
+    }
+  });
+
+  it("of an object without an envelope: legacy reading looks for a file only where there can be one", async () => {
+    await local.putRaw(Key, testBytes(20));
+    for (const read of [() => reader().get({ Bucket, Key }), () => reader().open({ Bucket, Key })]) {
+      const error = await errorOf(read);
+      expect(error).toBeInstanceOf(EnvelopeError);
+    }
+    expect(await reader().head({ Bucket, Key })).toMatchObject({ encrypted: false });
+  });
+
+  it("of a legacy object is migrated in its place, whatever its staging key must be", async () => {
+    await writerWith(local).put({ Bucket, Key, Body: "moved" });
+    expect(await migrateObject(reader(), { Bucket, Key })).toMatchObject({ migrated: true, Key });
+    expect(await (await local.client.get({ Bucket, Key })).Body.transformToString()).toBe("moved");
+    expect((await local.contents()).keys).toEqual([Key]);
+  });
+});
