@@ -1,9 +1,12 @@
 /** Text from elsewhere in messages and details. */
+import { S3Client } from "@aws-sdk/client-s3";
 import { describe, expect, it } from "vitest";
 import { wrongType } from "../src/arguments.js";
 import { firstNames, listed, printable, quoted } from "../src/bytes.js";
 import { withDetails } from "../src/errors.js";
-import { EnvelopeError } from "../src/index.js";
+import { EnvelopeClient, EnvelopeError } from "../src/index.js";
+import { errorOf } from "./support/errors.js";
+import { keyring } from "./support/local.js";
 
 describe("printable", () => {
   it.each([
@@ -84,6 +87,20 @@ describe("an EnvelopeError", () => {
     expect(copy.stack).toBe(first.stack?.replace("gone", () => "gone: $& for good"));
     expect("cause" in withDetails(error, {})).toBe(false);
   });
+});
+
+it("the error for an entry of a context or of metadata shows its name in one line, bounded", async () => {
+  const name = `a\n\u001b[2J\u202e${"x".repeat(5_000_000)}`;
+  const client = new EnvelopeClient({ s3: new S3Client({ region: "us-east-1" }), keyring });
+  const object = { Bucket: "b", Key: "k", Body: "" };
+  for (const input of [{ encryptionContext: { [name]: 1 as never } }, { Metadata: { [name]: 1 as never } }]) {
+    const error = await errorOf(() => client.put({ ...object, ...input }));
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toMatch(
+      /^\w+\["a\\n\\u001b\[2J\\u202ex+\.\.\."\]: expected a string, got the number 1$/,
+    );
+    expect(error.message.length).toBeLessThan(1200);
+  }
 });
 
 it("a TypeError for a wrong argument shows the class of a value in one line", () => {

@@ -1,6 +1,8 @@
 /** Where chunks are sealed and opened: on the calling thread, or on worker threads beside it. */
 import { availableParallelism } from "node:os";
-import { integerArgument, recordArgument, wrongType } from "../arguments.js";
+import { integerArgument, wrongType } from "../arguments.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { WorkerPool } from "./worker-pool.js";
 
 /** Settings of a {@link CryptoEngine}. */
@@ -40,7 +42,8 @@ export class CryptoEngine implements AsyncDisposable {
 
   /** @throws TypeError, RangeError when an option is wrong */
   constructor(options: CryptoEngineOptions = {}) {
-    const { maxWorkers, minWorkerBytes = 1024 * 1024, workerUrl } = recordArgument("options", options);
+    const given = fieldsArgument<CryptoEngineOptions>(fieldNames.engine.options, options);
+    const { maxWorkers, minWorkerBytes = 1024 * 1024, workerUrl } = given;
     if (workerUrl !== undefined && !(workerUrl instanceof URL))
       throw wrongType("options.workerUrl", "a URL", workerUrl);
     this.#pool = new WorkerPool({

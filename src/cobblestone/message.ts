@@ -1,6 +1,8 @@
 /** Encrypts and decrypts one message as an async iterable. format.md 3 to 5 specify the message. */
 import { type KeyObject, randomBytes } from "node:crypto";
-import { bytesArgument, objectArgument, wrongType } from "../arguments.js";
+import { bytesArgument, wrongType } from "../arguments.js";
+import { type FieldList, type Fields, fieldsArgument, type NamesOf } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { isAsyncSource, takeSource } from "../source/gate.js";
 import { bytesOf } from "../source/shape.js";
 import { dataKeyArgument, deriveMessageKeys, type MessageKeys, openHeader } from "./derivation.js";
@@ -68,8 +70,9 @@ export interface MessageInput {
  *   ends. A source that fails by itself rejects the iteration with its own error.
  */
 export function encrypt(source: ByteSource, options: StreamOptions): AsyncIterableIterator<Buffer> {
-  const { dataKey, context } = messageArguments(options);
-  const engine = engineArgument("options.engine", options.engine);
+  const given = fieldsArgument<StreamOptions>(fieldNames.encrypt.options, options);
+  const { dataKey, context } = messageInput(given);
+  const engine = engineArgument("options.engine", given.engine);
   const keys = deriveMessageKeys(dataKey, randomBytes(saltBytes), context);
   return sealSource(sourceArgument(source), keys, { engine });
 }
@@ -92,9 +95,10 @@ export function sealSource(source: PieceSource, keys: MessageKeys, working: Work
  * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_TRUNCATED`, `WORKER_FAILED`, `SOURCE_FAILED` from the iteration
  */
 export function decrypt(source: ByteSource, options: StreamOptions): AsyncIterableIterator<Buffer> {
-  const { dataKey, context } = messageArguments(options);
+  const given = fieldsArgument<StreamOptions>(fieldNames.decrypt.options, options);
+  const { dataKey, context } = messageInput(given);
   const readHeader = (header: Buffer) => openHeader(dataKey, header, context);
-  const engine = engineArgument("options.engine", options.engine);
+  const engine = engineArgument("options.engine", given.engine);
   return openSource(sourceArgument(source), { readHeader, endsMessage: true }, { engine });
 }
 
@@ -109,9 +113,15 @@ function pieces(source: PieceSource, codec: RunCodec, working: Working): Pieces 
   return new Pieces(iterable, codec, new Runs(codec, poolOf(engine), { reuseBuffers, wantedWorkers }));
 }
 
-/** Checks the options of a message. */
-export function messageArguments(options: MessageOptions): MessageInput {
-  const { dataKey, context } = objectArgument("options", options);
+/** Checks the options of a call that takes those of a message alone. */
+export function messageArguments(
+  list: FieldList<NamesOf<MessageOptions>>,
+  options: MessageOptions,
+): MessageInput {
+  return messageInput(fieldsArgument<MessageOptions>(list, options));
+}
+
+function messageInput({ dataKey, context }: Fields<MessageOptions>): MessageInput {
   return {
     dataKey: dataKeyArgument("options.dataKey", dataKey),
     context:

@@ -1,6 +1,7 @@
 /** Reads any stretch of a message that can be read at any offset, verifying every chunk it touches. */
 import { integerArgument, wrongType } from "../arguments.js";
 import { EnvelopeError } from "../errors.js";
+import { fieldNames } from "../field-names.js";
 import { type MessageKeys, openHeader } from "./derivation.js";
 import { chunkCount, chunkOffset, chunkSpan, headerBytes, plaintextLength } from "./geometry.js";
 import { type MessageOptions, messageArguments, openSource, type Working } from "./message.js";
@@ -43,7 +44,7 @@ export async function openRandomAccess(
   source: RandomAccessSource,
   options: MessageOptions,
 ): Promise<RandomAccessMessage> {
-  const { dataKey, context } = messageArguments(options);
+  const { dataKey, context } = messageArguments(fieldNames.openRandomAccess.options, options);
   if (typeof source?.read !== "function") throw wrongType("source.read", "a function", source?.read);
   const length = plaintextLength(integerArgument("source.length", source.length, 0, Number.MAX_SAFE_INTEGER));
   const keys = openHeader(dataKey, await readExactly(source, 0, headerBytes), context);

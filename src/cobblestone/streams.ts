@@ -2,6 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { type Duplex, Transform } from "node:stream";
 import { bytesArgument } from "../arguments.js";
+import type { FieldList, NamesOf } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { deriveMessageKeys, openHeader } from "./derivation.js";
 import { saltBytes } from "./geometry.js";
 import { type MessageOptions, messageArguments } from "./message.js";
@@ -18,7 +20,7 @@ import { Sealer } from "./sealer.js";
  * @throws TypeError, RangeError when an option is wrong
  */
 export function encryptDuplex(options: MessageOptions): Duplex {
-  return transform(sealer(options));
+  return transform(sealer(fieldNames.encryptDuplex.options, options));
 }
 
 /**
@@ -27,7 +29,7 @@ export function encryptDuplex(options: MessageOptions): Duplex {
  * @throws TypeError, RangeError when an option is wrong
  */
 export function decryptDuplex(options: MessageOptions): Duplex {
-  return transform(opener(options));
+  return transform(opener(fieldNames.decryptDuplex.options, options));
 }
 
 /**
@@ -36,7 +38,7 @@ export function decryptDuplex(options: MessageOptions): Duplex {
  * @throws TypeError, RangeError when an option is wrong
  */
 export function encryptTransformStream(options: MessageOptions): TransformStream<Uint8Array, Uint8Array> {
-  return webTransform(sealer(options));
+  return webTransform(sealer(fieldNames.encryptTransformStream.options, options));
 }
 
 /**
@@ -45,16 +47,18 @@ export function encryptTransformStream(options: MessageOptions): TransformStream
  * @throws TypeError, RangeError when an option is wrong
  */
 export function decryptTransformStream(options: MessageOptions): TransformStream<Uint8Array, Uint8Array> {
-  return webTransform(opener(options));
+  return webTransform(opener(fieldNames.decryptTransformStream.options, options));
 }
 
-function sealer(options: MessageOptions): Sealer {
-  const { dataKey, context } = messageArguments(options);
+type OptionNames = FieldList<NamesOf<MessageOptions>>;
+
+function sealer(names: OptionNames, options: MessageOptions): Sealer {
+  const { dataKey, context } = messageArguments(names, options);
   return new Sealer(deriveMessageKeys(dataKey, randomBytes(saltBytes), context));
 }
 
-function opener(options: MessageOptions): Opener {
-  const { dataKey, context } = messageArguments(options);
+function opener(names: OptionNames, options: MessageOptions): Opener {
+  const { dataKey, context } = messageArguments(names, options);
   return new Opener({ readHeader: (header) => openHeader(dataKey, header, context), endsMessage: true });
 }
 

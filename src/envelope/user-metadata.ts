@@ -1,5 +1,6 @@
 /** The user's own metadata beside the envelope: kept, never collided with, within the limit of S3. */
 import { recordArgument, wrongType } from "../arguments.js";
+import { quoted } from "../bytes.js";
 import { EnvelopeError } from "../errors.js";
 import type { MetadataFields } from "./metadata.js";
 import { maxMetadataBytes, metadataPrefix, names } from "./names.js";
@@ -14,7 +15,7 @@ export function userMetadataArgument(value: unknown): MetadataFields {
   const seen = new Set<string>();
   const entries = Object.entries(recordArgument("Metadata", value));
   for (const [name, text] of entries) {
-    const title = `Metadata[${JSON.stringify(name)}]`;
+    const title = `Metadata[${quoted(name)}]`;
     if (typeof text !== "string") throw wrongType(title, "a string", text);
     if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
       throw new RangeError(`${title}: expected a name that is an HTTP token`);

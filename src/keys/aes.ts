@@ -7,8 +7,10 @@ import {
   type KeyObject,
   randomBytes,
 } from "node:crypto";
-import { objectArgument, textArgument } from "../arguments.js";
+import { textArgument } from "../arguments.js";
 import { dataKeyArgument, dataKeyBytes, decryptionFailed } from "../cobblestone/derivation.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { canonicalContext, type EncryptionContext } from "./context.js";
 import { generateInputArgument, type Keyring, maxKeyIdLength, unwrapInputArgument } from "./keyring.js";
 
@@ -34,7 +36,8 @@ const label = "s3-envelope/v1/aes-wrap";
  * @throws TypeError, RangeError when an option is wrong
  */
 export function aesKeyring(options: AesKeyringOptions): Keyring {
-  const { keyId: name, wrappingKey: key } = objectArgument("options", options);
+  const given = fieldsArgument<AesKeyringOptions>(fieldNames.aesKeyring.options, options);
+  const { keyId: name, wrappingKey: key } = given;
   const keyId = textArgument("options.keyId", name);
   if (keyId.length > maxKeyIdLength) {
     throw new RangeError(`options.keyId: expected at most ${maxKeyIdLength} characters, got ${keyId.length}`);

@@ -1,6 +1,6 @@
 /** The encryption context: its type, its checks, and its canonical bytes. format.md 6 specifies them. */
 import { recordArgument, wrongType } from "../arguments.js";
-import { compareUtf8, isIllFormed } from "../bytes.js";
+import { compareUtf8, isIllFormed, quoted } from "../bytes.js";
 
 /**
  * Names and values that are bound to the data key and to the body, and that a reader states again. They are
@@ -37,7 +37,7 @@ function checkedContext(
 ): EncryptionContext {
   const entries = Object.entries(recordArgument(title, value));
   for (const [name, text] of entries) {
-    const entry = `${title}[${JSON.stringify(name)}]`;
+    const entry = `${title}[${quoted(name)}]`;
     if (typeof text !== "string") throw wrongType(entry, "a string", text);
     const fault = faultOf(name, text);
     if (fault) throw new RangeError(`${entry}: ${fault}`);

@@ -1,9 +1,11 @@
 /** The keyring: what makes and unwraps data keys. Everything about key management plugs in here. */
 import { createSecretKey, type KeyObject } from "node:crypto";
-import { bytesArgument, objectArgument, recordArgument, stringArgument, wrongType } from "../arguments.js";
+import { bytesArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
 import { isIllFormed, listed, printable } from "../bytes.js";
 import { dataKeyBytes, decryptionFailed } from "../cobblestone/derivation.js";
 import { EnvelopeError } from "../errors.js";
+import { type Fields, fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { type EncryptionContext, wrappingContextArgument } from "./context.js";
 
 /** One wrapped copy of the data key. It goes into the object's envelope, readable by anybody. */
@@ -83,7 +85,13 @@ export function dataKeyFault(plaintext: Uint8Array): string | undefined {
 
 /** Checks what a keyring is asked to make a data key for. */
 export function generateInputArgument(input: unknown): GenerateDataKeyInput {
-  const { encryptionContext, abortSignal } = recordArgument("input", input);
+  return wrappingInput(fieldsArgument<GenerateDataKeyInput>(fieldNames.generateDataKey.input, input));
+}
+
+function wrappingInput({
+  encryptionContext,
+  abortSignal,
+}: Fields<GenerateDataKeyInput>): GenerateDataKeyInput {
   return {
     encryptionContext: wrappingContextArgument("input.encryptionContext", encryptionContext),
     abortSignal: abortSignal as AbortSignal | undefined,
@@ -92,9 +100,10 @@ export function generateInputArgument(input: unknown): GenerateDataKeyInput {
 
 /** Checks what a keyring is asked to unwrap. The recipients come from an envelope, which has checked them. */
 export function unwrapInputArgument(input: unknown): UnwrapDataKeyInput {
-  const { recipients } = recordArgument("input", input);
+  const given = fieldsArgument<UnwrapDataKeyInput>(fieldNames.unwrapDataKey.input, input);
+  const { recipients } = given;
   if (!Array.isArray(recipients)) throw wrongType("input.recipients", "an array", recipients);
-  return { ...generateInputArgument(input), recipients };
+  return { ...wrappingInput(given), recipients };
 }
 
 /** Checks that a value has the methods of a keyring. */

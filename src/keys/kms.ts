@@ -1,7 +1,9 @@
 /** A keyring on AWS KMS: GenerateDataKey to write, Decrypt to read. */
 import type { KMSClient } from "@aws-sdk/client-kms";
-import { objectArgument, textArgument } from "../arguments.js";
+import { textArgument } from "../arguments.js";
 import { hasCode } from "../errors.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { generateInputArgument, type Keyring, unwrapInputArgument } from "./keyring.js";
 import { mayBe, provider } from "./kms-answer.js";
 import { KmsKey } from "./kms-key.js";
@@ -27,7 +29,8 @@ export interface KmsKeyringOptions {
  *   `cause`, its request id in `details`; or with the reason of an aborted signal.
  */
 export function kmsKeyring(options: KmsKeyringOptions): Keyring {
-  const { kms, keyId: id, grantTokens } = objectArgument("options", options);
+  const given = fieldsArgument<KmsKeyringOptions>(fieldNames.kmsKeyring.options, options);
+  const { kms, keyId: id, grantTokens } = given;
   const keyId = textArgument("options.keyId", id);
   const key = new KmsKey(kms, keyId, grantTokens);
   return {

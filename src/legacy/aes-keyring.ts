@@ -1,8 +1,10 @@
 /** The keyring of the S3 Encryption Client formats on a local AES key. */
 import { createCipheriv, createDecipheriv, createSecretKey, KeyObject, randomBytes } from "node:crypto";
-import { objectArgument, wrongType } from "../arguments.js";
+import { wrongType } from "../arguments.js";
 import { decryptionFailed } from "../cobblestone/derivation.js";
+import { fieldsArgument } from "../field-list.js";
 import type { EncryptionContext } from "../keys/context.js";
+import { legacyFieldNames } from "../legacy-field-names.js";
 import type { LegacyKeyring, LegacyUnwrapInput } from "./keyring.js";
 import { decryptionKeysArgument, descriptionArgument, rawKeyring } from "./raw-keyring.js";
 import { dataKeyLengths, wraps } from "./suites.js";
@@ -23,6 +25,8 @@ export interface LegacyAesKeyringOptions {
   }[];
 }
 
+type DecryptionKey = NonNullable<LegacyAesKeyringOptions["decryptionKeys"]>[number];
+
 const nonceBytes = 12;
 const tagBytes = 16;
 /** RFC 3394. */
@@ -35,7 +39,7 @@ const wrapIv = Buffer.alloc(8, 0xa6);
  * @throws TypeError, RangeError when an option is wrong
  */
 export function legacyAesKeyring(options: LegacyAesKeyringOptions): LegacyKeyring {
-  const fields = objectArgument("options", options);
+  const fields = fieldsArgument<LegacyAesKeyringOptions>(legacyFieldNames.legacyAesKeyring.options, options);
   const wrappingKey = keyArgument("options.wrappingKey", fields.wrappingKey);
   const description = descriptionArgument("options.materialsDescription", fields.materialsDescription);
   return rawKeyring({
@@ -43,7 +47,14 @@ export function legacyAesKeyring(options: LegacyAesKeyringOptions): LegacyKeyrin
     materialsDescription: description,
     wrappingKey,
     defaultKey: wrappingKey,
-    decryptionKeys: decryptionKeysArgument(fields.decryptionKeys, description, "wrappingKey", keyArgument),
+    decryptionKeys: decryptionKeysArgument(fields.decryptionKeys, description, (title, value) => {
+      const given = fieldsArgument<DecryptionKey>(
+        legacyFieldNames.legacyAesKeyring.decryptionKey,
+        value,
+        title,
+      );
+      return { ...given, key: keyArgument(`${title}.wrappingKey`, given.wrappingKey) };
+    }),
     wrapDataKey: wrapGcm,
     unwrapDataKey,
   });

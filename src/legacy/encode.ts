@@ -1,5 +1,5 @@
 /** What objects and instruction files of V2 and V3 say, as it is written. docs/legacy.md explains it. */
-import { asciiJsonString, encodeBase64 } from "../bytes.js";
+import { asciiJsonString, encodeBase64, quoted } from "../bytes.js";
 import type { MetadataFields } from "../envelope/metadata.js";
 import { maxMetadataBytes } from "../envelope/names.js";
 import { metadataBytes, userMetadataArgument } from "../envelope/user-metadata.js";
@@ -104,9 +104,7 @@ export function legacyUserMetadata(value: unknown): MetadataFields {
   const metadata = userMetadataArgument(value);
   for (const name of Object.keys(metadata)) {
     if (!ownNames.includes(name.toLowerCase())) continue;
-    throw new RangeError(
-      `Metadata[${JSON.stringify(name)}]: this name is reserved for the S3 Encryption Client`,
-    );
+    throw new RangeError(`Metadata[${quoted(name)}]: this name is reserved for the S3 Encryption Client`);
   }
   return metadata;
 }
@@ -120,7 +118,7 @@ export function legacyContextArgument(title: string, value: unknown): Encryption
   const context = contextArgument(title, value);
   for (const name of reservedContextNames) {
     if (Object.hasOwn(context, name))
-      throw new RangeError(`${title}[${JSON.stringify(name)}]: this name is reserved`);
+      throw new RangeError(`${title}[${quoted(name)}]: this name is reserved`);
   }
   return context;
 }

@@ -1,8 +1,10 @@
 /** Messages of the AWS Encryption SDK, read through Amazon's keyrings. docs/legacy.md explains what is checked when. */
-import { choiceArgument, integerArgument, objectArgument, wrongType } from "../arguments.js";
+import { choiceArgument, integerArgument, wrongType } from "../arguments.js";
 import type { ByteSource } from "../cobblestone/message.js";
 import { requireContext } from "../envelope/envelope.js";
+import { fieldsArgument } from "../field-list.js";
 import { type EncryptionContext, wrappingContextArgument } from "../keys/context.js";
+import { legacyFieldNames } from "../legacy-field-names.js";
 import { readBody, tooLarge } from "./encryption-sdk/body.js";
 import {
   callersContext,
@@ -155,7 +157,10 @@ async function holdAll(frames: AsyncIterable<Buffer>, maxBytes: number): Promise
 }
 
 function settingsArgument(options: unknown): Settings {
-  const given = objectArgument("options", options) as Partial<Record<keyof EncryptionSdkOptions, unknown>>;
+  const given = fieldsArgument<EncryptionSdkOptions>(
+    legacyFieldNames.decryptEncryptionSdkMessage.options,
+    options,
+  );
   const {
     keyring,
     encryptionContext = {},

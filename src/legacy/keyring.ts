@@ -1,6 +1,8 @@
 /** The keyring of the S3 Encryption Client formats: one key, one wrapped data key per object. */
 import { EnvelopeError } from "../errors.js";
+import { fieldsArgument } from "../field-list.js";
 import type { EncryptionContext } from "../keys/context.js";
+import { legacyFieldNames } from "../legacy-field-names.js";
 import type { KeyType, WrapAlgorithm } from "./suites.js";
 
 /** What a data key is made for. */
@@ -50,6 +52,27 @@ export interface LegacyKeyring {
     plaintext: Uint8Array,
     input: Pick<LegacyGenerateInput, "contentName">,
   ): Promise<LegacyDataKey>;
+}
+
+/** Checks the names of what a keyring is asked to make a data key for. */
+export function generateInputArgument(input: unknown): LegacyGenerateInput {
+  const given = fieldsArgument<LegacyGenerateInput>(legacyFieldNames.generateDataKey.input, input);
+  return given as LegacyGenerateInput;
+}
+
+/** Checks the names of what a keyring is asked to wrap a data key for. */
+export function wrapInputArgument(input: unknown): Pick<LegacyGenerateInput, "contentName"> {
+  const given = fieldsArgument<Pick<LegacyGenerateInput, "contentName">>(
+    legacyFieldNames.wrapDataKey.input,
+    input,
+  );
+  return given as Pick<LegacyGenerateInput, "contentName">;
+}
+
+/** Checks the names of what a keyring is asked to unwrap. */
+export function unwrapInputArgument(input: unknown): LegacyUnwrapInput {
+  const given = fieldsArgument<LegacyUnwrapInput>(legacyFieldNames.unwrapDataKey.input, input);
+  return given as LegacyUnwrapInput;
 }
 
 /**

@@ -1,9 +1,12 @@
 /** The keyring of the S3 Encryption Client formats on AWS KMS. */
-import { choiceArgument, objectArgument, textArgument } from "../arguments.js";
+import { choiceArgument, textArgument } from "../arguments.js";
+import { quoted } from "../bytes.js";
+import { fieldsArgument } from "../field-list.js";
 import { type EncryptionContext, wrappingContextArgument } from "../keys/context.js";
 import type { KmsKeyringOptions } from "../keys/kms.js";
 import { KmsKey } from "../keys/kms-key.js";
-import { type LegacyKeyring, requireKeyType } from "./keyring.js";
+import { legacyFieldNames } from "../legacy-field-names.js";
+import { generateInputArgument, type LegacyKeyring, requireKeyType, unwrapInputArgument } from "./keyring.js";
 import { contentContextName, reservedContextNames } from "./names.js";
 import { wraps } from "./suites.js";
 
@@ -32,7 +35,8 @@ const title = "input.encryptionContext";
  *   with a RangeError when the caller's context has a name that the format keeps for itself
  */
 export function legacyKmsKeyring(options: LegacyKmsKeyringOptions): LegacyKeyring {
-  const { kms, keyId, grantTokens, discovery = false } = objectArgument("options", options);
+  const given = fieldsArgument<LegacyKmsKeyringOptions>(legacyFieldNames.legacyKmsKeyring.options, options);
+  const { kms, keyId, grantTokens, discovery = false } = given;
   const isAnyKey = choiceArgument("options.discovery", discovery, [true, false]);
   if (isAnyKey && keyId !== undefined) {
     throw new RangeError("options.keyId: expected none with options.discovery, got one");
@@ -41,13 +45,15 @@ export function legacyKmsKeyring(options: LegacyKmsKeyringOptions): LegacyKeyrin
   return {
     keyType: "kms",
 
-    async generateDataKey({ contentName, encryptionContext, abortSignal }) {
+    async generateDataKey(input) {
+      const { contentName, encryptionContext, abortSignal } = generateInputArgument(input);
       const description = boundContext(encryptionContext, contentName);
       const { plaintext, recipients } = await key.generateDataKey(description, abortSignal);
       return { plaintext, wrap: wraps.kmsContext, wrappedKey: recipients[0].ciphertext, description };
     },
 
-    async unwrapDataKey({ wrap, wrappedKey, description, abortSignal }) {
+    async unwrapDataKey(input) {
+      const { wrap, wrappedKey, description, abortSignal } = unwrapInputArgument(input);
       requireKeyType(wrap, "kms");
       return key.decrypt(wrappedKey, description, abortSignal);
     },
@@ -58,7 +64,7 @@ export function legacyKmsKeyring(options: LegacyKmsKeyringOptions): LegacyKeyrin
 function boundContext(context: unknown, contentName: string): EncryptionContext {
   const stated = wrappingContextArgument(title, context);
   for (const name of reservedContextNames) {
-    if (Object.hasOwn(stated, name)) throw new RangeError(`${title}["${name}"]: this name is reserved`);
+    if (Object.hasOwn(stated, name)) throw new RangeError(`${title}[${quoted(name)}]: this name is reserved`);
   }
   return wrappingContextArgument(title, { ...stated, [contentContextName]: contentName });
 }

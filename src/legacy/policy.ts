@@ -1,6 +1,7 @@
 /** Which objects of S3 Encryption Clients may be read, decided before any key is touched. docs/legacy.md explains it. */
-import { choiceArgument, recordArgument } from "../arguments.js";
+import { choiceArgument } from "../arguments.js";
 import { EnvelopeError } from "../errors.js";
+import type { Fields } from "../field-list.js";
 import type { LegacyEnvelope } from "./envelope.js";
 import type { WrapAlgorithm } from "./suites.js";
 
@@ -28,16 +29,16 @@ export interface LegacyPolicy {
 }
 
 /**
- * Takes the policy out of the options of a reader. Nothing that is left out is allowed.
+ * Takes the policy out of the options of a reader, whose names have been checked. Nothing that is left out is allowed.
  *
  * @throws TypeError, RangeError that name the option
  */
-export function policyArguments(options: Partial<LegacyPolicy>): LegacyPolicy {
+export function policyArguments(options: Partial<Fields<LegacyPolicy>>): LegacyPolicy {
   const {
     commitmentPolicy = "REQUIRE_ENCRYPT_REQUIRE_DECRYPT",
     enableLegacyUnauthenticatedModes = false,
     enableLegacyWrappingAlgorithms = false,
-  } = recordArgument("options", options);
+  } = options;
   return Object.freeze({
     commitmentPolicy: choiceArgument("options.commitmentPolicy", commitmentPolicy, commitmentPolicies),
     enableLegacyUnauthenticatedModes: flag(

@@ -1,9 +1,18 @@
 /** What the keyrings on local keys have in common: keys are found by their material description. */
 import { randomBytes } from "node:crypto";
-import { objectArgument, wrongType } from "../arguments.js";
+import { wrongType } from "../arguments.js";
 import { EnvelopeError } from "../errors.js";
 import { type EncryptionContext, wrappingContextArgument } from "../keys/context.js";
-import { type LegacyDataKey, type LegacyKeyring, type LegacyUnwrapInput, requireKeyType } from "./keyring.js";
+import {
+  generateInputArgument,
+  type LegacyDataKey,
+  type LegacyGenerateInput,
+  type LegacyKeyring,
+  type LegacyUnwrapInput,
+  requireKeyType,
+  unwrapInputArgument,
+  wrapInputArgument,
+} from "./keyring.js";
 import { dataKeyLengths, type WrapAlgorithm } from "./suites.js";
 
 /** A key, and the description that stands in the metadata of objects that are written under it. */
@@ -33,8 +42,9 @@ export function rawKeyring<Public, Private>(keys: RawKeys<Public, Private>): Leg
 
   async function wrapDataKey(
     plaintext: Uint8Array,
-    { contentName }: { contentName: string },
+    input: Pick<LegacyGenerateInput, "contentName">,
   ): Promise<LegacyDataKey> {
+    const { contentName } = wrapInputArgument(input);
     if (!dataKeyLengths.includes(plaintext.length)) {
       throw new RangeError(`plaintext: expected 16, 24 or 32 bytes, got ${plaintext.length}`);
     }
@@ -46,7 +56,8 @@ export function rawKeyring<Public, Private>(keys: RawKeys<Public, Private>): Leg
     keyType: wrap.keyType,
     wrapDataKey,
 
-    async generateDataKey(input) {
+    async generateDataKey(given) {
+      const input = generateInputArgument(given);
       if (Object.keys(input.encryptionContext).length > 0) {
         throw new RangeError("input.encryptionContext: expected none, as only KMS binds it to a data key");
       }
@@ -59,7 +70,8 @@ export function rawKeyring<Public, Private>(keys: RawKeys<Public, Private>): Leg
       }
     },
 
-    async unwrapDataKey(input) {
+    async unwrapDataKey(given) {
+      const input = unwrapInputArgument(given);
       requireKeyType(input.wrap, wrap.keyType);
       const described = keys.decryptionKeys.find(({ materialsDescription: description }) =>
         sameDescription(description, input.description),
@@ -76,12 +88,11 @@ export function descriptionArgument(title: string, value: unknown): EncryptionCo
   return wrappingContextArgument(title, value ?? {});
 }
 
-/** Checks further keys to read with, each under the field `name`; no two have the same description. */
+/** Checks further keys to read with, each by `fieldsOf`; no two have the same description. */
 export function decryptionKeysArgument<K>(
   value: unknown,
   own: EncryptionContext,
-  name: string,
-  keyArgument: (title: string, value: unknown) => K,
+  fieldsOf: (title: string, value: unknown) => { readonly materialsDescription: unknown; readonly key: K },
 ): DescribedKey<K>[] {
   const title = "options.decryptionKeys";
   if (value === undefined) return [];
@@ -89,7 +100,7 @@ export function decryptionKeysArgument<K>(
   const taken = [own];
   return value.map((candidate: unknown, index) => {
     const field = `${title}[${index}]`;
-    const fields = objectArgument(field, candidate);
+    const fields = fieldsOf(field, candidate);
     const materialsDescription = wrappingContextArgument(
       `${field}.materialsDescription`,
       fields.materialsDescription,
@@ -98,7 +109,7 @@ export function decryptionKeysArgument<K>(
       throw new RangeError(`${field}.materialsDescription: expected one that no other key has`);
     }
     taken.push(materialsDescription);
-    return { materialsDescription, key: keyArgument(`${field}.${name}`, fields[name]) };
+    return { materialsDescription, key: fields.key };
   });
 }
 

@@ -1,7 +1,9 @@
 /** The keyring of the S3 Encryption Client formats on an RSA key pair. */
 import { constants, KeyObject, publicEncrypt } from "node:crypto";
-import { objectArgument, wrongType } from "../arguments.js";
+import { wrongType } from "../arguments.js";
+import { fieldsArgument } from "../field-list.js";
 import type { EncryptionContext } from "../keys/context.js";
+import { legacyFieldNames } from "../legacy-field-names.js";
 import type { LegacyKeyring, LegacyUnwrapInput } from "./keyring.js";
 import { decryptionKeysArgument, descriptionArgument, rawKeyring } from "./raw-keyring.js";
 import { RsaPrivateKey } from "./rsa-private-key.js";
@@ -25,6 +27,8 @@ export interface LegacyRsaKeyringOptions {
   }[];
 }
 
+type DecryptionKey = NonNullable<LegacyRsaKeyringOptions["decryptionKeys"]>[number];
+
 /** Old objects may be under keys that nobody should make any more. */
 const minReadingBits = 1024;
 const minWritingBits = 2048;
@@ -37,7 +41,7 @@ const minWritingBits = 2048;
  * @throws TypeError, RangeError when an option is wrong
  */
 export function legacyRsaKeyring(options: LegacyRsaKeyringOptions): LegacyKeyring {
-  const fields = objectArgument("options", options);
+  const fields = fieldsArgument<LegacyRsaKeyringOptions>(legacyFieldNames.legacyRsaKeyring.options, options);
   const { publicKey: given, privateKey: secret } = fields;
   if (given === undefined && secret === undefined) {
     throw new TypeError("options: expected a publicKey or a privateKey, got neither");
@@ -53,7 +57,14 @@ export function legacyRsaKeyring(options: LegacyRsaKeyringOptions): LegacyKeyrin
     materialsDescription: description,
     wrappingKey: publicKey,
     defaultKey: privateKey,
-    decryptionKeys: decryptionKeysArgument(fields.decryptionKeys, description, "privateKey", privateArgument),
+    decryptionKeys: decryptionKeysArgument(fields.decryptionKeys, description, (title, value) => {
+      const given = fieldsArgument<DecryptionKey>(
+        legacyFieldNames.legacyRsaKeyring.decryptionKey,
+        value,
+        title,
+      );
+      return { ...given, key: privateArgument(`${title}.privateKey`, given.privateKey) };
+    }),
     wrapDataKey,
     unwrapDataKey,
   });

@@ -8,13 +8,16 @@ import {
 import { choiceArgument } from "../arguments.js";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { EnvelopeError, hasCode } from "../errors.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
+import { guarded } from "../response-guard.js";
 import { aboutObject } from "./about-object.js";
 import { attemptArgument } from "./fields.js";
 import { headRequest } from "./head-request.js";
 import { type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
 import { type CallOptions, type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./settings.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "./sidecar-object.js";
-import { abortSignalArgument, reasonOf } from "./transfer-signal.js";
+import { callSignal, reasonOf } from "./transfer-signal.js";
 
 /** What `delete` takes: the input of DeleteObject, and this. */
 export interface DeleteInput extends DeleteObjectCommandInput {
@@ -41,9 +44,10 @@ export async function deleteObject(
   input: DeleteInput,
   options: CallOptions,
 ): Promise<DeleteOutput> {
-  const signal = abortSignalArgument(options);
-  const attempt = attemptArgument("DeleteObject", input);
-  const { envelopeStorage = settings.envelopeStorage, ...asked } = input;
+  const signal = callSignal(fieldNames.delete.options, options);
+  const given = fieldsArgument<DeleteInput>(fieldNames.delete.input, input) as DeleteInput;
+  const attempt = attemptArgument("DeleteObject", given);
+  const { envelopeStorage = settings.envelopeStorage, ...asked } = given;
   const storage = choiceArgument("envelopeStorage", envelopeStorage, envelopeStorages);
   return aboutObject(attempt, reasonOf(signal), () => remove(settings, storage, asked, attempt, signal));
 }
@@ -58,7 +62,7 @@ async function remove(
   const { s3 } = settings;
   const sidecar = storage === "sidecar" ? await findSidecar(settings, asked, signal) : undefined;
   const output = await s3Request(attempt, signal, (sending) =>
-    s3.send(new DeleteObjectCommand(asked), sending),
+    s3.send(guarded(new DeleteObjectCommand(asked)), sending),
   );
   await requireDeletion(settings, asked, output, attempt, signal);
   // A delete marker hides the object only: its older version still needs the sidecar.

@@ -3,9 +3,11 @@ import { stat } from "node:fs/promises";
 import { dirname, resolve, sep } from "node:path";
 import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { choiceArgument, integerArgument, stringArgument } from "../arguments.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { fileFailed } from "../file-error.js";
 import type { EncryptionContext } from "../keys/context.js";
-import { attemptArgument, refuseFields } from "./fields.js";
+import { attemptArgument } from "./fields.js";
 import { type ExpectedContext, expectedContextArgument } from "./read-envelope.js";
 import { requireReplaceable } from "./replaceable.js";
 import type { S3Attempt } from "./s3-errors.js";
@@ -64,10 +66,9 @@ const separators = sep === "\\" ? /[\\/]/ : "/";
 
 /** Checks the input. */
 export function downloadArguments(input: DownloadInput): DownloadArguments {
-  const attempt = attemptArgument("GetObject", input);
-  refuseFields(input, ["Range", "PartNumber"], "a file is downloaded whole: use get");
-  refuseFields(input, ["plaintext"], "an object that is not encrypted is not downloaded: use get");
-  const { FilePath, encryptionContext, fsync = true, mode = 0o600, keepPartial, ...get } = input;
+  const given = fieldsArgument<DownloadInput>(fieldNames.download.input, input) as DownloadInput;
+  const attempt = attemptArgument("GetObject", given);
+  const { FilePath, encryptionContext, fsync = true, mode = 0o600, keepPartial, ...get } = given;
   const path = stringArgument("FilePath", FilePath);
   if (path.includes("\0")) throw new RangeError("FilePath: expected a path, got one with a null character");
   // Resolved, it would name a file of which nobody has spoken.

@@ -5,6 +5,8 @@ import { slabBytes } from "../cobblestone/slab.js";
 import { checkWindow, type Window, windowAt } from "../cobblestone/window.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { EnvelopeError, hasCode, withDetails } from "../errors.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { fileFailed } from "../file-error.js";
 import type { EncryptionContext } from "../keys/context.js";
 import { aboutObject } from "./about-object.js";
@@ -20,7 +22,7 @@ import {
 } from "./download-input.js";
 import { withoutChecksums } from "./fields.js";
 import type { ObjectAnswer } from "./object-answer.js";
-import { sameObject, unlockAnswer } from "./object-request.js";
+import { sameObject, seenIn, unlockAnswer } from "./object-request.js";
 import { PartialFile } from "./partial-file.js";
 import { ProgressMeter, progressArgument } from "./progress.js";
 import { parseContentRange } from "./range.js";
@@ -67,8 +69,9 @@ export async function download(
   options: TransferOptions,
   windowChunks = maxWindowChunks,
 ): Promise<DownloadOutput> {
-  const caller = abortSignalArgument(options);
-  const listener = progressArgument(options.onProgress);
+  const given = fieldsArgument<TransferOptions>(fieldNames.download.options, options);
+  const caller = abortSignalArgument(given);
+  const listener = progressArgument(given.onProgress);
   const { attempt, ...others } = downloadArguments(input);
   const transfer = transferSignal(caller);
   const subject = { operation: "download", Bucket: attempt.bucket, Key: attempt.key } as const;
@@ -127,7 +130,7 @@ async function openObject(request: DownloadRequest): Promise<Opened> {
   const stored = storedEnvelope(settings, first.output.Metadata);
   if (!stored) throw notEncrypted(attempt.key);
   const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
-  if (stored.storage === "sidecar") first = await sameObject(settings, request, first, Range);
+  if (stored.storage === "sidecar") first = await sameObject(settings, request, seenIn(first), Range);
   const { ContentRange, ContentLength } = first.output;
   if (!parseContentRange(ContentRange) && ContentLength === undefined)
     throw unusableAnswer(attempt, "its answer does not tell the size of the object");
@@ -187,10 +190,11 @@ async function fetchFile(request: DownloadRequest, opened: Opened, firstHold: Ho
 
 /** What tells this state of this object, cut into these windows, from all others. */
 function identityOf(
-  { attempt, get, ETag, keys, ciphertextLength }: OpenableObject,
+  { attempt, get, seen, keys, ciphertextLength }: OpenableObject,
   windowChunks: number,
 ): string {
   const { bucket, key } = attempt;
+  const { ETag } = seen.output;
   const header = encodeBase64(keys.header);
   const identity = { bucket, key, versionId: get.VersionId, ETag, header, ciphertextLength, windowChunks };
   return JSON.stringify({ journal: "s3-envelope/download 1", ...identity });

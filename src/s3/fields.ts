@@ -8,24 +8,11 @@ import type {
   UploadPartCommandOutput,
 } from "@aws-sdk/client-s3";
 import { objectArgument, textArgument } from "../arguments.js";
+import type { sentBytesNames } from "../sdk-names.js";
 import { type S3Attempt, unusableAnswer } from "./s3-errors.js";
 
 /** Fields of PutObject that describe the bytes sent, which a caller does not know. */
-export const refusedPutFields = [
-  "ContentMD5",
-  "ChecksumCRC32",
-  "ChecksumCRC32C",
-  "ChecksumCRC64NVME",
-  "ChecksumMD5",
-  "ChecksumSHA1",
-  "ChecksumSHA256",
-  "ChecksumSHA512",
-  "ChecksumXXHASH3",
-  "ChecksumXXHASH64",
-  "ChecksumXXHASH128",
-  "WriteOffsetBytes",
-] as const;
-export type RefusedPutField = (typeof refusedPutFields)[number];
+export type RefusedPutField = (typeof sentBytesNames)[number];
 
 /** Throws when an input has a field that this call cannot honour. */
 export function refuseFields(input: object, fields: readonly string[], why: string): void {

@@ -1,6 +1,8 @@
 /** What `get` takes and gives, and its input once checked. */
 import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { choiceArgument, textArgument } from "../arguments.js";
+import { type Fields, fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import type { EncryptionContext } from "../keys/context.js";
 import type { VerifiedBody } from "./body.js";
 import { attemptArgument, refuseFields } from "./fields.js";
@@ -79,14 +81,14 @@ export interface GetRequest extends ObjectRequest {
 export function getArguments(
   { legacy }: ClientSettings,
   input: GetInput,
-  options: TransferOptions,
+  options: Fields<TransferOptions>,
   transfer: TransferSignal,
 ): GetRequest {
-  const attempt = attemptArgument("GetObject", input);
-  refuseFields(input, ["PartNumber"], "parts are of the ciphertext: use Range");
-  const { encryptionContext, plaintext = "refuse", verifyLength, parallel = false, Range, ...rest } = input;
+  const given = fieldsArgument<GetInput>(fieldNames.get.input, input) as GetInput;
+  const attempt = attemptArgument("GetObject", given);
+  const { encryptionContext, plaintext = "refuse", verifyLength, parallel = false, Range, ...rest } = given;
   const { instructionFileSuffix: suffix, ...get } = rest;
-  if (!legacy) refuseFields(input, ["instructionFileSuffix"], "legacy reading is off: leave it out");
+  if (!legacy) refuseFields(given, ["instructionFileSuffix"], "legacy reading is off: leave it out");
   const listener = progressArgument(options.onProgress);
   const subject = { operation: "get", Bucket: attempt.bucket, Key: attempt.key } as const;
   return {

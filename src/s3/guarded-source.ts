@@ -4,6 +4,7 @@ import { startIdleTimer } from "../source/idle.js";
 import { isWebStream } from "../source/shape.js";
 import { WebStreamReader } from "../source/web-stream.js";
 import { turn } from "../turn.js";
+import { onAbort } from "../until-aborted.js";
 
 /** When reading from a source gives up. */
 export interface SourceGuard {
@@ -127,16 +128,17 @@ function watched(
   waitingSince: number,
 ): Promise<void> {
   return new Promise<void>((resolve, reject) => {
-    const onAbort = () => settle(() => reject(signal?.reason));
+    let stop: (() => void) | undefined;
+    const end = () => settle(() => reject(signal?.reason));
     const leftMs = Math.max(0, idleTimeoutMs - (performance.now() - waitingSince));
     const timer = startIdleTimer(idleTimeoutMs, () => settle(() => reject(stalled())), leftMs);
     const settle = (act: () => void) => {
       timer.stop();
-      signal?.removeEventListener("abort", onAbort);
+      stop?.();
       act();
     };
-    if (signal?.aborted) return onAbort();
-    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted) return end();
+    stop = signal && onAbort(signal, end);
     answered.then(() => settle(resolve));
   });
 }

@@ -4,6 +4,8 @@ import { textArgument } from "../arguments.js";
 import { plaintextLength } from "../cobblestone/geometry.js";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import type { EncryptionContext } from "../keys/context.js";
 import { aboutObject } from "./about-object.js";
 import { attemptArgument, refuseFields, requireSize, withoutChecksums } from "./fields.js";
@@ -12,7 +14,7 @@ import type { LegacyFacts, LegacyLookup } from "./legacy-reading.js";
 import { askForOther } from "./object-request.js";
 import { readEnvelope, storedEnvelope } from "./read-envelope.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
-import { abortSignalArgument, reasonOf } from "./transfer-signal.js";
+import { callSignal, reasonOf } from "./transfer-signal.js";
 
 /** What `head` takes: the input of HeadObject but for parts and ranges of the ciphertext. */
 export interface HeadInput extends Omit<HeadObjectCommandInput, "PartNumber" | "Range"> {
@@ -48,11 +50,11 @@ export async function head(
   options: CallOptions,
 ): Promise<HeadOutput> {
   const { legacy } = settings;
-  const signal = abortSignalArgument(options);
-  const attempt = attemptArgument("HeadObject", input);
-  refuseFields(input, ["PartNumber", "Range"], "parts and ranges are of the ciphertext: leave it out");
-  if (!legacy) refuseFields(input, ["instructionFileSuffix"], "legacy reading is off: leave it out");
-  const { instructionFileSuffix: suffix, ...asked } = input;
+  const signal = callSignal(fieldNames.head.options, options);
+  const given = fieldsArgument<HeadInput>(fieldNames.head.input, input) as HeadInput;
+  const attempt = attemptArgument("HeadObject", given);
+  if (!legacy) refuseFields(given, ["instructionFileSuffix"], "legacy reading is off: leave it out");
+  const { instructionFileSuffix: suffix, ...asked } = given;
   const instructionFileSuffix =
     suffix === undefined ? undefined : textArgument("instructionFileSuffix", suffix);
   return aboutObject(attempt, reasonOf(signal), () =>

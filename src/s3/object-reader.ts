@@ -5,16 +5,17 @@ import type { MessageKeys } from "../cobblestone/derivation.js";
 import { chunkBytes, chunkOffset, chunkSpan, sealedChunkBytes } from "../cobblestone/geometry.js";
 import { type RandomAccessSource, randomAccess } from "../cobblestone/random-access.js";
 import { hasCode } from "../errors.js";
+import { fieldNames } from "../field-names.js";
 import type { EncryptionContext } from "../keys/context.js";
 import { untilAborted } from "../until-aborted.js";
 import { namingObject } from "./about-object.js";
-import { sameObject } from "./object-request.js";
+import { type SeenObject, sameObject } from "./object-request.js";
 import { otherRange } from "./range.js";
 import type { S3Attempt } from "./s3-errors.js";
 import { type CallOptions, type ClientSettings, workingOf } from "./settings.js";
 import { Stretches } from "./stretches.js";
 import { bytesOf, type Tail, wholeChunksOf } from "./tail.js";
-import { abortSignalArgument, type TransferSignal, transferSignal } from "./transfer-signal.js";
+import { callSignal, type TransferSignal, transferSignal } from "./transfer-signal.js";
 
 /** What an open object tells of itself, in the words of GetObject. */
 export type OpenObjectFields = Readonly<
@@ -50,6 +51,8 @@ export interface ReaderInput {
   readonly get: GetObjectCommandInput;
   readonly attempt: S3Attempt;
   readonly fields: OpenObjectFields & Pick<OpenObject, "encryptionContext">;
+  /** The state of the object that all reads are of. */
+  readonly seen: SeenObject;
   /** Has been verified. */
   readonly tail: Tail;
   readonly keys: MessageKeys;
@@ -83,7 +86,7 @@ export function objectReader(input: ReaderInput): OpenObject {
   };
 
   const read = async (offset: number, length: number, options: CallOptions = {}): Promise<Buffer> => {
-    const caller = abortSignalArgument(options);
+    const caller = callSignal(fieldNames.read.options, options);
     integerArgument("offset", offset, 0, Number.MAX_SAFE_INTEGER);
     integerArgument("length", length, 0, Number.MAX_SAFE_INTEGER);
     const end = Math.min(offset + length, plaintextLength);
@@ -141,11 +144,11 @@ function windowOf(prefetchBytes: number): number {
 }
 
 /** Fetches ciphertext of the object that was opened, and of none that has taken its place. */
-function fetchOf({ settings, get, attempt, fields, tail }: ReaderInput) {
+function fetchOf({ settings, get, attempt, seen, tail }: ReaderInput) {
   return async (start: number, end: number, signal: AbortSignal): Promise<Buffer> => {
     const request = { get, attempt, transfer: { signal } };
     const range = `${start}-${end - 1}`;
-    const answer = await sameObject(settings, request, { output: fields }, `bytes=${range}`);
+    const answer = await sameObject(settings, request, seen, `bytes=${range}`);
     try {
       if (answer.output.ContentRange !== `bytes ${range}/${tail.totalBytes}`) throw otherRange(attempt);
       return await bytesOf(answer.read(0, end - start));

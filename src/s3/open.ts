@@ -1,12 +1,14 @@
 /** Opens one object for many small reads: its key is unwrapped once, and every read is one ranged GET or none. */
 import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
-import { integerArgument, recordArgument } from "../arguments.js";
+import { integerArgument } from "../arguments.js";
 import { sealedChunkBytes } from "../cobblestone/geometry.js";
 import { withoutEnvelope } from "../envelope/user-metadata.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { aboutObject } from "./about-object.js";
-import { attemptArgument, refuseFields } from "./fields.js";
+import { attemptArgument } from "./fields.js";
 import { type OpenObject, type OpenObjectFields, objectReader } from "./object-reader.js";
-import { fetchObject, unlockAnswer } from "./object-request.js";
+import { fetchObject, seenIn, unlockAnswer } from "./object-request.js";
 import {
   type ExpectedContext,
   expectedContextArgument,
@@ -45,14 +47,13 @@ export async function open(
   input: OpenInput,
   options: OpenOptions,
 ): Promise<OpenObject> {
-  const caller = abortSignalArgument(options);
-  const { prefetchBytes = 0 } = recordArgument("options", options);
+  const stated = fieldsArgument<OpenOptions>(fieldNames.open.options, options);
+  const caller = abortSignalArgument(stated);
+  const { prefetchBytes = 0 } = stated;
   const ahead = integerArgument("options.prefetchBytes", prefetchBytes, 0, maxPrefetchBytes);
-  const attempt = attemptArgument("GetObject", input);
-  refuseFields(input, ["PartNumber", "Range"], "an open object reads any offset: leave it out");
-  refuseFields(input, responseFields, "an open object has no such header: leave it out");
-  refuseFields(input, ["plaintext"], "only encrypted objects can be opened: leave it out");
-  const { encryptionContext: context, ...get } = input;
+  const given = fieldsArgument<OpenInput>(fieldNames.open.input, input) as OpenInput;
+  const attempt = attemptArgument("GetObject", given);
+  const { encryptionContext: context, ...get } = given;
   const expected = expectedContextArgument(context);
   const transfer = transferSignal(caller);
   const opening = async () => {
@@ -68,7 +69,8 @@ export async function open(
     const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
     verifyTail(tail, keys);
     const fields = { ...fieldsOf(first.output), encryptionContext };
-    return objectReader({ settings, get, attempt, tail, keys, fields, prefetchBytes: ahead });
+    const seen = seenIn(first);
+    return objectReader({ settings, get, attempt, tail, keys, fields, seen, prefetchBytes: ahead });
   };
   try {
     return await aboutObject({ bucket: attempt.bucket, key: attempt.key }, transfer, opening);
@@ -76,15 +78,6 @@ export async function open(
     transfer.close();
   }
 }
-
-const responseFields = [
-  "ResponseCacheControl",
-  "ResponseContentDisposition",
-  "ResponseContentEncoding",
-  "ResponseContentLanguage",
-  "ResponseContentType",
-  "ResponseExpires",
-] as const satisfies readonly (keyof GetObjectCommandInput)[];
 
 function fieldsOf(output: GetObjectCommandOutput): OpenObjectFields {
   const { ETag, VersionId, LastModified, ContentType, Metadata = {} } = output;

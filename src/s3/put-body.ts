@@ -1,4 +1,5 @@
 /** Sends a plaintext as the body of an object: in one PutObject or in a multipart upload, within the budget. */
+import type { Fields } from "../field-list.js";
 import { aboutObject } from "./about-object.js";
 import type { CommitOutput } from "./commit.js";
 import { type MultipartInput, uploadMultipart } from "./multipart.js";
@@ -55,7 +56,7 @@ export interface PutSubject {
  * @param check checks the input; from then on the source is the put's
  */
 export async function runPut<T extends PutSubject, R>(
-  options: TransferOptions,
+  options: Fields<TransferOptions>,
   check: () => T,
   write: (request: T & { readonly progress: ProgressMeter }, transfer: TransferSignal) => Promise<R>,
 ): Promise<R> {

@@ -1,10 +1,11 @@
 /** Writes one object: data key, envelope, sealed body, in one PutObject or in a multipart upload. */
 import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
-import { objectArgument } from "../arguments.js";
 import type { MessageKeys } from "../cobblestone/derivation.js";
 import { chunkBytes, ciphertextLength, headerBytes, sealedChunkBytes } from "../cobblestone/geometry.js";
 import { sealSource } from "../cobblestone/message.js";
 import { Sealer } from "../cobblestone/sealer.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { CommitState } from "./commit.js";
 import { plaintextBytesBefore } from "./parts.js";
 import type { ProgressMeter } from "./progress.js";
@@ -47,14 +48,17 @@ export async function put(
   options: TransferOptions,
 ): Promise<PutOutput> {
   return runPut(
-    options,
+    fieldsArgument<TransferOptions>(fieldNames.put.options, options),
     () => putArguments(settings, input),
     (request, transfer) => write(settings, request, transfer),
   );
 }
 
 function putArguments(settings: ClientSettings, input: PutInput): Omit<PutRequest, "progress"> {
-  const { Body, ContentLength, ...others } = objectArgument("input", input) as unknown as PutInput;
+  const { Body, ContentLength, ...others } = fieldsArgument<PutInput>(
+    fieldNames.put.input,
+    input,
+  ) as PutInput;
   return { ...writeArguments(settings, others, "PutObject"), source: sourceArgument(Body, ContentLength) };
 }
 

@@ -7,6 +7,7 @@ import { guardSource, type SourceGuard } from "./guarded-source.js";
 import { HeldBody } from "./held-body.js";
 import type { ObjectAnswer } from "./object-answer.js";
 import { otherRange, parseContentRange } from "./range.js";
+import { type AnsweredBytes, isSameETag } from "./responses.js";
 import type { S3Attempt } from "./s3-errors.js";
 
 /** Asks again for the object that a response was about, and for none that has taken its place. */
@@ -118,13 +119,14 @@ function takeInWhenWanted(connections: Connections, stream: Readable): void {
 
 /** How to ask for the rest of what a response was about; undefined when it does not tell enough of it. */
 export function restOf(
-  output: GetObjectCommandOutput,
+  bytes: AnsweredBytes,
   attempt: S3Attempt,
   signal: AbortSignal,
   askAgain: AskAgain,
 ): AskForRest | undefined {
-  const { ETag } = output;
-  const told = rangeOf(output);
+  const { ETag } = bytes.output;
+  // Counted from the start of the body, which may have more than was asked for.
+  const told = bytes.body;
   if (!ETag || !told) return undefined;
   const { first, last, total } = told;
   return async (bytesBefore) => {
@@ -132,8 +134,10 @@ export function restOf(
     if (start > last) return undefined;
     const Range = start === 0 && last === total - 1 ? undefined : `bytes=${start}-${last}`;
     const answer = await askAgain(ETag, Range, signal);
+    const { ETag: now } = answer.output;
+    const isSame = now !== undefined && isSameETag(now, ETag);
     const got = rangeOf(answer.output);
-    if (got?.first === start && got.last === last && got.total === total) return answer;
+    if (isSame && got?.first === start && got.last === last && got.total === total) return answer;
     answer.letGo();
     throw otherRange(attempt);
   };

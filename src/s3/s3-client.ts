@@ -1,6 +1,9 @@
 /** An S3Client with the settings that transfers want: docs/performance.md gives the reason for each. */
+import type { AgentOptions } from "node:https";
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
-import { choiceArgument, objectArgument } from "../arguments.js";
+import { choiceArgument } from "../arguments.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 
 /** What {@link createS3Client} takes: all that `new S3Client()` does, and this. */
 export interface S3ClientOptions extends S3ClientConfig {
@@ -12,6 +15,11 @@ export interface S3ClientOptions extends S3ClientConfig {
    */
   readonly signPayload?: boolean | undefined;
 }
+
+type HandlerSettings = Record<
+  keyof Extract<S3ClientConfig["requestHandler"], { connectionTimeout?: unknown }> & string,
+  unknown
+>;
 
 /** For sockets; the agents of the SDK open 50 at most, and a body that is being read holds one. */
 const agentSettings = { keepAlive: true, maxSockets: 256 };
@@ -41,7 +49,8 @@ const socketTimeout = 60_000;
  * @throws TypeError, RangeError when an option is wrong
  */
 export function createS3Client(options: S3ClientOptions = {}): S3Client {
-  const { signPayload = false, requestHandler, ...given } = objectArgument("options", options);
+  const fields = fieldsArgument<S3ClientOptions>(fieldNames.createS3Client.options, options);
+  const { signPayload = false, requestHandler, ...given } = fields;
   choiceArgument("options.signPayload", signPayload, [true, false]);
   // Asked for once the client is there.
   const modeTimeout = async () => {
@@ -77,7 +86,11 @@ function stated(settings: object): Record<string, unknown> {
 
 function requestHandlerOf(value: unknown, modeTimeout: false | (() => Promise<number | undefined>)): unknown {
   if (isInstance(value, "handle")) return value;
-  const given = value === undefined ? {} : objectArgument("options.requestHandler", value);
+  const given = fieldsArgument<HandlerSettings>(
+    fieldNames.createS3Client.requestHandler,
+    value === undefined ? {} : value,
+    "options.requestHandler",
+  );
   const settings = {
     connectionTimeout,
     socketTimeout,
@@ -94,7 +107,10 @@ function requestHandlerOf(value: unknown, modeTimeout: false | (() => Promise<nu
 
 function agentOf(title: string, value: unknown): unknown {
   if (isInstance(value, "destroy")) return value;
-  return { ...agentSettings, ...(value === undefined ? {} : stated(objectArgument(title, value))) };
+  return {
+    ...agentSettings,
+    ...stated(fieldsArgument<AgentOptions>(fieldNames.agent.agent, value === undefined ? {} : value, title)),
+  };
 }
 
 function isInstance(value: unknown, method: string): boolean {

@@ -1,9 +1,11 @@
 /** The settings of a client, checked once. */
 import type { S3Client } from "@aws-sdk/client-s3";
-import { choiceArgument, integerArgument, objectArgument, wrongType } from "../arguments.js";
+import { choiceArgument, integerArgument, wrongType } from "../arguments.js";
 import { type CryptoEngine, engineArgument, poolOf } from "../cobblestone/engine.js";
 import type { Working } from "../cobblestone/message.js";
 import { maxReadAheadBytes } from "../cobblestone/runs.js";
+import { type Fields, fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { type Keyring, keyringArgument } from "../keys/keyring.js";
 import { ByteBudget } from "./budget.js";
 import type { LegacyReading } from "./legacy-reading.js";
@@ -107,9 +109,10 @@ export function readAheadBytesOf({ engine }: ClientSettings, length: number | un
 
 /** Checks the settings of a client. */
 export function settingsArgument(options: unknown): ClientSettings {
-  const { envelopeStorage = "metadata", keyring, engine, legacy } = objectArgument("options", options);
+  const given = fieldsArgument<EnvelopeClientOptions>(fieldNames.client.options, options);
+  const { envelopeStorage = "metadata", keyring, engine, legacy } = given;
   return {
-    ...transferSettingsArgument(options),
+    ...transferSettingsArgument(given),
     keyring: keyringArgument("options.keyring", keyring),
     envelopeStorage: choiceArgument("options.envelopeStorage", envelopeStorage, envelopeStorages),
     engine: engineArgument("options.engine", engine),
@@ -117,9 +120,15 @@ export function settingsArgument(options: unknown): ClientSettings {
   };
 }
 
+type TransferFields = Fields<
+  Pick<
+    EnvelopeClientOptions,
+    "s3" | "partSizeBytes" | "maxConcurrentParts" | "maxBufferedBytes" | "idleTimeoutMs"
+  >
+>;
+
 /** Checks the settings of every transfer. */
-export function transferSettingsArgument(options: unknown): TransferSettings {
-  const given = objectArgument("options", options);
+export function transferSettingsArgument(given: TransferFields): TransferSettings {
   const s3 = given.s3 as Partial<S3Client> | undefined;
   if (typeof s3?.send !== "function") throw wrongType("options.s3", "an S3Client", s3);
   const {

@@ -1,6 +1,8 @@
 /** One signal for all requests of a transfer: raised by the caller's signal or by the first failure. */
-import { setMaxListeners } from "node:events";
-import { recordArgument, wrongType } from "../arguments.js";
+import { wrongType } from "../arguments.js";
+import { type FieldList, type Fields, fieldsArgument, type NamesOf } from "../field-list.js";
+import { onAbort, ownController } from "../until-aborted.js";
+import type { CallOptions } from "./settings.js";
 
 /** A signal that the transfer itself can raise. The first reason stays. */
 export interface TransferSignal {
@@ -17,15 +19,12 @@ export interface TransferSignal {
 
 /** Makes the signal of a transfer, which aborts with the caller's. */
 export function transferSignal(caller: AbortSignal | undefined): TransferSignal {
-  const controller = new AbortController();
+  const controller = ownController();
   const { signal } = controller;
-  // Each request listens to it, and up to 64 parts are sent at once.
-  setMaxListeners(0, signal);
   const abort = (reason: unknown) => controller.abort(reason);
-  const onAbort = () => abort(caller?.reason);
-  if (caller?.aborted) onAbort();
-  else caller?.addEventListener("abort", onAbort, { once: true });
-  const dispose = () => caller?.removeEventListener("abort", onAbort);
+  if (caller?.aborted) abort(caller.reason);
+  const stop = caller && onAbort(caller, () => abort(caller.reason));
+  const dispose = () => stop?.();
   const close = () => {
     abort(new Error("the body was closed"));
     dispose();
@@ -38,9 +37,13 @@ export function reasonOf(caller: AbortSignal | undefined): Pick<TransferSignal, 
   return { isCallersReason: (error) => caller?.aborted === true && caller.reason === error };
 }
 
-/** The signal in the options of a call, checked. A signal in place of the options would never be heard. */
-export function abortSignalArgument(options: unknown): AbortSignal | undefined {
-  const { abortSignal } = recordArgument("options", options);
+/** The signal of a call that has no other option. */
+export function callSignal(list: FieldList<NamesOf<CallOptions>>, options: unknown): AbortSignal | undefined {
+  return abortSignalArgument(fieldsArgument<CallOptions>(list, options));
+}
+
+/** The signal among the options of a call, checked. */
+export function abortSignalArgument({ abortSignal }: Fields<CallOptions>): AbortSignal | undefined {
   if (abortSignal === undefined || abortSignal instanceof AbortSignal) return abortSignal;
   throw wrongType("options.abortSignal", "an AbortSignal", abortSignal);
 }

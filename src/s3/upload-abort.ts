@@ -1,13 +1,17 @@
 /** Gives up an upload by its ticket or its checkpoint, with a sidecar that is surely its own. */
+
 import { AbortMultipartUploadCommand } from "@aws-sdk/client-s3";
-import { objectArgument, stringArgument } from "../arguments.js";
+import { stringArgument } from "../arguments.js";
 import { EnvelopeError, hasCode } from "../errors.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
+import { guarded } from "../response-guard.js";
 import { withTransfer } from "./about-object.js";
 import { objectFields } from "./fields.js";
 import { isUploadGone, s3Request } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { deleteSidecar, sidecarLocation } from "./sidecar-object.js";
-import { abortSignalArgument } from "./transfer-signal.js";
+import { callSignal } from "./transfer-signal.js";
 import { multipartInput } from "./upload-begin.js";
 import { Checkpoint } from "./upload-checkpoint.js";
 import { isWritten } from "./upload-ending.js";
@@ -40,8 +44,8 @@ export async function abortUpload(
   input: AbortUploadInput,
   options: CallOptions,
 ): Promise<AbortUploadOutput> {
-  const signal = abortSignalArgument(options);
-  const { ticket, CheckpointPath } = objectArgument("input", input);
+  const signal = callSignal(fieldNames.abortUpload.options, options);
+  const { ticket, CheckpointPath } = fieldsArgument<AbortUploadInput>(fieldNames.abortUpload.input, input);
   if ((ticket === undefined) === (CheckpointPath === undefined))
     throw new TypeError("ticket, CheckpointPath: expected one of them");
   if (CheckpointPath === undefined) return abortTicket(settings, readTicket("ticket", ticket), signal);
@@ -81,7 +85,7 @@ function abortTicket(
     const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId });
     const asked = { ...attempt, operation: "AbortMultipartUpload" };
     try {
-      await s3Request(asked, signal, (sending) => s3.send(command, sending));
+      await s3Request(asked, signal, (sending) => s3.send(guarded(command), sending));
     } catch (error) {
       // It may have been completed, and its object need its sidecar.
       if (isUploadGone(error)) return {};

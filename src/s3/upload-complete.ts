@@ -1,10 +1,12 @@
 /** Makes the object of the parts that any number of processes have sent. */
-import { objectArgument } from "../arguments.js";
+
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { withTransfer } from "./about-object.js";
 import { completeUpload as completeMultipart } from "./multipart.js";
 import { expectedContextArgument } from "./read-envelope.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
-import { abortSignalArgument } from "./transfer-signal.js";
+import { callSignal } from "./transfer-signal.js";
 import { multipartInput, sentPart } from "./upload-begin.js";
 import { PartGuard, requireTime } from "./upload-guard.js";
 import type { RecordKey } from "./upload-mac.js";
@@ -34,14 +36,15 @@ export async function completeUpload(
   input: CompleteUploadInput,
   options: CallOptions,
 ): Promise<PutOutput> {
-  const caller = abortSignalArgument(options);
-  const given = objectArgument("input", input) as unknown as CompleteUploadInput;
+  const names = fieldNames.completeUpload;
+  const caller = callSignal(names.options, options);
+  const given = fieldsArgument<CompleteUploadInput>(names.input, input) as CompleteUploadInput;
   const expected = expectedContextArgument(given.encryptionContext);
   const read = readTicket("ticket", given.ticket);
   const { ticket } = read;
-  const parts = readUploadedParts(given.parts, ticket);
-  const put = ticketPut(read, given.SSECustomerKey);
   return withTransfer(caller, objectOf(ticket), async (transfer) => {
+    const parts = readUploadedParts(given.parts, ticket);
+    const put = ticketPut(read, given.SSECustomerKey);
     const { recordKey } = await ticketKeys(settings, read, expected, transfer.signal);
     requireSameSource(read, parts, recordKey);
     const sending = multipartInput(settings, read, put, transfer);

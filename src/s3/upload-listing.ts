@@ -3,9 +3,11 @@ import { createHash } from "node:crypto";
 import * as zlib from "node:zlib";
 import { ListPartsCommand, type Part } from "@aws-sdk/client-s3";
 import { encodeBase64 } from "../bytes.js";
+import { guarded } from "../response-guard.js";
 import { withinTime } from "./clean-up.js";
 import { partFields } from "./fields.js";
 import type { MultipartInput } from "./multipart.js";
+import { conditionOf, listGuard } from "./responses.js";
 import { s3Request } from "./s3-errors.js";
 import { sourceChanged } from "./upload-source.js";
 
@@ -24,7 +26,10 @@ export async function findPart(
 ): Promise<Part | undefined> {
   const { ChecksumAlgorithm: _algorithm, ...fields } = partFields(put);
   const PartNumberMarker = partNumber === 1 ? undefined : String(partNumber - 1);
-  const command = new ListPartsCommand({ ...fields, UploadId, PartNumberMarker, MaxParts: 1 });
+  const command = guarded(
+    new ListPartsCommand({ ...fields, UploadId, PartNumberMarker, MaxParts: 1 }),
+    listGuard,
+  );
   const asked = { ...attempt, operation: "ListParts" };
   const { Parts = [] } = await s3Request(asked, signal, (options) => s3.send(command, options));
   return Parts.find(({ PartNumber }) => PartNumber === partNumber);
@@ -80,7 +85,7 @@ function isSamePart(listed: Part, bytes: Buffer): boolean {
     return encodeBase64(sum) === ChecksumCRC32;
   }
   try {
-    return digest("md5").toString("hex") === ETag.replace(/"/g, "").toLowerCase();
+    return digest("md5").toString("hex") === conditionOf(ETag).replace(/"/g, "").toLowerCase();
   } catch {
     // Node in FIPS mode has no MD5: nothing tells.
     return false;

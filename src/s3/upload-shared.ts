@@ -1,11 +1,13 @@
 /** The pieces of an upload that several processes share: begin, each part, complete. */
-import { bytesArgument, integerArgument, objectArgument, textArgument, wrongType } from "../arguments.js";
+
+import { bytesArgument, integerArgument, textArgument, wrongType } from "../arguments.js";
 import { maxPlaintextBytes } from "../cobblestone/geometry.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { withTransfer } from "./about-object.js";
-import { refuseFields } from "./fields.js";
 import { type ExpectedContext, expectedContextArgument } from "./read-envelope.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
-import { abortSignalArgument } from "./transfer-signal.js";
+import { callSignal } from "./transfer-signal.js";
 import { begin, layoutOf, multipartInput, type OpenUpload, sendSealed } from "./upload-begin.js";
 import { guardOf, requireTime } from "./upload-guard.js";
 import { findPart, requireSamePart } from "./upload-listing.js";
@@ -74,12 +76,9 @@ export async function beginUpload(
   input: BeginUploadInput,
   options: CallOptions,
 ): Promise<UploadTicket> {
-  const caller = abortSignalArgument(options);
-  const { plaintextLength, sourceModifiedMs, sourceDigest, ...others } = objectArgument(
-    "input",
-    input,
-  ) as unknown as BeginUploadInput;
-  refuseFields(others, ["Body", "ContentLength"], "the parts bring the body: state plaintextLength");
+  const caller = callSignal(fieldNames.beginUpload.options, options);
+  const given = fieldsArgument<BeginUploadInput>(fieldNames.beginUpload.input, input) as BeginUploadInput;
+  const { plaintextLength, sourceModifiedMs, sourceDigest, ...others } = given;
   const request = writeArguments(settings, others, "CreateMultipartUpload");
   const layout = layoutOf(
     settings,
@@ -133,25 +132,25 @@ export async function uploadPart(
   input: UploadPartInput,
   options: CallOptions,
 ): Promise<UploadedPart> {
-  const caller = abortSignalArgument(options);
-  const given = objectArgument("input", input) as unknown as UploadPartInput;
+  const caller = callSignal(fieldNames.uploadPart.options, options);
+  const given = fieldsArgument<UploadPartInput>(fieldNames.uploadPart.input, input) as UploadPartInput;
   const { Body, onSealed, encryptionContext, SSECustomerKey, PartNumber } = given;
   const expected = expectedContextArgument(encryptionContext);
   if (onSealed !== undefined && typeof onSealed !== "function")
     throw wrongType("onSealed", "a function", onSealed);
   const earlierDigest = earlierDigestArgument(given.tagDigest);
   const sourceDigest = sourceDigestArgument(given.sourceDigest);
-  const read = readTicket("ticket", input.ticket);
+  const read = readTicket("ticket", given.ticket);
   const { ticket } = read;
   const partNumber = integerArgument("PartNumber", PartNumber, 1, ticket.partCount);
   const { plaintextStart, plaintextEnd } = partWindow(ticket, partNumber);
   if (Body !== undefined) bytesArgument("Body", Body, plaintextEnd - plaintextStart);
-  const seekable = Body === undefined ? seekableArgument({ ...input }) : undefined;
-  if (Body !== undefined && (input.FilePath ?? input.Source) !== undefined)
+  const seekable = Body === undefined ? seekableArgument(given) : undefined;
+  if (Body !== undefined && (given.FilePath ?? given.Source) !== undefined)
     throw new TypeError("Body, FilePath, Source: expected one of them");
-  const put = ticketPut(read, SSECustomerKey);
 
   return withTransfer(caller, objectOf(ticket, partNumber), async (transfer) => {
+    const put = ticketPut(read, SSECustomerKey);
     const { signal } = transfer;
     const { keys, recordKey } = await ticketKeys(settings, read, expected, signal);
     if (sourceDigest !== ticket.sourceDigest)

@@ -4,6 +4,7 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import { integerArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
 import type { RandomAccessSource } from "../cobblestone/random-access.js";
 import { EnvelopeError } from "../errors.js";
+import type { Fields } from "../field-list.js";
 import { fileFailed } from "../file-error.js";
 import { startIdleTimer } from "../source/idle.js";
 import { bytesOf } from "../source/shape.js";
@@ -47,7 +48,7 @@ export function sourceChanged(what: string, details: EnvelopeError["details"]): 
 }
 
 /** Checks that an input names one source. */
-export function seekableArgument({ FilePath, Source }: Record<string, unknown>): SeekableInput {
+export function seekableArgument({ FilePath, Source }: Partial<Fields<SeekableInput>>): SeekableInput {
   if ((FilePath === undefined) === (Source === undefined)) {
     throw new TypeError("FilePath, Source: expected one of them");
   }

@@ -1,11 +1,12 @@
 /** Uploads a file, or anything that can be read at any offset: parts in parallel, gone on with after a crash. */
 import { resolve } from "node:path";
-import { objectArgument, stringArgument } from "../arguments.js";
+import { stringArgument } from "../arguments.js";
 import type { MessageKeys } from "../cobblestone/derivation.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { aboutObject } from "./about-object.js";
 import { forEachAtOnce } from "./at-once.js";
 import { CommitState } from "./commit.js";
-import { refuseFields } from "./fields.js";
 import { completeUpload } from "./multipart.js";
 import { ProgressMeter, progressArgument } from "./progress.js";
 import type { ClientSettings, TransferOptions } from "./settings.js";
@@ -52,7 +53,8 @@ import {
 export interface UploadInput extends WriteInput, SeekableInput {
   /**
    * A file by which the upload goes on after a crash, on this host or on another: call again with the same input. It
-   * holds no plaintext and no key that is not wrapped, and is removed at the end. Without it a crash leaves an
+   * holds no plaintext and no key that is not wrapped, and is removed at the end. It must be a regular file of this user's,
+   * no link, under one name, which nobody else may write to; and another one than `FilePath`. Without it a crash leaves an
    * unfinished upload.
    */
   readonly CheckpointPath?: string | undefined;
@@ -64,13 +66,11 @@ export async function upload(
   input: UploadInput,
   options: TransferOptions,
 ): Promise<PutOutput> {
-  const caller = abortSignalArgument(options);
-  const listener = progressArgument(options.onProgress);
-  const { FilePath, Source, CheckpointPath, ...others } = objectArgument(
-    "input",
-    input,
-  ) as unknown as UploadInput;
-  refuseFields(others, ["Body", "ContentLength"], "the source is FilePath or Source: leave it out");
+  const stated = fieldsArgument<TransferOptions>(fieldNames.upload.options, options);
+  const caller = abortSignalArgument(stated);
+  const listener = progressArgument(stated.onProgress);
+  const given = fieldsArgument<UploadInput>(fieldNames.upload.input, input) as UploadInput;
+  const { FilePath, Source, CheckpointPath, ...others } = given;
   const seekable = seekableArgument({ FilePath, Source });
   const path = CheckpointPath === undefined ? undefined : stringArgument("CheckpointPath", CheckpointPath);
   if (path !== undefined && FilePath !== undefined && resolve(path) === resolve(FilePath))

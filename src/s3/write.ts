@@ -14,16 +14,11 @@ import { encodeSidecar, newSidecarKey } from "../envelope/sidecar.js";
 import { joinMetadata, userMetadataArgument } from "../envelope/user-metadata.js";
 import { contextArgument, type EncryptionContext } from "../keys/context.js";
 import { generateDataKey } from "../keys/keyring.js";
+import { guarded } from "../response-guard.js";
 import { untilAborted } from "../until-aborted.js";
 import { type Leftover, withLeftover } from "./clean-up.js";
 import { type CommitOutput, type CommitState, isRefusal } from "./commit.js";
-import {
-  attemptArgument,
-  type RefusedPutField,
-  refusedPutFields,
-  refuseFields,
-  withoutChecksums,
-} from "./fields.js";
+import { attemptArgument, type RefusedPutField, withoutChecksums } from "./fields.js";
 import type { MultipartInput } from "./multipart.js";
 import type { S3Attempt } from "./s3-errors.js";
 import { type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./settings.js";
@@ -55,10 +50,9 @@ export interface WriteRequest {
   readonly storage: EnvelopeStorage;
 }
 
-/** Checks what every write takes; fields of other kinds must have been taken out. */
+/** Checks the values of what every write takes; fields of other kinds must have been taken out. */
 export function writeArguments(settings: ClientSettings, input: WriteInput, operation: string): WriteRequest {
   const attempt = attemptArgument(operation, input);
-  refuseFields(input, refusedPutFields, "it describes the bytes sent, which are ciphertext: leave it out");
   const { Metadata, encryptionContext = {}, ...others } = input;
   const { envelopeStorage = settings.envelopeStorage, ...put } = others;
   const storage = choiceArgument("envelopeStorage", envelopeStorage, envelopeStorages);
@@ -166,7 +160,7 @@ export function sendWhole(
 ): Promise<CommitOutput> {
   const command = new PutObjectCommand({ ...put, Body: bytes });
   const commitInput = { s3, put, attempt, signal: transfer.signal };
-  return commit.send(commitInput, "PutObject", bytes.length, (options) => s3.send(command, options));
+  return commit.send(commitInput, "PutObject", bytes.length, (options) => s3.send(guarded(command), options));
 }
 
 /** What the caller is told of an object that was written. */

@@ -1,5 +1,7 @@
 /** Scripted faults: what a service is told to do wrong, and to which request. */
-import { choiceArgument, integerArgument, recordArgument, stringArgument } from "../arguments.js";
+import { choiceArgument, integerArgument, stringArgument } from "../arguments.js";
+import { fieldsArgument } from "../field-list.js";
+import { fieldNames } from "../field-names.js";
 import { Hold, type HoldPlace } from "./hold.js";
 
 /** One fault. It waits for matching requests, hits `times` of them after letting `skip` through, and is spent. */
@@ -56,12 +58,14 @@ export class FaultScript {
 
   /** Adds a fault behind those already there. */
   add(fault: Fault): void {
-    this.#add(faultArgument("fault", fault, checks), undefined);
+    const given = fieldsArgument<Fault>(fieldNames.fault.fault, fault) as Fault;
+    this.#add(checkedFault("fault", given, checks), undefined);
   }
 
   /** Adds a hold behind the faults already there. */
   hold(options: HoldOptions): Hold {
-    const given: HoldOptions = faultArgument("hold", options, { ...checks, ...holdChecks });
+    const fields = fieldsArgument<HoldOptions>(fieldNames.hold.hold, options) as HoldOptions;
+    const given = checkedFault("hold", fields, { ...checks, ...holdChecks });
     const { at = "before", bodyBytes, ...fault } = given;
     if (bodyBytes !== undefined && at !== "body") {
       throw new TypeError('hold.at: expected "body" beside bodyBytes');
@@ -103,10 +107,12 @@ export class FaultScript {
   }
 }
 
+type Corruption = NonNullable<Fault["corrupt"]>;
+
 const most = Number.MAX_SAFE_INTEGER;
 const number = (least: number, greatest: number) => (title: string, value: unknown) =>
   integerArgument(title, value, least, greatest);
-/** A check for each field, so that a misspelt one is no fault that hits everything. */
+/** A check for each field. */
 const checks: Readonly<Record<keyof Fault, (title: string, value: unknown) => unknown>> = {
   service: (title, value) => choiceArgument(title, value, ["s3", "kms"]),
   operation: stringArgument,
@@ -122,7 +128,7 @@ const checks: Readonly<Record<keyof Fault, (title: string, value: unknown) => un
   truncateBodyBytes: number(0, most),
   stallBodyBytes: number(0, most),
   corrupt: (title, value) => {
-    const { offset, xor } = recordArgument(title, value);
+    const { offset, xor } = fieldsArgument<Corruption>(fieldNames.fault.corrupt, value, title);
     integerArgument(`${title}.offset`, offset, 0, most);
     integerArgument(`${title}.xor`, xor, 1, 255);
   },
@@ -134,16 +140,13 @@ const holdChecks = {
   bodyBytes: number(0, most),
 };
 
-function faultArgument(
+function checkedFault<T extends Fault>(
   title: string,
-  value: unknown,
-  known: Readonly<Record<string, (title: string, value: unknown) => unknown>>,
-): Fault {
-  const fault = recordArgument(title, value);
-  for (const [name, given] of Object.entries(fault)) {
-    const check = Object.hasOwn(known, name) ? known[name] : undefined;
-    if (!check) throw new TypeError(`${title}: there is no field ${JSON.stringify(name)}`);
-    if (given !== undefined) check(`${title}.${name}`, given);
+  fault: T,
+  known: Readonly<Record<keyof T, (title: string, value: unknown) => unknown>>,
+): T {
+  for (const name of Object.keys(known) as (keyof T & string)[]) {
+    if (fault[name] !== undefined) known[name](`${title}.${name}`, fault[name]);
   }
   if (fault.status === undefined && (fault.body !== undefined || fault.handled !== undefined)) {
     throw new TypeError(`${title}.status: expected an integer beside body or handled, got undefined`);

@@ -7,6 +7,7 @@ import { ciphertextLength, errorCodes } from "../../src/index.js";
 import { commitmentPolicies } from "../../src/legacy/policy.js";
 import { wraps } from "../../src/legacy/suites.js";
 import * as legacy from "../../src/legacy.js";
+import { legacyFieldNames } from "../../src/legacy-field-names.js";
 import { readingArguments } from "../../src/s3/legacy/reading-options.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { blocksOf, documentText, useBlockRunner } from "../support/document-blocks.js";
@@ -114,9 +115,10 @@ describe("tables of docs/legacy.md", () => {
 
   it("state the defaults that legacy reading has", () => {
     const keyring = legacy.legacyAesKeyring({ wrappingKey: kek });
-    const defaults = readingArguments({ keyring });
-    const toFile = readingArguments({ keyring, beyondBuffer: "temporary-file" });
-    const noFile = readingArguments({ keyring, disableInstructionFile: true });
+    const names = legacyFieldNames.legacyReading.options;
+    const defaults = readingArguments(names, { keyring });
+    const toFile = readingArguments(names, { keyring, beyondBuffer: "temporary-file" });
+    const noFile = readingArguments(names, { keyring, disableInstructionFile: true });
     const { commitmentPolicy, ...flags } = defaults.policy;
     const actual: Record<string, string> = {
       commitmentPolicy: JSON.stringify(commitmentPolicy),

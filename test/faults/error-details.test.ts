@@ -231,6 +231,10 @@ describe("an error of an object that cannot be opened names it and can be printe
   it("of another client", async () => {
     const head: Call = ["head", () => native.head({ Bucket, Key: legacyKey })];
     expect(await expectErrors([head, ...reads(native, legacyKey)])).toEqual(new Set(["LEGACY_FORMAT"]));
+    const { message } = await errorOf(head[1]);
+    expect(message).toMatch(
+      /, see https:\/\/github\.com\/s3-envelope\/s3-envelope\/blob\/main\/docs\/legacy\.md$/,
+    );
   });
 
   it("without a key for it, also what the keyring has", async () => {
@@ -272,6 +276,28 @@ describe("an error of an object that cannot be opened names it and can be printe
     const calls = reads(native, at("cut")).filter(([name]) => name !== "get of a range");
     expect(await expectErrors(calls)).toEqual(new Set(["BODY_TRUNCATED"]));
   });
+});
+
+it("an error of a part, a result or a key that is not the upload's names the object", async () => {
+  const body = { ticket, PartNumber: 1, Body: testBytes(10), tagDigest: part.tagDigest };
+  const calls: Call[] = [
+    ["completeUpload without parts", () => native.completeUpload({ ticket, parts: [] })],
+    [
+      "completeUpload with another's",
+      () => native.completeUpload({ ticket, parts: [{ ...part, ETag: "x" }] }),
+    ],
+    [
+      "completeUpload with a key",
+      () => native.completeUpload({ ticket, parts: [part], SSECustomerKey: "k" }),
+    ],
+    ["uploadPart with a key", () => native.uploadPart({ ...body, SSECustomerKey: "k" })],
+    ["uploadPart with another context", () => native.uploadPart({ ...body, encryptionContext: { a: "b" } })],
+    ["uploadPart of other bytes", () => native.uploadPart({ ...body, Body: testBytes(10, 9) })],
+  ];
+  expect(await expectErrors(calls)).toEqual(
+    new Set(["CHECKPOINT_INVALID", "CONTEXT_MISMATCH", "SOURCE_CHANGED"]),
+  );
+  expect(await errorOf(calls[3]?.[1] ?? (() => undefined))).toMatchObject({ details: { partNumber: 1 } });
 });
 
 describe("an error that is somebody else's comes out as it is", () => {

@@ -4,7 +4,6 @@ import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -107,7 +106,9 @@ test(`killed ${rounds} times amid writes: what was answered is there, whole, and
   const possible: Possible = new Map();
   for (let round = 0; round < rounds; round++) {
     const writing = Array.from({ length: writers }, (_, writer) => write(writer, possible));
-    await delay(150 + 70 * round);
+    // Each time in the midst of other writes.
+    const enough = seeds + 2 * round;
+    await expect.poll(() => seeds).toBeGreaterThan(enough);
     await kill();
     await Promise.all(writing);
     await start();

@@ -180,7 +180,10 @@ describe("a hold", () => {
 
   it.each<[unknown, string]>([
     [null, "hold: expected an object, got null"],
-    [{ opeartion: "PutObject" }, 'hold: there is no field "opeartion"'],
+    [
+      { opeartion: "PutObject" },
+      "hold.opeartion: hold of startLocalAws has no such field, did you mean operation?",
+    ],
     [{ at: "end" }, 'hold.at: expected one of "before", "after", "body", got another string'],
     [{ bodyBytes: 1 }, 'hold.at: expected "body" beside bodyBytes'],
     [{ at: "body", bodyBytes: -1 }, "hold.bodyBytes: expected an integer from 0 to 9007199254740991, got -1"],

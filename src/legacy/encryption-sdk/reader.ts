@@ -5,14 +5,14 @@ import { EnvelopeError } from "../../errors.js";
 import { EarlyEnd } from "../../source/early-end.js";
 import { isAsyncSource, type TakenSource, takeSource } from "../../source/gate.js";
 import { bytesOf } from "../../source/shape.js";
-import { untilAborted } from "../../until-aborted.js";
+import { onAbort, untilAborted } from "../../until-aborted.js";
 
 /** Holds what it was asked for and one piece of the source. */
 export class ExactReader {
   readonly #source: TakenSource;
   readonly #iterator: AsyncIterator<unknown>;
   readonly #signal: AbortSignal | undefined;
-  readonly #onAbort = () => this.close();
+  readonly #forget: (() => void) | undefined;
   #rest: Uint8Array = new Uint8Array(0);
   #takenBytes = 0;
   #isOver = false;
@@ -22,7 +22,7 @@ export class ExactReader {
     this.#source = open(source);
     this.#iterator = this.#source[Symbol.asyncIterator]();
     this.#signal = signal;
-    signal?.addEventListener("abort", this.#onAbort, { once: true });
+    this.#forget = signal && onAbort(signal, () => this.close());
   }
 
   /** How many bytes have been taken. */
@@ -59,7 +59,7 @@ export class ExactReader {
 
   /** Lets go of the source, without waiting for it: one that answers no read would not answer this either. */
   close(): void {
-    this.#signal?.removeEventListener("abort", this.#onAbort);
+    this.#forget?.();
     if (this.#isOver) return;
     this.#isOver = true;
     this.#source.close();

@@ -1,6 +1,9 @@
 /** Decrypts an object of Amazon's clients that is at hand, such as a downloaded file with its metadata: no S3 is asked. */
-import { objectArgument, recordArgument, wrongType } from "../../arguments.js";
+import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
+import { recordArgument, wrongType } from "../../arguments.js";
+import { quoted } from "../../bytes.js";
 import { EnvelopeError } from "../../errors.js";
+import { fieldsArgument } from "../../field-list.js";
 import type { EncryptionContext } from "../../keys/context.js";
 import type { LegacyEnvelope } from "../../legacy/envelope.js";
 import {
@@ -10,14 +13,14 @@ import {
 } from "../../legacy/instruction-file.js";
 import { decodeLegacyMetadata } from "../../legacy/metadata.js";
 import { unlockLegacy, wrapOf } from "../../legacy/unlock.js";
+import { legacyFieldNames } from "../../legacy-field-names.js";
 import { untilAborted } from "../../until-aborted.js";
 import { type VerifiedBody, verifiedBody } from "../body.js";
-import { refuseFields } from "../fields.js";
 import type { LegacyReadFacts } from "../legacy-reading.js";
 import { type ExpectedContext, expectedContextArgument } from "../read-envelope.js";
 import { type CallOptions, defaultIdleTimeoutMs } from "../settings.js";
 import { type PutBody, sourceArgument } from "../source.js";
-import { abortSignalArgument, transferSignal } from "../transfer-signal.js";
+import { callSignal, transferSignal } from "../transfer-signal.js";
 import { factsOf, provenContext, withoutLegacyFields } from "./facts.js";
 import { plainLengthOf } from "./range-plan.js";
 import { type LegacyReadingOptions, readingArguments } from "./reading-options.js";
@@ -36,6 +39,9 @@ export interface LegacyObjectInput {
   /** As for `get`. */
   readonly encryptionContext?: ExpectedContext | undefined;
 }
+
+/** All that an output of GetObject may have; only what `LegacyObjectInput` names is read. */
+type ObjectFields = LegacyObjectInput & Omit<GetObjectCommandOutput, "ContentRange">;
 
 /** What was made of it. */
 export interface LegacyObjectOutput {
@@ -65,21 +71,17 @@ export async function decryptLegacyObject(
   options: LegacyReadingOptions,
   callOptions: CallOptions = {},
 ): Promise<LegacyObjectOutput> {
-  const settings = readingArguments(options);
-  const caller = abortSignalArgument(callOptions);
-  objectArgument("input", input);
-  refuseFields(
-    input,
-    ["ContentRange"],
-    "Body has to be the whole object: ask for it without Range or PartNumber",
-  );
-  const metadata = metadataArgument(input.Metadata);
-  const file = fileArgument(input.instructionFile);
-  const { encryptionContext } = input;
+  const names = legacyFieldNames.decryptLegacyObject;
+  const settings = readingArguments(names.options, options);
+  const caller = callSignal(names.callOptions, callOptions);
+  const given = fieldsArgument<ObjectFields>(names.input, input);
+  const metadata = metadataArgument(given.Metadata);
+  const file = fileArgument(given.instructionFile);
+  const { encryptionContext } = given;
   const expected = encryptionContext === undefined ? undefined : expectedContextArgument(encryptionContext);
   // A file that was read as text has lost bytes for good.
-  if (typeof input.Body === "string") throw wrongType("Body", "bytes or a stream of them", input.Body);
-  const source = sourceArgument(input.Body, input.ContentLength);
+  if (typeof given.Body === "string") throw wrongType("Body", "bytes or a stream of them", given.Body);
+  const source = sourceArgument(given.Body, given.ContentLength);
   const transfer = transferSignal(caller);
   const { signal } = transfer;
   try {
@@ -147,7 +149,7 @@ const headerPrefix = /^x-amz-meta-/i;
 function metadataArgument(value: unknown): Record<string, string> {
   const metadata: Record<string, string> = {};
   for (const [given, text] of Object.entries(recordArgument("Metadata", value === undefined ? {} : value))) {
-    const title = `Metadata[${JSON.stringify(given)}]`;
+    const title = `Metadata[${quoted(given)}]`;
     if (typeof text !== "string") throw wrongType(title, "a string", text);
     const name = given.replace(headerPrefix, "");
     if (Object.hasOwn(metadata, name)) throw new RangeError(`${title}: it is given twice`);

@@ -4,13 +4,16 @@ import {
   type DeleteObjectCommandInput,
   type DeleteObjectCommandOutput,
 } from "@aws-sdk/client-s3";
+import { fieldsArgument } from "../../field-list.js";
+import { legacyFieldNames } from "../../legacy-field-names.js";
+import { guarded } from "../../response-guard.js";
 import { aboutObject } from "../about-object.js";
 import { requireDeletion } from "../delete.js";
 import { attemptArgument } from "../fields.js";
 import { type S3Attempt, s3Request } from "../s3-errors.js";
 import type { CallOptions } from "../settings.js";
 import { deleteSidecar } from "../sidecar-object.js";
-import { abortSignalArgument, reasonOf } from "../transfer-signal.js";
+import { callSignal, reasonOf } from "../transfer-signal.js";
 import { instructionLocation } from "./instruction-object.js";
 import type { LegacyWriterSettings } from "./writer-settings.js";
 
@@ -28,25 +31,26 @@ export async function deleteLegacy(
   input: LegacyDeleteInput,
   options: CallOptions,
 ): Promise<LegacyDeleteOutput> {
-  const signal = abortSignalArgument(options);
-  const attempt = attemptArgument("DeleteObject", input);
-  return aboutObject(attempt, reasonOf(signal), () => remove(settings, input, attempt, signal));
+  const signal = callSignal(legacyFieldNames.delete.options, options);
+  const given = fieldsArgument<LegacyDeleteInput>(legacyFieldNames.delete.input, input) as LegacyDeleteInput;
+  const attempt = attemptArgument("DeleteObject", given);
+  return aboutObject(attempt, reasonOf(signal), () => remove(settings, given, attempt, signal));
 }
 
 async function remove(
   settings: LegacyWriterSettings,
-  input: LegacyDeleteInput,
+  given: LegacyDeleteInput,
   attempt: S3Attempt,
   signal: AbortSignal | undefined,
 ): Promise<LegacyDeleteOutput> {
   const { s3 } = settings;
   const output = await s3Request(attempt, signal, (sending) =>
-    s3.send(new DeleteObjectCommand(input), sending),
+    s3.send(guarded(new DeleteObjectCommand({ ...given })), sending),
   );
-  await requireDeletion(settings, input, output, attempt, signal);
+  await requireDeletion(settings, given, output, attempt, signal);
   // The file is that of all versions: which of its own versions goes with which of the object's nobody can tell.
-  if (input.VersionId !== undefined) return output;
-  const location = instructionLocation(input);
+  if (given.VersionId !== undefined) return output;
+  const location = instructionLocation(given);
   if (!location || (await deleteSidecar(s3, location, signal))) return output;
   return { ...output, orphanedInstructionFileKey: location.Key };
 }

@@ -1,7 +1,9 @@
 /** What `migrateObject` takes and gives, and its input once checked. */
 import type { GetObjectCommandInput } from "@aws-sdk/client-s3";
-import { choiceArgument, recordArgument } from "../../arguments.js";
+import { choiceArgument } from "../../arguments.js";
+import { type Fields, fieldsArgument, statedFields } from "../../field-list.js";
 import type { EncryptionContext } from "../../keys/context.js";
+import { legacyFieldNames } from "../../legacy-field-names.js";
 import { attemptArgument, customerKeyOf, refuseFields } from "../fields.js";
 import type { LegacyFacts } from "../legacy-reading.js";
 import { type ProgressListener, progressArgument } from "../progress.js";
@@ -103,32 +105,28 @@ export interface MigrateRequest {
 export function migrateArguments(
   settings: ClientSettings,
   input: MigrateInput,
-  options: TransferOptions,
+  options: Fields<TransferOptions>,
 ): MigrateRequest {
-  const attempt = attemptArgument("HeadObject", input);
-  const { encryptionContext, instructionFileSuffix, target = {}, tags = "copy", deleteOriginal } = input;
-  const {
-    Bucket = attempt.bucket,
-    Key = attempt.key,
-    ...fields
-  } = recordArgument("target", target) as MigrateTarget;
+  const names = legacyFieldNames.migrateObject;
+  const given = fieldsArgument<MigrateInput>(names.input, input) as MigrateInput;
+  const attempt = attemptArgument("HeadObject", given);
+  const { encryptionContext, instructionFileSuffix, target = {}, tags = "copy", deleteOriginal } = given;
+  const stated = statedFields<MigrateTarget>(names.target, target) as MigrateTarget;
+  const { Bucket = attempt.bucket, Key = attempt.key } = stated;
   const replaces = Bucket === attempt.bucket && Key === attempt.key;
-  refuseFields(
-    target,
-    ["IfNoneMatch", "Body", "ContentLength"],
-    "it follows from the original: leave it out",
-  );
   if (replaces) {
-    refuseFields(target, ["IfMatch"], "only the original is replaced: leave it out");
-    refuseFields(input, ["deleteOriginal"], "the new object takes the original's place: leave it out");
+    refuseFields(stated, ["IfMatch"], "only the original is replaced: leave it out");
+    refuseFields(given, ["deleteOriginal"], "the new object takes the original's place: leave it out");
   }
-  writeArguments(settings, { ...fields, Bucket, Key }, "PutObject");
+  const all = fieldsArgument<MigrateTarget>(names.target, stated) as MigrateTarget;
+  writeArguments(settings, { ...all, Bucket, Key }, "PutObject");
   return {
-    original: originalFields(input),
+    original: originalFields(given),
     attempt,
     expected: encryptionContext === undefined ? undefined : expectedContextArgument(encryptionContext),
     instructionFileSuffix,
-    target: { ...fields, Bucket, Key },
+    // Without a prototype, as what is not there is the original's.
+    target: Object.assign(Object.create(null), stated, { Bucket, Key }),
     replaces,
     copiesTags: choiceArgument("tags", tags, ["copy", "skip"]) === "copy",
     deletesOriginal: choiceArgument("deleteOriginal", deleteOriginal ?? false, [true, false]),

@@ -1,7 +1,9 @@
 /** Migrates one object of Amazon's clients into the native format: read, written, read back, and only then in its place. */
 import { decodeEnvelope } from "../../envelope/metadata.js";
 import { EnvelopeError, hasCode } from "../../errors.js";
+import { fieldsArgument } from "../../field-list.js";
 import { Digest } from "../../legacy/digest.js";
+import { legacyFieldNames } from "../../legacy-field-names.js";
 import { aboutObject } from "../about-object.js";
 import { withLeftover } from "../clean-up.js";
 import { type CommitOutput, CommitState, isRefusal } from "../commit.js";
@@ -57,8 +59,9 @@ export async function migrateObject(
 ): Promise<MigrateOutput> {
   const settings = settingsOf("client", client);
   if (!settings.legacy) throw new TypeError("client: expected one with legacy reading, see legacyReading()");
-  const request = migrateArguments(settings, input, options);
-  const transfer = transferSignal(abortSignalArgument(options));
+  const given = fieldsArgument<TransferOptions>(legacyFieldNames.migrateObject.options, options);
+  const request = migrateArguments(settings, input, given);
+  const transfer = transferSignal(abortSignalArgument(given));
   try {
     return await aboutObject(request.attempt, transfer, async () => {
       const head = await headOriginal(settings, request, transfer.signal);

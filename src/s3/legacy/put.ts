@@ -1,7 +1,7 @@
 /** Writes one object as Amazon's S3 Encryption Clients do: one GCM message, its envelope in metadata or in an instruction file. */
-import { objectArgument } from "../../arguments.js";
 import type { MetadataFields } from "../../envelope/metadata.js";
 import { EnvelopeError } from "../../errors.js";
+import { fieldsArgument } from "../../field-list.js";
 import type { EncryptionContext } from "../../keys/context.js";
 import { sealContent } from "../../legacy/content.js";
 import { type ContentKeys, sealContentKeys } from "../../legacy/content-keys.js";
@@ -15,9 +15,10 @@ import type { LegacyEnvelope } from "../../legacy/envelope.js";
 import type { LegacyKeyring } from "../../legacy/keyring.js";
 import { legacyNames } from "../../legacy/names.js";
 import { generateLegacyDataKey } from "../../legacy/new-data-key.js";
+import { legacyFieldNames } from "../../legacy-field-names.js";
 import { untilAborted } from "../../until-aborted.js";
 import { CommitState } from "../commit.js";
-import { attemptArgument, refusedPutFields, refuseFields } from "../fields.js";
+import { attemptArgument } from "../fields.js";
 import type { MultipartInput } from "../multipart.js";
 import type { ProgressMeter } from "../progress.js";
 import type { PutInput } from "../put.js";
@@ -49,20 +50,18 @@ export function putLegacy(
   options: TransferOptions,
 ): Promise<PutOutput> {
   return runPut(
-    options,
+    fieldsArgument<TransferOptions>(legacyFieldNames.put.options, options),
     () => putArguments(settings, input),
     (request, transfer) => write(settings, request, transfer),
   );
 }
 
 function putArguments(settings: LegacyWriterSettings, input: LegacyPutInput): LegacyPutRequest {
-  const { Body, ContentLength, Metadata, encryptionContext, ...put } = objectArgument(
-    "input",
+  const { Body, ContentLength, Metadata, encryptionContext, ...put } = fieldsArgument<LegacyPutInput>(
+    legacyFieldNames.put.input,
     input,
-  ) as unknown as LegacyPutInput;
+  ) as LegacyPutInput;
   const attempt = attemptArgument("PutObject", put);
-  refuseFields(put, refusedPutFields, "it describes the bytes sent, which are ciphertext: leave it out");
-  refuseFields(put, ["envelopeStorage"], "the writer's instructionFile says where the envelope goes");
   if (settings.instructionFile) newInstructionLocation(put);
   return {
     put,

@@ -2,6 +2,7 @@
 import type { HeadObjectCommandOutput, PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { bytesArgument, choiceArgument, objectArgument, textArgument } from "../../arguments.js";
 import { EnvelopeError, hasCode } from "../../errors.js";
+import { fieldsArgument } from "../../field-list.js";
 import { openContentKeys } from "../../legacy/content-keys.js";
 import { encodeLegacyEnvelope } from "../../legacy/encode.js";
 import type { LegacyEnvelope } from "../../legacy/envelope.js";
@@ -13,13 +14,14 @@ import { legacyKeyringArgument, wrapLegacyDataKey } from "../../legacy/new-data-
 import { sameDescription } from "../../legacy/raw-keyring.js";
 import { cbcSuite } from "../../legacy/suites.js";
 import { withDataKey } from "../../legacy/unlock.js";
+import { legacyFieldNames } from "../../legacy-field-names.js";
 import { aboutObject } from "../about-object.js";
 import { attemptArgument, type SidecarField } from "../fields.js";
 import { type ExpectedContext, expectedContextArgument } from "../read-envelope.js";
 import { requireETag, type S3Attempt } from "../s3-errors.js";
 import type { CallOptions } from "../settings.js";
 import type { SidecarLocation } from "../sidecar-object.js";
-import { abortSignalArgument, reasonOf } from "../transfer-signal.js";
+import { callSignal, reasonOf } from "../transfer-signal.js";
 import {
   getInstructions,
   headObject,
@@ -106,7 +108,8 @@ export async function reEncryptInstructionFile(
   input: ReEncryptInstructionFileInput,
   options: CallOptions,
 ): Promise<ReEncryptInstructionFileOutput> {
-  const signal = abortSignalArgument(options);
+  const names = legacyFieldNames.reEncryptInstructionFile;
+  const signal = callSignal(names.options, options);
   const rotation = rotationArguments(settings, input);
   const { bucket, key } = rotation.attempt;
   return aboutObject({ bucket, key }, reasonOf(signal), () => reEncrypt(settings, rotation, signal));
@@ -164,8 +167,12 @@ function undefinedIfDenied(error: unknown): undefined {
 }
 
 function rotationArguments(settings: LegacyWriterSettings, input: ReEncryptInstructionFileInput): Rotation {
-  const attempt = attemptArgument("PutObject", input);
-  const { newKeyring, instructionFileSuffix, enforceRotation = false, encryptionContext, ...rest } = input;
+  const given = fieldsArgument<ReEncryptInstructionFileInput>(
+    legacyFieldNames.reEncryptInstructionFile.input,
+    input,
+  ) as ReEncryptInstructionFileInput;
+  const attempt = attemptArgument("PutObject", given);
+  const { newKeyring, instructionFileSuffix, enforceRotation = false, encryptionContext, ...rest } = given;
   const { IfMatch, verifyContent = "when-needed", contentAad, ...put } = rest;
   if (!settings.instructionFile) {
     throw new TypeError("options.instructionFile: expected true of a writer that rotates keys, got false");

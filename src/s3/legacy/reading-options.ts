@@ -4,10 +4,10 @@ import {
   bytesArgument,
   choiceArgument,
   integerArgument,
-  objectArgument,
   stringArgument,
   textArgument,
 } from "../../arguments.js";
+import { type FieldList, fieldsArgument, type NamesOf } from "../../field-list.js";
 import type { LegacyKeyring } from "../../legacy/keyring.js";
 import { instructionSuffix } from "../../legacy/names.js";
 import { legacyKeyringArgument } from "../../legacy/new-data-key.js";
@@ -71,8 +71,11 @@ export interface ReadingSettings {
 const booleans = [true, false] as const;
 
 /** Checks the options of legacy reading. */
-export function readingArguments(options: unknown): ReadingSettings {
-  const given = objectArgument("options", options);
+export function readingArguments(
+  names: FieldList<NamesOf<LegacyReadingOptions>>,
+  options: unknown,
+): ReadingSettings {
+  const given = fieldsArgument<LegacyReadingOptions>(names, options);
   const {
     maxBufferedObjectBytes = 64 * 1024 * 1024,
     beyondBuffer = "refuse",

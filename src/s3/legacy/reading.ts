@@ -1,4 +1,5 @@
 /** Legacy reading for an `EnvelopeClient`: `get` and `head` then take objects of Amazon's S3 Encryption Clients. */
+import { legacyFieldNames } from "../../legacy-field-names.js";
 import type { LegacyReading } from "../legacy-reading.js";
 import { factsOf, withoutLegacyFields } from "./facts.js";
 import { getLegacy } from "./get-legacy.js";
@@ -16,7 +17,7 @@ import { requirePossibleSize } from "./release.js";
  * @throws TypeError, RangeError when an option is wrong
  */
 export function legacyReading(options: LegacyReadingOptions): LegacyReading {
-  const settings = readingArguments(options);
+  const settings = readingArguments(legacyFieldNames.legacyReading.options, options);
   return Object.freeze<LegacyReading>({
     get: (object) => getLegacy(settings, object),
     async head(object, totalBytes) {

@@ -1,10 +1,10 @@
 /** Inbound mail that Amazon SES has encrypted: what reading it takes, and no more. */
 import type { GetObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
-import { recordArgument } from "../../arguments.js";
+import { fieldsArgument } from "../../field-list.js";
 import type { Keyring } from "../../keys/keyring.js";
 import { type LegacyKmsKeyringOptions, legacyKmsKeyring } from "../../legacy/kms-keyring.js";
+import { legacyFieldNames } from "../../legacy-field-names.js";
 import { EnvelopeClient } from "../envelope-client.js";
-import { refuseFields } from "../fields.js";
 import type { LegacyReading } from "../legacy-reading.js";
 import type { CallOptions } from "../settings.js";
 import { legacyReading } from "./reading.js";
@@ -32,7 +32,8 @@ export interface SesMailInput
  * @throws TypeError, RangeError when an option is wrong
  */
 export function sesMailReading(options: SesMailOptions): LegacyReading {
-  const { kms, keyId = sesKeyId } = recordArgument("options", options) as unknown as SesMailOptions;
+  const given = fieldsArgument<SesMailOptions>(legacyFieldNames.sesMailReading.options, options);
+  const { kms, keyId = sesKeyId } = given as SesMailOptions;
   return legacyReading({
     keyring: legacyKmsKeyring({ kms, keyId }),
     commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT",
@@ -53,15 +54,12 @@ export function sesMailReading(options: SesMailOptions): LegacyReading {
  *   that is not encrypted
  */
 export async function decryptSesMail(input: SesMailInput, options: CallOptions = {}): Promise<Uint8Array> {
-  const { s3, kms, keyId, ...get } = recordArgument("input", input) as unknown as SesMailInput;
-  refuseFields(get, ["Range", "PartNumber"], "mail is verified as a whole: leave it out");
-  refuseFields(
-    get,
-    ["plaintext", "encryptionContext"],
-    "decryptSesMail takes encrypted mail alone: leave it out",
-  );
+  const names = legacyFieldNames.decryptSesMail;
+  const callOptions = fieldsArgument<CallOptions>(names.options, options) as CallOptions;
+  const given = fieldsArgument<SesMailInput>(names.input, input) as SesMailInput;
+  const { s3, kms, keyId, ...get } = given;
   const client = new EnvelopeClient({ s3, keyring: noKeyring, legacy: sesMailReading({ kms, keyId }) });
-  const { Body } = await client.get({ ...get, encryptionContext: undefined }, options);
+  const { Body } = await client.get({ ...get, encryptionContext: undefined }, callOptions);
   return Body.transformToByteArray();
 }
 

@@ -1,9 +1,11 @@
 /** The settings of a `LegacyWriter`, checked once: which format it writes, and what it may read to rotate keys. */
-import { choiceArgument, objectArgument } from "../../arguments.js";
+import { choiceArgument } from "../../arguments.js";
+import { fieldsArgument } from "../../field-list.js";
 import type { LegacyKeyring } from "../../legacy/keyring.js";
 import { legacyKeyringArgument } from "../../legacy/new-data-key.js";
 import { type CommitmentPolicy, type LegacyPolicy, policyArguments } from "../../legacy/policy.js";
 import { type ContentSuite, committingSuite, gcmSuite } from "../../legacy/suites.js";
+import { legacyFieldNames } from "../../legacy-field-names.js";
 import { type EnvelopeClientOptions, type TransferSettings, transferSettingsArgument } from "../settings.js";
 
 /** What a `LegacyWriter` is made of. */
@@ -39,7 +41,7 @@ export interface LegacyWriterSettings extends TransferSettings {
 
 /** Checks the settings of a writer. */
 export function writerSettingsArgument(options: unknown): LegacyWriterSettings {
-  const given = objectArgument("options", options);
+  const given = fieldsArgument<LegacyWriterOptions>(legacyFieldNames.writer.options, options);
   const { encryptionAlgorithm = committingSuite.name, instructionFile = false } = given;
   const policy = policyArguments(given);
   const suites = [committingSuite, gcmSuite];
@@ -57,7 +59,7 @@ export function writerSettingsArgument(options: unknown): LegacyWriterSettings {
     );
   }
   return {
-    ...transferSettingsArgument(options),
+    ...transferSettingsArgument(given),
     keyring: legacyKeyringArgument("options.keyring", given.keyring),
     policy,
     suite,

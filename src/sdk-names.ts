@@ -1,0 +1,156 @@
+/**
+ * Names of the fields that requests of the AWS SDK take, of its newest release. Type checks hold them against the release
+ * that is installed; a program may have an older one or a newer one.
+ */
+
+const customerKey = ["SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5"] as const;
+
+/** Those of PutObject that describe the bytes sent, which a caller does not know. */
+export const sentBytesNames = [
+  "ContentMD5",
+  "ChecksumCRC32",
+  "ChecksumCRC32C",
+  "ChecksumCRC64NVME",
+  "ChecksumMD5",
+  "ChecksumSHA1",
+  "ChecksumSHA256",
+  "ChecksumSHA512",
+  "ChecksumXXHASH3",
+  "ChecksumXXHASH64",
+  "ChecksumXXHASH128",
+  "WriteOffsetBytes",
+] as const;
+
+/** Of PutObject. */
+export const putObjectNames = [
+  ...sentBytesNames,
+  ...customerKey,
+  "ACL",
+  "Body",
+  "Bucket",
+  "BucketKeyEnabled",
+  "CacheControl",
+  "ChecksumAlgorithm",
+  "ContentDisposition",
+  "ContentEncoding",
+  "ContentLanguage",
+  "ContentLength",
+  "ContentType",
+  "ExpectedBucketOwner",
+  "Expires",
+  "GrantFullControl",
+  "GrantRead",
+  "GrantReadACP",
+  "GrantWriteACP",
+  "IfMatch",
+  "IfNoneMatch",
+  "Key",
+  "Metadata",
+  "ObjectLockEventHold",
+  "ObjectLockEventHoldDurationDays",
+  "ObjectLockEventHoldDurationYears",
+  "ObjectLockLegalHoldStatus",
+  "ObjectLockMode",
+  "ObjectLockRetainUntilDate",
+  "RequestPayer",
+  "SSEKMSEncryptionContext",
+  "SSEKMSKeyId",
+  "ServerSideEncryption",
+  "StorageClass",
+  "Tagging",
+  "WebsiteRedirectLocation",
+] as const;
+
+/** Those of GetObject that override headers of the response. */
+export const responseNames = [
+  "ResponseCacheControl",
+  "ResponseContentDisposition",
+  "ResponseContentEncoding",
+  "ResponseContentLanguage",
+  "ResponseContentType",
+  "ResponseExpires",
+] as const;
+
+/** Of GetObject, and of HeadObject. */
+export const getObjectNames = [
+  ...responseNames,
+  ...customerKey,
+  "Bucket",
+  "ChecksumMode",
+  "ExpectedBucketOwner",
+  "IfMatch",
+  "IfModifiedSince",
+  "IfNoneMatch",
+  "IfUnmodifiedSince",
+  "Key",
+  "PartNumber",
+  "Range",
+  "RequestPayer",
+  "VersionId",
+] as const;
+
+/** Of DeleteObject. */
+export const deleteObjectNames = [
+  "Bucket",
+  "BypassGovernanceRetention",
+  "ExpectedBucketOwner",
+  "IfMatch",
+  "IfMatchLastModifiedTime",
+  "IfMatchSize",
+  "Key",
+  "MFA",
+  "RequestPayer",
+  "VersionId",
+] as const;
+
+/** Of the output of GetObject. */
+export const getObjectOutputNames = [
+  "$metadata",
+  "AcceptRanges",
+  "Body",
+  "BucketKeyEnabled",
+  "CacheControl",
+  "ChecksumCRC32",
+  "ChecksumCRC32C",
+  "ChecksumCRC64NVME",
+  "ChecksumMD5",
+  "ChecksumSHA1",
+  "ChecksumSHA256",
+  "ChecksumSHA512",
+  "ChecksumType",
+  "ChecksumXXHASH3",
+  "ChecksumXXHASH64",
+  "ChecksumXXHASH128",
+  "ContentDisposition",
+  "ContentEncoding",
+  "ContentLanguage",
+  "ContentLength",
+  "ContentRange",
+  "ContentType",
+  "DeleteMarker",
+  "ETag",
+  "Expiration",
+  "Expires",
+  "ExpiresString",
+  "LastModified",
+  "Metadata",
+  "MissingMeta",
+  "ObjectLockEventHold",
+  "ObjectLockEventHoldDurationDays",
+  "ObjectLockEventHoldDurationYears",
+  "ObjectLockLegalHoldStatus",
+  "ObjectLockMode",
+  "ObjectLockRetainUntilDate",
+  "PartsCount",
+  "ReplicationStatus",
+  "RequestCharged",
+  "Restore",
+  "SSECustomerAlgorithm",
+  "SSECustomerKeyMD5",
+  "SSEKMSKeyId",
+  "ServerSideEncryption",
+  "StorageClass",
+  "TagCount",
+  "VersionId",
+  "WebsiteRedirectLocation",
+] as const;
