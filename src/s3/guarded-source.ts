@@ -57,6 +57,15 @@ export async function* guardSource<T>(
   }
 }
 
+/** Closes a body that may not have been read at all: a Node stream, a web stream or a generator. */
+export function closeSource(source: unknown): void {
+  unawaited(() => {
+    const { destroy, cancel, return: end } = Object(source) as Record<string, unknown>;
+    const close = [destroy, cancel, end].find((method) => typeof method === "function");
+    return close && Reflect.apply(close as () => unknown, source, []);
+  });
+}
+
 function open<T>(
   source: AsyncIterable<T> | Iterable<T>,
   { failed }: SourceGuard,

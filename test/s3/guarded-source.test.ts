@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { guardSource } from "../../src/s3/guarded-source.js";
+import { closeSource, guardSource } from "../../src/s3/guarded-source.js";
 import { errorOf } from "../support/errors.js";
 import { until } from "../support/until.js";
 
@@ -120,6 +120,24 @@ describe("guardSource", () => {
     const error = await errorOf(() => guardSource(source as never, guard).next());
     expect(error.message).toBe("failed");
     expect(error.cause).toBeInstanceOf(Error);
+  });
+});
+
+describe("closeSource", () => {
+  it("asks what there is to ask, and minds no failure", async () => {
+    const destroy = vi.fn(() => raise());
+    for (const source of [
+      { destroy },
+      undefined,
+      "x",
+      {
+        get destroy() {
+          return raise();
+        },
+      },
+    ])
+      closeSource(source);
+    await until(() => expect(destroy).toHaveBeenCalledTimes(1));
   });
 });
 
