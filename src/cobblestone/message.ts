@@ -20,6 +20,7 @@ import { Sealer } from "./sealer.js";
  */
 export type ByteSource =
   | Uint8Array
+  | ArrayBuffer
   | AsyncIterable<Uint8Array>
   | Iterable<Uint8Array>
   | NodeJS.ReadableStream

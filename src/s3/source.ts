@@ -13,6 +13,7 @@ import { guardSource, type SourceGuard } from "./guarded-source.js";
 /**
  * All that `put` takes as a body. Strings are UTF-8. A stream is read once, from where it stands, whatever package made
  * it. The call takes it at once: nobody else may read it, and it must not have ended, failed or been destroyed before.
+ * A listener for its "data" may be added in the same turn of the event loop, or later, and hears all of it.
  *
  * A stream that fails, is destroyed or closes before its end, or says at its end that it was cut off, rejects the call.
  * Some sources end early without any sign; where the length is known, state it as `ContentLength`. They are: the output
@@ -23,6 +24,7 @@ import { guardSource, type SourceGuard } from "./guarded-source.js";
  */
 export type PutBody =
   | Uint8Array
+  | ArrayBuffer
   | string
   | Blob
   | Readable
@@ -90,7 +92,11 @@ function open(body: unknown): OpenBody {
   if (typeof body === "string") return open(utf8("Body", body));
   if (isBlob(body)) return { pieces: body.stream() as Pieces, length: body.size };
   if (isAsyncSource(body)) return { pieces: body as Pieces };
-  throw wrongType("Body", "a Uint8Array, string, Blob, Readable, ReadableStream or async iterable", body);
+  throw wrongType(
+    "Body",
+    "a Uint8Array, ArrayBuffer, string, Blob, Readable, ReadableStream or async iterable",
+    body,
+  );
 }
 
 /** Cut so that sealing a large body lets other work have its turn. */

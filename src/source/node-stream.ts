@@ -52,8 +52,9 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
     this.#stream.on("close", this.#onClose);
     // At once: it keeps the stream from flowing, when others listen or, at a process's end, Node resumes it.
     if (!isResponseBody(source)) this.#beginToListen();
-    // readable-stream 2 does not stop for that alone.
-    if (this.#stream._readableState?.flowing === null) this.#stream.pause?.();
+    // readable-stream 2 does not stop for that alone, and the body of a response is not listened to yet.
+    const { flowing } = this.#stream._readableState ?? {};
+    if (flowing === null || flowing === true) this.#stream.pause?.();
   }
 
   /** The next piece. Called again only once it has answered. */

@@ -39,6 +39,7 @@ export interface NodeStream {
     readonly destroyed?: unknown;
     readonly errored?: unknown;
     readonly flowing?: unknown;
+    readonly resumeScheduled?: unknown;
     readonly encoding?: unknown;
     readonly decoder?: unknown;
     readonly pipes?: unknown;
@@ -93,9 +94,13 @@ export function isBlob(value: unknown): value is BlobLike {
   return has(value, "stream", "arrayBuffer") && typeof (value as Partial<BlobLike>).size === "number";
 }
 
-/** The bytes that a value is, as a Uint8Array of this realm; undefined when it is something else. */
+/**
+ * The bytes that a value is, as a Uint8Array of this realm; undefined when it is something else. An ArrayBuffer is bytes,
+ * too: `FileHandle.readableWebStream()` yields nothing else.
+ */
 export function bytesOf(value: unknown): Uint8Array | undefined {
   if (value instanceof Uint8Array) return value;
+  if (types.isArrayBuffer(value)) return new Uint8Array(value);
   if (!types.isUint8Array(value)) return undefined;
   const { buffer, byteOffset, byteLength } = value as Uint8Array;
   return new Uint8Array(buffer, byteOffset, byteLength);

@@ -22,8 +22,8 @@ function unreadable(stream: NodeStream): string | undefined {
   if (isDestroyed(stream)) return "was destroyed";
   if (stream.aborted === true) return "was aborted";
   if (stream.readable === false) return "cannot be read";
-  if (isReadByOthers(stream) || isPiped(stream) || count(stream, "readable") > 0)
-    return "somebody else reads: it is piped, was resumed, or has a listener for its data";
+  if ((isReadByOthers(stream) && !flowsLater(stream)) || isPiped(stream) || count(stream, "readable") > 0)
+    return "somebody else reads: it is piped, was resumed, or has a listener for its data. Pass it before anybody reads it";
   return undefined;
 }
 
@@ -67,6 +67,11 @@ export function isReadByOthers(stream: NodeStream): boolean {
   if (flowing === true || state?.flowing === true) return true;
   if (isStreamx(stream)) return count(stream, "data") > 0 || (state?.pipeTo ?? null) !== null;
   return typeof stream.read !== "function" && count(stream, "data") > 0;
+}
+
+/** Whether a stream was resumed, perhaps by a listener for its data, in this turn of the event loop: none has come yet. */
+function flowsLater({ _readableState: state }: NodeStream): boolean {
+  return state?.flowing === true && state.resumeScheduled === true;
 }
 
 /** Whether a stream is piped, also while it waits for the other end. */

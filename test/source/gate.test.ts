@@ -86,6 +86,24 @@ describe("the gate", () => {
     expect(await pieces(listened)).toEqual(testBytes(3));
   });
 
+  it("keeps a listener of before, and the body of a response, from taking anything away", async () => {
+    for (const isResponse of [false, true]) {
+      const stream = new PassThrough();
+      if (isResponse) Object.assign(stream, { transformToWebStream: () => undefined });
+      stream.write(testBytes(5));
+      let heard = 0;
+      stream.on("data", (bytes: Buffer) => {
+        heard += bytes.length;
+      });
+      const taken = takeSource("source", stream) as AsyncIterable<Uint8Array>;
+      await turn();
+      expect(heard).toBe(0);
+      stream.end(testBytes(5));
+      expect(await collect(taken)).toHaveLength(10);
+      expect(heard).toBe(10);
+    }
+  });
+
   it("fails when the encoding is set once the stream was taken", async () => {
     const stream = new PassThrough();
     const taken = takeSource("source", stream)[Symbol.asyncIterator]();

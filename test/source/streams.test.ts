@@ -75,6 +75,25 @@ describe.each(names)("%s", (name) => {
     expectBytes(await entry().run(fed.source, nothing), entry().output);
   });
 
+  it.each(
+    // Of the others a listener takes away what it hears.
+    withEvents.filter(([, { name }]) => !/streamx|tar-stream|before read/.test(name)),
+  )(
+    "takes all of %s that was given a listener for its data just before, and so does that",
+    async (_, family) => {
+      const input = await entry().input();
+      const fed = family.make();
+      const heard: Uint8Array[] = [];
+      (fed.source as EventEmitter).on("data", (bytes: Uint8Array) => heard.push(bytes));
+      const output = await entry().run(fed.source, async () => {
+        void feed(fed, input).then(() => fed.end());
+        await turns();
+      });
+      expectBytes(output, entry().output);
+      expectBytes(Buffer.concat(heard), input);
+    },
+  );
+
   const faults: [string, (fed: Fed, input: Uint8Array) => Promise<void>][] = [
     ["before its first byte", async () => undefined],
     ["in the middle", (fed, input) => feed(fed, input, input.length / 2)],
@@ -162,7 +181,13 @@ describe.each(names)("%s", (name) => {
         await turns();
       },
     ],
-    ["others have begun to read", async (family, fed) => beginToRead(family, fed)],
+    [
+      "others have begun to read",
+      async (family, fed) => {
+        beginToRead(family, fed);
+        await turns();
+      },
+    ],
     [
       "was resumed",
       async (family, fed) => {
@@ -170,6 +195,7 @@ describe.each(names)("%s", (name) => {
         // Of these two nobody can tell from outside.
         if (/streamx|tar-stream|before read/.test(family.name)) return beginToRead(family, fed);
         (fed.source as unknown as { resume(): void }).resume();
+        await turns();
       },
     ],
   ];
@@ -235,11 +261,17 @@ describe.each(names)("%s", (name) => {
     for (const [index, left] of count().entries()) expect(left).toBeLessThanOrEqual(none[index] ?? 0);
   });
 
+  it("takes an ArrayBuffer for its bytes, whole and in pieces", async () => {
+    const input = new Uint8Array(await entry().input());
+    for (const source of [input.buffer, new Blob([input]).stream().pipeThrough(inArrayBuffers())])
+      expectBytes(await entry().run(source, nothing), entry().output);
+  });
+
   it.each([
     ["a number", [1]],
     ["an object", [{ type: "Buffer", data: [1] }]],
     ["an array of numbers", [[1, 2]]],
-    ["an ArrayBuffer", [new ArrayBuffer(2)]],
+    ["memory that others may change", [new SharedArrayBuffer(2)]],
     ["numbers of two bytes each", [new Uint16Array(2)]],
   ])("refuses a stream in object mode that yields %s", async (_, items) => {
     for (const family of cases.filter(([, { name }]) =>
@@ -255,6 +287,13 @@ describe.each(names)("%s", (name) => {
     }
   });
 });
+
+/** Pieces as `FileHandle.readableWebStream()` yields them. */
+function inArrayBuffers(): TransformStream<Uint8Array, ArrayBuffer> {
+  return new TransformStream({
+    transform: (bytes, to) => to.enqueue(new Uint8Array(bytes).buffer),
+  });
+}
 
 function expectFailure(entry: Entry, error: Error): void {
   if (entry.failure === "own") return void expect(error).toBe(failure);
