@@ -18,11 +18,13 @@ const layers = [
   "keys",
   "cobblestone",
   "observe",
+  "source",
   "base",
 ];
 const baseFiles = [
   "arguments.ts",
   "bytes.ts",
+  "client-setting-names.ts",
   "documents.ts",
   "errors.ts",
   "field-list.ts",

@@ -41,20 +41,15 @@ export async function getAnswer(
 ): Promise<ObjectAnswer> {
   const transfer = transferSignal(signal);
   const asked = input.Range === undefined ? attempt : { ...attempt, range: input.Range };
-  // Of the first request alone: the body may outlive it.
-  const request = transferSignal(transfer.signal);
+  const response = new ResponseBody(connectionsOf(s3));
+  const send = (stated: GetObjectCommandInput) => {
+    // Guarded first: what holds the body must see it as it came.
+    const command = guarded(new GetObjectCommand(stated), { maxBodyBytes: "stream" });
+    if (askAgain) response.watch(command);
+    return s3Request(asked, transfer.signal, (options) => s3.send(command, options));
+  };
   try {
-    // What fails before there is an answer is told as it is, not as the end of its body.
-    let isAnswered = false;
-    const response = new ResponseBody(connectionsOf(s3), () => isAnswered && request.close());
-    const send = (stated: GetObjectCommandInput) => {
-      // Guarded first: what holds the body must see it as it came.
-      const command = guarded(new GetObjectCommand(stated), { maxBodyBytes: "stream" });
-      if (askAgain) response.watch(command);
-      return s3Request(asked, request.signal, (options) => s3.send(command, options));
-    };
-    const output = await evaluatingIfMatch(s3, input, asked, request.signal, send);
-    isAnswered = true;
+    const output = await evaluatingIfMatch(s3, input, asked, transfer.signal, send);
     // Middleware of the caller's may have put another body there.
     expectFailure(output.Body);
     requireSize(output.ContentLength, asked);

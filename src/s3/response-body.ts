@@ -3,7 +3,7 @@ import { finished, Readable } from "node:stream";
 import type { GetObjectCommand, GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { piecesOf } from "./batches.js";
 import type { Connections } from "./connections.js";
-import { guardSource, type SourceGuard } from "./guarded-source.js";
+import { closeSource, guardSource, type SourceGuard } from "./guarded-source.js";
 import { HeldBody } from "./held-body.js";
 import type { ObjectAnswer } from "./object-answer.js";
 import { otherRange, parseContentRange } from "./range.js";
@@ -26,16 +26,13 @@ const smallBytes = 64 * 1024;
 /** What is held of the response to one command. */
 export class ResponseBody {
   readonly #connections: Connections;
-  readonly #close: () => void;
   /** As it came from the handler. */
   #stream: unknown;
   /** Beneath the stream that the SDK verifies a checksum with, or in place of the body itself. */
   #held: HeldBody | undefined;
 
-  /** @param close ends the request */
-  constructor(connections: Connections, close: () => void) {
+  constructor(connections: Connections) {
     this.#connections = connections;
-    this.#close = close;
   }
 
   /** To be called before the command is sent. */
@@ -89,7 +86,7 @@ export class ResponseBody {
   }
 
   #holdOf(stream: unknown, open: () => AsyncIterator<Uint8Array>): HeldBody {
-    return new HeldBody(this.#connections, { stream, open, close: this.#close });
+    return new HeldBody(this.#connections, { stream, open, close: () => closeSource(stream) });
   }
 }
 

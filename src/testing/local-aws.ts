@@ -4,7 +4,7 @@ import { Agent } from "node:https";
 import { createSecureContext } from "node:tls";
 import { KMSClient } from "@aws-sdk/client-kms";
 import { S3Client } from "@aws-sdk/client-s3";
-import { choiceArgument, integerArgument, recordArgument, stringArgument, wrongType } from "../arguments.js";
+import { choiceArgument, integerArgument, stringArgument, wrongType } from "../arguments.js";
 import { fieldsArgument } from "../field-list.js";
 import { fieldNames } from "../field-names.js";
 import { type Fault, FaultScript, type HoldOptions } from "./faults.js";
@@ -176,7 +176,11 @@ function randomCredentials(): Credentials {
 }
 
 function credentialsArgument(title: string, value: unknown): Credentials {
-  const { accessKeyId, secretAccessKey } = recordArgument(title, value);
+  const { accessKeyId, secretAccessKey } = fieldsArgument<Credentials>(
+    fieldNames.startLocalAws.credentials,
+    value,
+    title,
+  );
   const id = stringArgument(`${title}.accessKeyId`, accessKeyId);
   if (!/^\w{16,128}$/.test(id)) {
     throw new RangeError(`${title}.accessKeyId: expected 16 to 128 letters, digits or underscores`);

@@ -1,9 +1,10 @@
-import { createDecipheriv, createHmac, createSecretKey } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey } from "node:crypto";
 import { tmpdir } from "node:os";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { openChunk, sealChunk } from "../../src/cobblestone/chunk.js";
 import { deriveMessageKeys, openHeader } from "../../src/cobblestone/derivation.js";
 import { chunkBytes, sealedChunkBytes } from "../../src/cobblestone/geometry.js";
+import { Sealer } from "../../src/cobblestone/sealer.js";
 import { runOf, workInPlace } from "../../src/cobblestone/slab.js";
 import { aesKeyring, decrypt, encrypt } from "../../src/index.js";
 import { wraps } from "../../src/legacy/suites.js";
@@ -191,6 +192,20 @@ describe("plaintext whose tag does not verify is overwritten with zeros", () => 
     } as never);
     await collect(Body);
   }
+});
+
+it("plaintext that a message has held back is overwritten with zeros once it is sealed", () => {
+  const cipherPrototype = Object.getPrototypeOf(
+    createCipheriv("aes-256-gcm", Buffer.alloc(32), Buffer.alloc(12)),
+  );
+  const update = vi.spyOn(cipherPrototype, "update");
+  restore.push(() => update.mockRestore());
+  const sealer = new Sealer(keys);
+  sealer.update(testBytes(chunkBytes + 1_000));
+  sealer.final();
+  const last = update.mock.calls.at(-1)?.[0] as Uint8Array;
+  expect(last).toHaveLength(1_000);
+  expect(isZero(last)).toBe(true);
 });
 
 describe("what keys are derived from is overwritten with zeros", () => {
