@@ -60,7 +60,9 @@ export interface UploadPartInput extends SeekableInput {
    * made of the same plaintext. Or "first-attempt", which says that **nobody has tried to send this part before**. Two plaintexts
    * sent for one part would share key and nonce, which reveals both and lets anybody forge.
    *
-   * At a first attempt S3 is asked for the part, and what this client has sent is remembered. That does not notice an earlier
+   * At a first attempt S3 is asked for the part, and what this client has sent is remembered. A part that S3 has must be
+   * shown to be the same by its SHA-256 or SHA-1 (`ChecksumAlgorithm` of `beginUpload`), or by an ETag that is an MD5, which it
+   * is not under SSE-KMS and SSE-C: then only its digest helps. That does not notice an earlier
    * try whose part never came to be in S3, such as that of a worker which was killed amid it, nor one that is under way at the
    * same time in another client. So keep what `onSealed` is told, and give each part to one worker at a time.
    */

@@ -341,6 +341,23 @@ it("a sidecar stays when the caller aborts a resume of an upload that was comple
   await local.client.delete({ Bucket, Key: before[0] });
 });
 
+it("an upload is not ended while nobody can tell whose its checkpoint is", async () => {
+  const prototype = await fileHandles();
+  const controller = new AbortController();
+  local.aws.fault({ operation: "UploadPart", delayMs: 20_000 });
+  const running = local.client.upload(input, { abortSignal: controller.signal });
+  await until(() => expect(local.operations()).toContain("UploadPart"));
+  vi.spyOn(prototype, "stat").mockRejectedValue(Object.assign(new Error("EIO"), { code: "EIO" }));
+  controller.abort(new Error("enough"));
+  expect(await errorOf(() => running)).toBe(controller.signal.reason);
+  vi.restoreAllMocks();
+  local.aws.clearFaults();
+  expect((await local.contents()).uploads).toHaveLength(1);
+  expect(existsSync(CheckpointPath)).toBe(true);
+  await local.clientWith({}).upload(input);
+  await expectObject();
+});
+
 it("a part that S3 has, and whose line was taken out of the checkpoint, is not sent of other bytes", async () => {
   await interrupt();
   const changed = Buffer.from(bytes);
