@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { S3Client } from "@aws-sdk/client-s3";
 import { describe, expect, it, vi } from "vitest";
 import type { DownloadInput, TransferProgress } from "../../src/index.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
@@ -181,12 +182,21 @@ describe("the next call", () => {
       if (parts < 2) return;
       second ??= other.download(settings, { Bucket, Key, FilePath, encryptionContext }, {}, windowChunks);
     };
-    local.aws.fault({ operation: "GetObject", skip: 2, times: 100, delayMs: 60 });
-    const slow = errorOf(() => fetchFile({}, { onProgress }, { maxConcurrentParts: 1 }));
+    const s3 = new S3Client(local.aws.s3Config);
+    // Its requests wait until the other has ended, once there is one.
+    s3.middlewareStack.add(
+      (next) => async (args) => {
+        await second;
+        return next(args);
+      },
+      { step: "initialize" },
+    );
+    const slow = errorOf(() => fetchFile({}, { onProgress }, { maxConcurrentParts: 1, s3 }));
     expect(await slow).toEqual(coded("FILE_FAILED", { fileError: "ENOENT" }));
     // It did not go on to the end for nothing.
     expect(done).toBeLessThan(8);
     await second;
+    s3.destroy();
     expectBytes(readFileSync(FilePath), plaintext);
     expect(files()).toEqual(["file"]);
   });

@@ -4,7 +4,6 @@ import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -22,6 +21,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { LocalClientConfig } from "../../src/testing/index.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { Bucket } from "../support/local.js";
+import { until } from "../support/until.js";
 
 const rounds = 6;
 const writers = 8;
@@ -106,8 +106,9 @@ async function requireOneOf(Key: string, expected: readonly (number | undefined)
 test(`killed ${rounds} times amid writes: what was answered is there, whole, and nothing else takes room`, async () => {
   const possible: Possible = new Map();
   for (let round = 0; round < rounds; round++) {
+    const before = seeds;
     const writing = Array.from({ length: writers }, (_, writer) => write(writer, possible));
-    await delay(150 + 70 * round);
+    await until(() => expect(seeds - before).toBeGreaterThan((4 + round) * writers));
     await kill();
     await Promise.all(writing);
     await start();
