@@ -1,13 +1,11 @@
 /** The names of the fields that each call takes: all calls but those of `s3-envelope/legacy`. */
+import { agentNames, requestHandlerNames, s3ClientNames } from "./client-setting-names.js";
 import { beside, call, each, lenient, type Names, only } from "./field-list.js";
 import {
-  agentNames,
   deleteObjectNames,
   getObjectNames,
   putObjectNames,
-  requestHandlerNames,
   responseNames,
-  s3ClientNames,
   sentBytesNames,
 } from "./sdk-names.js";
 
@@ -222,8 +220,18 @@ export const fieldNames = {
   agent: call("an agent of createS3Client", { agent: lenient(only(...agentNames)) }),
 
   startLocalAws: call("startLocalAws", {
-    options: only("buckets", "region", "minPartBytes", "discardBodies", "directory", "s3Port", "tls"),
+    options: only(
+      "buckets",
+      "region",
+      "minPartBytes",
+      "discardBodies",
+      "directory",
+      "s3Port",
+      "tls",
+      "credentials",
+    ),
     tls: only("key", "cert"),
+    credentials: only("accessKeyId", "secretAccessKey"),
   }),
   fault: call("fault of startLocalAws", {
     fault: only(...faultNames),

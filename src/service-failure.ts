@@ -29,7 +29,7 @@ export function serviceFailure(cause: unknown): ServiceFailure {
 }
 
 const transientNames =
-  /Throttl|TooManyRequests|SlowDown|LimitExceeded|Timeout|^Internal|KMSInternal|DependencyTimeout|KeyUnavailable|Unavailable|^E(CONN|PIPE|AI_AGAIN|HOSTUNREACH|HOSTDOWN|NETUNREACH|NETDOWN|NOTFOUND|ADDRNOTAVAIL|MFILE)|NetworkingError/;
+  /Throttl|TooManyRequests|SlowDown|LimitExceeded|Timeout|^Internal|KMSInternal|DependencyTimeout|KeyUnavailable|Unavailable|^E(CONN|PIPE|AI_AGAIN|HOSTUNREACH|HOSTDOWN|NETUNREACH|NETDOWN|NOTFOUND|ADDRNOTAVAIL|MFILE)|NetworkingError|^DamagedResponse$|^HPE_(?!.*_OVERFLOW$)/;
 
 /** Whether the same call may succeed later: throttling, a fault of the service, or of the network. */
 export function isTransient({ serviceError, httpStatusCode }: ServiceFailure): boolean {

@@ -1,13 +1,79 @@
-/** Waiting that a signal ends. */
+/** Waiting that a signal ends, with one listener on a caller's signal however many wait for it: Node warns of more than ten. */
+import { setMaxListeners } from "node:events";
+
+/** Those who wait for a signal. */
+interface Waiting {
+  readonly callbacks: Set<() => void>;
+  readonly listener: () => void;
+}
+
+const waiting = new WeakMap<AbortSignal, Waiting>();
+
+/**
+ * Calls back once a signal aborts; not when it has aborted already.
+ *
+ * @returns a function that ends the wait; with the last wait the listener is removed
+ */
+export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+  const one = waiting.get(signal) ?? listen(signal);
+  // An object of its own for each wait: the same function may wait twice.
+  const entry = () => callback();
+  one.callbacks.add(entry);
+  return () => {
+    one.callbacks.delete(entry);
+    if (one.callbacks.size > 0 || waiting.get(signal) !== one) return;
+    waiting.delete(signal);
+    signal.removeEventListener("abort", one.listener);
+  };
+}
+
+function listen(signal: AbortSignal): Waiting {
+  const callbacks = new Set<() => void>();
+  const listener = () => {
+    waiting.delete(signal);
+    for (const callback of callbacks) callback();
+  };
+  const one = { callbacks, listener };
+  waiting.set(signal, one);
+  signal.addEventListener("abort", listener, { once: true });
+  return one;
+}
 
 /** Settles like the promise, or rejects with the reason as soon as the signal aborts. */
 export function untilAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) reject(signal.reason);
-    const stop = () => reject(signal.reason);
-    signal.addEventListener("abort", stop, { once: true });
-    Promise.resolve(promise)
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener("abort", stop));
+    const stop = onAbort(signal, () => reject(signal.reason));
+    Promise.resolve(promise).then(resolve, reject).finally(stop);
   });
+}
+
+const ownSignals = new WeakSet<AbortSignal>();
+
+/** A controller whose signal may have any number of listeners, as requests that run side by side add one each. */
+export function ownController(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  ownSignals.add(controller.signal);
+  return controller;
+}
+
+/**
+ * Runs what hands a signal to others, such as the AWS SDK: they are given one of {@link ownController} that aborts with
+ * the caller's, until this has settled.
+ */
+export async function withOwnSignal<T>(
+  caller: AbortSignal,
+  act: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  if (ownSignals.has(caller)) return act(caller);
+  const controller = ownController();
+  const abort = () => controller.abort(caller.reason);
+  if (caller.aborted) abort();
+  const stop = onAbort(caller, abort);
+  try {
+    return await act(controller.signal);
+  } finally {
+    stop();
+  }
 }

@@ -185,6 +185,7 @@ const rows: Readonly<Record<string, Row>> = {
 
   startLocalAws: {
     options: async (fields) => (await startLocalAws(fields as never)).close(),
+    credentials: async (fields) => (await startLocalAws({ credentials: fields as never })).close(),
     tls: async (fields) => (await startLocalAws({ tls: fields as never })).close(),
   },
   fault: {

@@ -37,6 +37,19 @@ export function generatedDataKey(
   return { plaintext, recipients: [recipient] };
 }
 
+const handedOut = new WeakSet<Uint8Array>();
+
+/**
+ * Whether the Plaintext of an answer is that of an earlier one, zeroed since: KMS makes a new one each time, but a mock
+ * may give the same array again and again. Remembers it.
+ */
+export function isZeroedEarlier(plaintext: unknown): boolean {
+  if (!(plaintext instanceof Uint8Array)) return false;
+  if (handedOut.has(plaintext)) return plaintext.every((byte) => byte === 0);
+  handedOut.add(plaintext);
+  return false;
+}
+
 /**
  * The data key in an answer to Decrypt; its bytes are zeroed when the answer is refused.
  *

@@ -2,8 +2,10 @@
 import type { KMSClient } from "@aws-sdk/client-kms";
 import { stringArgument, wrongType } from "../arguments.js";
 import { EnvelopeError } from "../errors.js";
+import { guarded } from "../response-guard.js";
+import { withOwnSignal } from "../until-aborted.js";
 import type { EncryptionContext } from "./context.js";
-import { decryptedDataKey, generatedDataKey, type KmsDataKey } from "./kms-answer.js";
+import { decryptedDataKey, generatedDataKey, isZeroedEarlier, type KmsDataKey } from "./kms-answer.js";
 import { type KmsAttempt, kmsError } from "./kms-errors.js";
 
 /** The client, the key and the grant tokens that every call is made with. */
@@ -31,14 +33,17 @@ export class KmsKey {
     if (keyId === undefined)
       throw new TypeError("options.keyId: expected a key to write with, got undefined");
     const { GenerateDataKeyCommand } = await import("@aws-sdk/client-kms");
-    const command = new GenerateDataKeyCommand({
-      KeyId: keyId,
-      KeySpec: "AES_256",
-      EncryptionContext: { ...context },
-      GrantTokens: this.#grantTokens,
-    });
+    const command = guarded(
+      new GenerateDataKeyCommand({
+        KeyId: keyId,
+        KeySpec: "AES_256",
+        EncryptionContext: { ...context },
+        GrantTokens: this.#grantTokens,
+      }),
+    );
     const attempt = { operation: "GenerateDataKey", keyId, contextNames: Object.keys(context) } as const;
     const answer = await request(attempt, abortSignal, (options) => this.#kms.send(command, options));
+    if (isZeroedEarlier(answer.Plaintext)) throw reused(attempt);
     const generated = generatedDataKey(answer, keyId);
     if (typeof generated === "string") throw unusable(attempt, generated);
     return generated;
@@ -52,15 +57,18 @@ export class KmsKey {
   ): Promise<Uint8Array> {
     const keyId = this.#keyId;
     const { DecryptCommand } = await import("@aws-sdk/client-kms");
-    const command = new DecryptCommand({
-      KeyId: keyId,
-      CiphertextBlob: ciphertext,
-      EncryptionContext: { ...context },
-      EncryptionAlgorithm: "SYMMETRIC_DEFAULT",
-      GrantTokens: this.#grantTokens,
-    });
+    const command = guarded(
+      new DecryptCommand({
+        KeyId: keyId,
+        CiphertextBlob: ciphertext,
+        EncryptionContext: { ...context },
+        EncryptionAlgorithm: "SYMMETRIC_DEFAULT",
+        GrantTokens: this.#grantTokens,
+      }),
+    );
     const attempt = { operation: "Decrypt", keyId, contextNames: Object.keys(context) } as const;
     const answer = await request(attempt, abortSignal, (options) => this.#kms.send(command, options));
+    if (isZeroedEarlier(answer.Plaintext)) throw reused(attempt);
     const decrypted = decryptedDataKey(answer, keyId);
     if (typeof decrypted === "string") throw unusable(attempt, decrypted);
     return decrypted;
@@ -74,7 +82,7 @@ async function request<T>(
 ): Promise<T> {
   abortSignal?.throwIfAborted();
   try {
-    return await send(abortSignal ? { abortSignal } : {});
+    return await (abortSignal ? withOwnSignal(abortSignal, (own) => send({ abortSignal: own })) : send({}));
   } catch (error) {
     abortSignal?.throwIfAborted();
     throw kmsError(error, attempt);
@@ -85,6 +93,14 @@ function unusable(attempt: KmsAttempt, fault: string): EnvelopeError {
   return new EnvelopeError(
     "KMS_REQUEST_FAILED",
     `KMS ${attempt.operation} failed: its answer ${fault}; is there a proxy between you and KMS?`,
+    { details: { ...attempt } },
+  );
+}
+
+function reused(attempt: KmsAttempt): EnvelopeError {
+  return new EnvelopeError(
+    "KMS_REQUEST_FAILED",
+    `KMS ${attempt.operation} failed: its answer has the Plaintext of an earlier answer, which was zeroed after use; a mock of KMS must make a new one for each call`,
     { details: { ...attempt } },
   );
 }

@@ -8,8 +8,11 @@ import {
 } from "@aws-sdk/client-s3";
 import { names } from "../envelope/names.js";
 import { EnvelopeError, hasCode } from "../errors.js";
+import { guarded } from "../response-guard.js";
 import { withinTime } from "./clean-up.js";
 import { customerKeyOf, objectFields } from "./fields.js";
+import { headOf, isRefused } from "./if-match.js";
+import { isSameETag } from "./responses.js";
 import { requireETag, type S3Attempt, s3Request } from "./s3-errors.js";
 
 /** What S3 says of an object that it has just stored. */
@@ -62,9 +65,26 @@ export class CommitState {
       input.signal.throwIfAborted();
       if (written) return written;
       this.#mayExist = !isRefusal(error);
-      throw error;
+      throw (await refusedForm(input, attempt, error)) ?? error;
     }
   }
+}
+
+/** The error for a store that refuses the condition of a write (412) though the object has the ETag that it states. */
+async function refusedForm(
+  { s3, put, signal }: CommitInput,
+  attempt: S3Attempt,
+  error: unknown,
+): Promise<EnvelopeError | undefined> {
+  const { IfMatch } = put;
+  if (IfMatch === undefined || !(error instanceof EnvelopeError) || !isRefused(error)) return undefined;
+  const head = await headOf(s3, { ...objectFields(put), ...customerKeyOf(put) }, attempt, signal).catch(
+    () => undefined,
+  );
+  if (head?.ETag === undefined || !isSameETag(head.ETag, IfMatch)) return undefined;
+  const { code, message, cause, details } = error;
+  const why = "the object has the ETag that IfMatch states, so the store does not understand the condition";
+  return new EnvelopeError(code, `${message}: ${why}`, { cause, details });
 }
 
 /** Failures after which the commit may have taken effect all the same. */
@@ -81,6 +101,8 @@ export function isRefusal(error: unknown): boolean {
   const { httpStatusCode: status, serviceError } = error.details;
   const { $metadata } = Object(error.cause) as { $metadata?: { attempts?: number } };
   const refused = typeof status === "number" && status >= 400 && status < 500 && status !== 408;
+  // Not S3's own, as whatever stands in between answers so, too.
+  if (serviceError === "DamagedResponse") return false;
   return refused && serviceError !== "NoSuchUpload" && $metadata?.attempts === 1;
 }
 
@@ -104,7 +126,7 @@ export async function headWritten(
 ): Promise<CommitOutput | undefined> {
   const { s3, put, signal } = input;
   const command = new HeadObjectCommand({ ...objectFields(put), ...customerKeyOf(put) });
-  const head = await withinTime((options) => s3.send(command, options), signal);
+  const head = await withinTime((options) => s3.send(guarded(command), options), signal);
   const value = put.Metadata?.[mark];
   if (value === undefined || head.ContentLength !== size || head.Metadata?.[mark] !== value) return undefined;
   const { $metadata, ETag, VersionId, Expiration, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled } =

@@ -69,9 +69,6 @@ export class Connections {
   /** A body has none any more. */
   delete(body: OpenBody): void {
     this.#bodies.delete(body);
-    if (this.#bodies.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
   }
 
   /** Bytes have come, or a response. */
@@ -92,6 +89,13 @@ export class Connections {
   }
 
   #look(): void {
+    // Not as soon as the last one has gone: most often the next follows at once.
+    if (this.#bodies.size === 0) {
+      clearInterval(this.#timer);
+      this.#timer = undefined;
+      this.#waitedBefore = new Set();
+      return;
+    }
     const waitedBefore = this.#waitedBefore;
     const waitedNow = new Set<object>();
     // Least recently read first.

@@ -10,6 +10,7 @@ import { decodeEnvelope } from "../envelope/metadata.js";
 import { EnvelopeError, hasCode } from "../errors.js";
 import { fieldsArgument } from "../field-list.js";
 import { fieldNames } from "../field-names.js";
+import { guarded } from "../response-guard.js";
 import { aboutObject } from "./about-object.js";
 import { attemptArgument } from "./fields.js";
 import { headRequest } from "./head-request.js";
@@ -61,7 +62,7 @@ async function remove(
   const { s3 } = settings;
   const sidecar = storage === "sidecar" ? await findSidecar(settings, asked, signal) : undefined;
   const output = await s3Request(attempt, signal, (sending) =>
-    s3.send(new DeleteObjectCommand(asked), sending),
+    s3.send(guarded(new DeleteObjectCommand(asked)), sending),
   );
   await requireDeletion(settings, asked, output, attempt, signal);
   // A delete marker hides the object only: its older version still needs the sidecar.

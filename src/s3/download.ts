@@ -22,7 +22,7 @@ import {
 } from "./download-input.js";
 import { withoutChecksums } from "./fields.js";
 import type { ObjectAnswer } from "./object-answer.js";
-import { sameObject, unlockAnswer } from "./object-request.js";
+import { sameObject, seenIn, unlockAnswer } from "./object-request.js";
 import { PartialFile } from "./partial-file.js";
 import { ProgressMeter, progressArgument } from "./progress.js";
 import { parseContentRange } from "./range.js";
@@ -130,7 +130,7 @@ async function openObject(request: DownloadRequest): Promise<Opened> {
   const stored = storedEnvelope(settings, first.output.Metadata);
   if (!stored) throw notEncrypted(attempt.key);
   const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
-  if (stored.storage === "sidecar") first = await sameObject(settings, request, first, Range);
+  if (stored.storage === "sidecar") first = await sameObject(settings, request, seenIn(first), Range);
   const { ContentRange, ContentLength } = first.output;
   if (!parseContentRange(ContentRange) && ContentLength === undefined)
     throw unusableAnswer(attempt, "its answer does not tell the size of the object");
@@ -190,10 +190,11 @@ async function fetchFile(request: DownloadRequest, opened: Opened, firstHold: Ho
 
 /** What tells this state of this object, cut into these windows, from all others. */
 function identityOf(
-  { attempt, get, ETag, keys, ciphertextLength }: OpenableObject,
+  { attempt, get, seen, keys, ciphertextLength }: OpenableObject,
   windowChunks: number,
 ): string {
   const { bucket, key } = attempt;
+  const { ETag } = seen.output;
   const header = encodeBase64(keys.header);
   const identity = { bucket, key, versionId: get.VersionId, ETag, header, ciphertextLength, windowChunks };
   return JSON.stringify({ journal: "s3-envelope/download 1", ...identity });

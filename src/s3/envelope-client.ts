@@ -132,7 +132,8 @@ export class EnvelopeClient {
    * other, `maxConcurrentParts` at a time, within the client's `maxBufferedBytes`. With a `CheckpointPath` the same call
    * goes on after a crash with what was not done, on this host or on another; a failure then keeps upload and
    * checkpoint (`details.uploadId`, `details.checkpointPath`), except for the reason of your signal, a condition that
-   * does not hold, and your own errors. Without it, the upload is aborted if anything fails.
+   * does not hold, and your own errors. Nothing is asked of S3 before all of the checkpoint has been authenticated, and until
+   * then nothing is ended either. Without it, the upload is aborted if anything fails.
    *
    * @throws EnvelopeError `SOURCE_CHANGED` when the source is not what it was, before anything of it is sent where parts
    *   were begun; `FILE_FAILED`, `SOURCE_FAILED`, `SOURCE_STALLED`, `SOURCE_TOO_LARGE`; `ENVELOPE_TOO_LARGE`;

@@ -14,7 +14,7 @@ import { withoutChecksums } from "./fields.js";
 import { type GetInput, type GetOutput, type GetRequest, getArguments } from "./get-input.js";
 import type { LegacyReading } from "./legacy-reading.js";
 import type { ObjectAnswer } from "./object-answer.js";
-import { askForOther, fetchObject, sameObject, unlockAnswer } from "./object-request.js";
+import { askForOther, fetchObject, sameObject, seenIn, unlockAnswer } from "./object-request.js";
 import type { ProgressMeter } from "./progress.js";
 import {
   type ByteRange,
@@ -90,7 +90,7 @@ async function answerProper(
   const { range, attempt } = request;
   if (!tail && storage === "metadata") return first;
   const held = tail && answerFromTail(first, tail, range, attempt);
-  return held ?? sameObject(settings, request, first, range && ciphertextRange(range));
+  return held ?? sameObject(settings, request, seenIn(first), range && ciphertextRange(range));
 }
 
 /**
@@ -189,7 +189,7 @@ async function legacyOutput(
     expected: statesContext ? expected : undefined,
     signal: transfer.signal,
     askFor: (key) => askForOther(settings, request.get, key, transfer.signal),
-    again: (range) => sameObject(settings, request, first, range),
+    again: (range) => sameObject(settings, request, seenIn(first), range),
   });
   if (!content) return undefined;
   const { output, sizes, plaintext, encryptionContext } = content;
@@ -264,7 +264,7 @@ async function plainOutput(
   const isOther = range !== undefined || request.verifyTail || settings.legacy !== undefined;
   if (isOther) first.letGo();
   const { output, read: readBody } = isOther
-    ? await sameObject(settings, request, first, range && plainRange(range))
+    ? await sameObject(settings, request, seenIn(first), range && plainRange(range))
     : first;
   const Body = bodyOf(readBody(0, output.ContentLength), request, output.ContentLength);
   return { ...withoutChecksums(output), encrypted: false, Body };

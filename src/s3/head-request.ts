@@ -4,6 +4,8 @@ import {
   type HeadObjectCommandInput,
   type HeadObjectCommandOutput,
 } from "@aws-sdk/client-s3";
+import { guarded } from "../response-guard.js";
+import { evaluatingIfMatch } from "./if-match.js";
 import { s3Request } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
 
@@ -15,5 +17,7 @@ export function headRequest(
 ): Promise<HeadObjectCommandOutput> {
   const { Bucket = "", Key = "" } = input;
   const attempt = { operation: "HeadObject", bucket: Bucket, key: Key };
-  return s3Request(attempt, signal, (options) => s3.send(new HeadObjectCommand(input), options));
+  return evaluatingIfMatch(s3, input, attempt, signal, (asked) =>
+    s3Request(attempt, signal, (options) => s3.send(guarded(new HeadObjectCommand(asked)), options)),
+  );
 }

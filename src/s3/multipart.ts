@@ -9,11 +9,13 @@ import {
   type S3Client,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
+import { guarded } from "../response-guard.js";
 import { untilAborted } from "../until-aborted.js";
 import { cleanUp, withLeftover } from "./clean-up.js";
 import type { CommitOutput, CommitState } from "./commit.js";
 import { checksumsOf, completeFields, createFields, objectFields, partFields } from "./fields.js";
 import type { Part } from "./parts.js";
+import { conditionOf } from "./responses.js";
 import { requireETag, type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
 import type { TransferSignal } from "./transfer-signal.js";
 
@@ -60,13 +62,30 @@ export async function createUpload(input: MultipartInput): Promise<string> {
     ChecksumAlgorithm: put.ChecksumAlgorithm ?? (await defaultChecksum(s3)),
   };
   transfer.signal.throwIfAborted();
-  const created = s3Request({ ...attempt, operation: "CreateMultipartUpload" }, undefined, (options) =>
-    s3.send(new CreateMultipartUploadCommand(fields), options),
-  ).then(
-    ({ UploadId }) =>
-      UploadId ??
-      raise(unusableAnswer({ ...attempt, operation: "CreateMultipartUpload" }, "its answer has no UploadId")),
-  );
+  const asked = { ...attempt, operation: "CreateMultipartUpload" };
+  const seen = new Set<string>();
+  const command = guarded(new CreateMultipartUploadCommand(fields), {
+    // Each attempt begins an upload of its own: one whose answer was damaged is known only if its id can be read.
+    isRepeatable: false,
+    onText: (text) => {
+      const uploadId = uploadIdIn(text);
+      if (uploadId !== undefined) seen.add(uploadId);
+    },
+  });
+  const created = s3Request(asked, undefined, (options) => s3.send(command, options))
+    .then(({ UploadId }) => UploadId || raise(unusableAnswer(asked, "its answer has no UploadId")))
+    .then(
+      async (uploadId) => {
+        seen.delete(uploadId);
+        for (const other of seen) await abortUpload(input, other, undefined);
+        return uploadId;
+      },
+      async (error: unknown) => {
+        let failure = error;
+        for (const other of seen) failure = await abortUpload(input, other, failure);
+        throw failure;
+      },
+    );
   try {
     return await untilAborted(transfer.signal, created);
   } catch (error) {
@@ -75,6 +94,17 @@ export async function createUpload(input: MultipartInput): Promise<string> {
     await Promise.race([cleanup, delay(createGraceMs)]);
     throw error;
   }
+}
+
+/** The id of an upload, also in an answer that the SDK cannot read otherwise. */
+function uploadIdIn(text: string): string | undefined {
+  const id = /<UploadId>([^<]{1,2048})<\/UploadId>/.exec(text)?.[1];
+  return id
+    ?.replaceAll("&lt;", "<")
+    .replaceAll("&gt;", ">")
+    .replaceAll("&quot;", '"')
+    .replaceAll("&apos;", "'")
+    .replaceAll("&amp;", "&");
 }
 
 /** The SDK adds this checksum to every part unless told otherwise, and S3 wants to hear of it beforehand. */
@@ -126,18 +156,22 @@ export async function uploadPart(
   part: Pick<Part, "partNumber" | "bytes" | "length" | "release">,
 ): Promise<UploadedPart> {
   const { s3, put, attempt, transfer } = input;
-  const command = new UploadPartCommand({
-    ...partFields(put),
-    UploadId: uploadId,
-    PartNumber: part.partNumber,
-    Body: part.bytes,
-  });
+  // Guarded first: what watches the sending must see the response as it came.
+  const command = guarded(
+    new UploadPartCommand({
+      ...partFields(put),
+      UploadId: uploadId,
+      PartNumber: part.partNumber,
+      Body: part.bytes,
+    }),
+  );
   const asked = { ...attempt, operation: "UploadPart", partNumber: part.partNumber };
   const sending = watchSending(s3, command);
   const output = await s3Request(asked, transfer.signal, (options) => s3.send(command, options));
   const ETag = requireETag(output, asked);
   part.release(sending.isOver());
-  const completed = { PartNumber: part.partNumber, ETag, ...checksumsOf(output) };
+  // A weak one is not what the store knows the part by.
+  const completed = { PartNumber: part.partNumber, ETag: conditionOf(ETag), ...checksumsOf(output) };
   return { part: completed, bytes: part.length };
 }
 
@@ -195,7 +229,9 @@ export async function completeUpload(
     MpuObjectSize: size,
   });
   const commitInput = { s3, put, attempt, signal: transfer.signal };
-  return commit.send(commitInput, "CompleteMultipartUpload", size, (options) => s3.send(command, options));
+  return commit.send(commitInput, "CompleteMultipartUpload", size, (options) =>
+    s3.send(guarded(command), options),
+  );
 }
 
 /** Aborts the upload and returns the error that ended it, which names the upload if it may still be there. */
@@ -205,7 +241,7 @@ export async function abortUpload(
   error: unknown,
 ): Promise<unknown> {
   const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId: uploadId });
-  if (await cleanUp((options) => s3.send(command, options))) return error;
+  if (await cleanUp((options) => s3.send(guarded(command), options))) return error;
   return withLeftover(error, transfer, {
     details: { orphanedUploadId: uploadId },
     advice: `Its multipart upload could not be aborted: abort "${uploadId}", or let a lifecycle rule do it`,

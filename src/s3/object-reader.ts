@@ -9,7 +9,7 @@ import { fieldNames } from "../field-names.js";
 import type { EncryptionContext } from "../keys/context.js";
 import { untilAborted } from "../until-aborted.js";
 import { namingObject } from "./about-object.js";
-import { sameObject } from "./object-request.js";
+import { type SeenObject, sameObject } from "./object-request.js";
 import { otherRange } from "./range.js";
 import type { S3Attempt } from "./s3-errors.js";
 import { type CallOptions, type ClientSettings, workingOf } from "./settings.js";
@@ -51,6 +51,8 @@ export interface ReaderInput {
   readonly get: GetObjectCommandInput;
   readonly attempt: S3Attempt;
   readonly fields: OpenObjectFields & Pick<OpenObject, "encryptionContext">;
+  /** The state of the object that all reads are of. */
+  readonly seen: SeenObject;
   /** Has been verified. */
   readonly tail: Tail;
   readonly keys: MessageKeys;
@@ -142,11 +144,11 @@ function windowOf(prefetchBytes: number): number {
 }
 
 /** Fetches ciphertext of the object that was opened, and of none that has taken its place. */
-function fetchOf({ settings, get, attempt, fields, tail }: ReaderInput) {
+function fetchOf({ settings, get, attempt, seen, tail }: ReaderInput) {
   return async (start: number, end: number, signal: AbortSignal): Promise<Buffer> => {
     const request = { get, attempt, transfer: { signal } };
     const range = `${start}-${end - 1}`;
-    const answer = await sameObject(settings, request, { output: fields }, `bytes=${range}`);
+    const answer = await sameObject(settings, request, seen, `bytes=${range}`);
     try {
       if (answer.output.ContentRange !== `bytes ${range}/${tail.totalBytes}`) throw otherRange(attempt);
       return await bytesOf(answer.read(0, end - start));

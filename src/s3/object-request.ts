@@ -10,6 +10,7 @@ import { getAnswer } from "./answer.js";
 import type { ObjectAnswer } from "./object-answer.js";
 import { parseContentRange } from "./range.js";
 import { type ExpectedContext, readEnvelope, unlock } from "./read-envelope.js";
+import { isSameState, type ObjectState } from "./responses.js";
 import type { S3Attempt } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
 import type { TransferSignal } from "./transfer-signal.js";
@@ -22,15 +23,18 @@ export interface ObjectRequest {
   readonly transfer: Pick<TransferSignal, "signal">;
 }
 
-/** Sends one GetObject. */
+/** Sends one GetObject; for `totalBytes` see `getAnswer`. */
 export function fetchObject(
   settings: ClientSettings,
   { attempt, transfer }: Pick<ObjectRequest, "attempt" | "transfer">,
   get: GetObjectCommandInput,
+  totalBytes?: number,
 ): Promise<ObjectAnswer> {
-  return getAnswer(settings, attempt, get, transfer.signal, (ETag, Range, signal) =>
-    sameObject(settings, { get, attempt, transfer: { signal } }, { output: { ETag } }, Range),
-  );
+  return getAnswer(settings, attempt, get, transfer.signal, {
+    totalBytes,
+    askAgain: (ETag, Range, signal) =>
+      sameObject(settings, { get, attempt, transfer: { signal } }, { output: { ETag }, totalBytes }, Range),
+  });
 }
 
 /** Asks for another object of the same bucket. */
@@ -70,7 +74,7 @@ export async function unlockAnswer(
     async (error: unknown) => {
       // A sidecar goes with its object: is that still there, and still the same?
       if (hasCode(error, "ENVELOPE_MISSING"))
-        (await sameObject(settings, request, first, "bytes=0-0")).letGo();
+        (await sameObject(settings, request, seenIn(first), "bytes=0-0")).letGo();
       throw error;
     },
   );
@@ -91,11 +95,25 @@ function requirePossibleLength({ output: { ContentRange, ContentLength } }: Obje
 /** Conditions that the first answer has met; one about time may have come to mean something else. */
 const heldAlready = { IfNoneMatch: undefined, IfModifiedSince: undefined, IfUnmodifiedSince: undefined };
 
+/** An answer about the state of an object that others must be about, too. */
+export interface SeenObject {
+  readonly output: ObjectState;
+  /** Bytes of the object, if known. */
+  readonly totalBytes?: number | undefined;
+}
+
+/** The state of the object that an answer is about. */
+export function seenIn({ output }: Pick<ObjectAnswer, "output">): SeenObject {
+  const { ETag, VersionId, Metadata, ContentRange, ContentLength } = output;
+  const totalBytes = parseContentRange(ContentRange)?.total ?? ContentLength;
+  return { output: { ETag, VersionId, Metadata }, totalBytes };
+}
+
 /** Asks again for the object that an answer was about, and for none that has taken its place meanwhile. */
 export async function sameObject(
   settings: ClientSettings,
   request: Pick<ObjectRequest, "get" | "attempt" | "transfer">,
-  { output: { ETag } }: { readonly output: Pick<ObjectAnswer["output"], "ETag"> },
+  { output: seen, totalBytes }: SeenObject,
   Range: string | undefined,
 ): Promise<ObjectAnswer> {
   const { get, attempt } = request;
@@ -107,13 +125,18 @@ export async function sameObject(
     );
   let answer: ObjectAnswer;
   try {
-    answer = await fetchObject(settings, request, { ...get, ...heldAlready, Range, IfMatch: ETag });
+    answer = await fetchObject(
+      settings,
+      request,
+      { ...get, ...heldAlready, Range, IfMatch: seen.ETag },
+      totalBytes,
+    );
   } catch (error) {
     if (!hasCode(error, "S3_PRECONDITION_FAILED")) throw error;
     throw overwritten(error);
   }
   // Some stores pass If-Match over.
-  if (answer.output.ETag === ETag) return answer;
+  if (isSameState(seen, answer.output)) return answer;
   answer.letGo();
   throw overwritten();
 }

@@ -8,7 +8,7 @@ import { fieldNames } from "../field-names.js";
 import { aboutObject } from "./about-object.js";
 import { attemptArgument } from "./fields.js";
 import { type OpenObject, type OpenObjectFields, objectReader } from "./object-reader.js";
-import { fetchObject, unlockAnswer } from "./object-request.js";
+import { fetchObject, seenIn, unlockAnswer } from "./object-request.js";
 import {
   type ExpectedContext,
   expectedContextArgument,
@@ -69,7 +69,8 @@ export async function open(
     const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
     verifyTail(tail, keys);
     const fields = { ...fieldsOf(first.output), encryptionContext };
-    return objectReader({ settings, get, attempt, tail, keys, fields, prefetchBytes: ahead });
+    const seen = seenIn(first);
+    return objectReader({ settings, get, attempt, tail, keys, fields, seen, prefetchBytes: ahead });
   };
   try {
     return await aboutObject({ bucket: attempt.bucket, key: attempt.key }, transfer, opening);

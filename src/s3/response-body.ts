@@ -3,10 +3,11 @@ import { finished, Readable } from "node:stream";
 import type { GetObjectCommand, GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { piecesOf } from "./batches.js";
 import type { Connections } from "./connections.js";
-import { guardSource, type SourceGuard } from "./guarded-source.js";
+import { closeSource, guardSource, type SourceGuard } from "./guarded-source.js";
 import { HeldBody } from "./held-body.js";
 import type { ObjectAnswer } from "./object-answer.js";
 import { otherRange, parseContentRange } from "./range.js";
+import { type AnsweredBytes, isSameETag } from "./responses.js";
 import type { S3Attempt } from "./s3-errors.js";
 
 /** Asks again for the object that a response was about, and for none that has taken its place. */
@@ -25,16 +26,13 @@ const smallBytes = 64 * 1024;
 /** What is held of the response to one command. */
 export class ResponseBody {
   readonly #connections: Connections;
-  readonly #close: () => void;
   /** As it came from the handler. */
   #stream: unknown;
   /** Beneath the stream that the SDK verifies a checksum with, or in place of the body itself. */
   #held: HeldBody | undefined;
 
-  /** @param close ends the request */
-  constructor(connections: Connections, close: () => void) {
+  constructor(connections: Connections) {
     this.#connections = connections;
-    this.#close = close;
   }
 
   /** To be called before the command is sent. */
@@ -88,7 +86,7 @@ export class ResponseBody {
   }
 
   #holdOf(stream: unknown, open: () => AsyncIterator<Uint8Array>): HeldBody {
-    return new HeldBody(this.#connections, { stream, open, close: this.#close });
+    return new HeldBody(this.#connections, { stream, open, close: () => closeSource(stream) });
   }
 }
 
@@ -118,13 +116,14 @@ function takeInWhenWanted(connections: Connections, stream: Readable): void {
 
 /** How to ask for the rest of what a response was about; undefined when it does not tell enough of it. */
 export function restOf(
-  output: GetObjectCommandOutput,
+  bytes: AnsweredBytes,
   attempt: S3Attempt,
   signal: AbortSignal,
   askAgain: AskAgain,
 ): AskForRest | undefined {
-  const { ETag } = output;
-  const told = rangeOf(output);
+  const { ETag } = bytes.output;
+  // Counted from the start of the body, which may have more than was asked for.
+  const told = bytes.body;
   if (!ETag || !told) return undefined;
   const { first, last, total } = told;
   return async (bytesBefore) => {
@@ -132,8 +131,10 @@ export function restOf(
     if (start > last) return undefined;
     const Range = start === 0 && last === total - 1 ? undefined : `bytes=${start}-${last}`;
     const answer = await askAgain(ETag, Range, signal);
+    const { ETag: now } = answer.output;
+    const isSame = now !== undefined && isSameETag(now, ETag);
     const got = rangeOf(answer.output);
-    if (got?.first === start && got.last === last && got.total === total) return answer;
+    if (isSame && got?.first === start && got.last === last && got.total === total) return answer;
     answer.letGo();
     throw otherRange(attempt);
   };

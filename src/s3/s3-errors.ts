@@ -3,7 +3,7 @@ import { quoted } from "../bytes.js";
 import { EnvelopeError, type ErrorCode } from "../errors.js";
 import { isTransient, type ServiceFailure, serviceFailure } from "../service-failure.js";
 import { type SetUpFault, setUpFault } from "../set-up-fault.js";
-import { untilAborted } from "../until-aborted.js";
+import { untilAborted, withOwnSignal } from "../until-aborted.js";
 
 /** An S3 operation and the object it was for. */
 export interface S3Attempt {
@@ -26,7 +26,9 @@ export async function s3Request<T>(
 ): Promise<T> {
   signal?.throwIfAborted();
   try {
-    return await (signal ? untilAborted(signal, send({ abortSignal: signal })) : send({}));
+    return await (signal
+      ? withOwnSignal(signal, (own) => untilAborted(own, send({ abortSignal: own })))
+      : send({}));
   } catch (error) {
     signal?.throwIfAborted();
     throw s3Error(error, attempt);
@@ -104,6 +106,13 @@ function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
   if (serviceError === "InvalidObjectState") {
     return ["S3_REQUEST_FAILED", "the object is archived: restore it first (RestoreObject)"];
   }
+  if (serviceError === "ResponseTooLarge" && (httpStatusCode ?? 0) < 300)
+    return ["S3_REQUEST_FAILED", "the body of its answer is larger than any answer of S3, and was not read"];
+  if (serviceError === "DamagedResponse" || serviceError.startsWith("HPE_")) {
+    return serviceError.endsWith("_OVERFLOW")
+      ? ["S3_REQUEST_FAILED", `the headers of its answer are larger than Node reads (${serviceError})`]
+      : ["S3_UNAVAILABLE", `its answer was damaged on the way, or is no HTTP (${serviceError}): try again`];
+  }
   const mishap = Object.hasOwn(mishaps, serviceError) ? mishaps[serviceError] : undefined;
   if (mishap) return ["S3_UNAVAILABLE", `${mishap} (${serviceError}): try again`];
   if (isTransient(failure))
@@ -125,6 +134,11 @@ function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
     case 416:
       return ["S3_RANGE_NOT_SATISFIABLE", "the range lies outside the object"];
     default:
+      if (httpStatusCode !== undefined && httpStatusCode < 300)
+        return [
+          "S3_REQUEST_FAILED",
+          `its answer says success and cannot be parsed (${serviceError}); see the cause`,
+        ];
       return ["S3_REQUEST_FAILED", `${serviceError}; see the cause`];
   }
 }

@@ -10,6 +10,7 @@ import { invalid } from "../envelope/metadata.js";
 import { maxEnvelopeLength } from "../envelope/names.js";
 import { decodeSidecar, newSidecarKey, sidecarKey } from "../envelope/sidecar.js";
 import { EnvelopeError, hasCode } from "../errors.js";
+import { guarded } from "../response-guard.js";
 import { getAnswer } from "./answer.js";
 import { cleanUp } from "./clean-up.js";
 import { sidecarFields } from "./fields.js";
@@ -73,7 +74,7 @@ export async function putSidecar(
     ...more,
   });
   const asked = attempt("PutObject", location);
-  return requireETag(await s3Request(asked, signal, (options) => s3.send(command, options)), asked);
+  return requireETag(await s3Request(asked, signal, (options) => s3.send(guarded(command), options)), asked);
 }
 
 /**
@@ -122,7 +123,7 @@ export function deleteSidecar(
   location: SidecarLocation,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  return cleanUp((options) => s3.send(new DeleteObjectCommand({ ...location }), options), signal);
+  return cleanUp((options) => s3.send(guarded(new DeleteObjectCommand({ ...location })), options), signal);
 }
 
 function attempt(operation: string, { Bucket = "", Key }: SidecarLocation): S3Attempt {

@@ -1,7 +1,7 @@
 /** One signal for all requests of a transfer: raised by the caller's signal or by the first failure. */
-import { setMaxListeners } from "node:events";
 import { wrongType } from "../arguments.js";
 import { type FieldList, type Fields, fieldsArgument, type NamesOf } from "../field-list.js";
+import { onAbort, ownController } from "../until-aborted.js";
 import type { CallOptions } from "./settings.js";
 
 /** A signal that the transfer itself can raise. The first reason stays. */
@@ -19,15 +19,12 @@ export interface TransferSignal {
 
 /** Makes the signal of a transfer, which aborts with the caller's. */
 export function transferSignal(caller: AbortSignal | undefined): TransferSignal {
-  const controller = new AbortController();
+  const controller = ownController();
   const { signal } = controller;
-  // Each request listens to it, and up to 64 parts are sent at once.
-  setMaxListeners(0, signal);
   const abort = (reason: unknown) => controller.abort(reason);
-  const onAbort = () => abort(caller?.reason);
-  if (caller?.aborted) onAbort();
-  else caller?.addEventListener("abort", onAbort, { once: true });
-  const dispose = () => caller?.removeEventListener("abort", onAbort);
+  if (caller?.aborted) abort(caller.reason);
+  const stop = caller && onAbort(caller, () => abort(caller.reason));
+  const dispose = () => stop?.();
   const close = () => {
     abort(new Error("the body was closed"));
     dispose();

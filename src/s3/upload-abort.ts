@@ -5,6 +5,7 @@ import { stringArgument } from "../arguments.js";
 import { EnvelopeError, hasCode } from "../errors.js";
 import { fieldsArgument } from "../field-list.js";
 import { fieldNames } from "../field-names.js";
+import { guarded } from "../response-guard.js";
 import { withTransfer } from "./about-object.js";
 import { objectFields } from "./fields.js";
 import { isUploadGone, s3Request } from "./s3-errors.js";
@@ -84,7 +85,7 @@ function abortTicket(
     const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId });
     const asked = { ...attempt, operation: "AbortMultipartUpload" };
     try {
-      await s3Request(asked, signal, (sending) => s3.send(command, sending));
+      await s3Request(asked, signal, (sending) => s3.send(guarded(command), sending));
     } catch (error) {
       // It may have been completed, and its object need its sidecar.
       if (isUploadGone(error)) return {};

@@ -95,7 +95,6 @@ export class Checkpoint {
   /** Writes the first line. */
   async begin(header: CheckpointHeader): Promise<void> {
     await this.#append({ format: checkpointFormat, ...header });
-    this.#hasBegun = true;
     await this.#syncFolder();
   }
 
@@ -124,7 +123,7 @@ export class Checkpoint {
     return this.#append({ done: part });
   }
 
-  /** Whether there is a first line. */
+  /** Whether there is a first line, so that the upload may be somebody else's to end. */
   get hasBegun(): boolean {
     return this.#hasBegun;
   }
@@ -182,6 +181,8 @@ export class Checkpoint {
         if (bytesWritten === 0) throw new Error("the file takes no more bytes");
         done += bytesWritten;
       }
+      // From here on another process can go on with it, whatever becomes of this one.
+      this.#hasBegun = true;
       await syncFileData(this.#file);
     });
   }

@@ -2,6 +2,7 @@
 import { AbortMultipartUploadCommand } from "@aws-sdk/client-s3";
 import { ciphertextLength } from "../cobblestone/geometry.js";
 import { EnvelopeError, hasCode } from "../errors.js";
+import { guarded } from "../response-guard.js";
 import { withinTime, withLeftover } from "./clean-up.js";
 import { type CommitOutput, headWritten } from "./commit.js";
 import { objectFields } from "./fields.js";
@@ -94,7 +95,7 @@ async function undo(
   // One that was completed may have been overwritten since, and an older version need its sidecar.
   const mayBeCompleted = isResumed && !(await isUnfinished(input, UploadId));
   const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId });
-  const isAborted = await withinTime((options) => s3.send(command, options)).then(
+  const isAborted = await withinTime((options) => s3.send(guarded(command), options)).then(
     () => true,
     () => false,
   );

@@ -6,10 +6,13 @@ import {
   type RequestPayer,
 } from "@aws-sdk/client-s3";
 import { integerArgument, textArgument, wrongType } from "../arguments.js";
+import { compareUtf8 } from "../bytes.js";
 import { EnvelopeError } from "../errors.js";
 import { type Fields, fieldsArgument } from "../field-list.js";
 import { fieldNames } from "../field-names.js";
-import { isUploadGone, s3Request } from "./s3-errors.js";
+import { guarded } from "../response-guard.js";
+import { listGuard, pageCounter } from "./responses.js";
+import { isUploadGone, s3Request, unusableAnswer } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { callSignal } from "./transfer-signal.js";
 
@@ -73,21 +76,31 @@ async function* pages(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<UnfinishedUpload, undefined> {
   const attempt = { operation: "ListMultipartUploads", bucket: input.Bucket, key: input.Prefix ?? "" };
+  // Upload ids have no order that is known here.
+  const count = pageCounter(attempt, (before, next) => {
+    const order = compareUtf8(next[0] ?? "", before[0] ?? "");
+    return order > 0 || (order === 0 && next[1] !== before[1]);
+  });
   let markers: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } = {};
   while (true) {
-    const command = new ListMultipartUploadsCommand({ ...input, ...markers });
+    const command = guarded(new ListMultipartUploadsCommand({ ...input, ...markers }), listGuard);
     const page: ListMultipartUploadsCommandOutput = await s3Request(attempt, signal, (sending) =>
       s3.send(command, sending),
     );
     for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
-      if (Key !== undefined && UploadId !== undefined && Initiated !== undefined)
-        yield { Key, UploadId, Initiated };
+      if (Key === undefined || UploadId === undefined || Initiated === undefined)
+        throw unusableAnswer(
+          attempt,
+          "the store listed an upload without its key, its id or the time it began",
+        );
+      yield { Key, UploadId, Initiated };
     }
     const { NextKeyMarker, NextUploadIdMarker } = page;
     // A store that names no next page, or the same again, has no more.
     const isLast = !page.IsTruncated || NextKeyMarker === undefined;
     if (isLast || (NextKeyMarker === markers.KeyMarker && NextUploadIdMarker === markers.UploadIdMarker))
       return undefined;
+    count([NextKeyMarker, NextUploadIdMarker ?? ""]);
     markers = { KeyMarker: NextKeyMarker, UploadIdMarker: NextUploadIdMarker };
   }
 }
@@ -112,7 +125,7 @@ export async function abortUploads(
     const attempt = { operation: "AbortMultipartUpload", bucket: list.Bucket, key: Key };
     const command = new AbortMultipartUploadCommand({ ...fields, Key, UploadId });
     try {
-      await s3Request(attempt, signal, (sending) => s3.send(command, sending));
+      await s3Request(attempt, signal, (sending) => s3.send(guarded(command), sending));
       aborted.push(upload);
     } catch (error) {
       if (signal?.aborted || !(error instanceof EnvelopeError)) throw error;

@@ -2,9 +2,11 @@
 import { ListPartsCommand, type ListPartsCommandOutput, type Part } from "@aws-sdk/client-s3";
 import type { MessageKeys } from "../cobblestone/derivation.js";
 import { hasCode } from "../errors.js";
+import { guarded } from "../response-guard.js";
 import { forEachAtOnce } from "./at-once.js";
 import { partFields } from "./fields.js";
 import type { MultipartInput } from "./multipart.js";
+import { isSameETag, listGuard, pageCounter } from "./responses.js";
 import { isUploadGone, s3Request } from "./s3-errors.js";
 import { type TransferSignal, transferSignal } from "./transfer-signal.js";
 import type { Checkpoint } from "./upload-checkpoint.js";
@@ -107,10 +109,11 @@ export async function findTrusted(
   const { ChecksumAlgorithm: _algorithm, ...fields } = partFields(put);
   const asked = { ...attempt, operation: "ListParts" };
   const trusted = new Map<number, UploadedPart>();
+  const count = pageCounter(asked, ([before], [next]) => Number(next) > Number(before));
   const others = new Map<number, Part>();
   let PartNumberMarker: string | undefined;
   do {
-    const command = new ListPartsCommand({ ...fields, UploadId, PartNumberMarker });
+    const command = guarded(new ListPartsCommand({ ...fields, UploadId, PartNumberMarker }), listGuard);
     let page: ListPartsCommandOutput;
     try {
       page = await s3Request(asked, transfer.signal, (options) => s3.send(command, options));
@@ -121,11 +124,14 @@ export async function findTrusted(
     for (const listed of page.Parts ?? []) {
       const { PartNumber = 0, ETag, Size } = listed;
       const part = done.get(PartNumber);
-      if (part && part.ETag === ETag && part.size === Size) trusted.set(PartNumber, part);
+      if (part && ETag !== undefined && isSameETag(part.ETag, ETag) && part.size === Size)
+        trusted.set(PartNumber, part);
       else others.set(PartNumber, listed);
     }
     const { NextPartNumberMarker: next } = page;
+    // A store that names no next page, or the same again, has no more.
     PartNumberMarker = page.IsTruncated && next !== PartNumberMarker ? next : undefined;
+    if (PartNumberMarker !== undefined) count([PartNumberMarker]);
   } while (PartNumberMarker !== undefined);
   return { trusted, others };
 }

@@ -4,6 +4,7 @@ import { bytesArgument, integerArgument, textArgument, wrongType } from "../argu
 import { maxPlaintextBytes } from "../cobblestone/geometry.js";
 import { fieldsArgument } from "../field-list.js";
 import { fieldNames } from "../field-names.js";
+import { untilAborted } from "../until-aborted.js";
 import { withTransfer } from "./about-object.js";
 import { type ExpectedContext, expectedContextArgument } from "./read-envelope.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
@@ -171,7 +172,8 @@ export async function uploadPart(
           throw sourceChanged(`part ${partNumber} is not what its earlier try was`, { partNumber });
         await guardPart(settings, upload, partNumber, sealed, earlierDigest === undefined);
         const { tagDigest, firstTag, lastTag } = sealed;
-        await onSealed?.({ tagDigest, firstTag, lastTag });
+        // What the caller keeps it in may never answer.
+        await untilAborted(signal, Promise.resolve(onSealed?.({ tagDigest, firstTag, lastTag })));
         signal.throwIfAborted();
         return sendSealed(upload, partNumber, sealed, modifiedMs);
       });

@@ -53,7 +53,8 @@ import {
 export interface UploadInput extends WriteInput, SeekableInput {
   /**
    * A file by which the upload goes on after a crash, on this host or on another: call again with the same input. It
-   * holds no plaintext and no key that is not wrapped, and is removed at the end. Without it a crash leaves an
+   * holds no plaintext and no key that is not wrapped, and is removed at the end. It must be a regular file of this user's,
+   * no link, under one name, which nobody else may write to; and another one than `FilePath`. Without it a crash leaves an
    * unfinished upload.
    */
   readonly CheckpointPath?: string | undefined;

@@ -8,7 +8,7 @@ import { type ErrorCode, hasCode } from "../errors.js";
 import { untilAborted } from "../until-aborted.js";
 import { namingObject } from "./about-object.js";
 import type { ObjectAnswer } from "./object-answer.js";
-import { sameObject } from "./object-request.js";
+import { type SeenObject, sameObject, seenIn } from "./object-request.js";
 import { otherRange, parseContentRange } from "./range.js";
 import type { S3Attempt } from "./s3-errors.js";
 import type { ClientSettings } from "./settings.js";
@@ -23,8 +23,7 @@ export interface PinnedObject {
   readonly attempt: S3Attempt;
   /** The caller's GetObject, without Range. */
   readonly get: GetObjectCommandInput;
-  /** Of that state. */
-  readonly ETag: string | undefined;
+  readonly seen: SeenObject;
   readonly signal: AbortSignal;
 }
 
@@ -39,12 +38,20 @@ export interface OpenableObject extends PinnedObject {
 export function openableObject(
   settings: ClientSettings,
   request: Pick<PinnedObject, "attempt" | "get"> & { readonly transfer: TransferSignal },
-  { output: { ContentLength = 0, ContentRange, ETag } }: ObjectAnswer,
+  answer: Pick<ObjectAnswer, "output">,
   keys: MessageKeys,
 ): OpenableObject {
   const { attempt, get, transfer } = request;
-  const ciphertextLength = parseContentRange(ContentRange)?.total ?? ContentLength;
-  return { settings, attempt, get, ETag, signal: transfer.signal, keys, ciphertextLength };
+  const seen = seenIn(answer);
+  return {
+    settings,
+    attempt,
+    get,
+    seen,
+    signal: transfer.signal,
+    keys,
+    ciphertextLength: seen.totalBytes ?? 0,
+  };
 }
 
 /** Whether an object was overwritten while it was being read. */
@@ -58,10 +65,10 @@ export function isOverwritten(error: unknown): boolean {
  * @throws EnvelopeError `BODY_INTERRUPTED`, see {@link isOverwritten}
  */
 export function pinnedAnswer(
-  { settings, attempt, get, ETag, signal }: PinnedObject,
+  { settings, attempt, get, seen, signal }: PinnedObject,
   Range: string,
 ): Promise<ObjectAnswer> {
-  return sameObject(settings, { attempt, get, transfer: { signal } }, { output: { ETag } }, Range);
+  return sameObject(settings, { attempt, get, transfer: { signal } }, seen, Range);
 }
 
 /** The Range that asks for a window; for the first one from the header on, to compare it with the envelope's. */

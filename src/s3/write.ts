@@ -14,6 +14,7 @@ import { encodeSidecar, newSidecarKey } from "../envelope/sidecar.js";
 import { joinMetadata, userMetadataArgument } from "../envelope/user-metadata.js";
 import { contextArgument, type EncryptionContext } from "../keys/context.js";
 import { generateDataKey } from "../keys/keyring.js";
+import { guarded } from "../response-guard.js";
 import { untilAborted } from "../until-aborted.js";
 import { type Leftover, withLeftover } from "./clean-up.js";
 import { type CommitOutput, type CommitState, isRefusal } from "./commit.js";
@@ -159,7 +160,7 @@ export function sendWhole(
 ): Promise<CommitOutput> {
   const command = new PutObjectCommand({ ...put, Body: bytes });
   const commitInput = { s3, put, attempt, signal: transfer.signal };
-  return commit.send(commitInput, "PutObject", bytes.length, (options) => s3.send(command, options));
+  return commit.send(commitInput, "PutObject", bytes.length, (options) => s3.send(guarded(command), options));
 }
 
 /** What the caller is told of an object that was written. */

@@ -4,6 +4,7 @@ import type { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Fault, FaultScript } from "./faults.js";
+import { foreignTo } from "./local-requests.js";
 import { type Exchange, parseRequest } from "./parse-request.js";
 import type { RequestLog } from "./request-log.js";
 import { type Service, ServiceError, type ServiceRequest, type ServiceResponse } from "./service.js";
@@ -23,7 +24,9 @@ export async function answer({ service, faults, log, ending }: Host, exchange: E
   const request = parseRequest(exchange);
   const operation = service.operationOf(request);
   const record = log.open(service.name, operation, request);
-  const strike = faults.next(service.name, operation);
+  const foreign = foreignTo(request);
+  // What a test has scripted is not for a request that was none of the test's.
+  const strike = foreign === undefined ? faults.next(service.name, operation) : undefined;
   const { fault, hold } = strike ?? {};
   const requestId = randomUUID();
   await hold?.keep("before", record, ending);
@@ -32,7 +35,10 @@ export async function answer({ service, faults, log, ending }: Host, exchange: E
     outgoing.destroy();
     return;
   }
-  const response = await respond(service, request, operation, fault, requestId);
+  const response =
+    foreign === undefined
+      ? await respond(service, request, operation, fault, requestId)
+      : service.describeError(service.forbidden(foreign), request, requestId);
   try {
     if (response.recordedInput) record.input = response.recordedInput;
     await hold?.keep("after", record, ending);

@@ -1,4 +1,5 @@
 /** S3 and KMS in this process, over HTTP or HTTPS on loopback, with clients ready to use. */
+import { randomBytes, randomInt } from "node:crypto";
 import { Agent } from "node:https";
 import { createSecureContext } from "node:tls";
 import { KMSClient } from "@aws-sdk/client-kms";
@@ -32,6 +33,11 @@ export interface LocalAwsOptions {
   readonly directory?: string;
   /** The port of the S3; a free one by default. */
   readonly s3Port?: number;
+  /**
+   * What requests must be signed with; random for each start by default, so that nobody else can send any. For a
+   * restart that clients of an earlier start are to go on with.
+   */
+  readonly credentials?: Credentials;
   /**
    * Speak HTTPS, with this key and this certificate for 127.0.0.1, both PEM. `s3` and `kms` trust the certificate;
    * clients of your own need it as `ca` of an agent, or in `NODE_EXTRA_CA_CERTS`. Plain HTTP by default.
@@ -91,16 +97,23 @@ export interface LocalAws extends AsyncDisposable {
  * @throws TypeError, RangeError when an option is wrong; Error when the folder is in use or the port is
  */
 export async function startLocalAws(options: LocalAwsOptions = {}): Promise<LocalAws> {
-  const { region, s3Port, tls, ...s3Options } = optionsArgument(options);
-  const credentials = { accessKeyId: "AKIALOCALAWSTESTING", secretAccessKey: "local-aws-secret" };
+  const { region, s3Port, tls, credentials, ...s3Options } = optionsArgument(options);
   const faults = new FaultScript();
   const log = new RequestLog();
   const service = s3Service({ region, credentials, ...s3Options });
   const s3Server = await startServer(service, faults, log, s3Port, tls);
   const kmsServer = await startServer(kmsService(region, credentials), faults, log, 0, tls);
-  const shared = { region, credentials, forcePathStyle: true } as const;
-  const s3Config = { ...shared, endpoint: s3Server.endpoint };
-  const kmsConfig = { ...shared, endpoint: kmsServer.endpoint };
+  const configOf = (endpoint: string): LocalClientConfig => ({
+    endpoint,
+    region,
+    // A new object for each client, as the SDK writes into the credentials that it is given.
+    get credentials() {
+      return { ...credentials };
+    },
+    forcePathStyle: true,
+  });
+  const s3Config = configOf(s3Server.endpoint);
+  const kmsConfig = configOf(kmsServer.endpoint);
   // An agent that is made already is used for every request; of settings, the SDK forgets `ca` for large ones.
   const trusting = () =>
     tls && { requestHandler: { httpsAgent: new Agent({ ca: tls.cert, keepAlive: true }) } };
@@ -139,6 +152,7 @@ function optionsArgument(options: unknown): LocalAwsSettings {
   const given = fieldsArgument<LocalAwsOptions>(fieldNames.startLocalAws.options, options);
   const { buckets = ["test-bucket"], region = "eu-central-1" } = given;
   const { minPartBytes = 5 * 1024 * 1024, discardBodies = false, directory, s3Port = 0, tls } = given;
+  const { credentials = randomCredentials() } = given;
   if (discardBodies === true && directory !== undefined) {
     throw new TypeError("options.directory: there is nothing to keep when options.discardBodies is true");
   }
@@ -150,8 +164,28 @@ function optionsArgument(options: unknown): LocalAwsSettings {
     discardBodies: choiceArgument("options.discardBodies", discardBodies, [true, false]),
     directory: directory === undefined ? undefined : stringArgument("options.directory", directory),
     s3Port: integerArgument("options.s3Port", s3Port, 0, 65_535),
+    credentials: credentialsArgument("options.credentials", credentials),
     tls: tls === undefined ? undefined : identityArgument("options.tls", tls),
   };
+}
+
+function randomCredentials(): Credentials {
+  const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+  const id = Array.from({ length: 16 }, () => letters[randomInt(letters.length)]).join("");
+  return { accessKeyId: `AKIA${id}`, secretAccessKey: randomBytes(30).toString("base64") };
+}
+
+function credentialsArgument(title: string, value: unknown): Credentials {
+  const { accessKeyId, secretAccessKey } = fieldsArgument<Credentials>(
+    fieldNames.startLocalAws.credentials,
+    value,
+    title,
+  );
+  const id = stringArgument(`${title}.accessKeyId`, accessKeyId);
+  if (!/^\w{16,128}$/.test(id)) {
+    throw new RangeError(`${title}.accessKeyId: expected 16 to 128 letters, digits or underscores`);
+  }
+  return { accessKeyId: id, secretAccessKey: stringArgument(`${title}.secretAccessKey`, secretAccessKey) };
 }
 
 function identityArgument(title: string, value: unknown): ServerIdentity {

@@ -22,7 +22,8 @@ export function parseRequest(exchange: Exchange): ServiceRequest {
     headers[name] = Array.isArray(value) ? value.join(", ") : (value ?? "");
   }
   const { method = "GET" } = incoming;
-  return { method, path, query: parseQuery(search), headers, body: readBody(exchange) };
+  const url = `${"encrypted" in incoming.socket ? "https" : "http"}://${headers.host ?? ""}${path}`;
+  return { method, path, url, query: parseQuery(search), headers, body: readBody(exchange) };
 }
 
 async function* readBody(exchange: Exchange): AsyncGenerator<Buffer, undefined> {

@@ -11,6 +11,8 @@ export interface ServiceRequest {
   readonly method: string;
   /** The path as it was sent, still encoded. */
   readonly path: string;
+  /** What was asked for as an absolute URL, without its query. */
+  readonly url: string;
   readonly query: ReadonlyMap<string, string>;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
@@ -43,6 +45,8 @@ export interface Service {
   operationOf(request: ServiceRequest): string;
   /** Answers, or throws a {@link ServiceError}. */
   handle(request: ServiceRequest, operation: string): Promise<ServiceResponse>;
+  /** The error for a request that nobody may send. */
+  forbidden(message: string): ServiceError;
   /** The answer that tells an error in the service's own format. */
   describeError(error: ServiceError, request: ServiceRequest, requestId: string): ServiceResponse;
   /** Lets go of what it holds, when no request is being handled any more. May be called again. */

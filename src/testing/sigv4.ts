@@ -19,6 +19,8 @@ export interface SignatureErrors {
   readonly region?: (claimed: string, presigned: boolean) => ServiceError;
   /** A header that must be signed is not; the same as a mismatch where a service has none of its own. */
   readonly unsigned?: ServiceError;
+  /** A signature of version 2; the same as a missing one where a service has no error of its own. */
+  readonly version2?: ServiceError;
   /** Of a presigned request: its parameters make no sense, or its time is over; a service may have none. */
   readonly malformed?: ServiceError;
   readonly expired?: ServiceError;
@@ -62,7 +64,7 @@ export function authenticate(
   errors: SignatureErrors,
 ): ServiceRequest {
   const claim = headerClaim(request) ?? queryClaim(request, errors);
-  if (!claim) throw errors.missing;
+  if (!claim) throw (isVersion2(request) ? errors.version2 : undefined) ?? errors.missing;
   const { day, region, service, date, signedHeaders } = claim;
   if (claim.accessKeyId !== scope.credentials.accessKeyId) throw errors.unknownKey;
   if (region !== scope.region) throw errors.region?.(region, claim.expires !== undefined) ?? errors.mismatch;
@@ -100,8 +102,13 @@ function headerClaim({ headers }: ServiceRequest): Claim | undefined {
   const match = authorizationForm.exec(headers.authorization ?? "");
   if (!match) return undefined;
   const [, accessKeyId = "", day = "", region = "", service = "", signedHeaders = "", signature = ""] = match;
-  const date = headers["x-amz-date"] ?? "";
+  const date = headers["x-amz-date"] ?? stampOf(headers.date ?? "");
   return { accessKeyId, day, region, service, signedHeaders, signature, date };
+}
+
+/** Whether a request is signed as S3 had it before version 4. */
+function isVersion2({ headers, query }: ServiceRequest): boolean {
+  return /^AWS /.test(headers.authorization ?? "") || (query.has("AWSAccessKeyId") && query.has("Signature"));
 }
 
 function queryClaim({ headers, query }: ServiceRequest, errors: SignatureErrors): Claim | undefined {
@@ -149,13 +156,21 @@ export function uriEncode(text: string): string {
 function canonicalQuery(query: ReadonlyMap<string, string>): string {
   return [...query]
     .filter(([name]) => name !== signatureParameter)
-    .map(([name, value]) => `${uriEncode(name)}=${uriEncode(value)}`)
-    .sort()
+    .map(([name, value]) => [uriEncode(name), uriEncode(value)] as const)
+    .sort(([left], [right]) => (left < right ? -1 : 1))
+    .map(([name, value]) => `${name}=${value}`)
     .join("&");
 }
 
 function unsignedAmzHeader(headers: Readonly<Record<string, string>>, signed: readonly string[]): boolean {
   return Object.keys(headers).some((name) => name.startsWith("x-amz-") && !signed.includes(name));
+}
+
+/** A date as a signature has it, such as "20260131T235959Z", of one as HTTP has it or in that form already. */
+function stampOf(date: string): string {
+  const time = Date.parse(date);
+  if (Number.isNaN(time)) return date;
+  return new Date(time).toISOString().replace(/[-:]|\.\d{3}/g, "");
 }
 
 function parseDate(date: string): number {

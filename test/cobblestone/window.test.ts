@@ -72,6 +72,9 @@ describe.each([
         expectBytes(result, opened(plaintext, window));
         const same = await checkWindow(engine, keys, window, slabOf(result, window), tagDigest);
         expect(same.isSame).toBe(true);
+        // Sealed under nonces that the object has used: other plaintext must not be seen under them.
+        const sealedBytes = slabBytes(window.endsMessage ? window.chunks - 1 : window.chunks);
+        expect(Buffer.from(same.slab, 0, sealedBytes).every((byte) => byte === 0)).toBe(true);
         for (const at of [0, window.plaintextBytes - 1].filter(
           (index) => index >= 0 && window.plaintextBytes > 0,
         )) {

@@ -1,13 +1,15 @@
-import { createDecipheriv, createHmac, createSecretKey } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHmac, createSecretKey } from "node:crypto";
 import { tmpdir } from "node:os";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { openChunk, sealChunk } from "../../src/cobblestone/chunk.js";
 import { deriveMessageKeys, openHeader } from "../../src/cobblestone/derivation.js";
 import { chunkBytes, sealedChunkBytes } from "../../src/cobblestone/geometry.js";
+import { Sealer } from "../../src/cobblestone/sealer.js";
 import { runOf, workInPlace } from "../../src/cobblestone/slab.js";
 import { aesKeyring, decrypt, encrypt } from "../../src/index.js";
 import { wraps } from "../../src/legacy/suites.js";
 import { decryptLegacyObject, legacyAesKeyring } from "../../src/legacy.js";
+import { RecordKey } from "../../src/s3/upload-mac.js";
 import { collect, testBytes } from "../support/bytes.js";
 import { readMessage, writeMessage } from "../support/encryption-sdk.js";
 import { coded, errorOf } from "../support/errors.js";
@@ -192,6 +194,20 @@ describe("plaintext whose tag does not verify is overwritten with zeros", () => 
   }
 });
 
+it("plaintext that a message has held back is overwritten with zeros once it is sealed", () => {
+  const cipherPrototype = Object.getPrototypeOf(
+    createCipheriv("aes-256-gcm", Buffer.alloc(32), Buffer.alloc(12)),
+  );
+  const update = vi.spyOn(cipherPrototype, "update");
+  restore.push(() => update.mockRestore());
+  const sealer = new Sealer(keys);
+  sealer.update(testBytes(chunkBytes + 1_000));
+  sealer.final();
+  const last = update.mock.calls.at(-1)?.[0] as Uint8Array;
+  expect(last).toHaveLength(1_000);
+  expect(isZero(last)).toBe(true);
+});
+
 describe("what keys are derived from is overwritten with zeros", () => {
   it("when the keys of a message are made", () => {
     const made = deriveMessageKeys(dataKey, salt, Buffer.alloc(0));
@@ -208,6 +224,13 @@ describe("what keys are derived from is overwritten with zeros", () => {
     expect(error).toEqual(coded("DECRYPTION_FAILED"));
     expect(digests).toHaveLength(2);
     expect(digests.every(isZero)).toBe(true);
+  });
+
+  it("when the key is made that authenticates the records of an upload", () => {
+    const made = new RecordKey(dataKey);
+    expect(digests.map(({ length }) => length)).toEqual([64]);
+    expect(digests.every(isZero)).toBe(true);
+    expect(made.macOf("ticket", "", {})).not.toBe(new RecordKey(keys.key).macOf("ticket", "", {}));
   });
 
   it("when a data key is wrapped and unwrapped by the AES keyring", async () => {

@@ -31,8 +31,8 @@ let config: LocalClientConfig;
 
 async function startServer(): Promise<void> {
   const script = new URL("../support/s3-process.ts", import.meta.url);
-  const port = config === undefined ? "0" : new URL(config.endpoint).port;
-  server = fork(script, [join(folder, "s3"), port], { execArgv: ["--import", "tsx"] });
+  const earlier = config === undefined ? [] : [JSON.stringify(config)];
+  server = fork(script, [join(folder, "s3"), ...earlier], { execArgv: ["--import", "tsx"] });
   [config] = (await once(server, "message")) as [LocalClientConfig];
 }
 

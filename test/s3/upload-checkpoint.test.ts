@@ -254,6 +254,28 @@ describe("of several processes with one checkpoint exactly one goes on", () => {
   });
 });
 
+it("an upload whose first line another process has gone on with at once is not aborted under it", async () => {
+  const prototype = await fileHandles();
+  const { write } = prototype;
+  let second: Checkpoint | undefined;
+  const spy = vi.spyOn(prototype, "write").mockImplementationOnce(async function (
+    this: FileHandle,
+    ...given: unknown[]
+  ) {
+    spy.mockRestore();
+    const result = await Reflect.apply(write, this, given);
+    second = await Checkpoint.find(CheckpointPath);
+    await second?.takeOver();
+    return result as never;
+  });
+  expect(await errorOf(() => local.client.upload(input))).toEqual(coded("CHECKPOINT_INVALID"));
+  expect(local.operations()).toEqual(["CreateMultipartUpload"]);
+  expect(await second?.isOwn()).toBe(true);
+  await second?.close();
+  await local.client.upload(input);
+  await expectObject();
+});
+
 describe("an upload that is gone since it was completed", () => {
   beforeEach(async () => {
     local.aws.fault({ operation: "CompleteMultipartUpload", reset: "after" });

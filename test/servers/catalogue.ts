@@ -1,8 +1,7 @@
 /** The servers that the conformance tier runs against, each of a fixed version. */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { command, goBuild, installPackages, requireProgram } from "./install.js";
+import { goBuild, pipInstall } from "./install.js";
 import { credentials, region, type Server } from "./server.js";
 
 const versitygw: Server = {
@@ -54,21 +53,8 @@ const moto: Server = {
   name: "moto",
   version: "5.2.5",
   services: ["s3", "kms"],
-  async install(cache) {
-    const venv = join(cache, "moto-5.2.5");
-    const program = join(venv, "bin", "moto_server");
-    if (existsSync(program)) return program;
-    await requireProgram("python3", ["python3", "python3-venv"]);
-    // Debian has a python3 whose venv is a package of its own.
-    await command("python3", ["-m", "venv", venv]).catch(async () => {
-      await installPackages(["python3-venv"]);
-      await command("python3", ["-m", "venv", "--clear", venv]);
-    });
-    const requirements = fileURLToPath(new URL("moto-requirements.txt", import.meta.url));
-    const pip = ["install", "-q", "--no-cache-dir", "--no-deps", "-r", requirements];
-    await command(join(venv, "bin", "pip"), pip);
-    return program;
-  },
+  install: async (cache) =>
+    join(await pipInstall(cache, "moto-5.2.5", "moto-requirements.txt"), "moto_server"),
   command: (_, port) => ({ args: ["-H", "127.0.0.1", "-p", String(port)] }),
 };
 

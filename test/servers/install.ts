@@ -1,8 +1,9 @@
 /** Installs what the servers of the conformance tier are built with, and builds them. */
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
@@ -49,6 +50,28 @@ export async function requireProgram(program: string, packages: string[]): Promi
 export async function installPackages(packages: string[]): Promise<void> {
   await command("apt-get", ["update", "-q"]);
   await command("apt-get", ["install", "-y", "-q", "--no-install-recommends", ...packages]);
+}
+
+/**
+ * Installs Python packages of fixed versions into an environment of their own.
+ *
+ * @param requirements a file beside this one
+ * @returns the folder of its programs
+ */
+export async function pipInstall(cache: string, name: string, requirements: string): Promise<string> {
+  const folder = join(cache, name);
+  const done = join(folder, "installed");
+  if (existsSync(done)) return join(folder, "bin");
+  await requireProgram("python3", ["python3", "python3-venv"]);
+  // Debian has a python3 whose venv is a package of its own.
+  await command("python3", ["-m", "venv", "--clear", folder]).catch(async () => {
+    await installPackages(["python3-venv"]);
+    await command("python3", ["-m", "venv", "--clear", folder]);
+  });
+  const list = fileURLToPath(new URL(requirements, import.meta.url));
+  await command(join(folder, "bin", "pip"), ["install", "-q", "--no-cache-dir", "--no-deps", "-r", list]);
+  writeFileSync(done, "");
+  return join(folder, "bin");
 }
 
 /** Builds a Go program of a fixed version. */

@@ -2,7 +2,7 @@
 import type { TestProject } from "vitest/node";
 import { type LocalClientConfig, startLocalAws } from "../../src/testing/index.js";
 import { catalogue } from "./catalogue.js";
-import { cacheDirectory } from "./install.js";
+import { cacheDirectory, pipInstall } from "./install.js";
 import { knownGaps } from "./known-gaps.js";
 import { type RunningServer, start } from "./server.js";
 
@@ -16,9 +16,16 @@ export interface Target {
   readonly missing?: string;
 }
 
+/** The clients of other languages, all in one folder, or why there are none. */
+export interface Clients {
+  readonly programs?: string;
+  readonly missing?: string;
+}
+
 declare module "vitest" {
   export interface ProvidedContext {
     targets: readonly Target[];
+    clients: Clients;
   }
 }
 
@@ -54,9 +61,15 @@ export default async function setup(project: TestProject): Promise<() => Promise
     targets.push({ name, version, ...configs });
     console.log(`${name} ${version}: there after ${Math.round((Date.now() - began) / 1000)} s`);
   }
+  const clients: Clients = await pipInstall(cacheDirectory(), "clients-1", "clients-requirements.txt").then(
+    (programs) => ({ programs }),
+    (error: Error) => ({ missing: error.message }),
+  );
   project.provide("targets", targets);
+  project.provide("clients", clients);
   return async () => {
     await stop();
+    if (clients.missing) console.log(`SKIPPED: awscli, boto3 and s3cmd could not be had: ${clients.missing}`);
     for (const { name, version, missing } of targets) {
       if (missing) console.log(`SKIPPED: ${name} ${version} could not be had: ${missing}`);
       else for (const [check, reason] of atTimes(name)) console.log(`SKIPPED: ${name}: ${check}: ${reason}`);

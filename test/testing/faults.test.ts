@@ -299,13 +299,15 @@ describe("which requests are hit", () => {
 describe("the servers", () => {
   const connect = (host: string, port: number) =>
     new Promise<boolean>((resolve) => {
-      const socket = createConnection({ host, port });
+      const socket = createConnection({ host, port, timeout: 60_000 });
       const done = (open: boolean) => {
         socket.destroy();
         resolve(open);
       };
-      // All addresses are this machine's, which refuses at once where nobody listens.
-      socket.once("connect", () => done(true)).once("error", () => done(false));
+      socket
+        .once("connect", () => done(true))
+        .once("error", () => done(false))
+        .once("timeout", () => done(false));
     });
 
   test("listen on 127.0.0.1 alone", async () => {

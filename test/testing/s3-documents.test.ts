@@ -63,9 +63,17 @@ describe("bodies are what the request says", () => {
   });
 
   test("MfaDelete is not here", async () => {
-    const body = versioning.replace("<Status>", "<MfaDelete>Disabled</MfaDelete><Status>");
-    const raw = { method: "PUT", path: `/${Bucket}`, query: { versioning: "" }, body };
-    expect(await sendSigned(local.aws.s3Config, raw)).toMatchObject({ status: 501, code: "NotImplemented" });
+    const set = (value: string) => {
+      const body = versioning.replace("<Status>", `<MfaDelete>${value}</MfaDelete><Status>`);
+      return sendSigned(local.aws.s3Config, {
+        method: "PUT",
+        path: `/${Bucket}`,
+        query: { versioning: "" },
+        body,
+      });
+    };
+    expect(await set("Enabled")).toMatchObject({ status: 501, code: "NotImplemented" });
+    expect(await set("Perhaps")).toMatchObject({ status: 400, code: "MalformedXML" });
     expect((await local.s3.send(new GetBucketVersioningCommand({ Bucket }))).Status).toBeUndefined();
   });
 });

@@ -5,8 +5,14 @@ import {
   CreateMultipartUploadCommand,
   type CreateMultipartUploadCommandInput,
   DeleteObjectCommand,
+  ListBucketsCommand,
+  type ListBucketsCommandInput,
+  type ListBucketsCommandOutput,
   ListMultipartUploadsCommand,
   type ListMultipartUploadsCommandInput,
+  ListObjectsCommand,
+  type ListObjectsCommandInput,
+  type ListObjectsCommandOutput,
   ListObjectsV2Command,
   type ListObjectsV2CommandInput,
   ListObjectVersionsCommand,
@@ -68,6 +74,104 @@ describe("objects", () => {
     const { text } = await sendSigned(local.aws.s3Config, { path: `/${Bucket}`, query });
     expect(text).toContain("<Key>a/b</Key>");
     expect(text).not.toContain("Delimiter");
+  });
+});
+
+describe("objects, in the first version of the listing", () => {
+  async function fill(...keys: string[]) {
+    const Bucket = await makeBucket();
+    for (const Key of keys) await local.s3.send(new PutObjectCommand({ Bucket, Key, Body: "x" }));
+    return (rest: Partial<ListObjectsCommandInput>) =>
+      local.s3.send(new ListObjectsCommand({ Bucket, ...rest }));
+  }
+  const keys = ["a", "b/1", "b/2", "b/3/x", "c", "d/1", "e ü"];
+
+  test("are all there, each with its owner", async () => {
+    const list = await fill(...keys);
+    const { Contents = [], IsTruncated, Marker, NextMarker, MaxKeys } = await list({});
+    expect(Contents.map(({ Key }) => Key)).toEqual(keys);
+    expect(Contents[0]).toMatchObject({
+      Size: 1,
+      StorageClass: "STANDARD",
+      Owner: { ID: expect.any(String) },
+    });
+    expect([IsTruncated, Marker, NextMarker, MaxKeys]).toEqual([false, "", undefined, 1000]);
+  });
+
+  test.each([1, 2, 3])("go on behind a marker, in pages of %d", async (MaxKeys) => {
+    const list = await fill(...keys);
+    for (const given of [{}, { Delimiter: "/" }, { Prefix: "b/", Delimiter: "/" }, { Prefix: "b/" }]) {
+      const names = ({ Contents = [], CommonPrefixes = [] }: ListObjectsCommandOutput) =>
+        [...Contents.map(({ Key = "" }) => Key), ...CommonPrefixes.map(({ Prefix = "" }) => Prefix)].sort(
+          byBytes,
+        );
+      const found: string[] = [];
+      for (let Marker: string | undefined = ""; Marker !== undefined; ) {
+        const page: ListObjectsCommandOutput = await list({ ...given, MaxKeys, Marker });
+        const last = names(page).at(-1);
+        found.push(...names(page));
+        // Told only where there is a delimiter; the last key does it otherwise.
+        expect(page.NextMarker).toBe(page.IsTruncated && "Delimiter" in given ? last : undefined);
+        Marker = page.IsTruncated ? last : undefined;
+      }
+      expect(found).toEqual(names(await list(given)));
+    }
+  });
+
+  test("are told by encoded keys and markers", async () => {
+    const list = await fill("x y/1", "x y/2", "z");
+    const page = await list({ Delimiter: "/", MaxKeys: 1, Marker: "a b", EncodingType: "url" });
+    expect([page.CommonPrefixes?.[0]?.Prefix, page.NextMarker, page.Marker]).toEqual(["x+y/", "x+y/", "a+b"]);
+    expect(page.EncodingType).toBe("url");
+  });
+
+  test("are not those that were deleted", async () => {
+    const list = await fill("a", "b");
+    const { Name: Bucket } = await list({});
+    await local.s3.send(new DeleteObjectCommand({ Bucket, Key: "a" }));
+    expect((await list({})).Contents?.map(({ Key }) => Key)).toEqual(["b"]);
+  });
+});
+
+test("the second version of the listing tells owners where it is asked to", async () => {
+  const Bucket = await makeBucket();
+  await local.s3.send(new PutObjectCommand({ Bucket, Key: "a", Body: "x" }));
+  const list = async (FetchOwner: boolean) =>
+    (await local.s3.send(new ListObjectsV2Command({ Bucket, FetchOwner }))).Contents?.[0]?.Owner;
+  expect(await list(true)).toEqual({ ID: expect.any(String) });
+  expect(await list(false)).toBeUndefined();
+});
+
+describe("buckets", () => {
+  test("are listed in pages, by prefix and by Region", async () => {
+    for (const name of ["paged-a", "paged-b", "paged-c", "other-a"]) {
+      await local.s3.send(new CreateBucketCommand({ Bucket: name }));
+    }
+    const list = (rest: ListBucketsCommandInput) => local.s3.send(new ListBucketsCommand(rest));
+    const found: (string | undefined)[] = [];
+    let ContinuationToken: string | undefined;
+    do {
+      const page: ListBucketsCommandOutput = await list({
+        Prefix: "paged-",
+        MaxBuckets: 2,
+        ...(ContinuationToken !== undefined && { ContinuationToken }),
+      });
+      expect(page.Prefix).toBe("paged-");
+      expect(page.Buckets?.every(({ BucketRegion }) => BucketRegion === "eu-central-1")).toBe(true);
+      found.push(...(page.Buckets ?? []).map(({ Name }) => Name));
+      ({ ContinuationToken } = page);
+    } while (ContinuationToken !== undefined);
+    expect(found).toEqual(["paged-a", "paged-b", "paged-c"]);
+    expect((await list({ BucketRegion: "us-west-2" })).Buckets).toEqual([]);
+    const all = await list({});
+    expect(all.Buckets?.map(({ Name }) => Name)).toEqual(expect.arrayContaining(["other-a", "test-bucket"]));
+    expect(all.Buckets?.[0]?.BucketRegion).toBeUndefined();
+    expect(all.Owner?.ID).toBeDefined();
+  });
+
+  test.each(["0", "10001", "x"])("are refused in pages of %s", async (size) => {
+    const raw = await sendSigned(local.aws.s3Config, { path: "/", query: { "max-buckets": size } });
+    expect(raw).toMatchObject({ status: 400, code: "InvalidArgument" });
   });
 });
 

@@ -6,6 +6,7 @@ import type * as ClientNode from "@aws-crypto/client-node";
 import { printable } from "../../bytes.js";
 import type { EnvelopeError } from "../../errors.js";
 import { kmsError } from "../../keys/kms-errors.js";
+import { withOwnSignal } from "../../until-aborted.js";
 import type { WrappedDataKey } from "./header.js";
 
 /** What came of unwrapping. */
@@ -59,7 +60,9 @@ export function observe(
   async function decrypt(kms: KmsDecrypt, input: DecryptInput): Promise<unknown> {
     attempts.wasTried = true;
     try {
-      const output = await kms.decrypt(input, signal ? { abortSignal: signal } : {});
+      const output = await (signal
+        ? withOwnSignal(signal, (abortSignal) => kms.decrypt(input, { abortSignal }))
+        : kms.decrypt(input, {}));
       if (output?.Plaintext instanceof Uint8Array) return output;
       throw new Error("the answer has no Plaintext; is there a proxy between you and KMS?");
     } catch (error) {

@@ -6,6 +6,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { fieldsArgument } from "../../field-list.js";
 import { legacyFieldNames } from "../../legacy-field-names.js";
+import { guarded } from "../../response-guard.js";
 import { aboutObject } from "../about-object.js";
 import { requireDeletion } from "../delete.js";
 import { attemptArgument } from "../fields.js";
@@ -44,7 +45,7 @@ async function remove(
 ): Promise<LegacyDeleteOutput> {
   const { s3 } = settings;
   const output = await s3Request(attempt, signal, (sending) =>
-    s3.send(new DeleteObjectCommand({ ...given }), sending),
+    s3.send(guarded(new DeleteObjectCommand({ ...given })), sending),
   );
   await requireDeletion(settings, given, output, attempt, signal);
   // The file is that of all versions: which of its own versions goes with which of the object's nobody can tell.

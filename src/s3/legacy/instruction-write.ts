@@ -4,11 +4,13 @@
  */
 import { DeleteObjectCommand, type PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { EnvelopeError, hasCode } from "../../errors.js";
+import { guarded } from "../../response-guard.js";
 import { untilAborted } from "../../until-aborted.js";
 import { type Leftover, withinTime, withLeftover } from "../clean-up.js";
 import { isRefusal } from "../commit.js";
 import type { MultipartInput } from "../multipart.js";
 import type { BodyRequest } from "../put-body.js";
+import { conditionOf, isSameETag } from "../responses.js";
 import { type S3Attempt, s3Request } from "../s3-errors.js";
 import type { TransferSettings } from "../settings.js";
 import { putSidecar, type SidecarLocation } from "../sidecar-object.js";
@@ -114,7 +116,10 @@ type Condition = Pick<PutObjectCommandInput, "IfMatch" | "IfNoneMatch">;
 /** Sends a request on a condition; to a store that knows none of the kind, without. */
 async function onCondition<T>(condition: Condition, send: (condition: Condition) => Promise<T>): Promise<T> {
   try {
-    return await send(condition);
+    return await send({
+      ...condition,
+      ...(condition.IfMatch && { IfMatch: conditionOf(condition.IfMatch) }),
+    });
   } catch (error) {
     if (error instanceof EnvelopeError && error.details.httpStatusCode === 501) return send({});
     throw error;
@@ -133,16 +138,16 @@ function requireConditions(
   attempt: S3Attempt,
 ): void {
   const isThere = ETag !== undefined;
-  if (!(IfNoneMatch === "*" && isThere) && (IfMatch === undefined || bare(IfMatch) === bare(ETag))) return;
+  if (
+    !(IfNoneMatch === "*" && isThere) &&
+    (IfMatch === undefined || (ETag !== undefined && isSameETag(IfMatch, ETag)))
+  )
+    return;
   throw new EnvelopeError(
     "S3_PRECONDITION_FAILED",
     `"${attempt.key}" in "${attempt.bucket}" was not written: a condition of the request does not hold`,
     { details: { ...attempt } },
   );
-}
-
-function bare(ETag: string | undefined): string | undefined {
-  return ETag?.replaceAll('"', "");
 }
 
 /** The ETag of the object, if it is there. */
@@ -221,7 +226,10 @@ async function undoFile(
     await onCondition(earlier === "unknown" ? {} : { IfMatch }, send);
     return "undone";
   } catch (error) {
-    return isUnmet(error) ? "gone" : "failed";
+    // Some stores refuse the ETag of the file that is there.
+    const { location, text } = replaced;
+    const own = isUnmet(error) ? await etagOfOwn(settings, location, text).catch(() => "unknown") : "unknown";
+    return own === undefined ? "gone" : "failed";
   }
 }
 
@@ -254,7 +262,7 @@ function remove(
 ): Promise<unknown> {
   const attempt = { operation: "DeleteObject", bucket: location.Bucket ?? "", key: location.Key };
   const command = new DeleteObjectCommand({ ...location, IfMatch });
-  return s3Request(attempt, signal, (options) => s3.send(command, options));
+  return s3Request(attempt, signal, (options) => s3.send(guarded(command), options));
 }
 
 function failedUndo(key: string, earlier: Earlier | undefined): Leftover {
@@ -278,5 +286,5 @@ async function isStillThere(
   const ETag = await withinTime(({ abortSignal }) => etagOf(settings, put, abortSignal)).catch(
     () => undefined,
   );
-  return ETag === earlier.ETag;
+  return ETag !== undefined && isSameETag(ETag, earlier.ETag);
 }

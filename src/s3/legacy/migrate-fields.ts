@@ -1,6 +1,7 @@
 /** What of the original the new object has, beside its content. */
 import { GetObjectTaggingCommand, type PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { EnvelopeError, withDetails } from "../../errors.js";
+import { guarded } from "../../response-guard.js";
 import { customerKeyOf } from "../fields.js";
 import type { GetOutput } from "../get-input.js";
 import { type S3Attempt, s3Request } from "../s3-errors.js";
@@ -112,11 +113,11 @@ export async function taggingOf(
   const { Bucket, Key, RequestPayer, ExpectedBucketOwner } = original;
   const command = new GetObjectTaggingCommand({ Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner });
   const asked: S3Attempt = { ...attempt, operation: "GetObjectTagging" };
-  const { TagSet = [] } = await s3Request(asked, signal, (options) => s3.send(command, options)).catch(
-    (error: unknown) => {
-      throw withAdvice(error);
-    },
-  );
+  const { TagSet = [] } = await s3Request(asked, signal, (options) =>
+    s3.send(guarded(command), options),
+  ).catch((error: unknown) => {
+    throw withAdvice(error);
+  });
   const pairs = TagSet.filter(({ Key: name = "" }) => !name.startsWith("aws:")).map(
     ({ Key: name = "", Value = "" }) => `${encodeURIComponent(name)}=${encodeURIComponent(Value)}`,
   );

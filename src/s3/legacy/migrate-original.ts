@@ -1,6 +1,7 @@
 /** The original of a migration: asked about before, and removed after, with its instruction file. */
 import { HeadObjectCommand, type HeadObjectCommandOutput } from "@aws-sdk/client-s3";
 import { hasCode } from "../../errors.js";
+import { guarded } from "../../response-guard.js";
 import { withinTime, withLeftover } from "../clean-up.js";
 import { deleteObject } from "../delete.js";
 import { headRequest } from "../head-request.js";
@@ -107,7 +108,7 @@ async function deleteOriginal({ settings, request, transfer, head, ETag }: Migra
 }
 
 async function isGone({ s3 }: ClientSettings, object: MigrateRequest["original"]): Promise<boolean> {
-  return withinTime((options) => s3.send(new HeadObjectCommand(object), options)).then(
+  return withinTime((options) => s3.send(guarded(new HeadObjectCommand(object)), options)).then(
     () => false,
     (error: unknown) =>
       hasCode(s3Error(error, { operation: "HeadObject", bucket: "", key: "" }), "S3_NOT_FOUND"),

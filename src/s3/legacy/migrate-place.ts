@@ -10,6 +10,7 @@ import { decodeEnvelope, type StoredEnvelope } from "../../envelope/metadata.js"
 import { names } from "../../envelope/names.js";
 import { encodeSidecar } from "../../envelope/sidecar.js";
 import { EnvelopeError } from "../../errors.js";
+import { guarded } from "../../response-guard.js";
 import { forEachAtOnce } from "../at-once.js";
 import { withinTime } from "../clean-up.js";
 import { type CommitOutput, type CommitState, headWritten } from "../commit.js";
@@ -22,6 +23,7 @@ import {
   type MultipartInput,
   type UploadedPart,
 } from "../multipart.js";
+import { conditionOf, isSameETag } from "../responses.js";
 import { requireETag, type S3Attempt, s3Request, unusableAnswer } from "../s3-errors.js";
 import type { ClientSettings } from "../settings.js";
 import { getSidecar, newSidecarLocation, sidecarLocation } from "../sidecar-object.js";
@@ -76,7 +78,7 @@ export async function putInPlace(
   const attempt: S3Attempt = { operation: "PutObject", bucket: fields.Bucket, key: fields.Key };
   const { Metadata, bytes, stored } = await describe(settings, staged, signal);
   const { encryptionContext: _context, envelopeStorage: _storage, IfMatch, ...others } = fields;
-  const condition = replaced?.seen.ETag ?? IfMatch;
+  const condition = conditionOf(replaced?.seen.ETag) ?? IfMatch;
   const put: PutObjectCommandInput = {
     ...others,
     Metadata,
@@ -151,7 +153,9 @@ export async function requireUnchanged(
   const { Bucket, Key, RequestPayer, ExpectedBucketOwner } = object;
   const where = { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner, IfMatch: ETag };
   const head = await headRequest(settings, { ...where, ...customerKeyOf(object) }, signal);
-  if (head.ETag === ETag && head.LastModified?.getTime() === LastModified?.getTime()) return;
+  const isSame =
+    head.ETag === ETag || (head.ETag !== undefined && ETag !== undefined && isSameETag(head.ETag, ETag));
+  if (isSame && head.LastModified?.getTime() === LastModified?.getTime()) return;
   throw new EnvelopeError(
     "S3_PRECONDITION_FAILED",
     `"${attempt.key}" was overwritten while it was being migrated; the newer object was left as it is`,
@@ -208,26 +212,29 @@ async function copyPart(
   const prefix = fields.Bucket?.startsWith("arn:") ? `${fields.Bucket}/object` : fields.Bucket;
   const source = `${prefix}/${encodeURIComponent(Key)}`;
   const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = fields;
-  const command = new UploadPartCopyCommand({
-    ...objectFields(put),
-    ...customerKeyOf(put),
-    ExpectedSourceBucketOwner: put.ExpectedBucketOwner,
-    CopySource: VersionId === undefined ? source : `${source}?versionId=${VersionId}`,
-    CopySourceIfMatch: ETag,
-    CopySourceRange,
-    CopySourceSSECustomerAlgorithm: SSECustomerAlgorithm,
-    CopySourceSSECustomerKey: SSECustomerKey,
-    CopySourceSSECustomerKeyMD5: SSECustomerKeyMD5,
-    UploadId,
-    PartNumber,
-  });
+  const command = guarded(
+    new UploadPartCopyCommand({
+      ...objectFields(put),
+      ...customerKeyOf(put),
+      ExpectedSourceBucketOwner: put.ExpectedBucketOwner,
+      CopySource: VersionId === undefined ? source : `${source}?versionId=${VersionId}`,
+      CopySourceIfMatch: conditionOf(ETag),
+      CopySourceRange,
+      CopySourceSSECustomerAlgorithm: SSECustomerAlgorithm,
+      CopySourceSSECustomerKey: SSECustomerKey,
+      CopySourceSSECustomerKeyMD5: SSECustomerKeyMD5,
+      UploadId,
+      PartNumber,
+    }),
+    { hasDates: true },
+  );
   const asked = { ...attempt, operation: "UploadPartCopy" };
   const { CopyPartResult = {} } = await s3Request(asked, transfer.signal, (options) =>
     s3.send(command, options),
   );
   return {
     PartNumber,
-    ETag: requireETag(CopyPartResult, asked),
+    ETag: conditionOf(requireETag(CopyPartResult, asked)),
     ...checksumsOf(CopyPartResult as never),
   };
 }
@@ -243,11 +250,16 @@ export async function isSettled(
   }): Promise<HeadObjectCommandOutput> => {
     const { Bucket, RequestPayer, ExpectedBucketOwner } = fields;
     const where = { Bucket, RequestPayer, ExpectedBucketOwner, ...object, ...customerKeyOf(fields) };
-    return withinTime((options) => s3.send(new HeadObjectCommand(where), options));
+    return withinTime((options) => s3.send(guarded(new HeadObjectCommand(where)), options));
   };
   try {
     const here = await read({ Key: fields.Key });
-    if (replaced !== undefined && here.ETag === replaced.seen.ETag) return true;
+    if (
+      replaced?.seen.ETag !== undefined &&
+      here.ETag !== undefined &&
+      isSameETag(here.ETag, replaced.seen.ETag)
+    )
+      return true;
     const { Metadata } = await read({ Key: staged.Key, VersionId: staged.VersionId });
     const salt = here.Metadata?.[names.salt];
     return salt !== undefined && salt === Metadata?.[names.salt];

@@ -1,8 +1,15 @@
 /** Removes what a migration does not need any more, and tells what could not be removed. */
-import { DeleteObjectCommand, HeadObjectCommand } from "@aws-sdk/client-s3";
+import {
+  DeleteObjectCommand,
+  HeadObjectCommand,
+  type HeadObjectCommandInput,
+  type HeadObjectCommandOutput,
+} from "@aws-sdk/client-s3";
 import { decodeEnvelope } from "../../envelope/metadata.js";
+import { guarded } from "../../response-guard.js";
 import { withinTime } from "../clean-up.js";
 import { customerKeyOf } from "../fields.js";
+import { conditionOf, isSameETag } from "../responses.js";
 import type { ClientSettings } from "../settings.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "../sidecar-object.js";
 import type { WriteInput } from "../write.js";
@@ -34,18 +41,15 @@ export async function removeWritten(
   const isConditional = !isStaging && VersionId === undefined;
   const hasSidecar = (fields.envelopeStorage ?? envelopeStorage) === "sidecar";
   if (hasSidecar || isConditional) {
-    const head = new HeadObjectCommand({ ...object, ...customerKeyOf(fields), IfMatch: ETag });
-    const found = await withinTime((options) => s3.send(head, options)).catch(isGone);
-    // Some stores pass conditions over.
-    if (found === true || (ETag !== undefined && found !== false && found.ETag !== ETag)) return [];
+    const found = await look(s3, { ...object, ...customerKeyOf(fields) });
+    if (found === true || (found !== false && isOther(found, ETag))) return [];
     // Removed without a look at it, it would leave a sidecar that nobody can name.
-    if (found === false) return [Key];
+    if (found === false || (isConditional && isUntold(found, ETag))) return [Key];
     const stored = decodeEnvelope(found.Metadata ?? {});
     if (stored?.storage === "sidecar") sidecar = sidecarLocation(object, stored.header);
   }
-  const command = new DeleteObjectCommand({ ...object, IfMatch: isConditional ? ETag : undefined });
-  const removed = await withinTime((options) => s3.send(command, options)).then(() => true, isGone);
-  if (!removed) return [Key];
+  if (!(await removeIf(s3, { ...object, ...customerKeyOf(fields) }, isConditional ? ETag : undefined)))
+    return [Key];
   return sidecar && !(await deleteSidecar(s3, sidecar)) ? [sidecar.Key] : [];
 }
 
@@ -54,19 +58,52 @@ export async function removeInstructionFile(
   { s3 }: ClientSettings,
   { Key, ETag, ...object }: SidecarLocation & { readonly ETag: string | undefined },
 ): Promise<readonly string[]> {
-  const file = { ...object, Key, IfMatch: ETag };
+  const file = { ...object, Key };
   // Some stores pass conditions over: then this keeps at least what came in all the time before.
-  const head = new HeadObjectCommand(file);
-  const found = await withinTime((options) => s3.send(head, options)).catch(isGone);
-  if (found === false) return [Key];
-  if (found === true || found.ETag !== ETag) return [];
-  const command = new DeleteObjectCommand(file);
-  const removed = await withinTime((options) => s3.send(command, options)).then(() => true, isGone);
-  return removed ? [] : [Key];
+  const found = await look(s3, file);
+  if (found === false || (found !== true && isUntold(found, ETag))) return [Key];
+  if (found === true || ETag === undefined || isOther(found, ETag)) return [];
+  return (await removeIf(s3, file, ETag)) ? [] : [Key];
 }
 
-/** Whether an object could not be removed since it is not there, or another is. */
-function isGone(error: unknown): boolean {
-  const { $metadata } = Object(error) as { $metadata?: { httpStatusCode?: number } };
-  return $metadata?.httpStatusCode === 412 || $metadata?.httpStatusCode === 404;
+type Found = Pick<HeadObjectCommandOutput, "ETag" | "Metadata">;
+
+/** What is there; true when nothing is, false when that cannot be known. Without a condition, which some stores refuse. */
+function look(s3: ClientSettings["s3"], object: HeadObjectCommandInput): Promise<Found | boolean> {
+  return withinTime((options) => s3.send(guarded(new HeadObjectCommand(object)), options)).catch(
+    (error: unknown) => statusOf(error) === 404,
+  );
+}
+
+function isOther(found: Found, ETag: string | undefined): boolean {
+  return ETag !== undefined && found.ETag !== undefined && !isSameETag(found.ETag, ETag);
+}
+
+/** Whether nobody can tell if it is another: the store has given it an ETag before, and gives none now. */
+function isUntold(found: Found, ETag: string | undefined): boolean {
+  return ETag !== undefined && found.ETag === undefined;
+}
+
+/** Removes an object, if it has this ETag; false when it may still be there. */
+async function removeIf(
+  s3: ClientSettings["s3"],
+  object: HeadObjectCommandInput,
+  ETag: string | undefined,
+): Promise<boolean> {
+  const { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner } = object;
+  const asked = { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner, IfMatch: conditionOf(ETag) };
+  const command = guarded(new DeleteObjectCommand(asked));
+  try {
+    await withinTime((options) => s3.send(command, options));
+    return true;
+  } catch (error) {
+    if (statusOf(error) !== 412) return statusOf(error) === 404;
+    // Another is there; or the store refuses the condition for its form.
+    const now = await look(s3, object);
+    return now === true || (now !== false && isOther(now, ETag));
+  }
+}
+
+function statusOf(error: unknown): number | undefined {
+  return (Object(error) as { $metadata?: { httpStatusCode?: number } }).$metadata?.httpStatusCode;
 }

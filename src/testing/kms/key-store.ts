@@ -14,13 +14,40 @@ export interface Key {
   state: KeyState;
   rotationEnabled: boolean;
   deletionDate: Date | undefined;
+  /** Kept and told, not enforced. */
+  policy: string;
+  readonly tags: Readonly<Record<string, string>>;
   /** The key material of each version; the last one encrypts, all decrypt. */
   readonly versions: Buffer[];
+}
+
+/** A name of a key. */
+export interface Alias {
+  /** With its "alias/". */
+  readonly name: string;
+  readonly keyId: string;
+  readonly created: Date;
+  readonly updated: Date;
 }
 
 type Context = Readonly<Record<string, string>>;
 
 const account = "111122223333";
+/** Leaves it to IAM who may use a key. */
+const defaultPolicy = JSON.stringify({
+  Version: "2012-10-17",
+  Id: "key-default-1",
+  Statement: [
+    {
+      Sid: "Enable IAM User Permissions",
+      Effect: "Allow",
+      Principal: { AWS: `arn:aws:iam::${account}:root` },
+      Action: "kms:*",
+      Resource: "*",
+    },
+  ],
+});
+const aliasForm = /^alias\/[A-Za-z0-9/_-]{1,250}$/;
 const blobHeaderBytes = 1 + 16 + 2;
 const ivBytes = 12;
 const tagBytes = 16;
@@ -34,7 +61,7 @@ export function kmsFault(code: string, message?: string): ServiceError {
 export class KeyStore {
   readonly #region: string;
   readonly #keys = new Map<string, Key>();
-  readonly #aliases = new Map<string, string>();
+  readonly #aliases = new Map<string, Alias>();
 
   constructor(region: string) {
     this.#region = region;
@@ -44,11 +71,12 @@ export class KeyStore {
     return [...this.#keys.values()];
   }
 
-  get aliases(): readonly { readonly name: string; readonly arn: string; readonly keyId: string }[] {
-    return [...this.#aliases].map(([name, keyId]) => ({ name, arn: this.#arn(name), keyId }));
+  get aliases(): readonly (Alias & { readonly arn: string })[] {
+    return [...this.#aliases.values()].map((alias) => ({ ...alias, arn: this.#arn(alias.name) }));
   }
 
-  create(description: string): Key {
+  /** @param policy the one that KMS gives a key by default, unless there is one */
+  create(description: string, policy: string | undefined, tags: Readonly<Record<string, string>>): Key {
     const id = randomUUID();
     const key: Key = {
       id,
@@ -58,6 +86,8 @@ export class KeyStore {
       state: "Enabled",
       rotationEnabled: false,
       deletionDate: undefined,
+      policy: policy ?? defaultPolicy,
+      tags,
       versions: [randomBytes(32)],
     };
     this.#keys.set(id, key);
@@ -69,15 +99,19 @@ export class KeyStore {
     const after = (prefix: string) =>
       reference.startsWith(prefix) ? reference.slice(prefix.length) : reference;
     const name = after(this.#arn(""));
-    const id = name.startsWith("alias/") ? this.#aliases.get(name) : after(this.#arn("key/"));
-    const key = id === undefined ? undefined : this.#keys.get(id);
+    if (name.startsWith("alias/")) {
+      const key = this.#keys.get(this.#aliases.get(name)?.keyId ?? "");
+      if (!key) throw this.#noAlias(name);
+      return key;
+    }
+    const key = this.#keys.get(after(this.#arn("key/")));
     if (!key) throw kmsFault("NotFoundException", `Key '${reference}' does not exist`);
     return key;
   }
 
   /** The key that an id or key ARN stands for; operations that manage keys take no alias. */
   findKey(reference: string): Key {
-    if (/(^|:)alias\//.test(reference)) throw kmsFault("NotFoundException", `Invalid keyId '${reference}'`);
+    if (isAlias(reference)) throw kmsFault("NotFoundException", `Invalid keyId '${reference}'`);
     return this.find(reference);
   }
 
@@ -86,23 +120,26 @@ export class KeyStore {
     return requireUsable(this.find(reference));
   }
 
+  /** Gives a key a new name, or moves a name that is there to another key. */
   setAlias(name: string, reference: string, existing: boolean): void {
-    if (!/^alias\/[A-Za-z0-9/_-]+$/.test(name) || name.startsWith("alias/aws/")) {
-      throw kmsFault("ValidationException", "the alias name is malformed");
-    }
+    requireAliasName(name);
+    if (isAlias(reference)) throw kmsFault("ValidationException", "Aliases must refer to keys. Not aliases");
     const { id, arn, state } = this.findKey(reference);
     if (state === "PendingDeletion") {
       throw kmsFault("KMSInvalidStateException", `${arn} is pending deletion.`);
     }
-    if (existing && !this.#aliases.has(name))
-      throw kmsFault("NotFoundException", `Alias ${name} is not found`);
-    if (!existing && this.#aliases.has(name))
-      throw kmsFault("AlreadyExistsException", `Alias ${name} exists`);
-    this.#aliases.set(name, id);
+    const found = this.#aliases.get(name);
+    if (existing && !found) throw this.#noAlias(name);
+    if (!existing && found) {
+      throw kmsFault("AlreadyExistsException", `An alias with the name ${this.#arn(name)} already exists`);
+    }
+    const updated = new Date();
+    this.#aliases.set(name, { name, keyId: id, created: found?.created ?? updated, updated });
   }
 
   deleteAlias(name: string): void {
-    if (!this.#aliases.delete(name)) throw kmsFault("NotFoundException", `Alias ${name} is not found`);
+    requireAliasName(name);
+    if (!this.#aliases.delete(name)) throw this.#noAlias(name);
   }
 
   /** Encrypts under the newest version. The blob names key and version, so that Decrypt finds them. */
@@ -143,9 +180,26 @@ export class KeyStore {
     }
   }
 
+  #noAlias(name: string): ServiceError {
+    return kmsFault("NotFoundException", `Alias ${this.#arn(name)} is not found.`);
+  }
+
   #arn(resource: string): string {
     return `arn:aws:kms:${this.#region}:${account}:${resource}`;
   }
+}
+
+function isAlias(reference: string): boolean {
+  return /(^|:)alias\//.test(reference);
+}
+
+function requireAliasName(name: string): void {
+  if (!aliasForm.test(name)) {
+    const message = `The alias name ${JSON.stringify(name.slice(0, 256))} is not "alias/" and up to 250 letters, digits, /, _ or -`;
+    throw kmsFault("ValidationException", message);
+  }
+  // Those of keys that AWS manages.
+  if (name.startsWith("alias/aws/")) throw kmsFault("NotAuthorizedException", "");
 }
 
 /** Throws when a key cannot be used now. */

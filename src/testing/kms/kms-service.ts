@@ -9,8 +9,10 @@ import {
   type ServiceResponse,
 } from "../service.js";
 import { authenticate } from "../sigv4.js";
+import { refuseUnknownFields } from "./fields.js";
+import type { Input } from "./input.js";
 import { KeyStore, kmsFault } from "./key-store.js";
-import { type Input, operations, refuseFields } from "./operations.js";
+import { operations } from "./operations.js";
 
 const json = { "content-type": "application/x-amz-json-1.1" };
 const targetPrefix = "TrentService.";
@@ -44,10 +46,10 @@ export function kmsService(region: string, credentials: Credentials): Service {
         },
       );
       const perform = Object.hasOwn(operations, operation) ? operations[operation] : undefined;
-      if (!perform) throw kmsFault("UnknownOperationException", `no operation ${operation}`);
+      if (!perform) throw kmsFault("UnknownOperationException", `${operation} is not implemented here.`);
       const input = parseInput(body);
       const { Plaintext: _plaintext, ...recordedInput } = input;
-      refuseFields(input, ["DryRun", "Recipient"]);
+      refuseUnknownFields(operation, input);
       try {
         return {
           status: 200,
@@ -61,6 +63,7 @@ export function kmsService(region: string, credentials: Credentials): Service {
       }
     },
 
+    forbidden: (message) => new ServiceError(403, "AccessDeniedException", message),
     describeError,
   };
 }
@@ -77,7 +80,10 @@ function describeError(error: ServiceError, _request?: ServiceRequest, _requestI
 function parseInput(body: Buffer): Input {
   try {
     const input: unknown = JSON.parse(body.toString("utf8"));
-    if (typeof input === "object" && input !== null && !Array.isArray(input)) return input as Input;
+    if (typeof input === "object" && input !== null && !Array.isArray(input)) {
+      // Null says what a missing field says.
+      return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null));
+    }
   } catch {
     // answered below
   }

@@ -1,36 +1,34 @@
 /** The operations of the in-process KMS: JSON in, JSON out. */
 import { randomBytes } from "node:crypto";
-import type { ServiceError } from "../service.js";
+import { blob, context, type Input, type Output, optionalText, text } from "./input.js";
 import { type Key, type KeyStore, kmsFault, requireUsable } from "./key-store.js";
-
-/** The parsed JSON of a request; not to be trusted. */
-export type Input = Readonly<Record<string, unknown>>;
-/** What is answered as JSON. */
-export type Output = Readonly<Record<string, unknown>>;
+import { listingOperations } from "./listing.js";
+import { optionalPolicy, tagsOf } from "./policy.js";
 
 const maxPlaintextBytes = 4096;
 const maxBlobBytes = 6144;
-const maxContextBytes = 8192;
 const maxRotations = 25;
 const symmetric = "SYMMETRIC_DEFAULT";
 
 /** Every operation by its name. */
 export const operations: Readonly<Record<string, (store: KeyStore, input: Input) => Output>> = {
+  ...listingOperations,
   CreateKey(store, input) {
     const spec = input.KeySpec ?? input.CustomerMasterKeySpec ?? "SYMMETRIC_DEFAULT";
     const usage = input.KeyUsage ?? "ENCRYPT_DECRYPT";
     if (spec !== "SYMMETRIC_DEFAULT" || usage !== "ENCRYPT_DECRYPT" || input.MultiRegion === true) {
       throw kmsFault("UnsupportedOperationException", "only symmetric encryption keys of one Region");
     }
-    refuseFields(input, ["CustomKeyStoreId", "XksKeyId", "Policy"]);
-    if ((input.Origin ?? "AWS_KMS") !== "AWS_KMS") throw unsupported("Origin");
-    return { KeyMetadata: metadata(store.create(optionalText(input, "Description") ?? "")) };
+    if ((input.Origin ?? "AWS_KMS") !== "AWS_KMS") {
+      throw kmsFault(
+        "UnsupportedOperationException",
+        `CreateKey with Origin ${input.Origin} is not implemented here.`,
+      );
+    }
+    const [policy, tags] = [optionalPolicy(input), tagsOf(input)];
+    return { KeyMetadata: metadata(store.create(optionalText(input, "Description") ?? "", policy, tags)) };
   },
   DescribeKey: (store, input) => ({ KeyMetadata: metadata(store.find(text(input, "KeyId"))) }),
-  ListKeys(store, input) {
-    refusePaging(input);
-    return { Keys: store.keys.map(({ id, arn }) => ({ KeyId: id, KeyArn: arn })), Truncated: false };
-  },
   CreateAlias(store, input) {
     store.setAlias(text(input, "AliasName"), text(input, "TargetKeyId"), false);
     return {};
@@ -42,17 +40,6 @@ export const operations: Readonly<Record<string, (store: KeyStore, input: Input)
   DeleteAlias(store, input) {
     store.deleteAlias(text(input, "AliasName"));
     return {};
-  },
-  ListAliases(store, input) {
-    refusePaging(input);
-    const only = input.KeyId === undefined ? undefined : store.find(text(input, "KeyId")).id;
-    const aliases = store.aliases.filter(({ keyId }) => only === undefined || keyId === only);
-    const listed = aliases.map(({ name, arn, keyId }) => ({
-      AliasName: name,
-      AliasArn: arn,
-      TargetKeyId: keyId,
-    }));
-    return { Aliases: listed, Truncated: false };
   },
   EnableKey: (store, input) => setState(store.findKey(text(input, "KeyId")), "Enabled"),
   DisableKey: (store, input) => setState(store.findKey(text(input, "KeyId")), "Disabled"),
@@ -124,7 +111,6 @@ export const operations: Readonly<Record<string, (store: KeyStore, input: Input)
     };
   },
   EnableKeyRotation(store, input) {
-    refuseFields(input, ["RotationPeriodInDays"]);
     requireUsable(store.findKey(text(input, "KeyId"))).rotationEnabled = true;
     return {};
   },
@@ -164,21 +150,6 @@ function dataKeyBytes({ KeySpec, NumberOfBytes }: Input): number {
   throw kmsFault("ValidationException", "KeySpec AES_256 or AES_128, or NumberOfBytes 1 to 1024");
 }
 
-/** Throws where an input has one of these fields. */
-export function refuseFields(input: Input, fields: readonly string[]): void {
-  const refused = fields.find((field) => input[field] !== undefined);
-  if (refused !== undefined) throw unsupported(refused);
-}
-
-/** What this KMS does not do it refuses, rather than do something else. */
-function unsupported(what: string): ServiceError {
-  return kmsFault("UnsupportedOperationException", `this KMS has no ${what}`);
-}
-
-function refusePaging({ Limit, Marker }: Input): void {
-  if (Limit !== undefined || Marker !== undefined) throw unsupported("pages");
-}
-
 function requireSymmetric(input: Input, field: string): void {
   const algorithm = input[field] ?? symmetric;
   if (algorithm !== symmetric) {
@@ -206,45 +177,12 @@ function metadata(key: Key): Output {
     Description: key.description,
     Enabled: key.state === "Enabled",
     KeyManager: "CUSTOMER",
-    KeySpec: "SYMMETRIC_DEFAULT",
+    CustomerMasterKeySpec: symmetric,
+    EncryptionAlgorithms: [symmetric],
+    KeySpec: symmetric,
     KeyState: key.state,
     KeyUsage: "ENCRYPT_DECRYPT",
     MultiRegion: false,
     Origin: "AWS_KMS",
   };
-}
-
-function text(input: Input, field: string): string {
-  const value = input[field];
-  if (typeof value === "string" && value !== "") return value;
-  throw kmsFault("ValidationException", `${field} must be a non-empty string`);
-}
-
-function optionalText(input: Input, field: string): string | undefined {
-  return input[field] === undefined ? undefined : text(input, field);
-}
-
-function blob(input: Input, field: string, maxBytes: number): Buffer {
-  const bytes = Buffer.from(text(input, field), "base64");
-  if (bytes.length >= 1 && bytes.length <= maxBytes) return bytes;
-  throw kmsFault("ValidationException", `${field} must have 1 to ${maxBytes} bytes`);
-}
-
-function context(input: Input, field: string): Readonly<Record<string, string>> {
-  const value = input[field] ?? {};
-  if (
-    typeof value !== "object" ||
-    Array.isArray(value) ||
-    !Object.values(value).every((one) => typeof one === "string")
-  ) {
-    throw kmsFault("ValidationException", `${field} must map strings to strings`);
-  }
-  const context = value as Record<string, string>;
-  const bytes = Object.entries(context)
-    .flat()
-    .reduce((sum, one) => sum + Buffer.byteLength(one), 0);
-  if (bytes > maxContextBytes) {
-    throw kmsFault("ValidationException", `${field} must have at most ${maxContextBytes} bytes`);
-  }
-  return context;
 }

@@ -1,26 +1,55 @@
 /** The operations of the in-process S3 on buckets. */
 import { malformedXml, readDocument } from "./documents.js";
-import { type Operations, xml } from "./operation.js";
+import { firstPage, type Operations, wholeNumber, xml } from "./operation.js";
+import { byBytes } from "./order.js";
+import { continuationToken, continuedKey } from "./pages.js";
 import { s3Fault } from "./s3-fault.js";
 import type { Versioning } from "./versions.js";
-import { childrenOf, childText, element, group, type XmlElement, xmlDocument } from "./xml.js";
+import { childText, element, group, type XmlElement, xmlDocument } from "./xml.js";
 
 /** Who owns all buckets. */
 export const account = "111122223333";
 
+/** The element that names them as the owner. */
+export const ownerElement = group("Owner", [element("ID", account)]);
+
+/** What makes a list of buckets tell their Regions, too. */
+const bucketListing = ["max-buckets", "continuation-token", "prefix", "bucket-region"];
+const mostBuckets = 10_000;
+
 export const bucketOperations: Operations = {
-  ListBuckets({ store }) {
-    const buckets = store.buckets.map(({ name, created }) =>
-      group("Bucket", [element("Name", name), element("CreationDate", created.toISOString())]),
+  ListBuckets({ store, request: { query }, region }) {
+    const limit = maxBuckets(query.get("max-buckets"));
+    const token = query.get("continuation-token");
+    const after = token === undefined ? "" : continuedKey(token);
+    const prefix = query.get("prefix");
+    const here = (query.get("bucket-region") ?? region) === region;
+    const asked = bucketListing.some((name) => query.has(name));
+    const rest = store.buckets.filter(
+      ({ name }) => here && name.startsWith(prefix ?? "") && byBytes(name, after) > 0,
     );
-    const result = [group("Owner", [element("ID", account)]), group("Buckets", buckets)];
+    const { page, truncated } = firstPage(rest, limit);
+    const buckets = page.map(({ name, created }) =>
+      group("Bucket", [
+        element("Name", name),
+        element("CreationDate", created.toISOString()),
+        element("BucketRegion", asked ? region : undefined),
+      ]),
+    );
+    const result = [
+      ownerElement,
+      group("Buckets", buckets),
+      element("ContinuationToken", truncated ? continuationToken(page.at(-1)?.name ?? "") : undefined),
+      element("Prefix", prefix),
+    ];
     return { status: 200, headers: xml, body: [xmlDocument("ListAllMyBucketsResult", result)] };
   },
 
   async CreateBucket({ store, request, bucket, region }) {
     const document = await readDocument(request, "CreateBucketConfiguration", { optional: true });
     requireLocation(document, region);
-    store.createBucket(bucket);
+    // The oldest Region takes a repetition for a success.
+    if (region !== "us-east-1" || !store.hasBucket(bucket)) store.createBucket(bucket);
     return { status: 200, headers: { location: `/${bucket}` } };
   },
 
@@ -30,10 +59,9 @@ export const bucketOperations: Operations = {
   },
 
   DeleteBucket({ store, uploads, bucket }) {
-    if (uploads.inBucket(bucket).length > 0) {
-      throw s3Fault("BucketNotEmpty", "The bucket you tried to delete has unfinished uploads");
-    }
+    const unfinished = uploads.inBucket(bucket);
     store.deleteBucket(bucket);
+    for (const upload of unfinished) uploads.abort(upload);
     return { status: 204 };
   },
 
@@ -50,7 +78,10 @@ export const bucketOperations: Operations = {
 
   async PutBucketVersioning({ store, request, bucket }) {
     const document = await readDocument(request, "VersioningConfiguration");
-    if (childrenOf(document, "MfaDelete").length > 0) throw s3Fault("NotImplemented", "MfaDelete");
+    const mfaDelete = childText(document, "MfaDelete") ?? "Disabled";
+    if (mfaDelete !== "Disabled") {
+      throw mfaDelete === "Enabled" ? s3Fault("NotImplemented", "MfaDelete Enabled") : malformedXml();
+    }
     const status = childText(document, "Status");
     if (status !== "Enabled" && status !== "Suspended") throw malformedXml();
     store.setVersioning(bucket, status satisfies Versioning);
@@ -58,10 +89,16 @@ export const bucketOperations: Operations = {
   },
 };
 
+function maxBuckets(stated: string | undefined): number {
+  const number = wholeNumber(stated ?? String(mostBuckets));
+  if (number >= 1 && number <= mostBuckets) return number;
+  throw s3Fault("InvalidArgument", "Argument max-buckets must be an integer between 1 and 10000");
+}
+
 /** A bucket is made where the server is. The oldest region has no name here. */
 function requireLocation(document: XmlElement | undefined, region: string): void {
   if (document?.children.some(({ name }) => name !== "LocationConstraint")) {
-    throw s3Fault("NotImplemented", "CreateBucketConfiguration with more than a LocationConstraint");
+    throw s3Fault("NotImplemented", "more than a LocationConstraint");
   }
   const stated = childText(document, "LocationConstraint") ?? "";
   if (stated === "us-east-1" && stated === region) {

@@ -79,7 +79,7 @@ export const discardedBytes: ByteStore = {
     };
   },
   open() {
-    throw s3Fault("NotImplemented", "bodies are discarded, so there are none to read");
+    throw s3Fault("NotImplemented", "bodies that options.discardBodies has discarded");
   },
   remove: () => undefined,
 };

@@ -9,12 +9,14 @@ type Headers = ServiceRequest["headers"];
 const method = "x-amz-server-side-encryption";
 const kmsKeyId = `${method}-aws-kms-key-id`;
 const context = `${method}-context`;
+const bucketKey = `${method}-bucket-key-enabled`;
 const kmsMethods = ["aws:kms", "aws:kms:dsse"];
 const customerAlgorithm = `${method}-customer-algorithm`;
 const customerKeyMd5 = `${method}-customer-key-md5`;
 const customerKeyBytes = 32;
+const encryptedBefore = ["GetObject", "HeadObject", "GetObjectAttributes", "UploadPart", "UploadPartCopy"];
 /** What is kept of an object's encryption; of the customer's key only its MD5. */
-const keptNames = [method, kmsKeyId, `${method}-bucket-key-enabled`, customerAlgorithm, customerKeyMd5];
+const keptNames = [method, kmsKeyId, bucketKey, customerAlgorithm, customerKeyMd5];
 
 /** All headers that say how an object is to be encrypted, but for the customer's key. */
 export const encryptionNames = [...keptNames, context];
@@ -41,6 +43,17 @@ export function requestedEncryption(headers: Headers): Record<string, string> {
   }
   // S3 encrypts every object, under keys of its own unless told otherwise.
   return customers || stated !== undefined ? kept : { ...kept, [method]: "AES256" };
+}
+
+/**
+ * Throws where a request says how to encrypt what it only reads, or what was decided when its upload began. The
+ * customer's key is another matter: it is named with each request.
+ */
+export function refuseEncryption(operation: string, headers: Headers): void {
+  if (!encryptedBefore.includes(operation)) return;
+  const stated = [method, kmsKeyId, context, bucketKey].find((name) => headers[name] !== undefined);
+  if (stated === undefined) return;
+  throw s3Fault("InvalidArgument", `${stated} header is not supported for this operation.`);
 }
 
 /** The headers that tell how an object is encrypted. */

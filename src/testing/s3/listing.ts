@@ -1,4 +1,5 @@
 /** The listings of the in-process S3: objects, and versions of objects. */
+import { ownerElement } from "./buckets.js";
 import { storageClassOf } from "./object-headers.js";
 import { type Call, type Operations, pageSize, xml } from "./operation.js";
 import { byBytes, stampedNumber } from "./order.js";
@@ -8,16 +9,36 @@ import type { StoredObject, Version } from "./versions.js";
 import { element, group, xmlDocument } from "./xml.js";
 
 export const listingOperations: Operations = {
+  ListObjects({ store, request: { query }, bucket }) {
+    const encode = encoderOf(query);
+    const marker = query.get("marker") ?? "";
+    const limit = pageSize(query, "max-keys");
+    const page = takePage(objectsBehind(store.versions(bucket), marker), query, limit, marker);
+    const last = page.truncated ? page.entries.at(-1) : undefined;
+    // Without a delimiter, the last key is where the next page begins.
+    const next = (query.get("delimiter") ?? "") === "" ? undefined : last;
+    const listing = [
+      element("Name", bucket),
+      ...pageTerms(query),
+      element("Marker", encode(marker)),
+      ...(next === undefined
+        ? []
+        : [element("NextMarker", encode(typeof next === "string" ? next : next.key))]),
+      element("MaxKeys", limit),
+      element("IsTruncated", page.truncated),
+      ...pageEntries(page, query, (object) => contents(object, encode, true)),
+    ];
+    return { status: 200, headers: xml, body: [xmlDocument("ListBucketResult", listing)] };
+  },
+
   ListObjectsV2({ store, request: { query }, bucket }) {
     const encode = encoderOf(query);
     const token = query.get("continuation-token");
     const startAfter = query.get("start-after");
     const after = token === undefined ? (startAfter ?? "") : continuedKey(token);
-    const objects = newest(store.versions(bucket)).filter(
-      (version): version is StoredObject => !version.deleteMarker && byBytes(version.key, after) > 0,
-    );
+    const withOwner = query.get("fetch-owner") === "true";
     const limit = pageSize(query, "max-keys");
-    const page = takePage(objects, query, limit, after);
+    const page = takePage(objectsBehind(store.versions(bucket), after), query, limit, after);
     const next = page.truncated && page.last ? continuationToken(page.last.key) : undefined;
     const listing = [
       element("Name", bucket),
@@ -28,9 +49,7 @@ export const listingOperations: Operations = {
       element("MaxKeys", limit),
       element("IsTruncated", page.truncated),
       element("NextContinuationToken", next),
-      ...pageEntries(page, query, (object) =>
-        group("Contents", [element("Key", encode(object.key)), ...objectElements(object)]),
-      ),
+      ...pageEntries(page, query, (object) => contents(object, encode, withOwner)),
     ];
     return { status: 200, headers: xml, body: [xmlDocument("ListBucketResult", listing)] };
   },
@@ -90,9 +109,24 @@ function passedSequence({ store, request: { query }, bucket }: Call, keyMarker: 
   return id === "null" ? Number.POSITIVE_INFINITY : stampedNumber(id);
 }
 
+/** The objects that a listing has behind a key. */
+function objectsBehind(versions: readonly Version[], key: string): readonly StoredObject[] {
+  return newest(versions).filter(
+    (version): version is StoredObject => !version.deleteMarker && byBytes(version.key, key) > 0,
+  );
+}
+
 /** The first of each key. */
 function newest(versions: readonly Version[]): readonly Version[] {
   return versions.filter(({ key }, index) => key !== versions[index - 1]?.key);
+}
+
+function contents(object: StoredObject, encode: (text: string) => string, withOwner: boolean): string {
+  return group("Contents", [
+    element("Key", encode(object.key)),
+    ...objectElements(object),
+    withOwner ? ownerElement : "",
+  ]);
 }
 
 function objectElements(object: StoredObject): string[] {

@@ -88,7 +88,7 @@ export const multipartOperations: Operations = {
       parts: sums.map((part) => ({ size: part.size, checksum: part.value })),
     });
     const result = [
-      element("Location", `/${bucket}/${key}`),
+      element("Location", request.url),
       element("Bucket", bucket),
       element("Key", key),
       element("ETag", etag),
@@ -168,10 +168,14 @@ function completedParts(document: XmlElement, upload: StoredUpload): StoredPart[
   });
 }
 
-/** Whether what is said of a part's checksums is what is known of them. */
+/** Whether what is said of a part's checksums is what is known of them; of others, nothing is known. */
 function sumsAgree(item: XmlElement, { checksum, stated }: StoredPart, { algorithm }: StoredUpload): boolean {
   const known = [{ algorithm, value: checksum }, ...(stated ? [stated] : [])];
-  return known.every((one) => (childText(item, checksumElement(one.algorithm)) ?? one.value) === one.value);
+  return item.children
+    .filter(({ name }) => name.startsWith("Checksum"))
+    .every(({ name, text }) =>
+      known.some((one) => checksumElement(one.algorithm) === name && one.value === text),
+    );
 }
 
 function requireSize({ headers }: ServiceRequest, size: number): void {

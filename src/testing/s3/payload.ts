@@ -4,7 +4,7 @@ import type { ServiceRequest } from "../service.js";
 import type { ByteStore, Extent } from "./byte-store.js";
 import { type ChecksumAlgorithm, checksumAlgorithm, defaultAlgorithm, startChecksum } from "./checksums.js";
 import { decodeChunks } from "./chunks.js";
-import { headerNotImplemented, s3Fault } from "./s3-fault.js";
+import { s3Fault } from "./s3-fault.js";
 
 /** A body that has arrived whole and verified. */
 export interface Payload {
@@ -144,7 +144,8 @@ export async function storeBytes(
 function statedSize(headers: ServiceRequest["headers"], chunked: boolean): number {
   const stated = headers[chunked ? "x-amz-decoded-content-length" : "content-length"];
   if (stated === undefined) {
-    if (!chunked && headers["transfer-encoding"] !== undefined) throw headerNotImplemented();
+    if (!chunked && headers["transfer-encoding"] !== undefined)
+      throw s3Fault("NotImplemented", "Transfer-Encoding");
     throw s3Fault("MissingContentLength", "You must provide the Content-Length HTTP header.");
   }
   if (Number(stated) > maxBytes) {

@@ -1,6 +1,5 @@
 /** Conditions that an operation does not have: to pass them over would do what the client did not want. */
 import type { ServiceRequest } from "../service.js";
-import { headerNotImplemented } from "./s3-fault.js";
 
 const read = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
 const write = ["if-match", "if-none-match"];
@@ -18,14 +17,11 @@ const taken: Readonly<Record<string, readonly string[]>> = {
 };
 const conditions = [...read, "if-range", "content-range", ...copySource];
 
-/**
- * Throws where a request has a condition that its operation does not take.
- *
- * @throws NotImplemented
- */
-export function refuseUnknownConditions(operation: string, headers: ServiceRequest["headers"]): void {
+/** A condition of a request that its operation does not take. */
+export function unsupportedCondition(
+  operation: string,
+  headers: ServiceRequest["headers"],
+): string | undefined {
   const known = Object.hasOwn(taken, operation) ? taken[operation] : undefined;
-  if (conditions.some((name) => headers[name] !== undefined && !known?.includes(name))) {
-    throw headerNotImplemented();
-  }
+  return conditions.find((name) => headers[name] !== undefined && !known?.includes(name));
 }

@@ -2,6 +2,7 @@
 import type { ServiceRequest } from "../service.js";
 import { contentNames } from "./object-headers.js";
 import { s3Fault } from "./s3-fault.js";
+import { unsupportedOperation } from "./unsupported.js";
 
 const version = ["versionId"];
 const reading = [...version, "partNumber", ...contentNames.map((name) => `response-${name}`)];
@@ -23,7 +24,12 @@ interface Route {
 
 /** The first that fits is meant. */
 const routes: readonly Route[] = [
-  { operation: "ListBuckets", method: "GET", level: "service" },
+  {
+    operation: "ListBuckets",
+    method: "GET",
+    level: "service",
+    others: ["max-buckets", "continuation-token", "prefix", "bucket-region"],
+  },
   {
     operation: "ListMultipartUploads",
     method: "GET",
@@ -36,7 +42,7 @@ const routes: readonly Route[] = [
     method: "GET",
     level: "bucket",
     marker: "list-type",
-    others: [...listing, "continuation-token", "start-after"],
+    others: [...listing, "continuation-token", "start-after", "fetch-owner"],
   },
   {
     operation: "ListObjectVersions",
@@ -47,6 +53,7 @@ const routes: readonly Route[] = [
   },
   { operation: "GetBucketVersioning", method: "GET", level: "bucket", marker: "versioning" },
   { operation: "GetBucketLocation", method: "GET", level: "bucket", marker: "location" },
+  { operation: "ListObjects", method: "GET", level: "bucket", others: [...listing, "marker"] },
   { operation: "PutBucketVersioning", method: "PUT", level: "bucket", marker: "versioning" },
   { operation: "DeleteObjects", method: "POST", level: "bucket", marker: "delete" },
   { operation: "HeadBucket", method: "HEAD", level: "bucket" },
@@ -82,18 +89,34 @@ const routes: readonly Route[] = [
   { operation: "DeleteObject", method: "DELETE", level: "object", others: version },
 ];
 
-/** Unknown query parameters make no operation: none is silently passed over. */
-export function findOperation({ method, path, query, headers }: ServiceRequest): string | undefined {
+/** The operation that a request asks for, be it here or not; undefined when S3 has none either. */
+export function findOperation(request: ServiceRequest): string | undefined {
+  const { method, path, query } = request;
+  return unsupportedOperation(levelOf(path), method, query) ?? findRoute(request)?.operation;
+}
+
+/** The query parameters that an operation which is here does not take. None is silently passed over. */
+export function unknownParameter(request: ServiceRequest): string | undefined {
+  const route = findRoute(request);
+  return [...request.query.keys()].find(
+    (name) => !/^(x-id$|x-amz-)/i.test(name) && name !== route?.marker && !route?.others?.includes(name),
+  );
+}
+
+function findRoute({ method, path, query, headers }: ServiceRequest): Route | undefined {
+  const level = levelOf(path);
+  return routes.find(
+    (route) =>
+      route.method === method &&
+      route.level === level &&
+      (route.marker === undefined || query.has(route.marker)) &&
+      (route.header === undefined || headers[route.header] !== undefined || query.has(route.header)),
+  );
+}
+
+function levelOf(path: string): Route["level"] {
   const { bucket, key } = encodedParts(path);
-  const level = bucket === "" ? "service" : key === "" ? "bucket" : "object";
-  const given = [...query.keys()].filter((name) => !/^(x-id$|x-amz-)/i.test(name));
-  const fits = (route: Route) =>
-    route.method === method &&
-    route.level === level &&
-    (route.marker === undefined || query.has(route.marker)) &&
-    (route.header === undefined || headers[route.header] !== undefined || query.has(route.header)) &&
-    given.every((name) => name === route.marker || route.others?.includes(name));
-  return routes.find(fits)?.operation;
+  return bucket === "" ? "service" : key === "" ? "bucket" : "object";
 }
 
 /**

@@ -56,12 +56,6 @@ export function s3Fault(
   return new ServiceError(statuses[code], code, message, headers);
 }
 
-/** The error for a header that S3 itself does not do either. */
-export function headerNotImplemented(): ServiceError {
-  const message = "A header you provided implies functionality that is not implemented";
-  return s3Fault("NotImplemented", message);
-}
-
 /** The XML answer for an error; 304 has no body. */
 export function describeS3Error(
   error: ServiceError,

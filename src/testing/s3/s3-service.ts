@@ -1,24 +1,27 @@
 /** The in-process S3 as a service: which request means which operation, and who may send it. */
 import { join } from "node:path";
-import type { Credentials, Service, ServiceRequest } from "../service.js";
+import { bucketOfHost } from "../local-requests.js";
+import { type Credentials, type Service, ServiceError, type ServiceRequest } from "../service.js";
 import { authenticate } from "../sigv4.js";
 import { attributeOperations } from "./attributes.js";
 import { account, bucketOperations } from "./buckets.js";
 import { type ByteStore, discardedBytes, FileBytes, memoryBytes } from "./byte-store.js";
 import { copyOperations } from "./copy.js";
 import { deleteOperations } from "./deletion.js";
+import { refuseEncryption } from "./encryption.js";
 import { claimFolder } from "./folder.js";
 import { listingOperations } from "./listing.js";
 import { multipartOperations } from "./multipart.js";
 import { multipartListingOperations } from "./multipart-listing.js";
-import { ObjectStore } from "./object-store.js";
+import { isBucketName, ObjectStore } from "./object-store.js";
 import { objectOperations } from "./objects.js";
 import { payloadHash } from "./payload.js";
 import { noRecords, RecordFiles } from "./records.js";
-import { refuseUnknownConditions } from "./refused-conditions.js";
-import { findOperation, splitPath } from "./routes.js";
+import { unsupportedCondition } from "./refused-conditions.js";
+import { findOperation, splitPath, unknownParameter } from "./routes.js";
 import { describeS3Error, s3Fault } from "./s3-fault.js";
 import { taggingOperations } from "./tagging.js";
+import { unsupportedHeader } from "./taken-headers.js";
 import { UploadStore } from "./upload-store.js";
 
 /** Settings of {@link s3Service}. */
@@ -43,18 +46,6 @@ const operations = {
   ...multipartOperations,
   ...multipartListingOperations,
 };
-/** The headers of S3's own that are heeded here, or that change nothing. No other may be passed over. */
-const heeded = new RegExp(
-  `^x-amz-(?:${[
-    "content-sha256|date|security-token|trailer|decoded-content-length|user-agent|request-payer",
-    // An offer to take an MD5 behind the body (SDK for Java 2); an answer need not take it up.
-    "te",
-    "meta-.+|tagging|tagging-directive|metadata-directive|storage-class|website-redirect-location",
-    "checksum-.+|sdk-checksum-algorithm|mp-object-size|object-attributes|max-parts|part-number-marker",
-    "(?:copy-source-)?server-side-encryption(?:-.+)?|expected-bucket-owner|source-expected-bucket-owner",
-    "copy-source|copy-source-range|copy-source-if-(?:none-match|match|modified-since|unmodified-since)",
-  ].join("|")})$`,
-);
 const maxKeyBytes = 1024;
 
 /** Makes an S3 with these buckets, empty unless the directory has them already. */
@@ -66,28 +57,43 @@ export function s3Service(options: S3ServiceOptions): Service {
   const errors = signatureErrors(region);
   return {
     name: "s3",
-    operationOf: (request) => findOperation(request) ?? "Unknown",
+    operationOf: (request) => findOperation(addressed(request)) ?? "Unknown",
     async handle(received, operation) {
       const scope = { region, credentials, service: "s3" } as const;
-      const request = authenticate(received, payloadHash, scope, errors);
-      const perform = Object.hasOwn(operations, operation) ? operations[operation] : undefined;
-      const unsupported = Object.keys(request.headers).find(
-        (name) => name.startsWith("x-amz-") && !heeded.test(name),
-      );
-      if (!perform || unsupported) throw notImplemented(request, unsupported);
-      requireOwner(request);
-      refuseUnknownConditions(operation, request.headers);
-      const { bucket, key } = splitPath(request.path);
-      if (Buffer.byteLength(key) > maxKeyBytes) throw s3Fault("KeyTooLongError", "Your key is too long");
-      return perform({ store, uploads, request, bucket, key, region, minPartBytes });
+      try {
+        const request = addressed(authenticate(received, payloadHash, scope, errors));
+        const perform = Object.hasOwn(operations, operation) ? operations[operation] : undefined;
+        if (!perform) throw s3Fault("NotImplemented");
+        requireOwner(request);
+        refuseEncryption(operation, request.headers);
+        refuseUnsupported(operation, request);
+        const { bucket, key } = splitPath(request.path);
+        if (Buffer.byteLength(key) > maxKeyBytes) throw s3Fault("KeyTooLongError", "Your key is too long");
+        return await perform({ store, uploads, request, bucket, key, region, minPartBytes });
+      } catch (error) {
+        throw notImplemented(error, operation === "Unknown" ? received.method : operation);
+      }
     },
+    forbidden: (message) => s3Fault("AccessDenied", message),
     describeError: describeS3Error,
     close: release,
   };
 }
 
+/** A request with its bucket in its path, as if it had not been virtual-hosted. */
+function addressed(request: ServiceRequest): ServiceRequest {
+  const bucket = bucketOfHost(request.headers);
+  // "s3.localhost" is the service itself.
+  if (bucket === undefined || !isBucketName(bucket)) return request;
+  return { ...request, path: `/${bucket}${request.path}` };
+}
+
 const signatureErrors = (expected: string) => ({
   missing: s3Fault("AccessDenied", "Access Denied"),
+  version2: s3Fault(
+    "InvalidRequest",
+    "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.",
+  ),
   malformed: s3Fault(
     "AuthorizationQueryParametersError",
     "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters, the last of at most 604800 seconds.",
@@ -138,9 +144,23 @@ function stores(bytes: ByteStore, records: typeof noRecords) {
   return { store, uploads: new UploadStore(store, records) };
 }
 
-function notImplemented(request: ServiceRequest, header: string | undefined): Error {
-  const { method, query } = request;
-  return s3Fault("NotImplemented", `${method} with ${header ?? [...query.keys()].join(", ")}`);
+/** An error as it is, or what says which operation does not do here what its message names. */
+function notImplemented(error: unknown, operation: string): unknown {
+  if (!(error instanceof ServiceError) || error.code !== "NotImplemented") return error;
+  const feature = error.message === error.code ? "" : ` with ${error.message}`;
+  return s3Fault("NotImplemented", `${operation}${feature} is not implemented here.`);
+}
+
+/**
+ * Throws where a request asks for something that its operation does not do here.
+ *
+ * @throws NotImplemented, its message being the name of the header or the parameter
+ */
+function refuseUnsupported(operation: string, request: ServiceRequest): void {
+  const parameter = unknownParameter(request);
+  if (parameter !== undefined) throw s3Fault("NotImplemented", `the parameter ${parameter}`);
+  const header = unsupportedHeader(request) ?? unsupportedCondition(operation, request.headers);
+  if (header !== undefined) throw s3Fault("NotImplemented", header);
 }
 
 function requireOwner({ headers }: ServiceRequest): void {

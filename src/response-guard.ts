@@ -1,0 +1,200 @@
+/**
+ * Guards the responses of S3 and KMS before the AWS SDK parses them: every stream has a listener, every body that is
+ * read into memory has a bound, and a field that nobody needs cannot make a response unusable.
+ */
+import { IncomingMessage } from "node:http";
+import { Readable } from "node:stream";
+import { tidyHeaders, tidyXml } from "./response-fields.js";
+
+/** The most bytes of a body that reports an error, and of one that reports success unless a command says otherwise. */
+export const maxResponseBytes = 1024 * 1024;
+
+/** A response that was refused before it was parsed. It holds no byte of the response. */
+export class ResponseFault extends Error {
+  /** Read by the SDK, which retries what has this field, and by `serviceFailure`. */
+  readonly $retryable: { readonly throttling: false } | undefined;
+  readonly $metadata: { readonly httpStatusCode: number; readonly requestId: string | undefined };
+
+  constructor(name: string, message: string, response: HttpResponse, isRetried: boolean) {
+    super(message);
+    this.name = name;
+    const { statusCode, headers } = response;
+    this.$metadata = { httpStatusCode: statusCode, requestId: headers["x-amz-request-id"] };
+    if (isRetried) this.$retryable = { throttling: false };
+  }
+}
+
+/** How the responses to one command are guarded. */
+export interface GuardOptions {
+  /**
+   * The most bytes of a body that reports success; {@link maxResponseBytes} by default. "stream" for a body that the
+   * caller reads itself.
+   */
+  readonly maxBodyBytes?: number | "stream";
+  /** Whether a body that reports success is XML with dates in it, of which those that do not parse are removed. */
+  readonly hasDates?: boolean;
+  /** Told the text of each body that reports success; of one that is too large, its beginning. */
+  readonly onText?: (text: string) => void;
+  /** Whether the SDK may send the command again after a response that was damaged on its way; true by default. */
+  readonly isRepeatable?: boolean;
+}
+
+/** The part of an HttpResponse of the SDK that is used here. */
+interface HttpResponse {
+  readonly statusCode: number;
+  readonly headers: Record<string, string | undefined>;
+  body?: unknown;
+}
+
+type Handler = (args: never) => Promise<unknown>;
+interface Guardable {
+  readonly middlewareStack: { add(middleware: (next: Handler) => Handler, options: object): void };
+}
+
+/**
+ * Guards the responses to a command, whichever client sends it. To be called before the command is sent.
+ *
+ * @returns the same command
+ */
+export function guarded<C extends object>(command: C, options: GuardOptions = {}): C {
+  const stack = (command as unknown as Guardable).middlewareStack;
+  // The response of the latest attempt. What the SDK puts around its body takes the body's place in it.
+  const latest: { response?: HttpResponse | undefined } = {};
+  stack.add(
+    (next) => async (args) => {
+      latest.response = undefined;
+      const result = await next(args).catch((error: unknown) => {
+        throw damaged(error, options);
+      });
+      const { response } = Object(result) as { response?: unknown };
+      if (!isHttpResponse(response)) return result;
+      latest.response = response;
+      expectFailure(response.body);
+      tidyHeaders(response.headers);
+      const { method } = (Object(args) as { request?: { method?: string } }).request ?? {};
+      if (method !== "HEAD") await readBody(response, options);
+      return result;
+    },
+    // The last before the handler, which sees the response first.
+    { step: "deserialize", priority: "low", name: "guardResponse", override: true },
+  );
+  stack.add(
+    (next) => async (args) => {
+      try {
+        const result = await next(args);
+        expectFailure(latest.response?.body);
+        return result;
+      } catch (error) {
+        discard(latest.response?.body);
+        throw error;
+      }
+    },
+    // Outside of what parses the response, inside of what callers add.
+    { step: "deserialize", priority: "high", name: "discardResponse", override: true },
+  );
+  return command;
+}
+
+/**
+ * Keeps the failure of a body that nobody reads from ending the process: it fails in the SDK's hands when its request
+ * is aborted.
+ */
+export function expectFailure(body: unknown): void {
+  if (body instanceof Readable && !body.listeners("error").includes(ignore)) body.on("error", ignore);
+}
+
+/** Closes a body that nobody will read, and its connection. */
+function discard(body: unknown): void {
+  expectFailure(body);
+  if (body instanceof Readable) body.destroy();
+  else if (body instanceof ReadableStream && !body.locked) body.cancel().catch(ignore);
+}
+
+function ignore(): void {}
+
+function isHttpResponse(value: unknown): value is HttpResponse {
+  const { statusCode, headers } = Object(value) as Partial<HttpResponse>;
+  return typeof statusCode === "number" && Object(headers) === headers;
+}
+
+/** Reads a body into memory within its bound, and has the SDK read it from there. */
+async function readBody(response: HttpResponse, options: GuardOptions): Promise<void> {
+  const { statusCode, headers } = response;
+  const { maxBodyBytes = maxResponseBytes, hasDates = false, onText, isRepeatable = true } = options;
+  // These have no body, whatever their headers say.
+  if (statusCode === 204 || statusCode === 304) return;
+  const isError = statusCode >= 300;
+  if (!isError && maxBodyBytes === "stream") return;
+  const most = isError || maxBodyBytes === "stream" ? maxResponseBytes : maxBodyBytes;
+  const stated = Number(headers["content-length"] ?? Number.NaN);
+  if (stated > most && (isError || !onText)) throw tooLarge(response, most);
+  const isEmptyRefusal = statusCode === 400;
+  const isRead = !isError && (hasDates || onText !== undefined);
+  // Node's own parser ends such a body where it said.
+  const isBounded = response.body instanceof IncomingMessage && Number.isSafeInteger(stated);
+  if (isBounded && !isEmptyRefusal && !isRead) return;
+  const bytes = await collect(response, most, isError ? undefined : onText);
+  if (bytes === undefined) return;
+  if (isEmptyRefusal && bytes.length === 0)
+    throw new ResponseFault(
+      "DamagedResponse",
+      "a response with status 400 and no body came, as a proxy or a load balancer sends when a request was damaged",
+      response,
+      isRepeatable,
+    );
+  if (isRead) onText?.(bytes.toString());
+  response.body = streamOf(isRead && hasDates ? Buffer.from(tidyXml(bytes.toString())) : bytes);
+}
+
+/** Undefined for a body that is no stream, which is in memory already. */
+async function collect(
+  response: HttpResponse,
+  most: number,
+  onText: GuardOptions["onText"],
+): Promise<Buffer | undefined> {
+  const { body } = response;
+  if (body === undefined || body === null) return Buffer.alloc(0);
+  if (!(body instanceof Readable) && !(body instanceof ReadableStream)) return undefined;
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of body as AsyncIterable<Uint8Array>) {
+    bytes += piece.length;
+    pieces.push(piece);
+    if (bytes <= most) continue;
+    onText?.(Buffer.concat(pieces).toString());
+    // Leaving the loop closes the connection.
+    throw tooLarge(response, most);
+  }
+  return Buffer.concat(pieces, bytes);
+}
+
+/** A stream, as some middleware of the SDK passes over bodies that are none. */
+function streamOf(bytes: Buffer): Readable {
+  return new Readable({
+    read() {
+      if (bytes.length > 0) this.push(bytes);
+      this.push(null);
+    },
+  });
+}
+
+function tooLarge(response: HttpResponse, most: number): ResponseFault {
+  discard(response.body);
+  const { statusCode } = response;
+  return new ResponseFault(
+    "ResponseTooLarge",
+    `a response with status ${statusCode} and a body of more than ${most} bytes came, and was not read`,
+    response,
+    false,
+  );
+}
+
+/** An error of Node's HTTP parser holds the bytes of the response, in which KMS sends data keys. */
+function damaged(error: unknown, { isRepeatable = true }: GuardOptions): unknown {
+  const { code } = Object(error) as { code?: unknown };
+  if (!(error instanceof Error) || typeof code !== "string" || !code.startsWith("HPE_")) return error;
+  Reflect.deleteProperty(error, "rawPacket");
+  const isFinal = code.endsWith("_OVERFLOW");
+  if (isRepeatable && !isFinal) Object.assign(error, { $retryable: { throttling: false } });
+  return error;
+}

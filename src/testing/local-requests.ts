@@ -1,0 +1,31 @@
+/**
+ * Which requests come from programs of this machine. A web page can send requests to loopback as well, under the
+ * name of its own site (DNS rebinding) or across origins; it must neither read nor change what is here, even where
+ * it has learned the credentials or a presigned URL.
+ */
+import type { ServiceRequest } from "./service.js";
+
+type Headers = ServiceRequest["headers"];
+
+const localHost = /^(?:(?:([a-z0-9.-]+)\.)?(?:localhost|127(?:\.\d{1,3}){3})|\[::1\])(?::\d{1,5})?$/i;
+
+/** Why a request is refused, whoever signed it; undefined when it is not. */
+export function foreignTo({ method, headers }: ServiceRequest): string | undefined {
+  const { host = "", origin } = headers;
+  // The port may be that of a proxy on this machine.
+  if (!localHost.test(host)) return "The Host header must name localhost or a loopback address.";
+  if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
+    return "Requests of web pages of another origin are not allowed.";
+  }
+  // A link that is followed shows what it leads to and hands it to no page.
+  const followed = method === "GET" && headers["sec-fetch-mode"] === "navigate";
+  if (headers["sec-fetch-site"] === "cross-site" && !followed) {
+    return "Requests of web pages of another site are not allowed.";
+  }
+  return undefined;
+}
+
+/** The bucket that a virtual-hosted request names in its Host header, such as "bucket" of "bucket.localhost:9000". */
+export function bucketOfHost({ host = "" }: Headers): string | undefined {
+  return localHost.exec(host)?.[1]?.toLowerCase();
+}

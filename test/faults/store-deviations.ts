@@ -1,0 +1,349 @@
+/** Stores that differ from S3 in what they answer, and what each call promises then. */
+import type { ErrorCode } from "../../src/errors.js";
+import {
+  type Alteration,
+  type HttpProxy,
+  headerOf,
+  type ProxiedRequest,
+  type ProxiedResponse,
+  setBody,
+  setHeader,
+} from "../support/http-proxy.js";
+
+/** The calls of the matrix. */
+export const acts = [
+  "put",
+  "put multipart",
+  "put sidecar",
+  "get",
+  "get sidecar",
+  "range",
+  "whole range",
+  "suffix",
+  "parallel",
+  "verifyLength",
+  "open",
+  "download",
+  "upload",
+  "upload resumed",
+  "head",
+  "delete",
+  "abortUploads",
+  "legacy get",
+  "legacy range",
+  "migrate",
+] as const;
+export type Act = (typeof acts)[number];
+
+/** What a call fails with. */
+export interface Failure {
+  readonly code: ErrorCode;
+  readonly retryable: boolean;
+  /** What the message says of the store. */
+  readonly says: RegExp;
+  /** An upload whose id nobody was told, or whose abort the store answers with this deviation, too. */
+  readonly leavesUpload?: boolean;
+}
+
+/** One way to differ. */
+export interface Deviation {
+  readonly name: string;
+  readonly alter?: Alteration;
+  readonly answer?: HttpProxy["answer"];
+  /** The calls that fail; all others work. */
+  readonly fails?: Partial<Record<Act, Failure>>;
+  /** What any call may fail with, as it depends on the order of its requests. */
+  readonly mayFail?: Failure;
+  /** What the calls fail with that `fails` does not name. */
+  readonly failsAll?: Failure;
+}
+
+const isXml = (response: ProxiedResponse) =>
+  response.body.includes("<?xml") || response.body.includes("xmlns");
+
+function mapETags(change: (etag: string) => string | undefined): Alteration {
+  return (response) => {
+    const etag = headerOf(response, "etag");
+    if (etag !== undefined) setHeader(response, "etag", change(etag));
+    if (isXml(response) && response.status < 300)
+      setBody(
+        response,
+        response.body.toString().replace(/<ETag>(.*?)<\/ETag>/g, (_, text: string) => {
+          const changed = change(text.replaceAll("&quot;", '"'));
+          return changed === undefined ? "" : `<ETag>${changed.replaceAll('"', "&quot;")}</ETag>`;
+        }),
+      );
+    return undefined;
+  };
+}
+
+const bare = (etag: string) => etag.replaceAll('"', "");
+
+const header =
+  (
+    name: string,
+    value: string | undefined | ((value: string) => string | undefined),
+    whenSet = true,
+  ): Alteration =>
+  (response) => {
+    const before = headerOf(response, name);
+    if (before === undefined && whenSet) return undefined;
+    setHeader(response, name, typeof value === "function" ? value(before ?? "") : value);
+    return undefined;
+  };
+
+const isObjectRead = ({ method, url }: ProxiedRequest) => method === "GET" && url.includes("GetObject");
+
+/** Answers a range with the whole object, which it has from the server. */
+function whole(
+  read: (key: string) => Promise<Buffer>,
+  when: (range: string, total: number) => boolean,
+): Alteration {
+  return async (response, request) => {
+    const range = headerOf(response, "content-range");
+    if (!isObjectRead(request) || range === undefined) return undefined;
+    const total = Number(range.split("/")[1]);
+    if (!when(range, total)) return undefined;
+    response.status = 200;
+    setHeader(response, "content-range", undefined);
+    for (const [name] of [...response.headers])
+      if (name.startsWith("x-amz-checksum")) setHeader(response, name, undefined);
+    setBody(
+      response,
+      await read(decodeURIComponent(request.url.split("?")[0]?.split("/").slice(2).join("/") ?? "")),
+    );
+    return undefined;
+  };
+}
+
+const xmlDates =
+  (change: string): Alteration =>
+  (response) => {
+    if (isXml(response) && response.status < 300)
+      setBody(
+        response,
+        response.body
+          .toString()
+          .replace(
+            /<(LastModified|Initiated)>[^<]*<\/\1>/g,
+            (_, name: string) => `<${name}>${change}</${name}>`,
+          ),
+      );
+    return undefined;
+  };
+
+const refusedIfMatch: ProxiedResponse = {
+  status: 412,
+  headers: [
+    ["content-type", "application/xml"],
+    ["content-length", "64"],
+    ["x-amz-request-id", "REFUSED"],
+  ],
+  body: Buffer.from("<Error><Code>PreconditionFailed</Code></Error>".padEnd(64)),
+};
+
+const padded = Buffer.alloc(9 * 1024 * 1024, " ");
+/** Of a CreateMultipartUpload nobody knows the id then. */
+const damaged: Failure = {
+  code: "S3_UNAVAILABLE",
+  retryable: true,
+  says: /damaged on the way/,
+  leavesUpload: true,
+};
+const all = (failure: Failure, names: readonly Act[]) =>
+  Object.fromEntries(names.map((name) => [name, failure]));
+const refused = (says: RegExp): Failure => ({ code: "S3_REQUEST_FAILED", retryable: false, says });
+const noETag = refused(/its answer has no ETag/);
+const xmlActs: readonly Act[] = ["put multipart", "upload", "upload resumed", "abortUploads", "migrate"];
+const ranged: readonly Act[] = [
+  "range",
+  "whole range",
+  "suffix",
+  "verifyLength",
+  "open",
+  "download",
+  "legacy range",
+];
+
+/** All deviations. @param read reads an object past the proxy */
+export function deviations(read: (key: string) => Promise<Buffer>): readonly Deviation[] {
+  let turns = 0;
+  return [
+    { name: "what S3 answers" },
+    { name: "ETags without quotes", alter: mapETags(bare) },
+    { name: "weak ETags", alter: mapETags((etag) => `W/${etag}`) },
+    {
+      name: "ETags quoted and not by turns",
+      alter: (...args) => mapETags(turns++ % 2 === 0 ? bare : (etag) => etag)(...args),
+    },
+    {
+      name: "no ETag",
+      fails: { ...all(noETag, ["put multipart", "put sidecar", "upload", "upload resumed", "migrate"]) },
+      alter: mapETags(() => undefined),
+    },
+    {
+      name: "no ETag in every other response",
+      mayFail: noETag,
+      alter: (...args) => mapETags(turns++ % 2 === 0 ? () => undefined : (etag) => etag)(...args),
+    },
+    {
+      name: "412 for every quoted If-Match",
+      fails: {
+        migrate: {
+          code: "S3_PRECONDITION_FAILED",
+          retryable: false,
+          says: /the store does not understand the condition/,
+        },
+      },
+      answer: ({ headers }) => (headers["if-match"]?.startsWith('"') ? refusedIfMatch : undefined),
+    },
+    { name: "200 and the whole object to every range", alter: whole(read, () => true) },
+    {
+      name: "200 to a range of the whole object",
+      alter: whole(read, (range, total) => range.startsWith(`bytes 0-${total - 1}/`)),
+    },
+    {
+      name: "Content-Range without the total",
+      fails: all(refused(/did not tell the size of the object/), ["range", "legacy range"]),
+      alter: header("content-range", (value) => value.replace(/\/.*/, "/*")),
+    },
+    {
+      name: "206 without Content-Range",
+      fails: {
+        ...all(refused(/did not tell the size of the object/), ["range", "legacy range"]),
+        ...all(refused(/a part of the object without a Content-Range/), ["suffix", "verifyLength", "open"]),
+      },
+      alter: header("content-range", undefined),
+    },
+    {
+      name: "Content-Range in another unit",
+      fails: all(refused(/Content-Range "items .*in no form of HTTP/), ranged),
+      alter: header("content-range", (value) => value.replace("bytes", "items")),
+    },
+    {
+      name: "Content-Range with spaces and capitals",
+      alter: header("content-range", (value) =>
+        value.replace("bytes ", "Bytes  ").replace("-", " - ").replace("/", " / "),
+      ),
+    },
+    {
+      name: "Content-Range of nonsense",
+      fails: all(refused(/Content-Range "all of it", which is in no form of HTTP/), ranged),
+      alter: header("content-range", "all of it"),
+    },
+    {
+      name: "Content-Range of other bytes",
+      fails: all(refused(/the store sent (bytes|the Content-Range)/), ranged),
+      alter: header("content-range", (value) =>
+        value.replace(/(\d+)-(\d+)/, (_, a, b) => `${Number(a) + 16}-${Number(b) + 16}`),
+      ),
+    },
+    { name: "Last-Modified in ISO 8601", alter: header("last-modified", "2026-01-02T03:04:05.678Z") },
+    { name: "Last-Modified of nonsense", alter: header("last-modified", "yesterday") },
+    { name: "no Last-Modified", alter: header("last-modified", undefined) },
+    { name: "dates of HTTP in XML", alter: xmlDates("Fri, 02 Jan 2026 03:04:05 GMT") },
+    {
+      name: "dates of nonsense in XML",
+      fails: all(refused(/listed an upload without/), ["abortUploads"]),
+      alter: xmlDates("yesterday"),
+    },
+    { name: "abort date of nonsense", alter: header("x-amz-abort-date", "soon", false) },
+    {
+      name: "counts and flags of nonsense",
+      alter: (response) => {
+        for (const name of [
+          "x-amz-missing-meta",
+          "x-amz-mp-parts-count",
+          "x-amz-tagging-count",
+          "x-amz-delete-marker",
+        ])
+          setHeader(response, name, "several");
+        return undefined;
+      },
+    },
+    {
+      name: "no Content-Length",
+      fails: all(refused(/lacks what was just written/), ["migrate"]),
+      alter: header("content-length", undefined),
+    },
+    { name: "a Content-Encoding", alter: header("content-encoding", "gzip", false) },
+    { name: "an Expires of nonsense", alter: header("expires", "0", false) },
+    { name: "a header that is none", alter: () => "HTTP/1.1 200 OK\r\nx y: z\r\n\r\n", failsAll: damaged },
+    {
+      name: "two lengths",
+      alter: () => "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+      failsAll: damaged,
+    },
+    {
+      name: "400 without a body",
+      failsAll: damaged,
+      fails: all(refused(/Unknown/), ["head", "migrate"]),
+      alter: () => "HTTP/1.1 400 X\r\ncontent-length: 0\r\n\r\n",
+    },
+    {
+      name: "403 with a body of 9 MiB",
+      failsAll: {
+        code: "S3_ACCESS_DENIED",
+        retryable: false,
+        says: /access was refused/,
+        leavesUpload: true,
+      },
+      alter: (response) => {
+        response.status = 403;
+        setBody(response, padded);
+        return undefined;
+      },
+    },
+    {
+      name: "success with 9 MiB more of XML",
+      fails: all(refused(/larger than any answer of S3/), xmlActs),
+      alter: (response) => {
+        if (isXml(response) && response.status < 300)
+          setBody(response, Buffer.concat([response.body, padded]));
+        return undefined;
+      },
+    },
+    {
+      name: "XML cut off",
+      fails: all(refused(/says success and cannot be parsed/), xmlActs),
+      alter: (response) => {
+        if (isXml(response) && response.status < 300) setBody(response, response.body.subarray(0, -12));
+        return undefined;
+      },
+    },
+    {
+      name: "no upload id",
+      fails: all({ ...refused(/has no UploadId/), leavesUpload: true }, [
+        "put multipart",
+        "upload",
+        "migrate",
+      ]),
+      alter: (response) => {
+        if (response.body.includes("<InitiateMultipartUploadResult"))
+          setBody(response, response.body.toString().replace(/<UploadId>.*<\/UploadId>/, ""));
+        return undefined;
+      },
+    },
+    {
+      name: "a list without end",
+      fails: all(refused(/whose next page does not begin behind/), ["upload resumed", "abortUploads"]),
+      alter: (response) => {
+        if (/<List(Parts|MultipartUploads)Result/.test(response.body.toString())) {
+          const next = ++turns % 7;
+          setBody(
+            response,
+            response.body
+              .toString()
+              .replace(/<IsTruncated>.*?<\/IsTruncated>/, "<IsTruncated>true</IsTruncated>")
+              .replace(/<Next\w+>.*?<\/Next\w+>/g, "")
+              .replace(
+                /<\/List/,
+                `<NextPartNumberMarker>${next}</NextPartNumberMarker><NextKeyMarker>k${next}</NextKeyMarker><NextUploadIdMarker>u${next}</NextUploadIdMarker></List`,
+              ),
+          );
+        }
+        return undefined;
+      },
+    },
+  ];
+}
