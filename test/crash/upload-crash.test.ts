@@ -42,7 +42,7 @@ const uploader = `
 const s3Server = `
   import { startLocalAws } from ${built("testing/index.js")};
   process.once("disconnect", () => process.exit());
-  const credentials = { accessKeyId: "AKIAUPLOADCRASH", secretAccessKey: "the same after each start" };
+  const credentials = { accessKeyId: "AKIAUPLOADCRASHTEST", secretAccessKey: "the same after each start" };
   const directory = ${JSON.stringify(join(folder, "s3"))};
   const aws = await startLocalAws({ directory, minPartBytes: 1, credentials });
   process.send(aws.s3Config);
