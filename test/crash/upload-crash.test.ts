@@ -39,12 +39,12 @@ const uploader = `
   process.send("ready");
 `;
 
+/** The same for each start of the S3, so that clients go on after a restart. */
+const credentials = { accessKeyId: "AKIAUPLOADCRASHTESTS", secretAccessKey: "secret of the tests" };
 const s3Server = `
   import { startLocalAws } from ${built("testing/index.js")};
   process.once("disconnect", () => process.exit());
-  const credentials = { accessKeyId: "AKIAUPLOADCRASHTEST", secretAccessKey: "the same after each start" };
-  const directory = ${JSON.stringify(join(folder, "s3"))};
-  const aws = await startLocalAws({ directory, minPartBytes: 1, credentials });
+  const aws = await startLocalAws({ directory: ${JSON.stringify(join(folder, "s3"))}, minPartBytes: 1, credentials: ${JSON.stringify(credentials)} });
   process.send(aws.s3Config);
 `;
 
