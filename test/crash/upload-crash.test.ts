@@ -141,7 +141,7 @@ test(`killed ${kills} times, the S3 too: every upload is gone on with and its ob
     const started = performance.now();
     child.send({ config: { ...config, endpoint: proxy.endpoint }, input, ...settings });
     const end = new AbortController();
-    const moment = typicalMs !== undefined && done < kills ? random() * typicalMs * 1.3 : 60_000;
+    const moment = typicalMs !== undefined && done < kills ? random() * typicalMs * 1.3 : 240_000;
     const outcomeOrKill = delay(moment, undefined, { signal: end.signal }).catch(() => undefined);
     let outcome = await Promise.race([answer, outcomeOrKill]);
     end.abort();

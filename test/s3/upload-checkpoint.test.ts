@@ -29,7 +29,6 @@ import { fieldsMac, requireAuthentic } from "../../src/s3/upload-resume.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../support/local.js";
-import { until } from "../support/until.js";
 
 const local = useLocalAws();
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-checkpoint-"));
@@ -47,8 +46,7 @@ beforeEach(() => {
 afterEach(async () => {
   vi.restoreAllMocks();
   rmSync(CheckpointPath, { force: true });
-  await local.client.abortUploads({ Bucket, olderThanMs: 0 });
-  await local.client.delete({ Bucket, Key });
+  await local.removeAll();
   expect(readdirSync(folder)).toEqual(["source"]);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -329,12 +327,12 @@ it("a sidecar stays when the caller aborts a resume of an upload that was comple
   expect(before).toHaveLength(1);
   await local.client.put({ Bucket, Key, Body: "another" });
   local.operations();
-  local.aws.fault({ operation: "ListParts", delayMs: 20_000 });
+  const held = local.aws.hold({ operation: "ListParts" });
   // S3 says so of uploads that were completed, too.
   local.aws.fault({ operation: "AbortMultipartUpload", status: 204 });
   const controller = new AbortController();
   const resumed = client.upload(input, { abortSignal: controller.signal });
-  await until(() => expect(local.operations()).toContain("ListParts"));
+  await held.arrived;
   controller.abort(new Error("enough"));
   expect(await errorOf(() => resumed)).toBe(controller.signal.reason);
   expect(await sidecars()).toEqual(before);

@@ -33,7 +33,7 @@ afterEach(async () => {
   vi.restoreAllMocks();
   await local.client.abortUpload({ ticket });
   await local.client.delete({ Bucket, Key });
-  expect(await local.contents()).toEqual({ keys: [], uploads: [] });
+  expect(await local.removeAll()).toEqual({ keys: [], uploads: [] });
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 

@@ -20,8 +20,7 @@ const plain = testBytes(100_000, 3);
 
 /** Empties the bucket. */
 beforeEach(async () => {
-  const { keys } = await local.contents();
-  for (const Key of keys) await local.client.delete({ Bucket, Key });
+  await local.removeAll();
   local.operations();
 });
 
