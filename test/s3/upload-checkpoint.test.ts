@@ -342,14 +342,14 @@ it("a sidecar stays when the caller aborts a resume of an upload that was comple
 it("an upload is not ended while nobody can tell whose its checkpoint is", async () => {
   const prototype = await fileHandles();
   const controller = new AbortController();
-  local.aws.fault({ operation: "UploadPart", delayMs: 20_000 });
+  const held = local.aws.hold({ operation: "UploadPart" });
   const running = local.client.upload(input, { abortSignal: controller.signal });
-  await until(() => expect(local.operations()).toContain("UploadPart"));
+  await held.arrived;
   vi.spyOn(prototype, "stat").mockRejectedValue(Object.assign(new Error("EIO"), { code: "EIO" }));
   controller.abort(new Error("enough"));
   expect(await errorOf(() => running)).toBe(controller.signal.reason);
   vi.restoreAllMocks();
-  local.aws.clearFaults();
+  held.release();
   expect((await local.contents()).uploads).toHaveLength(1);
   expect(existsSync(CheckpointPath)).toBe(true);
   await local.clientWith({}).upload(input);
