@@ -72,7 +72,7 @@ export function requireETag({ ETag }: { readonly ETag?: string | undefined }, at
 }
 
 /** Whether a request failed since its multipart upload is gone: completed, aborted, or ended by a lifecycle rule. */
-export function isUploadGone(error: unknown): boolean {
+export function isUploadGone(error: unknown): error is EnvelopeError {
   return error instanceof EnvelopeError && error.details.serviceError === "NoSuchUpload";
 }
 

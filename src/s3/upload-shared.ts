@@ -7,11 +7,12 @@ import { fieldNames } from "../field-names.js";
 import { untilAborted } from "../until-aborted.js";
 import { withTransfer } from "./about-object.js";
 import { type ExpectedContext, expectedContextArgument } from "./read-envelope.js";
+import { isUploadGone } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { callSignal } from "./transfer-signal.js";
 import { begin, layoutOf, multipartInput, type OpenUpload, sendSealed } from "./upload-begin.js";
 import { guardOf, requireTime } from "./upload-guard.js";
-import { findPart, requireSamePart } from "./upload-listing.js";
+import { findPart, requireSamePart, uploadGone } from "./upload-listing.js";
 import { PartMaker, type PartSeal, partWindow, type SealedPart, type UploadedPart } from "./upload-parts.js";
 import {
   openSeekable,
@@ -179,6 +180,8 @@ export async function uploadPart(
         signal.throwIfAborted();
         return sendSealed(upload, partNumber, sealed, modifiedMs);
       });
+    } catch (error) {
+      throw isUploadGone(error) ? uploadGone(error) : error;
     } finally {
       settings.budget.letGo();
       await source.close();
