@@ -11,7 +11,15 @@ export interface ServiceFailure {
 
 const unnamed = "unknown error";
 /** Names that say nothing: those that the SDK, or the parser of a body that is none, gives where the service gave none. */
-const emptyNames = new Set([unnamed, "Unknown", "UnknownError", "Error", "TypeError", "RangeError", "SyntaxError"]);
+const emptyNames = new Set([
+  unnamed,
+  "Unknown",
+  "UnknownError",
+  "Error",
+  "TypeError",
+  "RangeError",
+  "SyntaxError",
+]);
 
 /** What is to be said of a failure that nothing more is known of. */
 export function unexplained({ serviceError, httpStatusCode }: ServiceFailure): string {
