@@ -18,6 +18,7 @@ const layers = [
   "keys",
   "cobblestone",
   "observe",
+  "source",
   "base",
 ];
 const baseFiles = [

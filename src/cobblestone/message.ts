@@ -3,6 +3,8 @@ import { type KeyObject, randomBytes } from "node:crypto";
 import { bytesArgument, wrongType } from "../arguments.js";
 import { type FieldList, type Fields, fieldsArgument, type NamesOf } from "../field-list.js";
 import { fieldNames } from "../field-names.js";
+import { isAsyncSource, takeSource } from "../source/gate.js";
+import { bytesOf } from "../source/shape.js";
 import { dataKeyArgument, deriveMessageKeys, type MessageKeys, openHeader } from "./derivation.js";
 import { type CryptoEngine, engineArgument, poolOf, sharedEngine } from "./engine.js";
 import { saltBytes } from "./geometry.js";
@@ -11,8 +13,17 @@ import { Pieces } from "./pieces.js";
 import { type RunCodec, Runs } from "./runs.js";
 import { Sealer } from "./sealer.js";
 
-/** What the frame layer reads: bytes whole, or in pieces of any lengths. A Node or web stream is such an iterable. */
-export type ByteSource = Uint8Array | AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+/**
+ * What the frame layer reads: bytes whole, or in pieces of any lengths. A Node or web stream is such an iterable,
+ * whatever package made it. A stream is taken by the call: it must not have ended, failed or been destroyed before, and
+ * nobody else may read it.
+ */
+export type ByteSource =
+  | Uint8Array
+  | AsyncIterable<Uint8Array>
+  | Iterable<Uint8Array>
+  | NodeJS.ReadableStream
+  | ReadableStream<Uint8Array>;
 
 /** What both ends of a message must agree on. */
 export interface MessageOptions {
@@ -53,9 +64,10 @@ export interface MessageInput {
  * @returns the message in pieces of at most 1,049,600 bytes; their bounds mean nothing. Memory held: one chunk
  *   of 16 KiB and the pieces of at most 256 KiB of plaintext, and for a message that workers take part in up to
  *   6 MiB, as it is then read ahead. When the iteration is ended while the source is being read ahead, a source
- *   other than a Node stream ends once it has answered.
+ *   other than a stream ends once it has answered.
  * @throws TypeError, RangeError at once when an argument is wrong, or when a piece of the source is not bytes
- * @throws EnvelopeError `WORKER_FAILED` from the iteration
+ * @throws EnvelopeError `WORKER_FAILED`, `SOURCE_FAILED` from the iteration: the latter when the source closes before it
+ *   ends. A source that fails by itself rejects the iteration with its own error.
  */
 export function encrypt(source: ByteSource, options: StreamOptions): AsyncIterableIterator<Buffer> {
   const given = fieldsArgument<StreamOptions>(fieldNames.encrypt.options, options);
@@ -65,8 +77,11 @@ export function encrypt(source: ByteSource, options: StreamOptions): AsyncIterab
   return sealSource(sourceArgument(source), keys, { engine });
 }
 
+/** A source that has passed the gate, or is the library's own. */
+type PieceSource = Uint8Array | AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
 /** Encrypts a source under keys that are used for nothing else. */
-export function sealSource(source: ByteSource, keys: MessageKeys, working: Working = {}): Pieces {
+export function sealSource(source: PieceSource, keys: MessageKeys, working: Working = {}): Pieces {
   return pieces(source, new Sealer(keys), working);
 }
 
@@ -77,7 +92,7 @@ export function sealSource(source: ByteSource, keys: MessageKeys, working: Worki
  *   verified. When the iteration rejects it goes on rejecting with the same error. Memory held: two chunks and the
  *   plaintext of 256 KiB of the source, and with workers as {@link encrypt} holds.
  * @throws TypeError, RangeError at once when an argument is wrong, or when a piece of the source is not bytes
- * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_TRUNCATED`, `WORKER_FAILED` from the iteration
+ * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_TRUNCATED`, `WORKER_FAILED`, `SOURCE_FAILED` from the iteration
  */
 export function decrypt(source: ByteSource, options: StreamOptions): AsyncIterableIterator<Buffer> {
   const given = fieldsArgument<StreamOptions>(fieldNames.decrypt.options, options);
@@ -88,11 +103,11 @@ export function decrypt(source: ByteSource, options: StreamOptions): AsyncIterab
 }
 
 /** Decrypts a source that is a message or a run of its chunks. */
-export function openSource(source: ByteSource, input: OpenerInput, working: Working = {}): Pieces {
+export function openSource(source: PieceSource, input: OpenerInput, working: Working = {}): Pieces {
   return pieces(source, new Opener(input), working);
 }
 
-function pieces(source: ByteSource, codec: RunCodec, working: Working): Pieces {
+function pieces(source: PieceSource, codec: RunCodec, working: Working): Pieces {
   const { engine = sharedEngine, reuseBuffers = false, wantedWorkers = Number.POSITIVE_INFINITY } = working;
   const iterable = source instanceof Uint8Array ? [source] : source;
   return new Pieces(iterable, codec, new Runs(codec, poolOf(engine), { reuseBuffers, wantedWorkers }));
@@ -114,11 +129,10 @@ function messageInput({ dataKey, context }: Fields<MessageOptions>): MessageInpu
   };
 }
 
-function sourceArgument(source: ByteSource): ByteSource {
-  const iterable =
-    typeof source === "object" &&
-    source !== null &&
-    (Symbol.asyncIterator in source || Symbol.iterator in source);
-  if (!iterable) throw wrongType("source", "a Uint8Array or an iterable of them", source);
-  return source;
+function sourceArgument(source: unknown): PieceSource {
+  const bytes = bytesOf(source);
+  if (bytes) return bytes;
+  if (isAsyncSource(source) || (typeof source === "object" && source !== null && Symbol.iterator in source))
+    return takeSource("source", source) as AsyncIterable<unknown> as AsyncIterable<Uint8Array>;
+  throw wrongType("source", "a Uint8Array or an iterable of them", source);
 }

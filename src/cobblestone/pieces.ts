@@ -2,8 +2,9 @@
  * A source run through a sealer or an opener, piece by piece. An async generator would do the same in fewer
  * lines and more time; docs/decisions.md 9 has the figures.
  */
-import { Readable } from "node:stream";
 import { bytesArgument } from "../arguments.js";
+import { iteratorOf, type TakenSource, unawaited } from "../source/gate.js";
+import { bytesOf } from "../source/shape.js";
 import { turn } from "../turn.js";
 import { type Codec, type Runs, stepBytes } from "./runs.js";
 
@@ -20,6 +21,7 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
   /** Made by the first read, gone when the source has ended or failed. */
   #iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array> | undefined;
   #isReading = false;
+  #isOpened = false;
   /** Input that has been read, but not been taken, and how much has been. */
   #input: Uint8Array = nothing;
   #takenBytes = 0;
@@ -130,6 +132,7 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
     let piece: IteratorResult<unknown>;
     try {
       this.#isReading = true;
+      this.#isOpened = true;
       this.#iterator ??= iteratorOf(this.#source);
       piece = await this.#iterator.next();
       if (piece.done === true) this.#iterator = undefined;
@@ -139,27 +142,21 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
     } finally {
       this.#isReading = false;
     }
-    return piece.done === true ? undefined : bytesArgument("source: each piece", piece.value);
+    if (piece.done === true) return undefined;
+    return bytesOf(piece.value) ?? bytesArgument("source: each piece", piece.value);
   }
 
-  /** Ends the source, unless it has ended, failed or not been opened. */
+  /** Ends the source, unless it has ended or failed; one that has not been opened is given back. */
   async #close(): Promise<void> {
     this.#runs?.close();
     const iterator = this.#iterator;
     this.#iterator = undefined;
+    if (!this.#isOpened) (this.#source as Partial<TakenSource>).release?.();
     if (!this.#isReading) {
       await iterator?.return?.();
       return;
     }
     // Reading ahead: a source that never answers would not answer this either, so it is not waited for.
-    if (this.#source instanceof Readable) this.#source.destroy();
-    Promise.resolve()
-      .then(() => iterator?.return?.())
-      .catch(() => undefined);
+    unawaited(() => iterator?.return?.());
   }
-}
-
-/** The iterator of a source of either kind. */
-export function iteratorOf<T>(source: AsyncIterable<T> | Iterable<T>): AsyncIterator<T> | Iterator<T> {
-  return Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
 }

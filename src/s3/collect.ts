@@ -1,5 +1,6 @@
 /** Collects a body whose size is known in memory that is there already: no promise for each piece of it. */
 import { finished, Readable } from "node:stream";
+import { startIdleTimer } from "../source/idle.js";
 
 /** When collecting gives up. */
 export interface CollectGuard {
@@ -25,7 +26,7 @@ export function collect(body: unknown, targets: readonly Uint8Array[], guard: Co
   return new Promise((resolve, reject) => {
     let seen = 0;
     const settle = (act: () => void) => {
-      clearTimeout(timer);
+      timer.stop();
       signal.removeEventListener("abort", onAbort);
       stream.off("data", onData);
       forget();
@@ -35,7 +36,7 @@ export function collect(body: unknown, targets: readonly Uint8Array[], guard: Co
     };
     const onAbort = () => settle(() => reject(signal.reason));
     const onData = (piece: Uint8Array) => {
-      timer?.refresh();
+      timer.refresh();
       if (!(piece instanceof Uint8Array)) {
         settle(() => reject(failed(seen, new TypeError("its stream gave something other than bytes"))));
         return;
@@ -44,8 +45,7 @@ export function collect(body: unknown, targets: readonly Uint8Array[], guard: Co
       seen += piece.length;
       if (seen > room) settle(() => resolve(seen));
     };
-    const timer =
-      idleTimeoutMs > 0 ? setTimeout(() => settle(() => reject(stalled(seen))), idleTimeoutMs) : undefined;
+    const timer = startIdleTimer(idleTimeoutMs, () => settle(() => reject(stalled(seen))));
     const forget = finished(stream, { writable: false }, (cause) =>
       settle(() => (cause ? reject(failed(seen, cause)) : resolve(seen))),
     );

@@ -1,5 +1,8 @@
 /** Reads a source so that it can neither hang, nor outlive the transfer it feeds, nor keep others from running. */
-import { iteratorOf } from "../cobblestone/pieces.js";
+import { iteratorOf, unawaited } from "../source/gate.js";
+import { startIdleTimer } from "../source/idle.js";
+import { isWebStream } from "../source/shape.js";
+import { WebStreamReader } from "../source/web-stream.js";
 import { turn } from "../turn.js";
 import { onAbort } from "../until-aborted.js";
 
@@ -29,6 +32,7 @@ export async function* guardSource<T>(
   const iterator = open(source, guard);
   let ended = false;
   let waitingSince = performance.now();
+  let hasLookedAgain = false;
   try {
     while (true) {
       const result = await readOnce(iterator, guard, waitingSince);
@@ -39,8 +43,12 @@ export async function* guardSource<T>(
       if (!isEmpty(result.value)) {
         yield result.value;
         waitingSince = performance.now();
+        hasLookedAgain = false;
       } else if (guard.idleTimeoutMs > 0 && performance.now() - waitingSince > guard.idleTimeoutMs) {
-        throw guard.stalled();
+        if (hasLookedAgain) throw guard.stalled();
+        // After a pause of the process, more may wait to be read behind this.
+        hasLookedAgain = true;
+        await new Promise(setImmediate);
       }
       if (turn.isOver) await turn.give();
     }
@@ -49,7 +57,7 @@ export async function* guardSource<T>(
   }
 }
 
-/** Closes a source that may not have been read at all: a Node stream, a web stream or a generator. */
+/** Closes a body that may not have been read at all: a Node stream, a web stream or a generator. */
 export function closeSource(source: unknown): void {
   unawaited(() => {
     const { destroy, cancel, return: end } = Object(source) as Record<string, unknown>;
@@ -58,38 +66,18 @@ export function closeSource(source: unknown): void {
   });
 }
 
-function unawaited(act: () => unknown): void {
-  Promise.resolve()
-    .then(act)
-    .catch(() => undefined);
-}
-
 function open<T>(
   source: AsyncIterable<T> | Iterable<T>,
   { failed }: SourceGuard,
 ): AsyncIterator<T> | Iterator<T> {
   try {
-    return source instanceof ReadableStream ? readerOf(source) : iteratorOf(source);
+    // The own iterator of a web stream would not cancel it before a pending read is answered.
+    return isWebStream(source)
+      ? (new WebStreamReader("body", source) as AsyncIterator<T>)
+      : iteratorOf(source);
   } catch (cause) {
     throw failed(cause);
   }
-}
-
-/** The own iterator of a web stream would not cancel it before a pending read is answered. */
-function readerOf<T>(stream: ReadableStream<T>): AsyncIterator<T> {
-  const reader = stream.getReader();
-  return {
-    async next() {
-      const result = await reader.read();
-      if (!result.done) return result;
-      reader.releaseLock();
-      return { done: true, value: undefined };
-    },
-    async return() {
-      await reader.cancel();
-      return { done: true, value: undefined };
-    },
-  };
 }
 
 function isEmpty(piece: unknown): boolean {
@@ -151,10 +139,10 @@ function watched(
   return new Promise<void>((resolve, reject) => {
     let stop: (() => void) | undefined;
     const end = () => settle(() => reject(signal?.reason));
-    const waitMs = Math.max(0, idleTimeoutMs - (performance.now() - waitingSince));
-    const timer = idleTimeoutMs > 0 ? setTimeout(() => settle(() => reject(stalled())), waitMs) : undefined;
+    const leftMs = Math.max(0, idleTimeoutMs - (performance.now() - waitingSince));
+    const timer = startIdleTimer(idleTimeoutMs, () => settle(() => reject(stalled())), leftMs);
     const settle = (act: () => void) => {
-      clearTimeout(timer);
+      timer.stop();
       stop?.();
       act();
     };

@@ -1,18 +1,32 @@
 /** The body that a caller hands to `put`, whatever its shape, as bytes of known or unknown length. */
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { integerArgument, wrongType } from "../arguments.js";
 import { isIllFormed } from "../bytes.js";
 import { maxPlaintextBytes } from "../cobblestone/geometry.js";
 import { EnvelopeError } from "../errors.js";
+import { EarlyEnd } from "../source/early-end.js";
+import { isAsyncSource, type TakenSource, takeSource } from "../source/gate.js";
+import { bytesOf, isBlob } from "../source/shape.js";
 import { sourceFailed } from "../source-failed.js";
-import { closeSource, guardSource, type SourceGuard } from "./guarded-source.js";
+import { guardSource, type SourceGuard } from "./guarded-source.js";
 
-/** All that `put` takes as a body. Strings are UTF-8. A stream is read once, from where it stands. */
+/**
+ * All that `put` takes as a body. Strings are UTF-8. A stream is read once, from where it stands, whatever package made
+ * it. The call takes it at once: nobody else may read it, and it must not have ended, failed or been destroyed before.
+ *
+ * A stream that fails, is destroyed or closes before its end, or says at its end that it was cut off, rejects the call.
+ * Some sources end early without any sign; where the length is known, state it as `ContentLength`. They are: the output
+ * of a child process that fails or is killed; a socket, pipe or FIFO that the other end closes; the body of an HTTP/1
+ * response with neither Content-Length nor chunked encoding; an HTTP/2 stream that a server on Node closes;
+ * decompression that was told to take what is cut off, as that of `fetch` is; a file that is cut while it is read; an
+ * iterable that others have begun to read; and a stream that code ends when what it is fed from fails.
+ */
 export type PutBody =
   | Uint8Array
   | string
   | Blob
   | Readable
+  | NodeJS.ReadableStream
   | ReadableStream<Uint8Array>
   | AsyncIterable<Uint8Array | string>;
 
@@ -42,14 +56,11 @@ export function sourceArgument(body: unknown, contentLength: unknown): Source {
       ? undefined
       : integerArgument("ContentLength", contentLength, 0, maxPlaintextBytes);
   const { pieces, length, bytes } = open(body);
-  refuseTaken(pieces);
   if (stated !== undefined && length !== undefined && stated !== length) {
     throw new RangeError(`ContentLength: expected ${length}, the length of Body, got ${stated}`);
   }
   const known = length ?? stated;
-  if (isSingleUse(pieces)) taken.add(pieces);
-  // A stream may fail before it is read; without a listener that would end the process. Reading tells the error.
-  if (pieces instanceof Readable) pieces.on("error", () => undefined);
+  const taken: TakenSource | undefined = bytes === undefined ? takeSource("Body", pieces) : undefined;
   const progress = { bytesRead: 0 };
   return {
     length: known,
@@ -57,28 +68,9 @@ export function sourceArgument(body: unknown, contentLength: unknown): Source {
     get bytesRead() {
       return progress.bytesRead;
     },
-    read: (guard) => readAll(pieces, known, guard, progress),
-    close: () => closeSource(pieces),
+    read: (guard) => readAll(taken ?? pieces, known, guard, progress),
+    close: () => taken?.close(),
   };
-}
-
-/** Bodies that can be read once only and were handed to a put: read again, they would give nothing. */
-const taken = new WeakSet<object>();
-
-function refuseTaken(pieces: Pieces): void {
-  if (taken.has(pieces)) {
-    throw new TypeError(
-      "Body: expected a stream that can still be read, got one that an earlier put has taken",
-    );
-  }
-  if (pieces instanceof ReadableStream && Readable.isDisturbed(pieces as never)) {
-    throw new TypeError("Body: expected a ReadableStream that can still be read, got one that has been read");
-  }
-}
-
-/** Streams, and generators: whose iterator is themselves. */
-function isSingleUse(pieces: Pieces): boolean {
-  return pieces instanceof Readable || pieces instanceof ReadableStream || "next" in pieces;
 }
 
 /** Bytes in memory are taken so many at a time. */
@@ -93,17 +85,11 @@ interface OpenBody {
 }
 
 function open(body: unknown): OpenBody {
-  if (body instanceof Uint8Array)
-    return { pieces: { [Symbol.iterator]: () => slices(body) }, length: body.length, bytes: body };
+  const bytes = bytesOf(body);
+  if (bytes) return { pieces: { [Symbol.iterator]: () => slices(bytes) }, length: bytes.length, bytes };
   if (typeof body === "string") return open(utf8("Body", body));
-  if (body instanceof Blob) return { pieces: body.stream() as unknown as Pieces, length: body.size };
-  if (body instanceof Readable) return { pieces: unreadStream(body) };
-  if (body instanceof ReadableStream && body.locked) {
-    throw new TypeError("Body: expected a ReadableStream that nobody else reads, got a locked one");
-  }
-  if (typeof body === "object" && body !== null && Symbol.asyncIterator in body) {
-    return { pieces: body as AsyncIterable<unknown> };
-  }
+  if (isBlob(body)) return { pieces: body.stream() as Pieces, length: body.size };
+  if (isAsyncSource(body)) return { pieces: body as Pieces };
   throw wrongType("Body", "a Uint8Array, string, Blob, Readable, ReadableStream or async iterable", body);
 }
 
@@ -113,19 +99,6 @@ function* slices(bytes: Uint8Array): Generator<Uint8Array, undefined> {
     yield bytes.subarray(start, start + sliceBytes);
   }
   return undefined;
-}
-
-/** A stream that has ended or decodes its bytes would be stored as something else than what its owner meant. */
-function unreadStream(stream: Readable): Readable {
-  if (stream.readableEnded || stream.destroyed) {
-    throw new TypeError(
-      "Body: expected a stream that can still be read, got one that has ended or was destroyed",
-    );
-  }
-  if (stream.readableEncoding !== null) {
-    throw new TypeError("Body: expected a stream of bytes, got one with setEncoding()");
-  }
-  return stream;
 }
 
 async function* readAll(
@@ -141,12 +114,18 @@ async function* readAll(
       new EnvelopeError("SOURCE_STALLED", `Body: no bytes came for ${guard.idleTimeoutMs} ms`, {
         details: { bytesRead: seen, idleTimeoutMs: guard.idleTimeoutMs },
       }),
-    failed: (cause) =>
-      sourceFailed(`Body: the stream failed after ${seen} bytes`, cause, { bytesRead: seen }),
+    failed: (cause) => {
+      const details = { bytesRead: seen };
+      if (!(cause instanceof EarlyEnd))
+        return sourceFailed(`Body: the stream failed after ${seen} bytes`, cause, details);
+      return new EnvelopeError("SOURCE_FAILED", `Body: the stream ${cause.what}, after ${seen} bytes`, {
+        details,
+      });
+    },
   });
   for await (const piece of guarded) {
-    const bytes = typeof piece === "string" ? utf8("Body: each piece", piece) : piece;
-    if (!(bytes instanceof Uint8Array)) throw wrongType("Body: each piece", "a Uint8Array or string", piece);
+    const bytes = typeof piece === "string" ? utf8("Body: each piece", piece) : bytesOf(piece);
+    if (!bytes) throw wrongType("Body: each piece", "a Uint8Array or string", piece);
     seen += bytes.length;
     if (length !== undefined && seen > length) throw wrongLength(length, seen);
     progress.bytesRead = seen;

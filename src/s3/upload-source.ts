@@ -6,6 +6,8 @@ import type { RandomAccessSource } from "../cobblestone/random-access.js";
 import { EnvelopeError } from "../errors.js";
 import type { Fields } from "../field-list.js";
 import { fileFailed } from "../file-error.js";
+import { startIdleTimer } from "../source/idle.js";
+import { bytesOf } from "../source/shape.js";
 import { sourceFailed } from "../source-failed.js";
 import { untilAborted } from "../until-aborted.js";
 
@@ -134,8 +136,9 @@ function callersSource(
       for (let filled = 0; filled < target.length; ) {
         const start = position + filled;
         const end = Math.min(start + maxReadBytes, position + target.length);
-        const bytes: unknown = await readOnce(source, start, end, signal, idleTimeoutMs);
-        if (!(bytes instanceof Uint8Array)) throw wrongType("Source.read: its result", "a Uint8Array", bytes);
+        const result = await readOnce(source, start, end, signal, idleTimeoutMs);
+        const bytes = bytesOf(result);
+        if (!bytes) throw wrongType("Source.read: its result", "a Uint8Array", result);
         if (bytes.length !== end - start) {
           const what = `${end - start} bytes were asked for at ${start}, ${bytes.length} came`;
           throw sourceChanged(what, { start, expectedBytes: end - start, bytes: bytes.length });
@@ -158,22 +161,20 @@ async function readOnce(
   signal: AbortSignal,
   idleTimeoutMs: number,
 ): Promise<unknown> {
-  let timer: NodeJS.Timeout | undefined;
-  const stalled = new Promise<never>((_, reject) => {
-    if (idleTimeoutMs === 0) return;
-    const message = `Source.read has not answered for ${idleTimeoutMs} ms`;
-    timer = setTimeout(
-      () => reject(new EnvelopeError("SOURCE_STALLED", message, { details: { start, end } })),
-      idleTimeoutMs,
-    );
+  const message = `Source.read has not answered for ${idleTimeoutMs} ms`;
+  const stalled = new EnvelopeError("SOURCE_STALLED", message, { details: { start, end } });
+  let onIdle: () => void = () => undefined;
+  const idle = new Promise<never>((_, reject) => {
+    onIdle = () => reject(stalled);
   });
+  const timer = startIdleTimer(idleTimeoutMs, onIdle);
   try {
-    return await untilAborted(signal, Promise.race([source.read(start, end), stalled]));
+    return await untilAborted(signal, Promise.race([source.read(start, end), idle]));
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof EnvelopeError && error.code === "SOURCE_STALLED") throw error;
+    if (error === stalled) throw error;
     throw sourceFailed("Source.read failed", error, { start, end });
   } finally {
-    clearTimeout(timer);
+    timer.stop();
   }
 }

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { openChunk, sealChunk } from "../../src/cobblestone/chunk.js";
 import { deriveMessageKeys } from "../../src/cobblestone/derivation.js";
 import { chunkBytes, sealedChunkBytes } from "../../src/cobblestone/geometry.js";
-import { type Run, slabBytes, workedBytes, workInPlace } from "../../src/cobblestone/slab.js";
+import { type Run, runOf, slabBytes, workedBytes, workInPlace } from "../../src/cobblestone/slab.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 
@@ -65,4 +65,8 @@ it("a chunk sealed in place opens by itself", () => {
   workInPlace(run("seal", 3), slab);
   const second = slab.subarray(sealedChunkBytes, 2 * sealedChunkBytes);
   expectBytes(openChunk(keys, 6, second), plaintext.subarray(chunkBytes, 2 * chunkBytes));
+});
+
+it("a run takes no memory along but its own: a copy for a worker has all that lies behind a view", () => {
+  expect(runOf("open", keys, 0, 1).baseNonce.buffer.byteLength).toBe(12);
 });

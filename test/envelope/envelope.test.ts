@@ -62,4 +62,18 @@ describe("requireContext", () => {
     expect(error.message).toBe(`the object's encryption context is not the expected one: ${message}`);
     expect(JSON.stringify([error, error.message])).not.toContain("secret");
   });
+
+  it("compares own entries alone, whatever objects inherit", () => {
+    const inherited = Object.prototype as unknown as Record<string, unknown>;
+    inherited.tenant = "42";
+    try {
+      for (const [actual, expected] of [
+        [{}, { tenant: "42" }],
+        [{ tenant: "42" }, {}],
+      ] as const)
+        expect(() => requireContext(actual, expected)).toThrow(coded("CONTEXT_MISMATCH") as Error);
+    } finally {
+      delete inherited.tenant;
+    }
+  });
 });

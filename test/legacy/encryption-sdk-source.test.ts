@@ -51,11 +51,19 @@ const settled = () => new Promise(setImmediate);
 describe("the source", () => {
   it("may fail before it is read, which does not end the process", async () => {
     const failure = new Error("connection lost");
-    for (const source of [
-      () => new ReadableStream<Uint8Array>({ start: (controller) => controller.error(failure) }),
-      () => new Readable({ read() {} }).destroy(failure),
-    ]) {
-      const reader = new ExactReader(source(), undefined);
+    const node = new Readable({ read() {} });
+    let controller: ReadableStreamDefaultController | undefined;
+    const web = new ReadableStream<Uint8Array>({
+      start(to) {
+        controller = to;
+      },
+    });
+    for (const [source, fail] of [
+      [web, () => controller?.error(failure)],
+      [node, () => node.destroy(failure)],
+    ] as const) {
+      const reader = new ExactReader(source, undefined);
+      fail();
       // As long as it may take to load Amazon's package.
       await settled();
       const error = await errorOf(() => reader.take(1));

@@ -97,8 +97,10 @@ describe("progress of a put", () => {
 it("only operations that move a body take a listener", async () => {
   const { client } = local;
   await client.put({ Bucket, Key: "typed", Body: "x" }, { onProgress: () => undefined });
+  const given = { onProgress: () => undefined };
+  const message = /^options\.onProgress: \w+ has no such option/;
   // @ts-expect-error: a HEAD has no progress
-  await client.head({ Bucket, Key: "typed" }, { onProgress: () => undefined });
+  expect((await errorOf(() => client.head({ Bucket, Key: "typed" }, given))).message).toMatch(message);
   // @ts-expect-error: nor has a DELETE
-  await client.delete({ Bucket, Key: "typed" }, { onProgress: () => undefined });
+  expect((await errorOf(() => client.delete({ Bucket, Key: "typed" }, given))).message).toMatch(message);
 });

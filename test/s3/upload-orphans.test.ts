@@ -5,11 +5,7 @@ import { coded, errorOf } from "../support/errors.js";
 import { Bucket, useLocalAws } from "../support/local.js";
 
 const local = useLocalAws();
-afterEach(async () => {
-  local.aws.clearFaults();
-  await local.client.abortUploads({ Bucket, olderThanMs: 0 });
-  expect((await local.contents()).uploads).toEqual([]);
-});
+afterEach(() => local.removeAll());
 
 async function begin(...keys: string[]): Promise<void> {
   for (const Key of keys) await local.s3.send(new CreateMultipartUploadCommand({ Bucket, Key }));

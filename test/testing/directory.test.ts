@@ -15,7 +15,6 @@ import {
 import { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -38,6 +37,7 @@ import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
 import { Bucket } from "../support/local.js";
+import { steady } from "../support/until.js";
 
 const bytes = testBytes(300_000, 9);
 let directory: string;
@@ -220,7 +220,8 @@ test("nothing happens any more when close() is over, and the copy that was being
   await copying;
   const state = () => files("data").map((name) => [name, statSync(join(directory, "data", name)).size]);
   const before = state();
-  await delay(200);
+  // Whatever still wrote would have its turn.
+  await steady(() => files("data").length);
   expect(state()).toEqual(before);
   await start();
   const { Contents = [] } = await aws.s3.send(new ListObjectsV2Command({ Bucket }));
@@ -228,9 +229,9 @@ test("nothing happens any more when close() is over, and the copy that was being
 });
 
 test("a request that waits when close() is called takes no effect, and holds nothing up", async () => {
-  aws.fault({ operation: "PutObject", delayMs: 60_000 });
+  const held = aws.hold({ operation: "PutObject" });
   const waiting = errorOf(() => put("late"));
-  await expect.poll(() => aws.requests.map(({ operation }) => operation)).toContain("PutObject");
+  await held.arrived;
   await restart();
   await waiting;
   expect((await errorOf(() => read("late"))).name).toBe("NoSuchKey");

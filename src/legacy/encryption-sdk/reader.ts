@@ -1,27 +1,26 @@
 /** Reads a source in stretches of exact lengths, and closes it when it is done, has failed or is aborted. */
-import { Readable } from "node:stream";
 import { wrongType } from "../../arguments.js";
 import type { ByteSource } from "../../cobblestone/message.js";
-import { iteratorOf } from "../../cobblestone/pieces.js";
 import { EnvelopeError } from "../../errors.js";
+import { EarlyEnd } from "../../source/early-end.js";
+import { isAsyncSource, type TakenSource, takeSource } from "../../source/gate.js";
+import { bytesOf } from "../../source/shape.js";
 import { onAbort, untilAborted } from "../../until-aborted.js";
-
-type Iterable_ = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** Holds what it was asked for and one piece of the source. */
 export class ExactReader {
-  readonly #source: Iterable_;
-  readonly #iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
+  readonly #source: TakenSource;
+  readonly #iterator: AsyncIterator<unknown>;
   readonly #signal: AbortSignal | undefined;
   readonly #forget: (() => void) | undefined;
   #rest: Uint8Array = new Uint8Array(0);
   #takenBytes = 0;
   #isOver = false;
 
-  /** @throws TypeError when the source is none */
+  /** @throws TypeError when the source is none, or cannot be read any more */
   constructor(source: ByteSource, signal: AbortSignal | undefined) {
     this.#source = open(source);
-    this.#iterator = iteratorOf(this.#source);
+    this.#iterator = this.#source[Symbol.asyncIterator]();
     this.#signal = signal;
     this.#forget = signal && onAbort(signal, () => this.close());
   }
@@ -63,10 +62,7 @@ export class ExactReader {
     this.#forget?.();
     if (this.#isOver) return;
     this.#isOver = true;
-    if (this.#source instanceof Readable) this.#source.destroy();
-    Promise.resolve()
-      .then(() => this.#iterator.return?.())
-      .catch(() => undefined);
+    this.#source.close();
   }
 
   /** Reads the next piece that is not empty; false at the end. */
@@ -79,10 +75,9 @@ export class ExactReader {
         this.#isOver = true;
         return false;
       }
-      if (!(result.value instanceof Uint8Array)) {
-        throw wrongType("source: each piece", "a Uint8Array", result.value);
-      }
-      this.#rest = result.value;
+      const bytes = bytesOf(result.value);
+      if (!bytes) throw wrongType("source: each piece", "a Uint8Array", result.value);
+      this.#rest = bytes;
     }
     return true;
   }
@@ -95,11 +90,11 @@ export class ExactReader {
       this.#signal?.throwIfAborted();
       // What failed by itself is closed already.
       this.#isOver = true;
+      const details = { bytesRead: this.#takenBytes };
+      if (cause instanceof EarlyEnd) throw new EnvelopeError("SOURCE_FAILED", cause.message, { details });
       if (cause instanceof EnvelopeError) throw cause;
-      throw new EnvelopeError("SOURCE_FAILED", "source: the stream failed; see the cause", {
-        cause,
-        details: { bytesRead: this.#takenBytes },
-      });
+      const message = "source: the stream failed; see the cause";
+      throw new EnvelopeError("SOURCE_FAILED", message, { cause, details });
     }
   }
 
@@ -118,18 +113,10 @@ export function roomFor(held: Buffer, filled: number, more: number, most: number
   return larger;
 }
 
-function open(source: unknown): Iterable_ {
-  if (source instanceof Uint8Array) return [source];
-  if (source instanceof ReadableStream) return open(Readable.fromWeb(source as never));
-  if (source instanceof Readable) {
-    // It may fail before it is read; without a listener that would end the process. Reading tells the error.
-    source.on("error", () => undefined);
-    return source;
-  }
-  const isIterable =
-    typeof source === "object" &&
-    source !== null &&
-    (Symbol.asyncIterator in source || Symbol.iterator in source);
-  if (!isIterable) throw wrongType("source", "a Uint8Array or an iterable of them", source);
-  return source as Iterable_;
+function open(source: unknown): TakenSource {
+  const bytes = bytesOf(source);
+  if (bytes) return takeSource("source", [bytes]);
+  const isIterable = typeof source === "object" && source !== null && Symbol.iterator in source;
+  if (isAsyncSource(source) || isIterable) return takeSource("source", source);
+  throw wrongType("source", "a Uint8Array or an iterable of them", source);
 }

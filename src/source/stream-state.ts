@@ -1,0 +1,130 @@
+/** What streams with events, of all families, say of their state. */
+import { describe } from "../arguments.js";
+import type { NodeStream } from "./shape.js";
+
+/** @throws TypeError when nothing, or not all, would come of a stream */
+export function refuseUnreadable(title: string, stream: NodeStream): void {
+  const what = unreadable(stream);
+  if (what !== undefined) {
+    // It may have an error to tell yet, which must not end the process.
+    stream.on("error", () => undefined);
+    const options = { cause: errorOf(stream) };
+    const message = `${title}: expected a stream that can still be read, got ${describe(stream)} that ${what}`;
+    throw options.cause === undefined ? new TypeError(message) : new TypeError(message, options);
+  }
+  if (decodes(stream)) throw textInstead(title);
+}
+
+/** Why nothing, or not all, would come of a stream. */
+function unreadable(stream: NodeStream): string | undefined {
+  if (hasEnded(stream)) return "has ended";
+  if (errorOf(stream) !== undefined) return "has failed";
+  if (isDestroyed(stream)) return "was destroyed";
+  if (stream.aborted === true) return "was aborted";
+  if (stream.readable === false) return "cannot be read";
+  if (isReadByOthers(stream) || isPiped(stream) || count(stream, "readable") > 0)
+    return "somebody else reads: it is piped, was resumed, or has a listener for its data";
+  return undefined;
+}
+
+/**
+ * Whether a stream is the body of a response of S3, as the SDK or this package hands it out. Nobody resumes it, and one
+ * that is read before its turn comes, and then left, would hold a connection that others wait for.
+ */
+export function isResponseBody(stream: NodeStream): boolean {
+  return typeof (stream as { transformToWebStream?: unknown }).transformToWebStream === "function";
+}
+
+function isStreamx(stream: NodeStream): boolean {
+  return typeof stream._duplexState === "number";
+}
+
+function hasEnded(stream: NodeStream): boolean {
+  const { readableEnded, emittedEnd, _readableState: state } = stream;
+  if (readableEnded === true || emittedEnd === true || state?.endEmitted === true) return true;
+  return isStreamx(stream) && state?.ended === true;
+}
+
+/** Whether a stream was destroyed, with an error or without. */
+export function isDestroyed({ destroyed, destroying, _readableState }: NodeStream): boolean {
+  return destroyed === true || destroying === true || _readableState?.destroyed === true;
+}
+
+/** The error that a stream was destroyed with, if it was with one. */
+export function errorOf(stream: NodeStream): unknown {
+  const { errored, _readableState } = stream;
+  if (isStreamx(stream)) {
+    // Its name for destroy() without an error.
+    const error = _readableState?.error as { code?: unknown } | null | undefined;
+    return error?.code === "STREAM_DESTROYED" ? undefined : (error ?? undefined);
+  }
+  return errored ?? _readableState?.errored ?? undefined;
+}
+
+/** Whether bytes go to others, who do not leave them to whoever calls `read()`. */
+export function isReadByOthers(stream: NodeStream): boolean {
+  const { flowing, _readableState: state } = stream;
+  if (flowing === true || state?.flowing === true) return true;
+  if (isStreamx(stream)) return count(stream, "data") > 0 || (state?.pipeTo ?? null) !== null;
+  return typeof stream.read !== "function" && count(stream, "data") > 0;
+}
+
+/** Whether a stream is piped, also while it waits for the other end. */
+function isPiped({ _readableState: state }: NodeStream): boolean {
+  const pipes = state?.pipes ?? null;
+  return Array.isArray(pipes) ? pipes.length > 0 : pipes !== null;
+}
+
+function count(stream: NodeStream, event: string): number {
+  return stream.listenerCount?.(event) ?? 0;
+}
+
+/** Whether a stream makes text of its bytes: decoding replaces what is no text, and drops byte order marks. */
+export function decodes(stream: NodeStream): boolean {
+  const { readableEncoding, encoding, _readableState: state } = stream;
+  if (isStreamx(stream)) return typeof state?.map === "function" && state.map.name === "mapOrSkip";
+  return (readableEncoding ?? state?.encoding ?? state?.decoder ?? encoding ?? null) !== null;
+}
+
+/** The error for text where bytes are expected. */
+export function textInstead(title: string): TypeError {
+  return new TypeError(
+    `${title}: expected a stream of bytes, got one with setEncoding(), which does not keep all bytes`,
+  );
+}
+
+/** Whether a stream says so when it is destroyed without an error. */
+export function announcesClose(stream: NodeStream): boolean {
+  const { _readableState: state } = stream;
+  return isStreamx(stream) || state?.emitClose === true;
+}
+
+/** Whether a stream closes after its end by itself, and with it tells errors that come after the last byte. */
+export function closesByItself({ writable, allowHalfOpen, _readableState: state }: NodeStream): boolean {
+  if (state?.autoDestroy !== true) return false;
+  // A socket whose other end may have reset it closes its own side after this.
+  if (writable === true && allowHalfOpen !== false) return false;
+  return state.closed !== true && state.closeEmitted !== true;
+}
+
+/** What a stream that has ended says of bytes that did not come. */
+export function shortfallOf(stream: NodeStream): string | undefined {
+  if (stream.aborted === true) return "was aborted before all of it had come";
+  if (stream.complete === false && stream.httpVersion !== undefined)
+    return "ended before the message was complete";
+  const code = resetCode(stream) ?? 0;
+  if (code !== 0) return `was reset with code ${code}`;
+  if (stream.truncated === true) return "was truncated by what made it";
+  return undefined;
+}
+
+/** The code that a stream or request of HTTP/2 was closed with, 0 if it was not; undefined for others. */
+export function resetCode(stream: NodeStream): number | undefined {
+  const { rstCode } = typeof stream.rstCode === "number" ? stream : (Object(stream.stream) as NodeStream);
+  return typeof rstCode === "number" ? rstCode : undefined;
+}
+
+/** What ended the connection of an HTTP response: where that ends the body, Node takes an error for the end, too. */
+export function connectionError({ statusCode, socket }: NodeStream): unknown {
+  return typeof statusCode === "number" ? ((Object(socket) as NodeStream).errored ?? undefined) : undefined;
+}

@@ -1,0 +1,288 @@
+/** Streams of every family, at every call that takes a body: all of the source, or an error and nothing stored. */
+import { type EventEmitter, getEventListeners } from "node:events";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { cut, expectBytes } from "../support/bytes.js";
+import { coded, errorOf } from "../support/errors.js";
+import { useLocalAws } from "../support/local.js";
+import { type Entry, entriesOf } from "./entries.js";
+import { type Family, type Fed, families } from "./families.js";
+
+const local = useLocalAws();
+const failure = new Error("the maker failed");
+const nothing = async () => undefined;
+
+/** Errors that nobody has taken: in a program they would end the process. */
+const uncaught: unknown[] = [];
+const onUncaught = (error: unknown) => uncaught.push(error);
+const events = ["uncaughtException", "unhandledRejection"] as const;
+beforeAll(() => {
+  for (const event of events) process.on(event, onUncaught);
+});
+afterAll(() => {
+  for (const event of events) process.off(event, onUncaught);
+});
+afterEach(async () => {
+  await turns();
+  expect(uncaught.splice(0)).toEqual([]);
+});
+
+/** Some turns of the event loop: what streams do later than at once is done. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+}
+
+/** Gives a source everything, piece by piece. */
+async function feed(fed: Fed, bytes: Uint8Array, upTo = bytes.length): Promise<void> {
+  for (const piece of cut(bytes.subarray(0, upTo), 10_000)) {
+    fed.push(piece);
+    await turns();
+  }
+}
+
+/** Makes a call that has to fail; what S3 holds must stay as it was. */
+async function refused(entry: Entry, source: object, asked: () => Promise<void>): Promise<Error> {
+  const before = await local.contents();
+  const error = await errorOf(() => entry.run(source, asked));
+  expect(await local.contents()).toEqual(before);
+  return error;
+}
+
+const names = entriesOf(local).map(({ name }) => name);
+
+describe.each(names)("%s", (name) => {
+  const all = entriesOf(local);
+  const entry = () => all.find((candidate) => candidate.name === name) as Entry;
+  const cases = families.map((family) => [family.name, family] as const);
+  const withEvents = cases.filter(([, { kind }]) => kind === "events");
+
+  it.each(cases)("takes all of %s, also what comes while it waits for a key", async (_, family) => {
+    const input = await entry().input();
+    const fed = family.make();
+    const output = await entry().run(fed.source, async () => {
+      void feed(fed, input).then(() => fed.end());
+      await turns();
+    });
+    expectBytes(output, entry().output);
+  });
+
+  it.each(cases)("takes all of %s that is full and has been ended, but not read", async (_, family) => {
+    // These two lose what they emit to nobody.
+    if (family.kind === "iterable" || family.name === "a stream before read()") return;
+    const input = await entry().input();
+    const fed = family.make();
+    for (const piece of cut(input, 10_000)) fed.push(piece);
+    fed.end();
+    expectBytes(await entry().run(fed.source, nothing), entry().output);
+  });
+
+  const faults: [string, (fed: Fed, input: Uint8Array) => Promise<void>][] = [
+    ["before its first byte", async () => undefined],
+    ["in the middle", (fed, input) => feed(fed, input, input.length / 2)],
+    ["after its last byte, before its end", (fed, input) => feed(fed, input)],
+  ];
+  for (const [when, prepare] of faults) {
+    it.each(cases)(
+      `rejects with the error that %s fails with ${when}, while it waits for a key`,
+      async (_, family) => {
+        const input = await entry().input();
+        const fed = family.make();
+        const error = await refused(entry(), fed.source, async () => {
+          await prepare(fed, input);
+          fed.destroy(failure);
+          await turns();
+        });
+        expectFailure(entry(), error);
+      },
+    );
+
+    it.each(cases)(
+      `rejects with the error that %s fails with ${when}, while it is read`,
+      async (_, family) => {
+        const input = await entry().input();
+        const fed = family.make();
+        const error = await refused(entry(), fed.source, async () => {
+          setImmediate(async () => {
+            await prepare(fed, input);
+            fed.destroy(failure);
+          });
+        });
+        expectFailure(entry(), error);
+      },
+    );
+
+    it.each(withEvents)(
+      `rejects when %s is destroyed without an error ${when}, while it waits for a key`,
+      async (_, family) => {
+        const input = await entry().input();
+        const fed = family.make();
+        const error = await refused(entry(), fed.source, async () => {
+          await prepare(fed, input);
+          fed.destroy();
+          await turns();
+        });
+        expect(error).toEqual(coded("SOURCE_FAILED"));
+        expect(error.message).toContain("closed before it ended");
+      },
+    );
+
+    it.each(withEvents)(
+      `rejects when %s is destroyed without an error ${when}, while it is read`,
+      async (_, family) => {
+        const input = await entry().input();
+        const fed = family.make();
+        const error = await refused(entry(), fed.source, async () => {
+          setImmediate(async () => {
+            await prepare(fed, input);
+            fed.destroy();
+          });
+        });
+        expect(error).toEqual(coded("SOURCE_FAILED"));
+        expect(error.message).toContain("closed before it ended");
+      },
+    );
+  }
+
+  const beforehand: [string, (family: Family, fed: Fed, input: Uint8Array) => Promise<unknown>][] = [
+    ["has been read to its end", async (_, fed, input) => readAll(fed, input)],
+    ["was destroyed", async (_, fed) => fed.destroy()],
+    [
+      "was destroyed with bytes in it",
+      async (_, fed, input) => {
+        await feed(fed, input, 20_000);
+        fed.destroy();
+        await turns();
+      },
+    ],
+    [
+      "was destroyed with an error",
+      async (family, fed) => {
+        // Somebody has heard it, or the process would be over.
+        if (family.kind === "events") (fed.source as EventEmitter).on("error", () => undefined);
+        fed.destroy(failure);
+        await turns();
+      },
+    ],
+    ["others have begun to read", async (family, fed) => beginToRead(family, fed)],
+    [
+      "was resumed",
+      async (family, fed) => {
+        if (family.kind === "web") return beginToRead(family, fed);
+        // Of these two nobody can tell from outside.
+        if (/streamx|tar-stream|before read/.test(family.name)) return beginToRead(family, fed);
+        (fed.source as unknown as { resume(): void }).resume();
+      },
+    ],
+  ];
+  for (const [what, act] of beforehand) {
+    it.each(cases.filter(([, { kind }]) => kind !== "iterable"))(
+      `refuses %s that ${what}, before any request`,
+      async (_, family) => {
+        const input = await entry().input();
+        const fed = family.make();
+        await act(family, fed, input);
+        local.operations();
+        let keyringsAsked = 0;
+        const error = await errorOf(() =>
+          entry().run(fed.source, async () => {
+            keyringsAsked += 1;
+          }),
+        );
+        expect(error).toBeInstanceOf(TypeError);
+        expect(error.message).toMatch(/^(Body|source): expected /);
+        if (name !== "decryptEncryptionSdkMessage") expect(keyringsAsked).toBe(0);
+        expect(local.operations()).toEqual([]);
+      },
+    );
+  }
+
+  it.each(cases.filter(([, { kind, name }]) => kind !== "iterable" && !/before read/.test(name)))(
+    "refuses %s that was destroyed with an error just now, which ends no process",
+    async (_, family) => {
+      const fed = family.make();
+      const error = await errorOf(() => {
+        fed.destroy(failure);
+        return entry().run(fed.source, nothing);
+      });
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.message).toMatch(/^(Body|source): expected /);
+    },
+  );
+
+  it.each(
+    cases.filter(([, { kind, name }]) => kind === "events" && !/raw pass|before read|duplexify/.test(name)),
+  )("refuses %s with setEncoding()", async (_, family) => {
+    const fed = family.make();
+    (fed.source as unknown as { setEncoding(encoding: string): void }).setEncoding("utf8");
+    local.operations();
+    const error = await errorOf(() => entry().run(fed.source, nothing));
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toContain("setEncoding()");
+    expect(local.operations()).toEqual([]);
+  });
+
+  it.each(withEvents)("leaves no listener on %s that was read, but for errors", async (_, family) => {
+    const input = await entry().input();
+    const fed = family.make();
+    const source = fed.source as EventEmitter;
+    const watched = ["readable", "end", "close", "data"];
+    const count = () => watched.map((event) => getEventListeners(source, event).length);
+    const none = count();
+    await entry().run(fed.source, async () => {
+      void feed(fed, input).then(() => fed.end());
+    });
+    await turns();
+    if (family.name === "a stream before read()") return;
+    for (const [index, left] of count().entries()) expect(left).toBeLessThanOrEqual(none[index] ?? 0);
+  });
+
+  it.each([
+    ["a number", [1]],
+    ["an object", [{ type: "Buffer", data: [1] }]],
+    ["an array of numbers", [[1, 2]]],
+    ["an ArrayBuffer", [new ArrayBuffer(2)]],
+    ["numbers of two bytes each", [new Uint16Array(2)]],
+  ])("refuses a stream in object mode that yields %s", async (_, items) => {
+    for (const family of cases.filter(([, { name }]) =>
+      /object mode|streamx Readable|ReadableStream$/.test(name),
+    )) {
+      const fed = family[1].make();
+      const error = await refused(entry(), fed.source, async () => {
+        for (const item of items) fed.push(item as never);
+        fed.end();
+      });
+      expect(error).toBeInstanceOf(TypeError);
+      expect(error.message).toMatch(/: each piece: expected a Uint8Array/);
+    }
+  });
+});
+
+function expectFailure(entry: Entry, error: Error): void {
+  if (entry.failure === "own") return void expect(error).toBe(failure);
+  expect(error).toEqual(coded("SOURCE_FAILED"));
+  expect(error.cause).toBe(failure);
+}
+
+/** Has somebody else read a source, to its end. */
+async function readAll(fed: Fed, input: Uint8Array): Promise<void> {
+  const source = fed.source as EventEmitter & Partial<ReadableStream<Uint8Array>>;
+  if (typeof source.getReader === "function") {
+    fed.push(input.subarray(0, 10));
+    fed.end();
+    const reader = source.getReader();
+    while (!(await reader.read()).done);
+    reader.releaseLock();
+    return;
+  }
+  const ended = new Promise((resolve) => source.once("end", resolve));
+  fed.push(input.subarray(0, 10));
+  fed.end();
+  (source as unknown as { resume(): void }).resume();
+  source.on("data", () => undefined);
+  await ended;
+}
+
+/** Has somebody else read a source, who has not come to the end. */
+function beginToRead(family: Family, fed: Fed): void {
+  if (family.kind === "web") void (fed.source as ReadableStream).getReader();
+  else (fed.source as EventEmitter).on("data", () => undefined);
+}
