@@ -231,7 +231,8 @@ export const fieldNames = {
       "credentials",
     ),
     tls: only("key", "cert"),
-    credentials: only("accessKeyId", "secretAccessKey"),
+    // The SDK adds fields of its own to credentials that a client was made with, such as `$source`.
+    credentials: lenient(only("accessKeyId", "secretAccessKey")),
   }),
   fault: call("fault of startLocalAws", {
     fault: only(...faultNames),

@@ -99,16 +99,12 @@ const bundlers: Record<string, (outdir: string) => Promise<unknown>> = {
 };
 
 describe("a bundle made by", () => {
-  it.each(Object.keys(bundlers))(
-    "%s has worker threads without any setting",
-    { timeout: 120_000 },
-    async (name) => {
-      const outdir = join(folder, name.replaceAll(" ", "-"));
-      mkdirSync(outdir);
-      await bundlers[name]?.(outdir);
-      expect(readFileSync(join(outdir, "app.mjs"), "utf8")).not.toContain("dist/index.js");
-      const { stdout } = await run(process.execPath, [join(outdir, "app.mjs")], { cwd: outdir });
-      expect(JSON.parse(stdout)).toEqual({ workers: 1, same: true, warnings: [] });
-    },
-  );
+  it.each(Object.keys(bundlers))("%s has worker threads without any setting", async (name) => {
+    const outdir = join(folder, name.replaceAll(" ", "-"));
+    mkdirSync(outdir);
+    await bundlers[name]?.(outdir);
+    expect(readFileSync(join(outdir, "app.mjs"), "utf8")).not.toContain("dist/index.js");
+    const { stdout } = await run(process.execPath, [join(outdir, "app.mjs")], { cwd: outdir });
+    expect(JSON.parse(stdout)).toEqual({ workers: 1, same: true, warnings: [] });
+  });
 });

@@ -1,14 +1,14 @@
 /** What S3 says of one part of an upload, and whether that is what is about to be sent as the part. */
 import { createHash } from "node:crypto";
-import * as zlib from "node:zlib";
 import { ListPartsCommand, type Part } from "@aws-sdk/client-s3";
 import { encodeBase64 } from "../bytes.js";
+import { EnvelopeError } from "../errors.js";
 import { guarded } from "../response-guard.js";
 import { withinTime } from "./clean-up.js";
 import { partFields } from "./fields.js";
 import type { MultipartInput } from "./multipart.js";
 import { conditionOf, listGuard } from "./responses.js";
-import { s3Request } from "./s3-errors.js";
+import { s3Request, unusableAnswer } from "./s3-errors.js";
 import { sourceChanged } from "./upload-source.js";
 
 type ListingInput = Pick<MultipartInput, "s3" | "put" | "attempt">;
@@ -16,7 +16,8 @@ type ListingInput = Pick<MultipartInput, "s3" | "put" | "attempt">;
 /**
  * Asks S3 for a part; undefined when it has none of that number.
  *
- * @throws EnvelopeError of S3, with NoSuchUpload when the upload was completed or aborted
+ * @throws EnvelopeError of S3, with NoSuchUpload when the upload was completed or aborted; `S3_REQUEST_FAILED` when the list
+ *   does not tell, as of a store that passes the marker over
  */
 export async function findPart(
   { s3, put, attempt }: ListingInput,
@@ -31,8 +32,13 @@ export async function findPart(
     listGuard,
   );
   const asked = { ...attempt, operation: "ListParts" };
-  const { Parts = [] } = await s3Request(asked, signal, (options) => s3.send(command, options));
-  return Parts.find(({ PartNumber }) => PartNumber === partNumber);
+  const { Parts = [], IsTruncated } = await s3Request(asked, signal, (options) => s3.send(command, options));
+  const found = Parts.find(({ PartNumber }) => PartNumber === partNumber);
+  // Only a list that begins behind the marker, and has come as far as the part, shows that there is none.
+  const isAbsent =
+    Parts.every(({ PartNumber = 0 }) => PartNumber > partNumber) && !(IsTruncated && Parts.length === 0);
+  if (found || isAbsent) return found;
+  throw unusableAnswer(asked, `its list of parts does not tell whether there is a part ${partNumber}`);
 }
 
 /**
@@ -54,6 +60,16 @@ export async function isUnfinished(
 }
 
 /**
+ * The error of a part whose upload is gone. The call goes by a ticket, so unlike one that would begin another upload it
+ * cannot succeed later.
+ */
+export function uploadGone({ cause, details }: EnvelopeError): EnvelopeError {
+  const message =
+    "the upload of the ticket is gone: it was completed, or ended by a lifecycle rule or by somebody else (NoSuchUpload)";
+  return new EnvelopeError("S3_NOT_FOUND", message, { cause, details });
+}
+
+/**
  * Compares a part that is about to be sent as the first of its number with what S3 has there.
  *
  * @throws EnvelopeError `SOURCE_CHANGED`
@@ -68,22 +84,17 @@ export function requireSamePart(partNumber: number, listed: Part, bytes: Buffer)
 }
 
 /**
- * Whether a part that S3 lists is surely made of these bytes. It goes by the strongest checksum that S3 states and
- * Node computes, else by the ETag, which is an MD5 where S3 does not encrypt under a key of KMS or of the caller's. The bytes are
- * ciphertext with tags that nobody can choose, so equal checksums are no work of an attacker's.
+ * Whether a part that S3 lists is surely made of these bytes: by SHA-256 or SHA-1 where S3 states one, else by the ETag,
+ * which is an MD5 where S3 does not encrypt under a key of KMS or of the caller's. A CRC shows nothing: of a chunk that lies
+ * in two parts the tag is in the second, so who chooses the plaintext can choose other bytes in the first that have the
+ * same CRC.
  */
 function isSamePart(listed: Part, bytes: Buffer): boolean {
   if (listed.Size !== bytes.length) return false;
-  const { ChecksumSHA256, ChecksumSHA1, ChecksumCRC32, ETag = "" } = listed;
+  const { ChecksumSHA256, ChecksumSHA1, ETag = "" } = listed;
   const digest = (algorithm: string) => createHash(algorithm).update(bytes).digest();
   if (ChecksumSHA256 !== undefined) return encodeBase64(digest("sha256")) === ChecksumSHA256;
   if (ChecksumSHA1 !== undefined) return encodeBase64(digest("sha1")) === ChecksumSHA1;
-  // Node has it since 20.15.
-  if (ChecksumCRC32 !== undefined && typeof zlib.crc32 === "function") {
-    const sum = Buffer.alloc(4);
-    sum.writeUInt32BE(zlib.crc32(bytes));
-    return encodeBase64(sum) === ChecksumCRC32;
-  }
   try {
     return digest("md5").toString("hex") === conditionOf(ETag).replace(/"/g, "").toLowerCase();
   } catch {

@@ -21,7 +21,9 @@ export class RecordKey {
   /** @param dataKey of the upload's object */
   constructor(dataKey: KeyObject) {
     // HKDF's blocks start with another label, so that no key of the message can come out here.
-    this.#key = createSecretKey(createHmac("sha512", dataKey).update(keyLabel).digest());
+    const bytes = createHmac("sha512", dataKey).update(keyLabel).digest();
+    this.#key = createSecretKey(bytes);
+    bytes.fill(0);
   }
 
   /**

@@ -9,6 +9,7 @@ import { runOf, workInPlace } from "../../src/cobblestone/slab.js";
 import { aesKeyring, decrypt, encrypt } from "../../src/index.js";
 import { wraps } from "../../src/legacy/suites.js";
 import { decryptLegacyObject, legacyAesKeyring } from "../../src/legacy.js";
+import { RecordKey } from "../../src/s3/upload-mac.js";
 import { collect, testBytes } from "../support/bytes.js";
 import { readMessage, writeMessage } from "../support/encryption-sdk.js";
 import { coded, errorOf } from "../support/errors.js";
@@ -223,6 +224,13 @@ describe("what keys are derived from is overwritten with zeros", () => {
     expect(error).toEqual(coded("DECRYPTION_FAILED"));
     expect(digests).toHaveLength(2);
     expect(digests.every(isZero)).toBe(true);
+  });
+
+  it("when the key is made that authenticates the records of an upload", () => {
+    const made = new RecordKey(dataKey);
+    expect(digests.map(({ length }) => length)).toEqual([64]);
+    expect(digests.every(isZero)).toBe(true);
+    expect(made.macOf("ticket", "", {})).not.toBe(new RecordKey(keys.key).macOf("ticket", "", {}));
   });
 
   it("when a data key is wrapped and unwrapped by the AES keyring", async () => {

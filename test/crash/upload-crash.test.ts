@@ -39,10 +39,12 @@ const uploader = `
   process.send("ready");
 `;
 
+/** The same for each start of the S3, so that clients go on after a restart. */
+const credentials = { accessKeyId: "AKIAUPLOADCRASHTESTS", secretAccessKey: "secret of the tests" };
 const s3Server = `
   import { startLocalAws } from ${built("testing/index.js")};
   process.once("disconnect", () => process.exit());
-  const aws = await startLocalAws({ directory: ${JSON.stringify(join(folder, "s3"))}, minPartBytes: 1 });
+  const aws = await startLocalAws({ directory: ${JSON.stringify(join(folder, "s3"))}, minPartBytes: 1, credentials: ${JSON.stringify(credentials)} });
   process.send(aws.s3Config);
 `;
 
@@ -139,7 +141,7 @@ test(`killed ${kills} times, the S3 too: every upload is gone on with and its ob
     const started = performance.now();
     child.send({ config: { ...config, endpoint: proxy.endpoint }, input, ...settings });
     const end = new AbortController();
-    const moment = typicalMs !== undefined && done < kills ? random() * typicalMs * 1.3 : 60_000;
+    const moment = typicalMs !== undefined && done < kills ? random() * typicalMs * 1.3 : 240_000;
     const outcomeOrKill = delay(moment, undefined, { signal: end.signal }).catch(() => undefined);
     let outcome = await Promise.race([answer, outcomeOrKill]);
     end.abort();

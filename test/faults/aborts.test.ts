@@ -1,4 +1,5 @@
 /** A request that S3 or KMS does not answer, and a caller who has had enough: at every stage of a call. */
+import type { Readable } from "node:stream";
 import { S3Client } from "@aws-sdk/client-s3";
 import { expect, it } from "vitest";
 import { expectBytes, testBytes } from "../support/bytes.js";
@@ -10,6 +11,12 @@ const local = useLocalAws();
 const old = testBytes(40_000, 1);
 const small = testBytes(50_000, 2);
 const large = testBytes(2 * partBytes + 9, 3);
+
+/** Waits until S3 has seen that the clients here have left. */
+async function left(): Promise<void> {
+  await local.settle();
+  await until(async () => expect(await local.aws.s3Connections()).toBe(0));
+}
 
 const stages: [operation: string, act: "get" | "put", bytes: Buffer][] = [
   ["GenerateDataKey", "put", small],
@@ -28,18 +35,22 @@ it.each(stages)(
     await client.put({ ...at, Body: old });
     const before = await local.contents();
     aws.clearRequests();
-    aws.fault({ operation, delayMs: 700 });
+    const held = aws.hold({ operation });
     const controller = new AbortController();
     const options = { abortSignal: controller.signal };
     const call = errorOf(() =>
       act === "get" ? client.get(at, options) : client.put({ ...at, Body }, options),
     );
-    await until(() => expect(aws.requests.map((request) => request.operation)).toContain(operation));
+    await held.arrived;
     const reason = new Error("enough");
     controller.abort(reason);
+    // An upload that is being made is waited for, to abort it.
+    if (operation === "CreateMultipartUpload") held.release();
     expect(await call).toBe(reason);
-    // The request that was given up may still arrive: what it does must not be seen either.
-    await new Promise((resolve) => setTimeout(resolve, 800));
+    await left();
+    // The request that was given up goes on: what it does must not be seen either.
+    held.release();
+    await local.settle();
     expect(await local.contents()).toEqual(before);
     expectBytes(await (await client.get(at)).Body.transformToByteArray(), old);
   },
@@ -49,14 +60,14 @@ it("CompleteMultipartUpload without an answer: the object is the old one or the 
   const { aws, kmsClient: client } = local;
   const at = { Bucket, Key: "abort-complete" };
   await client.put({ ...at, Body: old });
-  aws.fault({ operation: "CompleteMultipartUpload", delayMs: 500 });
+  const held = aws.hold({ operation: "CompleteMultipartUpload" });
   const controller = new AbortController();
   const call = errorOf(() => client.put({ ...at, Body: large }, { abortSignal: controller.signal }));
-  const seen = () => aws.requests.map((request) => request.operation);
-  await until(() => expect(seen()).toContain("CompleteMultipartUpload"));
+  await held.arrived;
   controller.abort(new Error("enough"));
   expect((await call).message).toBe("enough");
-  await new Promise((resolve) => setTimeout(resolve, 700));
+  held.release();
+  await local.settle();
   expect((await local.contents()).uploads).toEqual([]);
   const bytes = await (await client.get(at)).Body.transformToByteArray();
   expectBytes(bytes, bytes.length === old.length ? old : large);
@@ -66,9 +77,14 @@ it.each(["put", "multipart", "get", "head", "delete"] as const)(
   "credentials that never come: %s ends with the signal's reason",
   async (act) => {
     const at = { Bucket, Key: "abort-credentials" };
-    const s3 = new S3Client({ ...local.aws.s3Config, credentials: () => new Promise(() => undefined) });
+    const controller = new AbortController();
+    const credentials = () => {
+      setImmediate(() => controller.abort(new Error("enough")));
+      return new Promise<never>(() => undefined);
+    };
+    const s3 = new S3Client({ ...local.aws.s3Config, credentials });
     const client = local.clientWith({ s3 });
-    const options = { abortSignal: AbortSignal.timeout(50) };
+    const options = { abortSignal: controller.signal };
     const calls = {
       put: () => client.put({ ...at, Body: small }, options),
       multipart: () => client.put({ ...at, Body: large }, options),
@@ -85,12 +101,26 @@ it.each(["put", "multipart", "get", "head", "delete"] as const)(
 it("the look-up of an object whose answer was lost: the call ends with the signal's reason", async () => {
   const { aws } = local;
   aws.fault({ operation: "PutObject", reset: "after", times: 2 });
-  aws.fault({ operation: "HeadObject", delayMs: 60_000 });
+  const held = aws.hold({ operation: "HeadObject" });
   const controller = new AbortController();
   const call = errorOf(() =>
     local.client.put({ Bucket, Key: "abort-look-up", Body: small }, { abortSignal: controller.signal }),
   );
-  await until(() => expect(aws.requests.map(({ operation }) => operation)).toContain("HeadObject"));
+  await held.arrived;
+  const reason = new Error("enough");
+  controller.abort(reason);
+  expect(await call).toBe(reason);
+});
+
+it("the look-up of an object whose If-Match was refused: the call ends with the signal's reason", async () => {
+  const { aws, client } = local;
+  const at = { Bucket, Key: "abort-if-match" };
+  const { ETag } = await client.put({ ...at, Body: small });
+  aws.fault({ operation: "GetObject", status: 412, code: "PreconditionFailed" });
+  using held = aws.hold({ operation: "HeadObject" });
+  const controller = new AbortController();
+  const call = errorOf(() => client.get({ ...at, IfMatch: ETag }, { abortSignal: controller.signal }));
+  await held.arrived;
   const reason = new Error("enough");
   controller.abort(reason);
   expect(await call).toBe(reason);
@@ -100,11 +130,13 @@ it("an answer that waits in middleware of the caller's when the signal comes: it
   const s3 = new S3Client(local.aws.s3Config);
   const controller = new AbortController();
   const reason = new Error("enough");
+  let body: Readable | undefined;
   s3.middlewareStack.add(
     (next) => async (args) => {
       const answer = await next(args);
       controller.abort(reason);
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      body = (answer.output as { Body: Readable }).Body;
+      await until(() => expect(body?.destroyed).toBe(true));
       return answer;
     },
     { step: "initialize" },
@@ -115,6 +147,6 @@ it("an answer that waits in middleware of the caller's when the signal comes: it
   const options = { abortSignal: controller.signal };
   expect(await errorOf(() => local.clientWith({ s3 }).get(at, options))).toBe(reason);
   // An error event that nobody listens to would end this process.
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await local.settle();
   s3.destroy();
 });

@@ -48,7 +48,7 @@ export const unavailable = { code: "S3_UNAVAILABLE", retryable: true } as const;
 /** An answer that is not the service's, and says that all is well. */
 export const html = { status: 200, body: "<html><body>log in</body></html>" } as const;
 /** What a client is told to put up with, and a request that is never answered. */
-export const impatient = { socketTimeoutMs: 150, maxAttempts: 2 };
+export const impatient = { socketTimeoutMs: 1000, maxAttempts: 2 };
 export const silent = { delayMs: 2 ** 31 - 1, times: always };
 /** What is done, and the operation of S3 that the fault is about. */
 export const requests: readonly (readonly [Act, string])[] = [

@@ -71,7 +71,10 @@ async function runFault(local: Local, row: FaultRow, Key: string): Promise<void>
     keyring: kmsKeyring({ kms, keyId: keyArn }),
     envelopeStorage: sidecar ? "sidecar" : "metadata",
   } as const;
-  const client = new EnvelopeClient({ s3, partSizeBytes: partBytes, idleTimeoutMs: 200, ...options });
+  // Short only where a body stalls: a busy machine may be slower than that.
+  const stalls = [row.fault, ...(row.also ?? [])].some(({ stallBodyBytes }) => stallBodyBytes !== undefined);
+  const idleTimeoutMs = stalls ? 200 : 240_000;
+  const client = new EnvelopeClient({ s3, partSizeBytes: partBytes, idleTimeoutMs, ...options });
   const checker = local.clientWith({ ...options, keyring: kmsKeyring({ kms: aws.kms, keyId: keyArn }) });
   if (!row.onlyNew) await checker.put({ Bucket, Key, Body: old });
   const before = await local.contents();

@@ -19,6 +19,7 @@ import {
 } from "../support/encryption-sdk.js";
 import { coded, errorOf } from "../support/errors.js";
 import { useLocalAws } from "../support/local.js";
+import { until } from "../support/until.js";
 
 const local = useLocalAws();
 const clients: KMS[] = [];
@@ -157,7 +158,7 @@ describe("keyrings of KMS", () => {
 
   it("end with the signal", async () => {
     const message = await write();
-    local.aws.fault({ service: "kms", operation: "Decrypt", delayMs: 60_000, times: 2 });
+    local.aws.hold({ service: "kms", operation: "Decrypt", times: 2 });
     const controller = new AbortController();
     const reason = new Error("enough");
     const kms = kmsClient();
@@ -173,7 +174,6 @@ describe("keyrings of KMS", () => {
     const keyring = new KmsKeyringNode({ clientProvider: () => kms, generatorKeyId: local.keyArn });
     const input = { keyring, encryptionContext, abortSignal: controller.signal };
     expect(await errorOf(() => decryptEncryptionSdkMessage(cut(message, 10), input))).toBe(reason);
-    await new Promise(setImmediate);
-    expect(ended).toEqual(["AbortError"]);
+    await until(() => expect(ended).toEqual(["AbortError"]));
   });
 });

@@ -25,7 +25,6 @@ describe("policyArguments", () => {
   });
 
   it.each<[unknown, Error]>([
-    [null, new TypeError("options: expected an object, got null")],
     [
       { commitmentPolicy: "require_encrypt_allow_decrypt" },
       new RangeError(

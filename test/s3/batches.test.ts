@@ -63,7 +63,7 @@ describe("Batches", () => {
 
   it("tells a stream that closes before its end", async () => {
     const stream = pushed(testBytes(10));
-    setTimeout(() => stream.destroy(), 5);
+    setImmediate(() => stream.destroy());
     const { error } = await collectUntilError(new Batches(stream));
     expect(error).toMatchObject({ code: "ERR_STREAM_PREMATURE_CLOSE" });
   });

@@ -47,7 +47,7 @@ describe("a window whose body fails", () => {
 
   it("is asked for again when it falls silent", async () => {
     local.aws.fault({ operation: "GetObject", skip: 1, stallBodyBytes: 100 });
-    await fetchFile({}, {}, { idleTimeoutMs: 200 });
+    await fetchFile({}, {}, { idleTimeoutMs: 2000 });
     expectBytes(readFileSync(FilePath), plaintext);
   });
 

@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { S3Client } from "@aws-sdk/client-s3";
 import { describe, expect, it, vi } from "vitest";
 import type { DownloadInput, TransferProgress } from "../../src/index.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
@@ -83,14 +84,19 @@ describe("the next call", () => {
     expect(files()).toEqual(["file"]);
   });
 
-  it("gives the file the mode that it is asked for, not that of a call before it", async () => {
-    const onProgress = () => mkdirSync(FilePath, { recursive: true });
-    const error = await errorOf(() => fetchFile({ mode: 0o644 }, { onProgress }));
-    expect(error).toEqual(coded("FILE_FAILED", { fileError: "EISDIR" }));
-    rmSync(FilePath, { recursive: true });
-    expect((await fetchFile()).resumedBytes).toBe(plaintext.length);
-    expect(statSync(FilePath).mode & 0o777).toBe(0o600);
-  });
+  it.each([0o644, 0o664, 0o444])(
+    "keeps what a call could not give its final name, whatever mode it was to have: %o",
+    async (mode) => {
+      const onProgress = () => mkdirSync(FilePath, { recursive: true });
+      const error = await errorOf(() => fetchFile({ mode }, { onProgress }));
+      expect(error).toEqual(coded("FILE_FAILED", { fileError: "EISDIR", partialPath: partialPath() }));
+      // Others must not be able to write to what the next call goes on with.
+      expect(statSync(partialPath()).mode & 0o777).toBe(0o600);
+      rmSync(FilePath, { recursive: true });
+      expect((await fetchFile()).resumedBytes).toBe(plaintext.length);
+      expect(statSync(FilePath).mode & 0o777).toBe(0o600);
+    },
+  );
 
   const spoil: Record<string, (text: string) => string> = {
     "is of another release": (text) => text.replace("download 1", "download 2"),
@@ -174,19 +180,26 @@ describe("the next call", () => {
     vi.resetModules();
     const other = await import("../../src/s3/download.js");
     const settings = (await import("../../src/s3/settings.js")).settingsArgument({ s3: local.s3, keyring });
+    const input = { Bucket, Key, FilePath, encryptionContext };
     let second: Promise<unknown> | undefined;
-    let done = 0;
-    const onProgress = ({ parts }: TransferProgress) => {
-      done = parts;
-      if (parts < 2) return;
-      second ??= other.download(settings, { Bucket, Key, FilePath, encryptionContext }, {}, windowChunks);
-    };
-    local.aws.fault({ operation: "GetObject", skip: 2, times: 100, delayMs: 60 });
-    const slow = errorOf(() => fetchFile({}, { onProgress }, { maxConcurrentParts: 1 }));
+    let requests = 0;
+    const s3 = new S3Client(local.aws.s3Config);
+    // After three requests it is so slow that the other has ended before the next.
+    s3.middlewareStack.add(
+      (next) => async (args) => {
+        requests += 1;
+        if (requests > 3) second ??= other.download(settings, input, {}, windowChunks);
+        await second;
+        return next(args);
+      },
+      { step: "initialize" },
+    );
+    const slow = errorOf(() => fetchFile({}, {}, { maxConcurrentParts: 1, s3 }));
     expect(await slow).toEqual(coded("FILE_FAILED", { fileError: "ENOENT" }));
     // It did not go on to the end for nothing.
-    expect(done).toBeLessThan(8);
+    expect(requests).toBeLessThan(8);
     await second;
+    s3.destroy();
     expectBytes(readFileSync(FilePath), plaintext);
     expect(files()).toEqual(["file"]);
   });

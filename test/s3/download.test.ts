@@ -72,7 +72,7 @@ describe("a download", () => {
   });
 
   it("asks on under no condition that its first answer has met: one about time may no longer hold", async () => {
-    const IfModifiedSince = new Date(Date.now() - 10_000);
+    const IfModifiedSince = new Date("2020-01-01");
     await fetchFile({ IfModifiedSince, IfNoneMatch: '"other"', RequestPayer: "requester" });
     const [first, ...others] = local.aws.requests.map(({ headers }) => headers);
     expect(first).toHaveProperty("if-modified-since");

@@ -39,9 +39,7 @@ beforeAll(async () => {
   await sidecarClient().delete({ Bucket, Key: "short" });
 });
 afterEach(async () => {
-  const left = await local.contents();
-  for (const Key of left.keys) await local.client.delete({ Bucket, Key });
-  expect(left.uploads).toEqual([]);
+  expect((await local.removeAll()).uploads).toEqual([]);
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 

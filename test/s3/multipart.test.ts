@@ -11,6 +11,7 @@ import { CommitState } from "../../src/s3/commit.js";
 import { uploadMultipart } from "../../src/s3/multipart.js";
 import { transferSignal } from "../../src/s3/transfer-signal.js";
 import { coded, errorOf } from "../support/errors.js";
+import { steady, until } from "../support/until.js";
 
 const s3 = new S3Client({ region: "eu-central-1" });
 const mock = mockClient(s3);
@@ -63,7 +64,7 @@ describe("uploadMultipart", () => {
     mock.on(UploadPartCommand).callsFake(async () => {
       inFlight += 1;
       peak = Math.max(peak, inFlight);
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await steady(() => inFlight);
       inFlight -= 1;
       return { ETag: '"part"' };
     });
@@ -90,8 +91,11 @@ describe("uploadMultipart", () => {
   });
 
   it("completes with the parts in order and the size of all", async () => {
+    let answered = 0;
     mock.on(UploadPartCommand).callsFake(async ({ PartNumber }) => {
-      await new Promise((resolve) => setTimeout(resolve, 30 - 10 * PartNumber));
+      // The last is answered first.
+      await until(() => expect(answered).toBe(3 - PartNumber));
+      answered += 1;
       return { ETag: `"${PartNumber}"` };
     });
     await upload(3, 10, 4);

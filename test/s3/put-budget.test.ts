@@ -1,5 +1,5 @@
 /** One budget for all puts of a client: kept, shared fairly, given back whatever happens, and no deadlock. */
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { CryptoEngine, type EnvelopeClientOptions } from "../../src/index.js";
 import { put } from "../../src/s3/put.js";
 import { type ClientSettings, settingsArgument } from "../../src/s3/settings.js";
@@ -8,7 +8,7 @@ import { useEngines } from "../support/engines.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../support/local.js";
 import { generated, stubS3 } from "../support/stub-s3.js";
-import { until } from "../support/until.js";
+import { steady, until } from "../support/until.js";
 
 const local = useLocalAws();
 const { startedEngine } = useEngines();
@@ -86,7 +86,7 @@ describe("nothing of the budget is left", () => {
     ["stalls in the third part", 2 * partBytes + 100_000, never, "SOURCE_STALLED"],
   ] as const)("when the source %s", async (_, length, then, code) => {
     for (const engine of [onThread, await startedEngine()]) {
-      const settings = settingsWith({ engine, idleTimeoutMs: 60 });
+      const settings = settingsWith({ engine, idleTimeoutMs: code === "SOURCE_STALLED" ? 60 : 240_000 });
       const Body = sourceOf(large.subarray(0, length), then);
       expect(await errorOf(() => put(settings, { Bucket, Key: "k", Body }, {}))).toEqual(coded(code));
       expect(leftOf(settings)).toEqual([0, 0, false]);
@@ -128,13 +128,17 @@ describe("nothing of the budget is left", () => {
 
 describe("a put that waits for its share", () => {
   it("has read nothing, and is not taken for stalled", async () => {
-    const settings = settingsWith({ idleTimeoutMs: 40, maxBufferedBytes: 16 * mebibyte });
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const settings = settingsWith({ idleTimeoutMs: 240_000, maxBufferedBytes: 16 * mebibyte });
     const all = await settings.budget.take({}, 16 * mebibyte, signal);
     const Body = sourceOf(large);
     const call = put(settings, { Bucket, Key: "waited", Body }, {});
     await until(() => expect(settings.budget.isShort).toBe(true));
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    vi.advanceTimersByTime(720_000);
+    await steady(() => Body.bytesRead);
     expect(Body.bytesRead).toBe(0);
+    vi.useRealTimers();
     all.release();
     await call;
     expectBytes(await collect((await local.client.get({ Bucket, Key: "waited" })).Body), large);
@@ -142,7 +146,9 @@ describe("a put that waits for its share", () => {
 
   it.each(["on the calling thread", "with workers"])("amid its parts holds nothing, %s", async (where) => {
     const engine = where === "with workers" ? await startedEngine() : onThread;
-    const settings = settingsWith({ idleTimeoutMs: 40, maxBufferedBytes: 16 * mebibyte, engine });
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const settings = settingsWith({ idleTimeoutMs: 240_000, maxBufferedBytes: 16 * mebibyte, engine });
     const { budget } = settings;
     const Body = sourceOf(large);
     let other: ReturnType<typeof budget.take> | undefined;
@@ -159,7 +165,9 @@ describe("a put that waits for its share", () => {
     await until(() => expect(other).toBeDefined());
     const hold = await other;
     expect(budget.heldBytes).toBe(16 * mebibyte);
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    vi.advanceTimersByTime(720_000);
+    await steady(() => Body.bytesRead);
+    vi.useRealTimers();
     const parts = Math.floor(Body.bytesRead / partBytes);
     // What the parts hold that it was granted, a chunk, and the piece that says that there is more.
     expect(Body.bytesRead).toBeLessThanOrEqual(parts * partBytes + 16_384 + 65_536);

@@ -1,18 +1,15 @@
 /** The memory that many puts hold; in a file of its own, since what other tests have left would count. */
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { expect, it } from "vitest";
 import { CryptoEngine } from "../../src/index.js";
 import { put } from "../../src/s3/put.js";
 import { settingsArgument } from "../../src/s3/settings.js";
+import { heldBytes } from "../support/gc.js";
 import { Bucket, keyring } from "../support/local.js";
 import { generated, stubS3 } from "../support/stub-s3.js";
 
 const mebibyte = 1024 * 1024;
 
 it("is what the budget allows, also when they have let go of parts and wait for others", async () => {
-  setFlagsFromString("--expose-gc");
-  const collectGarbage = runInNewContext("gc") as () => void;
   const s3 = stubS3();
   const settings = settingsArgument({
     s3: s3.client,
@@ -21,14 +18,10 @@ it("is what the budget allows, also when they have let go of parts and wait for 
     maxBufferedBytes: 32 * mebibyte,
     partSizeBytes: 8 * mebibyte,
   });
-  const memory = () => {
-    collectGarbage();
-    return process.memoryUsage().arrayBuffers;
-  };
-  const before = memory();
+  const before = heldBytes();
   let most = 0;
   s3.onRequest = () => {
-    most = Math.max(most, memory() - before);
+    most = Math.max(most, heldBytes() - before);
   };
   await Promise.all(
     Array.from({ length: 40 }, (_, index) =>

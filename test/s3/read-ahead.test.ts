@@ -11,6 +11,7 @@ import { collect, collectUntilError, expectBytes, testBytes } from "../support/b
 import { useEngines } from "../support/engines.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, keyring, useLocalAws } from "../support/local.js";
+import { steady, until } from "../support/until.js";
 
 const local = useLocalAws();
 const { startedEngine } = useEngines();
@@ -43,11 +44,13 @@ describe("a parallel get", () => {
     const { Body, ContentLength, ContentRange, ETag } = await read({}, its);
     expect([ContentLength, ContentRange]).toEqual([plaintext.length, undefined]);
     expectBytes(await collect(Body), plaintext);
-    expect(ranges()).toEqual([
+    // Requests on several connections overtake each other.
+    expect(ranges()[0]).toBe("all");
+    expect(ranges().sort()).toEqual([
       "all",
-      "bytes=8396856-16793655",
       "bytes=16793656-25190455",
       `bytes=25190456-${56 + plaintext.length + 1601 * 16 - 1}`,
+      "bytes=8396856-16793655",
     ]);
     for (const { headers } of local.aws.requests.slice(1)) expect(headers["if-match"]).toBe(ETag);
     expect(its.budget.heldBytes).toBe(0);
@@ -59,7 +62,7 @@ describe("a parallel get", () => {
     await once(Body, "readable");
     while (local.aws.requests.length < 3) await turn();
     expect(its.budget.heldBytes).toBe(2 * 8_396_800);
-    for (let wait = 0; wait < 50; wait++) await turn();
+    await steady(() => local.aws.requests.length);
     expect(local.aws.requests).toHaveLength(3);
     expectBytes(await collect(Body), plaintext);
     expect(its.budget.heldBytes).toBe(0);
@@ -71,8 +74,7 @@ describe("a parallel get", () => {
     const s3 = new S3Client({ ...local.aws.s3Config, requestHandler: { httpAgent } });
     const { Body } = await read({ Key: "small" }, settings({ s3 }));
     expectBytes(await collect(Body), plaintext.subarray(0, mebibyte));
-    for (let wait = 0; wait < 50; wait++) await turn();
-    expect(Object.values(httpAgent.freeSockets).flat()).toHaveLength(1);
+    await until(() => expect(Object.values(httpAgent.freeSockets).flat()).toHaveLength(1));
     s3.destroy();
   });
 

@@ -19,10 +19,6 @@ import { Bucket, keyring, partBytes, useLocalAws } from "../support/local.js";
 const local = useLocalAws();
 const client = () => local.clientWith({ envelopeStorage: "sidecar" });
 const sidecars = async () => (await local.contents()).keys.filter((key) => key.endsWith(".envelope"));
-const remove = async () => {
-  for (const Key of (await local.contents()).keys)
-    await local.s3.send(new DeleteObjectCommand({ Bucket, Key }));
-};
 
 /** An S3Client that sends by way of a function. */
 function sendingThrough(send: (command: { input: { Key?: string } }) => Promise<unknown>): S3Client {
@@ -34,7 +30,7 @@ function raise(): never {
 }
 
 describe("an envelope in a sidecar", () => {
-  afterEach(remove);
+  afterEach(() => local.removeAll());
 
   it("takes a context that metadata cannot, and is read back by any client", async () => {
     const encryptionContext = { long: "x".repeat(6000) };
@@ -163,14 +159,15 @@ describe("an envelope in a sidecar", () => {
 
   it("is read no further than an envelope can go, and no longer than the caller waits", async () => {
     await client().put({ Bucket, Key: "k", Body: "x" });
-    const stall = () => local.aws.fault({ operation: "GetObject", skip: 1, stallBodyBytes: 10 });
-    stall();
-    const abortSignal = AbortSignal.timeout(50);
-    expect(await errorOf(() => client().get({ Bucket, Key: "k" }, { abortSignal }))).toBe(abortSignal.reason);
-    // On a busy machine the time was over before the second request.
-    local.aws.clearFaults();
+    const held = local.aws.hold({ operation: "GetObject", skip: 1, at: "body", bodyBytes: 10 });
+    const controller = new AbortController();
+    const options = { abortSignal: controller.signal };
+    const call = errorOf(() => client().get({ Bucket, Key: "k" }, options));
+    await held.arrived;
+    controller.abort(new Error("enough"));
+    expect(await call).toBe(controller.signal.reason);
     const impatient = local.clientWith({ idleTimeoutMs: 50 });
-    stall();
+    local.aws.fault({ operation: "GetObject", skip: 1, stallBodyBytes: 10 });
     expect(await errorOf(() => impatient.get({ Bucket, Key: "k" }))).toEqual(coded("BODY_STALLED"));
     local.aws.fault({ operation: "GetObject", stallBodyBytes: 10 });
     expect(await errorOf(() => impatient.head({ Bucket, Key: "k" }))).toEqual(coded("BODY_STALLED"));
@@ -355,7 +352,7 @@ describe("an envelope in a sidecar", () => {
     const mock = mockClient(s3);
     await client().put({ Bucket, Key: "k", Body: "x" });
     const { metadata } = await local.getRaw("k");
-    await remove();
+    await local.removeAll();
     mock.onAnyCommand().resolves({ Metadata: metadata, DeleteMarker: true } as never);
     const versioned = { Bucket, Key: "k", VersionId: "v1" };
     await new EnvelopeClient({ s3, keyring, envelopeStorage: "sidecar" }).delete(versioned);
@@ -383,22 +380,29 @@ describe("an envelope in a sidecar", () => {
     await client().put({ Bucket, Key: "k", Body: "x" });
     local.aws.fault({ operation: "HeadObject", status: 503, code: "SlowDown" });
     expect(await errorOf(() => client().delete({ Bucket, Key: "k" }))).toEqual(coded("S3_UNAVAILABLE"));
-    const abortSignal = AbortSignal.timeout(50);
-    local.aws.fault({ operation: "HeadObject", delayMs: 200 });
-    expect(await errorOf(() => client().delete({ Bucket, Key: "k" }, { abortSignal }))).toBe(
-      abortSignal.reason,
-    );
+    const held = local.aws.hold({ operation: "HeadObject" });
+    const controller = new AbortController();
+    const options = { abortSignal: controller.signal };
+    const call = errorOf(() => client().delete({ Bucket, Key: "k" }, options));
+    await held.arrived;
+    controller.abort(new Error("enough"));
+    expect(await call).toBe(controller.signal.reason);
     expect((await local.contents()).keys).toContain("k");
   });
 
   it.each([
     ["refused", { status: 403, code: "AccessDenied" }],
-    ["too slow for the caller", { delayMs: 2000 }],
+    ["too slow for the caller", {}],
   ])("whose removal is %s is told, as its object is gone", async (_, fault) => {
     await client().put({ Bucket, Key: "k", Body: "x" });
-    local.aws.fault({ operation: "DeleteObject", skip: 1, ...fault });
-    const abortSignal = AbortSignal.timeout(500);
-    const { orphanedSidecarKey } = await client().delete({ Bucket, Key: "k" }, { abortSignal });
+    const held = local.aws.hold({ operation: "DeleteObject", skip: 1, ...fault });
+    const controller = new AbortController();
+    const options = { abortSignal: controller.signal };
+    const call = client().delete({ Bucket, Key: "k" }, options);
+    await held.arrived;
+    if ("status" in fault) held.release();
+    else controller.abort(new Error("enough"));
+    const { orphanedSidecarKey } = await call;
     expect(await sidecars()).toEqual([orphanedSidecarKey]);
     expect((await local.contents()).keys).not.toContain("k");
   });

@@ -52,14 +52,14 @@ it("a web stream that was put is let go of", async () => {
 });
 
 it("a stream that fails while the keyring is asked is a failed source, not the end of the process", async () => {
+  const Body = createReadStream("/no/such/file");
   const slow = {
     ...keyring,
     generateDataKey: async (input: Parameters<typeof keyring.generateDataKey>[0]) => {
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      await until(() => expect(Body.errored).toMatchObject({ code: "ENOENT" }));
       return keyring.generateDataKey(input);
     },
   };
-  const Body = createReadStream("/no/such/file");
   const error = await errorOf(() => local.clientWith({ keyring: slow }).put({ Bucket, Key: "k", Body }));
   expect(error).toEqual(coded("SOURCE_FAILED"));
   expect(error.cause).toMatchObject({ code: "ENOENT" });

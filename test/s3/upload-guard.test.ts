@@ -3,11 +3,13 @@ import { mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from "node:f
 import { type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { UploadPartCommand } from "@aws-sdk/client-s3";
+import { type ListPartsCommandInput, S3Client, UploadPartCommand } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { chunkBytes } from "../../src/cobblestone/geometry.js";
 import { type BeginUploadInput, type UploadTicket, uploadPartRange } from "../../src/index.js";
 import { settingsOf } from "../../src/s3/settings.js";
 import { guardOf, PartGuard } from "../../src/s3/upload-guard.js";
+import { Crc, crc32 } from "../../src/testing/s3/crc.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, partBytes, useLocalAws } from "../support/local.js";
@@ -31,7 +33,7 @@ afterEach(async () => {
   vi.restoreAllMocks();
   await local.client.abortUpload({ ticket });
   await local.client.delete({ Bucket, Key });
-  expect(await local.contents()).toEqual({ keys: [], uploads: [] });
+  expect(await local.removeAll()).toEqual({ keys: [], uploads: [] });
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
@@ -40,6 +42,11 @@ function part(PartNumber: number, all = bytes, of = ticket) {
   return { ticket: of, PartNumber, Body: all.subarray(start, end), tagDigest: "first-attempt" };
 }
 const fromFile = (PartNumber: number) => ({ ticket, PartNumber, FilePath, tagDigest: "first-attempt" });
+function crcOf(all: Uint8Array) {
+  const crc = new Crc(crc32);
+  crc.update(all);
+  return crc.digest();
+}
 const partsSent = () => local.operations().filter((operation) => operation === "UploadPart").length;
 
 describe("a first attempt at a part that S3 has", () => {
@@ -85,6 +92,47 @@ describe("a first attempt at a part that S3 has", () => {
     expect(local.operations()).toEqual(["ListParts"]);
     await client.uploadPart({ ...part(1), tagDigest });
     expect(local.operations()).toEqual(["UploadPart"]);
+  });
+
+  it("is refused for bytes of the same CRC-32, whose tag lies in the next part", async () => {
+    // The polynomial of CRC-32, lowest bit first: added anywhere, it leaves the CRC as it is.
+    const polynomial = Buffer.from([0x41, 0x06, 0x71, 0xdb, 0x01]);
+    const forged = Buffer.from(bytes);
+    const { end } = uploadPartRange(ticket, 1);
+    const lastChunk = Math.floor((end - 1) / chunkBytes) * chunkBytes;
+    polynomial.forEach((byte, index) => {
+      forged[lastChunk + index] = (forged[lastChunk + index] ?? 0) ^ byte;
+    });
+    expect(crcOf(forged.subarray(0, end))).toEqual(crcOf(bytes.subarray(0, end)));
+    await local.clientWith({}).uploadPart(part(1));
+    local.operations();
+    const error = await errorOf(() => local.clientWith({}).uploadPart(part(1, forged)));
+    expect(error).toEqual(coded("SOURCE_CHANGED", { partNumber: 1 }));
+    expect(local.operations()).toEqual(["ListParts"]);
+  });
+
+  it.each([
+    ["passes the marker over", { PartNumberMarker: undefined }, {}],
+    ["lists nothing, and says that there is more", {}, { Parts: [], IsTruncated: true }],
+  ])("is not made where a store %s", async (_, asked, answered) => {
+    for (const PartNumber of [1, 2]) await local.clientWith({}).uploadPart(part(PartNumber));
+    const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 1 });
+    s3.middlewareStack.add(
+      (next, { commandName }) =>
+        async (args) => {
+          if (commandName !== "ListPartsCommand") return next(args);
+          Object.assign(args.input as ListPartsCommandInput, asked);
+          const result = await next(args);
+          Object.assign(result.output, answered);
+          return result;
+        },
+      { step: "initialize" },
+    );
+    local.operations();
+    const error = await errorOf(() => local.clientWith({ s3 }).uploadPart(part(2, other)));
+    expect(error).toEqual(coded("S3_REQUEST_FAILED", { operation: "ListParts", bucket: Bucket, key: Key }));
+    expect(local.operations()).toEqual(["ListParts"]);
+    s3.destroy();
   });
 
   it("is not made while S3 does not tell what it has", async () => {
@@ -143,6 +191,29 @@ describe("a client", () => {
     expect(guardOf(settings, ticketOf("upload 1")).size).toBe(10_000);
     expect(guardOf(settings, ticketOf("upload 0")).size).toBe(0);
   });
+});
+
+it.each([
+  ["first-attempt", undefined],
+  ["stated digest", "digest"],
+])("a part of an upload that is gone cannot be sent later either: %s", async (_, stated) => {
+  const { tagDigest } = await local.client.uploadPart(part(1));
+  await local.client.abortUpload({ ticket });
+  const call = { ...part(1), ...(stated && { tagDigest }) };
+  const error = await errorOf(() => local.clientWith({}).uploadPart(call));
+  expect(error).toMatchObject({ code: "S3_NOT_FOUND", retryable: false });
+  expect(error).toMatchObject({ details: { bucket: Bucket, key: Key, serviceError: "NoSuchUpload" } });
+});
+
+it("uploadPart ends with its signal while onSealed does not answer, with nothing sent", async () => {
+  const controller = new AbortController();
+  const onSealed = () => {
+    controller.abort(new Error("enough"));
+    return new Promise<void>(() => undefined);
+  };
+  const call = local.client.uploadPart({ ...part(1), onSealed }, { abortSignal: controller.signal });
+  await expect(call).rejects.toThrow("enough");
+  expect(partsSent()).toBe(0);
 });
 
 describe("the source that an upload began with", () => {

@@ -43,7 +43,7 @@ beforeEach(() => {
 afterEach(async () => {
   await local.client.abortUpload({ CheckpointPath });
   await local.clientWith({ envelopeStorage: "sidecar" }).delete({ Bucket, Key });
-  expect(await local.contents()).toEqual({ keys: [], uploads: [] });
+  expect(await local.removeAll()).toEqual({ keys: [], uploads: [] });
   expect(readdirSync(folder)).toEqual(["source"]);
 });
 afterAll(() => rmSync(folder, { recursive: true }));

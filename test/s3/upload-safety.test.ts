@@ -126,10 +126,10 @@ describe("an upload with a checkpoint that is gone on with", () => {
 
   it("leaves nothing when the caller aborts while S3 is asked what it has", async () => {
     await interrupt();
-    local.aws.fault({ operation: "ListParts", delayMs: 5000 });
+    const held = local.aws.hold({ operation: "ListParts" });
     const controller = new AbortController();
     const call = local.client.upload(input, { abortSignal: controller.signal });
-    await vi.waitUntil(() => local.aws.requests.some(({ operation }) => operation === "ListParts"));
+    await held.arrived;
     controller.abort(new Error("enough"));
     expect(await errorOf(() => call)).toBe(controller.signal.reason);
     expect(existsSync(CheckpointPath)).toBe(false);

@@ -41,7 +41,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await local.client.abortUpload({ ticket });
   await local.client.delete({ Bucket, Key });
-  expect(await local.contents()).toEqual({ keys: [], uploads: [] });
+  expect(await local.removeAll()).toEqual({ keys: [], uploads: [] });
 });
 
 async function expectObject(): Promise<void> {

@@ -7,6 +7,7 @@ import { isAsyncSource, takeSource } from "../../src/source/gate.js";
 import { bytesOf } from "../../src/source/shape.js";
 import { collect, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
+import { until } from "../support/until.js";
 
 const dataKey = testBytes(32, 1);
 const pieces = (source: object) => collect(takeSource("source", source) as AsyncIterable<Uint8Array>);
@@ -163,7 +164,7 @@ describe("the gate", () => {
     const taken = takeSource("source", { [Symbol.asyncIterator]: () => ({ next: vi.fn(), return: end }) });
     taken.close();
     taken.close();
-    await vi.waitFor(() => expect(end).toHaveBeenCalledTimes(1));
+    await until(() => expect(end).toHaveBeenCalledTimes(1));
     const broken = new Error("broken");
     const failing = takeSource("source", {
       [Symbol.asyncIterator]() {

@@ -1,5 +1,4 @@
 /** Writers of the S3 Encryption Client formats over the in-process AWS, for each type of key. */
-import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import type { EncryptionContext } from "../../src/index.js";
 import {
   type LegacyKeyring,
@@ -9,7 +8,7 @@ import {
   legacyKmsKeyring,
   legacyRsaKeyring,
 } from "../../src/legacy.js";
-import { Bucket, type Local, partBytes } from "./local.js";
+import { type Local, partBytes } from "./local.js";
 import { type ReadingKey, type S3ecObject, s3ecKeys } from "./s3ec.js";
 
 /** The types of keys. */
@@ -62,6 +61,5 @@ export async function stored(local: Local, Key: string, suffix = ".instruction")
 
 /** Removes all objects of the bucket. */
 export async function removeAll(local: Local): Promise<void> {
-  for (const Key of (await local.contents()).keys)
-    await local.s3.send(new DeleteObjectCommand({ Bucket, Key }));
+  await local.removeAll();
 }

@@ -1,6 +1,9 @@
 /** One in-process AWS for a test file, with a key and clients on it. */
+import { get } from "node:http";
 import { CreateKeyCommand } from "@aws-sdk/client-kms";
 import {
+  AbortMultipartUploadCommand,
+  DeleteObjectCommand,
   GetObjectCommand,
   ListMultipartUploadsCommand,
   ListObjectsV2Command,
@@ -42,6 +45,10 @@ export interface Local {
   getRaw(Key: string): Promise<{ bytes: Buffer; metadata: Record<string, string> }>;
   /** All that S3 holds: keys of objects, and of unfinished uploads. */
   contents(): Promise<{ keys: string[]; uploads: string[] }>;
+  /** Removes all that S3 holds, whatever an earlier test has failed at, and gives what it was. */
+  removeAll(): Promise<{ keys: string[]; uploads: string[] }>;
+  /** Breaks the connections of the clients here, and waits until S3 and KMS have read what had been sent to them. */
+  settle(): Promise<void>;
 }
 
 /** Starts an in-process AWS before the tests of a file and stops it after them. */
@@ -50,8 +57,9 @@ export function useLocalAws(): Local {
   beforeAll(async () => {
     local = await start();
   });
-  afterEach(() => {
+  afterEach(async () => {
     local?.aws.clearFaults();
+    await local?.settle();
     local?.aws.clearRequests();
   });
   afterAll(() => local?.close());
@@ -93,9 +101,45 @@ async function start(): Promise<Local & { close(): Promise<void> }> {
       const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket }));
       return { keys: Contents.map(({ Key = "" }) => Key), uploads: Uploads.map(({ Key = "" }) => Key) };
     },
+    async removeAll() {
+      aws.clearFaults();
+      const removed = { keys: [] as string[], uploads: [] as string[] };
+      // A page has a thousand.
+      while (true) {
+        const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket }));
+        const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket }));
+        if (Contents.length + Uploads.length === 0) return removed;
+        for (const { Key = "" } of Contents) {
+          await s3.send(new DeleteObjectCommand({ Bucket, Key }));
+          removed.keys.push(Key);
+        }
+        for (const { Key = "", UploadId } of Uploads) {
+          await s3.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
+          removed.uploads.push(Key);
+        }
+      }
+    },
+    async settle() {
+      for (const client of [s3, aws.s3, aws.kms]) client.destroy();
+      // A request that was given up may still be on its way, and would take a fault of the next test. Connections are
+      // accepted in order: when a first new one is answered, the earlier ones are accepted; at the second, read.
+      for (let round = 0; round < 2; round++) {
+        await Promise.all([aws.s3Config, aws.kmsConfig].map(({ endpoint }) => answered(endpoint)));
+      }
+    },
     async close() {
       s3.destroy();
       await aws.close();
     },
   };
+}
+
+/** Resolves when a server has answered a request on a connection of its own. */
+function answered(endpoint: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    get(endpoint, { agent: false }, (response) => response.resume().once("close", resolve)).once(
+      "error",
+      reject,
+    );
+  });
 }

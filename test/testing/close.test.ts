@@ -33,9 +33,7 @@ async function open(config: LocalClientConfig, secure: boolean) {
 }
 
 const hasCome = (aws: LocalAws, operation: string, count: number) =>
-  expect
-    .poll(() => aws.requests.filter((request) => request.operation === operation).length, { timeout: 20_000 })
-    .toBe(count);
+  expect.poll(() => aws.requests.filter((request) => request.operation === operation).length).toBe(count);
 
 /** Opens something and leaves it open; waits until the server has it. */
 type Opening = (aws: LocalAws, secure: boolean) => Promise<{ socket: Socket; closed: Promise<unknown> }>;

@@ -12,9 +12,9 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -32,11 +32,12 @@ import {
   PutObjectCommand,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
 import { Bucket } from "../support/local.js";
+import { steady } from "../support/until.js";
 
 const bytes = testBytes(300_000, 9);
 let directory: string;
@@ -219,7 +220,8 @@ test("nothing happens any more when close() is over, and the copy that was being
   await copying;
   const state = () => files("data").map((name) => [name, statSync(join(directory, "data", name)).size]);
   const before = state();
-  await delay(200);
+  // Whatever still wrote would have its turn.
+  await steady(() => files("data").length);
   expect(state()).toEqual(before);
   await start();
   const { Contents = [] } = await aws.s3.send(new ListObjectsV2Command({ Bucket }));
@@ -227,9 +229,9 @@ test("nothing happens any more when close() is over, and the copy that was being
 });
 
 test("a request that waits when close() is called takes no effect, and holds nothing up", async () => {
-  aws.fault({ operation: "PutObject", delayMs: 60_000 });
+  const held = aws.hold({ operation: "PutObject" });
   const waiting = errorOf(() => put("late"));
-  await expect.poll(() => aws.requests.map(({ operation }) => operation)).toContain("PutObject");
+  await held.arrived;
   await restart();
   await waiting;
   expect((await errorOf(() => read("late"))).name).toBe("NoSuchKey");
@@ -282,6 +284,24 @@ test("a port that is taken lets go of the folder", async () => {
   const other = mkdtempSync(join(tmpdir(), "s3-envelope-"));
   const options = { directory: other, s3Port: Number(port) };
   expect(await errorOf(() => startLocalAws(options))).toMatchObject({ code: "EADDRINUSE" });
+  await (await startLocalAws({ directory: other })).close();
+  rmSync(other, { recursive: true });
+});
+
+test("a KMS that cannot listen leaves no S3 that does, and lets go of the folder", async () => {
+  const other = mkdtempSync(join(tmpdir(), "s3-envelope-"));
+  const servers: Server[] = [];
+  const listen = Server.prototype.listen;
+  const spy = vi.spyOn(Server.prototype, "listen").mockImplementation(function (this: Server, ...args) {
+    servers.push(this);
+    if (servers.length === 1) return Reflect.apply(listen, this, args);
+    process.nextTick(() => this.emit("error", new Error("no port is free")));
+    return this;
+  });
+  const error = await errorOf(() => startLocalAws({ directory: other }));
+  spy.mockRestore();
+  expect(error.message).toBe("no port is free");
+  expect(servers.map(({ listening }) => listening)).toEqual([false, false]);
   await (await startLocalAws({ directory: other })).close();
   rmSync(other, { recursive: true });
 });

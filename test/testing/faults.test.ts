@@ -14,6 +14,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Fault, type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { collectUntilError, expectBytes, testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
+import { until } from "../support/until.js";
 
 const Bucket = "test-bucket";
 const bytes = testBytes(300_000, 4);
@@ -127,6 +128,7 @@ test("delayMs waits, and what follows it happens", async () => {
   for (const expected of [undefined, ["SlowDown", 503]]) {
     const start = performance.now();
     expect(await outcome(() => put("delayed"))).toEqual(expected);
+    // A busy machine only adds to it.
     expect(performance.now() - start).toBeGreaterThan(95);
   }
   expect(statuses()).toEqual([200, 503]);
@@ -184,12 +186,12 @@ describe("bodies", () => {
     const reading = errorOf(async () => {
       for await (const piece of stream) pieces.push(piece);
     });
-    await expect.poll(() => Buffer.concat(pieces).length).toBe(stallBodyBytes);
-    // The connection is there, and idle.
-    expect(await aws.s3Connections()).toBeGreaterThan(0);
+    await until(() => expect(Buffer.concat(pieces).length).toBe(stallBodyBytes));
+    // Another response comes whole in the meantime.
+    expect((await read()).released).toHaveLength(bytes.length);
+    expectBytes(Buffer.concat(pieces), bytes.subarray(0, stallBodyBytes));
     stream.destroy(new Error("waited long enough"));
     expect((await reading).message).toBe("waited long enough");
-    expectBytes(Buffer.concat(pieces), bytes.subarray(0, stallBodyBytes));
     client.destroy();
   });
 

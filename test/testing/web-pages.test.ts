@@ -122,7 +122,10 @@ describe("the credentials", () => {
   it("may be those of an earlier start, for its clients to go on after a restart", async () => {
     const first = await startLocalAws();
     const s3 = new S3Client(first.s3Config);
-    const { credentials, endpoint } = first.s3Config;
+    const { endpoint } = first.s3Config;
+    // With the field $source, which the SDK adds.
+    const credentials = await s3.config.credentials();
+    expect(Object.keys(credentials)).toContain("$source");
     await first.close();
     await using again = await startLocalAws({ credentials, s3Port: Number(new URL(endpoint).port) });
     expect((await s3.send(new ListObjectsV2Command({ Bucket }))).KeyCount).toBe(0);

@@ -282,7 +282,7 @@ describe("an abort", () => {
     local.aws.fault({ service: "s3", operation: "GetObject", skip: 1, stallBodyBytes: 3 });
     expect(await abort("GetObject")).toBe(reason);
     local.aws.clearRequests();
-    local.aws.fault({ service: "kms", delayMs: 2_000 });
+    local.aws.hold({ service: "kms" });
     expect(await abort("Decrypt")).toBe(reason);
     local.aws.fault({ service: "s3", operation: "GetObject", skip: 1, stallBodyBytes: 3 });
     const client = readerOf(local, {}, { idleTimeoutMs: 50 });

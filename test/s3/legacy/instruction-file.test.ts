@@ -320,9 +320,13 @@ it.each(["there was one", "there was none"])(
       return sent;
     };
     const s3 = { config: local.s3.config, send } as unknown as S3Client;
-    local.aws.fault({ operation: "PutObject", delayMs: 100 });
-    const call = writer({ s3 }).put({ ...at, Body: "new" }, { abortSignal: controller.signal });
-    expect(await errorOf(() => call)).toBe(reason);
+    const held = local.aws.hold({ operation: "PutObject" });
+    const call = errorOf(() =>
+      writer({ s3 }).put({ ...at, Body: "new" }, { abortSignal: controller.signal }),
+    );
+    await held.arrived;
+    held.release();
+    expect(await call).toBe(reason);
     const seen = local.operations().filter((one) => one === "PutObject" || one === "DeleteObject");
     if (name === "there was one") {
       expect(seen.slice(-2)).toEqual(["PutObject", "PutObject"]);

@@ -2,29 +2,21 @@
 import { createCipheriv } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { setFlagsFromString } from "node:v8";
-import { runInNewContext } from "node:vm";
 import { expect, it } from "vitest";
 import { decryptLegacyObject, type LegacyReadingOptions, legacyAesKeyring } from "../../../src/legacy.js";
+import { heldBytes } from "../../support/gc.js";
 import { allowAll, kek, localShapes, writeLegacy } from "../../support/legacy-objects.js";
 
 const mebibyte = 1024 * 1024;
 const plaintext = Buffer.alloc(48 * mebibyte, 7);
 
-setFlagsFromString("--expose-gc");
-const collectGarbage = runInNewContext("gc") as () => void;
-const memory = () => {
-  collectGarbage();
-  return process.memoryUsage().arrayBuffers;
-};
-
 /** What is held once all garbage is gone: what has just been let go of takes another round. */
 async function settled(): Promise<number> {
   for (let round = 0; round < 3; round++) {
-    memory();
+    heldBytes();
     await new Promise(setImmediate);
   }
-  return memory();
+  return heldBytes();
 }
 
 /** The most that is held while so many bytes are read, and how many came out. */
@@ -39,7 +31,7 @@ async function mostHeld(
   let read = 0;
   let pieces = 0;
   const look = () => {
-    if (pieces++ % 32 === 0) most = Math.max(most, memory() - before);
+    if (pieces++ % 32 === 0) most = Math.max(most, heldBytes() - before);
   };
   async function* source() {
     for (let start = 0; start < body.length; start += 65_536) {
@@ -52,7 +44,7 @@ async function mostHeld(
   const input = { Body: source(), ContentLength: body.length, Metadata: metadata };
   const { Body } = await decryptLegacyObject(input, { keyring, ...allowAll, ...options });
   for await (const piece of Body) {
-    if (read === 0) most = Math.max(most, memory() - before);
+    if (read === 0) most = Math.max(most, heldBytes() - before);
     read += (piece as Buffer).length;
   }
   return { most, read };
@@ -88,7 +80,7 @@ it("grows with what has come, not with the size that was stated", async () => {
   async function* source() {
     yield Buffer.alloc(1000);
     await new Promise(setImmediate);
-    most = memory() - before;
+    most = heldBytes() - before;
   }
   const keyring = legacyAesKeyring({ wrappingKey: kek });
   const input = { Body: source(), ContentLength: 60 * mebibyte, Metadata: metadata };

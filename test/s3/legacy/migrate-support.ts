@@ -14,9 +14,7 @@ export const elsewhere = { ...inPlace, target: { Key: "new" }, deleteOriginal: t
 
 /** Empties the bucket. */
 export async function empty(local: Local): Promise<void> {
-  const { keys } = await local.contents();
-  for (const Key of keys) await local.client.delete({ Bucket, Key });
-  await local.client.abortUploads({ Bucket, initiatedBefore: new Date(Date.now() + 60_000) });
+  await local.removeAll();
   local.operations();
 }
 

@@ -22,8 +22,7 @@ const other = { Bucket, Key: "new" };
 
 /** Empties the bucket. */
 beforeEach(async () => {
-  const { keys } = await local.contents();
-  for (const Key of keys) await local.client.delete({ Bucket, Key });
+  await local.removeAll();
   local.operations();
 });
 

@@ -203,7 +203,7 @@ describe.each([
       [{ stallBodyBytes: 2_000_000 }, "BODY_STALLED"],
     ] as const) {
       local.aws.fault({ operation: "GetObject", ...fault });
-      const client = readerOf(local, options, { idleTimeoutMs: 100 });
+      const client = readerOf(local, options, { idleTimeoutMs: "stallBodyBytes" in fault ? 100 : 240_000 });
       const { Body } = await client.get({ Bucket, Key: "k" });
       const { released, error } = await collectUntilError(Body);
       expect([released.length, error]).toEqual([0, coded(code)]);
