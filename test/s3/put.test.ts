@@ -199,12 +199,12 @@ describe("refusals before anything is sent", () => {
     [
       "no Body",
       () => ({ Bucket, Key: "k" }),
-      "Body: expected a Uint8Array, string, Blob, Readable, ReadableStream or async iterable, got undefined",
+      "Body: expected a Uint8Array, ArrayBuffer, string, Blob, Readable, ReadableStream or async iterable, got undefined",
     ],
     [
       "a number as Body",
       () => ({ Bucket, Key: "k", Body: 5 }),
-      "Body: expected a Uint8Array, string, Blob, Readable, ReadableStream or async iterable, got the number 5",
+      "Body: expected a Uint8Array, ArrayBuffer, string, Blob, Readable, ReadableStream or async iterable, got the number 5",
     ],
     [
       "a string with half a surrogate pair",
@@ -214,7 +214,7 @@ describe("refusals before anything is sent", () => {
     [
       "an array as Body",
       () => ({ Bucket, Key: "k", Body: [1] }),
-      "Body: expected a Uint8Array, string, Blob, Readable, ReadableStream or async iterable, got an instance of Array",
+      "Body: expected a Uint8Array, ArrayBuffer, string, Blob, Readable, ReadableStream or async iterable, got an instance of Array",
     ],
     [
       "a stream that has ended",
