@@ -86,7 +86,7 @@ export function guarded<C extends object>(command: C, options: GuardOptions = {}
         return result;
       } catch (error) {
         discard(latest.response?.body);
-        throw error;
+        throw withText(error);
       }
     },
     // Outside of what parses the response, inside of what callers add.
@@ -111,6 +111,17 @@ function discard(body: unknown): void {
 }
 
 function ignore(): void {}
+
+/** The SDK takes an error's text from the body, where others than text may stand: such an error could not even be logged. */
+function withText(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  for (const name of ["name", "message"] as const) {
+    if (typeof error[name] !== "string") Object.defineProperty(error, name, { ...textProperty, value: "" });
+  }
+  return error;
+}
+
+const textProperty = { writable: true, enumerable: false, configurable: true };
 
 function isHttpResponse(value: unknown): value is HttpResponse {
   const { statusCode, headers } = Object(value) as Partial<HttpResponse>;

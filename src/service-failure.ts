@@ -9,6 +9,25 @@ export interface ServiceFailure {
   readonly requestId: string | undefined;
 }
 
+const unnamed = "unknown error";
+/** Names that say nothing: those that the SDK, or the parser of a body that is none, gives where the service gave none. */
+const emptyNames = new Set([
+  unnamed,
+  "Unknown",
+  "UnknownError",
+  "Error",
+  "TypeError",
+  "RangeError",
+  "SyntaxError",
+]);
+
+/** What is to be said of a failure that nothing more is known of. */
+export function unexplained({ serviceError, httpStatusCode }: ServiceFailure): string {
+  return httpStatusCode !== undefined && emptyNames.has(serviceError)
+    ? `the service refused it with status ${httpStatusCode} and does not say why (${serviceError}); see the cause`
+    : `${serviceError}; see the cause`;
+}
+
 /** Reads the facts of a failure off whatever the SDK threw. */
 export function serviceFailure(cause: unknown): ServiceFailure {
   const { name, code, $metadata } = (typeof cause === "object" && cause !== null ? cause : {}) as {
@@ -17,9 +36,10 @@ export function serviceFailure(cause: unknown): ServiceFailure {
     $metadata?: { httpStatusCode?: number; requestId?: unknown };
   };
   // Node throws an AggregateError when a host has several addresses and none could be reached.
-  const generic = name === undefined || ["Error", "TypeError", "AggregateError"].includes(String(name));
-  const serviceError =
-    generic && typeof code === "string" ? code : typeof name === "string" ? name : "unknown error";
+  const isNamed = typeof name === "string" && !["", "Error", "TypeError", "AggregateError"].includes(name);
+  const [serviceError = unnamed] = (isNamed ? [name] : [code, name]).filter(
+    (text): text is string => typeof text === "string" && text !== "",
+  );
   const requestId = $metadata?.requestId;
   return {
     serviceError: printable(serviceError),

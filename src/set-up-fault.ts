@@ -24,8 +24,10 @@ export function setUpFault(
   );
 }
 
+/** Of text alone: the SDK takes over what stands in a response, and an element of XML may hold others. */
 function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : "";
+  const message: unknown = cause instanceof Error ? cause.message : undefined;
+  return typeof message === "string" ? message : "";
 }
 
 /** The SDK throws an Error without a name or a code of its own. */
@@ -128,7 +130,8 @@ function wrongRegion(
 /** The Region of the bucket, by the answer's header or its body. */
 function bucketRegionOf(cause: unknown): string | undefined {
   const { Region, Endpoint } = Object(cause) as { Region?: unknown; Endpoint?: unknown };
-  const ofEndpoint = /[./]s3[.-]([a-z0-9-]+)\.amazonaws\.com/.exec(`/${String(Endpoint)}`)?.[1];
+  const endpoint = typeof Endpoint === "string" ? `/${Endpoint}` : "";
+  const ofEndpoint = /[./]s3[.-]([a-z0-9-]+)\.amazonaws\.com/.exec(endpoint)?.[1];
   return [headerOf(cause, "x-amz-bucket-region"), Region, ofEndpoint].find(
     (region): region is string => typeof region === "string" && /^[a-z]{2,}-[a-z0-9-]{1,60}$/.test(region),
   );

@@ -227,6 +227,63 @@ describe("a response that is no HTTP", () => {
   });
 });
 
+describe("an error whose body has something else where text belongs", () => {
+  const object = "<toString>x</toString><valueOf>y</valueOf>";
+  const xml = [
+    ...["Code", "Message", "Endpoint", "Region", "RequestId", "ServerTime", "name", "stack"].map(
+      (name) => `<Error><Code>PermanentRedirect</Code><${name}>${object}</${name}></Error>`,
+    ),
+    "<Error><Code/></Error>",
+    "<Error><Code>A</Code><Code>B</Code></Error>",
+  ];
+  const json = ["__type", "code", "message", "Message", "name", "ServerTime"].map((name) =>
+    JSON.stringify({ __type: "ValidationException", [name]: { toString: 1, valueOf: 2 } }),
+  );
+
+  async function answering(status: number, body: string): Promise<string> {
+    const server = createServer((request, response) => {
+      request.resume();
+      response.writeHead(status).end(request.method === "HEAD" ? undefined : body);
+    });
+    return listening(server);
+  }
+
+  it.each([200, 301, 400, 403, 500])("from S3 with status %i is coded and can be logged", async (status) => {
+    for (const body of xml) {
+      const endpoint = await answering(status, body);
+      const s3 = new S3Client({ ...local.aws.s3Config, endpoint, maxAttempts: 1 });
+      toClose.push(() => s3.destroy());
+      const call = () => local.clientWith({ s3 }).delete({ Bucket, Key: "any" });
+      const error = await errorOf(call).catch(() => undefined);
+      // A body that is no error's says success to a deletion.
+      if (status === 200 && error === undefined) continue;
+      expect([body, error]).toEqual([body, expect.any(EnvelopeError)]);
+      expect(inspect(error)).toContain("DeleteObject");
+      expect(error?.message).not.toMatch(/failed: ;|\(\)/);
+    }
+  });
+
+  it.each([400, 500])("from KMS with status %i is coded and can be logged", async (status) => {
+    for (const body of json) {
+      const endpoint = await answering(status, body);
+      const kms = new KMSClient({ ...local.aws.kmsConfig, endpoint, maxAttempts: 1 });
+      toClose.push(() => kms.destroy());
+      const keyring = kmsKeyring({ kms, keyId: "alias/any" });
+      const error = await errorOf(() => keyring.generateDataKey({ encryptionContext: {} }));
+      expect([body, error]).toEqual([body, expect.any(EnvelopeError)]);
+      expect(inspect(error)).toContain("GenerateDataKey");
+    }
+  });
+
+  it("and one without any text says the status", async () => {
+    const s3 = new S3Client({ ...local.aws.s3Config, endpoint: await answering(400, ""), maxAttempts: 1 });
+    toClose.push(() => s3.destroy());
+    const error = await errorOf(() => local.clientWith({ s3 }).head({ Bucket, Key: "any" }));
+    expect(error).toEqual(coded("S3_REQUEST_FAILED"));
+    expect(error.message).toContain("refused it with status 400 and does not say why");
+  });
+});
+
 describe("one signal of the caller's", () => {
   it("has one listener for a hundred calls at a time, none after them, and Node warns of nothing", async () => {
     const warnings: Error[] = [];

@@ -1,6 +1,6 @@
 /** What an error of AWS KMS means: which code, and so whether to retry, to fix IAM or to fix the context. */
 import { EnvelopeError, type ErrorCode } from "../errors.js";
-import { isTransient, type ServiceFailure, serviceFailure } from "../service-failure.js";
+import { isTransient, type ServiceFailure, serviceFailure, unexplained } from "../service-failure.js";
 import { setUpFault } from "../set-up-fault.js";
 
 /** A KMS operation and what it was asked for; never a value of the encryption context. */
@@ -93,5 +93,5 @@ function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
   }
   return isTransient(failure)
     ? ["KMS_UNAVAILABLE", `KMS could not answer (${failure.serviceError}): try again later`]
-    : ["KMS_REQUEST_FAILED", `${failure.serviceError}; see the cause`];
+    : ["KMS_REQUEST_FAILED", unexplained(failure)];
 }

@@ -165,7 +165,7 @@ export class EnvelopeClient {
    * and a store that does not tell the truth.
    *
    * @throws EnvelopeError `SOURCE_CHANGED` before anything of it is sent; `CHECKPOINT_INVALID`, `CONTEXT_MISMATCH`,
-   *   `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`; `FILE_FAILED`, `SOURCE_FAILED`, `SOURCE_STALLED`
+   *   `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`; `S3_NOT_FOUND` when the upload is gone; `FILE_FAILED`, `SOURCE_FAILED`, `SOURCE_STALLED`
    */
   uploadPart(input: UploadPartInput, options: CallOptions = {}): Promise<UploadedPart> {
     return uploadPart(this.#settings, input, options);

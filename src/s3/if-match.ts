@@ -49,6 +49,7 @@ export async function evaluatingIfMatch<I extends Read, O extends { readonly ETa
   } catch (error) {
     if (!isRefused(error)) throw error;
     const head = await headOf(s3, input, attempt, signal).catch(() => undefined);
+    signal?.throwIfAborted();
     if (head?.ETag === undefined || !isSameETag(head.ETag, IfMatch)) throw error;
     const output = await sendWithout(input, IfMatch, attempt, send);
     refusing.add(s3);

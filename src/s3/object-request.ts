@@ -8,7 +8,7 @@ import type { EncryptionContext } from "../keys/context.js";
 import { untilAborted } from "../until-aborted.js";
 import { getAnswer } from "./answer.js";
 import type { ObjectAnswer } from "./object-answer.js";
-import { parseContentRange } from "./range.js";
+import { otherRange, parseContentRange } from "./range.js";
 import { type ExpectedContext, readEnvelope, unlock } from "./read-envelope.js";
 import { isSameState, type ObjectState } from "./responses.js";
 import type { S3Attempt } from "./s3-errors.js";
@@ -136,7 +136,10 @@ export async function sameObject(
     throw overwritten(error);
   }
   // Some stores pass If-Match over.
-  if (isSameState(seen, answer.output)) return answer;
+  const isSame = isSameState(seen, answer.output);
+  // An object of another size has other bytes, whatever else is told of it.
+  const { totalBytes: now = totalBytes } = seenIn(answer);
+  if (isSame && (totalBytes === undefined || now === totalBytes)) return answer;
   answer.letGo();
-  throw overwritten();
+  throw isSame ? otherRange(attempt) : overwritten();
 }

@@ -12,7 +12,7 @@ import { syncFile, syncFolder } from "./file-sync.js";
 import { leftBehind, type Names, newNames } from "./partial-names.js";
 import { requireReplaceable } from "./replaceable.js";
 
-const { O_APPEND, O_CREAT, O_EXCL, O_RDWR } = constants;
+const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = constants;
 const ownerOnly = 0o600;
 
 /** A file that is being downloaded. Every method throws EnvelopeError `FILE_FAILED`. */
@@ -126,12 +126,21 @@ export class PartialFile {
     return this.#told(async () => {
       // Another try may have had a longer file; no bytes of it are wanted.
       await this.#partial.truncate(bytes);
-      if (mode !== ownerOnly) await this.#partial.chmod(mode);
       if (fsync) await syncFile(this.#partial);
-      await this.close();
-      // It was looked at before the first request, which may be long ago.
-      await requireReplaceable(this.#path);
-      await rename(this.#names.partial, this.#path);
+      try {
+        if (mode !== ownerOnly) {
+          // As late as can be: a call that is killed now leaves what the next may have to begin anew.
+          await this.#partial.chmod(mode);
+          if (fsync) await syncFile(this.#partial);
+        }
+        await this.close();
+        // It was looked at before the first request, which may be long ago.
+        await requireReplaceable(this.#path);
+        await rename(this.#names.partial, this.#path);
+      } catch (error) {
+        if (mode !== ownerOnly) await restrict(this.#names.partial).catch(() => undefined);
+        throw error;
+      }
       // Not before: where the name cannot be given, the next call shall not have to begin anew.
       await rm(this.#names.journal, { force: true });
       if (fsync) await syncFolder(dirname(this.#path));
@@ -158,6 +167,17 @@ async function told<T>(path: string, act: () => Promise<T>): Promise<T> {
     return await act();
   } catch (cause) {
     throw fileFailed(path, "be written", cause);
+  }
+}
+
+/** Gives a partial file its first mode back: what others may write to, no call goes on with. */
+async function restrict(partial: string): Promise<void> {
+  // Of a mode that lets nobody write, too.
+  const file = await open(partial, O_RDONLY | noFollow);
+  try {
+    await file.chmod(ownerOnly);
+  } finally {
+    await file.close();
   }
 }
 
@@ -189,7 +209,7 @@ async function takeOver(path: string, left: Names, identity: string): Promise<Pa
     const fault = foreignFileFault(await partial.stat()) ?? foreignFileFault(await journal.stat());
     if (fault === undefined) {
       const digests = parseJournal(await journal.readFile("latin1"), identity);
-      // A call that could not give it its final name may have given it a mode. Some file systems have none.
+      // A call that was killed before it could give it its final name may have given it a mode. Some file systems have none.
       if (digests) await partial.chmod(ownerOnly).catch(() => undefined);
       if (digests) return new PartialFile(path, names, { partial, journal }, digests);
     }

@@ -1,7 +1,7 @@
 /** What a failed call of S3 means: which code, and so what the caller can do. */
 import { quoted } from "../bytes.js";
 import { EnvelopeError, type ErrorCode } from "../errors.js";
-import { isTransient, type ServiceFailure, serviceFailure } from "../service-failure.js";
+import { isTransient, type ServiceFailure, serviceFailure, unexplained } from "../service-failure.js";
 import { type SetUpFault, setUpFault } from "../set-up-fault.js";
 import { untilAborted, withOwnSignal } from "../until-aborted.js";
 
@@ -72,7 +72,7 @@ export function requireETag({ ETag }: { readonly ETag?: string | undefined }, at
 }
 
 /** Whether a request failed since its multipart upload is gone: completed, aborted, or ended by a lifecycle rule. */
-export function isUploadGone(error: unknown): boolean {
+export function isUploadGone(error: unknown): error is EnvelopeError {
   return error instanceof EnvelopeError && error.details.serviceError === "NoSuchUpload";
 }
 
@@ -139,6 +139,6 @@ function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
           "S3_REQUEST_FAILED",
           `its answer says success and cannot be parsed (${serviceError}); see the cause`,
         ];
-      return ["S3_REQUEST_FAILED", `${serviceError}; see the cause`];
+      return ["S3_REQUEST_FAILED", unexplained(failure)];
   }
 }

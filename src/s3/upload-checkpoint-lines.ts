@@ -1,5 +1,6 @@
 /** The lines of a checkpoint: their fields, and what they must have to do with each other. */
 import type { EnvelopeError } from "../errors.js";
+import { turn } from "../turn.js";
 import { PartGuard } from "./upload-guard.js";
 import { macPattern } from "./upload-mac.js";
 import { type RecordedSeal, readSeal, readUploadedPart, type UploadedPart } from "./upload-parts.js";
@@ -49,16 +50,16 @@ export function isTornFirstLine(text: string): boolean {
 }
 
 /**
- * Reads the lines of a checkpoint.
+ * Reads the lines of a checkpoint: of 10,000 parts there are 20,000, so others have their turn meanwhile.
  *
  * @throws EnvelopeError `CHECKPOINT_INVALID`
  */
-export function parseCheckpoint(path: string, lines: readonly string[]): Recorded {
-  const [first, ...others] = lines
+export async function parseCheckpoint(path: string, lines: readonly string[]): Promise<Recorded> {
+  const [firstLine, ...others] = lines
     .map((text, index) => ({ text, line: index + 1 }))
-    .filter(({ text, line }) => text !== "" && !isTorn(text, lines[line]))
-    .map(({ text, line }) => readerOf(path, line, text));
-  if (!first) throw foreignCheckpoint(path, "it is another file");
+    .filter(({ text, line }) => text !== "" && !isTorn(text, lines[line]));
+  if (!firstLine) throw foreignCheckpoint(path, "it is another file");
+  const first = readerOf(path, firstLine);
   if (first.text("format") !== checkpointFormat)
     throw first.invalid("format", `this release knows "${checkpointFormat}" only`);
   const read = readTicket("ticket", first.record("ticket"));
@@ -68,7 +69,9 @@ export function parseCheckpoint(path: string, lines: readonly string[]): Recorde
   const guard = new PartGuard(ticket);
   const begun = new Map<number, RecordedSeal>();
   const done = new Map<number, UploadedPart>();
-  for (const line of others) {
+  for (const other of others) {
+    if (turn.isOver) await turn.give();
+    const line = readerOf(path, other);
     if (line.has("begun")) {
       const partNumber = line.integer("begun", 1, ticket.partCount);
       const seal = { ...readSeal(line), mac: line.text("mac", macPattern) };
@@ -100,7 +103,7 @@ function isTorn(text: string, next: string | undefined): boolean {
   }
 }
 
-function readerOf(path: string, line: number, text: string): RecordReader {
+function readerOf(path: string, { text, line }: { text: string; line: number }): RecordReader {
   const title = `line ${line}`;
   let value: unknown;
   try {

@@ -200,7 +200,7 @@ export class Checkpoint {
     if (lines.length === 0 && !isTornFirstLine(bytes.toString("latin1"))) {
       throw foreignCheckpoint(this.path, "it is another file");
     }
-    const recorded = lines.length === 0 ? undefined : parseCheckpoint(this.path, lines);
+    const recorded = lines.length === 0 ? undefined : await parseCheckpoint(this.path, lines);
     this.#hasBegun = recorded !== undefined;
     if (this.#isClaimed) this.#isLost = lastClaim(lines) !== this.#id;
     // Before it is claimed, also what a crash left of a line.

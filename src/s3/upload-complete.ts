@@ -2,6 +2,7 @@
 
 import { fieldsArgument } from "../field-list.js";
 import { fieldNames } from "../field-names.js";
+import { turn } from "../turn.js";
 import { withTransfer } from "./about-object.js";
 import { completeUpload as completeMultipart } from "./multipart.js";
 import { expectedContextArgument } from "./read-envelope.js";
@@ -46,7 +47,7 @@ export async function completeUpload(
     const parts = readUploadedParts(given.parts, ticket);
     const put = ticketPut(read, given.SSECustomerKey);
     const { recordKey } = await ticketKeys(settings, read, expected, transfer.signal);
-    requireSameSource(read, parts, recordKey);
+    await requireSameSource(read, parts, recordKey);
     const sending = multipartInput(settings, read, put, transfer);
     const output = await completeMultipart(sending, ticket.UploadId, parts.map(sentPart));
     forgetTicket(settings, read);
@@ -55,12 +56,13 @@ export async function completeUpload(
 }
 
 /** Checks that all parts are this upload's, and made of one state of the source. */
-function requireSameSource(
+async function requireSameSource(
   { ticket }: ReadTicket,
   parts: readonly UploadedPart[],
   recordKey: RecordKey,
-): void {
+): Promise<void> {
   for (const part of parts) {
+    if (turn.isOver) await turn.give();
     if (verifiesPart(recordKey, ticket.mac, part)) continue;
     throw invalidRecord(`part ${part.PartNumber}`, "its result was changed, or is of another upload");
   }
@@ -68,6 +70,7 @@ function requireSameSource(
   const modifiedMs =
     ticket.sourceModifiedMs ?? parts.find((part) => part.sourceModifiedMs !== undefined)?.sourceModifiedMs;
   for (const part of parts) {
+    if (turn.isOver) await turn.give();
     guard.require(part.PartNumber, part);
     requireTime(part.sourceModifiedMs, modifiedMs, part.PartNumber);
   }

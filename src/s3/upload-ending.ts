@@ -57,9 +57,12 @@ export async function endingWell<T>(
   } catch (error) {
     transfer.abort(error);
     if (checkpoint?.hasBegun) {
+      const isOwn = await checkpoint.isOwn().catch(() => undefined);
       // Somebody else's by now: all of it is theirs to end.
-      if (!(await checkpoint.isOwn().catch(() => true))) throw error;
-      if (!isFinal(error, isSending, transfer)) throw keptError(error, transfer, checkpoint, ticket);
+      if (isOwn === false) throw error;
+      // Nor may it be ended while nobody can tell whose it is.
+      if (isOwn === undefined || !isFinal(error, isSending, transfer))
+        throw keptError(error, transfer, checkpoint, ticket);
     }
     const failure = await undo(settings, multipart, transfer, error);
     if (checkpoint?.hasBegun) await checkpoint.remove().catch(() => undefined);

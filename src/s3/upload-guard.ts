@@ -11,9 +11,12 @@ export class PartGuard {
   readonly #seals = new Map<number, string>();
   /** The parts that are remembered for good. */
   readonly #required = new Set<number>();
+  readonly #onGrowth: (parts: number) => void;
 
-  constructor(layout: PartLayout) {
+  /** @param onGrowth told how many parts more are known, or fewer */
+  constructor(layout: PartLayout, onGrowth: (parts: number) => void = () => undefined) {
     this.#layout = layout;
+    this.#onGrowth = onGrowth;
   }
 
   /** How many parts are known. */
@@ -52,11 +55,12 @@ export class PartGuard {
     this.#requireShared(partNumber, seal, this.#known(partNumber + 1));
     const { tagDigest, firstTag, lastTag } = seal;
     this.#seals.set(partNumber, Buffer.from(tagDigest + firstTag + lastTag, "hex").toString("latin1"));
+    if (!known) this.#onGrowth(1);
   }
 
   /** Forgets a part that was only expected. */
   forget(partNumber: number): void {
-    if (!this.#required.has(partNumber)) this.#seals.delete(partNumber);
+    if (!this.#required.has(partNumber) && this.#seals.delete(partNumber)) this.#onGrowth(-1);
   }
 
   #known(partNumber: number): PartSeal | undefined {
@@ -79,7 +83,13 @@ export class PartGuard {
  * longest ago first.
  */
 const maxGuardedParts = 65_536;
-const guards = new WeakMap<ClientSettings, Map<string, PartGuard>>();
+
+interface Guards {
+  readonly byTicket: Map<string, PartGuard>;
+  /** The parts that they know, and one more for each. */
+  parts: number;
+}
+const guards = new WeakMap<ClientSettings, Guards>();
 
 /**
  * What this client knows of the parts of an upload, for as long as it lives: also once the upload has ended, as
@@ -88,18 +98,29 @@ const guards = new WeakMap<ClientSettings, Map<string, PartGuard>>();
  * @param ticket whose MAC has been verified, or that was issued here
  */
 export function guardOf(settings: ClientSettings, ticket: UploadTicket): PartGuard {
-  const known = guards.get(settings) ?? new Map<string, PartGuard>();
+  const known: Guards = guards.get(settings) ?? { byTicket: new Map(), parts: 0 };
   guards.set(settings, known);
-  const guard = known.get(ticket.mac) ?? new PartGuard(ticket);
-  known.delete(ticket.mac);
-  let parts = 0;
-  for (const { size } of known.values()) parts += Math.max(size, 1);
-  for (const [oldest, { size }] of known) {
-    if (parts <= maxGuardedParts) break;
-    known.delete(oldest);
-    parts -= Math.max(size, 1);
+  const { byTicket } = known;
+  const { mac } = ticket;
+  const guard = byTicket.get(mac) ?? newGuard(known, ticket);
+  // The one used last goes to the end.
+  byTicket.delete(mac);
+  byTicket.set(mac, guard);
+  for (const [oldest, { size }] of byTicket) {
+    if (known.parts - guard.size <= maxGuardedParts) break;
+    byTicket.delete(oldest);
+    known.parts -= size + 1;
   }
-  known.set(ticket.mac, guard);
+  return guard;
+}
+
+function newGuard(known: Guards, ticket: UploadTicket): PartGuard {
+  const { mac } = ticket;
+  const guard: PartGuard = new PartGuard(ticket, (parts) => {
+    // A call that is under way may hold one that has been forgotten.
+    if (known.byTicket.get(mac) === guard) known.parts += parts;
+  });
+  known.parts += 1;
   return guard;
 }
 

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { ListPartsCommand, type Part } from "@aws-sdk/client-s3";
 import { encodeBase64 } from "../bytes.js";
+import { EnvelopeError } from "../errors.js";
 import { guarded } from "../response-guard.js";
 import { withinTime } from "./clean-up.js";
 import { partFields } from "./fields.js";
@@ -56,6 +57,16 @@ export async function isUnfinished(
     caller?.throwIfAborted();
     return false;
   }
+}
+
+/**
+ * The error of a part whose upload is gone. The call goes by a ticket, so unlike one that would begin another upload it
+ * cannot succeed later.
+ */
+export function uploadGone({ cause, details }: EnvelopeError): EnvelopeError {
+  const message =
+    "the upload of the ticket is gone: it was completed, or ended by a lifecycle rule or by somebody else (NoSuchUpload)";
+  return new EnvelopeError("S3_NOT_FOUND", message, { cause, details });
 }
 
 /**

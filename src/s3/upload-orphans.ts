@@ -93,6 +93,8 @@ async function* pages(
           attempt,
           "the store listed an upload without its key, its id or the time it began",
         );
+      // A store that passes the prefix over lists those of others, too.
+      if (!Key.startsWith(input.Prefix ?? "")) continue;
       yield { Key, UploadId, Initiated };
     }
     const { NextKeyMarker, NextUploadIdMarker } = page;

@@ -3,6 +3,7 @@ import { ListPartsCommand, type ListPartsCommandOutput, type Part } from "@aws-s
 import type { MessageKeys } from "../cobblestone/derivation.js";
 import { hasCode } from "../errors.js";
 import { guarded } from "../response-guard.js";
+import { turn } from "../turn.js";
 import { forEachAtOnce } from "./at-once.js";
 import { partFields } from "./fields.js";
 import type { MultipartInput } from "./multipart.js";
@@ -75,19 +76,21 @@ export function fieldsMac(
  *
  * @throws EnvelopeError `CHECKPOINT_INVALID`
  */
-export function requireAuthentic(
+export async function requireAuthentic(
   path: string,
   recordKey: RecordKey,
   { read, fields, mac, begun, done }: Recorded,
-): void {
+): Promise<void> {
   const { mac: ticketMac } = read.ticket;
   const changed = (field: string) =>
     invalidRecord(field, "it was changed after it had been written, or is of another upload", { path });
   if (!recordKey.verifies("checkpoint", ticketMac, fields, mac)) throw changed("fields");
   for (const [partNumber, seal] of begun) {
+    if (turn.isOver) await turn.give();
     if (!verifiesSeal(recordKey, ticketMac, partNumber, seal)) throw changed("begun");
   }
   for (const part of done.values()) {
+    if (turn.isOver) await turn.give();
     if (!verifiesPart(recordKey, ticketMac, part)) throw changed("done");
   }
 }
@@ -160,7 +163,7 @@ export async function unlockCheckpoint(
 ): Promise<OpenTicket> {
   try {
     const open = await ticketKeys(settings, found.read, request.context, transfer.signal);
-    requireAuthentic(checkpoint.path, open.recordKey, found);
+    await requireAuthentic(checkpoint.path, open.recordKey, found);
     return open;
   } catch (error) {
     if (hasCode(error, "CHECKPOINT_INVALID") || hasCode(error, "CONTEXT_MISMATCH")) throw error;

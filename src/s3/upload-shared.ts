@@ -7,11 +7,12 @@ import { fieldNames } from "../field-names.js";
 import { untilAborted } from "../until-aborted.js";
 import { withTransfer } from "./about-object.js";
 import { type ExpectedContext, expectedContextArgument } from "./read-envelope.js";
+import { isUploadGone } from "./s3-errors.js";
 import type { CallOptions, ClientSettings } from "./settings.js";
 import { callSignal } from "./transfer-signal.js";
 import { begin, layoutOf, multipartInput, type OpenUpload, sendSealed } from "./upload-begin.js";
 import { guardOf, requireTime } from "./upload-guard.js";
-import { findPart, requireSamePart } from "./upload-listing.js";
+import { findPart, requireSamePart, uploadGone } from "./upload-listing.js";
 import { PartMaker, type PartSeal, partWindow, type SealedPart, type UploadedPart } from "./upload-parts.js";
 import {
   openSeekable,
@@ -60,7 +61,9 @@ export interface UploadPartInput extends SeekableInput {
    * made of the same plaintext. Or "first-attempt", which says that **nobody has tried to send this part before**. Two plaintexts
    * sent for one part would share key and nonce, which reveals both and lets anybody forge.
    *
-   * At a first attempt S3 is asked for the part, and what this client has sent is remembered. That does not notice an earlier
+   * At a first attempt S3 is asked for the part, and what this client has sent is remembered. A part that S3 has must be
+   * shown to be the same by its SHA-256 or SHA-1 (`ChecksumAlgorithm` of `beginUpload`), or by an ETag that is an MD5, which it
+   * is not under SSE-KMS and SSE-C: then only its digest helps. That does not notice an earlier
    * try whose part never came to be in S3, such as that of a worker which was killed amid it, nor one that is under way at the
    * same time in another client. So keep what `onSealed` is told, and give each part to one worker at a time.
    */
@@ -177,6 +180,8 @@ export async function uploadPart(
         signal.throwIfAborted();
         return sendSealed(upload, partNumber, sealed, modifiedMs);
       });
+    } catch (error) {
+      throw isUploadGone(error) ? uploadGone(error) : error;
     } finally {
       settings.budget.letGo();
       await source.close();

@@ -190,7 +190,7 @@ async function resume(call: Run, checkpoint: Checkpoint, found: Recorded): Promi
   let recorded = found;
   const output = await endingWell(call, multipart, async (sending) => {
     recorded = await checkpoint.takeOver();
-    requireAuthentic(checkpoint.path, recordKey, recorded);
+    await requireAuthentic(checkpoint.path, recordKey, recorded);
     const listed = await findTrusted(input, ticket.UploadId, recorded.done);
     if (!listed) return undefined;
     if (source.length !== ticket.plaintextLength)

@@ -102,7 +102,12 @@ export async function startLocalAws(options: LocalAwsOptions = {}): Promise<Loca
   const log = new RequestLog();
   const service = s3Service({ region, credentials, ...s3Options });
   const s3Server = await startServer(service, faults, log, s3Port, tls);
-  const kmsServer = await startServer(kmsService(region, credentials), faults, log, 0, tls);
+  const kmsServer = await startServer(kmsService(region, credentials), faults, log, 0, tls).catch(
+    async (error: unknown) => {
+      await s3Server.close();
+      throw error;
+    },
+  );
   const configOf = (endpoint: string): LocalClientConfig => ({
     endpoint,
     region,

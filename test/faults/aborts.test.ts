@@ -112,6 +112,20 @@ it("the look-up of an object whose answer was lost: the call ends with the signa
   expect(await call).toBe(reason);
 });
 
+it("the look-up of an object whose If-Match was refused: the call ends with the signal's reason", async () => {
+  const { aws, client } = local;
+  const at = { Bucket, Key: "abort-if-match" };
+  const { ETag } = await client.put({ ...at, Body: small });
+  aws.fault({ operation: "GetObject", status: 412, code: "PreconditionFailed" });
+  using held = aws.hold({ operation: "HeadObject" });
+  const controller = new AbortController();
+  const call = errorOf(() => client.get({ ...at, IfMatch: ETag }, { abortSignal: controller.signal }));
+  await held.arrived;
+  const reason = new Error("enough");
+  controller.abort(reason);
+  expect(await call).toBe(reason);
+});
+
 it("an answer that waits in middleware of the caller's when the signal comes: its body fails unheard", async () => {
   const s3 = new S3Client(local.aws.s3Config);
   const controller = new AbortController();

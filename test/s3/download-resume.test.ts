@@ -84,14 +84,19 @@ describe("the next call", () => {
     expect(files()).toEqual(["file"]);
   });
 
-  it("gives the file the mode that it is asked for, not that of a call before it", async () => {
-    const onProgress = () => mkdirSync(FilePath, { recursive: true });
-    const error = await errorOf(() => fetchFile({ mode: 0o644 }, { onProgress }));
-    expect(error).toEqual(coded("FILE_FAILED", { fileError: "EISDIR" }));
-    rmSync(FilePath, { recursive: true });
-    expect((await fetchFile()).resumedBytes).toBe(plaintext.length);
-    expect(statSync(FilePath).mode & 0o777).toBe(0o600);
-  });
+  it.each([0o644, 0o664, 0o444])(
+    "keeps what a call could not give its final name, whatever mode it was to have: %o",
+    async (mode) => {
+      const onProgress = () => mkdirSync(FilePath, { recursive: true });
+      const error = await errorOf(() => fetchFile({ mode }, { onProgress }));
+      expect(error).toEqual(coded("FILE_FAILED", { fileError: "EISDIR", partialPath: partialPath() }));
+      // Others must not be able to write to what the next call goes on with.
+      expect(statSync(partialPath()).mode & 0o777).toBe(0o600);
+      rmSync(FilePath, { recursive: true });
+      expect((await fetchFile()).resumedBytes).toBe(plaintext.length);
+      expect(statSync(FilePath).mode & 0o777).toBe(0o600);
+    },
+  );
 
   const spoil: Record<string, (text: string) => string> = {
     "is of another release": (text) => text.replace("download 1", "download 2"),

@@ -1,12 +1,13 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
+import { type GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { ciphertextLength, kmsKeyring } from "../../src/index.js";
 import type { GetInput } from "../../src/s3/get-input.js";
 import { collectUntilError, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
+import { setBody, setHeader, startHttpProxy } from "../support/http-proxy.js";
 import { Bucket, useLocalAws } from "../support/local.js";
 
 const local = useLocalAws();
@@ -306,6 +307,34 @@ describe("verifyLength", () => {
     expect(object.ContentLength).toBe((slice[1] ?? 0) - (slice[0] ?? 0));
     if (Range === undefined) expect(object.ContentRange).toBe(undefined);
     expectBytes(await object.Body.transformToByteArray(), plain(size).subarray(...slice));
+  });
+
+  it.each([
+    ["a range from the end", { Range: "bytes=-290000" }],
+    ["all, once the end has been verified", tail],
+    ["a range, once the end has been verified", { ...tail, Range: "bytes=1000-" }],
+  ])("gives nothing of %s from a store that then sends another size with the same ETag", async (_, input) => {
+    const Key = "cut-later";
+    await local.client.put({ Bucket, Key, Body: testBytes(300_000, 3) });
+    const { bytes } = await local.getRaw(Key);
+    const proxy = await startHttpProxy(local.aws.s3Config.endpoint);
+    const s3 = new S3Client({ ...local.aws.s3Config, endpoint: proxy.endpoint, maxAttempts: 1 });
+    let reads = 0;
+    proxy.alter = (response, { headers: { range } }) => {
+      reads += 1;
+      if (reads === 1) return undefined;
+      const cut = bytes.subarray(0, bytes.length - 10_000);
+      const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(range ?? "bytes=0-") ?? [];
+      const start = first ? Number(first) : Math.max(0, cut.length - Number(last));
+      setBody(response, cut.subarray(start));
+      if (range) setHeader(response, "content-range", `bytes ${start}-${cut.length - 1}/${cut.length}`);
+      return undefined;
+    };
+    const error = await errorOf(() => local.clientWith({ s3 }).get({ Bucket, Key, ...input }));
+    expect(error).toEqual(coded("S3_REQUEST_FAILED"));
+    expect(reads).toBe(2);
+    s3.destroy();
+    await proxy.close();
   });
 
   it("tells an object that was cut off before anything of it, whatever is wanted of it", async () => {

@@ -1,4 +1,5 @@
 /** The file by which an upload goes on: whose it is, who goes on with it, and what a full disk leaves of it. */
+import { createSecretKey } from "node:crypto";
 import {
   appendFileSync,
   chmodSync,
@@ -21,6 +22,10 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { EnvelopeError } from "../../src/index.js";
 import { Checkpoint } from "../../src/s3/upload-checkpoint.js";
+import { parseCheckpoint } from "../../src/s3/upload-checkpoint-lines.js";
+import { RecordKey } from "../../src/s3/upload-mac.js";
+import { partWindow, recordPart, recordSeal } from "../../src/s3/upload-parts.js";
+import { fieldsMac, requireAuthentic } from "../../src/s3/upload-resume.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../support/local.js";
@@ -334,6 +339,23 @@ it("a sidecar stays when the caller aborts a resume of an upload that was comple
   await local.client.delete({ Bucket, Key: before[0] });
 });
 
+it("an upload is not ended while nobody can tell whose its checkpoint is", async () => {
+  const prototype = await fileHandles();
+  const controller = new AbortController();
+  const held = local.aws.hold({ operation: "UploadPart" });
+  const running = local.client.upload(input, { abortSignal: controller.signal });
+  await held.arrived;
+  vi.spyOn(prototype, "stat").mockRejectedValue(Object.assign(new Error("EIO"), { code: "EIO" }));
+  controller.abort(new Error("enough"));
+  expect(await errorOf(() => running)).toBe(controller.signal.reason);
+  vi.restoreAllMocks();
+  held.release();
+  expect((await local.contents()).uploads).toHaveLength(1);
+  expect(existsSync(CheckpointPath)).toBe(true);
+  await local.clientWith({}).upload(input);
+  await expectObject();
+});
+
 it("a part that S3 has, and whose line was taken out of the checkpoint, is not sent of other bytes", async () => {
   await interrupt();
   const changed = Buffer.from(bytes);
@@ -347,4 +369,36 @@ it("a part that S3 has, and whose line was taken out of the checkpoint, is not s
   expect(error).toEqual(coded("SOURCE_CHANGED", { partNumber: 2, checkpointPath: CheckpointPath }));
   const sent = local.aws.requests.filter(({ operation }) => operation === "UploadPart");
   expect(sent.map(({ query }) => query.partNumber)).not.toContain("2");
+});
+
+it("reading and verifying the records of 10,000 parts gives others their turn", async () => {
+  const plaintextLength = 9_990 * partBytes;
+  const ticket = await local.client.beginUpload({ Bucket, Key, plaintextLength });
+  expect(ticket.partCount).toBe(10_000);
+  const recordKey = new RecordKey(createSecretKey(testBytes(32)));
+  const seal = { tagDigest: "0".repeat(64), firstTag: "1".repeat(32), lastTag: "1".repeat(32) };
+  const head = { format: "s3-envelope/checkpoint 1", ticket, fields: {} };
+  const lines: object[] = [{ ...head, mac: fieldsMac(recordKey, ticket, head.fields) }];
+  for (let PartNumber = 1; PartNumber <= ticket.partCount; PartNumber++) {
+    const { start, end } = partWindow(ticket, PartNumber);
+    const part = { PartNumber, ETag: '"x"', size: end - start, checksums: {}, ...seal };
+    lines.push({ begun: PartNumber, ...recordSeal(recordKey, ticket.mac, PartNumber, seal) });
+    lines.push({ done: recordPart(recordKey, ticket.mac, part) });
+  }
+  const text = lines.map((line) => JSON.stringify(line));
+  const turnsOf = async <T>(act: Promise<T>) => {
+    let turns = 0;
+    let timer = setImmediate(function count() {
+      turns += 1;
+      timer = setImmediate(count);
+    });
+    const result = await act;
+    clearImmediate(timer);
+    return { turns, result };
+  };
+  const parsed = await turnsOf(parseCheckpoint(CheckpointPath, text));
+  expect(parsed.result.done.size).toBe(10_000);
+  expect(parsed.turns).toBeGreaterThan(0);
+  const verified = await turnsOf(requireAuthentic(CheckpointPath, recordKey, parsed.result));
+  expect(verified.turns).toBeGreaterThan(0);
 });

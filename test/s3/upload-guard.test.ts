@@ -193,6 +193,18 @@ describe("a client", () => {
   });
 });
 
+it.each([
+  ["first-attempt", undefined],
+  ["stated digest", "digest"],
+])("a part of an upload that is gone cannot be sent later either: %s", async (_, stated) => {
+  const { tagDigest } = await local.client.uploadPart(part(1));
+  await local.client.abortUpload({ ticket });
+  const call = { ...part(1), ...(stated && { tagDigest }) };
+  const error = await errorOf(() => local.clientWith({}).uploadPart(call));
+  expect(error).toMatchObject({ code: "S3_NOT_FOUND", retryable: false });
+  expect(error).toMatchObject({ details: { bucket: Bucket, key: Key, serviceError: "NoSuchUpload" } });
+});
+
 it("uploadPart ends with its signal while onSealed does not answer, with nothing sent", async () => {
   const controller = new AbortController();
   const onSealed = () => {

@@ -1,4 +1,4 @@
-import { CreateMultipartUploadCommand } from "@aws-sdk/client-s3";
+import { CreateMultipartUploadCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterEach, describe, expect, it } from "vitest";
 import type { UnfinishedUpload } from "../../src/index.js";
 import { coded, errorOf } from "../support/errors.js";
@@ -47,6 +47,26 @@ describe("uploads that nobody has ended", () => {
       initiatedBefore: new Date(),
     });
     expect(aborted.map(({ Key }) => Key)).toEqual(["mine/1", "mine/2"]);
+    expect((await local.contents()).uploads).toEqual(["theirs"]);
+  });
+
+  it("of other prefixes are neither listed nor aborted where a store passes the prefix over", async () => {
+    await begin("mine/1", "theirs");
+    const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 1 });
+    s3.middlewareStack.add(
+      (next) => (args) => {
+        Object.assign(args.input, { Prefix: undefined });
+        return next(args);
+      },
+      { step: "initialize" },
+    );
+    const { aborted } = await local.clientWith({ s3 }).abortUploads({
+      Bucket,
+      Prefix: "mine/",
+      olderThanMs: 0,
+    });
+    s3.destroy();
+    expect(aborted.map(({ Key }) => Key)).toEqual(["mine/1"]);
     expect((await local.contents()).uploads).toEqual(["theirs"]);
   });
 

@@ -12,6 +12,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -31,7 +32,7 @@ import {
   PutObjectCommand,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
@@ -283,6 +284,24 @@ test("a port that is taken lets go of the folder", async () => {
   const other = mkdtempSync(join(tmpdir(), "s3-envelope-"));
   const options = { directory: other, s3Port: Number(port) };
   expect(await errorOf(() => startLocalAws(options))).toMatchObject({ code: "EADDRINUSE" });
+  await (await startLocalAws({ directory: other })).close();
+  rmSync(other, { recursive: true });
+});
+
+test("a KMS that cannot listen leaves no S3 that does, and lets go of the folder", async () => {
+  const other = mkdtempSync(join(tmpdir(), "s3-envelope-"));
+  const servers: Server[] = [];
+  const listen = Server.prototype.listen;
+  const spy = vi.spyOn(Server.prototype, "listen").mockImplementation(function (this: Server, ...args) {
+    servers.push(this);
+    if (servers.length === 1) return Reflect.apply(listen, this, args);
+    process.nextTick(() => this.emit("error", new Error("no port is free")));
+    return this;
+  });
+  const error = await errorOf(() => startLocalAws({ directory: other }));
+  spy.mockRestore();
+  expect(error.message).toBe("no port is free");
+  expect(servers.map(({ listening }) => listening)).toEqual([false, false]);
   await (await startLocalAws({ directory: other })).close();
   rmSync(other, { recursive: true });
 });

@@ -8,6 +8,7 @@ import type { ContentSuite } from "../../legacy/suites.js";
 import { getAnswer } from "../answer.js";
 import { customerKeyOf, objectFields } from "../fields.js";
 import { otherRange } from "../range.js";
+import { isSameETag } from "../responses.js";
 import { requireETag, type S3Attempt } from "../s3-errors.js";
 import type { TransferSettings } from "../settings.js";
 import { requirePossibleSize } from "./release.js";
@@ -83,7 +84,7 @@ export async function proveContent(
 }
 
 /**
- * Compares the ETag of an object with the one that it must have; quotes do not count.
+ * Compares the ETag of an object with the one that it must have, in whatever form stores give it.
  *
  * @throws EnvelopeError `S3_PRECONDITION_FAILED`
  */
@@ -92,7 +93,7 @@ export function requireETagOf(
   found: string | undefined,
   expected: string | undefined,
 ): void {
-  if (expected === undefined || found?.replaceAll('"', "") === expected.replaceAll('"', "")) return;
+  if (expected === undefined || (found !== undefined && isSameETag(found, expected))) return;
   throw new EnvelopeError(
     "S3_PRECONDITION_FAILED",
     `nothing was written: ${quoted(attempt.key)} in ${quoted(attempt.bucket)} is not the object with the ETag that is wanted`,

@@ -18,6 +18,7 @@ import { legacyFieldNames } from "../../legacy-field-names.js";
 import { aboutObject } from "../about-object.js";
 import { attemptArgument, type SidecarField } from "../fields.js";
 import { type ExpectedContext, expectedContextArgument } from "../read-envelope.js";
+import { conditionOf } from "../responses.js";
 import { requireETag, type S3Attempt } from "../s3-errors.js";
 import type { CallOptions } from "../settings.js";
 import type { SidecarLocation } from "../sidecar-object.js";
@@ -155,7 +156,7 @@ async function conditionOn(
   if (!found) return { IfNoneMatch: "*" };
   const { Bucket = "", Key } = to;
   if (read || mayBeInstructionFile(found.bytes))
-    return { IfMatch: requireETag(found, { operation: "GetObject", bucket: Bucket, key: Key }) };
+    return { IfMatch: conditionOf(requireETag(found, { operation: "GetObject", bucket: Bucket, key: Key })) };
   throw notRotated(
     `"${Key}" is no instruction file, so it was not replaced: state another instructionFileSuffix`,
   );

@@ -121,10 +121,10 @@ describe("a data key is given to a partner", () => {
       await writer(options).put({ Bucket, Key: "secret", Body: secretBody });
       const { newKeyring, seen } = partner();
       const input = { ...at, newKeyring, instructionFileSuffix };
-      for (const IfMatch of [ETag, ETag.replaceAll('"', "")]) {
+      for (const IfMatch of [ETag, ETag.replaceAll('"', ""), `W/${ETag}`]) {
         await writer(options).reEncryptInstructionFile({ ...input, IfMatch });
       }
-      expect(seen).toHaveLength(2);
+      expect(seen).toHaveLength(3);
       await copy("secret", "public");
       await copy("secret.instruction", "public.instruction");
       expect(await refusal(options, { IfMatch: ETag })).toEqual(
