@@ -1,4 +1,5 @@
 /** Checks of caller-supplied arguments: each returns the value it was given or throws naming the argument. */
+import { types } from "node:util";
 import { isIllFormed, printable } from "./bytes.js";
 
 /** What a value is, for an error message: its type, or its class, never its content. */
@@ -6,6 +7,7 @@ export function describe(value: unknown): string {
   if (value === null) return "null";
   if (typeof value === "number") return `the number ${value}`;
   if (typeof value !== "object") return value === undefined ? "undefined" : `a ${typeof value}`;
+  if (types.isPromise(value)) return "a Promise that was not awaited";
   const name = (Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null)?.constructor
     ?.name;
   return typeof name === "string" && name !== "" ? `an instance of ${printable(name)}` : "an object";

@@ -211,7 +211,10 @@ function identityArgument(title: string, value: unknown): ServerIdentity {
 function bucketArgument(value: unknown, index: number, all: readonly unknown[]): string {
   const title = `options.buckets[${index}]`;
   const bucket = stringArgument(title, value);
-  if (!isBucketName(bucket)) throw new RangeError(`${title}: expected a name that S3 allows for a bucket`);
+  if (!isBucketName(bucket))
+    throw new RangeError(
+      `${title}: expected a name that S3 allows for a bucket: 3 to 63 of a to z, 0 to 9, "-" and "."`,
+    );
   if (all.indexOf(bucket) !== index) throw new RangeError(`${title}: it is there twice`);
   return bucket;
 }

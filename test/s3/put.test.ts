@@ -202,6 +202,11 @@ describe("refusals before anything is sent", () => {
       "Body: expected a Uint8Array, ArrayBuffer, string, Blob, Readable, ReadableStream or async iterable, got undefined",
     ],
     [
+      "a Body that was not awaited",
+      () => ({ Bucket, Key: "k", Body: Promise.resolve("x") }),
+      "Body: expected a Uint8Array, ArrayBuffer, string, Blob, Readable, ReadableStream or async iterable, got a Promise that was not awaited",
+    ],
+    [
       "a number as Body",
       () => ({ Bucket, Key: "k", Body: 5 }),
       "Body: expected a Uint8Array, ArrayBuffer, string, Blob, Readable, ReadableStream or async iterable, got the number 5",

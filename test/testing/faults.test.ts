@@ -401,7 +401,10 @@ describe("arguments", () => {
     [null, "options: expected an object, got null"],
     [{ buckets: "b" }, "options.buckets: expected an array of strings, got a string"],
     [{ buckets: ["bucket", 1] }, "options.buckets[1]: expected a string, got the number 1"],
-    [{ buckets: ["A"] }, "options.buckets[0]: expected a name that S3 allows for a bucket"],
+    [
+      { buckets: ["A"] },
+      'options.buckets[0]: expected a name that S3 allows for a bucket: 3 to 63 of a to z, 0 to 9, "-" and "."',
+    ],
     [{ buckets: ["bucket", "bucket"] }, "options.buckets[1]: it is there twice"],
     [{ region: "" }, "options.region: expected a non-empty string, got an empty one"],
     [{ minPartBytes: 0 }, "options.minPartBytes: expected an integer from 1 to 5368709120, got 0"],
