@@ -108,7 +108,9 @@ export function unwrapInputArgument(input: unknown): UnwrapDataKeyInput {
 
 /** Checks that a value has the methods of a keyring. */
 export function keyringArgument(title: string, value: unknown): Keyring {
-  const { generateDataKey, unwrapDataKey } = objectArgument(title, value);
+  const { generateDataKey, unwrapDataKey, send } = objectArgument(title, value);
+  if (typeof send === "function")
+    throw wrongType(title, "a keyring, such as kmsKeyring({ kms, keyId })", value);
   if (typeof generateDataKey !== "function") {
     throw wrongType(`${title}.generateDataKey`, "a function", generateDataKey);
   }

@@ -16,11 +16,19 @@ export async function requireReplaceable(path: string): Promise<void> {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
     throw error;
   }
-  if (stats.isFile()) return;
-  if (stats.isDirectory()) throw withCode("EISDIR", "it is a folder");
+  const fault = kindFault(stats);
+  if (fault) throw fault;
+}
+
+/** An Error with the `code` of the file system that tells best what is there; undefined for a regular file. */
+export function kindFault(
+  stats: Pick<Stats, "isFile" | "isDirectory" | "isSymbolicLink">,
+): Error | undefined {
+  if (stats.isFile()) return undefined;
+  if (stats.isDirectory()) return withCode("EISDIR", "it is a folder");
   if (stats.isSymbolicLink())
-    throw withCode("ELOOP", "it is a symbolic link: name the file that it points to");
-  throw withCode("EINVAL", "it is a device, a pipe or a socket");
+    return withCode("ELOOP", "it is a symbolic link: name the file that it points to");
+  return withCode("EINVAL", "it is a device, a pipe or a socket");
 }
 
 function withCode(code: string, message: string): Error {

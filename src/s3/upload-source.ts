@@ -1,4 +1,5 @@
 /** Where the plaintext of an upload is read from: any stretch of it, at any time, always the same. */
+
 import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { integerArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
@@ -10,6 +11,7 @@ import { startIdleTimer } from "../source/idle.js";
 import { bytesOf } from "../source/shape.js";
 import { sourceFailed } from "../source-failed.js";
 import { untilAborted } from "../until-aborted.js";
+import { kindFault } from "./replaceable.js";
 
 /** A plaintext of known length that can be read at any offset. Give one of the two. */
 export interface SeekableInput {
@@ -83,7 +85,8 @@ async function fileSource(path: string): Promise<SeekableSource> {
     const stats = await attempt(() => file.stat());
     const { size, mtimeMs } = stats;
     // Pipes and devices state a size of 0.
-    if (!stats.isFile()) throw fileFailed(path, "be uploaded", new Error("it is no regular file"));
+    const fault = kindFault(stats);
+    if (fault) throw fileFailed(path, "be uploaded", fault);
     return {
       length: size,
       modifiedMs: mtimeMs,

@@ -361,6 +361,10 @@ describe("options of EnvelopeClient", () => {
       "options.keyring.generateDataKey: expected a function, got undefined",
     ],
     [
+      { s3: { send() {} }, keyring: { send() {} } },
+      "options.keyring: expected a keyring, such as kmsKeyring({ kms, keyId }), got an instance of Object",
+    ],
+    [
       { s3: { send() {} }, keyring, partSizeBytes: 1 },
       `options.partSizeBytes: expected an integer from 5242880 to ${maxPartBytes}, got 1`,
     ],

@@ -63,12 +63,15 @@ describe("a file at the path of the checkpoint that is none", () => {
 });
 
 describe("a file that does not say how long it is", () => {
-  it("is not uploaded as an empty one: a pipe, a device", async () => {
+  it("is not uploaded as an empty one: a pipe, a folder", async () => {
     const pipe = join(folder, "pipe");
     execFileSync("mkfifo", [pipe]);
-    for (const path of [pipe, "/dev/zero", folder]) {
+    for (const [path, fileError] of [
+      [pipe, "EINVAL"],
+      [folder, "EISDIR"],
+    ] as const) {
       const error = await errorOf(() => local.client.upload({ Bucket, Key, FilePath: path }));
-      expect(error).toEqual(coded("FILE_FAILED", { path }));
+      expect(error).toEqual(coded("FILE_FAILED", { path, fileError }));
     }
     rmSync(pipe);
     expect(local.operations()).toEqual([]);
