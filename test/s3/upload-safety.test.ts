@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { lstat, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
@@ -77,9 +78,17 @@ describe("a file that does not say how long it is", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it.runIf(existsSync("/proc/version"))("is not uploaded as an empty one: of the kernel", async () => {
-    const error = await errorOf(() => local.client.upload({ Bucket, Key, FilePath: "/proc/version" }));
-    expect(error).toEqual(coded("SOURCE_CHANGED", { path: "/proc/version" }));
+  it("is not uploaded as an empty one: a file that states a size of 0 and holds something", async () => {
+    const path = join(folder, "stating-0");
+    writeFileSync(path, "something");
+    const file = await open(path);
+    const stat = vi.spyOn(Object.getPrototypeOf(file), "stat");
+    stat.mockResolvedValue(Object.assign(await lstat(path), { size: 0 }));
+    const error = await errorOf(() => local.client.upload({ Bucket, Key, FilePath: path }));
+    stat.mockRestore();
+    await file.close();
+    rmSync(path);
+    expect(error).toEqual(coded("SOURCE_CHANGED", { path }));
     expect(local.operations()).toEqual([]);
   });
 });
