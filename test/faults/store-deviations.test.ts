@@ -187,13 +187,14 @@ async function uploadsOf(Prefix: string): Promise<number> {
   return Uploads.length;
 }
 
-async function run({ alter, answer, fails, failsAll, mayFail }: Deviation, act: Act): Promise<void> {
+async function run({ begin, alter, answer, fails, failsAll, mayFail }: Deviation, act: Act): Promise<void> {
   const Key = `row-${++count}-`;
   await prepare(act, Key);
   s3 = new S3Client({ ...aws.s3Config, endpoint: proxy.endpoint, maxAttempts: 1 });
   const heard: unknown[] = [];
   const onWarning = (warning: Error) => heard.push(warning);
   process.on("warning", onWarning);
+  begin?.();
   Object.assign(proxy, { alter, answer });
   const error = await perform(act, Key).then(
     () => undefined,

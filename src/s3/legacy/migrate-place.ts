@@ -153,8 +153,10 @@ export async function requireUnchanged(
   const { Bucket, Key, RequestPayer, ExpectedBucketOwner } = object;
   const where = { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner, IfMatch: ETag };
   const head = await headRequest(settings, { ...where, ...customerKeyOf(object) }, signal);
+  // A store that gives none at all is known by the date alone.
   const isSame =
-    head.ETag === ETag || (head.ETag !== undefined && ETag !== undefined && isSameETag(head.ETag, ETag));
+    (head.ETag ?? ETag) === undefined ||
+    isSameETag(requireETag(head, attempt), requireETag({ ETag }, attempt));
   if (isSame && head.LastModified?.getTime() === LastModified?.getTime()) return;
   throw new EnvelopeError(
     "S3_PRECONDITION_FAILED",
