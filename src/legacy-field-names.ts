@@ -7,6 +7,7 @@ import {
   getObjectOutputNames,
   putObjectNames,
   responseNames,
+  sidecarFieldNames,
 } from "./sdk-names.js";
 
 const policy = [
@@ -61,20 +62,7 @@ export const legacyFieldNames = {
     {
       input: only(
         ...object,
-        "ACL",
-        "GrantFullControl",
-        "GrantRead",
-        "GrantReadACP",
-        "GrantWriteACP",
-        "ServerSideEncryption",
-        "SSEKMSKeyId",
-        "SSEKMSEncryptionContext",
-        "BucketKeyEnabled",
-        "ChecksumAlgorithm",
-        "ObjectLockMode",
-        "ObjectLockRetainUntilDate",
-        "ObjectLockLegalHoldStatus",
-        "Tagging",
+        ...sidecarFieldNames,
         "newKeyring",
         "instructionFileSuffix",
         "enforceRotation",

@@ -154,3 +154,21 @@ export const getObjectOutputNames = [
   "VersionId",
   "WebsiteRedirectLocation",
 ] as const;
+
+/** Fields of PutObject that rule who may read or remove what is written, and that bucket policies ask for. */
+export const sidecarFieldNames = [
+  "ACL",
+  "GrantFullControl",
+  "GrantRead",
+  "GrantReadACP",
+  "GrantWriteACP",
+  "ServerSideEncryption",
+  "SSEKMSKeyId",
+  "SSEKMSEncryptionContext",
+  "BucketKeyEnabled",
+  "ChecksumAlgorithm",
+  "ObjectLockMode",
+  "ObjectLockRetainUntilDate",
+  "ObjectLockLegalHoldStatus",
+  "Tagging",
+] as const;

@@ -9,6 +9,7 @@ import type {
 } from "@aws-sdk/client-s3";
 import { objectArgument, textArgument } from "../arguments.js";
 import type { sentBytesNames } from "../sdk-names.js";
+import { sidecarFieldNames } from "../sdk-names.js";
 import { type S3Attempt, unusableAnswer } from "./s3-errors.js";
 
 /** Fields of PutObject that describe the bytes sent, which a caller does not know. */
@@ -50,23 +51,6 @@ export function objectFields(input: PutObjectCommandInput): ObjectFields {
   };
 }
 
-/** Fields of PutObject that rule who may read or remove what is written, and that bucket policies ask for. */
-const sidecarFieldNames = [
-  "ACL",
-  "GrantFullControl",
-  "GrantRead",
-  "GrantReadACP",
-  "GrantWriteACP",
-  "ServerSideEncryption",
-  "SSEKMSKeyId",
-  "SSEKMSEncryptionContext",
-  "BucketKeyEnabled",
-  "ChecksumAlgorithm",
-  "ObjectLockMode",
-  "ObjectLockRetainUntilDate",
-  "ObjectLockLegalHoldStatus",
-  "Tagging",
-] as const satisfies readonly (keyof PutObjectCommandInput)[];
 export type SidecarField = (typeof sidecarFieldNames)[number];
 
 /**
