@@ -20,9 +20,9 @@ import {
   type ByteRange,
   ciphertextRange,
   contentRange,
-  parseContentRange,
   plainRange,
   planRange,
+  totalBytesOf,
 } from "./range.js";
 import { readAhead } from "./read-ahead.js";
 import { notEncrypted, storedEnvelope } from "./read-envelope.js";
@@ -180,12 +180,11 @@ async function legacyOutput(
   first: ObjectAnswer,
 ): Promise<GetOutput | undefined> {
   const { expected, statesContext, transfer } = request;
-  const { Metadata, ContentRange, ContentLength } = first.output;
   const content = await legacy.get({
     ...request,
     first,
-    metadata: Metadata,
-    totalBytes: parseContentRange(ContentRange)?.total ?? ContentLength,
+    metadata: first.output.Metadata,
+    totalBytes: totalBytesOf(first.output),
     expected: statesContext ? expected : undefined,
     signal: transfer.signal,
     askFor: (key) => askForOther(settings, request.get, key, transfer.signal),

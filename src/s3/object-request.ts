@@ -8,7 +8,7 @@ import type { EncryptionContext } from "../keys/context.js";
 import { untilAborted } from "../until-aborted.js";
 import { getAnswer } from "./answer.js";
 import type { ObjectAnswer } from "./object-answer.js";
-import { otherRange, parseContentRange } from "./range.js";
+import { otherRange, totalBytesOf } from "./range.js";
 import { type ExpectedContext, readEnvelope, unlock } from "./read-envelope.js";
 import { isSameState, type ObjectState } from "./responses.js";
 import type { S3Attempt } from "./s3-errors.js";
@@ -87,8 +87,8 @@ export async function unlockAnswer(
 }
 
 /** What no object of ours can be shall cost neither the request of a sidecar nor one of the keyring's. */
-function requirePossibleLength({ output: { ContentRange, ContentLength } }: ObjectAnswer): void {
-  const totalBytes = ContentRange === undefined ? ContentLength : parseContentRange(ContentRange)?.total;
+function requirePossibleLength({ output }: ObjectAnswer): void {
+  const totalBytes = totalBytesOf(output);
   if (totalBytes !== undefined) plaintextLength(totalBytes);
 }
 
@@ -104,9 +104,8 @@ export interface SeenObject {
 
 /** The state of the object that an answer is about. */
 export function seenIn({ output }: Pick<ObjectAnswer, "output">): SeenObject {
-  const { ETag, VersionId, Metadata, ContentRange, ContentLength } = output;
-  const totalBytes = parseContentRange(ContentRange)?.total ?? ContentLength;
-  return { output: { ETag, VersionId, Metadata }, totalBytes };
+  const { ETag, VersionId, Metadata } = output;
+  return { output: { ETag, VersionId, Metadata }, totalBytes: totalBytesOf(output) };
 }
 
 /** Asks again for the object that an answer was about, and for none that has taken its place meanwhile. */

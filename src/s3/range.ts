@@ -134,6 +134,17 @@ export function parseContentRange(
   return Object.values(answer).every(Number.isSafeInteger) ? answer : undefined;
 }
 
+/** The bytes of the whole object that a response is about; undefined when it does not tell. */
+export function totalBytesOf({
+  ContentRange,
+  ContentLength,
+}: {
+  readonly ContentRange?: string | undefined;
+  readonly ContentLength?: number | undefined;
+}): number | undefined {
+  return ContentRange === undefined ? ContentLength : parseContentRange(ContentRange)?.total;
+}
+
 /** The error for an answer to another question. */
 export function otherRange(attempt: S3Attempt): EnvelopeError {
   return unusableAnswer(attempt, "the answer is not the range that was asked for");
