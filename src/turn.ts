@@ -8,6 +8,8 @@ let start = 0;
 let hasBegun = false;
 /** Loops that have given up their turn, in their order. */
 const waiting: (() => void)[] = [];
+/** Whether `resume` is scheduled or runs. One at a time: two of them would give one loop two turns in a row. */
+let isResuming = false;
 
 function begin(): void {
   if (hasBegun) return;
@@ -28,7 +30,8 @@ async function resume(): Promise<void> {
     await undefined;
   }
   hasBegun = false;
-  if (waiting.length > 0) setImmediate(resume);
+  isResuming = waiting.length > 0;
+  if (isResuming) setImmediate(resume);
 }
 
 /** The turn of all loops together: how long they have kept timers, signals and sockets waiting. */
@@ -42,7 +45,10 @@ export const turn = {
   /** Gives others their turn, and resolves when it is this loop's again: for one step at least. */
   give(): Promise<void> {
     return new Promise((resolve) => {
-      if (waiting.push(resolve) === 1) setImmediate(resume);
+      waiting.push(resolve);
+      if (isResuming) return;
+      isResuming = true;
+      setImmediate(resume);
     });
   },
 };
