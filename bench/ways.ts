@@ -3,8 +3,8 @@ import { createCipheriv, createDecipheriv, createSecretKey, randomBytes, webcryp
 import { pipeline } from "node:stream/promises";
 import { decrypt, encrypt } from "s3-envelope";
 import { deriveMessageKeys, openHeader } from "../dist/cobblestone/derivation.js";
-import { saltBytes } from "../dist/cobblestone/geometry.js";
-import { openSource, sealSource } from "../dist/cobblestone/message.js";
+import { saltBytes } from "../dist/cobblestone/layout.js";
+import { openSource, sealSource } from "../dist/cobblestone/stream/message.js";
 import { loopPieceBytes, openLoop, sealLoop } from "./bare-loop.js";
 import { readable, type Sink, sourcePieceBytes, writable } from "./bytes.js";
 import { onThread, withWorkers } from "./engines.js";

@@ -1,27 +1,28 @@
 /** Everything that a service needs: the client, the keyrings, the frame layer, the error class. */
-export { CryptoEngine, type CryptoEngineOptions, sharedEngine } from "./cobblestone/engine.js";
-export { ciphertextLength, plaintextLength } from "./cobblestone/geometry.js";
+
+export { EnvelopeError, type ErrorCode, type ErrorDetails, errorCodes } from "./base/errors.js";
+export { CryptoEngine, type CryptoEngineOptions, sharedEngine } from "./cobblestone/engine/engine.js";
+export { ciphertextLength, plaintextLength } from "./cobblestone/layout.js";
 export {
   type ByteSource,
   decrypt,
   encrypt,
   type MessageOptions,
   type StreamOptions,
-} from "./cobblestone/message.js";
-export {
-  openRandomAccess,
-  type RandomAccessMessage,
-  type RandomAccessSource,
-} from "./cobblestone/random-access.js";
+} from "./cobblestone/stream/message.js";
 export {
   decryptDuplex,
   decryptTransformStream,
   encryptDuplex,
   encryptTransformStream,
-} from "./cobblestone/streams.js";
-export { EnvelopeError, type ErrorCode, type ErrorDetails, errorCodes } from "./errors.js";
+} from "./cobblestone/stream/node-streams.js";
+export {
+  openRandomAccess,
+  type RandomAccessMessage,
+  type RandomAccessSource,
+} from "./cobblestone/stream/random-access.js";
 export { type AesKeyringOptions, aesKeyring } from "./keys/aes.js";
-export type { EncryptionContext } from "./keys/context.js";
+export type { EncryptionContext } from "./keys/encryption-context.js";
 export type {
   GenerateDataKeyInput,
   GeneratedDataKey,
@@ -29,37 +30,41 @@ export type {
   Recipient,
   UnwrapDataKeyInput,
 } from "./keys/keyring.js";
-export { type KmsKeyringOptions, kmsKeyring } from "./keys/kms.js";
-export type { EngineEvent } from "./observe/channels.js";
-export type { VerifiedBody } from "./s3/body.js";
-export type { DeleteInput, DeleteOutput } from "./s3/delete.js";
-export type { DownloadInput, DownloadOutput } from "./s3/download-input.js";
-export { EnvelopeClient } from "./s3/envelope-client.js";
-export type { GetInput, GetOutput } from "./s3/get-input.js";
-export type { HeadInput, HeadOutput, RecipientName } from "./s3/head.js";
-export type { LegacyFacts, LegacyReadFacts, LegacyReading } from "./s3/legacy-reading.js";
-export type { OpenObject, OpenObjectFields } from "./s3/object-reader.js";
-export type { OpenInput, OpenOptions } from "./s3/open.js";
-export type { ProgressListener, TransferProgress } from "./s3/progress.js";
-export type { PutInput } from "./s3/put.js";
-export type { ExpectedContext } from "./s3/read-envelope.js";
-export { createS3Client, type S3ClientOptions } from "./s3/s3-client.js";
-export type { CallOptions, EnvelopeClientOptions, EnvelopeStorage, TransferOptions } from "./s3/settings.js";
-export type { PutBody } from "./s3/source.js";
-export type { UploadInput } from "./s3/upload.js";
-export type { AbortUploadInput, AbortUploadOutput } from "./s3/upload-abort.js";
-export type { CompleteUploadInput } from "./s3/upload-complete.js";
+export { type KmsKeyringOptions, kmsKeyring } from "./keys/kms/kms-keyring.js";
+export { EnvelopeClient } from "./objects/client.js";
+export type { DeleteInput, DeleteOutput } from "./objects/delete.js";
+export type { DownloadInput, DownloadOutput } from "./objects/download/download-input.js";
+export type {
+  EnvelopeClientOptions,
+  EnvelopeStorage,
+} from "./objects/encrypted/config.js";
+export type { LegacyFacts, LegacyReadFacts, LegacyReading } from "./objects/encrypted/legacy-reading.js";
+export type { ExpectedContext } from "./objects/encrypted/read-envelope.js";
+export type { VerifiedBody } from "./objects/get/body.js";
+export type { GetInput, GetOutput } from "./objects/get/get-input.js";
+export type { HeadInput, HeadOutput, RecipientName } from "./objects/head.js";
+export type { OpenObject, OpenObjectFields } from "./objects/open/object-reader.js";
+export type { OpenInput, OpenOptions } from "./objects/open/open.js";
+export type { PutInput } from "./objects/put/put.js";
+export type { PutOutput } from "./objects/put/write.js";
+export type { AbortUploadInput, AbortUploadOutput } from "./objects/upload/abort.js";
+export type { CompleteUploadInput } from "./objects/upload/complete.js";
+export {
+  type BeginUploadInput,
+  type UploadPartInput,
+  uploadPartRange,
+} from "./objects/upload/distributed.js";
+export type { PartSeal, UploadedPart } from "./objects/upload/parts.js";
+export type { UploadTicket } from "./objects/upload/ticket.js";
 export type {
   AbortUploadsInput,
   AbortUploadsOutput,
   ListUploadsInput,
   UnfinishedUpload,
-} from "./s3/upload-orphans.js";
-export type { PartSeal, UploadedPart } from "./s3/upload-parts.js";
-export {
-  type BeginUploadInput,
-  type UploadPartInput,
-  uploadPartRange,
-} from "./s3/upload-shared.js";
-export type { UploadTicket } from "./s3/upload-ticket.js";
-export type { PutOutput } from "./s3/write.js";
+} from "./objects/upload/unfinished-uploads.js";
+export type { UploadInput } from "./objects/upload/upload.js";
+export type { EngineEvent } from "./observe/channels.js";
+export { createS3Client, type S3ClientOptions } from "./s3/s3-client.js";
+export type { CallOptions, TransferOptions } from "./transfer/call-signal.js";
+export type { ProgressListener, TransferProgress } from "./transfer/progress.js";
+export type { PutBody } from "./transfer/source.js";

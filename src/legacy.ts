@@ -1,48 +1,49 @@
 /** Objects of Amazon's S3 Encryption Clients, read and written, and messages of the AWS Encryption SDK. */
-export { type LegacyAesKeyringOptions, legacyAesKeyring } from "./legacy/aes-keyring.js";
+
 export {
   decryptEncryptionSdkMessage,
   type EncryptionSdkKeyring,
   type EncryptionSdkMessage,
   type EncryptionSdkOptions,
-} from "./legacy/encryption-sdk.js";
+} from "./encryption-sdk/encryption-sdk.js";
+export { type LegacyAesKeyringOptions, legacyAesKeyring } from "./s3ec/keyrings/aes-keyring.js";
 export type {
   LegacyDataKey,
   LegacyGenerateInput,
   LegacyKeyring,
   LegacyUnwrapInput,
-} from "./legacy/keyring.js";
-export { type LegacyKmsKeyringOptions, legacyKmsKeyring } from "./legacy/kms-keyring.js";
-export type { CommitmentPolicy } from "./legacy/policy.js";
-export { type LegacyRsaKeyringOptions, legacyRsaKeyring } from "./legacy/rsa-keyring.js";
-export type { KeyType, WrapAlgorithm } from "./legacy/suites.js";
-export {
-  decryptLegacyObject,
-  type LegacyObjectInput,
-  type LegacyObjectOutput,
-} from "./s3/legacy/decrypt-object.js";
-export type { LegacyDeleteInput, LegacyDeleteOutput } from "./s3/legacy/delete.js";
-export { migrateObject } from "./s3/legacy/migrate.js";
+} from "./s3ec/keyrings/keyring.js";
+export { type LegacyKmsKeyringOptions, legacyKmsKeyring } from "./s3ec/keyrings/kms-keyring.js";
+export { type LegacyRsaKeyringOptions, legacyRsaKeyring } from "./s3ec/keyrings/rsa-keyring.js";
+export type { CommitmentPolicy } from "./s3ec/policy.js";
+export type { KeyType, WrapAlgorithm } from "./s3ec/suites.js";
 export type {
   Migrated,
   MigrateInput,
   MigrateOutput,
   MigrateTarget,
   NotMigrated,
-} from "./s3/legacy/migrate-input.js";
-export type { VerifyContent } from "./s3/legacy/prove-content.js";
-export type { LegacyPutInput } from "./s3/legacy/put.js";
-export type {
-  ReEncryptInstructionFileInput,
-  ReEncryptInstructionFileOutput,
-} from "./s3/legacy/re-encrypt.js";
-export { legacyReading } from "./s3/legacy/reading.js";
-export type { LegacyReadingOptions } from "./s3/legacy/reading-options.js";
+} from "./s3ec-objects/migrate/input.js";
+export { migrateObject } from "./s3ec-objects/migrate/migrate.js";
+export {
+  decryptLegacyObject,
+  type LegacyObjectInput,
+  type LegacyObjectOutput,
+} from "./s3ec-objects/read/decrypt-object.js";
+export type { VerifyContent } from "./s3ec-objects/read/prove-content.js";
+export { legacyReading } from "./s3ec-objects/read/reading.js";
+export type { LegacyReadingOptions } from "./s3ec-objects/read/reading-options.js";
 export {
   decryptSesMail,
   type SesMailInput,
   type SesMailOptions,
   sesMailReading,
-} from "./s3/legacy/ses-mail.js";
-export { LegacyWriter } from "./s3/legacy/writer.js";
-export type { LegacyWriterOptions } from "./s3/legacy/writer-settings.js";
+} from "./s3ec-objects/ses-mail.js";
+export type { LegacyDeleteInput, LegacyDeleteOutput } from "./s3ec-objects/write/delete.js";
+export type { LegacyPutInput } from "./s3ec-objects/write/put.js";
+export type {
+  ReEncryptInstructionFileInput,
+  ReEncryptInstructionFileOutput,
+} from "./s3ec-objects/write/re-encrypt.js";
+export { LegacyWriter } from "./s3ec-objects/write/writer.js";
+export type { LegacyWriterOptions } from "./s3ec-objects/write/writer-settings.js";

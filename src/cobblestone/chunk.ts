@@ -1,7 +1,7 @@
 /** Seals and opens one chunk, apart from all buffering. format.md 5 specifies it. */
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import { decryptionFailed, type MessageKeys } from "./derivation.js";
-import { maxChunks, tagBytes } from "./geometry.js";
+import { maxChunks, tagBytes } from "./layout.js";
 
 const suite = "aes-256-gcm";
 const tagLength = { authTagLength: tagBytes };

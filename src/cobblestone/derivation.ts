@@ -1,8 +1,8 @@
 /** From a data key to the keys of one message: HKDF-Expand with SHA-512. format.md 4 specifies it. */
 import { createHmac, createSecretKey, KeyObject, timingSafeEqual } from "node:crypto";
-import { wrongType } from "../arguments.js";
-import { EnvelopeError } from "../errors.js";
-import { commitmentBytes, headerBytes, saltBytes } from "./geometry.js";
+import { wrongType } from "../base/arguments.js";
+import { EnvelopeError } from "../base/errors.js";
+import { commitmentBytes, headerBytes, saltBytes } from "./layout.js";
 
 /** Bytes of a data key. */
 export const dataKeyBytes = 32;

@@ -1,9 +1,9 @@
 /** The envelope: what a reader needs besides the body, and how it binds the encryption context. */
 import type { KeyObject } from "node:crypto";
-import { listed, quoted } from "../bytes.js";
+import { listed, quoted } from "../base/bytes.js";
+import { EnvelopeError } from "../base/errors.js";
 import { type MessageKeys, openHeader } from "../cobblestone/derivation.js";
-import { EnvelopeError } from "../errors.js";
-import { canonicalContext, contextOf, type EncryptionContext } from "../keys/context.js";
+import { canonicalContext, contextOf, type EncryptionContext } from "../keys/encryption-context.js";
 import type { Recipient } from "../keys/keyring.js";
 import { bodyContextLabel, wrappingContextEntry } from "./names.js";
 

@@ -1,7 +1,7 @@
 /** The envelope as metadata: a few ASCII names and values, in one canonical form. format.md 7 specifies it. */
-import { asciiJsonString, decodeBase64, encodeBase64, printable } from "../bytes.js";
-import { commitmentBytes, saltBytes } from "../cobblestone/geometry.js";
-import { EnvelopeError } from "../errors.js";
+import { asciiJsonString, decodeBase64, encodeBase64, printable } from "../base/bytes.js";
+import { EnvelopeError } from "../base/errors.js";
+import { commitmentBytes, saltBytes } from "../cobblestone/layout.js";
 import {
   contextBytes,
   contextFault,
@@ -9,7 +9,7 @@ import {
   contextPairs,
   type EncryptionContext,
   maxContextBytes,
-} from "../keys/context.js";
+} from "../keys/encryption-context.js";
 import { maxRecipients, type Recipient, recipientFault } from "../keys/keyring.js";
 import type { Envelope } from "./envelope.js";
 import {

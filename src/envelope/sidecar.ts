@@ -1,7 +1,7 @@
 /** The envelope as a sidecar object: its key and its JSON text. format.md 7.3 specifies them. */
 import { timingSafeEqual } from "node:crypto";
-import { saltBytes } from "../cobblestone/geometry.js";
-import { EnvelopeError } from "../errors.js";
+import { EnvelopeError } from "../base/errors.js";
+import { saltBytes } from "../cobblestone/layout.js";
 import type { Envelope } from "./envelope.js";
 import { decodeEnvelope, encodeEnvelope, invalid, type MetadataFields } from "./metadata.js";
 import { maxEnvelopeLength, sidecarSuffix } from "./names.js";

@@ -1,7 +1,7 @@
 /** The user's own metadata beside the envelope: kept, never collided with, within the limit of S3. */
-import { recordArgument, wrongType } from "../arguments.js";
-import { quoted } from "../bytes.js";
-import { EnvelopeError } from "../errors.js";
+import { recordArgument, wrongType } from "../base/arguments.js";
+import { quoted } from "../base/bytes.js";
+import { EnvelopeError } from "../base/errors.js";
 import type { MetadataFields } from "./metadata.js";
 import { maxMetadataBytes, metadataPrefix, names } from "./names.js";
 

@@ -7,11 +7,11 @@ import {
   type KeyObject,
   randomBytes,
 } from "node:crypto";
-import { textArgument } from "../arguments.js";
+import { textArgument } from "../base/arguments.js";
 import { dataKeyArgument, dataKeyBytes, decryptionFailed } from "../cobblestone/derivation.js";
-import { fieldsArgument } from "../field-list.js";
-import { fieldNames } from "../field-names.js";
-import { canonicalContext, type EncryptionContext } from "./context.js";
+import { fieldsArgument } from "../fields/field-list.js";
+import { fieldNames } from "../fields/field-names.js";
+import { canonicalContext, type EncryptionContext } from "./encryption-context.js";
 import { generateInputArgument, type Keyring, maxKeyIdLength, unwrapInputArgument } from "./keyring.js";
 
 /** Settings of {@link aesKeyring}. */

@@ -1,12 +1,12 @@
 /** The keyring: what makes and unwraps data keys. Everything about key management plugs in here. */
 import { createSecretKey, type KeyObject } from "node:crypto";
-import { bytesArgument, objectArgument, stringArgument, wrongType } from "../arguments.js";
-import { isIllFormed, listed, printable } from "../bytes.js";
+import { bytesArgument, objectArgument, stringArgument, wrongType } from "../base/arguments.js";
+import { isIllFormed, listed, printable } from "../base/bytes.js";
+import { EnvelopeError } from "../base/errors.js";
 import { dataKeyBytes, decryptionFailed } from "../cobblestone/derivation.js";
-import { EnvelopeError } from "../errors.js";
-import { type Fields, fieldsArgument } from "../field-list.js";
-import { fieldNames } from "../field-names.js";
-import { type EncryptionContext, wrappingContextArgument } from "./context.js";
+import { type Fields, fieldsArgument } from "../fields/field-list.js";
+import { fieldNames } from "../fields/field-names.js";
+import { type EncryptionContext, wrappingContextArgument } from "./encryption-context.js";
 
 /** One wrapped copy of the data key. It goes into the object's envelope, readable by anybody. */
 export interface Recipient {

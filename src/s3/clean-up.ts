@@ -1,7 +1,8 @@
 /** Removing what a failed call has left in S3, within bounded time, and saying so when that fails too. */
-import { EnvelopeError, withDetails } from "../errors.js";
-import { untilAborted } from "../until-aborted.js";
-import { type TransferSignal, transferSignal } from "./transfer-signal.js";
+
+import { untilAborted } from "../base/abort.js";
+import { EnvelopeError, withDetails } from "../base/errors.js";
+import { type TransferSignal, transferSignal } from "../transfer/call-signal.js";
 
 /** How long a request about what a failed call left may take with its retries, in milliseconds. */
 const maxWaitMs = 10_000;

@@ -7,10 +7,10 @@ import type {
   UploadPartCommandInput,
   UploadPartCommandOutput,
 } from "@aws-sdk/client-s3";
-import { objectArgument, textArgument } from "../arguments.js";
-import type { sentBytesNames } from "../sdk-names.js";
-import { sidecarFieldNames } from "../sdk-names.js";
-import { type S3Attempt, unusableAnswer } from "./s3-errors.js";
+import { objectArgument, textArgument } from "../base/arguments.js";
+import type { sentBytesNames } from "../fields/sdk-names.js";
+import { sidecarFieldNames } from "../fields/sdk-names.js";
+import { type S3Attempt, unusableAnswer } from "./errors.js";
 
 /** Fields of PutObject that describe the bytes sent, which a caller does not know. */
 export type RefusedPutField = (typeof sentBytesNames)[number];

@@ -3,15 +3,15 @@ import {
   HeadObjectCommand,
   type HeadObjectCommandInput,
   type HeadObjectCommandOutput,
+  type S3Client,
 } from "@aws-sdk/client-s3";
-import { guarded } from "../response-guard.js";
+import { guarded } from "../service/response-guard.js";
+import { s3Request } from "./errors.js";
 import { evaluatingIfMatch } from "./if-match.js";
-import { s3Request } from "./s3-errors.js";
-import type { ClientSettings } from "./settings.js";
 
 /** What S3 says of an object. */
 export function headRequest(
-  { s3 }: Pick<ClientSettings, "s3">,
+  { s3 }: { readonly s3: S3Client },
   input: HeadObjectCommandInput,
   signal: AbortSignal | undefined,
 ): Promise<HeadObjectCommandOutput> {

@@ -5,11 +5,11 @@ import {
   type HeadObjectCommandOutput,
   type S3Client,
 } from "@aws-sdk/client-s3";
-import { quoted } from "../bytes.js";
-import { EnvelopeError, hasCode } from "../errors.js";
-import { expectFailure, guarded } from "../response-guard.js";
+import { quoted } from "../base/bytes.js";
+import { EnvelopeError, hasCode } from "../base/errors.js";
+import { expectFailure, guarded } from "../service/response-guard.js";
+import { type S3Attempt, s3Request } from "./errors.js";
 import { conditionOf, isSameETag } from "./responses.js";
-import { type S3Attempt, s3Request } from "./s3-errors.js";
 
 /** The fields of a read that a question about the same object takes. */
 type Read = Pick<

@@ -9,15 +9,15 @@ import {
   type S3Client,
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
-import { guarded } from "../response-guard.js";
-import { untilAborted } from "../until-aborted.js";
+import { untilAborted } from "../base/abort.js";
+import { guarded } from "../service/response-guard.js";
+import type { TransferSignal } from "../transfer/call-signal.js";
+import type { Part } from "../transfer/parts.js";
 import { cleanUp, withLeftover } from "./clean-up.js";
-import type { CommitOutput, CommitState } from "./commit.js";
+import type { CommitOutput, CommitState } from "./confirmed-write.js";
+import { requireETag, type S3Attempt, s3Request, unusableAnswer } from "./errors.js";
 import { checksumsOf, completeFields, createFields, objectFields, partFields } from "./fields.js";
-import type { Part } from "./parts.js";
 import { conditionOf } from "./responses.js";
-import { requireETag, type S3Attempt, s3Request, unusableAnswer } from "./s3-errors.js";
-import type { TransferSignal } from "./transfer-signal.js";
 
 /** How long a failed upload waits for an upload id that S3 has not answered yet, in milliseconds. */
 const createGraceMs = 5_000;

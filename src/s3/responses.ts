@@ -3,9 +3,9 @@
  * docs/compatibility.md says what is accepted.
  */
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
-import { quoted } from "../bytes.js";
-import { EnvelopeError } from "../errors.js";
-import { type S3Attempt, unusableAnswer } from "./s3-errors.js";
+import { quoted } from "../base/bytes.js";
+import { EnvelopeError } from "../base/errors.js";
+import { type S3Attempt, unusableAnswer } from "./errors.js";
 
 /**
  * Whether two ETags are of one state of an object. Stores give them quoted, without quotes or as weak ones, and some in

@@ -1,9 +1,9 @@
 /** An S3Client with the settings that transfers want: docs/performance.md gives the reason for each. */
 import type { AgentOptions } from "node:https";
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
-import { choiceArgument } from "../arguments.js";
-import { fieldsArgument } from "../field-list.js";
-import { fieldNames } from "../field-names.js";
+import { choiceArgument } from "../base/arguments.js";
+import { fieldsArgument } from "../fields/field-list.js";
+import { fieldNames } from "../fields/field-names.js";
 
 /** What {@link createS3Client} takes: all that `new S3Client()` does, and this. */
 export interface S3ClientOptions extends S3ClientConfig {

@@ -1,5 +1,5 @@
 /** The error for a source that ended before all of it had come. */
-import { EnvelopeError } from "../errors.js";
+import { EnvelopeError } from "../base/errors.js";
 
 /** `SOURCE_FAILED` of a source that gave no error of its own. */
 export class EarlyEnd extends EnvelopeError {

@@ -1,5 +1,5 @@
 /** The gate that every source of a caller's passes: it comes whole, or it is an error. */
-import { describe } from "../arguments.js";
+import { describe } from "../base/arguments.js";
 import { NodeStreamReader } from "./node-stream.js";
 import { isNodeStream, isWebStream } from "./shape.js";
 import { WebStreamReader } from "./web-stream.js";

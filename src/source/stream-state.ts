@@ -1,5 +1,5 @@
 /** What streams with events, of all families, say of their state. */
-import { describe } from "../arguments.js";
+import { describe } from "../base/arguments.js";
 import type { NodeStream } from "./shape.js";
 
 /** @throws TypeError when nothing, or not all, would come of a stream */

@@ -1,6 +1,6 @@
 /** Reads web streams, those of Node and of others. */
 import { isErrored, Readable } from "node:stream";
-import { describe } from "../arguments.js";
+import { describe } from "../base/arguments.js";
 import type { WebStream } from "./shape.js";
 
 /** Iterates over the pieces of a web stream, which is locked from the moment this is made. */

@@ -1,7 +1,7 @@
 /** Scripted faults: what a service is told to do wrong, and to which request. */
-import { choiceArgument, integerArgument, stringArgument } from "../arguments.js";
-import { fieldsArgument } from "../field-list.js";
-import { fieldNames } from "../field-names.js";
+import { choiceArgument, integerArgument, stringArgument } from "../base/arguments.js";
+import { fieldsArgument } from "../fields/field-list.js";
+import { fieldNames } from "../fields/field-names.js";
 import { Hold, type HoldPlace } from "./hold.js";
 
 /** One fault. It waits for matching requests, hits `times` of them after letting `skip` through, and is spent. */

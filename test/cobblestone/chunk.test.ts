@@ -2,8 +2,8 @@ import { createSecretKey } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { openChunk, sealChunk } from "../../src/cobblestone/chunk.js";
 import { deriveMessageKeys } from "../../src/cobblestone/derivation.js";
-import { maxChunks } from "../../src/cobblestone/geometry.js";
-import { Opener } from "../../src/cobblestone/opener.js";
+import { maxChunks } from "../../src/cobblestone/layout.js";
+import { Opener } from "../../src/cobblestone/stream/opener.js";
 import { testBytes } from "../support/bytes.js";
 import { coded } from "../support/errors.js";
 

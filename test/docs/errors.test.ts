@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { EnvelopeError, type ErrorCode, errorCodes } from "../../src/index.js";
-import { s3Error } from "../../src/s3/s3-errors.js";
+import { s3Error } from "../../src/s3/errors.js";
 
 const named = (name: string, message: string) => Object.assign(new Error(message), { name });
 /** What the SDK throws for an answer. */

@@ -4,13 +4,13 @@ import { DecryptCommand, KMSClient } from "@aws-sdk/client-kms";
 import { mockClient } from "aws-sdk-client-mock";
 import { expect, it } from "vitest";
 import { deriveMessageKeys } from "../../src/cobblestone/derivation.js";
-import { decrypt, sealSource } from "../../src/cobblestone/message.js";
+import { decrypt, sealSource } from "../../src/cobblestone/stream/message.js";
 import { bodyContext, type Envelope, wrappingContext } from "../../src/envelope/envelope.js";
 import { decodeEnvelope, encodeEnvelope, encodeSidecarReference } from "../../src/envelope/metadata.js";
 import { decodeSidecar, encodeSidecar, sidecarKey } from "../../src/envelope/sidecar.js";
 import { aesKeyring } from "../../src/keys/aes.js";
-import { canonicalContext } from "../../src/keys/context.js";
-import { kmsKeyring } from "../../src/keys/kms.js";
+import { canonicalContext } from "../../src/keys/encryption-context.js";
+import { kmsKeyring } from "../../src/keys/kms/kms-keyring.js";
 import { collect } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 

@@ -3,12 +3,12 @@ import { join } from "node:path";
 import { KMS, KmsKeyringNode } from "@aws-crypto/client-node";
 import { GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { beforeAll, describe, expect, it } from "vitest";
+import { legacyFieldNames } from "../../src/fields/legacy-field-names.js";
 import { ciphertextLength, errorCodes } from "../../src/index.js";
-import { commitmentPolicies } from "../../src/legacy/policy.js";
-import { wraps } from "../../src/legacy/suites.js";
 import * as legacy from "../../src/legacy.js";
-import { legacyFieldNames } from "../../src/legacy-field-names.js";
-import { readingArguments } from "../../src/s3/legacy/reading-options.js";
+import { commitmentPolicies } from "../../src/s3ec/policy.js";
+import { wraps } from "../../src/s3ec/suites.js";
+import { readingArguments } from "../../src/s3ec-objects/read/reading-options.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { blocksOf, documentText, useBlockRunner } from "../support/document-blocks.js";
 import { writeMessage } from "../support/encryption-sdk.js";
@@ -106,8 +106,8 @@ const stating = (cell = "") => /`([^`]+)`/.exec(cell)?.[1] ?? cell;
 describe("tables of docs/legacy.md", () => {
   it("have each option of legacy reading, and no other", () => {
     const options = [
-      ...fieldsOf("src/legacy/policy.ts", "LegacyPolicy"),
-      ...fieldsOf("src/s3/legacy/reading-options.ts", "LegacyReadingOptions"),
+      ...fieldsOf("src/s3ec/policy.ts", "LegacyPolicy"),
+      ...fieldsOf("src/s3ec-objects/read/reading-options.ts", "LegacyReadingOptions"),
     ].filter((name) => name !== "keyring");
     const listed = table("Option").map(([option]) => optionName(option));
     expect([...listed].sort()).toEqual([...options].sort());
@@ -142,7 +142,7 @@ describe("tables of docs/legacy.md", () => {
   it("have each option for messages of the AWS Encryption SDK, and no other", () => {
     const [, , after = ""] = text.split(/^\| Option \|/m);
     const listed = [...after.matchAll(/^\| `(\w+)/gm)].map(([, name = ""]) => name);
-    const options = fieldsOf("src/legacy/encryption-sdk.ts", "EncryptionSdkOptions");
+    const options = fieldsOf("src/encryption-sdk/encryption-sdk.ts", "EncryptionSdkOptions");
     expect(listed.sort()).toEqual(options.filter((name) => name !== "keyring").sort());
   });
 

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { ErrorCode } from "../../src/base/errors.js";
 import type { Envelope } from "../../src/envelope/envelope.js";
 import { decodeEnvelope, encodeEnvelope, encodeSidecarReference } from "../../src/envelope/metadata.js";
-import type { ErrorCode } from "../../src/errors.js";
 import { testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 

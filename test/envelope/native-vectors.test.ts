@@ -2,7 +2,7 @@ import { createSecretKey } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { deriveMessageKeys } from "../../src/cobblestone/derivation.js";
-import { decrypt, sealSource } from "../../src/cobblestone/message.js";
+import { decrypt, sealSource } from "../../src/cobblestone/stream/message.js";
 import { bodyContext, openEnvelope, wrappingContext } from "../../src/envelope/envelope.js";
 import { decodeEnvelope } from "../../src/envelope/metadata.js";
 import { decodeSidecar } from "../../src/envelope/sidecar.js";

@@ -1,5 +1,5 @@
 /** S3, or something in its place, answers what it should not. */
-import type { ErrorCode } from "../../src/errors.js";
+import type { ErrorCode } from "../../src/base/errors.js";
 import type { Fault } from "../../src/testing/index.js";
 import { type Act, always, type FaultRow, html, requests, unavailable } from "./fault-row.js";
 

@@ -1,5 +1,5 @@
 /** What a row of the fault table is. */
-import type { ErrorCode } from "../../src/errors.js";
+import type { ErrorCode } from "../../src/base/errors.js";
 import type { Fault } from "../../src/testing/index.js";
 
 /** What is done while the fault strikes. */

@@ -1,5 +1,5 @@
 /** KMS fails, or something in its place, or the connection to it. */
-import type { ErrorCode } from "../../src/errors.js";
+import type { ErrorCode } from "../../src/base/errors.js";
 import { always, type FaultRow, html, impatient, silent } from "./fault-row.js";
 
 const exceptions: readonly (readonly [number, string, ErrorCode, boolean])[] = [

@@ -10,7 +10,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EnvelopeClient, EnvelopeError } from "../../src/index.js";
 import { legacyAesKeyring, legacyReading, migrateObject } from "../../src/legacy.js";
-import { settingsOf } from "../../src/s3/settings.js";
+import { settingsOf } from "../../src/objects/encrypted/config.js";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { type HttpProxy, startHttpProxy } from "../support/http-proxy.js";

@@ -1,5 +1,5 @@
 /** Stores that differ from S3 in what they answer, and what each call promises then. */
-import type { ErrorCode } from "../../src/errors.js";
+import type { ErrorCode } from "../../src/base/errors.js";
 import {
   type Alteration,
   type HttpProxy,

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { aesKeyring } from "../../src/keys/aes.js";
 import { generateDataKey, type Recipient, unwrapDataKey } from "../../src/keys/keyring.js";
-import { kmsKeyring } from "../../src/keys/kms.js";
+import { kmsKeyring } from "../../src/keys/kms/kms-keyring.js";
 import { testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 

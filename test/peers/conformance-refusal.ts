@@ -1,5 +1,5 @@
 /** How a refusal by this library is told to the public suite, which knows the words of Amazon's client for Java. */
-import { EnvelopeError } from "../../src/errors.js";
+import { EnvelopeError } from "../../src/base/errors.js";
 
 /** A caller's mistake: the field, then what is wrong. No other TypeError or RangeError begins like that. */
 const argumentForm = /^[A-Za-z][\w.]*(\[.*\])?: /s;

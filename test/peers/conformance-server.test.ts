@@ -1,6 +1,6 @@
 /** The conformance server speaks the test protocol: what it is asked for arrives, and refusals have the suite's words. */
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { EnvelopeError } from "../../src/errors.js";
+import { EnvelopeError } from "../../src/base/errors.js";
 import { testBytes } from "../support/bytes.js";
 import { type ConformanceServer, startConformanceServer } from "./conformance-server.js";
 import type { LegacyPeerClient } from "./legacy-peer.js";

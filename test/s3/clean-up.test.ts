@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { EnvelopeError } from "../../src/index.js";
 import { cleanUp, withLeftover } from "../../src/s3/clean-up.js";
-import { transferSignal } from "../../src/s3/transfer-signal.js";
+import { transferSignal } from "../../src/transfer/call-signal.js";
 
 const never = () => new Promise<never>(() => undefined);
 

@@ -7,9 +7,9 @@ import {
 } from "@aws-sdk/client-s3";
 import { mockClient } from "aws-sdk-client-mock";
 import { beforeEach, describe, expect, it } from "vitest";
-import { CommitState } from "../../src/s3/commit.js";
+import { CommitState } from "../../src/s3/confirmed-write.js";
 import { uploadMultipart } from "../../src/s3/multipart.js";
-import { transferSignal } from "../../src/s3/transfer-signal.js";
+import { transferSignal } from "../../src/transfer/call-signal.js";
 import { coded, errorOf } from "../support/errors.js";
 import { steady, until } from "../support/until.js";
 

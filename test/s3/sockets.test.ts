@@ -12,12 +12,12 @@ import {
 } from "../../src/index.js";
 import { migrateObject } from "../../src/legacy.js";
 import { startLocalAws } from "../../src/testing/index.js";
+import { readerOf, store } from "../s3ec-objects/support.js";
 import { collectUntilError, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { allowAll, localShapes, writeLegacy } from "../support/legacy-objects.js";
 import { Bucket, keyring, partBytes, useLocalAws, wrappingKey } from "../support/local.js";
 import { tls } from "../support/tls.js";
-import { readerOf, store } from "./legacy/support.js";
 
 const local = useLocalAws();
 const made: S3Client[] = [];

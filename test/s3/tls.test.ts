@@ -9,7 +9,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { createS3Client, EnvelopeClient } from "../../src/index.js";
-import { Batches } from "../../src/s3/batches.js";
+import { Batches } from "../../src/s3/body/coalesced-reads.js";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { cut, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";

@@ -1,9 +1,9 @@
 import { EventEmitter } from "node:events";
 import { PassThrough } from "node:stream";
 import { afterEach, expect, it, vi } from "vitest";
-import { Batches } from "../../src/s3/batches.js";
-import { collect } from "../../src/s3/collect.js";
-import { guardSource } from "../../src/s3/guarded-source.js";
+import { Batches } from "../../src/s3/body/coalesced-reads.js";
+import { collect } from "../../src/s3/body/collect.js";
+import { guardSource } from "../../src/source/guarded-source.js";
 import { startIdleTimer } from "../../src/source/idle.js";
 import { testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";

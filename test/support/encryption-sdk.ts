@@ -11,7 +11,10 @@ import {
   RawAesWrappingSuiteIdentifier,
   RawRsaKeyringNode,
 } from "@aws-crypto/client-node";
-import { decryptEncryptionSdkMessage, type EncryptionSdkOptions } from "../../src/legacy/encryption-sdk.js";
+import {
+  decryptEncryptionSdkMessage,
+  type EncryptionSdkOptions,
+} from "../../src/encryption-sdk/encryption-sdk.js";
 import { collectUntilError, testBytes } from "./bytes.js";
 
 /** A keyring on one AES key. */

@@ -1,10 +1,10 @@
 /** Engines with real worker threads; their code is what `npm run build` made. */
 import { afterAll } from "vitest";
-import { CryptoEngine, type CryptoEngineOptions } from "../../src/cobblestone/engine.js";
-import { workerProtocol } from "../../src/cobblestone/worker-messages.js";
+import { CryptoEngine, type CryptoEngineOptions } from "../../src/cobblestone/engine/engine.js";
+import { workerProtocol } from "../../src/cobblestone/engine/worker-messages.js";
 
 /** The built code of the workers: Node 20 cannot run the source. */
-export const workerUrl = new URL("../../dist/cobblestone/worker.js", import.meta.url);
+export const workerUrl = new URL("../../dist/cobblestone/engine/worker.js", import.meta.url);
 
 /** Makes engines whose workers take part from the first chunk on, and closes them after the tests of a file. */
 export function useEngines(): {

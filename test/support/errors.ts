@@ -1,7 +1,7 @@
 /** Assertions on errors: coded ones, and those of the services. */
 import type { S3ServiceException } from "@aws-sdk/client-s3";
 import { expect } from "vitest";
-import type { ErrorCode } from "../../src/errors.js";
+import type { ErrorCode } from "../../src/base/errors.js";
 
 /** What an EnvelopeError of this code looks like. */
 export function coded(code: ErrorCode, details: Record<string, unknown> = {}): unknown {

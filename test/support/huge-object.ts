@@ -9,7 +9,7 @@ import {
   ciphertextLength,
   headerBytes,
   sealedChunkBytes,
-} from "../../src/cobblestone/geometry.js";
+} from "../../src/cobblestone/layout.js";
 import { bodyContext, wrappingContext } from "../../src/envelope/envelope.js";
 import { encodeEnvelope } from "../../src/envelope/metadata.js";
 import { generateDataKey, type Keyring } from "../../src/keys/keyring.js";

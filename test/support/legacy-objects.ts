@@ -10,7 +10,7 @@ import {
   publicEncrypt,
 } from "node:crypto";
 import { EncryptCommand, type KMSClient } from "@aws-sdk/client-kms";
-import { asciiJsonString } from "../../src/bytes.js";
+import { asciiJsonString } from "../../src/base/bytes.js";
 import type { LegacyReadingOptions } from "../../src/legacy.js";
 import { testBytes } from "./bytes.js";
 

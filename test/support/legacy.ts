@@ -1,8 +1,8 @@
 /** What tests of the S3 Encryption Client formats have in common. */
 import { createSecretKey } from "node:crypto";
-import type { ContentKeys } from "../../src/legacy/content-keys.js";
-import type { LegacyEnvelope } from "../../src/legacy/envelope.js";
-import { type ContentSuite, cbcSuite, committingSuite, gcmSuite } from "../../src/legacy/suites.js";
+import type { ContentKeys } from "../../src/s3ec/content/content-keys.js";
+import type { LegacyEnvelope } from "../../src/s3ec/envelope.js";
+import { type ContentSuite, cbcSuite, committingSuite, gcmSuite } from "../../src/s3ec/suites.js";
 import { testBytes } from "./bytes.js";
 
 /** Keys of a content, whatever made them. */

@@ -6,7 +6,7 @@
 import { createHash, createSecretKey, randomBytes } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { deriveMessageKeys } from "../../src/cobblestone/derivation.js";
-import { sealSource } from "../../src/cobblestone/message.js";
+import { sealSource } from "../../src/cobblestone/stream/message.js";
 import { bodyContext, wrappingContext } from "../../src/envelope/envelope.js";
 import { encodeEnvelope, encodeSidecarReference } from "../../src/envelope/metadata.js";
 import { encodeSidecar, sidecarKey } from "../../src/envelope/sidecar.js";

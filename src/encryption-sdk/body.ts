@@ -1,0 +1,143 @@
+/** The body and the footer of an AWS Encryption SDK message, frame by frame. */
+import { EnvelopeError } from "../base/errors.js";
+import { turn } from "../base/event-loop.js";
+import type { MessageHeader } from "./header.js";
+import type { ExactReader } from "./reader.js";
+import { ivBytes, tagBytes } from "./suites.js";
+
+/** What a message is opened with once its data key is there. */
+export interface MessageKeys {
+  /** The plaintext of what was sealed under this IV; throws when the tag does not verify. */
+  open(iv: Buffer, authenticated: Buffer, ciphertext: Buffer, tag: Buffer): Buffer;
+  /** Takes the message's next bytes, in their order; absent when it is not signed. */
+  sign?: ((bytes: Buffer) => void) | undefined;
+  /** Whether this is the signature of all that was taken. */
+  isSignature?: ((signature: Buffer) => boolean) | undefined;
+}
+
+/** A part of the body as its own header describes it. */
+interface Frame {
+  readonly header: Buffer;
+  readonly iv: Buffer;
+  readonly contentBytes: number;
+  readonly isLast: boolean;
+  readonly label: "Frame" | "Final Frame" | "Single Block";
+}
+
+const lastFrameMark = 0xffffffff;
+
+/**
+ * Yields the plaintext of each frame once its tag has verified; that of the last one only when the signature,
+ * if there is one, has verified, too, and the source has ended where the message does.
+ *
+ * @param maxFrameBytes the longest frame that is read into memory
+ * @throws EnvelopeError `DECRYPTION_FAILED`, `ENVELOPE_INVALID`, `LEGACY_TOO_LARGE`; those of the reader
+ */
+export async function* readBody(
+  reader: ExactReader,
+  header: MessageHeader,
+  keys: MessageKeys,
+  maxFrameBytes: number,
+): AsyncGenerator<Buffer, undefined> {
+  keys.sign?.(header.authenticated);
+  keys.sign?.(header.authentication);
+  for (let sequence = 1; ; sequence++) {
+    if (turn.isOver) await turn.give();
+    const frame =
+      header.frameBytes === undefined
+        ? await readBlockHeader(reader)
+        : await readFrameHeader(reader, header.frameBytes, sequence);
+    if (frame.contentBytes > maxFrameBytes) throw tooLarge(maxFrameBytes);
+    const sealed = await reader.take(frame.contentBytes + tagBytes);
+    keys.sign?.(frame.header);
+    keys.sign?.(sealed);
+    const plaintext = openFrame(frame, sealed, sequence, header, keys);
+    if (frame.isLast) {
+      await readEnd(reader, keys);
+      if (plaintext.length > 0) yield plaintext;
+      return undefined;
+    }
+    yield plaintext;
+  }
+}
+
+/** The one error of messages that can be verified only as a whole and are longer than what may be held. */
+export function tooLarge(maxBytes: number): EnvelopeError {
+  return new EnvelopeError(
+    "LEGACY_TOO_LARGE",
+    `the message, or a frame of it, has to be held until it is verified, and is larger than maxBufferedMessageBytes`,
+    { details: { option: "maxBufferedMessageBytes", maxBufferedMessageBytes: maxBytes } },
+  );
+}
+
+/** The one error of keys, tags, commitments and signatures. */
+export function notAuthentic(cause?: { cause: unknown }): EnvelopeError {
+  return new EnvelopeError(
+    "DECRYPTION_FAILED",
+    "the message cannot be decrypted: it was modified, or this is not its key",
+    cause,
+  );
+}
+
+async function readFrameHeader(reader: ExactReader, frameBytes: number, sequence: number): Promise<Frame> {
+  const mark = await reader.take(4);
+  const isLast = mark.readUInt32BE() === lastFrameMark;
+  const rest = await reader.take((isLast ? 4 : 0) + ivBytes + (isLast ? 4 : 0));
+  const found = isLast ? rest.readUInt32BE() : mark.readUInt32BE();
+  const contentBytes = isLast ? rest.readUInt32BE(rest.length - 4) : frameBytes;
+  if (found !== sequence || contentBytes > frameBytes) throw notAuthentic();
+  return {
+    header: Buffer.concat([mark, rest]),
+    iv: isLast ? rest.subarray(4, 4 + ivBytes) : rest,
+    contentBytes,
+    isLast,
+    label: isLast ? "Final Frame" : "Frame",
+  };
+}
+
+async function readBlockHeader(reader: ExactReader): Promise<Frame> {
+  const header = await reader.take(ivBytes + 8);
+  return {
+    header,
+    iv: header.subarray(0, ivBytes),
+    // One that is not exact is far beyond any limit.
+    contentBytes: Number(header.readBigUInt64BE(ivBytes)),
+    isLast: true,
+    label: "Single Block",
+  };
+}
+
+function openFrame(
+  { iv, contentBytes, label }: Frame,
+  sealed: Buffer,
+  sequence: number,
+  { messageId }: MessageHeader,
+  keys: MessageKeys,
+): Buffer {
+  const numbers = Buffer.alloc(12);
+  numbers.writeUInt32BE(sequence);
+  numbers.writeBigUInt64BE(BigInt(contentBytes), 4);
+  const authenticated = Buffer.concat([messageId, Buffer.from(`AWSKMSEncryptionClient ${label}`), numbers]);
+  const end = sealed.length - tagBytes;
+  return verified(() => keys.open(iv, authenticated, sealed.subarray(0, end), sealed.subarray(end)));
+}
+
+async function readEnd(reader: ExactReader, keys: MessageKeys): Promise<void> {
+  const { isSignature } = keys;
+  const signature = isSignature && (await reader.take((await reader.take(2)).readUInt16BE()));
+  if (!(await reader.isAtEnd())) {
+    throw new EnvelopeError("ENVELOPE_INVALID", "bytes follow the end of the message", {
+      details: { messageBytes: reader.takenBytes },
+    });
+  }
+  if (signature && !verified(() => isSignature(signature))) throw notAuthentic();
+}
+
+/** Whatever OpenSSL says is said in one way: its words could tell what is wrong. */
+export function verified<T>(open: () => T): T {
+  try {
+    return open();
+  } catch {
+    throw notAuthentic();
+  }
+}

@@ -1,0 +1,117 @@
+/** Deletes one object, and its sidecar where the client keeps envelopes in sidecars. */
+import {
+  DeleteObjectCommand,
+  type DeleteObjectCommandInput,
+  type DeleteObjectCommandOutput,
+  type HeadObjectCommandOutput,
+} from "@aws-sdk/client-s3";
+import { choiceArgument } from "../base/arguments.js";
+import { EnvelopeError, hasCode } from "../base/errors.js";
+import { decodeEnvelope } from "../envelope/metadata.js";
+import { fieldsArgument } from "../fields/field-list.js";
+import { fieldNames } from "../fields/field-names.js";
+import { type S3Attempt, s3Request, unusableAnswer } from "../s3/errors.js";
+import { attemptArgument } from "../s3/fields.js";
+import { headRequest } from "../s3/head-request.js";
+import { guarded } from "../service/response-guard.js";
+import { aboutObject } from "../transfer/about-object.js";
+import type { CallOptions } from "../transfer/call-signal.js";
+import { callSignal, reasonOf } from "../transfer/call-signal.js";
+import { type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./encrypted/config.js";
+import { deleteSidecar, type SidecarLocation, sidecarLocation } from "./encrypted/sidecar.js";
+
+/** What `delete` takes: the input of DeleteObject, and this. */
+export interface DeleteInput extends DeleteObjectCommandInput {
+  /**
+   * Overrides the client's setting. State "sidecar" for an object whose envelope may be in a sidecar: it costs one
+   * HeadObject request, and the sidecar is removed, too. With "metadata" no sidecar is looked for.
+   */
+  readonly envelopeStorage?: EnvelopeStorage | undefined;
+}
+/** What `delete` gives: the output of DeleteObject, and this. */
+export interface DeleteOutput extends DeleteObjectCommandOutput {
+  /** The key of the object's sidecar, when it could not be removed after the object. Harmless: remove it later. */
+  readonly orphanedSidecarKey?: string;
+  /**
+   * The key of the sidecar of a version that was deleted by its id. It stays, as a version that was copied from
+   * that one has the same: remove it when no version has its salt.
+   */
+  readonly possiblyOrphanedSidecarKey?: string;
+}
+
+/** See `EnvelopeClient.delete`. */
+export async function deleteObject(
+  settings: ClientSettings,
+  input: DeleteInput,
+  options: CallOptions,
+): Promise<DeleteOutput> {
+  const signal = callSignal(fieldNames.delete.options, options);
+  const given = fieldsArgument<DeleteInput>(fieldNames.delete.input, input) as DeleteInput;
+  const attempt = attemptArgument("DeleteObject", given);
+  const { envelopeStorage = settings.envelopeStorage, ...asked } = given;
+  const storage = choiceArgument("envelopeStorage", envelopeStorage, envelopeStorages);
+  return aboutObject(attempt, reasonOf(signal), () => remove(settings, storage, asked, attempt, signal));
+}
+
+async function remove(
+  settings: ClientSettings,
+  storage: EnvelopeStorage,
+  asked: DeleteObjectCommandInput,
+  attempt: S3Attempt,
+  signal: AbortSignal | undefined,
+): Promise<DeleteOutput> {
+  const { s3 } = settings;
+  const sidecar = storage === "sidecar" ? await findSidecar(settings, asked, signal) : undefined;
+  const output = await s3Request(attempt, signal, (sending) =>
+    s3.send(guarded(new DeleteObjectCommand(asked)), sending),
+  );
+  await requireDeletion(settings, asked, output, attempt, signal);
+  // A delete marker hides the object only: its older version still needs the sidecar.
+  if (!sidecar || output.DeleteMarker) return output;
+  if (asked.VersionId !== undefined) return { ...output, possiblyOrphanedSidecarKey: sidecar.Key };
+  if (await deleteSidecar(s3, sidecar, signal)) return output;
+  return { ...output, orphanedSidecarKey: sidecar.Key };
+}
+
+/** Whatever stands between us and S3 can answer 200 as well: then the object is looked for. */
+export async function requireDeletion(
+  settings: Pick<ClientSettings, "s3">,
+  input: DeleteObjectCommandInput,
+  { $metadata }: DeleteObjectCommandOutput,
+  attempt: S3Attempt,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { httpStatusCode = 204, requestId } = $metadata ?? {};
+  if (httpStatusCode === 204 || requestId !== undefined) return;
+  try {
+    await headObject(settings, input, signal);
+  } catch (error) {
+    if (hasCode(error, "S3_NOT_FOUND")) return;
+    throw error;
+  }
+  throw unusableAnswer(attempt, "the answer says success, but the object is there");
+}
+
+/** A sidecar that cannot be found must not keep the object from being deleted; a service that is down may. */
+async function findSidecar(
+  settings: ClientSettings,
+  input: DeleteObjectCommandInput,
+  signal: AbortSignal | undefined,
+): Promise<SidecarLocation | undefined> {
+  try {
+    const { Metadata } = await headObject(settings, input, signal);
+    const stored = decodeEnvelope(Metadata ?? {});
+    return stored?.storage === "sidecar" ? sidecarLocation(input, stored.header) : undefined;
+  } catch (error) {
+    if (signal?.aborted || (error instanceof EnvelopeError && error.retryable)) throw error;
+    return undefined;
+  }
+}
+
+function headObject(
+  settings: Pick<ClientSettings, "s3">,
+  { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner }: DeleteObjectCommandInput,
+  signal: AbortSignal | undefined,
+): Promise<HeadObjectCommandOutput> {
+  return headRequest(settings, { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner }, signal);
+}

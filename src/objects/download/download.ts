@@ -1,0 +1,278 @@
+/** Downloads one object to a file: windows in parallel, each verified before it is written; goes on where it was. */
+import { encodeBase64, quoted } from "../../base/bytes.js";
+import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
+import { fileFailed } from "../../base/file-error.js";
+import { slabBytes } from "../../cobblestone/batch.js";
+import { chunkCount, plaintextLength } from "../../cobblestone/layout.js";
+import { checkWindow, type Window, windowAt } from "../../cobblestone/stream/open-range.js";
+import { withoutEnvelope } from "../../envelope/user-metadata.js";
+import { fieldsArgument } from "../../fields/field-list.js";
+import { fieldNames } from "../../fields/field-names.js";
+import type { EncryptionContext } from "../../keys/encryption-context.js";
+import type { ObjectAnswer } from "../../s3/body/object-response.js";
+import { getAnswer } from "../../s3/body/response.js";
+import { parseContentRange } from "../../s3/content-range.js";
+import { unusableAnswer } from "../../s3/errors.js";
+import { withoutChecksums } from "../../s3/fields.js";
+import { aboutObject } from "../../transfer/about-object.js";
+import type { TransferOptions } from "../../transfer/call-signal.js";
+import { abortSignalArgument, type TransferSignal, transferSignal } from "../../transfer/call-signal.js";
+import { forEachAtOnce } from "../../transfer/concurrency.js";
+import type { Hold } from "../../transfer/memory-budget.js";
+import { ProgressMeter, progressArgument } from "../../transfer/progress.js";
+import type { ClientSettings } from "../encrypted/config.js";
+import { sameObject, seenIn, unlockAnswer } from "../encrypted/object-request.js";
+import { notEncrypted, storedEnvelope } from "../encrypted/read-envelope.js";
+import {
+  fetchWindow,
+  isOverwritten,
+  maxWindowChunks,
+  type OpenableObject,
+  openableObject,
+  windowRange,
+} from "../parallel/blocks.js";
+import {
+  type DownloadArguments,
+  type DownloadInput,
+  type DownloadOutput,
+  downloadArguments,
+  requirePlace,
+} from "./download-input.js";
+import { PartialFile } from "./partial-file.js";
+
+interface DownloadRequest extends DownloadArguments {
+  readonly settings: ClientSettings;
+  readonly meter: ProgressMeter;
+  readonly transfer: TransferSignal;
+  readonly windowChunks: number;
+}
+
+/** What the first answer has told. */
+interface Opened {
+  readonly object: OpenableObject;
+  /** To the request for the first window. */
+  readonly answer: ObjectAnswer;
+  readonly plaintextLength: number;
+  readonly encryptionContext: EncryptionContext;
+}
+
+/** The paths that downloads of this process are under way to. */
+const pathsInUse = new Set<string>();
+
+/**
+ * See `EnvelopeClient.download`.
+ *
+ * @param windowChunks smaller in tests
+ */
+export async function download(
+  settings: ClientSettings,
+  input: DownloadInput,
+  options: TransferOptions,
+  windowChunks = maxWindowChunks,
+): Promise<DownloadOutput> {
+  const given = fieldsArgument<TransferOptions>(fieldNames.download.options, options);
+  const caller = abortSignalArgument(given);
+  const listener = progressArgument(given.onProgress);
+  const { attempt, ...others } = downloadArguments(input);
+  const transfer = transferSignal(caller);
+  const subject = { operation: "download", Bucket: attempt.bucket, Key: attempt.key } as const;
+  const meter = new ProgressMeter(subject, listener);
+  try {
+    const request = { settings, attempt, ...others, meter, transfer, windowChunks };
+    return await aboutObject({ bucket: attempt.bucket, key: attempt.key }, transfer, () => runAlone(request));
+  } finally {
+    transfer.close();
+  }
+}
+
+async function runAlone(request: DownloadRequest): Promise<DownloadOutput> {
+  const { path, transfer, keepPartial } = request;
+  const { signal } = transfer;
+  if (pathsInUse.has(path)) {
+    signal.throwIfAborted();
+    throw fileFailed(path, "be written", new Error("a download to it is under way"));
+  }
+  pathsInUse.add(path);
+  try {
+    signal.throwIfAborted();
+    await requirePlace(path);
+    return await run(request);
+  } catch (error) {
+    // It may have failed before it came to what an earlier try has left.
+    if (keepPartial === false) await PartialFile.removeAll(path).catch(() => undefined);
+    throw error;
+  } finally {
+    pathsInUse.delete(path);
+  }
+}
+
+async function run(request: DownloadRequest): Promise<DownloadOutput> {
+  const { settings, transfer, windowChunks } = request;
+  // Before the connection: whoever waits for memory must hold no connection that others need to let go of theirs.
+  const bytes = slabBytes(windowChunks);
+  const hold = await settings.budget.take(transfer, bytes, transfer.signal, bytes);
+  try {
+    const opened = await openObject(request);
+    return await fetchFile(request, opened, hold);
+  } catch (error) {
+    transfer.abort(error);
+    throw error;
+  } finally {
+    hold.release();
+    settings.budget.letGo();
+  }
+}
+
+/** From the first request to the keys: nothing has been written. */
+async function openObject(request: DownloadRequest): Promise<Opened> {
+  const { settings, attempt, windowChunks } = request;
+  const Range = windowRange(windowAt(0, windowChunks, Number.MAX_SAFE_INTEGER / 4));
+  let first = await firstAnswer(request, Range);
+  const stored = storedEnvelope(settings, first.output.Metadata);
+  if (!stored) throw notEncrypted(attempt.key);
+  const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
+  if (stored.storage === "sidecar") first = await sameObject(settings, request, seenIn(first), Range);
+  const { ContentRange, ContentLength } = first.output;
+  if (!parseContentRange(ContentRange) && ContentLength === undefined)
+    throw unusableAnswer(attempt, "its answer does not tell the size of the object");
+  const object = openableObject(settings, request, first, keys);
+  return {
+    object,
+    answer: first,
+    plaintextLength: plaintextLength(object.ciphertextLength),
+    encryptionContext,
+  };
+}
+
+/** An object without a byte has no range; what its metadata say shall be told all the same. */
+async function firstAnswer(
+  { settings, get, attempt, transfer }: DownloadRequest,
+  Range: string,
+): Promise<ObjectAnswer> {
+  try {
+    return await getAnswer(settings, attempt, { ...get, Range }, transfer.signal);
+  } catch (error) {
+    if (!hasCode(error, "S3_RANGE_NOT_SATISFIABLE")) throw error;
+    return getAnswer(settings, attempt, get, transfer.signal);
+  }
+}
+
+async function fetchFile(request: DownloadRequest, opened: Opened, firstHold: Hold): Promise<DownloadOutput> {
+  const { path, fsync, mode, meter, windowChunks, transfer } = request;
+  const { maxConcurrentParts } = request.settings;
+  const { object, answer, encryptionContext, plaintextLength: bytes } = opened;
+  const windows = Math.ceil(chunkCount(bytes) / windowChunks);
+  meter.totalBytes = bytes;
+  meter.totalParts = windows;
+  const file = await PartialFile.open(path, identityOf(object, windowChunks));
+  let resumedBytes = 0;
+  try {
+    await forEachAtOnce(new Array(windows).keys(), maxConcurrentParts, transfer, async (index) => {
+      const first = index === 0 ? { answer, hold: firstHold } : undefined;
+      if (await fetchOne(request, opened, file, index, first))
+        resumedBytes += windowAt(index * windowChunks, windowChunks, bytes).plaintextBytes;
+    });
+    await file.finish({ bytes, fsync, mode });
+  } catch (error) {
+    transfer.abort(error);
+    throw await leave(request, file, error);
+  }
+  meter.end();
+  const { ContentRange: _range, AcceptRanges: _ranges, Body: _body, ...output } = answer.output;
+  return {
+    ...withoutChecksums(output),
+    FilePath: path,
+    ContentLength: bytes,
+    Metadata: withoutEnvelope(output.Metadata ?? {}),
+    encryptionContext,
+    resumedBytes,
+  };
+}
+
+/** What tells this state of this object, cut into these windows, from all others. */
+function identityOf(
+  { attempt, get, seen, keys, ciphertextLength }: OpenableObject,
+  windowChunks: number,
+): string {
+  const { bucket, key } = attempt;
+  const { ETag } = seen.output;
+  const header = encodeBase64(keys.header);
+  const identity = { bucket, key, versionId: get.VersionId, ETag, header, ciphertextLength, windowChunks };
+  return JSON.stringify({ journal: "s3-envelope/download 1", ...identity });
+}
+
+/** Sees to it that one window is in the file; returns whether it was. */
+async function fetchOne(
+  { settings, meter, transfer, windowChunks }: DownloadRequest,
+  { object, plaintextLength: total }: Opened,
+  file: PartialFile,
+  index: number,
+  first: { readonly answer: ObjectAnswer; readonly hold: Hold } | undefined,
+): Promise<boolean> {
+  const { signal } = transfer;
+  const window = windowAt(index * windowChunks, windowChunks, total);
+  const bytes = slabBytes(Math.min(windowChunks, chunkCount(total)));
+  const hold = first?.hold ?? (await settings.budget.take(transfer, bytes, signal, bytes));
+  try {
+    let slab = (hold.memory ?? Buffer.allocUnsafeSlow(bytes)).buffer as ArrayBuffer;
+    const tagDigest = file.digestOf(index);
+    if (tagDigest) {
+      first?.answer.letGo();
+      const checked = await check(settings, object, file, window, slab, tagDigest);
+      slab = checked.slab;
+      if (checked.isSame) {
+        hold.release(Buffer.from(slab));
+        meter.resume(window.plaintextBytes, 1);
+        return true;
+      }
+      signal.throwIfAborted();
+    }
+    const opened = await fetchWindow(object, window, slab, tagDigest ? undefined : first?.answer);
+    signal.throwIfAborted();
+    await file.write(index, window, opened.slab, opened.tagDigest);
+    hold.release(Buffer.from(opened.slab));
+    meter.add(window.plaintextBytes, 1);
+    return false;
+  } finally {
+    hold.release();
+  }
+}
+
+/** Whether a window that the journal lists is in the file as it was written: it may have been lost or changed. */
+async function check(
+  { engine }: ClientSettings,
+  { keys }: OpenableObject,
+  file: PartialFile,
+  window: Window,
+  slab: ArrayBuffer,
+  tagDigest: Buffer,
+): Promise<{ readonly slab: ArrayBuffer; readonly isSame: boolean }> {
+  if (!(await file.read(window, slab))) return { slab, isSame: false };
+  return checkWindow(engine, keys, window, slab, tagDigest);
+}
+
+/** Keeps or removes what a failed call has written, and returns its error, which names what was kept. */
+async function leave(
+  { transfer, keepPartial }: DownloadRequest,
+  file: PartialFile,
+  error: unknown,
+): Promise<unknown> {
+  await file.close().catch(() => undefined);
+  const isCallers = transfer.isCallersReason(error);
+  if (!(keepPartial ?? (!isCallers && mayGoOn(error, file))) || isOverwritten(error)) {
+    await file.remove().catch(() => undefined);
+    return error;
+  }
+  if (!(error instanceof EnvelopeError) || isCallers || !(await file.isThere())) return error;
+  const { partialPath } = file;
+  const kept = `${error.message}. What has been verified is kept in ${quoted(partialPath)} for the next call`;
+  return withDetails(error, { partialPath }, kept);
+}
+
+/** Whether the next call may well go on from here. */
+function mayGoOn(error: unknown, file: PartialFile): boolean {
+  if (!(error instanceof EnvelopeError)) return false;
+  if (error.retryable || hasCode(error, "FILE_FAILED") || hasCode(error, "S3_ACCESS_DENIED")) return true;
+  // One bad answer is no reason to give up hours of verified bytes.
+  return file.holdsAnything && (hasCode(error, "DECRYPTION_FAILED") || hasCode(error, "S3_REQUEST_FAILED"));
+}

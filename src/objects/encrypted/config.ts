@@ -1,0 +1,165 @@
+/** The settings of a client, checked once. */
+import type { S3Client } from "@aws-sdk/client-s3";
+import { choiceArgument, integerArgument, wrongType } from "../../base/arguments.js";
+import { type CryptoEngine, engineArgument, poolOf } from "../../cobblestone/engine/engine.js";
+import { maxReadAheadBytes } from "../../cobblestone/engine/pipeline.js";
+import type { Working } from "../../cobblestone/stream/message.js";
+import { type Fields, fieldsArgument } from "../../fields/field-list.js";
+import { fieldNames } from "../../fields/field-names.js";
+import { type Keyring, keyringArgument } from "../../keys/keyring.js";
+import { ByteBudget } from "../../transfer/memory-budget.js";
+import { maxPartBytes, minPartBytes } from "../../transfer/parts.js";
+import type { LegacyReading } from "./legacy-reading.js";
+
+const mebibyte = 1024 * 1024;
+/** One part of the default size, and what is read ahead for it. */
+const minBufferedBytes = 16 * mebibyte;
+
+/** How long a body may go without a byte, unless it is said otherwise. */
+export const defaultIdleTimeoutMs = 300_000;
+
+/** Where the envelope of an object is kept. */
+export type EnvelopeStorage = "metadata" | "sidecar";
+/** The values of {@link EnvelopeStorage}. */
+export const envelopeStorages: readonly EnvelopeStorage[] = ["metadata", "sidecar"];
+
+/** What an `EnvelopeClient` is made of. */
+export interface EnvelopeClientOptions {
+  /**
+   * Your client. It is used as it is: its endpoint, credentials, retries and timeouts are yours to set. One of
+   * `createS3Client()` is faster, and does not wait for ever for a service that falls silent.
+   */
+  readonly s3: S3Client;
+  /** Makes and unwraps the data keys. */
+  readonly keyring: Keyring;
+  /**
+   * Where envelopes are kept, "metadata" by default. A sidecar takes up to 262,144 characters, at one
+   * more request for `put` and `head`, two for `get`.
+   */
+  readonly envelopeStorage?: EnvelopeStorage | undefined;
+  /**
+   * The size of upload parts in bytes, 5 MiB to 2,047 MiB. By default 8 MiB, growing so that 10,000 suffice. A size
+   * set here is kept for bodies of unknown length, as stores that want equal parts (R2) demand.
+   */
+  readonly partSizeBytes?: number | undefined;
+  /** How many parts of one object are sent at the same time, 1 to 64; 4 by default. */
+  readonly maxConcurrentParts?: number | undefined;
+  /**
+   * The most bytes that all transfers of this client hold at a time in parts, being filled or in flight, and in what
+   * is read ahead for them; 128 MiB by default, 16 MiB at least. Transfers wait for their share, whichever holds least
+   * is served first. A part that is larger than all of it goes alone.
+   */
+  readonly maxBufferedBytes?: number | undefined;
+  /**
+   * How long a body, given or received, may go without a byte while it is being read, in milliseconds; 0 for
+   * no limit; 300,000 by default.
+   */
+  readonly idleTimeoutMs?: number | undefined;
+  /** Where bodies are encrypted and decrypted; by default the engine that all clients of the process share. */
+  readonly engine?: CryptoEngine | undefined;
+  /**
+   * Has `get` and `head` read objects of Amazon's S3 Encryption Clients as well: made by `legacyReading` of
+   * `s3-envelope/legacy`. Without it they are refused.
+   */
+  readonly legacy?: LegacyReading | undefined;
+}
+
+/** What every transfer is subject to. */
+export interface TransferSettings {
+  readonly s3: S3Client;
+  readonly partSizeBytes: number | undefined;
+  readonly maxConcurrentParts: number;
+  /** Of `maxBufferedBytes`. */
+  readonly budget: ByteBudget;
+  readonly idleTimeoutMs: number;
+}
+
+/** {@link EnvelopeClientOptions} once checked. */
+export interface ClientSettings extends TransferSettings {
+  readonly keyring: Keyring;
+  readonly envelopeStorage: EnvelopeStorage;
+  readonly engine: CryptoEngine;
+  readonly legacy: LegacyReading | undefined;
+}
+
+/** How bodies are worked on: the thread that sends and receives them is slower than one worker. */
+export function workingOf({ engine }: ClientSettings): Working {
+  return { engine, wantedWorkers: 1 };
+}
+
+/** What is read ahead of a body of so many plaintext bytes, if that is known, besides what it is read for. */
+export function readAheadBytesOf({ engine }: ClientSettings, length: number | undefined): number {
+  const { hasWorkers, minWorkerBytes } = poolOf(engine);
+  const isLong = length === undefined || length > minWorkerBytes;
+  return hasWorkers && isLong ? maxReadAheadBytes : 0;
+}
+
+/** Checks the settings of a client. */
+export function settingsArgument(options: unknown): ClientSettings {
+  const given = fieldsArgument<EnvelopeClientOptions>(fieldNames.client.options, options);
+  const { envelopeStorage = "metadata", keyring, engine, legacy } = given;
+  return {
+    ...transferSettingsArgument(given),
+    keyring: keyringArgument("options.keyring", keyring),
+    envelopeStorage: choiceArgument("options.envelopeStorage", envelopeStorage, envelopeStorages),
+    engine: engineArgument("options.engine", engine),
+    legacy: legacyArgument(legacy),
+  };
+}
+
+type TransferFields = Fields<
+  Pick<
+    EnvelopeClientOptions,
+    "s3" | "partSizeBytes" | "maxConcurrentParts" | "maxBufferedBytes" | "idleTimeoutMs"
+  >
+>;
+
+/** Checks the settings of every transfer. */
+export function transferSettingsArgument(given: TransferFields): TransferSettings {
+  const s3 = given.s3 as Partial<S3Client> | undefined;
+  if (typeof s3?.send !== "function") throw wrongType("options.s3", "an S3Client", s3);
+  const {
+    partSizeBytes,
+    maxConcurrentParts = 4,
+    maxBufferedBytes = 128 * mebibyte,
+    idleTimeoutMs = defaultIdleTimeoutMs,
+  } = given;
+  return {
+    s3: s3 as S3Client,
+    partSizeBytes:
+      partSizeBytes === undefined
+        ? undefined
+        : integerArgument("options.partSizeBytes", partSizeBytes, minPartBytes, maxPartBytes),
+    maxConcurrentParts: integerArgument("options.maxConcurrentParts", maxConcurrentParts, 1, 64),
+    budget: new ByteBudget(
+      integerArgument(
+        "options.maxBufferedBytes",
+        maxBufferedBytes,
+        minBufferedBytes,
+        Number.MAX_SAFE_INTEGER,
+      ),
+    ),
+    idleTimeoutMs: integerArgument("options.idleTimeoutMs", idleTimeoutMs, 0, 2 ** 31 - 1),
+  };
+}
+
+function legacyArgument(value: unknown): LegacyReading | undefined {
+  const reading = value as LegacyReading | undefined;
+  if (reading === undefined || typeof reading?.userMetadata === "function") return reading;
+  throw wrongType("options.legacy", "what legacyReading() returns", reading);
+}
+
+/** By client: for what works beside it with the same settings, without a way for others to get at them. */
+const kept = new WeakMap<object, ClientSettings>();
+
+/** Remembers the settings of a client for {@link settingsOf}. */
+export function keepSettings(client: object, settings: ClientSettings): void {
+  kept.set(client, settings);
+}
+
+/** The settings of an `EnvelopeClient` that a caller hands in. */
+export function settingsOf(title: string, client: unknown): ClientSettings {
+  const settings = kept.get(Object(client));
+  if (settings) return settings;
+  throw wrongType(title, "an EnvelopeClient", client);
+}

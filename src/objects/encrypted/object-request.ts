@@ -1,0 +1,144 @@
+/** What the requests about one object have in common: its envelope is read once, and it stays the same object. */
+import type { GetObjectCommandInput } from "@aws-sdk/client-s3";
+import { untilAborted } from "../../base/abort.js";
+import { EnvelopeError, hasCode } from "../../base/errors.js";
+import type { MessageKeys } from "../../cobblestone/derivation.js";
+import { plaintextLength } from "../../cobblestone/layout.js";
+import type { StoredEnvelope } from "../../envelope/metadata.js";
+import type { EncryptionContext } from "../../keys/encryption-context.js";
+import type { ObjectAnswer } from "../../s3/body/object-response.js";
+import { getAnswer } from "../../s3/body/response.js";
+import { otherRange, totalBytesOf } from "../../s3/content-range.js";
+import type { S3Attempt } from "../../s3/errors.js";
+import { isSameState, type ObjectState } from "../../s3/responses.js";
+import type { TransferSignal } from "../../transfer/call-signal.js";
+import type { ClientSettings } from "./config.js";
+import { type ExpectedContext, readEnvelope, unlock } from "./read-envelope.js";
+
+/** What all requests about an object have in common. */
+export interface ObjectRequest {
+  readonly get: GetObjectCommandInput;
+  readonly attempt: S3Attempt;
+  readonly expected: ExpectedContext;
+  readonly transfer: Pick<TransferSignal, "signal">;
+}
+
+/** Sends one GetObject; for `totalBytes` see `getAnswer`. */
+export function fetchObject(
+  settings: ClientSettings,
+  { attempt, transfer }: Pick<ObjectRequest, "attempt" | "transfer">,
+  get: GetObjectCommandInput,
+  totalBytes?: number,
+): Promise<ObjectAnswer> {
+  return getAnswer(settings, attempt, get, transfer.signal, {
+    totalBytes,
+    askAgain: (ETag, Range, signal) =>
+      sameObject(settings, { get, attempt, transfer: { signal } }, { output: { ETag }, totalBytes }, Range),
+  });
+}
+
+/** Asks for another object of the same bucket. */
+export function askForOther(
+  settings: ClientSettings,
+  object: Pick<GetObjectCommandInput, "Bucket" | "RequestPayer" | "ExpectedBucketOwner">,
+  key: string,
+  signal: AbortSignal | undefined,
+): Promise<ObjectAnswer> {
+  const { Bucket, RequestPayer, ExpectedBucketOwner } = object;
+  const attempt = { operation: "GetObject", bucket: Bucket ?? "", key };
+  return getAnswer(settings, attempt, { Bucket, Key: key, RequestPayer, ExpectedBucketOwner }, signal);
+}
+
+/** What the keyring made of the envelope of an object. */
+export interface UnlockedAnswer {
+  readonly keys: MessageKeys;
+  readonly encryptionContext: EncryptionContext;
+}
+
+/**
+ * Reads the envelope of the object that an answer is about, and unlocks it. Lets go of an answer without one in it.
+ *
+ * @throws EnvelopeError `BODY_TRUNCATED` when no object of ours has the size that the answer tells, before anything is asked
+ */
+export async function unlockAnswer(
+  settings: ClientSettings,
+  request: ObjectRequest,
+  first: ObjectAnswer,
+  stored: StoredEnvelope,
+): Promise<UnlockedAnswer> {
+  const { get, expected, transfer } = request;
+  requirePossibleLength(first);
+  // Kept open, the body would hold the connection that reading the sidecar may be waiting for.
+  if (stored.storage === "sidecar") first.letGo();
+  const envelope = await readEnvelope(settings, get, stored, transfer.signal).catch(
+    async (error: unknown) => {
+      // A sidecar goes with its object: is that still there, and still the same?
+      if (hasCode(error, "ENVELOPE_MISSING"))
+        (await sameObject(settings, request, seenIn(first), "bytes=0-0")).letGo();
+      throw error;
+    },
+  );
+  const { encryptionContext } = envelope;
+  const keys = await untilAborted(
+    transfer.signal,
+    unlock(settings.keyring, envelope, expected, transfer.signal),
+  );
+  return { keys, encryptionContext };
+}
+
+/** What no object of ours can be shall cost neither the request of a sidecar nor one of the keyring's. */
+function requirePossibleLength({ output }: ObjectAnswer): void {
+  const totalBytes = totalBytesOf(output);
+  if (totalBytes !== undefined) plaintextLength(totalBytes);
+}
+
+/** Conditions that the first answer has met; one about time may have come to mean something else. */
+const heldAlready = { IfNoneMatch: undefined, IfModifiedSince: undefined, IfUnmodifiedSince: undefined };
+
+/** An answer about the state of an object that others must be about, too. */
+export interface SeenObject {
+  readonly output: ObjectState;
+  /** Bytes of the object, if known. */
+  readonly totalBytes?: number | undefined;
+}
+
+/** The state of the object that an answer is about. */
+export function seenIn({ output }: Pick<ObjectAnswer, "output">): SeenObject {
+  const { ETag, VersionId, Metadata } = output;
+  return { output: { ETag, VersionId, Metadata }, totalBytes: totalBytesOf(output) };
+}
+
+/** Asks again for the object that an answer was about, and for none that has taken its place meanwhile. */
+export async function sameObject(
+  settings: ClientSettings,
+  request: Pick<ObjectRequest, "get" | "attempt" | "transfer">,
+  { output: seen, totalBytes }: SeenObject,
+  Range: string | undefined,
+): Promise<ObjectAnswer> {
+  const { get, attempt } = request;
+  const overwritten = (cause?: unknown) =>
+    new EnvelopeError(
+      "BODY_INTERRUPTED",
+      `"${attempt.key}" was overwritten while it was being read; read it again`,
+      { cause, details: { ...attempt, overwritten: true } },
+    );
+  let answer: ObjectAnswer;
+  try {
+    answer = await fetchObject(
+      settings,
+      request,
+      { ...get, ...heldAlready, Range, IfMatch: seen.ETag },
+      totalBytes,
+    );
+  } catch (error) {
+    if (!hasCode(error, "S3_PRECONDITION_FAILED")) throw error;
+    throw overwritten(error);
+  }
+  // Some stores pass If-Match over.
+  const isSame = isSameState(seen, answer.output);
+  // An object of another size has other bytes, whatever else is told of it.
+  const { totalBytes: now = totalBytes } = seenIn(answer);
+  if (isSame && (totalBytes === undefined || now === totalBytes)) return answer;
+  answer.letGo();
+  throw isSame ? otherRange(attempt) : overwritten();
+}

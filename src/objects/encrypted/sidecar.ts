@@ -1,0 +1,131 @@
+/** Writes, reads and removes the sidecar object that holds an envelope. */
+import {
+  DeleteObjectCommand,
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  type S3Client,
+} from "@aws-sdk/client-s3";
+import { EnvelopeError, hasCode } from "../../base/errors.js";
+import type { Envelope } from "../../envelope/envelope.js";
+import { invalid } from "../../envelope/metadata.js";
+import { maxEnvelopeLength } from "../../envelope/names.js";
+import { decodeSidecar, newSidecarKey, sidecarKey } from "../../envelope/sidecar.js";
+import type { ObjectAnswer } from "../../s3/body/object-response.js";
+import { readSmall } from "../../s3/body/read-small.js";
+import { getAnswer } from "../../s3/body/response.js";
+import { cleanUp } from "../../s3/clean-up.js";
+import { requireETag, type S3Attempt, s3Request } from "../../s3/errors.js";
+import { sidecarFields } from "../../s3/fields.js";
+import { guarded } from "../../service/response-guard.js";
+import type { ClientSettings } from "./config.js";
+
+/** Where a sidecar is, and what requests about it must carry over from those about the object. */
+export interface SidecarLocation {
+  readonly Bucket: string | undefined;
+  readonly Key: string;
+  readonly RequestPayer?: PutObjectCommandInput["RequestPayer"];
+  readonly ExpectedBucketOwner?: string | undefined;
+}
+
+/** What the location of a sidecar follows from: the fields of any request about its object. */
+export type SidecarOwner = Omit<SidecarLocation, "Key"> & { readonly Key: string | undefined };
+
+/**
+ * The location of the sidecar of an object that is there, and whose body starts with `header`.
+ *
+ * @returns undefined when the object's key leaves no room for one in S3
+ */
+export function sidecarLocation(object: SidecarOwner, header: Buffer): SidecarLocation | undefined {
+  const { Bucket, Key = "", RequestPayer, ExpectedBucketOwner } = object;
+  const sidecar = sidecarKey(Key, header);
+  return sidecar === undefined ? undefined : { Bucket, Key: sidecar, RequestPayer, ExpectedBucketOwner };
+}
+
+/**
+ * The location of the sidecar of an object that is about to be written.
+ *
+ * @throws RangeError when the object's key leaves no room for one
+ */
+export function newSidecarLocation(object: SidecarOwner, header: Buffer): SidecarLocation {
+  const { Bucket, Key = "", RequestPayer, ExpectedBucketOwner } = object;
+  return { Bucket, Key: newSidecarKey(Key, header), RequestPayer, ExpectedBucketOwner };
+}
+
+/**
+ * Writes a sidecar.
+ *
+ * @param put the PutObject of the object that it belongs to
+ * @param more what else its PutObject says
+ * @returns its ETag
+ */
+export async function putSidecar(
+  s3: S3Client,
+  put: PutObjectCommandInput,
+  location: SidecarLocation,
+  text: string | Uint8Array,
+  signal: AbortSignal | undefined,
+  more: Pick<PutObjectCommandInput, "ContentType" | "IfMatch" | "IfNoneMatch" | "Metadata"> = {},
+): Promise<string> {
+  const command = new PutObjectCommand({
+    ...sidecarFields(put),
+    ...location,
+    Body: text,
+    ContentType: "application/json",
+    ...more,
+  });
+  const asked = attempt("PutObject", location);
+  return requireETag(await s3Request(asked, signal, (options) => s3.send(guarded(command), options)), asked);
+}
+
+/**
+ * Reads a sidecar.
+ *
+ * @param location as {@link sidecarLocation} gives it
+ * @throws EnvelopeError `ENVELOPE_MISSING` when it is not there, or cannot be, `ENVELOPE_INVALID` when it is not of this
+ *   object, `BODY_INTERRUPTED`, `BODY_STALLED`
+ */
+export async function getSidecar(
+  settings: ClientSettings,
+  location: SidecarLocation | undefined,
+  header: Buffer,
+  signal: AbortSignal | undefined,
+): Promise<Envelope> {
+  if (!location) {
+    throw new EnvelopeError(
+      "ENVELOPE_MISSING",
+      "the object says that its envelope is in a sidecar, but its key is too long to have one: " +
+        "if it is a copy of an object with a shorter key, read that one",
+    );
+  }
+  const { Key } = location;
+  let answer: ObjectAnswer;
+  try {
+    answer = await getAnswer(settings, attempt("GetObject", location), { ...location }, signal);
+  } catch (error) {
+    if (!hasCode(error, "S3_NOT_FOUND")) throw error;
+    throw new EnvelopeError(
+      "ENVELOPE_MISSING",
+      `the object's envelope is in the sidecar "${Key}", which does not exist: restore it from a backup or an older version`,
+      { cause: error, details: { sidecarKey: Key } },
+    );
+  }
+  try {
+    const tooLarge = () => invalid("sidecar object", `expected at most ${maxEnvelopeLength} bytes`);
+    return decodeSidecar((await readSmall(answer, maxEnvelopeLength, tooLarge)).toString(), header);
+  } finally {
+    answer.letGo();
+  }
+}
+
+/** Removes a sidecar that nothing needs any more; false when it may still be there. */
+export function deleteSidecar(
+  s3: S3Client,
+  location: SidecarLocation,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  return cleanUp((options) => s3.send(guarded(new DeleteObjectCommand({ ...location })), options), signal);
+}
+
+function attempt(operation: string, { Bucket = "", Key }: SidecarLocation): S3Attempt {
+  return { operation, bucket: Bucket, key: Key };
+}

@@ -1,0 +1,163 @@
+/** Windows of one object: each is fetched by a request of its own, pinned to one state of the object, and opened. */
+import { setTimeout } from "node:timers/promises";
+import type { GetObjectCommandInput } from "@aws-sdk/client-s3";
+import { untilAborted } from "../../base/abort.js";
+import { type ErrorCode, hasCode } from "../../base/errors.js";
+import { type MessageKeys, requireHeader } from "../../cobblestone/derivation.js";
+import { headerBytes } from "../../cobblestone/layout.js";
+import { type OpenedWindow, openWindow, type Window } from "../../cobblestone/stream/open-range.js";
+import type { ObjectAnswer } from "../../s3/body/object-response.js";
+import { otherRange, parseContentRange } from "../../s3/content-range.js";
+import type { S3Attempt } from "../../s3/errors.js";
+import { namingObject } from "../../transfer/about-object.js";
+import type { TransferSignal } from "../../transfer/call-signal.js";
+import type { ClientSettings } from "../encrypted/config.js";
+import { type SeenObject, sameObject, seenIn } from "../encrypted/object-request.js";
+
+/** Chunks of a window: 8 MiB of plaintext. */
+export const maxWindowChunks = 512;
+
+/** One state of an object, and how it is asked for. */
+export interface PinnedObject {
+  readonly settings: ClientSettings;
+  readonly attempt: S3Attempt;
+  /** The caller's GetObject, without Range. */
+  readonly get: GetObjectCommandInput;
+  readonly seen: SeenObject;
+  readonly signal: AbortSignal;
+}
+
+/** {@link PinnedObject} with what opens it. */
+export interface OpenableObject extends PinnedObject {
+  readonly keys: MessageKeys;
+  /** Bytes of the object. */
+  readonly ciphertextLength: number;
+}
+
+/** The object that an answer is about, in the state that it tells of. */
+export function openableObject(
+  settings: ClientSettings,
+  request: Pick<PinnedObject, "attempt" | "get"> & { readonly transfer: TransferSignal },
+  answer: Pick<ObjectAnswer, "output">,
+  keys: MessageKeys,
+): OpenableObject {
+  const { attempt, get, transfer } = request;
+  const seen = seenIn(answer);
+  return {
+    settings,
+    attempt,
+    get,
+    seen,
+    signal: transfer.signal,
+    keys,
+    ciphertextLength: seen.totalBytes ?? 0,
+  };
+}
+
+/** Whether an object was overwritten while it was being read. */
+export function isOverwritten(error: unknown): boolean {
+  return hasCode(error, "BODY_INTERRUPTED") && error.details.overwritten === true;
+}
+
+/**
+ * Asks for a range of the object, in ciphertext, and for none that has taken its place.
+ *
+ * @throws EnvelopeError `BODY_INTERRUPTED`, see {@link isOverwritten}
+ */
+export function pinnedAnswer(
+  { settings, attempt, get, seen, signal }: PinnedObject,
+  Range: string,
+): Promise<ObjectAnswer> {
+  return sameObject(settings, { attempt, get, transfer: { signal } }, seen, Range);
+}
+
+/** The Range that asks for a window; for the first one from the header on, to compare it with the envelope's. */
+export function windowRange(window: Window): string {
+  return `bytes=${startOf(window)}-${window.ciphertextStart + window.ciphertextBytes - 1}`;
+}
+
+/**
+ * So often a window is asked for, with waits that grow in between: the SDK does not ask again for a body. One that has
+ * stalled, or came damaged, is asked for once more only: the first has taken `idleTimeoutMs`, and what is damaged in the
+ * store stays so.
+ */
+const maxAttempts = 5;
+const maxAttemptsOf: Partial<Record<ErrorCode, number>> = { BODY_STALLED: 2, DECRYPTION_FAILED: 2 };
+const firstWaitMs = 100;
+
+/**
+ * Fetches a window and opens it. The slab is handed over; when this fails nothing reads or writes it any more.
+ *
+ * @param first an answer to {@link windowRange} that is there already
+ * @throws EnvelopeError `DECRYPTION_FAILED`, `WORKER_FAILED`, `BODY_INTERRUPTED`, `BODY_STALLED`
+ */
+export async function fetchWindow(
+  object: OpenableObject,
+  window: Window,
+  slab: ArrayBuffer,
+  first?: ObjectAnswer,
+): Promise<OpenedWindow> {
+  const { settings, keys, signal, attempt } = object;
+  const { bucket, key } = attempt;
+  const failures = new Map<ErrorCode, number>();
+  let answer = first;
+  const bytes = slab.byteLength;
+  let memory = slab;
+  for (let tries = 1; ; tries++) {
+    try {
+      answer ??= await pinnedAnswer(object, windowRange(window));
+      await readWindow(object, window, answer, memory);
+      return await openWindow(settings.engine, keys, window, memory);
+    } catch (error) {
+      answer?.letGo();
+      answer = undefined;
+      if (signal.aborted) throw error;
+      if (tries === maxAttempts || !mayPass(error, failures))
+        throw namingObject(error, { bucket, key, range: windowRange(window) }, own);
+      // Memory that a worker was given does not come back with an error.
+      if (memory.byteLength === 0) memory = Buffer.allocUnsafeSlow(bytes).buffer as ArrayBuffer;
+      await wait(firstWaitMs * 2 ** (tries - 1), signal);
+    }
+  }
+}
+
+/** The errors of one window are not the reason of anybody's signal. */
+const own = { isCallersReason: () => false };
+
+async function readWindow(
+  { attempt, ciphertextLength, keys }: OpenableObject,
+  window: Window,
+  answer: ObjectAnswer,
+  slab: ArrayBuffer,
+): Promise<void> {
+  const range = parseContentRange(answer.output.ContentRange);
+  const { ciphertextStart, ciphertextBytes } = window;
+  if (
+    range?.first !== startOf(window) ||
+    range.last + 1 !== ciphertextStart + ciphertextBytes ||
+    range.total !== ciphertextLength
+  )
+    throw otherRange(attempt);
+  const header = Buffer.alloc(ciphertextStart - range.first);
+  await answer.readInto([header, new Uint8Array(slab, 0, ciphertextBytes)]);
+  if (header.length > 0) requireHeader(keys, header);
+}
+
+function startOf({ ciphertextStart }: Window): number {
+  return ciphertextStart === headerBytes ? 0 : ciphertextStart;
+}
+
+function mayPass(error: unknown, failures: Map<ErrorCode, number>): boolean {
+  const codes = ["BODY_INTERRUPTED", "BODY_STALLED", "S3_UNAVAILABLE", "DECRYPTION_FAILED"] as const;
+  const code = codes.find((candidate) => hasCode(error, candidate));
+  if (code === undefined || isOverwritten(error)) return false;
+  const times = (failures.get(code) ?? 0) + 1;
+  failures.set(code, times);
+  return times < (maxAttemptsOf[code] ?? maxAttempts);
+}
+
+/** Somewhat less than was said: many windows fail together, and are not to come back together. */
+function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
+  const waited = setTimeout(milliseconds * (0.5 + Math.random() / 2), undefined, { signal });
+  return untilAborted(signal, waited);
+}

@@ -1,0 +1,141 @@
+/** What a failed call of S3 means: which code, and so what the caller can do. */
+
+import { untilAborted, withOwnSignal } from "../base/abort.js";
+import { quoted } from "../base/bytes.js";
+import { EnvelopeError, type ErrorCode } from "../base/errors.js";
+import { isTransient, type ServiceFailure, serviceFailure, unexplained } from "../base/service-failure.js";
+import { type SetUpFault, setUpFault } from "../service/set-up-fault.js";
+import type { ObjectFacts } from "../transfer/about-object.js";
+
+/** An S3 operation and the object it was for. */
+export interface S3Attempt extends ObjectFacts {
+  readonly operation: string;
+}
+
+/**
+ * Runs one call of S3 and turns its failure into a coded error with that failure as its cause. An aborted
+ * signal rejects with the signal's reason, at once: the SDK does not hear it while it waits for credentials.
+ */
+export async function s3Request<T>(
+  attempt: S3Attempt,
+  signal: AbortSignal | undefined,
+  send: (options: { abortSignal?: AbortSignal }) => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  try {
+    return await (signal
+      ? withOwnSignal(signal, (own) => untilAborted(own, send({ abortSignal: own })))
+      : send({}));
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw s3Error(error, attempt);
+  }
+}
+
+/** The coded error for a failure of an S3 call. */
+export function s3Error(cause: unknown, attempt: S3Attempt): EnvelopeError {
+  const failure = serviceFailure(cause);
+  const fault = setUpFault("S3", cause, failure);
+  const [code, advice] = fault ? setUpMeaning(fault) : meaning(failure);
+  return new EnvelopeError(code, `${titleOf(attempt)} failed: ${advice}`, {
+    cause,
+    details: { ...attempt, ...failure, ...fault?.details },
+  });
+}
+
+function setUpMeaning({ isDenied, advice }: SetUpFault): readonly [ErrorCode, string] {
+  return [isDenied ? "S3_ACCESS_DENIED" : "S3_REQUEST_FAILED", advice];
+}
+
+function titleOf({ operation, bucket, key }: S3Attempt): string {
+  return `S3 ${operation} of ${quoted(key)} in ${quoted(bucket)}`;
+}
+
+/** The error for an answer of S3 that says success, but cannot be used. */
+export function unusableAnswer(attempt: S3Attempt, fault: string): EnvelopeError {
+  return new EnvelopeError("S3_REQUEST_FAILED", `${titleOf(attempt)} failed: ${fault}`, {
+    details: { ...attempt },
+  });
+}
+
+/**
+ * The ETag of what S3 has stored: whatever stands between us and S3 can say that all is well, too.
+ *
+ * @throws EnvelopeError `S3_REQUEST_FAILED`
+ */
+export function requireETag({ ETag }: { readonly ETag?: string | undefined }, attempt: S3Attempt): string {
+  if (ETag) return ETag;
+  throw unusableAnswer(attempt, "its answer has no ETag");
+}
+
+/** Whether a request failed since its multipart upload is gone: completed, aborted, or ended by a lifecycle rule. */
+export function isUploadGone(error: unknown): error is EnvelopeError {
+  return error instanceof EnvelopeError && error.details.serviceError === "NoSuchUpload";
+}
+
+/** Refusals that come of chance, and what happened: the same call may succeed. */
+const mishaps: Readonly<Record<string, string>> = {
+  BadDigest: "what arrived is not what was sent",
+  IncompleteBody: "what arrived is not what was sent",
+  XAmzContentSHA256Mismatch: "what arrived is not what was sent",
+  ConditionalRequestConflict: "another write of the object was under way",
+  OperationAborted: "another request about the object was under way",
+  NoSuchUpload: "its multipart upload is gone, ended by a lifecycle rule or by somebody else",
+};
+
+/** Those that S3 answers with status 400. */
+const credentialFaults = new Set(["ExpiredToken", "InvalidToken", "TokenRefreshRequired"]);
+
+function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
+  const { serviceError, httpStatusCode } = failure;
+  if (serviceError === "MetadataTooLarge") {
+    return [
+      "ENVELOPE_TOO_LARGE",
+      "this store allows less user metadata than S3: shorten it or use a sidecar",
+    ];
+  }
+  if (credentialFaults.has(serviceError)) {
+    return [
+      "S3_ACCESS_DENIED",
+      `the credentials of the S3 client were refused (${serviceError}): get new ones`,
+    ];
+  }
+  if (serviceError === "InvalidObjectState") {
+    return ["S3_REQUEST_FAILED", "the object is archived: restore it first (RestoreObject)"];
+  }
+  if (serviceError === "ResponseTooLarge" && (httpStatusCode ?? 0) < 300)
+    return ["S3_REQUEST_FAILED", "the body of its answer is larger than any answer of S3, and was not read"];
+  if (serviceError === "DamagedResponse" || serviceError.startsWith("HPE_")) {
+    return serviceError.endsWith("_OVERFLOW")
+      ? ["S3_REQUEST_FAILED", `the headers of its answer are larger than Node reads (${serviceError})`]
+      : ["S3_UNAVAILABLE", `its answer was damaged on the way, or is no HTTP (${serviceError}): try again`];
+  }
+  const mishap = Object.hasOwn(mishaps, serviceError) ? mishaps[serviceError] : undefined;
+  if (mishap) return ["S3_UNAVAILABLE", `${mishap} (${serviceError}): try again`];
+  if (isTransient(failure))
+    return ["S3_UNAVAILABLE", `the service could not answer (${serviceError}): try again later`];
+  switch (httpStatusCode) {
+    case 304:
+      return ["S3_NOT_MODIFIED", "the object has not changed"];
+    case 401:
+    case 403:
+      return [
+        "S3_ACCESS_DENIED",
+        `access was refused (${serviceError}): check credentials, IAM and bucket policy`,
+      ];
+    case 404:
+      return ["S3_NOT_FOUND", `it does not exist (${serviceError})`];
+    case 409:
+    case 412:
+      return ["S3_PRECONDITION_FAILED", `a condition of the request does not hold (${serviceError})`];
+    case 416:
+      return ["S3_RANGE_NOT_SATISFIABLE", "the range lies outside the object"];
+    default:
+      if (httpStatusCode !== undefined && httpStatusCode < 300)
+        return [
+          "S3_REQUEST_FAILED",
+          `its answer says success and cannot be parsed (${serviceError}); see the cause`,
+        ];
+      return ["S3_REQUEST_FAILED", unexplained(failure)];
+  }
+}

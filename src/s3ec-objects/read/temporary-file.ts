@@ -1,0 +1,97 @@
+/** A file without a name, for what is too large to be held in memory until it has been verified. */
+import { constants } from "node:fs";
+import { type FileHandle, open, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { fileFailed } from "../../base/file-error.js";
+import { PieceHashes } from "../../s3ec/content/piece-hashes.js";
+
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
+/** Windows has no such flag. */
+const noFollow = O_NOFOLLOW ?? 0;
+const pieceBytes = 1024 * 1024;
+
+/**
+ * Grows by what is written, and goes when it is closed. Of each piece it keeps the hash in memory, so that nothing is
+ * ever read back but what was written. Every method throws EnvelopeError `FILE_FAILED`.
+ */
+export class TemporaryFile {
+  readonly #path: string;
+  readonly #handle: FileHandle;
+  readonly #hashes = new PieceHashes(pieceBytes);
+  #bytes = 0;
+  #hasName = true;
+
+  private constructor(path: string, handle: FileHandle) {
+    this.#path = path;
+    this.#handle = handle;
+  }
+
+  /** Makes a file that only this user can open and, where an open file can lose its name, nobody but this process. */
+  static async open(directory: string): Promise<TemporaryFile> {
+    const path = join(directory, `.s3e-${crypto.randomUUID()}.tmp`);
+    try {
+      const handle = await open(path, O_RDWR | O_CREAT | O_EXCL | noFollow, 0o600);
+      const file = new TemporaryFile(path, handle);
+      await file.#removeName().catch(() => undefined);
+      return file;
+    } catch (cause) {
+      throw fileFailed(path, "be written", cause);
+    }
+  }
+
+  /** Yields what the source yields, once that has been written. */
+  async *write(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, undefined> {
+    for await (const piece of source) {
+      await this.#append(piece);
+      yield piece;
+    }
+    return undefined;
+  }
+
+  /** Yields what has been written, from the start. */
+  async *read(): AsyncGenerator<Uint8Array, undefined> {
+    for (let start = 0; start < this.#bytes; start += pieceBytes) {
+      const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, this.#bytes - start));
+      await this.#fill(piece, start);
+      yield piece;
+    }
+    return undefined;
+  }
+
+  /** Frees its space. Never throws: it may be all that is left to do after a failure. */
+  async close(): Promise<void> {
+    await this.#handle.close().catch(() => undefined);
+    if (this.#hasName) await this.#removeName().catch(() => undefined);
+  }
+
+  async #append(piece: Uint8Array): Promise<void> {
+    this.#hashes.add(piece);
+    try {
+      for (let done = 0; done < piece.length; ) {
+        const { bytesWritten } = await this.#handle.write(piece, done, piece.length - done, this.#bytes);
+        done += bytesWritten;
+        this.#bytes += bytesWritten;
+      }
+    } catch (cause) {
+      throw fileFailed(this.#path, "be written", cause);
+    }
+  }
+
+  async #fill(piece: Buffer, start: number): Promise<void> {
+    try {
+      for (let done = 0; done < piece.length; ) {
+        const { bytesRead } = await this.#handle.read(piece, done, piece.length - done, start + done);
+        if (bytesRead === 0) throw new Error("it has become shorter");
+        done += bytesRead;
+      }
+      if (!this.#hashes.isPiece(start / pieceBytes, piece)) throw new Error("it has been changed");
+    } catch (cause) {
+      throw fileFailed(this.#path, "be read", cause);
+    }
+  }
+
+  async #removeName(): Promise<void> {
+    await rm(this.#path);
+    this.#hasName = false;
+  }
+}

@@ -1,0 +1,123 @@
+/** The keyring of the S3 Encryption Client formats on a local AES key. */
+import { createCipheriv, createDecipheriv, createSecretKey, KeyObject, randomBytes } from "node:crypto";
+import { wrongType } from "../../base/arguments.js";
+import { decryptionFailed } from "../../cobblestone/derivation.js";
+import { fieldsArgument } from "../../fields/field-list.js";
+import { legacyFieldNames } from "../../fields/legacy-field-names.js";
+import type { EncryptionContext } from "../../keys/encryption-context.js";
+import { dataKeyLengths, wraps } from "../suites.js";
+import type { LegacyKeyring, LegacyUnwrapInput } from "./keyring.js";
+import { decryptionKeysArgument, descriptionArgument, rawKeyring } from "./raw-keyring.js";
+
+/** Settings of {@link legacyAesKeyring}. */
+export interface LegacyAesKeyringOptions {
+  /** 16, 24 or 32 uniformly random bytes (not a password), or a secret KeyObject of them. Copied. */
+  readonly wrappingKey: Uint8Array | KeyObject;
+  /** Stands readable in the metadata of objects that are written, to tell their key by; empty by default. */
+  readonly materialsDescription?: EncryptionContext;
+  /**
+   * Further keys to read with, for objects that have exactly that description. All other objects are read
+   * with `wrappingKey`.
+   */
+  readonly decryptionKeys?: readonly {
+    readonly materialsDescription: EncryptionContext;
+    readonly wrappingKey: Uint8Array | KeyObject;
+  }[];
+}
+
+type DecryptionKey = NonNullable<LegacyAesKeyringOptions["decryptionKeys"]>[number];
+
+const nonceBytes = 12;
+const tagBytes = 16;
+/** RFC 3394. */
+const wrapIv = Buffer.alloc(8, 0xa6);
+
+/**
+ * A keyring for objects of the S3 Encryption Clients whose data keys a local AES key wraps ("AES", which is
+ * ECB, "AESWrap" and "AES/GCM"). It writes "AES/GCM".
+ *
+ * @throws TypeError, RangeError when an option is wrong
+ */
+export function legacyAesKeyring(options: LegacyAesKeyringOptions): LegacyKeyring {
+  const fields = fieldsArgument<LegacyAesKeyringOptions>(legacyFieldNames.legacyAesKeyring.options, options);
+  const wrappingKey = keyArgument("options.wrappingKey", fields.wrappingKey);
+  const description = descriptionArgument("options.materialsDescription", fields.materialsDescription);
+  return rawKeyring({
+    wrap: wraps.aesGcm,
+    materialsDescription: description,
+    wrappingKey,
+    defaultKey: wrappingKey,
+    decryptionKeys: decryptionKeysArgument(fields.decryptionKeys, description, (title, value) => {
+      const given = fieldsArgument<DecryptionKey>(
+        legacyFieldNames.legacyAesKeyring.decryptionKey,
+        value,
+        title,
+      );
+      return { ...given, key: keyArgument(`${title}.wrappingKey`, given.wrappingKey) };
+    }),
+    wrapDataKey: wrapGcm,
+    unwrapDataKey,
+  });
+}
+
+function unwrapDataKey(key: KeyObject, { wrap, wrappedKey, contentName }: LegacyUnwrapInput): Buffer {
+  const bits = bitsOf(key);
+  if (wrap === wraps.aesGcm) return unwrapGcm(key, wrappedKey, contentName);
+  // OpenSSL unwraps nothing to nothing.
+  if (wrappedKey.length === 0) throw decryptionFailed();
+  const decipher =
+    wrap === wraps.aesWrap
+      ? createDecipheriv(`id-aes${bits}-wrap`, key, wrapIv)
+      : createDecipheriv(`aes-${bits}-ecb`, key, null);
+  return opened(
+    () => decipher.update(wrappedKey),
+    () => decipher.final(),
+  );
+}
+
+/** Nonce, wrapped key, tag; the name of the content algorithm is bound. */
+function wrapGcm(key: KeyObject, dataKey: Uint8Array, contentName: string): Buffer {
+  const nonce = randomBytes(nonceBytes);
+  const cipher = createCipheriv(`aes-${bitsOf(key)}-gcm`, key, nonce).setAAD(Buffer.from(contentName));
+  return Buffer.concat([nonce, cipher.update(dataKey), cipher.final(), cipher.getAuthTag()]);
+}
+
+function unwrapGcm(key: KeyObject, wrapped: Uint8Array, contentName: string): Buffer {
+  const end = wrapped.length - tagBytes;
+  if (end < nonceBytes) throw decryptionFailed();
+  const nonce = wrapped.subarray(0, nonceBytes);
+  const decipher = createDecipheriv(`aes-${bitsOf(key)}-gcm`, key, nonce, { authTagLength: tagBytes })
+    .setAAD(Buffer.from(contentName))
+    .setAuthTag(wrapped.subarray(end));
+  return opened(
+    () => decipher.update(wrapped.subarray(nonceBytes, end)),
+    () => decipher.final(),
+  );
+}
+
+/** What a decipher gives at its two steps, in one; nothing of it stays behind. */
+function opened(...steps: (() => Buffer)[]): Buffer {
+  const parts: Buffer[] = [];
+  try {
+    for (const step of steps) parts.push(step());
+    return Buffer.concat(parts);
+  } catch {
+    throw decryptionFailed();
+  } finally {
+    for (const part of parts) part.fill(0);
+  }
+}
+
+function keyArgument(title: string, value: unknown): KeyObject {
+  const key = value instanceof Uint8Array ? createSecretKey(value) : value;
+  if (!(key instanceof KeyObject) || key.type !== "secret") {
+    throw wrongType(title, "a Uint8Array or a secret KeyObject", value);
+  }
+  const bytes = key.symmetricKeySize ?? 0;
+  if (dataKeyLengths.includes(bytes)) return key;
+  throw new RangeError(`${title}: expected 16, 24 or 32 bytes, got ${bytes}`);
+}
+
+function bitsOf(key: KeyObject): 128 | 192 | 256 {
+  return ((key.symmetricKeySize ?? 0) * 8) as 128 | 192 | 256;
+}

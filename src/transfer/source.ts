@@ -1,0 +1,155 @@
+/** The body that a caller hands to `put`, whatever its shape, as bytes of known or unknown length. */
+import type { Readable } from "node:stream";
+import { integerArgument, wrongType } from "../base/arguments.js";
+import { isIllFormed } from "../base/bytes.js";
+import { EnvelopeError } from "../base/errors.js";
+import { maxPlaintextBytes } from "../cobblestone/layout.js";
+import { EarlyEnd } from "../source/early-end.js";
+import { isAsyncSource, type TakenSource, takeSource } from "../source/gate.js";
+import { guardSource, type SourceGuard } from "../source/guarded-source.js";
+import { bytesOf, isBlob } from "../source/shape.js";
+import { sourceFailed } from "../source/source-failed.js";
+
+/**
+ * All that `put` takes as a body. Strings are UTF-8. A stream is read once, from where it stands, whatever package made
+ * it. The call takes it at once: nobody else may read it, and it must not have ended, failed or been destroyed before.
+ * A listener for its "data" may be added in the same turn of the event loop, or later, and hears all of it.
+ *
+ * A stream that fails, is destroyed or closes before its end, or says at its end that it was cut off, rejects the call.
+ * Some sources end early without any sign; where the length is known, state it as `ContentLength`. They are: the output
+ * of a child process that fails or is killed; a socket, pipe or FIFO that the other end closes; the body of an HTTP/1
+ * response with neither Content-Length nor chunked encoding; an HTTP/2 stream that a server on Node closes;
+ * decompression that was told to take what is cut off, as that of `fetch` is; a file that is cut while it is read; an
+ * iterable that others have begun to read; and a stream that code ends when what it is fed from fails.
+ */
+export type PutBody =
+  | Uint8Array
+  | ArrayBuffer
+  | string
+  | Blob
+  | Readable
+  | NodeJS.ReadableStream
+  | ReadableStream<Uint8Array>
+  | AsyncIterable<Uint8Array | string>;
+
+/** A body that has been checked and can be read once. */
+export interface Source {
+  /** Plaintext bytes, when they are known beforehand. */
+  readonly length: number | undefined;
+  /** The bytes themselves, when they are all in memory. */
+  readonly bytes: Uint8Array | undefined;
+  /** How many bytes reading has yielded so far. */
+  readonly bytesRead: number;
+  /** Yields the bytes; rejects when there turn out to be more or fewer than `length`. */
+  read(guard: Pick<SourceGuard, "signal" | "idleTimeoutMs">): AsyncIterable<Uint8Array>;
+  /** Lets go of the body, read or not. */
+  close(): void;
+}
+
+/**
+ * Checks a body and the length that the caller says it has.
+ *
+ * @param contentLength the plaintext's length in bytes, if the caller knows it
+ * @throws TypeError, RangeError that name the argument
+ */
+export function sourceArgument(body: unknown, contentLength: unknown): Source {
+  const stated =
+    contentLength === undefined
+      ? undefined
+      : integerArgument("ContentLength", contentLength, 0, maxPlaintextBytes);
+  const { pieces, length, bytes } = open(body);
+  if (stated !== undefined && length !== undefined && stated !== length) {
+    throw new RangeError(`ContentLength: expected ${length}, the length of Body, got ${stated}`);
+  }
+  const known = length ?? stated;
+  const taken: TakenSource | undefined = bytes === undefined ? takeSource("Body", pieces) : undefined;
+  const progress = { bytesRead: 0 };
+  return {
+    length: known,
+    bytes,
+    get bytesRead() {
+      return progress.bytesRead;
+    },
+    read: (guard) => readAll(taken ?? pieces, known, guard, progress),
+    close: () => taken?.close(),
+  };
+}
+
+/** Bytes in memory are taken so many at a time. */
+const sliceBytes = 1024 * 1024;
+
+type Pieces = AsyncIterable<unknown> | Iterable<unknown>;
+
+interface OpenBody {
+  readonly pieces: Pieces;
+  readonly length?: number;
+  readonly bytes?: Uint8Array;
+}
+
+function open(body: unknown): OpenBody {
+  const bytes = bytesOf(body);
+  if (bytes) return { pieces: { [Symbol.iterator]: () => slices(bytes) }, length: bytes.length, bytes };
+  if (typeof body === "string") return open(utf8("Body", body));
+  if (isBlob(body)) return { pieces: body.stream() as Pieces, length: body.size };
+  if (isAsyncSource(body)) return { pieces: body as Pieces };
+  throw wrongType(
+    "Body",
+    "a Uint8Array, ArrayBuffer, string, Blob, Readable, ReadableStream or async iterable",
+    body,
+  );
+}
+
+/** Cut so that sealing a large body lets other work have its turn. */
+function* slices(bytes: Uint8Array): Generator<Uint8Array, undefined> {
+  for (let start = 0; start < bytes.length; start += sliceBytes) {
+    yield bytes.subarray(start, start + sliceBytes);
+  }
+  return undefined;
+}
+
+async function* readAll(
+  pieces: Pieces,
+  length: number | undefined,
+  guard: Pick<SourceGuard, "signal" | "idleTimeoutMs">,
+  progress: { bytesRead: number },
+): AsyncGenerator<Uint8Array, undefined> {
+  let seen = 0;
+  const guarded = guardSource(pieces, {
+    ...guard,
+    stalled: () =>
+      new EnvelopeError("SOURCE_STALLED", `Body: no bytes came for ${guard.idleTimeoutMs} ms`, {
+        details: { bytesRead: seen, idleTimeoutMs: guard.idleTimeoutMs },
+      }),
+    failed: (cause) => {
+      const details = { bytesRead: seen };
+      if (!(cause instanceof EarlyEnd))
+        return sourceFailed(`Body: the stream failed after ${seen} bytes`, cause, details);
+      return new EnvelopeError("SOURCE_FAILED", `Body: the stream ${cause.what}, after ${seen} bytes`, {
+        details,
+      });
+    },
+  });
+  for await (const piece of guarded) {
+    const bytes = typeof piece === "string" ? utf8("Body: each piece", piece) : bytesOf(piece);
+    if (!bytes) throw wrongType("Body: each piece", "a Uint8Array or string", piece);
+    seen += bytes.length;
+    if (length !== undefined && seen > length) throw wrongLength(length, seen);
+    progress.bytesRead = seen;
+    yield bytes;
+  }
+  if (length !== undefined && seen < length) throw wrongLength(length, seen);
+  return undefined;
+}
+
+/** UTF-8 would replace a lone surrogate, and half a pair is what a string cut in the wrong place ends with. */
+function utf8(title: string, text: string): Buffer {
+  if (isIllFormed(text)) throw new RangeError(`${title}: expected well-formed Unicode, got a lone surrogate`);
+  return Buffer.from(text);
+}
+
+function wrongLength(expected: number, seen: number): EnvelopeError {
+  const came = seen > expected ? "more came" : `it ended after ${seen}`;
+  return new EnvelopeError("SOURCE_LENGTH_MISMATCH", `Body: expected ${expected} bytes, but ${came}`, {
+    details: { expected, bytesRead: seen },
+  });
+}

@@ -1,0 +1,126 @@
+import { describe, expect, it, vi } from "vitest";
+import { Pieces } from "../../../src/cobblestone/stream/message-iterator.js";
+import { errorOf } from "../../support/errors.js";
+
+const broken = new Error("broken");
+const bytes = (...values: number[]) => Buffer.from(values);
+/** Gives each byte as a piece, and one more at the end. */
+const codec = () => ({
+  update: (input: Uint8Array) => Array.from(input, (value) => bytes(value)),
+  final: () => [bytes(255)],
+});
+const failing = { ...codec(), update: () => raise() };
+
+/** A source that tells what it was asked for. */
+function sourceOf(...items: unknown[]) {
+  const end = vi.fn(async () => ({ done: true, value: undefined }));
+  const next = vi.fn(async () => {
+    const value = items.shift();
+    if (value instanceof Error) throw value;
+    return { done: value === undefined, value };
+  });
+  const open = vi.fn(() => ({ next, return: end }));
+  return { [Symbol.asyncIterator]: open as never, open, next, end };
+}
+
+describe("Pieces", () => {
+  it("answers calls in their order, however many there are at once", async () => {
+    const pieces = new Pieces(sourceOf(bytes(1, 2, 3), bytes(), bytes(4)), codec());
+    const calls = Array.from({ length: 7 }, () => pieces.next());
+    const answers = await Promise.all(calls);
+    expect(answers.map(({ value }) => value?.[0])).toEqual([1, 2, 3, 4, 255, undefined, undefined]);
+    expect(answers.map(({ done }) => done)).toEqual([false, false, false, false, false, true, true]);
+  });
+
+  it("answers a call of what is at hand after those that wait", async () => {
+    const pieces = new Pieces(sourceOf(bytes(1, 2, 3)), codec());
+    const first = pieces.next();
+    await first;
+    const [second, third] = [pieces.next(), pieces.next()];
+    const end = pieces.return();
+    const after = pieces.next();
+    expect((await Promise.all([second, third, end, after])).map(({ value }) => value?.[0])).toEqual([
+      2,
+      3,
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it("reads no more than is asked for", async () => {
+    const source = sourceOf(bytes(1), bytes(2));
+    const pieces = new Pieces(source, codec());
+    expect(source.open).not.toHaveBeenCalled();
+    await pieces.next();
+    expect(source.next).toHaveBeenCalledTimes(1);
+  });
+
+  it("takes a large piece in steps", async () => {
+    const update = vi.fn((input: Uint8Array) => [Buffer.from(input)]);
+    const pieces = new Pieces([Buffer.alloc(600_000)], { update, final: () => [] });
+    expect((await pieces.next()).value?.length).toBe(262_144);
+    expect(update).toHaveBeenCalledTimes(1);
+    let rest = 0;
+    for await (const piece of pieces) rest += piece.length;
+    expect(rest).toBe(600_000 - 262_144);
+  });
+
+  it("of a large piece lets other work have its turn", async () => {
+    const busy = (input: Uint8Array) => {
+      const until = performance.now() + 5;
+      while (performance.now() < until);
+      return [Buffer.from(input)];
+    };
+    let turns = 0;
+    const timer = setInterval(() => {
+      turns += 1;
+    }, 1);
+    for await (const _ of new Pieces([Buffer.alloc(20 * 262_144)], { update: busy, final: () => [] }));
+    clearInterval(timer);
+    expect(turns).toBeGreaterThanOrEqual(2);
+  });
+
+  it("that is left early closes its source, once, if it was opened at all", async () => {
+    const source = sourceOf(bytes(1, 2), bytes(3));
+    const pieces = new Pieces(source, codec());
+    for await (const _ of pieces) break;
+    await pieces.return();
+    expect(source.end).toHaveBeenCalledTimes(1);
+    expect(await pieces.next()).toEqual({ done: true, value: undefined });
+    const unopened = sourceOf(bytes(1));
+    await new Pieces(unopened, codec()).return();
+    expect(unopened.end).not.toHaveBeenCalled();
+  });
+
+  it("that came to its end does not close its source", async () => {
+    const source = sourceOf(bytes(1));
+    for await (const _ of new Pieces(source, codec()));
+    expect(source.end).not.toHaveBeenCalled();
+  });
+
+  it.each([
+    ["the source fails", sourceOf(broken), codec(), 0],
+    ["the codec fails", sourceOf(bytes(1)), failing, 1],
+    ["the end of the codec fails", sourceOf(), { ...codec(), final: () => raise() }, 0],
+    ["the source yields no bytes", sourceOf("text"), codec(), 1],
+    ["the source gives no result", { ...sourceOf(), [Symbol.asyncIterator]: () => ({}) }, codec(), undefined],
+  ])("goes on failing with the same error when %s", async (_, source, coder, closed) => {
+    const pieces = new Pieces(source as never, coder);
+    const error = await errorOf(() => pieces.next());
+    expect(error).toBeInstanceOf(Error);
+    expect(await errorOf(() => pieces.next())).toBe(error);
+    await pieces.return();
+    expect(await errorOf(() => pieces.next())).toBe(error);
+    if (closed !== undefined) expect(source.end).toHaveBeenCalledTimes(closed);
+  });
+
+  it("tells the first failure, not that of closing the source", async () => {
+    const source = sourceOf(bytes(1));
+    source.end.mockRejectedValue(new Error("cannot close"));
+    expect(await errorOf(() => new Pieces(source, failing).next())).toBe(broken);
+  });
+});
+
+function raise(): never {
+  throw broken;
+}

@@ -1,0 +1,57 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { S3Client } from "@aws-sdk/client-s3";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { createS3Client, EnvelopeClient } from "../../../src/index.js";
+import { download } from "../../../src/objects/download/download.js";
+import { settingsArgument } from "../../../src/objects/encrypted/config.js";
+import { type LocalAws, startLocalAws } from "../../../src/testing/index.js";
+import { collect, expectBytes, testBytes } from "../../support/bytes.js";
+import { Bucket, keyring } from "../../support/local.js";
+import { tls } from "../../support/tls.js";
+
+const folder = mkdtempSync(join(tmpdir(), "s3-envelope-tls-"));
+const FilePath = join(folder, "file");
+const object = { Bucket, Key: "k" };
+const plaintext = testBytes(9 * 1024 * 1024);
+let aws: LocalAws;
+let s3: S3Client;
+
+beforeAll(async () => {
+  aws = await startLocalAws({ tls });
+  s3 = createS3Client({ ...aws.s3Config, requestHandler: { httpsAgent: { ca: tls.cert } } });
+  await new EnvelopeClient({ s3, keyring }).put({ ...object, Body: plaintext });
+});
+afterAll(async () => {
+  s3.destroy();
+  await aws.close();
+  rmSync(folder, { recursive: true });
+});
+
+it("comes over TLS in small pieces, whole; its connections are used again", async () => {
+  await download(settingsArgument({ s3, keyring }), { ...object, FilePath }, {}, 16);
+  expectBytes(readFileSync(FilePath), plaintext);
+  expect(await aws.s3Connections()).toBeLessThanOrEqual(5);
+  aws.fault({ operation: "GetObject", skip: 3, truncateBodyBytes: 50_000 });
+  await download(settingsArgument({ s3, keyring }), { ...object, FilePath }, {}, 16);
+  expectBytes(readFileSync(FilePath), plaintext);
+  expect(readdirSync(folder)).toEqual(["file"]);
+});
+
+it("comes over TLS in order, too", async () => {
+  const { Body } = await new EnvelopeClient({ s3, keyring }).get({ ...object, parallel: true });
+  expectBytes(await collect(Body), plaintext);
+});
+
+it("comes through the checks of the SDK, where they are asked for", async () => {
+  const client = new EnvelopeClient({ s3, keyring });
+  await client.put({
+    ...object,
+    Key: "checked",
+    Body: plaintext.subarray(0, 50_000),
+    ChecksumAlgorithm: "SHA256",
+  });
+  await client.download({ ...object, Key: "checked", FilePath, ChecksumMode: "ENABLED" });
+  expectBytes(readFileSync(FilePath), plaintext.subarray(0, 50_000));
+});

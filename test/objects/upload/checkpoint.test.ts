@@ -1,0 +1,395 @@
+/** The file by which an upload goes on: whose it is, who goes on with it, and what a full disk leaves of it. */
+import { createSecretKey } from "node:crypto";
+import {
+  appendFileSync,
+  chmodSync,
+  existsSync,
+  linkSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { EnvelopeError } from "../../../src/index.js";
+import { Checkpoint } from "../../../src/objects/upload/checkpoint.js";
+import { parseCheckpoint } from "../../../src/objects/upload/checkpoint-lines.js";
+import { partWindow, recordPart, recordSeal } from "../../../src/objects/upload/parts.js";
+import { RecordKey } from "../../../src/objects/upload/record-key.js";
+import { fieldsMac, requireAuthentic } from "../../../src/objects/upload/resume.js";
+import { expectBytes, testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
+import { Bucket, keyring, partBytes, useLocalAws } from "../../support/local.js";
+import { countTurns } from "../../support/turns.js";
+
+const local = useLocalAws();
+const folder = mkdtempSync(join(tmpdir(), "s3-envelope-checkpoint-"));
+const FilePath = join(folder, "source");
+const CheckpointPath = join(folder, "checkpoint");
+const Key = "checkpointed";
+const input = { Bucket, Key, FilePath, CheckpointPath };
+const bytes = testBytes(3 * partBytes + 9, 6);
+const time = new Date("2026-01-02T03:04:05.678Z");
+
+beforeEach(() => {
+  writeFileSync(FilePath, bytes);
+  utimesSync(FilePath, time, time);
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  rmSync(CheckpointPath, { force: true });
+  await local.removeAll();
+  expect(readdirSync(folder)).toEqual(["source"]);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Uploads until part `part` fails for good, and leaves a checkpoint. */
+async function interrupt(part = 3): Promise<void> {
+  local.aws.fault({ operation: "UploadPart", skip: part - 1, times: 1, status: 403, code: "AccessDenied" });
+  const client = local.clientWith({ maxConcurrentParts: 1 });
+  expect(await errorOf(() => client.upload(input))).toEqual(coded("S3_ACCESS_DENIED"));
+  local.aws.clearFaults();
+  local.operations();
+}
+
+async function expectObject(expected = bytes): Promise<void> {
+  const { Body } = await local.client.get({ Bucket, Key });
+  expectBytes(Buffer.from(await Body.transformToByteArray()), expected);
+}
+
+/** What all open files share. */
+async function fileHandles(): Promise<FileHandle> {
+  const handle = await open(FilePath);
+  await handle.close();
+  return Object.getPrototypeOf(handle) as FileHandle;
+}
+
+describe("a checkpoint that others can have written", () => {
+  it.each([
+    ["writable by everybody", () => chmodSync(CheckpointPath, 0o666), "let other users write"],
+    ["with a second name", () => linkSync(CheckpointPath, join(folder, "second")), "hard link"],
+    [
+      "behind a symbolic link",
+      () => {
+        renameSync(CheckpointPath, join(folder, "second"));
+        symlinkSync(join(folder, "second"), CheckpointPath);
+      },
+      "symbolic link",
+    ],
+  ])("is refused by upload and abortUpload, with nothing sent: %s", async (_, change, message) => {
+    await interrupt();
+    change();
+    for (const call of [
+      () => local.client.upload(input),
+      () => local.client.abortUpload({ CheckpointPath }),
+    ]) {
+      const error = await errorOf(call);
+      expect(error).toEqual(coded("CHECKPOINT_INVALID", { path: CheckpointPath }));
+      expect(error.message).toContain(message);
+    }
+    expect(local.operations()).toEqual([]);
+    rmSync(join(folder, "second"), { force: true });
+  });
+
+  it("is told to be a link when it is one that leads nowhere", async () => {
+    symlinkSync(join(folder, "nowhere"), CheckpointPath);
+    const error = await errorOf(() => local.client.upload(input));
+    expect(error).toEqual(coded("CHECKPOINT_INVALID", { path: CheckpointPath }));
+    expect(error.message).toContain("symbolic link");
+    expect(existsSync(join(folder, "nowhere"))).toBe(false);
+    expect(local.operations()).toEqual([]);
+  });
+});
+
+describe("a checkpoint that is the source", () => {
+  it.each([
+    ["by the same path", () => undefined],
+    ["by a hard link", () => linkSync(FilePath, CheckpointPath)],
+    ["by a symbolic link", () => symlinkSync(FilePath, CheckpointPath)],
+  ])("is refused, and the source stays as it is: %s", async (_, link) => {
+    link();
+    const path = existsSync(CheckpointPath) ? CheckpointPath : `${folder}/./source`;
+    for (const content of [bytes, Buffer.alloc(0), Buffer.from('{"format":"s3-env')]) {
+      writeFileSync(FilePath, content);
+      const error = await errorOf(() => local.client.upload({ ...input, CheckpointPath: path }));
+      expect(error).toEqual(
+        new TypeError("CheckpointPath: expected another file than FilePath, got the same one"),
+      );
+      expectBytes(readFileSync(FilePath), content);
+    }
+    expect(local.operations()).toEqual([]);
+  });
+});
+
+describe("a disk that is full within a line of the checkpoint", () => {
+  it.each([
+    ["of a part", '{"begun":2'],
+    ["by which a call goes on", '\n{"resumed":'],
+  ])(
+    "is told, with upload, checkpoint and cause, and the upload goes on later: the line %s",
+    async (_, start) => {
+      const isResuming = start.includes("resumed");
+      if (isResuming) await interrupt();
+      const prototype = await fileHandles();
+      const { write } = prototype;
+      const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+      let isFull = false;
+      vi.spyOn(prototype, "write").mockImplementation(function (this: FileHandle, ...given: unknown[]) {
+        const [line, offset = 0, length = 0] = given as [Buffer, number, number];
+        if (isFull) return Promise.reject(full) as never;
+        isFull = line.toString().startsWith(start);
+        return Reflect.apply(write, this, [line, offset, isFull ? 20 : length]) as never;
+      });
+      const error = (await errorOf(() =>
+        local.clientWith({ maxConcurrentParts: 1 }).upload(input),
+      )) as EnvelopeError;
+      expect(error).toEqual(
+        coded("FILE_FAILED", { path: CheckpointPath, fileError: "ENOSPC", checkpointPath: CheckpointPath }),
+      );
+      expect(error.details.uploadId).toEqual(expect.any(String));
+      expect(error.cause).toBe(full);
+      vi.restoreAllMocks();
+      await local.client.upload(input);
+      await expectObject();
+      expect(existsSync(CheckpointPath)).toBe(false);
+    },
+  );
+
+  it("goes on though the first line after the torn one is that of the next call, several times", async () => {
+    await interrupt();
+    for (let round = 0; round < 3; round++) {
+      appendFileSync(CheckpointPath, '{"begun":3,"tagDi');
+      local.aws.fault({ operation: "UploadPart", status: 403, code: "AccessDenied" });
+      expect(await errorOf(() => local.client.upload(input))).toEqual(coded("S3_ACCESS_DENIED"));
+      local.aws.clearFaults();
+    }
+    await local.client.upload(input);
+    await expectObject();
+  });
+});
+
+describe("of several processes with one checkpoint exactly one goes on", () => {
+  it("when all claim it at the same moment, whatever the order of their looks: the claim that is last in the file", async () => {
+    await interrupt();
+    const found = await Promise.all([1, 2, 3, 4].map(() => Checkpoint.find(CheckpointPath)));
+    const claims = found.map((checkpoint) => checkpoint?.takeOver());
+    const outcomes = await Promise.allSettled(claims);
+    const own = await Promise.all(found.map((checkpoint) => checkpoint?.isOwn()));
+    expect(own.filter(Boolean)).toHaveLength(1);
+    expect(outcomes[own.indexOf(true)]).toMatchObject({ status: "fulfilled" });
+    for (const outcome of outcomes) {
+      if (outcome.status === "rejected") expect(outcome.reason).toEqual(coded("CHECKPOINT_INVALID"));
+    }
+    for (const checkpoint of found) await checkpoint?.close();
+  });
+
+  it("when two resume at once: one uploads, the other says why it stopped, and nothing is lost", async () => {
+    await interrupt();
+    /** Resolved when both have come as far as the source, or have ended. */
+    const arrived: Promise<void>[] = [];
+    let open = (): void => undefined;
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const resumes = [1, 2].map(() => {
+      let arrive = (): void => undefined;
+      arrived.push(
+        new Promise((resolve) => {
+          arrive = resolve;
+        }),
+      );
+      // The keyring is asked before the file is claimed: both have read it by then.
+      const client = local.clientWith({
+        keyring: {
+          async generateDataKey() {
+            throw new Error("nothing is begun anew");
+          },
+          async unwrapDataKey(given) {
+            arrive();
+            await gate;
+            return keyring.unwrapDataKey(given);
+          },
+        },
+      });
+      return client.upload(input);
+    });
+    await Promise.all(arrived);
+    open();
+    const outcomes = await Promise.allSettled(resumes);
+    expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    const stopped = outcomes.find((outcome) => outcome.status === "rejected");
+    expect(stopped).toMatchObject({ reason: coded("CHECKPOINT_INVALID", { path: CheckpointPath }) });
+    await expectObject();
+    expect(existsSync(CheckpointPath)).toBe(false);
+  });
+
+  it("when another claims it between a look and the line that follows: the line is not acted upon", async () => {
+    await interrupt();
+    const first = await Checkpoint.find(CheckpointPath);
+    await first?.takeOver();
+    const second = await Checkpoint.find(CheckpointPath);
+    const prototype = await fileHandles();
+    const { write } = prototype;
+    const spy = vi.spyOn(prototype, "write").mockImplementationOnce(async function (
+      this: FileHandle,
+      ...given: unknown[]
+    ) {
+      spy.mockRestore();
+      await second?.takeOver();
+      return Reflect.apply(write, this, given) as never;
+    });
+    const seal = {
+      tagDigest: "0".repeat(64),
+      firstTag: "1".repeat(32),
+      lastTag: "2".repeat(32),
+      mac: `${"A".repeat(43)}=`,
+    };
+    expect(await errorOf(() => first?.begun(4, seal))).toEqual(coded("CHECKPOINT_INVALID"));
+    expect(await second?.isOwn()).toBe(true);
+    await first?.close();
+    await second?.close();
+  });
+});
+
+it("an upload whose first line another process has gone on with at once is not aborted under it", async () => {
+  const prototype = await fileHandles();
+  const { write } = prototype;
+  let second: Checkpoint | undefined;
+  const spy = vi.spyOn(prototype, "write").mockImplementationOnce(async function (
+    this: FileHandle,
+    ...given: unknown[]
+  ) {
+    spy.mockRestore();
+    const result = await Reflect.apply(write, this, given);
+    second = await Checkpoint.find(CheckpointPath);
+    await second?.takeOver();
+    return result as never;
+  });
+  expect(await errorOf(() => local.client.upload(input))).toEqual(coded("CHECKPOINT_INVALID"));
+  expect(local.operations()).toEqual(["CreateMultipartUpload"]);
+  expect(await second?.isOwn()).toBe(true);
+  await second?.close();
+  await local.client.upload(input);
+  await expectObject();
+});
+
+describe("an upload that is gone since it was completed", () => {
+  beforeEach(async () => {
+    local.aws.fault({ operation: "CompleteMultipartUpload", reset: "after" });
+    local.aws.fault({ operation: "HeadObject", status: 503 });
+    expect(await errorOf(() => local.client.upload(input))).toEqual(coded("S3_UNAVAILABLE"));
+    local.aws.clearFaults();
+    local.operations();
+  });
+  const changed = Buffer.from(bytes);
+  changed[partBytes + 7] = 1 ^ (changed[partBytes + 7] ?? 0);
+
+  it.each([
+    ["another time", () => utimesSync(FilePath, time, new Date(time.getTime() + 1)), bytes],
+    ["another size", () => truncateSync(FilePath, bytes.length - 1), bytes.subarray(0, -1)],
+    [
+      "other bytes, with size and time put back",
+      () => {
+        writeFileSync(FilePath, changed);
+        utimesSync(FilePath, time, time);
+      },
+      changed,
+    ],
+  ])(
+    "is not reported as done for a source of another state, which is uploaded anew: %s",
+    async (_, change, expected) => {
+      change();
+      const { mtimeMs } = statSync(FilePath);
+      await local.client.upload(input);
+      expect(local.operations()).toContain("CompleteMultipartUpload");
+      await expectObject(expected);
+      expect(statSync(FilePath).mtimeMs).toBe(mtimeMs);
+    },
+  );
+});
+
+it("a sidecar stays when the caller aborts a resume of an upload that was completed, and overwritten since", async () => {
+  const client = local.clientWith({ envelopeStorage: "sidecar" });
+  local.aws.fault({ operation: "CompleteMultipartUpload", reset: "after" });
+  local.aws.fault({ operation: "HeadObject", status: 503 });
+  expect(await errorOf(() => client.upload(input))).toEqual(coded("S3_UNAVAILABLE"));
+  local.aws.clearFaults();
+  const sidecars = async () => (await local.contents()).keys.filter((key) => key.endsWith(".envelope"));
+  const before = await sidecars();
+  expect(before).toHaveLength(1);
+  await local.client.put({ Bucket, Key, Body: "another" });
+  local.operations();
+  const held = local.aws.hold({ operation: "ListParts" });
+  // S3 says so of uploads that were completed, too.
+  local.aws.fault({ operation: "AbortMultipartUpload", status: 204 });
+  const controller = new AbortController();
+  const resumed = client.upload(input, { abortSignal: controller.signal });
+  await held.arrived;
+  controller.abort(new Error("enough"));
+  expect(await errorOf(() => resumed)).toBe(controller.signal.reason);
+  expect(await sidecars()).toEqual(before);
+  await local.client.delete({ Bucket, Key: before[0] });
+});
+
+it("an upload is not ended while nobody can tell whose its checkpoint is", async () => {
+  const prototype = await fileHandles();
+  const controller = new AbortController();
+  const held = local.aws.hold({ operation: "UploadPart" });
+  const running = local.client.upload(input, { abortSignal: controller.signal });
+  await held.arrived;
+  vi.spyOn(prototype, "stat").mockRejectedValue(Object.assign(new Error("EIO"), { code: "EIO" }));
+  controller.abort(new Error("enough"));
+  expect(await errorOf(() => running)).toBe(controller.signal.reason);
+  vi.restoreAllMocks();
+  held.release();
+  expect((await local.contents()).uploads).toHaveLength(1);
+  expect(existsSync(CheckpointPath)).toBe(true);
+  await local.clientWith({}).upload(input);
+  await expectObject();
+});
+
+it("a part that S3 has, and whose line was taken out of the checkpoint, is not sent of other bytes", async () => {
+  await interrupt();
+  const changed = Buffer.from(bytes);
+  changed[partBytes + 100_000] = 1 ^ (changed[partBytes + 100_000] ?? 0);
+  writeFileSync(FilePath, changed);
+  utimesSync(FilePath, time, time);
+  const lines = readFileSync(CheckpointPath, "utf8").split("\n");
+  const isOfOthers = (line: string) => /"(begun|PartNumber)":[23]/.test(line);
+  writeFileSync(CheckpointPath, lines.filter((line) => !isOfOthers(line)).join("\n"));
+  const error = await errorOf(() => local.clientWith({}).upload(input));
+  expect(error).toEqual(coded("SOURCE_CHANGED", { partNumber: 2, checkpointPath: CheckpointPath }));
+  const sent = local.aws.requests.filter(({ operation }) => operation === "UploadPart");
+  expect(sent.map(({ query }) => query.partNumber)).not.toContain("2");
+});
+
+it("reading and verifying the records of 10,000 parts gives others their turn", async () => {
+  const plaintextLength = 9_990 * partBytes;
+  const ticket = await local.client.beginUpload({ Bucket, Key, plaintextLength });
+  expect(ticket.partCount).toBe(10_000);
+  const recordKey = new RecordKey(createSecretKey(testBytes(32)));
+  const seal = { tagDigest: "0".repeat(64), firstTag: "1".repeat(32), lastTag: "1".repeat(32) };
+  const head = { format: "s3-envelope/checkpoint 1", ticket, fields: {} };
+  const lines: object[] = [{ ...head, mac: fieldsMac(recordKey, ticket, head.fields) }];
+  for (let PartNumber = 1; PartNumber <= ticket.partCount; PartNumber++) {
+    const { start, end } = partWindow(ticket, PartNumber);
+    const part = { PartNumber, ETag: '"x"', size: end - start, checksums: {}, ...seal };
+    lines.push({ begun: PartNumber, ...recordSeal(recordKey, ticket.mac, PartNumber, seal) });
+    lines.push({ done: recordPart(recordKey, ticket.mac, part) });
+  }
+  const text = lines.map((line) => JSON.stringify(line));
+  const parsed = await countTurns(() => parseCheckpoint(CheckpointPath, text));
+  expect(parsed.result.done.size).toBe(10_000);
+  expect(parsed.turns).toBeGreaterThan(100);
+  const verified = await countTurns(() => requireAuthentic(CheckpointPath, recordKey, parsed.result));
+  expect(verified.turns).toBeGreaterThan(100);
+});

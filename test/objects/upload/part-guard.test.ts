@@ -1,0 +1,336 @@
+/** No part of an upload is ever sent of two plaintexts: what stops it, one attempt after another. */
+import { mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type ListPartsCommandInput, S3Client, UploadPartCommand } from "@aws-sdk/client-s3";
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { chunkBytes } from "../../../src/cobblestone/layout.js";
+import { type BeginUploadInput, type UploadTicket, uploadPartRange } from "../../../src/index.js";
+import { settingsOf } from "../../../src/objects/encrypted/config.js";
+import { guardOf, PartGuard } from "../../../src/objects/upload/part-guard.js";
+import { Crc, crc32 } from "../../../src/testing/s3/crc.js";
+import { expectBytes, testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
+import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
+
+const local = useLocalAws();
+const folder = mkdtempSync(join(tmpdir(), "s3-envelope-guard-"));
+const FilePath = join(folder, "source");
+const Key = "guarded";
+const bytes = testBytes(2 * partBytes + 5, 4);
+const other = Buffer.from(bytes);
+for (const at of [5, partBytes + 100_000]) other[at] = 1 ^ (other[at] ?? 0);
+const begin = (more: Partial<BeginUploadInput> = {}) =>
+  local.client.beginUpload({ Bucket, Key, plaintextLength: bytes.length, ...more });
+
+let ticket: UploadTicket;
+beforeEach(async () => {
+  ticket = await begin();
+  writeFileSync(FilePath, bytes);
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await local.client.abortUpload({ ticket });
+  await local.client.delete({ Bucket, Key });
+  expect(await local.removeAll()).toEqual({ keys: [], uploads: [] });
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function part(PartNumber: number, all = bytes, of = ticket) {
+  const { start, end } = uploadPartRange(of, PartNumber);
+  return { ticket: of, PartNumber, Body: all.subarray(start, end), tagDigest: "first-attempt" };
+}
+const fromFile = (PartNumber: number) => ({ ticket, PartNumber, FilePath, tagDigest: "first-attempt" });
+function crcOf(all: Uint8Array) {
+  const crc = new Crc(crc32);
+  crc.update(all);
+  return crc.digest();
+}
+const partsSent = () => local.operations().filter((operation) => operation === "UploadPart").length;
+
+describe("a first attempt at a part that S3 has", () => {
+  it.each([
+    ["of other bytes", {}],
+    ["of other bytes, by SHA-256", { ChecksumAlgorithm: "SHA256" }],
+    ["of other bytes, by SHA-1", { ChecksumAlgorithm: "SHA1" }],
+    ["of other bytes, by the ETag", { ChecksumAlgorithm: "CRC32C" }],
+  ] as const)("is refused by a client that has never seen it, with nothing sent: %s", async (_, more) => {
+    await local.client.abortUpload({ ticket });
+    ticket = await begin(more);
+    for (const PartNumber of [1, 2]) {
+      await local.clientWith({}).uploadPart(part(PartNumber));
+      local.operations();
+      const onSealed = vi.fn();
+      const error = await errorOf(() =>
+        local.clientWith({}).uploadPart({ ...part(PartNumber, other), onSealed }),
+      );
+      expect(error).toEqual(coded("SOURCE_CHANGED", { partNumber: PartNumber }));
+      expect(local.operations()).toEqual(["ListParts"]);
+      expect(onSealed).not.toHaveBeenCalled();
+      // The same bytes are no harm.
+      await local.clientWith({}).uploadPart(part(PartNumber));
+    }
+  });
+
+  it("is refused for its bytes, not for good: the right ones are taken from the same client", async () => {
+    await local.clientWith({}).uploadPart(part(1));
+    const client = local.clientWith({});
+    expect(await errorOf(() => client.uploadPart(part(1, other)))).toEqual(coded("SOURCE_CHANGED"));
+    await client.uploadPart(part(1));
+    expect(partsSent()).toBe(2);
+  });
+
+  it("is refused when nothing shows that it is the same; the digest of the earlier attempt does", async () => {
+    const { UploadId } = ticket;
+    const { tagDigest } = await local.clientWith({}).uploadPart(part(1));
+    const Body = testBytes(partBytes, 3);
+    await local.s3.send(new UploadPartCommand({ Bucket, Key, UploadId, PartNumber: 1, Body }));
+    const client = local.clientWith({});
+    local.operations();
+    expect(await errorOf(() => client.uploadPart(part(1)))).toEqual(coded("SOURCE_CHANGED"));
+    expect(local.operations()).toEqual(["ListParts"]);
+    await client.uploadPart({ ...part(1), tagDigest });
+    expect(local.operations()).toEqual(["UploadPart"]);
+  });
+
+  it("is refused for bytes of the same CRC-32, whose tag lies in the next part", async () => {
+    // The polynomial of CRC-32, lowest bit first: added anywhere, it leaves the CRC as it is.
+    const polynomial = Buffer.from([0x41, 0x06, 0x71, 0xdb, 0x01]);
+    const forged = Buffer.from(bytes);
+    const { end } = uploadPartRange(ticket, 1);
+    const lastChunk = Math.floor((end - 1) / chunkBytes) * chunkBytes;
+    polynomial.forEach((byte, index) => {
+      forged[lastChunk + index] = (forged[lastChunk + index] ?? 0) ^ byte;
+    });
+    expect(crcOf(forged.subarray(0, end))).toEqual(crcOf(bytes.subarray(0, end)));
+    await local.clientWith({}).uploadPart(part(1));
+    local.operations();
+    const error = await errorOf(() => local.clientWith({}).uploadPart(part(1, forged)));
+    expect(error).toEqual(coded("SOURCE_CHANGED", { partNumber: 1 }));
+    expect(local.operations()).toEqual(["ListParts"]);
+  });
+
+  it.each([
+    ["passes the marker over", { PartNumberMarker: undefined }, {}],
+    ["lists nothing, and says that there is more", {}, { Parts: [], IsTruncated: true }],
+  ])("is not made where a store %s", async (_, asked, answered) => {
+    for (const PartNumber of [1, 2]) await local.clientWith({}).uploadPart(part(PartNumber));
+    const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 1 });
+    s3.middlewareStack.add(
+      (next, { commandName }) =>
+        async (args) => {
+          if (commandName !== "ListPartsCommand") return next(args);
+          Object.assign(args.input as ListPartsCommandInput, asked);
+          const result = await next(args);
+          Object.assign(result.output, answered);
+          return result;
+        },
+      { step: "initialize" },
+    );
+    local.operations();
+    const error = await errorOf(() => local.clientWith({ s3 }).uploadPart(part(2, other)));
+    expect(error).toEqual(coded("S3_REQUEST_FAILED", { operation: "ListParts", bucket: Bucket, key: Key }));
+    expect(local.operations()).toEqual(["ListParts"]);
+    s3.destroy();
+  });
+
+  it("is not made while S3 does not tell what it has", async () => {
+    local.operations();
+    local.aws.fault({ operation: "ListParts", status: 503 });
+    expect(await errorOf(() => local.client.uploadPart(part(1)))).toEqual(coded("S3_UNAVAILABLE"));
+    expect(local.operations()).toEqual(["ListParts"]);
+    await local.client.uploadPart(part(1));
+  });
+});
+
+describe("a client", () => {
+  it("sends one of two first attempts of different bytes that are made at the same moment", async () => {
+    const client = local.clientWith({});
+    const outcomes = await Promise.allSettled([
+      client.uploadPart(part(1)),
+      client.uploadPart(part(1, other)),
+    ]);
+    expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
+    expect(outcomes.find(({ status }) => status === "rejected")).toMatchObject({
+      reason: coded("SOURCE_CHANGED"),
+    });
+    expect(partsSent()).toBe(1);
+  });
+
+  it("remembers a part after many other tickets, and after its upload was given up", async () => {
+    const client = local.clientWith({});
+    await client.uploadPart(part(1));
+    for (let count = 0; count < 12; count++) {
+      const another = await begin({ plaintextLength: 5 });
+      await client.uploadPart({
+        ticket: another,
+        PartNumber: 1,
+        Body: testBytes(5),
+        tagDigest: "first-attempt",
+      });
+      await client.abortUpload({ ticket: another });
+    }
+    local.operations();
+    const changed = part(1, other);
+    expect(await errorOf(() => client.uploadPart(changed))).toEqual(coded("SOURCE_CHANGED"));
+    await client.abortUpload({ ticket });
+    expect(await errorOf(() => client.uploadPart(changed))).toEqual(coded("SOURCE_CHANGED"));
+    expect(local.operations()).toEqual(["AbortMultipartUpload"]);
+  });
+
+  it("remembers 65,536 parts, and lets go of the upload used longest ago beyond that", () => {
+    const settings = settingsOf("client", local.clientWith({}));
+    const seal = { tagDigest: "0".repeat(64), firstTag: "1".repeat(32), lastTag: "1".repeat(32) };
+    const layout = { plaintextLength: 10_000 * partBytes, partBytes, partCount: 10_001 };
+    const ticketOf = (mac: string) => ({ ...ticket, ...layout, mac });
+    for (let upload = 0; upload < 8; upload++) {
+      const guard = guardOf(settings, ticketOf(`upload ${upload}`));
+      for (let partNumber = 1; partNumber <= 10_000; partNumber++) guard.require(partNumber, seal);
+    }
+    expect(guardOf(settings, ticketOf("upload 1")).size).toBe(10_000);
+    expect(guardOf(settings, ticketOf("upload 0")).size).toBe(0);
+  });
+});
+
+it.each([
+  ["first-attempt", undefined],
+  ["stated digest", "digest"],
+])("a part of an upload that is gone cannot be sent later either: %s", async (_, stated) => {
+  const { tagDigest } = await local.client.uploadPart(part(1));
+  await local.client.abortUpload({ ticket });
+  const call = { ...part(1), ...(stated && { tagDigest }) };
+  const error = await errorOf(() => local.clientWith({}).uploadPart(call));
+  expect(error).toMatchObject({ code: "S3_NOT_FOUND", retryable: false });
+  expect(error).toMatchObject({ details: { bucket: Bucket, key: Key, serviceError: "NoSuchUpload" } });
+});
+
+it("uploadPart ends with its signal while onSealed does not answer, with nothing sent", async () => {
+  const controller = new AbortController();
+  const onSealed = () => {
+    controller.abort(new Error("enough"));
+    return new Promise<void>(() => undefined);
+  };
+  const call = local.client.uploadPart({ ...part(1), onSealed }, { abortSignal: controller.signal });
+  await expect(call).rejects.toThrow("enough");
+  expect(partsSent()).toBe(0);
+});
+
+describe("the source that an upload began with", () => {
+  it("is compared by its time before anything of a part is sent", async () => {
+    await local.client.abortUpload({ ticket });
+    const { mtimeMs } = statSync(FilePath);
+    ticket = await begin({ sourceModifiedMs: mtimeMs });
+    expect(ticket.sourceModifiedMs).toBe(mtimeMs);
+    utimesSync(FilePath, 5, 5);
+    local.operations();
+    expect(await errorOf(() => local.client.uploadPart(fromFile(1)))).toEqual(
+      coded("SOURCE_CHANGED", { partNumber: 1 }),
+    );
+    expect(local.operations()).toEqual([]);
+  });
+
+  it("is compared by the caller's digest before anything of a part is sent", async () => {
+    await local.client.abortUpload({ ticket });
+    ticket = await begin({ sourceDigest: "state 1" });
+    local.operations();
+    for (const more of [{}, { sourceDigest: "state 2" }]) {
+      const error = await errorOf(() => local.client.uploadPart({ ...part(1), ...more }));
+      expect(error).toEqual(coded("SOURCE_CHANGED", { partNumber: 1 }));
+    }
+    expect(local.operations()).toEqual([]);
+    await local.client.uploadPart({ ...part(1), sourceDigest: "state 1" });
+  });
+
+  it.each([
+    ["a time that is no number", { sourceModifiedMs: new Date() }, TypeError, "sourceModifiedMs: expected"],
+    ["a time that is none", { sourceModifiedMs: Number.NaN }, RangeError, "sourceModifiedMs: expected"],
+    ["a digest that is no text", { sourceDigest: 5 }, TypeError, "sourceDigest: expected"],
+    [
+      "a digest without end",
+      { sourceDigest: "x".repeat(1025) },
+      RangeError,
+      "sourceDigest: expected at most",
+    ],
+  ])("is refused by beginUpload before any request: %s", async (_, more, type, message) => {
+    local.operations();
+    const error = await errorOf(() => begin(more as never));
+    expect(error).toBeInstanceOf(type);
+    expect(error.message).toContain(message);
+    expect(local.operations()).toEqual([]);
+  });
+
+  it("is looked at once more before a part of it is sent: a file", async () => {
+    const handle = await open(FilePath);
+    await handle.close();
+    const prototype = Object.getPrototypeOf(handle) as FileHandle;
+    const { read } = prototype;
+    vi.spyOn(prototype, "read").mockImplementation(async function (this: FileHandle, ...given: unknown[]) {
+      const result = await Reflect.apply(read, this, given);
+      utimesSync(FilePath, 5, 5);
+      return result as never;
+    });
+    local.operations();
+    expect(await errorOf(() => local.client.uploadPart(fromFile(1)))).toEqual(
+      coded("SOURCE_CHANGED", { path: FilePath }),
+    );
+    expect(local.operations()).toEqual([]);
+  });
+
+  it("is looked at once more before a part of it is sent: a source of the caller's", async () => {
+    const Source = {
+      length: bytes.length,
+      async read(start: number, end: number) {
+        Source.length = bytes.length + 1;
+        return bytes.subarray(start, end);
+      },
+    };
+    local.operations();
+    const call = { ticket, PartNumber: 1, Source, tagDigest: "first-attempt" };
+    expect(await errorOf(() => local.client.uploadPart(call))).toEqual(coded("SOURCE_CHANGED"));
+    expect(local.operations()).toEqual([]);
+  });
+});
+
+describe("completeUpload", () => {
+  it("refuses parts that were made of two states of a file, rewritten in between", async () => {
+    utimesSync(FilePath, 5, 5);
+    const parts = [await local.client.uploadPart(fromFile(1))];
+    writeFileSync(FilePath, other);
+    utimesSync(FilePath, 6, 6);
+    for (const PartNumber of [2, 3]) parts.push(await local.clientWith({}).uploadPart(fromFile(PartNumber)));
+    local.operations();
+    const error = await errorOf(() => local.client.completeUpload({ ticket, parts }));
+    expect(error).toEqual(coded("SOURCE_CHANGED", { partNumber: 2 }));
+    expect(local.operations()).toEqual([]);
+  });
+
+  it("takes results whose fields a database has put in another order", async () => {
+    const parts = [];
+    for (const PartNumber of [1, 2, 3]) {
+      const { checksums, ...result } = await local.client.uploadPart(fromFile(PartNumber));
+      const reversed = Object.fromEntries(Object.entries(result).reverse()) as typeof result;
+      parts.push({ ...reversed, checksums: Object.fromEntries(Object.entries(checksums).reverse()) });
+    }
+    const shuffled = Object.fromEntries(Object.entries(ticket).reverse()) as unknown as UploadTicket;
+    await local.client.completeUpload({ ticket: shuffled, parts });
+    const { Body } = await local.client.get({ Bucket, Key });
+    expectBytes(Buffer.from(await Body.transformToByteArray()), bytes);
+  });
+});
+
+it("a part that is only expected is forgotten on demand, one that was required is not", () => {
+  const guard = new PartGuard({ plaintextLength: bytes.length, partBytes, partCount: 3 });
+  const seal = (digit: string) => ({
+    tagDigest: digit.repeat(64),
+    firstTag: "1".repeat(32),
+    lastTag: "2".repeat(32),
+  });
+  guard.expect(1, seal("0"));
+  expect(() => guard.require(1, seal("3"))).toThrow("part 1 is not what was sent of it before");
+  guard.forget(1);
+  guard.require(1, seal("3"));
+  guard.expect(1, seal("3"));
+  guard.forget(1);
+  expect(() => guard.expect(1, seal("0"))).toThrow("part 1 is not what was sent of it before");
+});

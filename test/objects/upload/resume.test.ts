@@ -1,0 +1,387 @@
+import {
+  appendFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ListMultipartUploadsCommand, UploadPartCommand } from "@aws-sdk/client-s3";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { EnvelopeError, UploadInput } from "../../../src/index.js";
+import { expectBytes, testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
+import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
+
+const local = useLocalAws();
+const folder = mkdtempSync(join(tmpdir(), "s3-envelope-resume-"));
+const FilePath = join(folder, "source");
+const CheckpointPath = join(folder, "checkpoint");
+const Key = "resumed";
+const encryptionContext = { tenant: "very secret tenant" };
+const input: UploadInput = {
+  Bucket,
+  Key,
+  encryptionContext,
+  FilePath,
+  CheckpointPath,
+  Metadata: { b: "1", a: "2" },
+  ContentType: "text/x",
+};
+const bytes = testBytes(3 * partBytes + 1000, 9);
+const time = new Date("2026-01-02T03:04:05.678Z");
+
+beforeEach(() => {
+  writeFileSync(FilePath, bytes);
+  utimesSync(FilePath, time, time);
+});
+afterEach(async () => {
+  await local.client.abortUpload({ CheckpointPath });
+  await local.clientWith({ envelopeStorage: "sidecar" }).delete({ Bucket, Key });
+  expect(await local.removeAll()).toEqual({ keys: [], uploads: [] });
+  expect(readdirSync(folder)).toEqual(["source"]);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Uploads until part `part` fails for good; gives the error. */
+async function interrupt(part: number, more: Partial<UploadInput> = {}): Promise<EnvelopeError> {
+  local.aws.fault({ operation: "UploadPart", skip: part - 1, times: 1, status: 403, code: "AccessDenied" });
+  const client = local.clientWith({ maxConcurrentParts: 1 });
+  const error = await errorOf(() => client.upload({ ...input, ...more }));
+  local.aws.clearFaults();
+  local.operations();
+  return error as EnvelopeError;
+}
+
+/** A promise and what resolves it; Node 20 has no `Promise.withResolvers`. */
+function withResolvers(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+/** The numbers of the parts that were sent since the last call of `operations`. */
+const partsSent = () =>
+  local.aws.requests
+    .filter(({ operation }) => operation === "UploadPart")
+    .map(({ query }) => Number(query.partNumber))
+    .sort();
+
+async function expectObject(): Promise<void> {
+  const { Body, ContentType, Metadata } = await local.client.get({ Bucket, Key, encryptionContext });
+  expectBytes(Buffer.from(await Body.transformToByteArray()), bytes);
+  expect({ ContentType, Metadata }).toMatchObject({ ContentType: "text/x", Metadata: { a: "2", b: "1" } });
+}
+
+describe("an upload that failed with a checkpoint", () => {
+  it("is kept, and its error names upload and checkpoint", async () => {
+    const error = await interrupt(3);
+    const { Uploads = [] } = await local.s3.send(new ListMultipartUploadsCommand({ Bucket }));
+    const uploadId = Uploads[0]?.UploadId;
+    expect(error).toEqual(coded("S3_ACCESS_DENIED", { checkpointPath: CheckpointPath, uploadId }));
+    expect(error.message).toContain("call upload again to go on");
+    expect(statSync(CheckpointPath).mode & 0o777).toBe(0o600);
+    const lines = readFileSync(CheckpointPath, "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(lines.map((line) => Object.keys(line)[0])).toEqual([
+      "format",
+      ...["begun", "done", "begun", "done", "begun"],
+    ]);
+  });
+
+  it("goes on with the parts that are missing: asks S3 once what it has, and one key", async () => {
+    await interrupt(3);
+    const told: number[] = [];
+    const { length } = bytes;
+    const output = await local.client.upload(input, { onProgress: ({ bytes }) => void told.push(bytes) });
+    expect(partsSent()).toEqual([3, 4]);
+    expect(local.operations().filter((operation) => operation !== "UploadPart")).toEqual([
+      "ListParts",
+      "CompleteMultipartUpload",
+    ]);
+    expect(output).toMatchObject({ plaintextLength: length, ETag: expect.stringMatching(/-4"$/) });
+    expect(told[0]).toBeGreaterThan(2 * partBytes - 20_000);
+    expect(told.at(-1)).toBe(length);
+    await expectObject();
+  });
+
+  it("goes on with a sidecar, which stays meanwhile, and on another client with other settings", async () => {
+    await interrupt(2, { envelopeStorage: "sidecar" });
+    expect((await local.contents()).keys).toHaveLength(1);
+    const client = local.clientWith({ partSizeBytes: 2 * partBytes });
+    await client.upload({ ...input, envelopeStorage: "sidecar" });
+    await expectObject();
+  });
+
+  it("sends a part again that S3 does not have as the checkpoint says", async () => {
+    await interrupt(3);
+    const { ticket } = JSON.parse(readFileSync(CheckpointPath, "utf8").split("\n")[0] ?? "");
+    const { UploadId } = ticket;
+    await local.s3.send(
+      new UploadPartCommand({ Bucket, Key, UploadId, PartNumber: 2, Body: testBytes(partBytes) }),
+    );
+    local.operations();
+    local.aws.clearRequests();
+    await local.client.upload(input);
+    expect(partsSent()).toEqual([2, 3, 4]);
+    await expectObject();
+  });
+
+  it("ignores what a crash left of a last line, and of the first", async () => {
+    await interrupt(3);
+    appendFileSync(CheckpointPath, '{"done":{"PartNu');
+    await local.client.upload(input);
+    expect(partsSent()).toEqual([3, 4]);
+    await expectObject();
+    for (const torn of ["", '{"format":"s3-env']) {
+      writeFileSync(CheckpointPath, torn);
+      local.operations();
+      await local.client.upload(input);
+      expect(partsSent()).toEqual([1, 2, 3, 4]);
+    }
+  });
+
+  it("that is gone begins anew under another key, when its object is not there", async () => {
+    await interrupt(3, { envelopeStorage: "sidecar" });
+    const before = JSON.parse(readFileSync(CheckpointPath, "utf8").split("\n")[0] ?? "").ticket;
+    await local.client.abortUploads({ Bucket, olderThanMs: 0, Prefix: Key });
+    local.operations();
+    await local.client.upload({ ...input, envelopeStorage: "sidecar" });
+    expect(partsSent()).toEqual([1, 2, 3, 4]);
+    expect((await local.getRaw(Key)).metadata["s3e-salt"]).not.toBe(before.envelope["s3e-salt"]);
+    await expectObject();
+    // The first sidecar stays: nobody can tell whether an older version needs it.
+    const { keys } = await local.contents();
+    expect(keys).toHaveLength(3);
+    const salt = Buffer.from(before.envelope["s3e-salt"], "base64").toString("hex");
+    await local.client.delete({ Bucket, Key: keys.find((key) => key.includes(salt)) });
+  });
+
+  it("that is gone since it was completed is a success, and nothing is sent", async () => {
+    const error = await interruptCompletion();
+    expect(error).toEqual(coded("S3_UNAVAILABLE", { checkpointPath: CheckpointPath }));
+    const output = await local.client.upload(input);
+    expect(local.operations()).toEqual(["ListParts", "HeadObject"]);
+    expect(output).toMatchObject({ plaintextLength: bytes.length, ETag: expect.stringMatching(/-4"$/) });
+    await expectObject();
+  });
+
+  it("that is gone is not begun anew while nobody can tell whether its object is there", async () => {
+    await interruptCompletion();
+    local.aws.fault({ operation: "HeadObject", status: 503 });
+    expect(await errorOf(() => local.client.upload(input))).toEqual(coded("S3_UNAVAILABLE"));
+    expect(local.operations()).toEqual(["ListParts", "HeadObject"]);
+    expect(existsSync(CheckpointPath)).toBe(true);
+  });
+
+  async function interruptCompletion(): Promise<Error> {
+    local.aws.fault({ operation: "CompleteMultipartUpload", reset: "after" });
+    local.aws.fault({ operation: "HeadObject", status: 503 });
+    const error = await errorOf(() => local.client.upload(input));
+    local.operations();
+    return error;
+  }
+
+  it("is given up by abortUpload, which removes the checkpoint, and by the caller's signal", async () => {
+    await interrupt(3);
+    await local.client.abortUpload({ CheckpointPath });
+    expect(local.operations()).toEqual(["AbortMultipartUpload"]);
+    expect(existsSync(CheckpointPath)).toBe(false);
+    await interrupt(3);
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    const onProgress = () => controller.abort(reason);
+    expect(
+      await errorOf(() => local.client.upload(input, { abortSignal: controller.signal, onProgress })),
+    ).toBe(reason);
+    expect(existsSync(CheckpointPath)).toBe(false);
+  });
+});
+
+describe("a source that is not what it was", () => {
+  const changed = (at: number) => {
+    const other = Buffer.from(bytes);
+    other[at] = (other[at] ?? 0) ^ 1;
+    return other;
+  };
+  it.each([
+    ["another size", () => appendFileSync(FilePath, "x"), true],
+    ["another time", () => utimesSync(FilePath, time, new Date(time.getTime() + 1)), true],
+    ["another byte in a part that is done", () => writeFileSync(FilePath, changed(5)), false],
+    ["another byte in a part that was begun", () => writeFileSync(FilePath, changed(2.5 * partBytes)), false],
+    ["another byte in what two begun parts share", () => writeFileSync(FilePath, changed(partBytes)), false],
+  ])("stops the upload: %s; nothing is sent, and put back it goes on", async (_, change, keepsTime) => {
+    await interrupt(3);
+    change();
+    if (!keepsTime) utimesSync(FilePath, time, time);
+    const error = await errorOf(() => local.client.upload(input));
+    expect(error).toEqual(coded("SOURCE_CHANGED", { checkpointPath: CheckpointPath }));
+    expect(local.operations()).toEqual(["ListParts"]);
+    writeFileSync(FilePath, bytes);
+    utimesSync(FilePath, time, time);
+    await local.client.upload(input);
+    expect(partsSent()).toEqual([3, 4]);
+    await expectObject();
+  });
+});
+
+describe("a checkpoint of something else", () => {
+  it.each([
+    ["another key", { Key: "other" }, "Key"],
+    ["other metadata", { Metadata: { a: "2" } }, "Metadata"],
+    ["another content type", { ContentType: "text/y" }, "ContentType"],
+    ["a condition", { IfNoneMatch: "*" }, "IfNoneMatch"],
+    ["another storage of the envelope", { envelopeStorage: "sidecar" as const }, "envelopeStorage"],
+    ["a customer-provided key", { SSECustomerKey: "k".repeat(32), SSECustomerAlgorithm: "AES256" }, ""],
+  ])("is refused: %s", async (_, other, field) => {
+    await interrupt(2);
+    const error = await errorOf(() => local.client.upload({ ...input, ...other }));
+    expect(error).toEqual(coded("CHECKPOINT_INVALID", field ? { field, path: CheckpointPath } : {}));
+    expect(local.operations()).toEqual([]);
+  });
+
+  it("is refused: another context, before any key is asked and any request", async () => {
+    await interrupt(2);
+    const error = await errorOf(() => local.client.upload({ ...input, encryptionContext: { tenant: "43" } }));
+    expect(error).toEqual(coded("CONTEXT_MISMATCH"));
+    expect(local.operations()).toEqual([]);
+  });
+
+  it("does not take the same metadata in another order for another", async () => {
+    await interrupt(2);
+    await local.client.upload({ ...input, Metadata: { a: "2", b: "1" } });
+    await expectObject();
+  });
+
+  it("is refused when it is damaged, and the error says where", async () => {
+    await interrupt(3);
+    const text = readFileSync(CheckpointPath, "utf8");
+    const lines = text.trimEnd().split("\n");
+    const header = JSON.parse(lines[0] ?? "");
+    const write = (...changed: string[]) => writeFileSync(CheckpointPath, `${changed.join("\n")}\n`);
+    const withTicket = (change: object) =>
+      JSON.stringify({ ...header, ticket: { ...header.ticket, ...change } });
+    const rest = lines.slice(1);
+    const digest = "0".repeat(64);
+    const cases: [string, string[], Record<string, unknown>][] = [
+      ["no JSON", ["nonsense", ...rest], { line: 1 }],
+      ["another format", [JSON.stringify({ ...header, format: "x" }), ...rest], { field: "line 1.format" }],
+      ["a ticket with another upload", [withTicket({ UploadId: 5 }), ...rest], { field: "ticket.UploadId" }],
+      ["other sizes", [withTicket({ partCount: 3 }), ...rest], { field: "ticket.partCount" }],
+      ["no envelope", [withTicket({ envelope: {} }), ...rest], { field: "ticket.envelope" }],
+      ["an unknown field", [withTicket({ more: 1 }), ...rest], { field: "ticket" }],
+      ["an unknown line", [...lines, '{"x":1}'], { line: lines.length + 1 }],
+      ["a part that was not begun", [lines[0] ?? "", ...rest.filter((line) => !line.includes("begun"))], {}],
+      ["two digests of a part", [...lines, rest[0]?.replace(/[0-9a-f]{64}/, digest) ?? ""], {}],
+      ["an impossible part", [...lines, rest[0]?.replace('"begun":1', '"begun":9') ?? ""], {}],
+    ];
+    for (const [name, changed, details] of cases) {
+      write(...changed);
+      const error = await errorOf(() => local.client.upload(input));
+      expect(error, name).toEqual(coded("CHECKPOINT_INVALID", details));
+      expect(local.operations(), name).toEqual([]);
+    }
+    // Only the data key tells that these are not what was written.
+    for (const change of [
+      { ExpectedBucketOwner: "111122223333" },
+      { IfNoneMatch: "*" },
+      { partBytes: partBytes + 1 },
+    ]) {
+      write(withTicket(change), lines[0] === undefined ? "" : '{"resumed":"x"}');
+      const error = await errorOf(() => local.client.upload(input));
+      expect(error).toEqual(coded("CHECKPOINT_INVALID", { field: "ticket" }));
+      expect(local.operations()).toEqual([]);
+    }
+    writeFileSync(CheckpointPath, text);
+  });
+});
+
+it("of two processes with one checkpoint the one that came first stops before it sends more, and aborts nothing", async () => {
+  const { FilePath: _file, ...others } = input;
+  /** An upload that waits before it reads all of part 2. */
+  const start = (abortSignal?: AbortSignal) => {
+    const [reading, gate] = [withResolvers(), withResolvers()];
+    const read = async (from: number, to: number) => {
+      if (from > 1.5 * partBytes) {
+        reading.resolve();
+        await gate.promise;
+      }
+      return bytes.subarray(from, to);
+    };
+    const client = local.clientWith({ maxConcurrentParts: 1 });
+    const settled = client
+      .upload({ ...others, Source: { length: bytes.length, read } }, { abortSignal })
+      .catch((error) => error);
+    return { waits: reading.promise, goOn: gate.resolve, settled };
+  };
+  const first = start();
+  await first.waits;
+  expect(partsSent()).toEqual([1]);
+  const second = start();
+  await second.waits;
+  local.operations();
+  first.goOn();
+  expect(await first.settled).toEqual(coded("CHECKPOINT_INVALID", { path: CheckpointPath }));
+  expect(local.operations()).toEqual([]);
+  second.goOn();
+  expect(await second.settled).toMatchObject({ plaintextLength: bytes.length });
+  await expectObject();
+
+  // Nor does its caller's signal, which ends an upload that is its own.
+  const controller = new AbortController();
+  const third = start(controller.signal);
+  await third.waits;
+  const fourth = start();
+  await fourth.waits;
+  const reason = new Error("enough");
+  controller.abort(reason);
+  expect(await third.settled).toBe(reason);
+  fourth.goOn();
+  expect(await fourth.settled).toMatchObject({ plaintextLength: bytes.length });
+});
+
+it("a process stops, too, when another has come, gone on to the end and removed the checkpoint", async () => {
+  const { FilePath: _file, ...others } = input;
+  const [reading, gate] = [withResolvers(), withResolvers()];
+  const slow = async (from: number, to: number) => {
+    if (from > 1.5 * partBytes) {
+      reading.resolve();
+      await gate.promise;
+    }
+    return bytes.subarray(from, to);
+  };
+  const read = async (from: number, to: number) => bytes.subarray(from, to);
+  const source = (read: typeof slow) => ({ ...others, Source: { length: bytes.length, read } });
+  const first = errorOf(() => local.clientWith({ maxConcurrentParts: 1 }).upload(source(slow)));
+  await reading.promise;
+  await local.client.upload(source(read));
+  local.operations();
+  gate.resolve();
+  expect(await first).toEqual(coded("CHECKPOINT_INVALID", { path: CheckpointPath }));
+  expect(local.operations()).toEqual([]);
+  await expectObject();
+});
+
+it("a checkpoint holds no plaintext, no key that is not wrapped and no customer-provided key", async () => {
+  const SSECustomerKey = "customer-provided-key-of-32-byte";
+  const error = await interrupt(2, { SSECustomerKey, SSECustomerAlgorithm: "AES256" });
+  if (!existsSync(CheckpointPath)) return expect(error.details).toMatchObject({ httpStatusCode: 400 });
+  const text = readFileSync(CheckpointPath, "utf8");
+  expect(text).not.toContain(SSECustomerKey);
+  expect(text).not.toContain(Buffer.from(SSECustomerKey).toString("base64"));
+  expect(text).toContain("SSECustomerKeyMD5");
+  const wrong = { SSECustomerKey: "k".repeat(32), SSECustomerAlgorithm: "AES256" };
+  expect(await errorOf(() => local.client.upload({ ...input, ...wrong }))).toEqual(
+    coded("CHECKPOINT_INVALID"),
+  );
+  return undefined;
+});

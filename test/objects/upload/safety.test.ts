@@ -1,0 +1,190 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { lstat, open } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { afterAll, afterEach, describe, expect, it, vi } from "vitest";
+import { uploadPartRange } from "../../../src/index.js";
+import { Checkpoint } from "../../../src/objects/upload/checkpoint.js";
+import { PartGuard } from "../../../src/objects/upload/part-guard.js";
+import { expectBytes, testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
+import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
+
+const local = useLocalAws();
+const folder = mkdtempSync(join(tmpdir(), "s3-envelope-safety-"));
+const FilePath = join(folder, "source");
+const CheckpointPath = join(folder, "checkpoint");
+const Key = "safe";
+const input = { Bucket, Key, FilePath, CheckpointPath };
+const bytes = testBytes(2 * partBytes + 9, 6);
+writeFileSync(FilePath, bytes);
+
+afterEach(async () => {
+  await local.clientWith({ envelopeStorage: "sidecar" }).delete({ Bucket, Key });
+  expect(await local.contents()).toEqual({ keys: [], uploads: [] });
+  expect(readdirSync(folder)).toEqual(["source"]);
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+describe("a file at the path of the checkpoint that is none", () => {
+  it.each(["one line without an end", '{"format":"s3-envelope/checkpoint 2","t', "\0".repeat(100), "a\nb"])(
+    "is left as it is: %j",
+    async (text) => {
+      writeFileSync(CheckpointPath, text);
+      for (const call of [
+        () => local.client.upload(input),
+        () => local.client.abortUpload({ CheckpointPath }),
+      ]) {
+        expect(await errorOf(call)).toEqual(coded("CHECKPOINT_INVALID", { path: CheckpointPath }));
+        expect(readFileSync(CheckpointPath, "utf8")).toBe(text);
+      }
+      expect(local.operations()).toEqual([]);
+      rmSync(CheckpointPath);
+    },
+  );
+
+  it("is left as it is: a pipe", async () => {
+    execFileSync("mkfifo", [CheckpointPath]);
+    expect(await errorOf(() => local.client.upload(input))).toEqual(coded("CHECKPOINT_INVALID"));
+    expect(existsSync(CheckpointPath)).toBe(true);
+    rmSync(CheckpointPath);
+  });
+
+  it("is not written to by a process that wants to make one: another one was faster", async () => {
+    const first = await Checkpoint.make(CheckpointPath);
+    expect(await errorOf(() => Checkpoint.make(CheckpointPath))).toEqual(
+      coded("CHECKPOINT_INVALID", { path: CheckpointPath }),
+    );
+    await first.remove();
+    await first.close();
+  });
+});
+
+describe("a file that does not say how long it is", () => {
+  it("is not uploaded as an empty one: a pipe, a folder", async () => {
+    const pipe = join(folder, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    for (const [path, fileError] of [
+      [pipe, "EINVAL"],
+      [folder, "EISDIR"],
+    ] as const) {
+      const error = await errorOf(() => local.client.upload({ Bucket, Key, FilePath: path }));
+      expect(error).toEqual(coded("FILE_FAILED", { path, fileError }));
+    }
+    rmSync(pipe);
+    expect(local.operations()).toEqual([]);
+  });
+
+  it("is not uploaded as an empty one: a file that states a size of 0 and holds something", async () => {
+    const path = join(folder, "stating-0");
+    writeFileSync(path, "something");
+    const file = await open(path);
+    const stat = vi.spyOn(Object.getPrototypeOf(file), "stat");
+    stat.mockResolvedValue(Object.assign(await lstat(path), { size: 0 }));
+    const error = await errorOf(() => local.client.upload({ Bucket, Key, FilePath: path }));
+    stat.mockRestore();
+    await file.close();
+    rmSync(path);
+    expect(error).toEqual(coded("SOURCE_CHANGED", { path }));
+    expect(local.operations()).toEqual([]);
+  });
+});
+
+it("a body whose memory went to another thread meanwhile is not sent as what was there before", async () => {
+  const ticket = await local.client.beginUpload({ Bucket, Key, plaintextLength: 1000 });
+  const Body = new Uint8Array(1000);
+  local.operations();
+  const sending = local.client.uploadPart({ ticket, PartNumber: 1, Body, tagDigest: "first-attempt" });
+  structuredClone(Body.buffer, { transfer: [Body.buffer] });
+  expect(await errorOf(() => sending)).toEqual(coded("SOURCE_CHANGED", { size: 0 }));
+  expect(local.operations()).toEqual([]);
+  await local.client.abortUpload({ ticket });
+});
+
+it("a source that is silent keeps no timer once the call has ended", async () => {
+  const [set, cleared] = [vi.spyOn(globalThis, "setTimeout"), vi.spyOn(globalThis, "clearTimeout")];
+  const client = local.clientWith({ idleTimeoutMs: 123_456 });
+  const controller = new AbortController();
+  const read = () => {
+    setImmediate(() => controller.abort(new Error("enough")));
+    return new Promise<never>(() => undefined);
+  };
+  const options = { abortSignal: controller.signal };
+  const error = await errorOf(() => client.upload({ Bucket, Key, Source: { length: 5, read } }, options));
+  expect(error).toBe(controller.signal.reason);
+  const place = set.mock.calls.findIndex(([, milliseconds]) => milliseconds === 123_456);
+  expect(cleared.mock.calls.flat()).toContain(set.mock.results[place]?.value);
+  vi.restoreAllMocks();
+});
+
+describe("an upload with a checkpoint that is gone on with", () => {
+  async function interrupt(): Promise<void> {
+    local.aws.fault({ operation: "UploadPart", skip: 1, status: 403, code: "AccessDenied" });
+    const client = local.clientWith({ maxConcurrentParts: 1 });
+    expect(await errorOf(() => client.upload(input))).toEqual(coded("S3_ACCESS_DENIED"));
+    local.operations();
+  }
+
+  it("names what is kept when S3 does not tell what it has", async () => {
+    await interrupt();
+    local.aws.fault({ operation: "ListParts", status: 503 });
+    const error = await errorOf(() => local.client.upload(input));
+    expect(error).toEqual(coded("S3_UNAVAILABLE", { checkpointPath: CheckpointPath }));
+    await local.client.abortUpload({ CheckpointPath });
+  });
+
+  it("leaves nothing when the caller aborts while S3 is asked what it has", async () => {
+    await interrupt();
+    const held = local.aws.hold({ operation: "ListParts" });
+    const controller = new AbortController();
+    const call = local.client.upload(input, { abortSignal: controller.signal });
+    await held.arrived;
+    controller.abort(new Error("enough"));
+    expect(await errorOf(() => call)).toBe(controller.signal.reason);
+    expect(existsSync(CheckpointPath)).toBe(false);
+  });
+});
+
+it("what a part was made of is remembered without the memory of the part", async () => {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  const guard = new PartGuard({ plaintextLength: 1000, partBytes, partCount: 1 });
+  const seal = { tagDigest: "0".repeat(64), firstTag: "1".repeat(32), lastTag: "2".repeat(32) };
+  const memory = (() => {
+    const part = { ...seal, slab: new ArrayBuffer(partBytes) };
+    guard.require(1, part);
+    return new WeakRef(part.slab);
+  })();
+  await new Promise(setImmediate);
+  collect();
+  expect(memory.deref()).toBe(undefined);
+  expect(() => guard.require(1, { ...seal, tagDigest: "3".repeat(64) })).toThrow(
+    "part 1 is not what was sent",
+  );
+});
+
+describe("a sidecar", () => {
+  it("stays when its upload is aborted after it was completed, though S3 says that the abort succeeded", async () => {
+    const client = local.clientWith({ envelopeStorage: "sidecar" });
+    for (const listed of [false, true]) {
+      const ticket = await client.beginUpload({ Bucket, Key, plaintextLength: bytes.length });
+      const parts = [];
+      for (let PartNumber = 1; PartNumber <= ticket.partCount; PartNumber++) {
+        const { start, end } = uploadPartRange(ticket, PartNumber);
+        const Body = bytes.subarray(start, end);
+        parts.push(await client.uploadPart({ ticket, PartNumber, Body, tagDigest: "first-attempt" }));
+      }
+      await client.completeUpload({ ticket, parts });
+      // So does S3 itself, for some hours; and the completion may come between the two requests.
+      local.aws.fault({ operation: "AbortMultipartUpload", status: 204 });
+      if (listed) local.aws.fault({ operation: "ListParts", status: 403, code: "AccessDenied" });
+      await client.abortUpload({ ticket });
+      const { Body } = await client.get({ Bucket, Key });
+      expectBytes(Buffer.from(await Body.transformToByteArray()), bytes);
+      await client.delete({ Bucket, Key });
+    }
+  });
+});

@@ -1,0 +1,242 @@
+/** Whoever may write to the bucket can put one object's instruction file beside another: its data key is given to nobody. */
+import { createCipheriv } from "node:crypto";
+import { CopyObjectCommand, GetObjectCommand, type S3Client } from "@aws-sdk/client-s3";
+import { afterEach, describe, expect, it } from "vitest";
+import {
+  type LegacyKeyring,
+  type LegacyWriterOptions,
+  legacyRsaKeyring,
+  type ReEncryptInstructionFileInput,
+} from "../../src/legacy.js";
+import { testBytes } from "../support/bytes.js";
+import { coded, errorOf } from "../support/errors.js";
+import {
+  formats,
+  keysOf,
+  keyTypes,
+  optionsOf,
+  removeAll,
+  stored,
+  writerWith,
+} from "../support/legacy-writer.js";
+import { Bucket, useLocalAws } from "../support/local.js";
+import { readS3ec, s3ecKeys } from "../support/s3ec.js";
+
+const local = useLocalAws();
+afterEach(() => removeAll(local));
+
+const materialsDescription = { reader: "partner" };
+const instructionFileSuffix = ".instruction-partner";
+const at = { Bucket, Key: "public" };
+const [publicBody, secretBody] = [testBytes(70_000, 1), testBytes(70_000, 2)];
+const writer = (options: Partial<LegacyWriterOptions> = {}) =>
+  writerWith(local, { instructionFile: true, ...options });
+const copy = (from: string, to: string, more: object = {}) =>
+  local.s3.send(new CopyObjectCommand({ Bucket, Key: to, CopySource: `${Bucket}/${from}`, ...more }));
+
+/** The partner's keyring, and the data keys that it was given to wrap. */
+function partner(): { newKeyring: LegacyKeyring; seen: Buffer[] } {
+  const { publicKey } = s3ecKeys.otherRsa;
+  const inner = legacyRsaKeyring({ publicKey, materialsDescription });
+  const seen: Buffer[] = [];
+  const wrapDataKey: LegacyKeyring["wrapDataKey"] = async (plaintext, input) => {
+    seen.push(Buffer.from(plaintext));
+    const wrapped = await inner.wrapDataKey?.(plaintext, input);
+    if (!wrapped) throw new Error("this keyring wraps");
+    return wrapped;
+  };
+  return { newKeyring: { ...inner, wrapDataKey }, seen };
+}
+
+/** Shares `public`; expects that nothing is given to anybody, and nothing written. */
+async function refusal(
+  options: Partial<LegacyWriterOptions>,
+  input: Partial<ReEncryptInstructionFileInput> = {},
+): Promise<Error> {
+  const { newKeyring, seen } = partner();
+  const before = await local.contents();
+  const files = await Promise.all(before.keys.map((key) => local.getRaw(key)));
+  local.operations();
+  const error = await errorOf(() =>
+    writer(options).reEncryptInstructionFile({ ...at, newKeyring, instructionFileSuffix, ...input }),
+  );
+  expect(local.operations()).not.toContain("PutObject");
+  expect(seen).toEqual([]);
+  const after = await local.contents();
+  expect(after).toEqual(before);
+  expect(await Promise.all(after.keys.map((key) => local.getRaw(key)))).toEqual(files);
+  return error;
+}
+
+describe("a data key is given to a partner", () => {
+  const all = keyTypes.flatMap((keyType) => formats.map((format) => ({ keyType, format })));
+
+  it.each(all)("in $format under $keyType only if it opens the object that is named", async (how) => {
+    const options = { keyring: keysOf(local, how.keyType).keyring, ...optionsOf[how.format] };
+    await writer(options).put({ ...at, Body: publicBody });
+    await writer(options).put({ Bucket, Key: "secret", Body: secretBody });
+    const own = await local.getRaw("public.instruction");
+    await copy("secret.instruction", "public.instruction");
+    expect(await refusal(options)).toEqual(coded("DECRYPTION_FAILED"));
+    expect(await refusal(options, { verifyContent: "always" })).toEqual(coded("DECRYPTION_FAILED"));
+
+    await local.putRaw("public.instruction", own.bytes, own.metadata);
+    const { newKeyring, seen } = partner();
+    await writer(options).reEncryptInstructionFile({ ...at, newKeyring, instructionFileSuffix });
+    expect(seen).toHaveLength(1);
+    const shared = await stored(local, "public", instructionFileSuffix);
+    expect(await readS3ec(shared, { rsa: s3ecKeys.otherRsa.privateKey })).toEqual(publicBody);
+  });
+
+  it("of V2 not if the object was changed anywhere, or cut off", async () => {
+    const options = optionsOf.V2;
+    await writer(options).put({ ...at, Body: publicBody });
+    const { bytes } = await local.getRaw("public");
+    for (const place of [0, 40_000, bytes.length - 1]) {
+      const changed = Buffer.from(bytes);
+      changed[place] = (changed[place] ?? 0) ^ 1;
+      await local.putRaw("public", changed);
+      expect(await refusal(options)).toEqual(coded("DECRYPTION_FAILED"));
+    }
+    await local.putRaw("public", bytes.subarray(0, 60_000));
+    expect(await refusal(options)).toEqual(coded("DECRYPTION_FAILED"));
+    await local.putRaw("public", bytes.subarray(0, 15));
+    expect(await refusal(options)).toEqual(coded("BODY_TRUNCATED"));
+  });
+
+  it("of V3 whose commitment was put there, too, not if all of it is to be verified", async () => {
+    await writer().put({ ...at, Body: publicBody });
+    await writer().put({ Bucket, Key: "secret", Body: secretBody });
+    const { metadata } = await local.getRaw("secret");
+    const { bytes } = await local.getRaw("public");
+    await local.putRaw("public", bytes, metadata);
+    await copy("secret.instruction", "public.instruction");
+    expect(await refusal({}, { verifyContent: "always" })).toEqual(coded("DECRYPTION_FAILED"));
+  });
+
+  it("not if another object was put there, when its ETag is stated", async () => {
+    for (const format of formats) {
+      const options = optionsOf[format];
+      const { ETag = "" } = await writer(options).put({ ...at, Body: publicBody });
+      await writer(options).put({ Bucket, Key: "secret", Body: secretBody });
+      const { newKeyring, seen } = partner();
+      const input = { ...at, newKeyring, instructionFileSuffix };
+      for (const IfMatch of [ETag, ETag.replaceAll('"', ""), `W/${ETag}`]) {
+        await writer(options).reEncryptInstructionFile({ ...input, IfMatch });
+      }
+      expect(seen).toHaveLength(3);
+      await copy("secret", "public");
+      await copy("secret.instruction", "public.instruction");
+      expect(await refusal(options, { IfMatch: ETag })).toEqual(
+        coded("S3_PRECONDITION_FAILED", { key: "public" }),
+      );
+      await removeAll(local);
+    }
+  });
+
+  it("not if the object is overwritten while it is verified, by a store that knows conditions and one that does not", async () => {
+    for (const knowsConditions of [true, false]) {
+      await writer(optionsOf.V2).put({ ...at, Body: publicBody });
+      await writer(optionsOf.V2).put({ Bucket, Key: "secret", Body: secretBody });
+      const send = async (command: GetObjectCommand, callOptions: object) => {
+        const { input } = command;
+        if (!(command instanceof GetObjectCommand) || input.Key !== "public")
+          return local.s3.send(command, callOptions);
+        await copy("secret", "public");
+        const { IfMatch, ...unconditional } = input;
+        expect(IfMatch).toMatch(/^"/);
+        const sent = knowsConditions ? command : new GetObjectCommand(unconditional);
+        return local.s3.send(sent, callOptions);
+      };
+      const s3 = { config: local.s3.config, send } as unknown as S3Client;
+      const { newKeyring, seen } = partner();
+      const error = await errorOf(() =>
+        writer({ s3, ...optionsOf.V2 }).reEncryptInstructionFile({
+          ...at,
+          newKeyring,
+          instructionFileSuffix,
+        }),
+      );
+      expect(error).toEqual(coded("S3_PRECONDITION_FAILED", { key: "public" }));
+      expect(seen).toEqual([]);
+      expect((await local.contents()).keys).not.toContain(`public${instructionFileSuffix}`);
+    }
+  });
+
+  it("of V2 at no cost, and with no proof, when the caller trusts all writers of the bucket", async () => {
+    await writer(optionsOf.V2).put({ ...at, Body: publicBody });
+    local.operations();
+    const { newKeyring, seen } = partner();
+    const input = { ...at, newKeyring, verifyContent: "never" } as const;
+    await writer(optionsOf.V2).reEncryptInstructionFile(input);
+    expect(local.operations()).toEqual(["HeadObject", "GetObject", "PutObject"]);
+    expect(seen).toHaveLength(1);
+  });
+
+  it("of V2 whose writer authenticated more than the content when that is stated", async () => {
+    const dataKey = testBytes(32, 7);
+    const [iv, wrapIv, contentAad] = [testBytes(12, 8), testBytes(12, 9), Buffer.from("more")];
+    const seal = (key: Uint8Array, nonce: Uint8Array, authenticated: string | Buffer, bytes: Uint8Array) => {
+      const cipher = createCipheriv("aes-256-gcm", key, nonce).setAAD(Buffer.from(authenticated));
+      return Buffer.concat([cipher.update(bytes), cipher.final(), cipher.getAuthTag()]);
+    };
+    const wrapped = Buffer.concat([wrapIv, seal(s3ecKeys.aes, wrapIv, "AES/GCM/NoPadding", dataKey)]);
+    const fields = {
+      "x-amz-key-v2": wrapped.toString("base64"),
+      "x-amz-iv": iv.toString("base64"),
+      "x-amz-cek-alg": "AES/GCM/NoPadding",
+      "x-amz-tag-len": "128",
+      "x-amz-wrap-alg": "AES/GCM",
+      "x-amz-matdesc": "{}",
+    };
+    await local.putRaw("public", seal(dataKey, iv, contentAad, publicBody));
+    await local.putRaw("public.instruction", Buffer.from(JSON.stringify(fields)));
+    expect(await refusal(optionsOf.V2)).toEqual(coded("DECRYPTION_FAILED"));
+    const { newKeyring, seen } = partner();
+    await writer(optionsOf.V2).reEncryptInstructionFile({ ...at, newKeyring, contentAad });
+    expect(seen).toEqual([dataKey]);
+  });
+});
+
+it("the key of AES/CBC, which nothing authenticates, is given to nobody unless the caller says so, and no key is asked for", async () => {
+  const asked: string[] = [];
+  const { keyring } = keysOf(local, "aes");
+  const unwrapDataKey: LegacyKeyring["unwrapDataKey"] = async (input) => {
+    asked.push(input.wrap.name);
+    return keyring.unwrapDataKey(input);
+  };
+  const cipher = createCipheriv("aes-256-ecb", s3ecKeys.aes, null);
+  const wrapped = Buffer.concat([cipher.update(testBytes(32, 7)), cipher.final()]).toString("base64");
+  const fields = {
+    "x-amz-key": wrapped,
+    "x-amz-iv": testBytes(16).toString("base64"),
+    "x-amz-matdesc": "{}",
+  };
+  await local.putRaw("public", testBytes(32, 8));
+  await local.putRaw("public.instruction", Buffer.from(JSON.stringify(fields)));
+  const options = {
+    ...optionsOf.V2,
+    enableLegacyUnauthenticatedModes: true,
+    enableLegacyWrappingAlgorithms: true,
+    keyring: { ...keyring, unwrapDataKey },
+  };
+  for (const verifyContent of [undefined, "when-needed", "always"] as const) {
+    expect(await refusal(options, { verifyContent })).toEqual(
+      coded("KEY_NOT_ROTATED", { option: "verifyContent" }),
+    );
+  }
+  expect(asked).toEqual([]);
+  const { newKeyring, seen } = partner();
+  await writer(options).reEncryptInstructionFile({ ...at, newKeyring, verifyContent: "never" });
+  expect(seen).toEqual([testBytes(32, 7)]);
+});
+
+it.each([
+  [{ verifyContent: true }, /^verifyContent/],
+  [{ IfMatch: "" }, /^IfMatch/],
+  [{ contentAad: "more" }, /^contentAad/],
+])("arguments of the proof are checked before anything is sent: %o", async (input, message) => {
+  const given = { ...at, newKeyring: partner().newKeyring, ...input } as never;
+  expect((await errorOf(() => writer().reEncryptInstructionFile(given))).message).toMatch(message);
+  expect(local.operations()).toEqual([]);
+});

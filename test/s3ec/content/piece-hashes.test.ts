@@ -1,0 +1,25 @@
+import { expect, it } from "vitest";
+import { PieceHashes } from "../../../src/s3ec/content/piece-hashes.js";
+import { testBytes } from "../../support/bytes.js";
+
+it("knows each piece, however the bytes came, and no other bytes", () => {
+  const bytes = testBytes(2_500);
+  for (const sizes of [[2_500], [999, 1, 1_000, 500], [1, 1_998, 501], [0, 2_000, 500]]) {
+    const hashes = new PieceHashes(1_000);
+    let at = 0;
+    for (const size of sizes) {
+      hashes.add(bytes.subarray(at, at + size));
+      at += size;
+    }
+    for (const index of [0, 1, 2]) {
+      const piece = Buffer.from(bytes.subarray(index * 1_000, (index + 1) * 1_000));
+      // Asked twice: looking ends nothing.
+      expect([hashes.isPiece(index, piece), hashes.isPiece(index, piece)]).toEqual([true, true]);
+      expect(hashes.isPiece(index + 1, piece)).toBe(false);
+      expect(hashes.isPiece(index, piece.subarray(1))).toBe(false);
+      piece[piece.length - 1] = (piece.at(-1) ?? 0) ^ 1;
+      expect(hashes.isPiece(index, piece)).toBe(false);
+    }
+    expect(hashes.isPiece(3, Buffer.alloc(0))).toBe(false);
+  }
+});
