@@ -9,7 +9,7 @@ import { peakRssBytes } from "./peak-memory.js";
 
 const [order] = (await once(process, "message")) as [LargeOrder];
 const { operation, path, mebibytes, s3Config, kmsConfig, keyId } = order;
-const object = { Bucket: "test-bucket", Key: "large", FilePath: path };
+const object = { Bucket: "test-bucket", Key: "large", filePath: path };
 const envelope = new EnvelopeClient({
   s3: createS3Client(s3Config),
   keyring: kmsKeyring({ kms: new KMSClient(kmsConfig), keyId }),

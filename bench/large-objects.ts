@@ -52,7 +52,7 @@ export async function benchLargeObjects(
         const measureDownloads = async ({ s3Config }: ServerReady) => {
           const { s3, withWorkers: envelope } = clientsOf(variant, s3Config);
           await uploadPlain(s3, source);
-          await envelope.upload({ Bucket: bucket, Key: "encrypted", FilePath: source });
+          await envelope.upload({ Bucket: bucket, Key: "encrypted", filePath: source });
           await check(s3, envelope, source, target);
           const url = () => presignedUrl(s3Config, { path: `/${bucket}/plain` });
           show(await downloads(rounds, bytes, s3, envelope, target, url, rate));
@@ -97,7 +97,7 @@ async function check(s3: S3Client, envelope: EnvelopeClient, source: string, tar
   const expected = await sha256Of(createReadStream(source));
   const ways = [
     () => downloadPlain(s3, target),
-    () => envelope.download({ Bucket: bucket, Key: "encrypted", FilePath: target }),
+    () => envelope.download({ Bucket: bucket, Key: "encrypted", filePath: target }),
   ];
   for (const way of ways) {
     await way();
@@ -119,7 +119,7 @@ async function uploads(
     { name: plain, run: run(() => uploadPlain(s3, source)) },
     {
       name: "encrypted, upload",
-      run: run(() => envelope.upload({ Bucket: bucket, Key: "encrypted", FilePath: source })),
+      run: run(() => envelope.upload({ Bucket: bucket, Key: "encrypted", filePath: source })),
     },
   ];
   const measured = await measure(rounds, cases);
@@ -158,12 +158,12 @@ async function downloads(
     { name: plain, run: fresh(() => downloadPlain(s3, target)) },
     {
       name: "encrypted, download",
-      run: fresh(() => envelope.download({ Bucket: bucket, Key: "encrypted", FilePath: target })),
+      run: fresh(() => envelope.download({ Bucket: bucket, Key: "encrypted", filePath: target })),
     },
     {
       name: "encrypted, download, no fsync",
       run: fresh(() =>
-        envelope.download({ Bucket: bucket, Key: "encrypted", FilePath: target, fsync: false }),
+        envelope.download({ Bucket: bucket, Key: "encrypted", filePath: target, fsync: false }),
       ),
     },
     { name: limit, run: run(() => readRaw(bytes, url)) },

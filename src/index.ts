@@ -38,7 +38,7 @@ export type {
   EnvelopeClientOptions,
   EnvelopeStorage,
 } from "./objects/encrypted/config.js";
-export type { LegacyFacts, LegacyReadFacts, LegacyReading } from "./objects/encrypted/legacy-reading.js";
+export type { LegacyObjectInfo, LegacyReadInfo, LegacyReading } from "./objects/encrypted/legacy-reading.js";
 export type { ExpectedContext } from "./objects/encrypted/read-envelope.js";
 export type { VerifiedBody } from "./objects/get/body.js";
 export type { GetInput, GetOutput } from "./objects/get/get-input.js";

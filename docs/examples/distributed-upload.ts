@@ -23,7 +23,7 @@ import { type LocalClientConfig, startLocalAws } from "s3-envelope/testing";
 process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true"; // an example is no place for it
 const object = { Bucket: "example", Key: "backups/node" };
 const encryptionContext = { tenant: "42" };
-const FilePath = process.execPath;
+const filePath = process.execPath;
 
 /** What a worker is told. Nothing in it is secret but the key of this example: with kmsKeyring each asks KMS. */
 interface Order {
@@ -58,7 +58,7 @@ function work(): void {
     const part = await client.uploadPart({
       ticket,
       PartNumber,
-      FilePath,
+      filePath,
       encryptionContext,
       tagDigest,
       // Before the first byte is sent: what a replacement will need is on the disk.
@@ -88,7 +88,7 @@ async function coordinate(): Promise<void> {
   const notes = await mkdtemp(join(tmpdir(), "s3-envelope-example-"));
   const wrappingKey = createHash("sha256").update("only for this example").digest("hex");
   const client = clientOf({ s3Config: aws.s3Config, wrappingKey });
-  const { size, mtimeMs } = await stat(FilePath);
+  const { size, mtimeMs } = await stat(filePath);
   const ticket = await client.beginUpload({
     ...object,
     encryptionContext,
@@ -96,7 +96,7 @@ async function coordinate(): Promise<void> {
     // A worker whose copy of the file is of another time sends nothing.
     sourceModifiedMs: mtimeMs,
   });
-  console.log(`${FilePath}: ${size} bytes in ${ticket.partCount} parts`);
+  console.log(`${filePath}: ${size} bytes in ${ticket.partCount} parts`);
 
   const startWorker = () => {
     const worker = fork(fileURLToPath(import.meta.url), ["worker"], { execArgv: process.execArgv });
@@ -134,7 +134,7 @@ async function coordinate(): Promise<void> {
   const output = await client.completeUpload({ ticket, parts: [...parts.values()], encryptionContext });
   console.log(`completed: ${output.ciphertextLength} bytes in S3`);
   const [before, after] = [createHash("sha256"), createHash("sha256")];
-  before.update(await readFile(FilePath));
+  before.update(await readFile(filePath));
   const { Body } = await client.get({ ...object, encryptionContext });
   for await (const bytes of Body) after.update(bytes);
   if (before.digest("hex") !== after.digest("hex")) throw new Error("the object is not the file");

@@ -1,14 +1,14 @@
-/** Sharing the event loop, in loops whose every step may be at hand at once. */
+/** Sharing the event loop: loops whose every step may be ready at once let timers, signals and sockets run. */
 
-/** Work goes on for so long before others have their turn. */
-const maxTurnMs = 4;
+/** Loops together work for this long before other callbacks run. */
+const maxSliceMs = 4;
 
-/** When these loops began to work since the event loop last had its turn. */
+/** When these loops began to work, since the event loop last ran other callbacks. */
 let start = 0;
 let hasBegun = false;
-/** Loops that have given up their turn, in their order. */
+/** Resumes the loops that wait, in the order in which they yielded. */
 const waiting: (() => void)[] = [];
-/** Whether `resume` is scheduled or runs. One at a time: two of them would give one loop two turns in a row. */
+/** Whether `resume` is scheduled or runs. Two of them would run one loop twice before other callbacks run. */
 let isResuming = false;
 
 function begin(): void {
@@ -20,13 +20,13 @@ function begin(): void {
   });
 }
 
-/** One after the other goes on, as long as their common turn lasts. */
+/** Resumes one loop after another until their common time is over. */
 async function resume(): Promise<void> {
   hasBegun = true;
   start = performance.now();
-  for (let next = waiting.shift(); next; next = turn.isOver ? undefined : waiting.shift()) {
+  for (let next = waiting.shift(); next; next = shouldYield() ? undefined : waiting.shift()) {
     next();
-    // What was resumed does its step before this goes on.
+    // The resumed loop does its step before this continues.
     await undefined;
   }
   hasBegun = false;
@@ -34,21 +34,18 @@ async function resume(): Promise<void> {
   if (isResuming) setImmediate(resume);
 }
 
-/** The turn of all loops together: how long they have kept timers, signals and sockets waiting. */
-export const turn = {
-  /** Whether it is time to give others their turn. */
-  get isOver(): boolean {
-    begin();
-    return performance.now() - start > maxTurnMs;
-  },
+/** Whether loops have kept timers, signals and sockets waiting for long enough: the caller should yield. */
+export function shouldYield(): boolean {
+  begin();
+  return performance.now() - start > maxSliceMs;
+}
 
-  /** Gives others their turn, and resolves when it is this loop's again: for one step at least. */
-  give(): Promise<void> {
-    return new Promise((resolve) => {
-      waiting.push(resolve);
-      if (isResuming) return;
-      isResuming = true;
-      setImmediate(resume);
-    });
-  },
-};
+/** Lets other callbacks of the event loop run, and resolves when this loop may do one step at least. */
+export function yieldToEventLoop(): Promise<void> {
+  return new Promise((resolve) => {
+    waiting.push(resolve);
+    if (isResuming) return;
+    isResuming = true;
+    setImmediate(resume);
+  });
+}

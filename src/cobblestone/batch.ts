@@ -4,7 +4,7 @@ import { type ChunkKeys, openChunk, sealChunk } from "./chunk.js";
 import { chunkBytes, sealedChunkBytes, tagBytes } from "./layout.js";
 
 /** Full chunks of one message that follow one another. */
-export interface Run {
+export interface ChunkBatch {
   readonly kind: "seal" | "open";
   readonly key: KeyObject;
   /** The nonce of chunk 0, in memory of its own: a copy for a worker takes all memory behind a view along. */
@@ -16,12 +16,17 @@ export interface Run {
 }
 
 /** A run of the message that has these keys. */
-export function runOf(kind: Run["kind"], keys: ChunkKeys, firstChunk: number, chunks: number): Run {
+export function batchOf(
+  kind: ChunkBatch["kind"],
+  keys: ChunkKeys,
+  firstChunk: number,
+  chunks: number,
+): ChunkBatch {
   return { kind, key: keys.key, baseNonce: Uint8Array.from(keys.baseNonce), firstChunk, chunks };
 }
 
 /** Bytes of a slab that has room for so many chunks, sealed or not. */
-export function slabBytes(chunks: number): number {
+export function batchBufferBytes(chunks: number): number {
   return chunks * sealedChunkBytes;
 }
 
@@ -31,13 +36,13 @@ export function slabBytes(chunks: number): number {
  *
  * @throws EnvelopeError `DECRYPTION_FAILED`; then the slab has been overwritten with zeros
  */
-export function workInPlace(run: Run, slab: Uint8Array): void {
+export function workInPlace(run: ChunkBatch, slab: Uint8Array): void {
   const steps = stepsInPlace(run, slab);
   while (!steps.next().done);
 }
 
 /** The same as {@link workInPlace}, one chunk at each step. */
-export function* stepsInPlace(run: Run, slab: Uint8Array): Generator<undefined, undefined> {
+export function* stepsInPlace(run: ChunkBatch, slab: Uint8Array): Generator<undefined, undefined> {
   const { key, firstChunk, chunks } = run;
   const keys = { key, baseNonce: Buffer.from(run.baseNonce) };
   if (run.kind === "open") {
@@ -72,7 +77,7 @@ function sealInPlace(keys: ChunkKeys, firstChunk: number, chunk: number, slab: U
 }
 
 /** Bytes at the start of the slab that hold the run once it has been worked on. */
-export function workedBytes({ kind, chunks }: Run): number {
+export function workedBytes({ kind, chunks }: ChunkBatch): number {
   return chunks * (kind === "seal" ? sealedChunkBytes : chunkBytes);
 }
 

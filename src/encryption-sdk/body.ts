@@ -1,6 +1,6 @@
 /** The body and the footer of an AWS Encryption SDK message, frame by frame. */
 import { EnvelopeError } from "../base/errors.js";
-import { turn } from "../base/event-loop.js";
+import { shouldYield, yieldToEventLoop } from "../base/event-loop.js";
 import type { MessageHeader } from "./header.js";
 import type { ExactReader } from "./reader.js";
 import { ivBytes, tagBytes } from "./suites.js";
@@ -42,7 +42,7 @@ export async function* readBody(
   keys.sign?.(header.authenticated);
   keys.sign?.(header.authentication);
   for (let sequence = 1; ; sequence++) {
-    if (turn.isOver) await turn.give();
+    if (shouldYield()) await yieldToEventLoop();
     const frame =
       header.frameBytes === undefined
         ? await readBlockHeader(reader)

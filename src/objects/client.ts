@@ -5,10 +5,10 @@ import { type DeleteInput, type DeleteOutput, deleteObject } from "./delete.js";
 import { download } from "./download/download.js";
 import type { DownloadInput, DownloadOutput } from "./download/download-input.js";
 import {
-  type ClientSettings,
+  type ClientConfig,
+  configArgument,
   type EnvelopeClientOptions,
-  keepSettings,
-  settingsArgument,
+  keepConfig,
 } from "./encrypted/config.js";
 import { get } from "./get/get.js";
 import type { GetInput, GetOutput } from "./get/get-input.js";
@@ -46,12 +46,12 @@ import { type UploadInput, upload } from "./upload/upload.js";
  * with the keyring's errors; and with what is named at each method. docs/errors.md explains every code.
  */
 export class EnvelopeClient {
-  readonly #settings: ClientSettings;
+  readonly #settings: ClientConfig;
 
   /** @throws TypeError, RangeError when an option is wrong */
   constructor(options: EnvelopeClientOptions) {
-    this.#settings = settingsArgument(options);
-    keepSettings(this, this.#settings);
+    this.#settings = configArgument(options);
+    keepConfig(this, this.#settings);
   }
 
   /**
@@ -134,7 +134,7 @@ export class EnvelopeClient {
 
   /**
    * Uploads a file, or any source of known length that can be read at any offset: parts are encrypted apart from each
-   * other, `maxConcurrentParts` at a time, within the client's `maxBufferedBytes`. With a `CheckpointPath` the same call
+   * other, `maxConcurrentParts` at a time, within the client's `maxBufferedBytes`. With a `checkpointPath` the same call
    * goes on after a crash with what was not done, on this host or on another; a failure then keeps upload and
    * checkpoint (`details.uploadId`, `details.checkpointPath`), except for the reason of your signal, a condition that
    * does not hold, and your own errors. Nothing is asked of S3 before all of the checkpoint has been authenticated, and until
@@ -166,7 +166,7 @@ export class EnvelopeClient {
    * once for the parts of one ticket.
    *
    * **What cannot be noticed**: an earlier attempt with other bytes whose part never came to be in S3, or that is under way
-   * at the same time in another client; bytes of a `Body` or `Source` that differ under one `sourceDigest`, or under none;
+   * at the same time in another client; bytes of a `Body` or `source` that differ under one `sourceDigest`, or under none;
    * and a store that does not tell the truth.
    *
    * @throws EnvelopeError `SOURCE_CHANGED` before anything of it is sent; `CHECKPOINT_INVALID`, `CONTEXT_MISMATCH`,

@@ -10,14 +10,14 @@ import { EnvelopeError, hasCode } from "../base/errors.js";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { fieldsArgument } from "../fields/field-list.js";
 import { fieldNames } from "../fields/field-names.js";
-import { type S3Attempt, s3Request, unusableAnswer } from "../s3/errors.js";
-import { attemptArgument } from "../s3/fields.js";
+import { type RequestTarget, s3Request, unusableResponse } from "../s3/errors.js";
+import { targetArgument } from "../s3/fields.js";
 import { headRequest } from "../s3/head-request.js";
 import { guarded } from "../service/response-guard.js";
 import { aboutObject } from "../transfer/about-object.js";
 import type { CallOptions } from "../transfer/call-signal.js";
 import { callSignal, reasonOf } from "../transfer/call-signal.js";
-import { type ClientSettings, type EnvelopeStorage, envelopeStorages } from "./encrypted/config.js";
+import { type ClientConfig, type EnvelopeStorage, envelopeStorages } from "./encrypted/config.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "./encrypted/sidecar.js";
 
 /** What `delete` takes: the input of DeleteObject, and this. */
@@ -41,31 +41,31 @@ export interface DeleteOutput extends DeleteObjectCommandOutput {
 
 /** See `EnvelopeClient.delete`. */
 export async function deleteObject(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: DeleteInput,
   options: CallOptions,
 ): Promise<DeleteOutput> {
   const signal = callSignal(fieldNames.delete.options, options);
   const given = fieldsArgument<DeleteInput>(fieldNames.delete.input, input) as DeleteInput;
-  const attempt = attemptArgument("DeleteObject", given);
-  const { envelopeStorage = settings.envelopeStorage, ...asked } = given;
+  const target = targetArgument("DeleteObject", given);
+  const { envelopeStorage = config.envelopeStorage, ...asked } = given;
   const storage = choiceArgument("envelopeStorage", envelopeStorage, envelopeStorages);
-  return aboutObject(attempt, reasonOf(signal), () => remove(settings, storage, asked, attempt, signal));
+  return aboutObject(target, reasonOf(signal), () => remove(config, storage, asked, target, signal));
 }
 
 async function remove(
-  settings: ClientSettings,
+  config: ClientConfig,
   storage: EnvelopeStorage,
   asked: DeleteObjectCommandInput,
-  attempt: S3Attempt,
+  target: RequestTarget,
   signal: AbortSignal | undefined,
 ): Promise<DeleteOutput> {
-  const { s3 } = settings;
-  const sidecar = storage === "sidecar" ? await findSidecar(settings, asked, signal) : undefined;
-  const output = await s3Request(attempt, signal, (sending) =>
+  const { s3 } = config;
+  const sidecar = storage === "sidecar" ? await findSidecar(config, asked, signal) : undefined;
+  const output = await s3Request(target, signal, (sending) =>
     s3.send(guarded(new DeleteObjectCommand(asked)), sending),
   );
-  await requireDeletion(settings, asked, output, attempt, signal);
+  await requireDeletion(config, asked, output, target, signal);
   // A delete marker hides the object only: its older version still needs the sidecar.
   if (!sidecar || output.DeleteMarker) return output;
   if (asked.VersionId !== undefined) return { ...output, possiblyOrphanedSidecarKey: sidecar.Key };
@@ -75,31 +75,31 @@ async function remove(
 
 /** Whatever stands between us and S3 can answer 200 as well: then the object is looked for. */
 export async function requireDeletion(
-  settings: Pick<ClientSettings, "s3">,
+  config: Pick<ClientConfig, "s3">,
   input: DeleteObjectCommandInput,
   { $metadata }: DeleteObjectCommandOutput,
-  attempt: S3Attempt,
+  target: RequestTarget,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const { httpStatusCode = 204, requestId } = $metadata ?? {};
   if (httpStatusCode === 204 || requestId !== undefined) return;
   try {
-    await headObject(settings, input, signal);
+    await headObject(config, input, signal);
   } catch (error) {
     if (hasCode(error, "S3_NOT_FOUND")) return;
     throw error;
   }
-  throw unusableAnswer(attempt, "the answer says success, but the object is there");
+  throw unusableResponse(target, "the answer says success, but the object is there");
 }
 
 /** A sidecar that cannot be found must not keep the object from being deleted; a service that is down may. */
 async function findSidecar(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: DeleteObjectCommandInput,
   signal: AbortSignal | undefined,
 ): Promise<SidecarLocation | undefined> {
   try {
-    const { Metadata } = await headObject(settings, input, signal);
+    const { Metadata } = await headObject(config, input, signal);
     const stored = decodeEnvelope(Metadata ?? {});
     return stored?.storage === "sidecar" ? sidecarLocation(input, stored.header) : undefined;
   } catch (error) {
@@ -109,9 +109,9 @@ async function findSidecar(
 }
 
 function headObject(
-  settings: Pick<ClientSettings, "s3">,
+  config: Pick<ClientConfig, "s3">,
   { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner }: DeleteObjectCommandInput,
   signal: AbortSignal | undefined,
 ): Promise<HeadObjectCommandOutput> {
-  return headRequest(settings, { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner }, signal);
+  return headRequest(config, { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner }, signal);
 }

@@ -7,14 +7,14 @@ import { withoutEnvelope } from "../envelope/user-metadata.js";
 import { fieldsArgument } from "../fields/field-list.js";
 import { fieldNames } from "../fields/field-names.js";
 import type { EncryptionContext } from "../keys/encryption-context.js";
-import { attemptArgument, refuseFields, requireSize, withoutChecksums } from "../s3/fields.js";
+import { refuseFields, requireSize, targetArgument, withoutChecksums } from "../s3/fields.js";
 import { headRequest } from "../s3/head-request.js";
 import { aboutObject } from "../transfer/about-object.js";
 import type { CallOptions } from "../transfer/call-signal.js";
 import { callSignal, reasonOf } from "../transfer/call-signal.js";
-import type { ClientSettings } from "./encrypted/config.js";
-import type { LegacyFacts, LegacyLookup } from "./encrypted/legacy-reading.js";
-import { askForOther } from "./encrypted/object-request.js";
+import type { ClientConfig } from "./encrypted/config.js";
+import type { LegacyLookup, LegacyObjectInfo } from "./encrypted/legacy-reading.js";
+import { fetchSibling } from "./encrypted/object-request.js";
 import { readEnvelope, storedEnvelope } from "./encrypted/read-envelope.js";
 
 /** What `head` takes: the input of HeadObject but for parts and ranges of the ciphertext. */
@@ -41,50 +41,50 @@ export interface HeadOutput extends Omit<HeadObjectCommandOutput, `Checksum${str
    * How Amazon's client wrote the object, if one did and legacy reading is on. Not authenticated. ContentLength is then
    * undefined for AES/CBC, whose last block would have to be decrypted to tell.
    */
-  readonly legacy?: LegacyFacts;
+  readonly legacy?: LegacyObjectInfo;
 }
 
 /** See `EnvelopeClient.head`. */
 export async function head(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: HeadInput,
   options: CallOptions,
 ): Promise<HeadOutput> {
-  const { legacy } = settings;
+  const { legacy } = config;
   const signal = callSignal(fieldNames.head.options, options);
   const given = fieldsArgument<HeadInput>(fieldNames.head.input, input) as HeadInput;
-  const attempt = attemptArgument("HeadObject", given);
+  const target = targetArgument("HeadObject", given);
   if (!legacy) refuseFields(given, ["instructionFileSuffix"], "legacy reading is off: leave it out");
   const { instructionFileSuffix: suffix, ...asked } = given;
   const instructionFileSuffix =
     suffix === undefined ? undefined : textArgument("instructionFileSuffix", suffix);
-  return aboutObject(attempt, reasonOf(signal), () =>
-    describe(settings, asked, { attempt, instructionFileSuffix, signal }),
+  return aboutObject(target, reasonOf(signal), () =>
+    describe(config, asked, { target: target, instructionFileSuffix, signal }),
   );
 }
 
 async function describe(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: HeadObjectCommandInput,
   {
-    attempt,
+    target,
     instructionFileSuffix,
     signal,
-  }: Pick<LegacyLookup, "attempt" | "instructionFileSuffix" | "signal">,
+  }: Pick<LegacyLookup, "target" | "instructionFileSuffix" | "signal">,
 ): Promise<HeadOutput> {
-  const { legacy } = settings;
-  const output = await headRequest(settings, input, signal);
-  requireSize(output.ContentLength, attempt);
+  const { legacy } = config;
+  const output = await headRequest(config, input, signal);
+  requireSize(output.ContentLength, target);
   const { Metadata: metadata = {}, ContentLength } = output;
-  const stored = legacy ? decodeEnvelope(metadata) : storedEnvelope(settings, metadata);
+  const stored = legacy ? decodeEnvelope(metadata) : storedEnvelope(config, metadata);
   if (!stored) {
     const found = await legacy?.head(
       {
-        attempt,
+        target: target,
         metadata,
         instructionFileSuffix,
         signal,
-        askFor: (key) => askForOther(settings, input, key, signal),
+        askFor: (key) => fetchSibling(config, input, key, signal),
       },
       ContentLength,
     );
@@ -92,7 +92,7 @@ async function describe(
     const Metadata = legacy.userMetadata(metadata);
     return { ...withoutChecksums(output), ...found, Metadata, encrypted: true };
   }
-  const envelope = await readEnvelope(settings, input, stored, signal);
+  const envelope = await readEnvelope(config, input, stored, signal);
   return {
     ...withoutChecksums(output),
     ContentLength: output.ContentLength === undefined ? undefined : plaintextLength(output.ContentLength),

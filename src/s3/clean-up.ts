@@ -2,7 +2,7 @@
 
 import { untilAborted } from "../base/abort.js";
 import { EnvelopeError, withDetails } from "../base/errors.js";
-import { type TransferSignal, transferSignal } from "../transfer/call-signal.js";
+import { type CallSignal, transferSignal } from "../transfer/call-signal.js";
 
 /** How long a request about what a failed call left may take with its retries, in milliseconds. */
 const maxWaitMs = 10_000;
@@ -57,7 +57,7 @@ export interface Leftover {
 }
 
 /** The same error, which now also says what was left behind. The reason of a caller's signal stays as it is. */
-export function withLeftover(error: unknown, transfer: TransferSignal, leftover: Leftover): unknown {
+export function withLeftover(error: unknown, transfer: CallSignal, leftover: Leftover): unknown {
   if (!(error instanceof EnvelopeError) || transfer.isCallersReason(error)) return error;
   return withDetails(error, leftover.details, `${error.message}. ${leftover.advice}`);
 }

@@ -10,25 +10,25 @@ import { EnvelopeError, hasCode } from "../base/errors.js";
 import { names } from "../envelope/names.js";
 import { guarded } from "../service/response-guard.js";
 import { withinTime } from "./clean-up.js";
-import { requireETag, type S3Attempt, s3Request } from "./errors.js";
+import { type RequestTarget, requireETag, s3Request } from "./errors.js";
 import { customerKeyOf, objectFields } from "./fields.js";
 import { headOf, isRefused } from "./if-match.js";
 import { isSameETag } from "./responses.js";
 
 /** What S3 says of an object that it has just stored. */
-export type CommitOutput = PutObjectCommandOutput | CompleteMultipartUploadCommandOutput;
+export type ConfirmedWriteOutput = PutObjectCommandOutput | CompleteMultipartUploadCommandOutput;
 
 /** What a commit needs to know of the write that it ends. */
-export interface CommitInput {
+export interface ConfirmedWriteInput {
   readonly s3: S3Client;
   /** The PutObject that the write amounts to, metadata complete, without body. */
   readonly put: PutObjectCommandInput;
-  readonly attempt: S3Attempt;
+  readonly target: RequestTarget;
   readonly signal: AbortSignal;
 }
 
 /** Remembers whether an object may have appeared, so that nothing it needs is removed after a failure. */
-export class CommitState {
+export class ConfirmedWrite {
   readonly #mark: string;
   #mayExist = false;
 
@@ -47,17 +47,17 @@ export class CommitState {
    * way, the object is looked up and told by its mark.
    */
   async send(
-    input: CommitInput,
+    input: ConfirmedWriteInput,
     operation: string,
     size: number,
-    request: (options: { abortSignal?: AbortSignal }) => Promise<CommitOutput>,
-  ): Promise<CommitOutput> {
+    request: (options: { abortSignal?: AbortSignal }) => Promise<ConfirmedWriteOutput>,
+  ): Promise<ConfirmedWriteOutput> {
     input.signal.throwIfAborted();
     this.#mayExist = true;
-    const attempt = { ...input.attempt, operation };
+    const target = { ...input.target, operation };
     try {
-      const output = await s3Request(attempt, input.signal, request);
-      requireETag(output, attempt);
+      const output = await s3Request(target, input.signal, request);
+      requireETag(output, target);
       return output;
     } catch (error) {
       input.signal.throwIfAborted();
@@ -65,20 +65,20 @@ export class CommitState {
       input.signal.throwIfAborted();
       if (written) return written;
       this.#mayExist = !isRefusal(error);
-      throw (await refusedForm(input, attempt, error)) ?? error;
+      throw (await refusedForm(input, target, error)) ?? error;
     }
   }
 }
 
 /** The error for a store that refuses the condition of a write (412) though the object has the ETag that it states. */
 async function refusedForm(
-  { s3, put, signal }: CommitInput,
-  attempt: S3Attempt,
+  { s3, put, signal }: ConfirmedWriteInput,
+  target: RequestTarget,
   error: unknown,
 ): Promise<EnvelopeError | undefined> {
   const { IfMatch } = put;
   if (IfMatch === undefined || !(error instanceof EnvelopeError) || !isRefused(error)) return undefined;
-  const head = await headOf(s3, { ...objectFields(put), ...customerKeyOf(put) }, attempt, signal).catch(
+  const head = await headOf(s3, { ...objectFields(put), ...customerKeyOf(put) }, target, signal).catch(
     () => undefined,
   );
   if (head?.ETag === undefined || !isSameETag(head.ETag, IfMatch)) return undefined;
@@ -107,10 +107,10 @@ export function isRefusal(error: unknown): boolean {
 }
 
 async function findWritten(
-  input: CommitInput,
+  input: ConfirmedWriteInput,
   size: number,
   mark: string,
-): Promise<CommitOutput | undefined> {
+): Promise<ConfirmedWriteOutput | undefined> {
   try {
     return await headWritten(input, size, mark);
   } catch {
@@ -120,10 +120,10 @@ async function findWritten(
 
 /** What S3 says of the object if it is the one that this write makes; rejects when that cannot be known. */
 export async function headWritten(
-  input: CommitInput,
+  input: ConfirmedWriteInput,
   size: number,
   mark: string = names.salt,
-): Promise<CommitOutput | undefined> {
+): Promise<ConfirmedWriteOutput | undefined> {
   const { s3, put, signal } = input;
   const command = new HeadObjectCommand({ ...objectFields(put), ...customerKeyOf(put) });
   const head = await withinTime((options) => s3.send(guarded(command), options), signal);

@@ -1,6 +1,6 @@
 /** The Content-Range of a response. */
 import type { EnvelopeError } from "../base/errors.js";
-import { type S3Attempt, unusableAnswer } from "./errors.js";
+import { type RequestTarget, unusableResponse } from "./errors.js";
 
 /** What a Content-Range says; undefined when it says nothing that makes sense. */
 export function parseContentRange(
@@ -23,6 +23,6 @@ export function totalBytesOf({
 }
 
 /** The error for an answer to another question. */
-export function otherRange(attempt: S3Attempt): EnvelopeError {
-  return unusableAnswer(attempt, "the answer is not the range that was asked for");
+export function otherRange(target: RequestTarget): EnvelopeError {
+  return unusableResponse(target, "the answer is not the range that was asked for");
 }

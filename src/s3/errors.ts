@@ -8,7 +8,7 @@ import { type SetUpFault, setUpFault } from "../service/set-up-fault.js";
 import type { ObjectFacts } from "../transfer/about-object.js";
 
 /** An S3 operation and the object it was for. */
-export interface S3Attempt extends ObjectFacts {
+export interface RequestTarget extends ObjectFacts {
   readonly operation: string;
 }
 
@@ -17,7 +17,7 @@ export interface S3Attempt extends ObjectFacts {
  * signal rejects with the signal's reason, at once: the SDK does not hear it while it waits for credentials.
  */
 export async function s3Request<T>(
-  attempt: S3Attempt,
+  target: RequestTarget,
   signal: AbortSignal | undefined,
   send: (options: { abortSignal?: AbortSignal }) => Promise<T>,
 ): Promise<T> {
@@ -28,18 +28,18 @@ export async function s3Request<T>(
       : send({}));
   } catch (error) {
     signal?.throwIfAborted();
-    throw s3Error(error, attempt);
+    throw s3Error(error, target);
   }
 }
 
 /** The coded error for a failure of an S3 call. */
-export function s3Error(cause: unknown, attempt: S3Attempt): EnvelopeError {
+export function s3Error(cause: unknown, target: RequestTarget): EnvelopeError {
   const failure = serviceFailure(cause);
   const fault = setUpFault("S3", cause, failure);
   const [code, advice] = fault ? setUpMeaning(fault) : meaning(failure);
-  return new EnvelopeError(code, `${titleOf(attempt)} failed: ${advice}`, {
+  return new EnvelopeError(code, `${titleOf(target)} failed: ${advice}`, {
     cause,
-    details: { ...attempt, ...failure, ...fault?.details },
+    details: { ...target, ...failure, ...fault?.details },
   });
 }
 
@@ -47,14 +47,14 @@ function setUpMeaning({ isDenied, advice }: SetUpFault): readonly [ErrorCode, st
   return [isDenied ? "S3_ACCESS_DENIED" : "S3_REQUEST_FAILED", advice];
 }
 
-function titleOf({ operation, bucket, key }: S3Attempt): string {
+function titleOf({ operation, bucket, key }: RequestTarget): string {
   return `S3 ${operation} of ${quoted(key)} in ${quoted(bucket)}`;
 }
 
 /** The error for an answer of S3 that says success, but cannot be used. */
-export function unusableAnswer(attempt: S3Attempt, fault: string): EnvelopeError {
-  return new EnvelopeError("S3_REQUEST_FAILED", `${titleOf(attempt)} failed: ${fault}`, {
-    details: { ...attempt },
+export function unusableResponse(target: RequestTarget, fault: string): EnvelopeError {
+  return new EnvelopeError("S3_REQUEST_FAILED", `${titleOf(target)} failed: ${fault}`, {
+    details: { ...target },
   });
 }
 
@@ -63,9 +63,9 @@ export function unusableAnswer(attempt: S3Attempt, fault: string): EnvelopeError
  *
  * @throws EnvelopeError `S3_REQUEST_FAILED`
  */
-export function requireETag({ ETag }: { readonly ETag?: string | undefined }, attempt: S3Attempt): string {
+export function requireETag({ ETag }: { readonly ETag?: string | undefined }, target: RequestTarget): string {
   if (ETag) return ETag;
-  throw unusableAnswer(attempt, "its answer has no ETag");
+  throw unusableResponse(target, "its answer has no ETag");
 }
 
 /** Whether a request failed since its multipart upload is gone: completed, aborted, or ended by a lifecycle rule. */

@@ -10,7 +10,7 @@ import type {
 import { objectArgument, textArgument } from "../base/arguments.js";
 import type { sentBytesNames } from "../fields/sdk-names.js";
 import { sidecarFieldNames } from "../fields/sdk-names.js";
-import { type S3Attempt, unusableAnswer } from "./errors.js";
+import { type RequestTarget, unusableResponse } from "./errors.js";
 
 /** Fields of PutObject that describe the bytes sent, which a caller does not know. */
 export type RefusedPutField = (typeof sentBytesNames)[number];
@@ -23,7 +23,7 @@ export function refuseFields(input: object, fields: readonly string[], why: stri
 }
 
 /** Names the object that an operation is for. */
-export function attemptArgument(operation: string, input: unknown): S3Attempt {
+export function targetArgument(operation: string, input: unknown): RequestTarget {
   const { Bucket, Key } = objectArgument("input", input);
   return { operation, bucket: textArgument("Bucket", Bucket), key: textArgument("Key", Key) };
 }
@@ -95,9 +95,9 @@ export function completeFields(input: PutObjectCommandInput): CompleteFields {
 }
 
 /** Checks the size of an object that an answer states, which a broken store could make anything. */
-export function requireSize(bytes: number | undefined, attempt: S3Attempt): void {
+export function requireSize(bytes: number | undefined, target: RequestTarget): void {
   if (bytes === undefined || (Number.isSafeInteger(bytes) && bytes >= 0)) return;
-  throw unusableAnswer(attempt, "its answer has no possible Content-Length");
+  throw unusableResponse(target, "its answer has no possible Content-Length");
 }
 
 /** The checksums of a part, which its completion states again. */

@@ -16,8 +16,8 @@ export function headRequest(
   signal: AbortSignal | undefined,
 ): Promise<HeadObjectCommandOutput> {
   const { Bucket = "", Key = "" } = input;
-  const attempt = { operation: "HeadObject", bucket: Bucket, key: Key };
-  return evaluatingIfMatch(s3, input, attempt, signal, (asked) =>
-    s3Request(attempt, signal, (options) => s3.send(guarded(new HeadObjectCommand(asked)), options)),
+  const target = { operation: "HeadObject", bucket: Bucket, key: Key };
+  return evaluatingIfMatch(s3, input, target, signal, (asked) =>
+    s3Request(target, signal, (options) => s3.send(guarded(new HeadObjectCommand(asked)), options)),
   );
 }

@@ -8,7 +8,7 @@ import {
 import { quoted } from "../base/bytes.js";
 import { EnvelopeError, hasCode } from "../base/errors.js";
 import { expectFailure, guarded } from "../service/response-guard.js";
-import { type S3Attempt, s3Request } from "./errors.js";
+import { type RequestTarget, s3Request } from "./errors.js";
 import { conditionOf, isSameETag } from "./responses.js";
 
 /** The fields of a read that a question about the same object takes. */
@@ -37,21 +37,21 @@ const refusing = new WeakSet<S3Client>();
 export async function evaluatingIfMatch<I extends Read, O extends { readonly ETag?: string | undefined }>(
   s3: S3Client,
   input: I,
-  attempt: S3Attempt,
+  target: RequestTarget,
   signal: AbortSignal | undefined,
   send: (input: I) => Promise<O>,
 ): Promise<O> {
   const { IfMatch } = input;
   if (IfMatch === undefined || !isOneETag(IfMatch)) return send(input);
-  if (refusing.has(s3)) return sendWithout(input, IfMatch, attempt, send);
+  if (refusing.has(s3)) return sendWithout(input, IfMatch, target, send);
   try {
     return await send({ ...input, IfMatch: conditionOf(IfMatch) });
   } catch (error) {
     if (!isRefused(error)) throw error;
-    const head = await headOf(s3, input, attempt, signal).catch(() => undefined);
+    const head = await headOf(s3, input, target, signal).catch(() => undefined);
     signal?.throwIfAborted();
     if (head?.ETag === undefined || !isSameETag(head.ETag, IfMatch)) throw error;
-    const output = await sendWithout(input, IfMatch, attempt, send);
+    const output = await sendWithout(input, IfMatch, target, send);
     refusing.add(s3);
     return output;
   }
@@ -60,17 +60,17 @@ export async function evaluatingIfMatch<I extends Read, O extends { readonly ETa
 async function sendWithout<I extends Read, O extends { readonly ETag?: string | undefined }>(
   input: I,
   IfMatch: string,
-  attempt: S3Attempt,
+  target: RequestTarget,
   send: (input: I) => Promise<O>,
 ): Promise<O> {
   const output = await send({ ...input, IfMatch: undefined });
   if (output.ETag !== undefined && isSameETag(output.ETag, IfMatch)) return output;
   closeBody(output);
-  const { operation, bucket, key } = attempt;
+  const { operation, bucket, key } = target;
   throw new EnvelopeError(
     "S3_PRECONDITION_FAILED",
     `S3 ${operation} of ${quoted(key)} in ${quoted(bucket)} failed: the object does not have the ETag that IfMatch states`,
-    { details: { ...attempt, httpStatusCode: 412 } },
+    { details: { ...target, httpStatusCode: 412 } },
   );
 }
 
@@ -95,7 +95,7 @@ function isOneETag(value: string): boolean {
 export function headOf(
   s3: S3Client,
   object: Read,
-  attempt: S3Attempt,
+  target: RequestTarget,
   signal: AbortSignal | undefined,
 ): Promise<HeadObjectCommandOutput> {
   const { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner } = object;
@@ -112,6 +112,6 @@ export function headOf(
       SSECustomerKeyMD5,
     }),
   );
-  const asked = { ...attempt, operation: "HeadObject" };
+  const asked = { ...target, operation: "HeadObject" };
   return s3Request(asked, signal, (options) => s3.send(command, options));
 }

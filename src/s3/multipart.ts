@@ -11,11 +11,11 @@ import {
 } from "@aws-sdk/client-s3";
 import { untilAborted } from "../base/abort.js";
 import { guarded } from "../service/response-guard.js";
-import type { TransferSignal } from "../transfer/call-signal.js";
+import type { CallSignal } from "../transfer/call-signal.js";
 import type { Part } from "../transfer/parts.js";
 import { cleanUp, withLeftover } from "./clean-up.js";
-import type { CommitOutput, CommitState } from "./confirmed-write.js";
-import { requireETag, type S3Attempt, s3Request, unusableAnswer } from "./errors.js";
+import type { ConfirmedWrite, ConfirmedWriteOutput } from "./confirmed-write.js";
+import { type RequestTarget, requireETag, s3Request, unusableResponse } from "./errors.js";
 import { checksumsOf, completeFields, createFields, objectFields, partFields } from "./fields.js";
 import { conditionOf } from "./responses.js";
 
@@ -27,11 +27,11 @@ export interface MultipartInput {
   readonly s3: S3Client;
   /** The PutObject that this upload stands for, metadata complete, without body. */
   readonly put: PutObjectCommandInput;
-  readonly attempt: S3Attempt;
+  readonly target: RequestTarget;
   readonly maxConcurrentParts: number;
   /** Ends the upload; the upload itself raises it at its first failure. */
-  readonly transfer: TransferSignal;
-  readonly commit: CommitState;
+  readonly transfer: CallSignal;
+  readonly commit: ConfirmedWrite;
 }
 
 /**
@@ -44,25 +44,25 @@ export async function uploadMultipart(
   input: MultipartInput,
   parts: AsyncIterable<Part>,
   onStored: (part: Part) => void,
-): Promise<CommitOutput> {
+): Promise<ConfirmedWriteOutput> {
   const uploadId = await createUpload(input);
   try {
     const completed = await uploadParts(input, uploadId, parts, onStored);
-    return await completeUpload(input, uploadId, completed);
+    return await commitUpload(input, uploadId, completed);
   } catch (error) {
-    throw await abortUpload(input, uploadId, error);
+    throw await discardUpload(input, uploadId, error);
   }
 }
 
 /** Begins an upload. The request is not given the signal: an upload whose id never arrives could not be aborted. */
 export async function createUpload(input: MultipartInput): Promise<string> {
-  const { s3, put, attempt, transfer } = input;
+  const { s3, put, target, transfer } = input;
   const fields = {
     ...createFields(put),
     ChecksumAlgorithm: put.ChecksumAlgorithm ?? (await defaultChecksum(s3)),
   };
   transfer.signal.throwIfAborted();
-  const asked = { ...attempt, operation: "CreateMultipartUpload" };
+  const asked = { ...target, operation: "CreateMultipartUpload" };
   const seen = new Set<string>();
   const command = guarded(new CreateMultipartUploadCommand(fields), {
     // Each attempt begins an upload of its own: one whose answer was damaged is known only if its id can be read.
@@ -73,16 +73,16 @@ export async function createUpload(input: MultipartInput): Promise<string> {
     },
   });
   const created = s3Request(asked, undefined, (options) => s3.send(command, options))
-    .then(({ UploadId }) => UploadId || raise(unusableAnswer(asked, "its answer has no UploadId")))
+    .then(({ UploadId }) => UploadId || raise(unusableResponse(asked, "its answer has no UploadId")))
     .then(
       async (uploadId) => {
         seen.delete(uploadId);
-        for (const other of seen) await abortUpload(input, other, undefined);
+        for (const other of seen) await discardUpload(input, other, undefined);
         return uploadId;
       },
       async (error: unknown) => {
         let failure = error;
-        for (const other of seen) failure = await abortUpload(input, other, failure);
+        for (const other of seen) failure = await discardUpload(input, other, failure);
         throw failure;
       },
     );
@@ -90,7 +90,7 @@ export async function createUpload(input: MultipartInput): Promise<string> {
     return await untilAborted(transfer.signal, created);
   } catch (error) {
     // The reason of the caller's signal, or what CreateMultipartUpload failed with: thrown as it is.
-    const cleanup = created.then((uploadId) => abortUpload(input, uploadId, error)).catch(() => undefined);
+    const cleanup = created.then((uploadId) => discardUpload(input, uploadId, error)).catch(() => undefined);
     await Promise.race([cleanup, delay(createGraceMs)]);
     throw error;
   }
@@ -114,7 +114,7 @@ export async function defaultChecksum(s3: S3Client): Promise<"CRC32" | undefined
 }
 
 /** A part that S3 has, as its completion states it. */
-export interface UploadedPart {
+export interface SentPart {
   readonly part: CompletedPart;
   readonly bytes: number;
 }
@@ -124,13 +124,13 @@ async function uploadParts(
   uploadId: string,
   parts: AsyncIterable<Part>,
   onStored: (part: Part) => void,
-): Promise<readonly UploadedPart[]> {
+): Promise<readonly SentPart[]> {
   const { transfer, maxConcurrentParts } = input;
-  const uploaded: UploadedPart[] = [];
+  const uploaded: SentPart[] = [];
   const inFlight = new Set<Promise<void>>();
   try {
     for await (const part of parts) {
-      const request: Promise<void> = uploadPart(input, uploadId, part)
+      const request: Promise<void> = sendPart(input, uploadId, part)
         .then((done) => {
           uploaded.push(done);
           onStored(part);
@@ -150,12 +150,12 @@ async function uploadParts(
 }
 
 /** Sends one part; its memory is released once it is surely read no more. */
-export async function uploadPart(
+export async function sendPart(
   input: MultipartInput,
   uploadId: string,
   part: Pick<Part, "partNumber" | "bytes" | "length" | "release">,
-): Promise<UploadedPart> {
-  const { s3, put, attempt, transfer } = input;
+): Promise<SentPart> {
+  const { s3, put, target, transfer } = input;
   // Guarded first: what watches the sending must see the response as it came.
   const command = guarded(
     new UploadPartCommand({
@@ -165,7 +165,7 @@ export async function uploadPart(
       Body: part.bytes,
     }),
   );
-  const asked = { ...attempt, operation: "UploadPart", partNumber: part.partNumber };
+  const asked = { ...target, operation: "UploadPart", partNumber: part.partNumber };
   const sending = watchSending(s3, command);
   const output = await s3Request(asked, transfer.signal, (options) => s3.send(command, options));
   const ETag = requireETag(output, asked);
@@ -209,18 +209,18 @@ function isStockHandler(handler: object | undefined): boolean {
 }
 
 /** Completes an upload, all of whose parts are there. */
-export async function completeUpload(
+export async function commitUpload(
   input: MultipartInput,
   uploadId: string,
-  uploaded: readonly UploadedPart[],
-): Promise<CommitOutput> {
-  const { s3, put, attempt, transfer, commit } = input;
+  uploaded: readonly SentPart[],
+): Promise<ConfirmedWriteOutput> {
+  const { s3, put, target, transfer, commit } = input;
   const parts = uploaded
     .map(({ part }) => part)
     .sort((left, right) => (left.PartNumber ?? 0) - (right.PartNumber ?? 0));
   const gap = parts.findIndex(({ PartNumber }, index) => PartNumber !== index + 1);
   if (gap >= 0 || parts.length === 0)
-    throw unusableAnswer({ ...attempt, operation: "UploadPart" }, `part ${gap + 1} is missing`);
+    throw unusableResponse({ ...target, operation: "UploadPart" }, `part ${gap + 1} is missing`);
   const size = uploaded.reduce((sum, { bytes }) => sum + bytes, 0);
   const command = new CompleteMultipartUploadCommand({
     ...completeFields(put),
@@ -228,14 +228,14 @@ export async function completeUpload(
     MultipartUpload: { Parts: parts },
     MpuObjectSize: size,
   });
-  const commitInput = { s3, put, attempt, signal: transfer.signal };
+  const commitInput = { s3, put, target, signal: transfer.signal };
   return commit.send(commitInput, "CompleteMultipartUpload", size, (options) =>
     s3.send(guarded(command), options),
   );
 }
 
 /** Aborts the upload and returns the error that ended it, which names the upload if it may still be there. */
-export async function abortUpload(
+export async function discardUpload(
   { s3, put, transfer }: MultipartInput,
   uploadId: string,
   error: unknown,

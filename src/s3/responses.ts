@@ -5,7 +5,7 @@
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { quoted } from "../base/bytes.js";
 import { EnvelopeError } from "../base/errors.js";
-import { type S3Attempt, unusableAnswer } from "./errors.js";
+import { type RequestTarget, unusableResponse } from "./errors.js";
 
 /**
  * Whether two ETags are of one state of an object. Stores give them quoted, without quotes or as weak ones, and some in
@@ -65,7 +65,7 @@ export function readContentRange(value: string): ContentRange | undefined {
 }
 
 /** The bytes that were asked for, as they lie in the body of a response. */
-export interface AnsweredBytes {
+export interface ResponseBytes {
   /** With Content-Range and Content-Length as if the response were of these bytes alone. */
   readonly output: GetObjectCommandOutput;
   /** Bytes of the body that come before them. */
@@ -90,14 +90,14 @@ export const maxSkippedBytes = 8 * 1024 * 1024;
  * @throws EnvelopeError `S3_REQUEST_FAILED` when they are not in it, or nobody can tell; `S3_RANGE_NOT_SATISFIABLE` when
  *   the object ends before them
  */
-export function answeredBytes(
+export function responseBytes(
   output: GetObjectCommandOutput,
   range: string | undefined,
-  attempt: S3Attempt,
+  target: RequestTarget,
   totalBytes?: number,
-): AnsweredBytes {
+): ResponseBytes {
   const { ContentRange, ContentLength } = output;
-  const refused = (fault: string) => unusableAnswer(attempt, `the store ${fault}`);
+  const refused = (fault: string) => unusableResponse(target, `the store ${fault}`);
   const stated = ContentRange === undefined ? undefined : readContentRange(ContentRange);
   if (ContentRange !== undefined && !stated)
     throw refused(`sent the Content-Range ${quoted(ContentRange)}, which is in no form of HTTP`);
@@ -118,7 +118,7 @@ export function answeredBytes(
   const fits = fitted(asked, total);
   if (!fits) {
     // Whatever stands between may have sent something else than the object: whoever looks into it can tell.
-    if (stated || totalBytes !== undefined || total === 0) throw notSatisfiable(attempt);
+    if (stated || totalBytes !== undefined || total === 0) throw notSatisfiable(target);
     const whole = { ...output, ContentRange: `bytes 0-${total - 1}/${total}` };
     return { output: whole, skip: 0, length: total, bodyBytes: total, body };
   }
@@ -190,11 +190,11 @@ function fitted(
   return start <= end ? { start, last: end } : undefined;
 }
 
-function notSatisfiable(attempt: S3Attempt): EnvelopeError {
+function notSatisfiable(target: RequestTarget): EnvelopeError {
   return new EnvelopeError(
     "S3_RANGE_NOT_SATISFIABLE",
-    `S3 ${attempt.operation} of ${quoted(attempt.key)} in ${quoted(attempt.bucket)} failed: the range lies outside the object`,
-    { details: { ...attempt } },
+    `S3 ${target.operation} of ${quoted(target.key)} in ${quoted(target.bucket)} failed: the range lies outside the object`,
+    { details: { ...target } },
   );
 }
 
@@ -209,14 +209,14 @@ const codings = /\b(gzip|deflate|br|zstd|compress)\b/i;
  */
 export function decodedBody(
   { Body, ContentEncoding }: GetObjectCommandOutput,
-  attempt: S3Attempt,
+  target: RequestTarget,
   cause?: unknown,
 ): EnvelopeError | undefined {
   if (ContentEncoding === undefined || !codings.test(ContentEncoding)) return undefined;
   // The fetch of the platform always decodes. Others are told by the decoder's error.
   if (!((Body as unknown) instanceof ReadableStream) && !isDecoderError(cause)) return undefined;
-  return unusableAnswer(
-    attempt,
+  return unusableResponse(
+    target,
     `the HTTP client of the S3Client decodes the body, as its Content-Encoding is ${quoted(ContentEncoding)}, and ` +
       'what is stored is ciphertext: use the NodeHttpHandler, or get with ResponseContentEncoding: "identity"',
   );
@@ -246,7 +246,7 @@ export const maxListPages = 10_000;
  *   EnvelopeError `S3_REQUEST_FAILED` when the listing does not advance, or has more than {@link maxListPages} pages
  */
 export function pageCounter(
-  attempt: S3Attempt,
+  target: RequestTarget,
   advances: (before: readonly string[], next: readonly string[]) => boolean,
 ): (next: readonly string[]) => void {
   let before: readonly string[] | undefined;
@@ -254,12 +254,12 @@ export function pageCounter(
   return (next) => {
     pages += 1;
     if (before && !advances(before, next))
-      throw unusableAnswer(
-        attempt,
+      throw unusableResponse(
+        target,
         "the store sent a list whose next page does not begin behind the one before",
       );
     if (pages >= maxListPages)
-      throw unusableAnswer(attempt, `the store sent a list of more than ${maxListPages} pages`);
+      throw unusableResponse(target, `the store sent a list of more than ${maxListPages} pages`);
     before = next;
   };
 }

@@ -80,8 +80,8 @@ export function createS3Client(options: S3ClientOptions = {}): S3Client {
 }
 
 /** Settings that are there: one that is undefined must not take the place of ours. */
-function stated(settings: object): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+function stated(config: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined));
 }
 
 function requestHandlerOf(value: unknown, modeTimeout: false | (() => Promise<number | undefined>)): unknown {
@@ -91,17 +91,17 @@ function requestHandlerOf(value: unknown, modeTimeout: false | (() => Promise<nu
     value === undefined ? {} : value,
     "options.requestHandler",
   );
-  const settings = {
+  const config = {
     connectionTimeout,
     socketTimeout,
     ...stated(given),
     httpAgent: agentOf("options.requestHandler.httpAgent", given.httpAgent),
     httpsAgent: agentOf("options.requestHandler.httpsAgent", given.httpsAgent),
   };
-  if (!modeTimeout || typeof given.connectionTimeout === "number") return settings;
+  if (!modeTimeout || typeof given.connectionTimeout === "number") return config;
   return async () => {
     await undefined;
-    return { ...settings, connectionTimeout: await modeTimeout() };
+    return { ...config, connectionTimeout: await modeTimeout() };
   };
 }
 

@@ -1,7 +1,7 @@
 /** Reads a source so that it can neither hang, nor outlive the transfer it feeds, nor keep others from running. */
 
 import { onAbort } from "../base/abort.js";
-import { turn } from "../base/event-loop.js";
+import { shouldYield, yieldToEventLoop } from "../base/event-loop.js";
 import { iteratorOf, unawaited } from "./gate.js";
 import { startIdleTimer } from "./idle.js";
 import { isWebStream } from "./shape.js";
@@ -51,7 +51,7 @@ export async function* guardSource<T>(
         hasLookedAgain = true;
         await new Promise(setImmediate);
       }
-      if (turn.isOver) await turn.give();
+      if (shouldYield()) await yieldToEventLoop();
     }
   } finally {
     if (!ended) unawaited(() => iterator.return?.());

@@ -1,6 +1,6 @@
 /** Which object an error is about: every error of a call on an object says so in its details. */
 import { EnvelopeError, withDetails } from "../base/errors.js";
-import { type TransferSignal, transferSignal } from "./call-signal.js";
+import { type CallSignal, transferSignal } from "./call-signal.js";
 
 /** An object, and the range or the part of it that a call is about. */
 export interface ObjectFacts {
@@ -18,7 +18,7 @@ export interface ObjectFacts {
  */
 export async function aboutObject<T>(
   object: ObjectFacts,
-  transfer: Pick<TransferSignal, "isCallersReason">,
+  transfer: Pick<CallSignal, "isCallersReason">,
   act: () => Promise<T>,
 ): Promise<T> {
   try {
@@ -32,7 +32,7 @@ export async function aboutObject<T>(
 export async function withTransfer<T>(
   caller: AbortSignal | undefined,
   object: ObjectFacts,
-  act: (transfer: TransferSignal) => Promise<T>,
+  act: (transfer: CallSignal) => Promise<T>,
 ): Promise<T> {
   const transfer = transferSignal(caller);
   try {
@@ -53,7 +53,7 @@ export async function withTransfer<T>(
 export function namingObject(
   error: unknown,
   { bucket, key, range, partNumber }: ObjectFacts,
-  transfer: Pick<TransferSignal, "isCallersReason">,
+  transfer: Pick<CallSignal, "isCallersReason">,
 ): unknown {
   if (!isOwn(error) || transfer.isCallersReason(error)) return error;
   const { details } = error;

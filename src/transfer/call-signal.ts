@@ -18,7 +18,7 @@ export interface TransferOptions extends CallOptions {
 }
 
 /** A signal that the transfer itself can raise. The first reason stays. */
-export interface TransferSignal {
+export interface CallSignal {
   readonly signal: AbortSignal;
   /** Whether this is what the caller's signal was aborted with: nothing may be added to it. */
   isCallersReason(error: unknown): boolean;
@@ -31,7 +31,7 @@ export interface TransferSignal {
 }
 
 /** Makes the signal of a transfer, which aborts with the caller's. */
-export function transferSignal(caller: AbortSignal | undefined): TransferSignal {
+export function transferSignal(caller: AbortSignal | undefined): CallSignal {
   const controller = ownController();
   const { signal } = controller;
   const abort = (reason: unknown) => controller.abort(reason);
@@ -46,7 +46,7 @@ export function transferSignal(caller: AbortSignal | undefined): TransferSignal 
 }
 
 /** What a call without a transfer has of one. */
-export function reasonOf(caller: AbortSignal | undefined): Pick<TransferSignal, "isCallersReason"> {
+export function reasonOf(caller: AbortSignal | undefined): Pick<CallSignal, "isCallersReason"> {
   return { isCallersReason: (error) => caller?.aborted === true && caller.reason === error };
 }
 

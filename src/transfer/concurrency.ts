@@ -1,7 +1,7 @@
 /** Works on many things of one transfer, so many at a time. */
 
 /** All work has ended when this settles. Rejects with the first failure, with which it ends the transfer. */
-export async function forEachAtOnce<T>(
+export async function forEachConcurrently<T>(
   items: Iterable<T>,
   atOnce: number,
   transfer: { readonly signal: AbortSignal; readonly abort: (reason: unknown) => void },

@@ -4,7 +4,7 @@
  * Closed until it is told how much may be read. What lies between it and the parts is then never more than the
  * part being filled has room for, and a chunk.
  */
-export class ReadGate {
+export class FlowControl {
   #plaintextBytes = 0;
   #closed = false;
   #wake: () => void = () => undefined;

@@ -2,7 +2,7 @@
 import { untilAborted } from "../base/abort.js";
 
 /** Bytes that a transfer may hold. */
-export interface Hold {
+export interface Lease {
   /** How many. */
   readonly bytes: number;
   /** Memory that was given back before, if there is some of the wanted size; gone once this has been released. */
@@ -10,7 +10,7 @@ export interface Hold {
   /** Gives them back, with memory that nobody can read any more, if there is some; does nothing the second time. */
   readonly release: (memory?: Buffer) => void;
   /** Makes two holds of one: returns one of so many bytes, and leaves the rest in this. */
-  readonly split: (bytes: number) => Hold;
+  readonly split: (bytes: number) => Lease;
 }
 
 interface Wish {
@@ -34,7 +34,7 @@ interface Waiting extends Wish {
  * the caller's doing anything: that is why bytes that wait for a reader are only ever asked for with {@link tryTake}.
  * (A part that is being filled waits for its source, which `idleTimeoutMs` limits.)
  */
-export class ByteBudget {
+export class MemoryBudget {
   readonly #maxBytes: number;
   #heldBytes = 0;
   /** Those of them that {@link tryTake} has granted, and that only a reader may ever give back. */
@@ -71,13 +71,13 @@ export class ByteBudget {
    * @param memoryBytes memory of exactly this size comes with them, if somebody has given it back
    * @throws the signal's reason when it aborts before they are granted
    */
-  async take(transfer: object, bytes: number, signal: AbortSignal, memoryBytes = 0): Promise<Hold> {
+  async take(transfer: object, bytes: number, signal: AbortSignal, memoryBytes = 0): Promise<Lease> {
     signal.throwIfAborted();
     const atOnce = this.takeNow(transfer, bytes, memoryBytes);
     if (atOnce) return atOnce;
-    let hold: Hold | undefined;
+    let hold: Lease | undefined;
     const waiting = { transfer, bytes, memoryBytes, grant: () => undefined as undefined };
-    const granted = new Promise<Hold>((resolve) => {
+    const granted = new Promise<Lease>((resolve) => {
       waiting.grant = () => {
         hold = this.#hold(waiting);
         return void resolve(hold);
@@ -96,13 +96,13 @@ export class ByteBudget {
   }
 
   /** Bytes, if they are there and nobody waits. */
-  takeNow(transfer: object, bytes: number, memoryBytes = 0): Hold | undefined {
+  takeNow(transfer: object, bytes: number, memoryBytes = 0): Lease | undefined {
     const isFree = this.#waiting.length === 0 && this.#fits(bytes);
     return isFree ? this.#hold({ transfer, bytes, memoryBytes }) : undefined;
   }
 
   /** Bytes for reading ahead, if they are there: at most half of all is given out so, and none while others wait. */
-  tryTake(transfer: object, bytes: number): Hold | undefined {
+  tryTake(transfer: object, bytes: number): Lease | undefined {
     if (this.#aheadBytes + bytes > this.#maxBytes / 2 || this.#heldBytes + bytes > this.#maxBytes) {
       return undefined;
     }
@@ -122,7 +122,7 @@ export class ByteBudget {
     return this.#heldBytes === this.#aheadBytes || this.#heldBytes + bytes <= this.#maxBytes;
   }
 
-  #hold({ transfer, bytes, memoryBytes, isAhead = false }: Wish): Hold {
+  #hold({ transfer, bytes, memoryBytes, isAhead = false }: Wish): Lease {
     const add = (more: number) => {
       this.#heldBytes += more;
       if (isAhead) this.#aheadBytes += more;
@@ -130,7 +130,7 @@ export class ByteBudget {
       if (held > 0) this.#heldBy.set(transfer, held);
       else this.#heldBy.delete(transfer);
     };
-    const holdOf = (granted: number, memory?: Buffer): Hold => {
+    const holdOf = (granted: number, memory?: Buffer): Lease => {
       let left = granted;
       let own = memory;
       const release = (unread?: Buffer) => {

@@ -2,8 +2,8 @@
 
 import { EnvelopeError } from "../base/errors.js";
 import { chunkBytes, headerBytes, sealedChunkBytes, tagBytes } from "../cobblestone/layout.js";
-import type { Hold } from "./memory-budget.js";
-import type { PartShares } from "./part-leases.js";
+import type { Lease } from "./memory-budget.js";
+import type { PartLeases } from "./part-leases.js";
 
 const mebibyte = 1024 * 1024;
 /** S3 takes no part but the last below this. */
@@ -76,7 +76,7 @@ export interface Assembly {
   readonly sizes: PartSizes;
   /** Bytes of all parts, if known; saves memory for small bodies. */
   readonly ciphertextLength?: number | undefined;
-  readonly shares: PartShares;
+  readonly shares: PartLeases;
   /** Called when so many bytes of the message may be held, and one more to know whether there is one. */
   readonly onRoom: (ciphertextBytes: number) => void;
   /** Called before a wait for room; what it lets go of is not in the budget. */
@@ -93,7 +93,7 @@ export async function* assembleParts(
   pieces: AsyncIterable<Buffer>,
   { sizes, ciphertextLength = Number.POSITIVE_INFINITY, shares, onRoom, onWait }: Assembly,
 ): AsyncGenerator<Part, undefined> {
-  const giveBack = (hold: Hold) => (unread?: Buffer) => shares.release(hold, unread);
+  const giveBack = (hold: Lease) => (unread?: Buffer) => shares.release(hold, unread);
   let partNumber = 1;
   let start = 0;
   let partBytes = Math.min(sizes(partNumber), ciphertextLength);
@@ -142,7 +142,7 @@ class PartBuffer {
   filled = 0;
 
   /** @param firstBytes bytes to begin with where the share has no memory; a whole part once it holds more */
-  constructor(share: Hold, partBytes: number, firstBytes: number) {
+  constructor(share: Lease, partBytes: number, firstBytes: number) {
     this.#partBytes = partBytes;
     this.#memory = share.memory ?? Buffer.allocUnsafeSlow(Math.min(partBytes, firstBytes));
   }

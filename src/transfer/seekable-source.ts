@@ -16,9 +16,9 @@ import { kindFault } from "./replaceable.js";
 /** A plaintext of known length that can be read at any offset. Give one of the two. */
 export interface SeekableInput {
   /** A file. Its size and time of modification must stay as they are. */
-  readonly FilePath?: string | undefined;
+  readonly filePath?: string | undefined;
   /** Anything else: plaintext of a fixed length, which gives the same bytes whenever it is asked. */
-  readonly Source?: RandomAccessSource | undefined;
+  readonly source?: RandomAccessSource | undefined;
 }
 
 /** A plaintext that has been opened. */
@@ -50,25 +50,25 @@ export function sourceChanged(what: string, details: EnvelopeError["details"]): 
 }
 
 /** Checks that an input names one source. */
-export function seekableArgument({ FilePath, Source }: Partial<Fields<SeekableInput>>): SeekableInput {
-  if ((FilePath === undefined) === (Source === undefined)) {
-    throw new TypeError("FilePath, Source: expected one of them");
+export function seekableArgument({ filePath, source }: Partial<Fields<SeekableInput>>): SeekableInput {
+  if ((filePath === undefined) === (source === undefined)) {
+    throw new TypeError("filePath, source: expected one of them");
   }
-  if (FilePath !== undefined) return { FilePath: stringArgument("FilePath", FilePath) };
-  const { length, read } = objectArgument("Source", Source);
-  integerArgument("Source.length", length, 0, Number.MAX_SAFE_INTEGER);
-  if (typeof read !== "function") throw wrongType("Source.read", "a function", read);
-  return { Source: Source as RandomAccessSource };
+  if (filePath !== undefined) return { filePath: stringArgument("filePath", filePath) };
+  const { length, read } = objectArgument("source", source);
+  integerArgument("source.length", length, 0, Number.MAX_SAFE_INTEGER);
+  if (typeof read !== "function") throw wrongType("source.read", "a function", read);
+  return { source: source as RandomAccessSource };
 }
 
 /** Opens what {@link seekableArgument} has checked. */
 export async function openSeekable(
-  { FilePath, Source }: SeekableInput,
+  { filePath, source }: SeekableInput,
   signal: AbortSignal,
   idleTimeoutMs: number,
 ): Promise<SeekableSource> {
-  if (Source) return callersSource(Source, signal, idleTimeoutMs);
-  return fileSource(FilePath ?? "");
+  if (source) return callersSource(source, signal, idleTimeoutMs);
+  return fileSource(filePath ?? "");
 }
 
 async function fileSource(path: string): Promise<SeekableSource> {
@@ -141,7 +141,7 @@ function callersSource(
         const end = Math.min(start + maxReadBytes, position + target.length);
         const result = await readOnce(source, start, end, signal, idleTimeoutMs);
         const bytes = bytesOf(result);
-        if (!bytes) throw wrongType("Source.read: its result", "a Uint8Array", result);
+        if (!bytes) throw wrongType("source.read: its result", "a Uint8Array", result);
         if (bytes.length !== end - start) {
           const what = `${end - start} bytes were asked for at ${start}, ${bytes.length} came`;
           throw sourceChanged(what, { start, expectedBytes: end - start, bytes: bytes.length });
@@ -164,7 +164,7 @@ async function readOnce(
   signal: AbortSignal,
   idleTimeoutMs: number,
 ): Promise<unknown> {
-  const message = `Source.read has not answered for ${idleTimeoutMs} ms`;
+  const message = `source.read has not answered for ${idleTimeoutMs} ms`;
   const stalled = new EnvelopeError("SOURCE_STALLED", message, { details: { start, end } });
   let onIdle: () => void = () => undefined;
   const idle = new Promise<never>((_, reject) => {
@@ -176,7 +176,7 @@ async function readOnce(
   } catch (error) {
     signal.throwIfAborted();
     if (error === stalled) throw error;
-    throw sourceFailed("Source.read failed", error, { start, end });
+    throw sourceFailed("source.read failed", error, { start, end });
   } finally {
     timer.stop();
   }

@@ -1,6 +1,12 @@
 import { createSecretKey } from "node:crypto";
 import { expect, it } from "vitest";
-import { type Run, runOf, slabBytes, workedBytes, workInPlace } from "../../src/cobblestone/batch.js";
+import {
+  batchBufferBytes,
+  batchOf,
+  type ChunkBatch,
+  workedBytes,
+  workInPlace,
+} from "../../src/cobblestone/batch.js";
 import { openChunk, sealChunk } from "../../src/cobblestone/chunk.js";
 import { deriveMessageKeys } from "../../src/cobblestone/derivation.js";
 import { chunkBytes, sealedChunkBytes } from "../../src/cobblestone/layout.js";
@@ -8,7 +14,7 @@ import { expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 
 const keys = deriveMessageKeys(createSecretKey(testBytes(32, 1)), testBytes(24, 2), Buffer.alloc(0));
-const run = (kind: Run["kind"], chunks: number): Run => ({
+const run = (kind: ChunkBatch["kind"], chunks: number): ChunkBatch => ({
   kind,
   key: keys.key,
   baseNonce: Uint8Array.from(keys.baseNonce),
@@ -16,7 +22,7 @@ const run = (kind: Run["kind"], chunks: number): Run => ({
   chunks,
 });
 const slabOf = (bytes: Buffer, chunks: number) => {
-  const slab = Buffer.alloc(slabBytes(chunks), 0xee);
+  const slab = Buffer.alloc(batchBufferBytes(chunks), 0xee);
   bytes.copy(slab);
   return slab;
 };
@@ -68,5 +74,5 @@ it("a chunk sealed in place opens by itself", () => {
 });
 
 it("a run takes no memory along but its own: a copy for a worker has all that lies behind a view", () => {
-  expect(runOf("open", keys, 0, 1).baseNonce.buffer.byteLength).toBe(12);
+  expect(batchOf("open", keys, 0, 1).baseNonce.buffer.byteLength).toBe(12);
 });

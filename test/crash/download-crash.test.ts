@@ -24,7 +24,7 @@ const plaintext = testBytes(24 * 1024 * 1024 + 12_345, 9);
 const object = { Bucket, Key: "object" };
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-crash-"));
 const target = join(folder, "target");
-const FilePath = join(target, "file");
+const filePath = join(target, "file");
 
 let server: ChildProcess;
 let config: LocalClientConfig;
@@ -56,7 +56,7 @@ afterAll(async () => {
 
 /** Starts a download and kills it some time after it has begun, unless it has ended; gives what it says if it has. */
 async function tryDownload(kill: { from: "begun" | "moving"; afterMs: number } | undefined, restart = false) {
-  const process = startDownload(config, { ...object, FilePath, fsync: false });
+  const process = startDownload(config, { ...object, filePath, fsync: false });
   const { child, ended } = process;
   await process.begun;
   if (kill) {
@@ -77,9 +77,9 @@ async function restartServer(): Promise<void> {
 test(`killed ${kills} times and resumed, what is at the final name is whole (CRASH_SEED=${seed})`, async () => {
   const seen = { partials: 0, completed: 0, resumedBytes: 0 };
   const requireWhole = () => {
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
     seen.completed += 1;
-    rmSync(FilePath);
+    rmSync(filePath);
   };
   for (let count = 1; count <= kills; count++) {
     // Also before the first window is there; but a slow machine would get no further.
@@ -88,11 +88,11 @@ test(`killed ${kills} times and resumed, what is at the final name is whole (CRA
     if (result?.code !== undefined) expect(["S3_UNAVAILABLE", "BODY_INTERRUPTED"]).toContain(result.code);
     seen.resumedBytes += result?.resumedBytes ?? 0;
     if (readdirSync(target).some((name) => name.endsWith(".partial"))) seen.partials += 1;
-    if (existsSync(FilePath)) requireWhole();
+    if (existsSync(filePath)) requireWhole();
   }
   // Surely one that goes on: killed as soon as the first window is there.
   await tryDownload({ from: "moving", afterMs: 0 });
-  if (existsSync(FilePath)) requireWhole();
+  if (existsSync(filePath)) requireWhole();
   const last = await tryDownload(undefined);
   seen.resumedBytes += last?.resumedBytes ?? 0;
   expect(last).toEqual({ resumedBytes: expect.any(Number) });

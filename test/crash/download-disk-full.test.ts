@@ -9,13 +9,13 @@ import { Bucket, useLocalAws } from "../support/local.js";
 
 const local = useLocalAws();
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-full-"));
-const FilePath = join(folder, "file");
+const filePath = join(folder, "file");
 afterAll(() => rmSync(folder, { recursive: true }));
 
 it("fails, keeps what is there and names it, and goes on once there is room", async () => {
   const plaintext = testBytes(5_000_000);
   await local.client.put({ Bucket, Key: "object", Body: plaintext });
-  const order = { Bucket, Key: "object", FilePath };
+  const order = { Bucket, Key: "object", filePath };
   // Blocks of 512 bytes, or of 1 KiB.
   const full = startDownload(local.aws.s3Config, order, "ulimit -f 4000");
   await full.begun;
@@ -23,7 +23,7 @@ it("fails, keeps what is there and names it, and goes on once there is room", as
   const [name = ""] = readdirSync(folder).filter((file) => file.endsWith(".partial"));
   expect(failed).toMatchObject({
     code: "FILE_FAILED",
-    details: { path: FilePath, fileError: "EFBIG", partialPath: join(folder, name) },
+    details: { path: filePath, fileError: "EFBIG", partialPath: join(folder, name) },
   });
   expect(readdirSync(folder)).not.toContain("file");
   expect(statSync(join(folder, name)).size).toBeLessThanOrEqual(4_096_000);
@@ -32,6 +32,6 @@ it("fails, keeps what is there and names it, and goes on once there is room", as
   await roomy.begun;
   const { resumedBytes = 0 } = (await roomy.ended) ?? {};
   expect(resumedBytes).toBeGreaterThan(1_000_000);
-  expectBytes(readFileSync(FilePath), plaintext);
+  expectBytes(readFileSync(filePath), plaintext);
   expect(readdirSync(folder)).toEqual(["file"]);
 });

@@ -19,9 +19,9 @@ const kills = 50;
 const killsBetweenServers = 5;
 const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-upload-crash-"));
-const FilePath = join(folder, "source");
-const CheckpointPath = join(folder, "checkpoint");
-const input = { Bucket, Key: "crashed", encryptionContext: { tenant: "42" }, FilePath, CheckpointPath };
+const filePath = join(folder, "source");
+const checkpointPath = join(folder, "checkpoint");
+const input = { Bucket, Key: "crashed", encryptionContext: { tenant: "42" }, filePath, checkpointPath };
 const built = (path: string) => JSON.stringify(new URL(`../../dist/${path}`, import.meta.url).href);
 
 /** The package as it was built: it starts sooner than the source. The same keyring as in the tests. */
@@ -124,7 +124,7 @@ test(`killed ${kills} times, the S3 too: every upload is gone on with and its ob
   let bytes: Buffer = Buffer.alloc(0);
   const renew = (object: number) => {
     bytes = testBytes(3 * partBytes + 1000 * object, seed + object);
-    writeFileSync(FilePath, bytes);
+    writeFileSync(filePath, bytes);
     proxy.forget();
   };
   const settings = { wrappingKey: testBytes(32, 77).toString("hex"), partSizeBytes: partBytes };
@@ -170,7 +170,7 @@ test(`killed ${kills} times, the S3 too: every upload is gone on with and its ob
     typicalMs = typicalMs === undefined ? took : (typicalMs + took) / 2;
     const { Body } = await client.get(input);
     expectBytes(Buffer.from(await Body.transformToByteArray()), bytes);
-    expect(existsSync(CheckpointPath)).toBe(false);
+    expect(existsSync(checkpointPath)).toBe(false);
     // A process that was killed before it could write down its upload has sent nothing for it.
     for await (const { Key, UploadId } of client.listUploads({ Bucket })) {
       const { Parts = [] } = await s3.send(new ListPartsCommand({ Bucket, Key, UploadId }));

@@ -77,14 +77,14 @@ function reads(client: EnvelopeClient, key: string, context?: Record<string, str
         for (let start = 0; start < opened.plaintextLength; start += 16_384) await opened.read(start, 16_384);
       },
     ],
-    ["download", () => client.download({ ...object, FilePath: newPath() })],
+    ["download", () => client.download({ ...object, filePath: newPath() })],
   ];
 }
 
 /** Every other call on an object. */
 function others(): Call[] {
   const object = { Bucket, Key, encryptionContext };
-  const Source = { length: large.length, read: async (from: number, to: number) => large.subarray(from, to) };
+  const source = { length: large.length, read: async (from: number, to: number) => large.subarray(from, to) };
   const legacy = { Bucket, Key: legacyKey };
   const legacyGet = { ...legacy, encryptionContext: "any" } as const;
   const toAes = { newKeyring: legacyAesKeyring({ wrappingKey: testBytes(32, 5) }) };
@@ -93,8 +93,8 @@ function others(): Call[] {
     ["put", () => native.put({ ...object, Body: small })],
     ["put with a sidecar", () => native.put({ ...object, Body: small, envelopeStorage: "sidecar" })],
     ["put in parts", () => native.put({ ...object, Body: large })],
-    ["upload", () => native.upload({ ...object, Source })],
-    ["upload with a checkpoint", () => native.upload({ ...object, Source, CheckpointPath: newPath() })],
+    ["upload", () => native.upload({ ...object, source })],
+    ["upload with a checkpoint", () => native.upload({ ...object, source, checkpointPath: newPath() })],
     ["beginUpload", () => native.beginUpload({ ...object, plaintextLength: 10 })],
     [
       "uploadPart",
@@ -313,7 +313,7 @@ describe("an error that is somebody else's comes out as it is", () => {
       () => native.head({ Bucket, Key }, { abortSignal }),
       () => native.delete({ Bucket, Key }, { abortSignal }),
       () => native.put({ ...read, Body: small }, { abortSignal }),
-      () => native.download({ ...read, FilePath: newPath() }, { abortSignal }),
+      () => native.download({ ...read, filePath: newPath() }, { abortSignal }),
       () =>
         native.uploadPart(
           { ticket, PartNumber: 1, Body: testBytes(10), tagDigest: part.tagDigest },

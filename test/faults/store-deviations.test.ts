@@ -10,7 +10,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EnvelopeClient, EnvelopeError } from "../../src/index.js";
 import { legacyAesKeyring, legacyReading, migrateObject } from "../../src/legacy.js";
-import { settingsOf } from "../../src/objects/encrypted/config.js";
+import { configOf } from "../../src/objects/encrypted/config.js";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { type HttpProxy, startHttpProxy } from "../support/http-proxy.js";
@@ -38,10 +38,7 @@ let count = 0;
 
 /** Parts of 1 MiB: the in-process S3 takes them, and no option does. */
 function withSmallParts(client: EnvelopeClient): EnvelopeClient {
-  return Object.assign(
-    client,
-    Object.assign(settingsOf("client", client), { partSizeBytes: partBytes }) && {},
-  );
+  return Object.assign(client, Object.assign(configOf("client", client), { partSizeBytes: partBytes }) && {});
 }
 
 function clientOf(through: S3Client, options: Partial<ConstructorParameters<typeof EnvelopeClient>[0]> = {}) {
@@ -96,8 +93,8 @@ async function prepare(act: Act, Key: string): Promise<void> {
     const failed = clientOf(direct).upload({
       Bucket,
       Key,
-      FilePath: join(folder, "source"),
-      CheckpointPath: join(folder, Key),
+      filePath: join(folder, "source"),
+      checkpointPath: join(folder, Key),
     });
     await expect(failed).rejects.toThrow(EnvelopeError);
     aws.clearFaults();
@@ -144,13 +141,13 @@ async function perform(act: Act, Key: string): Promise<void> {
       return;
     }
     case "download":
-      await client.download({ Bucket, Key: "medium", FilePath: join(folder, Key) });
+      await client.download({ Bucket, Key: "medium", filePath: join(folder, Key) });
       expectBytes(readFileSync(join(folder, Key)), medium);
       return;
     case "upload":
     case "upload resumed": {
-      const CheckpointPath = act === "upload" ? undefined : join(folder, Key);
-      await client.upload({ Bucket, Key, FilePath: join(folder, "source"), CheckpointPath });
+      const checkpointPath = act === "upload" ? undefined : join(folder, Key);
+      await client.upload({ Bucket, Key, filePath: join(folder, "source"), checkpointPath });
       return stored(large);
     }
     case "head":

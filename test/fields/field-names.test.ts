@@ -107,13 +107,13 @@ const rows: Readonly<Record<string, Row>> = {
       await opened.read(0, 1, fields as never);
     },
   },
-  download: inputAndOptions({ ...object, FilePath: join(folder, "target") }, (...args) =>
+  download: inputAndOptions({ ...object, filePath: join(folder, "target") }, (...args) =>
     client().download(...args),
   ),
   delete: inputAndOptions(object, (...args) => client().delete(...args)),
-  upload: inputAndOptions({ ...object, FilePath: source }, (...args) => client().upload(...args)),
+  upload: inputAndOptions({ ...object, filePath: source }, (...args) => client().upload(...args)),
   beginUpload: inputAndOptions({ ...object, plaintextLength: 9 }, (...args) => client().beginUpload(...args)),
-  uploadPart: inputAndOptions({ ticket: {}, PartNumber: 1, FilePath: source }, (...args) =>
+  uploadPart: inputAndOptions({ ticket: {}, PartNumber: 1, filePath: source }, (...args) =>
     client().uploadPart(...args),
   ),
   completeUpload: inputAndOptions({ ticket: {}, parts: [] }, (...args) => client().completeUpload(...args)),
@@ -423,9 +423,9 @@ describe("a field of a newer SDK reaches the request", () => {
     head: () => local.clientWith({ s3 }).head({ ...object, ...Newer }),
     open: async () => (await local.clientWith({ s3 }).open({ ...object, ...Newer })).close(),
     download: () =>
-      local.clientWith({ s3 }).download({ ...object, FilePath: join(folder, "newer"), ...Newer }),
+      local.clientWith({ s3 }).download({ ...object, filePath: join(folder, "newer"), ...Newer }),
     delete: () => local.clientWith({ s3 }).delete({ Bucket, Key: "gone", ...Newer }),
-    upload: () => local.clientWith({ s3 }).upload({ ...object, FilePath: source, ...Newer }),
+    upload: () => local.clientWith({ s3 }).upload({ ...object, filePath: source, ...Newer }),
     beginUpload: () => local.clientWith({ s3 }).beginUpload({ ...object, plaintextLength: 9, ...Newer }),
     "put of LegacyWriter": () => writer({ s3 }).put({ ...object, Body: "x", ...Newer }),
     "delete of LegacyWriter": () => writer({ s3 }).delete({ Bucket, Key: "gone", ...Newer }),
@@ -544,9 +544,9 @@ describe("Object.prototype", () => {
     'with encryptionContext: "any" does not make %s take any context',
     async (call) => {
       await client().put({ ...object, Body: "x", encryptionContext: { tenant: "42" } });
-      const FilePath = join(folder, `inherited-${call}`);
+      const filePath = join(folder, `inherited-${call}`);
       const error = await inheriting("encryptionContext", "any", () =>
-        errorOf(() => client()[call]({ ...object, ...(call === "download" && { FilePath }) } as never)),
+        errorOf(() => client()[call]({ ...object, ...(call === "download" && { filePath }) } as never)),
       );
       expect(error).toEqual(coded("CONTEXT_MISMATCH"));
       expect(readdirSync(folder)).not.toContain(`inherited-${call}`);

@@ -13,7 +13,7 @@ import { s3ecKeys } from "../support/s3ec.js";
 
 const local = useLocalAws();
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-keys-"));
-const FilePath = join(folder, "file");
+const filePath = join(folder, "file");
 const encryptionContext = { tenant: "42" };
 /** Bytes that S3 allows; what a sidecar and an instruction file add. */
 const [most, sidecarBytes, instructionBytes] = [1024, 58, 12];
@@ -51,7 +51,7 @@ describe.each(keys)("a key of %i bytes in characters like %s", (length, _, Key) 
     "get of a range": (client) => client.get({ Bucket, Key, encryptionContext, Range: "bytes=0-1" }),
     head: (client) => client.head({ Bucket, Key }),
     open: (client) => client.open({ Bucket, Key, encryptionContext }),
-    download: (client) => client.download({ Bucket, Key, encryptionContext, FilePath }),
+    download: (client) => client.download({ Bucket, Key, encryptionContext, filePath }),
     migrateObject: (client) => migrateObject(client, { Bucket, Key, target: { Key: "elsewhere" } }),
   };
   it("of an object that claims a sidecar, which is not there: reads reject with a code", async () => {
@@ -63,7 +63,7 @@ describe.each(keys)("a key of %i bytes in characters like %s", (length, _, Key) 
       if (name === "migrateObject") expect(outcome).toMatchObject({ migrated: false });
       else expect(outcome, name).toEqual(coded("ENVELOPE_MISSING"));
     }
-    expect(existsSync(FilePath)).toBe(false);
+    expect(existsSync(filePath)).toBe(false);
   });
 
   it("of an object that claims a sidecar is deleted by every client, and rejects nothing", async () => {
@@ -75,11 +75,11 @@ describe.each(keys)("a key of %i bytes in characters like %s", (length, _, Key) 
   });
 
   it("is refused to writers of sidecars before any request if there is no room, and only then", async () => {
-    const Source = { length: 5, read: async () => testBytes(5) };
+    const source = { length: 5, read: async () => testBytes(5) };
     const object = { Bucket, Key, envelopeStorage: "sidecar" } as const;
     const writes = [
       () => local.client.put({ ...object, Body: "x" }),
-      () => local.client.upload({ ...object, Source }),
+      () => local.client.upload({ ...object, source }),
       async () => {
         const ticket = await local.client.beginUpload({ ...object, plaintextLength: 5 });
         await local.client.abortUpload({ ticket });

@@ -1,16 +1,16 @@
 import { S3Client } from "@aws-sdk/client-s3";
 import { expect, it, vi } from "vitest";
-import { CommitState } from "../../src/s3/confirmed-write.js";
+import { ConfirmedWrite } from "../../src/s3/confirmed-write.js";
 import { errorOf } from "../support/errors.js";
 import { Bucket } from "../support/local.js";
 
 it("a commit whose signal has aborted is not sent, so no object may exist", async () => {
-  const commit = new CommitState();
+  const commit = new ConfirmedWrite();
   const request = vi.fn();
   const input = {
     s3: new S3Client({ region: "eu-central-1" }),
     put: { Bucket, Key: "k" },
-    attempt: { operation: "PutObject", bucket: Bucket, key: "k" },
+    target: { operation: "PutObject", bucket: Bucket, key: "k" },
     signal: AbortSignal.abort(new Error("enough")),
   };
   expect((await errorOf(() => commit.send(input, "PutObject", 1, request))).message).toBe("enough");

@@ -7,7 +7,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { mockClient } from "aws-sdk-client-mock";
 import { beforeEach, describe, expect, it } from "vitest";
-import { CommitState } from "../../src/s3/confirmed-write.js";
+import { ConfirmedWrite } from "../../src/s3/confirmed-write.js";
 import { uploadMultipart } from "../../src/s3/multipart.js";
 import { transferSignal } from "../../src/transfer/call-signal.js";
 import { coded, errorOf } from "../support/errors.js";
@@ -44,10 +44,10 @@ async function upload(
     {
       s3,
       put: { Bucket: "b", Key: "k" },
-      attempt: { operation: "PutObject", bucket: "b", key: "k" },
+      target: { operation: "PutObject", bucket: "b", key: "k" },
       maxConcurrentParts,
       transfer: transferSignal(undefined),
-      commit: new CommitState(),
+      commit: new ConfirmedWrite(),
     },
     parts(),
     ({ partNumber }) => {

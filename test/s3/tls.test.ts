@@ -9,7 +9,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { createS3Client, EnvelopeClient } from "../../src/index.js";
-import { Batches } from "../../src/s3/body/coalesced-reads.js";
+import { CoalescedReads } from "../../src/s3/body/coalesced-reads.js";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { cut, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
@@ -63,7 +63,7 @@ describe.each([
 
   it("the small pieces of a body are joined", async () => {
     await client().put({ ...object, Body: large });
-    const taken = vi.spyOn(Batches.prototype, "next");
+    const taken = vi.spyOn(CoalescedReads.prototype, "next");
     await (await client().get(object)).Body.transformToByteArray();
     expect(taken).toHaveBeenCalled();
     taken.mockRestore();

@@ -389,7 +389,7 @@ describe("what is not allowed", () => {
       expect(error.message).toContain("switched on");
     }
     const on = readerOf(local);
-    for (const act of [() => on.open(input), () => on.download({ ...input, FilePath: "/tmp/never-made" })]) {
+    for (const act of [() => on.open(input), () => on.download({ ...input, filePath: "/tmp/never-made" })]) {
       const error = await errorOf(act);
       expect(error).toEqual(coded("LEGACY_FORMAT"));
       expect(error.message).toContain("only `get` reads");

@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import { S3Client } from "@aws-sdk/client-s3";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { putLegacy } from "../../src/s3ec-objects/write/put.js";
-import { writerSettingsArgument } from "../../src/s3ec-objects/write/writer-settings.js";
+import { writerConfigArgument } from "../../src/s3ec-objects/write/writer-settings.js";
 import { cut, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { formats, keysOf, optionsOf, removeAll, stored, writerWith } from "../support/legacy-writer.js";
@@ -211,7 +211,7 @@ describe.each(formats)("retries in %s", (format) => {
 
 describe("the budget", () => {
   const settingsWith = (options = {}) =>
-    writerSettingsArgument({ s3: local.s3, keyring, partSizeBytes: partBytes, ...options });
+    writerConfigArgument({ s3: local.s3, keyring, partSizeBytes: partBytes, ...options });
 
   it("has nothing left after writes that succeed or fail", async () => {
     for (const Body of ["small", large, () => Readable.from(cut(large, 65_536))]) {

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { LegacyWriter } from "../../src/legacy.js";
 import { wraps } from "../../src/s3ec/suites.js";
 import { putLegacy } from "../../src/s3ec-objects/write/put.js";
-import { writerSettingsArgument } from "../../src/s3ec-objects/write/writer-settings.js";
+import { writerConfigArgument } from "../../src/s3ec-objects/write/writer-settings.js";
 import { cut, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import {
@@ -392,7 +392,7 @@ describe("a stream of more than the format holds", () => {
     ["in the first part", 1000],
     ["after a part", partBytes + 1000],
   ])("is refused as soon as that is known (%s), and leaves nothing", async (_, limit) => {
-    const settings = writerSettingsArgument({
+    const settings = writerConfigArgument({
       s3: local.s3,
       keyring: keysOf(local, "aes").keyring,
       partSizeBytes: partBytes,

@@ -68,9 +68,9 @@ export const largeChecks: readonly Check<EnvelopeContext>[] = [
   ...(["metadata", "sidecar"] as const).map((envelopeStorage) =>
     check(`a file goes up and comes down, envelope in ${envelopeStorage}`, async (c) => {
       const { at, client, source, target, folder } = c;
-      await client.upload({ ...at, FilePath: source, envelopeStorage });
+      await client.upload({ ...at, filePath: source, envelopeStorage });
       expectBytes(await stored(c), bytes);
-      await client.download({ ...at, FilePath: target });
+      await client.download({ ...at, filePath: target });
       expectBytes(await readFile(target), bytes);
       expect((await readdir(folder)).sort()).toEqual(["source", "target"]);
       const { Body, ContentLength } = await client.get({ ...at, parallel: true });
@@ -81,7 +81,7 @@ export const largeChecks: readonly Check<EnvelopeContext>[] = [
   ),
   check("an upload that was cut short goes on", async (c) => {
     const { at, client, source, folder, Bucket, Key } = { ...c, ...c.at };
-    const input = { ...at, FilePath: source, CheckpointPath: join(folder, "checkpoint") };
+    const input = { ...at, filePath: source, checkpointPath: join(folder, "checkpoint") };
     const error = await errorOf(() => failingAt(c, "UploadPart", 2).upload(input));
     expect(error).toEqual(coded("S3_UNAVAILABLE"));
     const progress: number[] = [];
@@ -93,17 +93,17 @@ export const largeChecks: readonly Check<EnvelopeContext>[] = [
   }),
   check("an upload whose source has changed does not go on, and can be given up", async (c) => {
     const { at, client, source, folder } = c;
-    const CheckpointPath = join(folder, "checkpoint");
-    const input = { ...at, Source: { length: bytes.length, read: reader(bytes) }, CheckpointPath };
+    const checkpointPath = join(folder, "checkpoint");
+    const input = { ...at, source: { length: bytes.length, read: reader(bytes) }, checkpointPath };
     await errorOf(() => failingAt(c, "UploadPart", 1).upload(input));
     const other = Buffer.from(bytes);
     other[99] = (other[99] ?? 0) ^ 1;
-    const changed = { ...input, Source: { length: other.length, read: reader(other) } };
+    const changed = { ...input, source: { length: other.length, read: reader(other) } };
     expect(await errorOf(() => client.upload(changed))).toEqual(coded("SOURCE_CHANGED"));
-    await client.abortUpload({ CheckpointPath });
+    await client.abortUpload({ checkpointPath });
     expect(await leftovers(c, at.Key)).toEqual([]);
     expect(await readdir(folder)).toEqual(["source"]);
-    await client.upload({ ...input, Source: undefined, FilePath: source });
+    await client.upload({ ...input, source: undefined, filePath: source });
     expectBytes(await stored(c), bytes);
   }),
   check("clients that share an upload, each with parts of it", async (c) => {
@@ -115,7 +115,7 @@ export const largeChecks: readonly Check<EnvelopeContext>[] = [
         clientOf(c, c.s3).uploadPart({
           ticket: told,
           PartNumber,
-          FilePath: source,
+          filePath: source,
           tagDigest: "first-attempt",
         }),
       ),
@@ -140,8 +140,8 @@ export const largeChecks: readonly Check<EnvelopeContext>[] = [
   }),
   check("a download that was cut short goes on", async (c) => {
     const { at, client, source, target, folder } = c;
-    await client.upload({ ...at, FilePath: source });
-    const input = { ...at, FilePath: target };
+    await client.upload({ ...at, filePath: source });
+    const input = { ...at, filePath: target };
     const options = { abortSignal: AbortSignal.timeout(20_000) };
     const error = await errorOf(() => failingAt(c, "GetObject", 1).download(input, options));
     expect(error).toEqual(coded("S3_UNAVAILABLE"));
@@ -153,7 +153,7 @@ export const largeChecks: readonly Check<EnvelopeContext>[] = [
   }),
   check("an open object is read at any offset, until it is overwritten", async (c) => {
     const { at, client, source } = c;
-    await client.upload({ ...at, FilePath: source });
+    await client.upload({ ...at, filePath: source });
     const object = await client.open(at);
     expect(object.plaintextLength).toBe(bytes.length);
     for (const [offset, length] of [

@@ -1,7 +1,7 @@
 import { EventEmitter } from "node:events";
 import { PassThrough } from "node:stream";
 import { afterEach, expect, it, vi } from "vitest";
-import { Batches } from "../../src/s3/body/coalesced-reads.js";
+import { CoalescedReads } from "../../src/s3/body/coalesced-reads.js";
 import { collect } from "../../src/s3/body/collect.js";
 import { guardSource } from "../../src/source/guarded-source.js";
 import { startIdleTimer } from "../../src/source/idle.js";
@@ -51,7 +51,7 @@ it.each([
 it.each([1000, 3_600_000])("nor for a body that is read in batches (%i ms)", async (pausedMs) => {
   fakeTime();
   const stream = new PassThrough();
-  const read = guardSource(new Batches(stream), guard).next();
+  const read = guardSource(new CoalescedReads(stream), guard).next();
   await turns(2);
   goOnAfter(pausedMs, () => stream.write(testBytes(3)));
   expect((await read).value).toEqual(testBytes(3));
@@ -84,7 +84,7 @@ it("nor for a source whose empty piece was read late, with bytes behind it", asy
 
 it("a source that is silent is told as soon as the time is over", async () => {
   fakeTime();
-  const read = errorOf(() => guardSource(new Batches(new PassThrough()), guard).next());
+  const read = errorOf(() => guardSource(new CoalescedReads(new PassThrough()), guard).next());
   await turns(2);
   vi.advanceTimersByTime(999);
   await turns(5);

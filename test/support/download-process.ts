@@ -36,7 +36,7 @@ export interface DownloadResult {
 export interface DownloadOrder {
   readonly Bucket: string;
   readonly Key: string;
-  readonly FilePath: string;
+  readonly filePath: string;
   readonly fsync?: boolean;
 }
 

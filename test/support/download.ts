@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect } from "vitest";
 import type { DownloadInput, DownloadOutput, EnvelopeClientOptions } from "../../src/index.js";
 import { download } from "../../src/objects/download/download.js";
-import { settingsArgument } from "../../src/objects/encrypted/config.js";
+import { configArgument } from "../../src/objects/encrypted/config.js";
 import type { TransferOptions } from "../../src/transfer/call-signal.js";
 import { testBytes } from "./bytes.js";
 import { useEngines } from "./engines.js";
@@ -28,7 +28,7 @@ export const Key = "large";
 /** What {@link useDownloads} gives. */
 export interface Downloads {
   readonly folder: string;
-  readonly FilePath: string;
+  readonly filePath: string;
   /** Downloads the object to the path, but for what is stated otherwise. */
   fetchFile(
     input?: Partial<DownloadInput>,
@@ -36,7 +36,7 @@ export interface Downloads {
     client?: Partial<EnvelopeClientOptions>,
   ): Promise<DownloadOutput>;
   /** The settings of its client. */
-  settings(client?: Partial<EnvelopeClientOptions>): ReturnType<typeof settingsArgument>;
+  settings(client?: Partial<EnvelopeClientOptions>): ReturnType<typeof configArgument>;
   /** All that is in the folder. */
   files(): string[];
   /** The path of the one partial file there is. */
@@ -51,7 +51,7 @@ export interface Downloads {
 export function useDownloads(local: Local): Downloads {
   const { startedEngine } = useEngines();
   const folder = mkdtempSync(join(tmpdir(), "s3-envelope-download-"));
-  const FilePath = join(folder, "file");
+  const filePath = join(folder, "file");
   let engine: Awaited<ReturnType<typeof startedEngine>>;
   beforeAll(async () => {
     engine = await startedEngine();
@@ -63,14 +63,14 @@ export function useDownloads(local: Local): Downloads {
   });
   afterAll(() => rmSync(folder, { recursive: true }));
   const settings: Downloads["settings"] = (client) =>
-    settingsArgument({ s3: local.s3, keyring, engine, ...client });
+    configArgument({ s3: local.s3, keyring, engine, ...client });
   const fetchFile: Downloads["fetchFile"] = (input, options = {}, client = {}) =>
-    download(settings(client), { Bucket, Key, FilePath, encryptionContext, ...input }, options, windowChunks);
+    download(settings(client), { Bucket, Key, filePath, encryptionContext, ...input }, options, windowChunks);
   const files = () => readdirSync(folder).sort();
   const partialPath = () => join(folder, files().filter((name) => name.endsWith(".partial"))[0] ?? "none");
   return {
     folder,
-    FilePath,
+    filePath,
     fetchFile,
     settings,
     files,

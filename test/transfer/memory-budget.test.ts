@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ByteBudget, type Hold } from "../../src/transfer/memory-budget.js";
+import { type Lease, MemoryBudget } from "../../src/transfer/memory-budget.js";
 import { errorOf } from "../support/errors.js";
 
 const never = new AbortController().signal;
@@ -8,7 +8,7 @@ const never = new AbortController().signal;
 const settle = () => new Promise(setImmediate);
 
 /** Asks for bytes, and tells in `order` when they are granted. */
-function asker(budget: ByteBudget) {
+function asker(budget: MemoryBudget) {
   const order: string[] = [];
   const ask = (name: string, transfer: object, bytes: number, signal = never) =>
     budget.take(transfer, bytes, signal).then((hold) => {
@@ -20,7 +20,7 @@ function asker(budget: ByteBudget) {
 
 describe("a budget", () => {
   it("grants what is there at once, and the rest when it comes back", async () => {
-    const budget = new ByteBudget(10);
+    const budget = new MemoryBudget(10);
     const { order, ask } = asker(budget);
     const [a, b] = [await ask("a", {}, 6), await ask("b", {}, 4)];
     const third = ask("c", {}, 5);
@@ -35,7 +35,7 @@ describe("a budget", () => {
   });
 
   it("serves first the transfer that holds least, then the one that came first", async () => {
-    const budget = new ByteBudget(10);
+    const budget = new MemoryBudget(10);
     const { order, ask } = asker(budget);
     const [rich, poor] = [{}, {}];
     const holds = [await ask("rich", rich, 7), await ask("poor", poor, 3)];
@@ -53,7 +53,7 @@ describe("a budget", () => {
   });
 
   it("lets nobody overtake one that is too large for what is left", async () => {
-    const budget = new ByteBudget(10);
+    const budget = new MemoryBudget(10);
     const { order, ask } = asker(budget);
     const [a, b] = [await ask("a", {}, 5), await ask("b", {}, 5)];
     const large = ask("large", {}, 8);
@@ -68,7 +68,7 @@ describe("a budget", () => {
   });
 
   it("grants more than all of it to one that goes alone", async () => {
-    const budget = new ByteBudget(10);
+    const budget = new MemoryBudget(10);
     const { order, ask } = asker(budget);
     const small = await ask("small", {}, 1);
     const huge = ask("huge", {}, 25);
@@ -84,7 +84,7 @@ describe("a budget", () => {
   });
 
   it("takes back each hold once, and the parts of one that was split each for itself", async () => {
-    const budget = new ByteBudget(10);
+    const budget = new MemoryBudget(10);
     const hold = await budget.take({}, 8, never);
     const part = hold.split(3);
     expect([hold.bytes, part.bytes, budget.heldBytes]).toEqual([5, 3, 8]);
@@ -97,7 +97,7 @@ describe("a budget", () => {
   });
 
   it("remembers nothing of a wait that was aborted, and goes on to the next", async () => {
-    const budget = new ByteBudget(10);
+    const budget = new MemoryBudget(10);
     const { order, ask } = asker(budget);
     const first = await ask("first", {}, 6);
     const controller = new AbortController();
@@ -116,7 +116,7 @@ describe("a budget", () => {
   });
 
   it("takes back what was granted at the moment of the abort", async () => {
-    const budget = new ByteBudget(10);
+    const budget = new MemoryBudget(10);
     const first = await budget.take({}, 10, never);
     const controller = new AbortController();
     const waiting = budget.take({}, 10, controller.signal).then(
@@ -139,7 +139,7 @@ describe("a budget", () => {
   });
 
   it("hands on memory that was given back, to whoever wants its size, within the budget", async () => {
-    const budget = new ByteBudget(10);
+    const budget = new MemoryBudget(10);
     const memory = Buffer.alloc(4);
     const [first, second] = [budget.takeNow({}, 4), budget.takeNow({}, 4)];
     expect(first?.memory).toBeUndefined();
@@ -161,7 +161,7 @@ describe("a budget", () => {
   });
 
   it("takes the same memory back once only: two parts would share it", () => {
-    const budget = new ByteBudget(100);
+    const budget = new MemoryBudget(100);
     const hold = budget.takeNow({}, 4);
     const memory = Buffer.alloc(4);
     hold?.release(memory);
@@ -172,7 +172,7 @@ describe("a budget", () => {
   });
 
   it("hands memory on to one who waits, and keeps it when the wait was aborted at that moment", async () => {
-    const budget = new ByteBudget(10);
+    const budget = new MemoryBudget(10);
     const memory = Buffer.alloc(10);
     const first = budget.takeNow({}, 10);
     const controller = new AbortController();
@@ -189,7 +189,7 @@ describe("a budget", () => {
 
 describe("for reading ahead", () => {
   it("a budget gives at most half, and nothing while others wait", async () => {
-    const budget = new ByteBudget(10);
+    const budget = new MemoryBudget(10);
     const ahead = budget.tryTake({}, 4);
     expect(ahead?.bytes).toBe(4);
     expect(budget.tryTake({}, 2)).toBeUndefined();
@@ -210,7 +210,7 @@ describe("for reading ahead", () => {
   });
 
   it("what readers hold, who may never give it back, keeps nobody waiting for ever", async () => {
-    const budget = new ByteBudget(10);
+    const budget = new MemoryBudget(10);
     budget.tryTake({}, 5);
     for (const bytes of [5, 8, 10, 20]) {
       const hold = await budget.take({}, bytes, never);
@@ -233,12 +233,12 @@ it("keeps its promises whatever comes", async () => {
   );
   await fc.assert(
     fc.asyncProperty(asks, async (steps) => {
-      const budget = new ByteBudget(maxBytes);
+      const budget = new MemoryBudget(maxBytes);
       const transfers = [{}, {}, {}, {}, {}];
-      const firm = new Set<Hold>();
-      const ahead = new Set<Hold>();
+      const firm = new Set<Lease>();
+      const ahead = new Set<Lease>();
       const calls: Promise<unknown>[] = [];
-      const sum = (holds: Set<Hold>) => [...holds].reduce((total, { bytes }) => total + bytes, 0);
+      const sum = (holds: Set<Lease>) => [...holds].reduce((total, { bytes }) => total + bytes, 0);
       const check = () => {
         expect(budget.heldBytes).toBeGreaterThanOrEqual(sum(firm) + sum(ahead));
         if (budget.keptBytes > 0) expect(budget.heldBytes + budget.keptBytes).toBeLessThanOrEqual(maxBytes);
@@ -246,7 +246,7 @@ it("keeps its promises whatever comes", async () => {
         // More than there is only for one alone; what readers hold is beside it.
         if (firm.size > 1) expect(budget.heldBytes).toBeLessThanOrEqual(maxBytes + (sum(ahead) > 0 ? 50 : 0));
       };
-      const keep = (holds: Set<Hold>) => (hold: Hold | undefined) => {
+      const keep = (holds: Set<Lease>) => (hold: Lease | undefined) => {
         if (hold) holds.add(hold);
         check();
       };

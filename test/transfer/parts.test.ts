@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ciphertextLength, plaintextLength } from "../../src/cobblestone/layout.js";
-import { ByteBudget } from "../../src/transfer/memory-budget.js";
-import { PartShares } from "../../src/transfer/part-leases.js";
+import { MemoryBudget } from "../../src/transfer/memory-budget.js";
+import { PartLeases } from "../../src/transfer/part-leases.js";
 import {
   assembleParts,
   defaultPartBytes,
@@ -67,8 +67,8 @@ describe("assembleParts", () => {
     for (const piece of cut(bytes, ...lengths)) yield Buffer.from(piece);
   }
   const assemble = (source: AsyncIterable<Buffer>, sizes: PartSizes, ciphertextLength?: number) => {
-    const budget = new ByteBudget(Number.MAX_SAFE_INTEGER);
-    const shares = new PartShares(budget, new AbortController().signal, 0);
+    const budget = new MemoryBudget(Number.MAX_SAFE_INTEGER);
+    const shares = new PartLeases(budget, new AbortController().signal, 0);
     const none = () => undefined;
     return assembleParts(source, { sizes, ciphertextLength, shares, onRoom: none, onWait: none });
   };

@@ -1,6 +1,6 @@
 /** One message worked on by an engine's workers: read ahead within a bound, handed out in order. */
-import { turn } from "../../base/event-loop.js";
-import { type Run, slabBytes, workedBytes } from "../batch.js";
+import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
+import { batchBufferBytes, type ChunkBatch, workedBytes } from "../batch.js";
 import type { WorkerPool } from "./worker-pool.js";
 
 /** What turns input into pieces of output: a Sealer or an Opener. */
@@ -10,7 +10,7 @@ export interface Codec {
 }
 
 /** A codec whose chunks can be worked on elsewhere. */
-export interface RunCodec extends Codec {
+export interface BatchCodec extends Codec {
   /** Bytes of a full chunk in the input. */
   readonly inputUnit: number;
   /** Whether runs can be taken: the message has begun. */
@@ -18,7 +18,7 @@ export interface RunCodec extends Codec {
   /** Hands on the full chunks of more input, not worked on; good until `use` returns. */
   cut(input: Uint8Array, use: (chunks: Uint8Array) => void): void;
   /** Says how the next chunks that were cut are to be worked on. Each chunk is taken once. */
-  takeRun(chunks: number): Run;
+  takeRun(chunks: number): ChunkBatch;
 }
 
 /** Chunks that go to a worker at a time: 1 MiB of plaintext. */
@@ -41,7 +41,7 @@ interface Stretch {
 }
 
 /** How the runs of one message are worked on. */
-export interface RunSettings {
+export interface PipelineOptions {
   /** Whether output may be overwritten once the next is asked for. */
   readonly reuseBuffers: boolean;
   /** For this message no more workers than so many are started. */
@@ -49,8 +49,8 @@ export interface RunSettings {
 }
 
 /** Makes the output of one message from the place on where it takes over. */
-export class Runs {
-  readonly #codec: RunCodec;
+export class ParallelPipeline {
+  readonly #codec: BatchCodec;
   readonly #pool: WorkerPool;
   /** In the order of the message. */
   readonly #stretches: Stretch[] = [];
@@ -71,7 +71,7 @@ export class Runs {
   #wakeReader: () => void = () => undefined;
   #wakeTaker: () => void = () => undefined;
 
-  constructor(codec: RunCodec, pool: WorkerPool, { reuseBuffers, wantedWorkers }: RunSettings) {
+  constructor(codec: BatchCodec, pool: WorkerPool, { reuseBuffers, wantedWorkers }: PipelineOptions) {
     this.#codec = codec;
     this.#pool = pool;
     this.#reusesOutput = reuseBuffers;
@@ -147,7 +147,7 @@ export class Runs {
         await this.#untilRoom(step.length);
         if (this.#ended) return;
         await this.#takeIn(step);
-        if (turn.isOver) await turn.give();
+        if (shouldYield()) await yieldToEventLoop();
       }
       if (this.#ended) return;
       // Nothing else would make the output that is waited for while the source is slow.
@@ -192,7 +192,7 @@ export class Runs {
     const output = this.#codec.update(step);
     if (output.length > 0) this.#put({ bytes: step.length, output });
     // Lets a worker that has started be heard.
-    return turn.give();
+    return yieldToEventLoop();
   }
 
   #fill(step: Uint8Array): void {
@@ -201,7 +201,7 @@ export class Runs {
       let rest = chunks;
       while (rest.length > 0) {
         this.#slab ??= Buffer.from(
-          this.#spares.pop() ?? Buffer.allocUnsafeSlow(slabBytes(slabChunks)).buffer,
+          this.#spares.pop() ?? Buffer.allocUnsafeSlow(batchBufferBytes(slabChunks)).buffer,
         );
         const part = rest.subarray(0, slabChunks * inputUnit - this.#slabInput);
         this.#slab.set(part, this.#slabInput);

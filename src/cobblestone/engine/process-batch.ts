@@ -1,6 +1,6 @@
 /** Has a run worked on in the slab that it lies in: by a worker, or where there is none by this thread. */
-import { turn } from "../../base/event-loop.js";
-import { type Run, stepsInPlace } from "../batch.js";
+import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
+import { type ChunkBatch, stepsInPlace } from "../batch.js";
 import { type CryptoEngine, poolOf } from "./engine.js";
 
 /** The thread that sends and receives is slower than one worker. */
@@ -14,9 +14,9 @@ const wantedWorkers = 1;
  * @returns the slab, which may have moved
  * @throws EnvelopeError `DECRYPTION_FAILED`, `WORKER_FAILED`
  */
-export async function runInPlace(
+export async function processBatch(
   engine: CryptoEngine,
-  run: Run,
+  run: ChunkBatch,
   messageEnd: number,
   slab: ArrayBuffer,
 ): Promise<ArrayBuffer> {
@@ -27,6 +27,6 @@ export async function runInPlace(
     if (pool.readyWorkers > 0) return pool.run(run, slab);
   }
   const steps = stepsInPlace(run, new Uint8Array(slab));
-  while (!steps.next().done) if (turn.isOver) await turn.give();
+  while (!steps.next().done) if (shouldYield()) await yieldToEventLoop();
   return slab;
 }

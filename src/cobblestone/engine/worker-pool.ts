@@ -1,6 +1,6 @@
 /** The worker threads of an engine: started when they are needed, until they turn out not to be had. */
 import { type EngineEvent, engineChannel } from "../../observe/channels.js";
-import { type Run, workInPlace } from "../batch.js";
+import { type ChunkBatch, workInPlace } from "../batch.js";
 import { workerSource } from "./worker-source.js";
 import { type WorkerListener, WorkerThread } from "./worker-thread.js";
 
@@ -80,7 +80,7 @@ export class WorkerPool {
    *
    * @throws EnvelopeError `DECRYPTION_FAILED`, `WORKER_FAILED`
    */
-  async run(run: Run, slab: ArrayBuffer): Promise<ArrayBuffer> {
+  async run(run: ChunkBatch, slab: ArrayBuffer): Promise<ArrayBuffer> {
     const thread = this.#leastLoaded();
     if (thread) return thread.run(run, slab);
     workInPlace(run, new Uint8Array(slab));

@@ -1,9 +1,9 @@
 /** One worker thread, as the pool sees it. */
 import { Worker } from "node:worker_threads";
 import { EnvelopeError } from "../../base/errors.js";
-import type { Run } from "../batch.js";
+import type { ChunkBatch } from "../batch.js";
 import { decryptionFailed } from "../derivation.js";
-import { isAnswer, type WorkerTask, workerProtocol } from "./worker-messages.js";
+import { isResponse, type WorkerTask, workerProtocol } from "./worker-messages.js";
 
 /** What a {@link WorkerThread} tells. */
 export interface WorkerListener {
@@ -76,7 +76,7 @@ export class WorkerThread {
    *
    * @throws EnvelopeError `DECRYPTION_FAILED`; `WORKER_FAILED` when it ends before it has answered
    */
-  run(run: Run, slab: ArrayBuffer): Promise<ArrayBuffer> {
+  run(run: ChunkBatch, slab: ArrayBuffer): Promise<ArrayBuffer> {
     return new Promise((resolve, reject) => {
       const task: WorkerTask = { run, slab };
       const slabBytes = slab.byteLength;
@@ -106,7 +106,7 @@ export class WorkerThread {
       this.#isReady = true;
     } else {
       const first = this.#waiting[0];
-      if (!first || !isAnswer(message, first.slabBytes)) {
+      if (!first || !isResponse(message, first.slabBytes)) {
         this.#giveUp(new Error("it answered what it was not asked"));
         return;
       }

@@ -1,7 +1,7 @@
 /** Cuts input of any lengths into whole units of one size; push in, no stream. */
 
 /** Holds back fewer bytes than one unit. */
-export class Cutter {
+export class ChunkSplitter {
   readonly #unitBytes: number;
   /** As large as what it has been asked to hold, then as large as a unit. */
   #partial = Buffer.alloc(0);

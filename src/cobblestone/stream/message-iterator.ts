@@ -3,10 +3,10 @@
  * lines and more time; docs/decisions.md 9 has the figures.
  */
 import { bytesArgument } from "../../base/arguments.js";
-import { turn } from "../../base/event-loop.js";
+import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import { iteratorOf, type TakenSource, unawaited } from "../../source/gate.js";
 import { bytesOf } from "../../source/shape.js";
-import { type Codec, type Runs, stepBytes } from "../engine/pipeline.js";
+import { type Codec, type ParallelPipeline, stepBytes } from "../engine/pipeline.js";
 
 const nothing = new Uint8Array(0);
 
@@ -14,10 +14,10 @@ const nothing = new Uint8Array(0);
  * Iterates over what a codec makes of a source, as an async generator would; but once it has failed it goes on
  * failing. A message that has become long goes on in runs, which read ahead.
  */
-export class Pieces implements AsyncIterableIterator<Buffer> {
+export class MessageIterator implements AsyncIterableIterator<Buffer> {
   readonly #source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
   readonly #codec: Codec;
-  readonly #runs: Runs | undefined;
+  readonly #runs: ParallelPipeline | undefined;
   /** Made by the first read, gone when the source has ended or failed. */
   #iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array> | undefined;
   #isReading = false;
@@ -35,7 +35,11 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
   #waiting = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, codec: Codec, runs?: Runs) {
+  constructor(
+    source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    codec: Codec,
+    runs?: ParallelPipeline,
+  ) {
     this.#source = source;
     this.#codec = codec;
     this.#runs = runs;
@@ -86,7 +90,7 @@ export class Pieces implements AsyncIterableIterator<Buffer> {
       }
       if (this.#failure) throw this.#failure.error;
       if (this.#ended) return { done: true, value: undefined };
-      if (turn.isOver) await turn.give();
+      if (shouldYield()) await yieldToEventLoop();
       try {
         if (this.#runs && this.#isInRuns) {
           const output = await this.#runs.next();

@@ -7,9 +7,9 @@ import { isAsyncSource, takeSource } from "../../source/gate.js";
 import { bytesOf } from "../../source/shape.js";
 import { dataKeyArgument, deriveMessageKeys, type MessageKeys, openHeader } from "../derivation.js";
 import { type CryptoEngine, engineArgument, poolOf, sharedEngine } from "../engine/engine.js";
-import { type RunCodec, Runs } from "../engine/pipeline.js";
+import { type BatchCodec, ParallelPipeline } from "../engine/pipeline.js";
 import { saltBytes } from "../layout.js";
-import { Pieces } from "./message-iterator.js";
+import { MessageIterator } from "./message-iterator.js";
 import { Opener, type OpenerInput } from "./opener.js";
 import { Sealer } from "./sealer.js";
 
@@ -82,7 +82,7 @@ export function encrypt(source: ByteSource, options: StreamOptions): AsyncIterab
 type PieceSource = Uint8Array | AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** Encrypts a source under keys that are used for nothing else. */
-export function sealSource(source: PieceSource, keys: MessageKeys, working: Working = {}): Pieces {
+export function sealSource(source: PieceSource, keys: MessageKeys, working: Working = {}): MessageIterator {
   return pieces(source, new Sealer(keys), working);
 }
 
@@ -104,14 +104,18 @@ export function decrypt(source: ByteSource, options: StreamOptions): AsyncIterab
 }
 
 /** Decrypts a source that is a message or a run of its chunks. */
-export function openSource(source: PieceSource, input: OpenerInput, working: Working = {}): Pieces {
+export function openSource(source: PieceSource, input: OpenerInput, working: Working = {}): MessageIterator {
   return pieces(source, new Opener(input), working);
 }
 
-function pieces(source: PieceSource, codec: RunCodec, working: Working): Pieces {
+function pieces(source: PieceSource, codec: BatchCodec, working: Working): MessageIterator {
   const { engine = sharedEngine, reuseBuffers = false, wantedWorkers = Number.POSITIVE_INFINITY } = working;
   const iterable = source instanceof Uint8Array ? [source] : source;
-  return new Pieces(iterable, codec, new Runs(codec, poolOf(engine), { reuseBuffers, wantedWorkers }));
+  return new MessageIterator(
+    iterable,
+    codec,
+    new ParallelPipeline(codec, poolOf(engine), { reuseBuffers, wantedWorkers }),
+  );
 }
 
 /** Checks the options of a call that takes those of a message alone. */

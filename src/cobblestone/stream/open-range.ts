@@ -1,10 +1,10 @@
 /** A window: chunks of one message that follow one another and lie in one slab, opened or checked in place. */
 import { createHash } from "node:crypto";
-import { runOf, slabBytes, tagsOf } from "../batch.js";
+import { batchBufferBytes, batchOf, tagsOf } from "../batch.js";
 import { openChunk, sealChunk } from "../chunk.js";
 import type { MessageKeys } from "../derivation.js";
 import type { CryptoEngine } from "../engine/engine.js";
-import { runInPlace } from "../engine/process-batch.js";
+import { processBatch } from "../engine/process-batch.js";
 import { chunkBytes, chunkCount, chunkOffset, tagBytes } from "../layout.js";
 
 /** Where a window lies. */
@@ -66,9 +66,9 @@ export async function openWindow(
   const { firstChunk, ciphertextBytes } = window;
   const tagDigest = digestOf(tagsOf(new Uint8Array(slab, 0, ciphertextBytes)));
   const full = fullChunks(window);
-  const opened = await runInPlace(engine, runOf("open", keys, firstChunk, full), endOf(window), slab);
+  const opened = await processBatch(engine, batchOf("open", keys, firstChunk, full), endOf(window), slab);
   if (full < window.chunks) {
-    const sealed = new Uint8Array(opened, slabBytes(full), ciphertextBytes - slabBytes(full));
+    const sealed = new Uint8Array(opened, batchBufferBytes(full), ciphertextBytes - batchBufferBytes(full));
     new Uint8Array(opened).set(openChunk(keys, firstChunk + full, sealed), full * chunkBytes);
   }
   return { slab: opened, tagDigest };
@@ -98,10 +98,10 @@ export async function checkWindow(
   const full = fullChunks(window);
   const rest = new Uint8Array(slab, full * chunkBytes, plaintextBytes - full * chunkBytes);
   const lastTag = full < window.chunks ? [sealChunk(keys, firstChunk + full, rest).tag] : [];
-  const sealed = await runInPlace(engine, runOf("seal", keys, firstChunk, full), endOf(window), slab);
-  const tags = tagsOf(new Uint8Array(sealed, 0, slabBytes(full)));
+  const sealed = await processBatch(engine, batchOf("seal", keys, firstChunk, full), endOf(window), slab);
+  const tags = tagsOf(new Uint8Array(sealed, 0, batchBufferBytes(full)));
   const isSame = digestOf(Buffer.concat([tags, ...lastTag])).equals(tagDigest);
-  new Uint8Array(sealed, 0, slabBytes(full)).fill(0);
+  new Uint8Array(sealed, 0, batchBufferBytes(full)).fill(0);
   return { slab: sealed, isSame };
 }
 

@@ -1,11 +1,11 @@
 /** Reassembles chunks from ciphertext of any lengths and opens them; push in, push out, no stream. */
 import { EnvelopeError } from "../../base/errors.js";
-import { type Run, runOf } from "../batch.js";
+import { batchOf, type ChunkBatch } from "../batch.js";
 import { openChunk } from "../chunk.js";
 import type { MessageKeys } from "../derivation.js";
-import type { RunCodec } from "../engine/pipeline.js";
+import type { BatchCodec } from "../engine/pipeline.js";
 import { headerBytes, sealedChunkBytes, tagBytes } from "../layout.js";
-import { Cutter } from "./chunk-splitter.js";
+import { ChunkSplitter } from "./chunk-splitter.js";
 
 /** What an {@link Opener} is going to be fed. */
 export type OpenerInput =
@@ -15,10 +15,10 @@ export type OpenerInput =
   | { readonly keys: MessageKeys; readonly firstChunk: number; readonly endsMessage: boolean };
 
 /** Opens a message, or a run of its chunks. What it returns has verified; after a failure it only fails. */
-export class Opener implements RunCodec {
+export class Opener implements BatchCodec {
   readonly inputUnit = sealedChunkBytes;
   readonly #input: OpenerInput;
-  readonly #cutter = new Cutter(sealedChunkBytes);
+  readonly #cutter = new ChunkSplitter(sealedChunkBytes);
   /** What has come of the header. */
   #header = Buffer.alloc(0);
   #keys: MessageKeys | undefined;
@@ -74,11 +74,11 @@ export class Opener implements RunCodec {
     this.#cutter.cut(input, use);
   }
 
-  takeRun(chunks: number): Run {
+  takeRun(chunks: number): ChunkBatch {
     if (!this.#keys) throw new Error("unreachable: it is ready");
     const firstChunk = this.#index;
     this.#index += chunks;
-    return runOf("open", this.#keys, firstChunk, chunks);
+    return batchOf("open", this.#keys, firstChunk, chunks);
   }
 
   /** Reads the header, if it has not been read, and returns what follows it. */

@@ -1,11 +1,11 @@
 /** Seals any window of a message by itself, in the memory that its plaintext was read into. */
 import { createHash } from "node:crypto";
-import { turn } from "../../base/event-loop.js";
-import { runOf, tagsOf } from "../batch.js";
+import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
+import { batchOf, tagsOf } from "../batch.js";
 import { sealChunk } from "../chunk.js";
 import type { MessageKeys } from "../derivation.js";
 import type { CryptoEngine } from "../engine/engine.js";
-import { runInPlace } from "../engine/process-batch.js";
+import { processBatch } from "../engine/process-batch.js";
 import {
   chunkBytes,
   chunkCount,
@@ -98,7 +98,7 @@ export async function sealWindow(
   const short = new Uint8Array(slab, fullChunks * chunkBytes).subarray(0, shortBytes(window));
   const last = endsMessage ? sealChunk(keys, lastChunk, short) : undefined;
   const sealed = Buffer.from(
-    await runInPlace(engine, runOf("seal", keys, firstChunk, fullChunks), end, slab),
+    await processBatch(engine, batchOf("seal", keys, firstChunk, fullChunks), end, slab),
   );
   if (last) {
     sealed.set(last.ciphertext, fullChunks * sealedChunkBytes);
@@ -133,6 +133,6 @@ async function moveUp(buffer: Buffer, length: number, by: number): Promise<void>
   for (let end = length; end > 0; end -= stepBytes) {
     const start = Math.max(0, end - stepBytes);
     buffer.copyWithin(start + by, start, end);
-    if (turn.isOver) await turn.give();
+    if (shouldYield()) await yieldToEventLoop();
   }
 }

@@ -1,17 +1,17 @@
 /** Cuts plaintext of any lengths into chunks and seals them; push in, push out, no stream. */
 
-import { type Run, runOf } from "../batch.js";
+import { batchOf, type ChunkBatch } from "../batch.js";
 import { sealChunk } from "../chunk.js";
 import type { MessageKeys } from "../derivation.js";
-import type { RunCodec } from "../engine/pipeline.js";
+import type { BatchCodec } from "../engine/pipeline.js";
 import { chunkBytes } from "../layout.js";
-import { Cutter } from "./chunk-splitter.js";
+import { ChunkSplitter } from "./chunk-splitter.js";
 
 /** Seals one message from its start to its end. Holds back fewer than 16,384 plaintext bytes. */
-export class Sealer implements RunCodec {
+export class Sealer implements BatchCodec {
   readonly inputUnit = chunkBytes;
   readonly #keys: MessageKeys;
-  readonly #cutter = new Cutter(chunkBytes);
+  readonly #cutter = new ChunkSplitter(chunkBytes);
   #index = 0;
 
   constructor(keys: MessageKeys) {
@@ -46,10 +46,10 @@ export class Sealer implements RunCodec {
     return this.#index > 0;
   }
 
-  takeRun(chunks: number): Run {
+  takeRun(chunks: number): ChunkBatch {
     const firstChunk = this.#index;
     this.#index += chunks;
-    return runOf("seal", this.#keys, firstChunk, chunks);
+    return batchOf("seal", this.#keys, firstChunk, chunks);
   }
 
   #seal(plaintext: Uint8Array, pieces: Buffer[]): void {

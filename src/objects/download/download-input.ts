@@ -7,8 +7,8 @@ import { fileFailed } from "../../base/file-error.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
-import type { S3Attempt } from "../../s3/errors.js";
-import { attemptArgument } from "../../s3/fields.js";
+import type { RequestTarget } from "../../s3/errors.js";
+import { targetArgument } from "../../s3/fields.js";
 import { requireReplaceable } from "../../transfer/replaceable.js";
 import { type ExpectedContext, expectedContextArgument } from "../encrypted/read-envelope.js";
 
@@ -19,7 +19,7 @@ export interface DownloadInput extends Omit<GetObjectCommandInput, "PartNumber" 
    * the new one is there. Until then the bytes are in a file beside it. Anything else of this name is refused: a
    * folder, a symbolic link, a device, a pipe, a socket.
    */
-  readonly FilePath: string;
+  readonly filePath: string;
   /** As for `get`. */
   readonly encryptionContext?: ExpectedContext | undefined;
   /**
@@ -41,7 +41,7 @@ export interface DownloadInput extends Omit<GetObjectCommandInput, "PartNumber" 
 export interface DownloadOutput
   extends Omit<GetObjectCommandOutput, "Body" | "ContentRange" | `Checksum${string}`> {
   /** The file, as an absolute path. */
-  readonly FilePath: string;
+  readonly filePath: string;
   /** Bytes of the plaintext. */
   readonly ContentLength: number;
   /** The context that the object was written with; authenticated. */
@@ -53,7 +53,7 @@ export interface DownloadOutput
 /** {@link DownloadInput} once checked. */
 export interface DownloadArguments {
   readonly get: GetObjectCommandInput;
-  readonly attempt: S3Attempt;
+  readonly target: RequestTarget;
   readonly expected: ExpectedContext;
   /** Absolute. */
   readonly path: string;
@@ -67,16 +67,16 @@ const separators = sep === "\\" ? /[\\/]/ : "/";
 /** Checks the input. */
 export function downloadArguments(input: DownloadInput): DownloadArguments {
   const given = fieldsArgument<DownloadInput>(fieldNames.download.input, input) as DownloadInput;
-  const attempt = attemptArgument("GetObject", given);
-  const { FilePath, encryptionContext, fsync = true, mode = 0o600, keepPartial, ...get } = given;
-  const path = stringArgument("FilePath", FilePath);
-  if (path.includes("\0")) throw new RangeError("FilePath: expected a path, got one with a null character");
+  const target = targetArgument("GetObject", given);
+  const { filePath, encryptionContext, fsync = true, mode = 0o600, keepPartial, ...get } = given;
+  const path = stringArgument("filePath", filePath);
+  if (path.includes("\0")) throw new RangeError("filePath: expected a path, got one with a null character");
   // Resolved, it would name a file of which nobody has spoken.
   if (["", ".", ".."].includes(path.split(separators).at(-1) ?? ""))
-    throw new RangeError("FilePath: expected the path of a file, got one that ends as that of a folder does");
+    throw new RangeError("filePath: expected the path of a file, got one that ends as that of a folder does");
   return {
     get,
-    attempt,
+    target: target,
     path: resolve(path),
     expected: expectedContextArgument(encryptionContext),
     fsync: choiceArgument("fsync", fsync, [true, false]),

@@ -2,26 +2,26 @@
 import { encodeBase64, quoted } from "../../base/bytes.js";
 import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
 import { fileFailed } from "../../base/file-error.js";
-import { slabBytes } from "../../cobblestone/batch.js";
+import { batchBufferBytes } from "../../cobblestone/batch.js";
 import { chunkCount, plaintextLength } from "../../cobblestone/layout.js";
 import { checkWindow, type Window, windowAt } from "../../cobblestone/stream/open-range.js";
 import { withoutEnvelope } from "../../envelope/user-metadata.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
-import type { ObjectAnswer } from "../../s3/body/object-response.js";
-import { getAnswer } from "../../s3/body/response.js";
+import type { ObjectResponse } from "../../s3/body/object-response.js";
+import { getResponse } from "../../s3/body/response.js";
 import { parseContentRange } from "../../s3/content-range.js";
-import { unusableAnswer } from "../../s3/errors.js";
+import { unusableResponse } from "../../s3/errors.js";
 import { withoutChecksums } from "../../s3/fields.js";
 import { aboutObject } from "../../transfer/about-object.js";
 import type { TransferOptions } from "../../transfer/call-signal.js";
-import { abortSignalArgument, type TransferSignal, transferSignal } from "../../transfer/call-signal.js";
-import { forEachAtOnce } from "../../transfer/concurrency.js";
-import type { Hold } from "../../transfer/memory-budget.js";
+import { abortSignalArgument, type CallSignal, transferSignal } from "../../transfer/call-signal.js";
+import { forEachConcurrently } from "../../transfer/concurrency.js";
+import type { Lease } from "../../transfer/memory-budget.js";
 import { ProgressMeter, progressArgument } from "../../transfer/progress.js";
-import type { ClientSettings } from "../encrypted/config.js";
-import { sameObject, seenIn, unlockAnswer } from "../encrypted/object-request.js";
+import type { ClientConfig } from "../encrypted/config.js";
+import { requireSameObject, seenIn, unlockObject } from "../encrypted/object-request.js";
 import { notEncrypted, storedEnvelope } from "../encrypted/read-envelope.js";
 import {
   fetchWindow,
@@ -41,9 +41,9 @@ import {
 import { PartialFile } from "./partial-file.js";
 
 interface DownloadRequest extends DownloadArguments {
-  readonly settings: ClientSettings;
+  readonly config: ClientConfig;
   readonly meter: ProgressMeter;
-  readonly transfer: TransferSignal;
+  readonly transfer: CallSignal;
   readonly windowChunks: number;
 }
 
@@ -51,7 +51,7 @@ interface DownloadRequest extends DownloadArguments {
 interface Opened {
   readonly object: OpenableObject;
   /** To the request for the first window. */
-  readonly answer: ObjectAnswer;
+  readonly answer: ObjectResponse;
   readonly plaintextLength: number;
   readonly encryptionContext: EncryptionContext;
 }
@@ -65,7 +65,7 @@ const pathsInUse = new Set<string>();
  * @param windowChunks smaller in tests
  */
 export async function download(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: DownloadInput,
   options: TransferOptions,
   windowChunks = maxWindowChunks,
@@ -73,13 +73,13 @@ export async function download(
   const given = fieldsArgument<TransferOptions>(fieldNames.download.options, options);
   const caller = abortSignalArgument(given);
   const listener = progressArgument(given.onProgress);
-  const { attempt, ...others } = downloadArguments(input);
+  const { target, ...others } = downloadArguments(input);
   const transfer = transferSignal(caller);
-  const subject = { operation: "download", Bucket: attempt.bucket, Key: attempt.key } as const;
+  const subject = { operation: "download", Bucket: target.bucket, Key: target.key } as const;
   const meter = new ProgressMeter(subject, listener);
   try {
-    const request = { settings, attempt, ...others, meter, transfer, windowChunks };
-    return await aboutObject({ bucket: attempt.bucket, key: attempt.key }, transfer, () => runAlone(request));
+    const request = { config: config, target, ...others, meter, transfer, windowChunks };
+    return await aboutObject({ bucket: target.bucket, key: target.key }, transfer, () => runAlone(request));
   } finally {
     transfer.close();
   }
@@ -107,10 +107,10 @@ async function runAlone(request: DownloadRequest): Promise<DownloadOutput> {
 }
 
 async function run(request: DownloadRequest): Promise<DownloadOutput> {
-  const { settings, transfer, windowChunks } = request;
+  const { config, transfer, windowChunks } = request;
   // Before the connection: whoever waits for memory must hold no connection that others need to let go of theirs.
-  const bytes = slabBytes(windowChunks);
-  const hold = await settings.budget.take(transfer, bytes, transfer.signal, bytes);
+  const bytes = batchBufferBytes(windowChunks);
+  const hold = await config.budget.take(transfer, bytes, transfer.signal, bytes);
   try {
     const opened = await openObject(request);
     return await fetchFile(request, opened, hold);
@@ -119,23 +119,23 @@ async function run(request: DownloadRequest): Promise<DownloadOutput> {
     throw error;
   } finally {
     hold.release();
-    settings.budget.letGo();
+    config.budget.letGo();
   }
 }
 
 /** From the first request to the keys: nothing has been written. */
 async function openObject(request: DownloadRequest): Promise<Opened> {
-  const { settings, attempt, windowChunks } = request;
+  const { config, target, windowChunks } = request;
   const Range = windowRange(windowAt(0, windowChunks, Number.MAX_SAFE_INTEGER / 4));
   let first = await firstAnswer(request, Range);
-  const stored = storedEnvelope(settings, first.output.Metadata);
-  if (!stored) throw notEncrypted(attempt.key);
-  const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
-  if (stored.storage === "sidecar") first = await sameObject(settings, request, seenIn(first), Range);
+  const stored = storedEnvelope(config, first.output.Metadata);
+  if (!stored) throw notEncrypted(target.key);
+  const { keys, encryptionContext } = await unlockObject(config, request, first, stored);
+  if (stored.storage === "sidecar") first = await requireSameObject(config, request, seenIn(first), Range);
   const { ContentRange, ContentLength } = first.output;
   if (!parseContentRange(ContentRange) && ContentLength === undefined)
-    throw unusableAnswer(attempt, "its answer does not tell the size of the object");
-  const object = openableObject(settings, request, first, keys);
+    throw unusableResponse(target, "its answer does not tell the size of the object");
+  const object = openableObject(config, request, first, keys);
   return {
     object,
     answer: first,
@@ -146,20 +146,24 @@ async function openObject(request: DownloadRequest): Promise<Opened> {
 
 /** An object without a byte has no range; what its metadata say shall be told all the same. */
 async function firstAnswer(
-  { settings, get, attempt, transfer }: DownloadRequest,
+  { config, get, target, transfer }: DownloadRequest,
   Range: string,
-): Promise<ObjectAnswer> {
+): Promise<ObjectResponse> {
   try {
-    return await getAnswer(settings, attempt, { ...get, Range }, transfer.signal);
+    return await getResponse(config, target, { ...get, Range }, transfer.signal);
   } catch (error) {
     if (!hasCode(error, "S3_RANGE_NOT_SATISFIABLE")) throw error;
-    return getAnswer(settings, attempt, get, transfer.signal);
+    return getResponse(config, target, get, transfer.signal);
   }
 }
 
-async function fetchFile(request: DownloadRequest, opened: Opened, firstHold: Hold): Promise<DownloadOutput> {
+async function fetchFile(
+  request: DownloadRequest,
+  opened: Opened,
+  firstHold: Lease,
+): Promise<DownloadOutput> {
   const { path, fsync, mode, meter, windowChunks, transfer } = request;
-  const { maxConcurrentParts } = request.settings;
+  const { maxConcurrentParts } = request.config;
   const { object, answer, encryptionContext, plaintextLength: bytes } = opened;
   const windows = Math.ceil(chunkCount(bytes) / windowChunks);
   meter.totalBytes = bytes;
@@ -167,7 +171,7 @@ async function fetchFile(request: DownloadRequest, opened: Opened, firstHold: Ho
   const file = await PartialFile.open(path, identityOf(object, windowChunks));
   let resumedBytes = 0;
   try {
-    await forEachAtOnce(new Array(windows).keys(), maxConcurrentParts, transfer, async (index) => {
+    await forEachConcurrently(new Array(windows).keys(), maxConcurrentParts, transfer, async (index) => {
       const first = index === 0 ? { answer, hold: firstHold } : undefined;
       if (await fetchOne(request, opened, file, index, first))
         resumedBytes += windowAt(index * windowChunks, windowChunks, bytes).plaintextBytes;
@@ -181,7 +185,7 @@ async function fetchFile(request: DownloadRequest, opened: Opened, firstHold: Ho
   const { ContentRange: _range, AcceptRanges: _ranges, Body: _body, ...output } = answer.output;
   return {
     ...withoutChecksums(output),
-    FilePath: path,
+    filePath: path,
     ContentLength: bytes,
     Metadata: withoutEnvelope(output.Metadata ?? {}),
     encryptionContext,
@@ -191,10 +195,10 @@ async function fetchFile(request: DownloadRequest, opened: Opened, firstHold: Ho
 
 /** What tells this state of this object, cut into these windows, from all others. */
 function identityOf(
-  { attempt, get, seen, keys, ciphertextLength }: OpenableObject,
+  { target, get, seen, keys, ciphertextLength }: OpenableObject,
   windowChunks: number,
 ): string {
-  const { bucket, key } = attempt;
+  const { bucket, key } = target;
   const { ETag } = seen.output;
   const header = encodeBase64(keys.header);
   const identity = { bucket, key, versionId: get.VersionId, ETag, header, ciphertextLength, windowChunks };
@@ -203,22 +207,22 @@ function identityOf(
 
 /** Sees to it that one window is in the file; returns whether it was. */
 async function fetchOne(
-  { settings, meter, transfer, windowChunks }: DownloadRequest,
+  { config, meter, transfer, windowChunks }: DownloadRequest,
   { object, plaintextLength: total }: Opened,
   file: PartialFile,
   index: number,
-  first: { readonly answer: ObjectAnswer; readonly hold: Hold } | undefined,
+  first: { readonly answer: ObjectResponse; readonly hold: Lease } | undefined,
 ): Promise<boolean> {
   const { signal } = transfer;
   const window = windowAt(index * windowChunks, windowChunks, total);
-  const bytes = slabBytes(Math.min(windowChunks, chunkCount(total)));
-  const hold = first?.hold ?? (await settings.budget.take(transfer, bytes, signal, bytes));
+  const bytes = batchBufferBytes(Math.min(windowChunks, chunkCount(total)));
+  const hold = first?.hold ?? (await config.budget.take(transfer, bytes, signal, bytes));
   try {
     let slab = (hold.memory ?? Buffer.allocUnsafeSlow(bytes)).buffer as ArrayBuffer;
     const tagDigest = file.digestOf(index);
     if (tagDigest) {
       first?.answer.letGo();
-      const checked = await check(settings, object, file, window, slab, tagDigest);
+      const checked = await check(config, object, file, window, slab, tagDigest);
       slab = checked.slab;
       if (checked.isSame) {
         hold.release(Buffer.from(slab));
@@ -240,7 +244,7 @@ async function fetchOne(
 
 /** Whether a window that the journal lists is in the file as it was written: it may have been lost or changed. */
 async function check(
-  { engine }: ClientSettings,
+  { engine }: ClientConfig,
   { keys }: OpenableObject,
   file: PartialFile,
   window: Window,

@@ -7,7 +7,7 @@ import type { Working } from "../../cobblestone/stream/message.js";
 import { type Fields, fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { type Keyring, keyringArgument } from "../../keys/keyring.js";
-import { ByteBudget } from "../../transfer/memory-budget.js";
+import { MemoryBudget } from "../../transfer/memory-budget.js";
 import { maxPartBytes, minPartBytes } from "../../transfer/parts.js";
 import type { LegacyReading } from "./legacy-reading.js";
 
@@ -65,17 +65,17 @@ export interface EnvelopeClientOptions {
 }
 
 /** What every transfer is subject to. */
-export interface TransferSettings {
+export interface TransferConfig {
   readonly s3: S3Client;
   readonly partSizeBytes: number | undefined;
   readonly maxConcurrentParts: number;
   /** Of `maxBufferedBytes`. */
-  readonly budget: ByteBudget;
+  readonly budget: MemoryBudget;
   readonly idleTimeoutMs: number;
 }
 
 /** {@link EnvelopeClientOptions} once checked. */
-export interface ClientSettings extends TransferSettings {
+export interface ClientConfig extends TransferConfig {
   readonly keyring: Keyring;
   readonly envelopeStorage: EnvelopeStorage;
   readonly engine: CryptoEngine;
@@ -83,23 +83,23 @@ export interface ClientSettings extends TransferSettings {
 }
 
 /** How bodies are worked on: the thread that sends and receives them is slower than one worker. */
-export function workingOf({ engine }: ClientSettings): Working {
+export function workingOf({ engine }: ClientConfig): Working {
   return { engine, wantedWorkers: 1 };
 }
 
 /** What is read ahead of a body of so many plaintext bytes, if that is known, besides what it is read for. */
-export function readAheadBytesOf({ engine }: ClientSettings, length: number | undefined): number {
+export function readAheadBytesOf({ engine }: ClientConfig, length: number | undefined): number {
   const { hasWorkers, minWorkerBytes } = poolOf(engine);
   const isLong = length === undefined || length > minWorkerBytes;
   return hasWorkers && isLong ? maxReadAheadBytes : 0;
 }
 
 /** Checks the settings of a client. */
-export function settingsArgument(options: unknown): ClientSettings {
+export function configArgument(options: unknown): ClientConfig {
   const given = fieldsArgument<EnvelopeClientOptions>(fieldNames.client.options, options);
   const { envelopeStorage = "metadata", keyring, engine, legacy } = given;
   return {
-    ...transferSettingsArgument(given),
+    ...transferConfigArgument(given),
     keyring: keyringArgument("options.keyring", keyring),
     envelopeStorage: choiceArgument("options.envelopeStorage", envelopeStorage, envelopeStorages),
     engine: engineArgument("options.engine", engine),
@@ -115,7 +115,7 @@ type TransferFields = Fields<
 >;
 
 /** Checks the settings of every transfer. */
-export function transferSettingsArgument(given: TransferFields): TransferSettings {
+export function transferConfigArgument(given: TransferFields): TransferConfig {
   const s3 = given.s3 as Partial<S3Client> | undefined;
   if (typeof s3?.send !== "function") throw wrongType("options.s3", "an S3Client", s3);
   const {
@@ -131,7 +131,7 @@ export function transferSettingsArgument(given: TransferFields): TransferSetting
         ? undefined
         : integerArgument("options.partSizeBytes", partSizeBytes, minPartBytes, maxPartBytes),
     maxConcurrentParts: integerArgument("options.maxConcurrentParts", maxConcurrentParts, 1, 64),
-    budget: new ByteBudget(
+    budget: new MemoryBudget(
       integerArgument(
         "options.maxBufferedBytes",
         maxBufferedBytes,
@@ -150,16 +150,16 @@ function legacyArgument(value: unknown): LegacyReading | undefined {
 }
 
 /** By client: for what works beside it with the same settings, without a way for others to get at them. */
-const kept = new WeakMap<object, ClientSettings>();
+const kept = new WeakMap<object, ClientConfig>();
 
-/** Remembers the settings of a client for {@link settingsOf}. */
-export function keepSettings(client: object, settings: ClientSettings): void {
-  kept.set(client, settings);
+/** Remembers the settings of a client for {@link configOf}. */
+export function keepConfig(client: object, config: ClientConfig): void {
+  kept.set(client, config);
 }
 
 /** The settings of an `EnvelopeClient` that a caller hands in. */
-export function settingsOf(title: string, client: unknown): ClientSettings {
-  const settings = kept.get(Object(client));
-  if (settings) return settings;
+export function configOf(title: string, client: unknown): ClientConfig {
+  const config = kept.get(Object(client));
+  if (config) return config;
   throw wrongType(title, "an EnvelopeClient", client);
 }

@@ -1,13 +1,13 @@
 /** What `get` and `head` have done for objects of Amazon's S3 Encryption Clients, once their reading is switched on. */
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
-import type { ObjectAnswer } from "../../s3/body/object-response.js";
-import type { S3Attempt } from "../../s3/errors.js";
+import type { ObjectResponse } from "../../s3/body/object-response.js";
+import type { RequestTarget } from "../../s3/errors.js";
 import type { ContentSuite, LegacyFormat, WrapAlgorithm } from "../../s3ec/suites.js";
 import type { ByteRange } from "./range.js";
 
 /** How an object of Amazon's S3 Encryption Clients was written. */
-export interface LegacyFacts {
+export interface LegacyObjectInfo {
   /** The version of the format. */
   readonly format: LegacyFormat;
   /** The algorithm of the content, by its name in Amazon's clients. */
@@ -21,7 +21,7 @@ export interface LegacyFacts {
 }
 
 /** The same of an object that is being read. */
-export interface LegacyReadFacts extends LegacyFacts {
+export interface LegacyReadInfo extends LegacyObjectInfo {
   /**
    * When the body is known to be what was written: "before-release" before its first byte comes out; "at-end" once it
    * has ended without an error, so what came before may be forged; "never" for AES/CBC and for ranges.
@@ -31,13 +31,13 @@ export interface LegacyReadFacts extends LegacyFacts {
 
 /** An object that may be of Amazon's clients. */
 export interface LegacyLookup {
-  readonly attempt: S3Attempt;
+  readonly target: RequestTarget;
   readonly metadata: Readonly<Record<string, string>> | undefined;
   /** Of this call; undefined for that of the settings. */
   readonly instructionFileSuffix: string | undefined;
   readonly signal: AbortSignal | undefined;
   /** Asks for another object of the bucket. */
-  askFor(key: string): Promise<ObjectAnswer>;
+  askFor(key: string): Promise<ObjectResponse>;
 }
 
 /** One that `get` is to read. */
@@ -49,11 +49,11 @@ export interface LegacyGet extends LegacyLookup {
   readonly allowPlaintext: boolean;
   readonly verifyTail: boolean;
   /** To the first request, which had no range only if none is wanted. */
-  readonly first: ObjectAnswer;
+  readonly first: ObjectResponse;
   /** Bytes of the object, if the first answer tells. */
   readonly totalBytes: number | undefined;
   /** Asks again for the same object. */
-  again(range: string | undefined): Promise<ObjectAnswer>;
+  again(range: string | undefined): Promise<ObjectResponse>;
 }
 
 /** What was made of it. */
@@ -64,13 +64,13 @@ export interface LegacyContent {
   /** In bytes of plaintext, as far as they are known. */
   readonly sizes: Pick<GetObjectCommandOutput, "ContentLength" | "ContentRange">;
   readonly encryptionContext: EncryptionContext | undefined;
-  readonly legacy: LegacyReadFacts;
+  readonly legacy: LegacyReadInfo;
 }
 
 /** What `head` learns. */
 export interface LegacyHead {
   readonly ContentLength: number | undefined;
-  readonly legacy: LegacyFacts;
+  readonly legacy: LegacyObjectInfo;
 }
 
 /** Reads objects of Amazon's S3 Encryption Clients for an `EnvelopeClient`. Made by `legacyReading`; opaque to callers. */

@@ -6,51 +6,56 @@ import type { MessageKeys } from "../../cobblestone/derivation.js";
 import { plaintextLength } from "../../cobblestone/layout.js";
 import type { StoredEnvelope } from "../../envelope/metadata.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
-import type { ObjectAnswer } from "../../s3/body/object-response.js";
-import { getAnswer } from "../../s3/body/response.js";
+import type { ObjectResponse } from "../../s3/body/object-response.js";
+import { getResponse } from "../../s3/body/response.js";
 import { otherRange, totalBytesOf } from "../../s3/content-range.js";
-import type { S3Attempt } from "../../s3/errors.js";
+import type { RequestTarget } from "../../s3/errors.js";
 import { isSameState, type ObjectState } from "../../s3/responses.js";
-import type { TransferSignal } from "../../transfer/call-signal.js";
-import type { ClientSettings } from "./config.js";
+import type { CallSignal } from "../../transfer/call-signal.js";
+import type { ClientConfig } from "./config.js";
 import { type ExpectedContext, readEnvelope, unlock } from "./read-envelope.js";
 
 /** What all requests about an object have in common. */
 export interface ObjectRequest {
   readonly get: GetObjectCommandInput;
-  readonly attempt: S3Attempt;
+  readonly target: RequestTarget;
   readonly expected: ExpectedContext;
-  readonly transfer: Pick<TransferSignal, "signal">;
+  readonly transfer: Pick<CallSignal, "signal">;
 }
 
 /** Sends one GetObject; for `totalBytes` see `getAnswer`. */
 export function fetchObject(
-  settings: ClientSettings,
-  { attempt, transfer }: Pick<ObjectRequest, "attempt" | "transfer">,
+  config: ClientConfig,
+  { target, transfer }: Pick<ObjectRequest, "target" | "transfer">,
   get: GetObjectCommandInput,
   totalBytes?: number,
-): Promise<ObjectAnswer> {
-  return getAnswer(settings, attempt, get, transfer.signal, {
+): Promise<ObjectResponse> {
+  return getResponse(config, target, get, transfer.signal, {
     totalBytes,
     askAgain: (ETag, Range, signal) =>
-      sameObject(settings, { get, attempt, transfer: { signal } }, { output: { ETag }, totalBytes }, Range),
+      requireSameObject(
+        config,
+        { get, target: target, transfer: { signal } },
+        { output: { ETag }, totalBytes },
+        Range,
+      ),
   });
 }
 
 /** Asks for another object of the same bucket. */
-export function askForOther(
-  settings: ClientSettings,
+export function fetchSibling(
+  config: ClientConfig,
   object: Pick<GetObjectCommandInput, "Bucket" | "RequestPayer" | "ExpectedBucketOwner">,
   key: string,
   signal: AbortSignal | undefined,
-): Promise<ObjectAnswer> {
+): Promise<ObjectResponse> {
   const { Bucket, RequestPayer, ExpectedBucketOwner } = object;
-  const attempt = { operation: "GetObject", bucket: Bucket ?? "", key };
-  return getAnswer(settings, attempt, { Bucket, Key: key, RequestPayer, ExpectedBucketOwner }, signal);
+  const target = { operation: "GetObject", bucket: Bucket ?? "", key };
+  return getResponse(config, target, { Bucket, Key: key, RequestPayer, ExpectedBucketOwner }, signal);
 }
 
 /** What the keyring made of the envelope of an object. */
-export interface UnlockedAnswer {
+export interface UnlockedObject {
   readonly keys: MessageKeys;
   readonly encryptionContext: EncryptionContext;
 }
@@ -60,34 +65,32 @@ export interface UnlockedAnswer {
  *
  * @throws EnvelopeError `BODY_TRUNCATED` when no object of ours has the size that the answer tells, before anything is asked
  */
-export async function unlockAnswer(
-  settings: ClientSettings,
+export async function unlockObject(
+  config: ClientConfig,
   request: ObjectRequest,
-  first: ObjectAnswer,
+  first: ObjectResponse,
   stored: StoredEnvelope,
-): Promise<UnlockedAnswer> {
+): Promise<UnlockedObject> {
   const { get, expected, transfer } = request;
   requirePossibleLength(first);
   // Kept open, the body would hold the connection that reading the sidecar may be waiting for.
   if (stored.storage === "sidecar") first.letGo();
-  const envelope = await readEnvelope(settings, get, stored, transfer.signal).catch(
-    async (error: unknown) => {
-      // A sidecar goes with its object: is that still there, and still the same?
-      if (hasCode(error, "ENVELOPE_MISSING"))
-        (await sameObject(settings, request, seenIn(first), "bytes=0-0")).letGo();
-      throw error;
-    },
-  );
+  const envelope = await readEnvelope(config, get, stored, transfer.signal).catch(async (error: unknown) => {
+    // A sidecar goes with its object: is that still there, and still the same?
+    if (hasCode(error, "ENVELOPE_MISSING"))
+      (await requireSameObject(config, request, seenIn(first), "bytes=0-0")).letGo();
+    throw error;
+  });
   const { encryptionContext } = envelope;
   const keys = await untilAborted(
     transfer.signal,
-    unlock(settings.keyring, envelope, expected, transfer.signal),
+    unlock(config.keyring, envelope, expected, transfer.signal),
   );
   return { keys, encryptionContext };
 }
 
 /** What no object of ours can be shall cost neither the request of a sidecar nor one of the keyring's. */
-function requirePossibleLength({ output }: ObjectAnswer): void {
+function requirePossibleLength({ output }: ObjectResponse): void {
   const totalBytes = totalBytesOf(output);
   if (totalBytes !== undefined) plaintextLength(totalBytes);
 }
@@ -103,29 +106,29 @@ export interface SeenObject {
 }
 
 /** The state of the object that an answer is about. */
-export function seenIn({ output }: Pick<ObjectAnswer, "output">): SeenObject {
+export function seenIn({ output }: Pick<ObjectResponse, "output">): SeenObject {
   const { ETag, VersionId, Metadata } = output;
   return { output: { ETag, VersionId, Metadata }, totalBytes: totalBytesOf(output) };
 }
 
 /** Asks again for the object that an answer was about, and for none that has taken its place meanwhile. */
-export async function sameObject(
-  settings: ClientSettings,
-  request: Pick<ObjectRequest, "get" | "attempt" | "transfer">,
+export async function requireSameObject(
+  config: ClientConfig,
+  request: Pick<ObjectRequest, "get" | "target" | "transfer">,
   { output: seen, totalBytes }: SeenObject,
   Range: string | undefined,
-): Promise<ObjectAnswer> {
-  const { get, attempt } = request;
+): Promise<ObjectResponse> {
+  const { get, target } = request;
   const overwritten = (cause?: unknown) =>
     new EnvelopeError(
       "BODY_INTERRUPTED",
-      `"${attempt.key}" was overwritten while it was being read; read it again`,
-      { cause, details: { ...attempt, overwritten: true } },
+      `"${target.key}" was overwritten while it was being read; read it again`,
+      { cause, details: { ...target, overwritten: true } },
     );
-  let answer: ObjectAnswer;
+  let answer: ObjectResponse;
   try {
     answer = await fetchObject(
-      settings,
+      config,
       request,
       { ...get, ...heldAlready, Range, IfMatch: seen.ETag },
       totalBytes,
@@ -140,5 +143,5 @@ export async function sameObject(
   const { totalBytes: now = totalBytes } = seenIn(answer);
   if (isSame && (totalBytes === undefined || now === totalBytes)) return answer;
   answer.letGo();
-  throw isSame ? otherRange(attempt) : overwritten();
+  throw isSame ? otherRange(target) : overwritten();
 }

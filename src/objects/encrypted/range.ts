@@ -12,7 +12,7 @@ import {
   tagBytes,
 } from "../../cobblestone/layout.js";
 import { otherRange, parseContentRange } from "../../s3/content-range.js";
-import type { S3Attempt } from "../../s3/errors.js";
+import type { RequestTarget } from "../../s3/errors.js";
 
 /** One range of bytes, as HTTP writes it: from a first byte to a last one or the end, or so many from the end. */
 export type ByteRange =
@@ -77,15 +77,19 @@ export interface RangePlan {
  * @throws EnvelopeError `S3_RANGE_NOT_SATISFIABLE` when no byte of the plaintext is in the range,
  *   `BODY_TRUNCATED` when no object of ours has this size, `S3_REQUEST_FAILED` when S3 answered another range
  */
-export function planRange(range: ByteRange, contentRange: string | undefined, attempt: S3Attempt): RangePlan {
+export function planRange(
+  range: ByteRange,
+  contentRange: string | undefined,
+  target: RequestTarget,
+): RangePlan {
   const answer = parseContentRange(contentRange);
-  if (!answer) throw otherRange(attempt);
+  if (!answer) throw otherRange(target);
   const total = plaintextLength(answer.total);
   const { start, last } = fitRange(range, total);
   const span = chunkSpan(start, last + 1);
   const endsMessage = last === total - 1 || span.lastChunk === chunkCount(total) - 1;
   const ciphertextEnd = endsMessage ? answer.total : span.ciphertextEnd;
-  if (answer.first > span.ciphertextStart || answer.last + 1 < ciphertextEnd) throw otherRange(attempt);
+  if (answer.first > span.ciphertextStart || answer.last + 1 < ciphertextEnd) throw otherRange(target);
   return {
     start,
     length: last + 1 - start,

@@ -8,7 +8,7 @@ import { decodeEnvelope, type MetadataFields, type StoredEnvelope } from "../../
 import { legacyMarkers } from "../../envelope/names.js";
 import { contextArgument, type EncryptionContext } from "../../keys/encryption-context.js";
 import { type Keyring, unwrapDataKey } from "../../keys/keyring.js";
-import type { ClientSettings } from "./config.js";
+import type { ClientConfig } from "./config.js";
 import { getSidecar, type SidecarOwner, sidecarLocation } from "./sidecar.js";
 
 /** The context that a reader expects, or "any" to take the object's own word for it. */
@@ -27,7 +27,7 @@ export function expectedContextArgument(value: unknown): ExpectedContext {
  *   `ENVELOPE_VERSION_UNSUPPORTED`
  */
 export function storedEnvelope(
-  { legacy }: Pick<ClientSettings, "legacy">,
+  { legacy }: Pick<ClientConfig, "legacy">,
   metadata: MetadataFields = {},
 ): StoredEnvelope | undefined {
   const stored = decodeEnvelope(metadata);
@@ -41,13 +41,13 @@ export function storedEnvelope(
  * @throws EnvelopeError `ENVELOPE_MISSING` when the sidecar is gone, and what `getSidecar` throws
  */
 export async function readEnvelope(
-  settings: ClientSettings,
+  config: ClientConfig,
   object: SidecarOwner,
   stored: StoredEnvelope,
   signal: AbortSignal | undefined,
 ): Promise<Envelope> {
   if (stored.storage === "metadata") return stored.envelope;
-  return getSidecar(settings, sidecarLocation(object, stored.header), stored.header, signal);
+  return getSidecar(config, sidecarLocation(object, stored.header), stored.header, signal);
 }
 
 /** The error for an object that is not encrypted at all. */

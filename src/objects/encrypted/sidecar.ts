@@ -10,14 +10,14 @@ import type { Envelope } from "../../envelope/envelope.js";
 import { invalid } from "../../envelope/metadata.js";
 import { maxEnvelopeLength } from "../../envelope/names.js";
 import { decodeSidecar, newSidecarKey, sidecarKey } from "../../envelope/sidecar.js";
-import type { ObjectAnswer } from "../../s3/body/object-response.js";
+import type { ObjectResponse } from "../../s3/body/object-response.js";
 import { readSmall } from "../../s3/body/read-small.js";
-import { getAnswer } from "../../s3/body/response.js";
+import { getResponse } from "../../s3/body/response.js";
 import { cleanUp } from "../../s3/clean-up.js";
-import { requireETag, type S3Attempt, s3Request } from "../../s3/errors.js";
+import { type RequestTarget, requireETag, s3Request } from "../../s3/errors.js";
 import { sidecarFields } from "../../s3/fields.js";
 import { guarded } from "../../service/response-guard.js";
-import type { ClientSettings } from "./config.js";
+import type { ClientConfig } from "./config.js";
 
 /** Where a sidecar is, and what requests about it must carry over from those about the object. */
 export interface SidecarLocation {
@@ -85,7 +85,7 @@ export async function putSidecar(
  *   object, `BODY_INTERRUPTED`, `BODY_STALLED`
  */
 export async function getSidecar(
-  settings: ClientSettings,
+  config: ClientConfig,
   location: SidecarLocation | undefined,
   header: Buffer,
   signal: AbortSignal | undefined,
@@ -98,9 +98,9 @@ export async function getSidecar(
     );
   }
   const { Key } = location;
-  let answer: ObjectAnswer;
+  let answer: ObjectResponse;
   try {
-    answer = await getAnswer(settings, attempt("GetObject", location), { ...location }, signal);
+    answer = await getResponse(config, attempt("GetObject", location), { ...location }, signal);
   } catch (error) {
     if (!hasCode(error, "S3_NOT_FOUND")) throw error;
     throw new EnvelopeError(
@@ -126,6 +126,6 @@ export function deleteSidecar(
   return cleanUp((options) => s3.send(guarded(new DeleteObjectCommand({ ...location })), options), signal);
 }
 
-function attempt(operation: string, { Bucket = "", Key }: SidecarLocation): S3Attempt {
+function attempt(operation: string, { Bucket = "", Key }: SidecarLocation): RequestTarget {
   return { operation, bucket: Bucket, key: Key };
 }

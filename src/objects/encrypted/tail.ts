@@ -10,9 +10,9 @@ import {
   plaintextLength,
   sealedChunkBytes,
 } from "../../cobblestone/layout.js";
-import type { ObjectAnswer } from "../../s3/body/object-response.js";
+import type { ObjectResponse } from "../../s3/body/object-response.js";
 import { otherRange, parseContentRange } from "../../s3/content-range.js";
-import type { S3Attempt } from "../../s3/errors.js";
+import type { RequestTarget } from "../../s3/errors.js";
 import { type ByteRange, ciphertextRange, planRange } from "./range.js";
 
 /** The last bytes of an object, in memory. */
@@ -46,14 +46,14 @@ export function tailBytesFor(range: ByteRange | undefined): number {
  *   another range, `BODY_INTERRUPTED`, `BODY_STALLED`
  */
 export async function readTail(
-  { output, read }: ObjectAnswer,
+  { output, read }: ObjectResponse,
   asked: number,
-  attempt: S3Attempt,
+  target: RequestTarget,
 ): Promise<Tail> {
   const answer = parseContentRange(output.ContentRange);
-  if (!answer || answer.last + 1 !== answer.total) throw otherRange(attempt);
+  if (!answer || answer.last + 1 !== answer.total) throw otherRange(target);
   const start = answer.first;
-  if (start !== Math.max(0, answer.total - asked)) throw otherRange(attempt);
+  if (start !== Math.max(0, answer.total - asked)) throw otherRange(target);
   const length = plaintextLength(answer.total);
   const bytes = await bytesOf(read(0, answer.total - start));
   return { bytes, start, totalBytes: answer.total, plaintextLength: length };
@@ -80,14 +80,14 @@ export function wholeChunksOf({ bytes, start }: Tail): { readonly start: number;
  *
  * @throws EnvelopeError `S3_RANGE_NOT_SATISFIABLE`
  */
-export function answerFromTail(
-  first: ObjectAnswer,
+export function responseFromTail(
+  first: ObjectResponse,
   { bytes, start, totalBytes }: Tail,
   range: ByteRange | undefined,
-  attempt: S3Attempt,
-): ObjectAnswer | undefined {
+  target: RequestTarget,
+): ObjectResponse | undefined {
   const wantedFrom = range
-    ? planRange(range, `bytes 0-${totalBytes - 1}/${totalBytes}`, attempt).skipCiphertext
+    ? planRange(range, `bytes 0-${totalBytes - 1}/${totalBytes}`, target).skipCiphertext
     : 0;
   if (wantedFrom < start) return undefined;
   return {

@@ -4,11 +4,11 @@ import { choiceArgument, textArgument } from "../../base/arguments.js";
 import { type Fields, fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
-import { attemptArgument, refuseFields } from "../../s3/fields.js";
-import type { TransferOptions, TransferSignal } from "../../transfer/call-signal.js";
+import { refuseFields, targetArgument } from "../../s3/fields.js";
+import type { CallSignal, TransferOptions } from "../../transfer/call-signal.js";
 import { ProgressMeter, progressArgument } from "../../transfer/progress.js";
-import type { ClientSettings } from "../encrypted/config.js";
-import type { LegacyReadFacts } from "../encrypted/legacy-reading.js";
+import type { ClientConfig } from "../encrypted/config.js";
+import type { LegacyReadInfo } from "../encrypted/legacy-reading.js";
 import type { ObjectRequest } from "../encrypted/object-request.js";
 import { type ByteRange, rangeArgument } from "../encrypted/range.js";
 import { type ExpectedContext, expectedContextArgument } from "../encrypted/read-envelope.js";
@@ -60,7 +60,7 @@ export interface GetOutput extends Omit<GetObjectCommandOutput, "Body" | `Checks
    */
   readonly encryptionContext?: EncryptionContext;
   /** How Amazon's client wrote the object, if one did; see `legacyReading`. */
-  readonly legacy?: LegacyReadFacts;
+  readonly legacy?: LegacyReadInfo;
 }
 
 /** {@link GetInput} once checked. */
@@ -72,28 +72,28 @@ export interface GetRequest extends ObjectRequest {
   /** Whether the caller has said what the context must be: for some legacy objects, nothing said is no empty context. */
   readonly statesContext: boolean;
   readonly instructionFileSuffix: string | undefined;
-  readonly transfer: TransferSignal;
+  readonly transfer: CallSignal;
   /** There is none when nobody listens. */
   readonly meter: ProgressMeter | undefined;
 }
 
 /** Checks the input of `get`. */
 export function getArguments(
-  { legacy }: ClientSettings,
+  { legacy }: ClientConfig,
   input: GetInput,
   options: Fields<TransferOptions>,
-  transfer: TransferSignal,
+  transfer: CallSignal,
 ): GetRequest {
   const given = fieldsArgument<GetInput>(fieldNames.get.input, input) as GetInput;
-  const attempt = attemptArgument("GetObject", given);
+  const target = targetArgument("GetObject", given);
   const { encryptionContext, plaintext = "refuse", verifyLength, parallel = false, Range, ...rest } = given;
   const { instructionFileSuffix: suffix, ...get } = rest;
   if (!legacy) refuseFields(given, ["instructionFileSuffix"], "legacy reading is off: leave it out");
   const listener = progressArgument(options.onProgress);
-  const subject = { operation: "get", Bucket: attempt.bucket, Key: attempt.key } as const;
+  const subject = { operation: "get", Bucket: target.bucket, Key: target.key } as const;
   return {
     get,
-    attempt,
+    target: target,
     range: rangeArgument(Range),
     expected: expectedContextArgument(encryptionContext),
     allowPlaintext: choiceArgument("plaintext", plaintext, ["refuse", "allow"]) === "allow",

@@ -8,7 +8,7 @@ import { decodeEnvelope } from "../../envelope/metadata.js";
 import { withoutEnvelope } from "../../envelope/user-metadata.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
-import type { ObjectAnswer } from "../../s3/body/object-response.js";
+import type { ObjectResponse } from "../../s3/body/object-response.js";
 import { totalBytesOf } from "../../s3/content-range.js";
 import { withoutChecksums } from "../../s3/fields.js";
 import { aboutObject, namingObject } from "../../transfer/about-object.js";
@@ -16,14 +16,20 @@ import type { TransferOptions } from "../../transfer/call-signal.js";
 import { abortSignalArgument, transferSignal } from "../../transfer/call-signal.js";
 import type { ProgressMeter } from "../../transfer/progress.js";
 import { slice } from "../../transfer/slice.js";
-import { type ClientSettings, type EnvelopeStorage, workingOf } from "../encrypted/config.js";
+import { type ClientConfig, type EnvelopeStorage, workingOf } from "../encrypted/config.js";
 import type { LegacyReading } from "../encrypted/legacy-reading.js";
-import { askForOther, fetchObject, sameObject, seenIn, unlockAnswer } from "../encrypted/object-request.js";
+import {
+  fetchObject,
+  fetchSibling,
+  requireSameObject,
+  seenIn,
+  unlockObject,
+} from "../encrypted/object-request.js";
 import { type ByteRange, ciphertextRange, contentRange, plainRange, planRange } from "../encrypted/range.js";
 import { notEncrypted, storedEnvelope } from "../encrypted/read-envelope.js";
 import {
-  answerFromTail,
   readTail,
+  responseFromTail,
   type Tail,
   tailBytesFor,
   tailError,
@@ -36,42 +42,42 @@ import { type GetInput, type GetOutput, type GetRequest, getArguments } from "./
 
 /** See `EnvelopeClient.get`. */
 export async function get(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: GetInput,
   options: TransferOptions,
 ): Promise<GetOutput> {
   const given = fieldsArgument<TransferOptions>(fieldNames.get.options, options);
   const transfer = transferSignal(abortSignalArgument(given));
   try {
-    const request = getArguments(settings, input, given, transfer);
-    const { bucket, key } = request.attempt;
-    return await aboutObject({ bucket, key }, transfer, () => read(settings, request));
+    const request = getArguments(config, input, given, transfer);
+    const { bucket, key } = request.target;
+    return await aboutObject({ bucket, key }, transfer, () => read(config, request));
   } catch (error) {
     transfer.close();
     throw error;
   }
 }
 
-async function read(settings: ClientSettings, request: GetRequest): Promise<GetOutput> {
-  const { attempt, range } = request;
+async function read(config: ClientConfig, request: GetRequest): Promise<GetOutput> {
+  const { target, range } = request;
   const tailBytes = provesEndFirst(request) ? tailBytesFor(range) : undefined;
-  const first = await firstAnswer(settings, request, tailBytes);
-  const { legacy } = settings;
+  const first = await firstAnswer(config, request, tailBytes);
+  const { legacy } = config;
   const { Metadata } = first.output;
-  const stored = legacy ? decodeEnvelope(Metadata ?? {}) : storedEnvelope(settings, Metadata);
+  const stored = legacy ? decodeEnvelope(Metadata ?? {}) : storedEnvelope(config, Metadata);
   if (!stored) {
-    const output = legacy && (await legacyOutput(settings, legacy, request, first));
-    return output ?? plainOutput(settings, request, first);
+    const output = legacy && (await legacyOutput(config, legacy, request, first));
+    return output ?? plainOutput(config, request, first);
   }
   // Taken in at once: kept open, the body would hold a connection that the requests to come may be waiting for.
-  const tail = tailBytes === undefined ? undefined : await readTail(first, tailBytes, attempt);
-  const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
+  const tail = tailBytes === undefined ? undefined : await readTail(first, tailBytes, target);
+  const { keys, encryptionContext } = await unlockObject(config, request, first, stored);
   if (tail) verifyTail(tail, keys);
-  const answer = await answerProper(settings, request, first, stored.storage, tail);
+  const answer = await answerProper(config, request, first, stored.storage, tail);
   return {
     ...(range
-      ? rangeOutput(settings, request, answer, keys, range)
-      : wholeOutput(settings, request, answer, keys)),
+      ? rangeOutput(config, request, answer, keys, range)
+      : wholeOutput(config, request, answer, keys)),
     encryptionContext,
   };
 }
@@ -83,16 +89,16 @@ function provesEndFirst({ verifyTail, range }: GetRequest): boolean {
 
 /** The answer that has the body: the first one, unless that had to be let go of or was for the tail. */
 async function answerProper(
-  settings: ClientSettings,
+  config: ClientConfig,
   request: GetRequest,
-  first: ObjectAnswer,
+  first: ObjectResponse,
   storage: EnvelopeStorage,
   tail: Tail | undefined,
-): Promise<ObjectAnswer> {
-  const { range, attempt } = request;
+): Promise<ObjectResponse> {
+  const { range, target } = request;
   if (!tail && storage === "metadata") return first;
-  const held = tail && answerFromTail(first, tail, range, attempt);
-  return held ?? sameObject(settings, request, seenIn(first), range && ciphertextRange(range));
+  const held = tail && responseFromTail(first, tail, range, target);
+  return held ?? requireSameObject(config, request, seenIn(first), range && ciphertextRange(range));
 }
 
 /**
@@ -100,22 +106,22 @@ async function answerProper(
  * plain range, or to no range, counts.
  */
 async function firstAnswer(
-  settings: ClientSettings,
+  config: ClientConfig,
   request: GetRequest,
   tailBytes: number | undefined,
-): Promise<ObjectAnswer> {
+): Promise<ObjectResponse> {
   const { get, range, allowPlaintext } = request;
   const Range = tailBytes === undefined ? range && ciphertextRange(range) : `bytes=-${tailBytes}`;
   try {
-    return await fetchObject(settings, request, { ...get, Range });
+    return await fetchObject(config, request, { ...get, Range });
   } catch (error) {
     const refusal = request.verifyTail ? tailError(error) : error;
     if (!hasCode(error, "S3_RANGE_NOT_SATISFIABLE")) throw refusal;
-    if (!allowPlaintext && !settings.legacy) throw refusal;
-    const plain = settings.legacy ? undefined : range && plainRange(range);
-    const answer = await fetchObject(settings, request, { ...get, Range: plain });
+    if (!allowPlaintext && !config.legacy) throw refusal;
+    const plain = config.legacy ? undefined : range && plainRange(range);
+    const answer = await fetchObject(config, request, { ...get, Range: plain });
     const { Metadata = {} } = answer.output;
-    if (!(settings.legacy ? decodeEnvelope(Metadata) : storedEnvelope(settings, Metadata))) return answer;
+    if (!(config.legacy ? decodeEnvelope(Metadata) : storedEnvelope(config, Metadata))) return answer;
     throw refusal;
   }
 }
@@ -123,9 +129,9 @@ async function firstAnswer(
 type Output = Omit<GetOutput, "encryptionContext">;
 
 function wholeOutput(
-  settings: ClientSettings,
+  config: ClientConfig,
   request: GetRequest,
-  answer: ObjectAnswer,
+  answer: ObjectResponse,
   keys: MessageKeys,
 ): Output {
   const { ContentLength } = answer.output;
@@ -137,32 +143,32 @@ function wholeOutput(
   const body = answer.read(0, ContentLength);
   const plaintext =
     length !== undefined && request.parallel
-      ? readAhead(openableObject(settings, request, answer, keys), body, {
+      ? readAhead(openableObject(config, request, answer, keys), body, {
           firstChunk: 0,
           endChunk: chunkCount(length),
           startsWithHeader: true,
         })
-      : openSource(body, { readHeader, endsMessage: true }, workingOf(settings));
+      : openSource(body, { readHeader, endsMessage: true }, workingOf(config));
   return encryptedOutput(request, answer, plaintext, { ContentLength: length });
 }
 
 function rangeOutput(
-  settings: ClientSettings,
+  config: ClientConfig,
   request: GetRequest,
-  answer: ObjectAnswer,
+  answer: ObjectResponse,
   keys: MessageKeys,
   range: ByteRange,
 ): Output {
-  const plan = planRange(range, answer.output.ContentRange, request.attempt);
+  const plan = planRange(range, answer.output.ContentRange, request.target);
   const { firstChunk, endsMessage } = plan;
   const body = answer.read(plan.skipCiphertext, plan.ciphertextBytes);
   const plaintext = request.parallel
-    ? readAhead(openableObject(settings, request, answer, keys), body, {
+    ? readAhead(openableObject(config, request, answer, keys), body, {
         firstChunk,
         endChunk: firstChunk + Math.ceil(plan.ciphertextBytes / sealedChunkBytes),
         startsWithHeader: false,
       })
-    : openSource(body, { keys, firstChunk, endsMessage }, workingOf(settings));
+    : openSource(body, { keys, firstChunk, endsMessage }, workingOf(config));
   const start = chunkOffset(firstChunk);
   const sizes = { ContentLength: plan.length, ContentRange: contentRange(plan) };
   return encryptedOutput(
@@ -176,10 +182,10 @@ function rangeOutput(
 
 /** An object of Amazon's clients; undefined when it is none, and the first answer has been let go of. */
 async function legacyOutput(
-  settings: ClientSettings,
+  config: ClientConfig,
   legacy: LegacyReading,
   request: GetRequest,
-  first: ObjectAnswer,
+  first: ObjectResponse,
 ): Promise<GetOutput | undefined> {
   const { expected, statesContext, transfer } = request;
   const content = await legacy.get({
@@ -189,8 +195,8 @@ async function legacyOutput(
     totalBytes: totalBytesOf(first.output),
     expected: statesContext ? expected : undefined,
     signal: transfer.signal,
-    askFor: (key) => askForOther(settings, request.get, key, transfer.signal),
-    again: (range) => sameObject(settings, request, seenIn(first), range),
+    askFor: (key) => fetchSibling(config, request.get, key, transfer.signal),
+    again: (range) => requireSameObject(config, request, seenIn(first), range),
   });
   if (!content) return undefined;
   const { output, sizes, plaintext, encryptionContext } = content;
@@ -207,7 +213,7 @@ async function legacyOutput(
 
 function encryptedOutput(
   request: GetRequest,
-  { output }: ObjectAnswer,
+  { output }: ObjectResponse,
   plaintext: AsyncIterable<Uint8Array>,
   sizes: Pick<GetObjectCommandOutput, "ContentLength" | "ContentRange">,
   ciphertext?: string,
@@ -229,7 +235,7 @@ function bodyOf(
   range?: string,
 ): VerifiedBody {
   const { transfer, meter } = request;
-  const { bucket, key } = request.attempt;
+  const { bucket, key } = request.target;
   const counted = meter ? metered(pieces, meter, length) : pieces;
   return verifiedBody(counted, {
     signal: transfer.signal,
@@ -256,16 +262,16 @@ async function* metered(
 
 /** An object that is not encrypted. What came for a range of ciphertext is of no use, so it is asked for again. */
 async function plainOutput(
-  settings: ClientSettings,
+  config: ClientConfig,
   request: GetRequest,
-  first: ObjectAnswer,
+  first: ObjectResponse,
 ): Promise<Output> {
-  const { attempt, range } = request;
-  if (!request.allowPlaintext) throw notEncrypted(attempt.key);
-  const isOther = range !== undefined || request.verifyTail || settings.legacy !== undefined;
+  const { target, range } = request;
+  if (!request.allowPlaintext) throw notEncrypted(target.key);
+  const isOther = range !== undefined || request.verifyTail || config.legacy !== undefined;
   if (isOther) first.letGo();
   const { output, read: readBody } = isOther
-    ? await sameObject(settings, request, seenIn(first), range && plainRange(range))
+    ? await requireSameObject(config, request, seenIn(first), range && plainRange(range))
     : first;
   const Body = bodyOf(readBody(0, output.ContentLength), request, output.ContentLength);
   return { ...withoutChecksums(output), encrypted: false, Body };

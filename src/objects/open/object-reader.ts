@@ -9,14 +9,14 @@ import { type RandomAccessSource, randomAccess } from "../../cobblestone/stream/
 import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
 import { otherRange } from "../../s3/content-range.js";
-import type { S3Attempt } from "../../s3/errors.js";
+import type { RequestTarget } from "../../s3/errors.js";
 import { namingObject } from "../../transfer/about-object.js";
 import type { CallOptions } from "../../transfer/call-signal.js";
-import { callSignal, type TransferSignal, transferSignal } from "../../transfer/call-signal.js";
-import { type ClientSettings, workingOf } from "../encrypted/config.js";
-import { type SeenObject, sameObject } from "../encrypted/object-request.js";
+import { type CallSignal, callSignal, transferSignal } from "../../transfer/call-signal.js";
+import { type ClientConfig, workingOf } from "../encrypted/config.js";
+import { requireSameObject, type SeenObject } from "../encrypted/object-request.js";
 import { bytesOf, type Tail, wholeChunksOf } from "../encrypted/tail.js";
-import { Stretches } from "./range-cache.js";
+import { RangeCache } from "./range-cache.js";
 
 /** What an open object tells of itself, in the words of GetObject. */
 export type OpenObjectFields = Readonly<
@@ -48,9 +48,9 @@ export interface OpenObject extends OpenObjectFields, Disposable {
 
 /** What an open object is made of. */
 export interface ReaderInput {
-  readonly settings: ClientSettings;
+  readonly config: ClientConfig;
   readonly get: GetObjectCommandInput;
-  readonly attempt: S3Attempt;
+  readonly target: RequestTarget;
   readonly fields: OpenObjectFields & Pick<OpenObject, "encryptionContext">;
   /** The state of the object that all reads are of. */
   readonly seen: SeenObject;
@@ -65,13 +65,13 @@ const maxReadBytes = 256 * 1024 * 1024;
 
 /** Makes an open object. */
 export function objectReader(input: ReaderInput): OpenObject {
-  const { settings, fields, tail } = input;
+  const { config, fields, tail } = input;
   const { totalBytes, plaintextLength } = tail;
-  const stretches = new Stretches(fetchOf(input), settings.budget);
+  const stretches = new RangeCache(fetchOf(input), config.budget);
   const { start, bytes } = wholeChunksOf(tail);
   stretches.keep(start, bytes);
   const windowBytes = windowOf(input.prefetchBytes);
-  const pending = new Set<TransferSignal>();
+  const pending = new Set<CallSignal>();
   let keys: MessageKeys | undefined = input.keys;
   let next: number | undefined;
 
@@ -107,7 +107,7 @@ export function objectReader(input: ReaderInput): OpenObject {
       length: totalBytes,
       read: (from, to) => readChunks(from, to, followsOn, transfer.signal),
     };
-    const message = randomAccess(source, keys, plaintextLength, workingOf(settings));
+    const message = randomAccess(source, keys, plaintextLength, workingOf(config));
     try {
       const plaintext = await untilAborted(transfer.signal, message.read(offset, end));
       if (followsOn) stretches.dropAhead(chunkOffset(Math.floor(end / chunkBytes)), totalBytes);
@@ -115,7 +115,7 @@ export function objectReader(input: ReaderInput): OpenObject {
     } catch (error) {
       // What was damaged on its way must not be kept.
       if (hasCode(error, "DECRYPTION_FAILED")) stretches.clear();
-      const { bucket, key } = input.attempt;
+      const { bucket, key } = input.target;
       throw namingObject(error, { bucket, key, range: rangeOf(offset, end, totalBytes) }, transfer);
     } finally {
       pending.delete(transfer);
@@ -145,13 +145,13 @@ function windowOf(prefetchBytes: number): number {
 }
 
 /** Fetches ciphertext of the object that was opened, and of none that has taken its place. */
-function fetchOf({ settings, get, attempt, seen, tail }: ReaderInput) {
+function fetchOf({ config, get, target, seen, tail }: ReaderInput) {
   return async (start: number, end: number, signal: AbortSignal): Promise<Buffer> => {
-    const request = { get, attempt, transfer: { signal } };
+    const request = { get, target, transfer: { signal } };
     const range = `${start}-${end - 1}`;
-    const answer = await sameObject(settings, request, seen, `bytes=${range}`);
+    const answer = await requireSameObject(config, request, seen, `bytes=${range}`);
     try {
-      if (answer.output.ContentRange !== `bytes ${range}/${tail.totalBytes}`) throw otherRange(attempt);
+      if (answer.output.ContentRange !== `bytes ${range}/${tail.totalBytes}`) throw otherRange(target);
       return await bytesOf(answer.read(0, end - start));
     } catch (error) {
       answer.letGo();

@@ -5,12 +5,12 @@ import { sealedChunkBytes } from "../../cobblestone/layout.js";
 import { withoutEnvelope } from "../../envelope/user-metadata.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
-import { attemptArgument } from "../../s3/fields.js";
+import { targetArgument } from "../../s3/fields.js";
 import { aboutObject } from "../../transfer/about-object.js";
 import type { CallOptions } from "../../transfer/call-signal.js";
 import { abortSignalArgument, transferSignal } from "../../transfer/call-signal.js";
-import type { ClientSettings } from "../encrypted/config.js";
-import { fetchObject, seenIn, unlockAnswer } from "../encrypted/object-request.js";
+import type { ClientConfig } from "../encrypted/config.js";
+import { fetchObject, seenIn, unlockObject } from "../encrypted/object-request.js";
 import {
   type ExpectedContext,
   expectedContextArgument,
@@ -44,7 +44,7 @@ const openingBytes = 2 * sealedChunkBytes;
 
 /** See `EnvelopeClient.open`. */
 export async function open(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: OpenInput,
   options: OpenOptions,
 ): Promise<OpenObject> {
@@ -53,28 +53,37 @@ export async function open(
   const { prefetchBytes = 0 } = stated;
   const ahead = integerArgument("options.prefetchBytes", prefetchBytes, 0, maxPrefetchBytes);
   const given = fieldsArgument<OpenInput>(fieldNames.open.input, input) as OpenInput;
-  const attempt = attemptArgument("GetObject", given);
+  const target = targetArgument("GetObject", given);
   const { encryptionContext: context, ...get } = given;
   const expected = expectedContextArgument(context);
   const transfer = transferSignal(caller);
   const opening = async () => {
-    const request = { get, attempt, expected, transfer };
-    const first = await fetchObject(settings, request, { ...get, Range: `bytes=-${openingBytes}` }).catch(
+    const request = { get, target: target, expected, transfer };
+    const first = await fetchObject(config, request, { ...get, Range: `bytes=-${openingBytes}` }).catch(
       (error: unknown) => {
         throw tailError(error);
       },
     );
-    const stored = storedEnvelope(settings, first.output.Metadata);
-    if (!stored) throw notEncrypted(attempt.key);
-    const tail = await readTail(first, openingBytes, attempt);
-    const { keys, encryptionContext } = await unlockAnswer(settings, request, first, stored);
+    const stored = storedEnvelope(config, first.output.Metadata);
+    if (!stored) throw notEncrypted(target.key);
+    const tail = await readTail(first, openingBytes, target);
+    const { keys, encryptionContext } = await unlockObject(config, request, first, stored);
     verifyTail(tail, keys);
     const fields = { ...fieldsOf(first.output), encryptionContext };
     const seen = seenIn(first);
-    return objectReader({ settings, get, attempt, tail, keys, fields, seen, prefetchBytes: ahead });
+    return objectReader({
+      config: config,
+      get,
+      target: target,
+      tail,
+      keys,
+      fields,
+      seen,
+      prefetchBytes: ahead,
+    });
   };
   try {
-    return await aboutObject({ bucket: attempt.bucket, key: attempt.key }, transfer, opening);
+    return await aboutObject({ bucket: target.bucket, key: target.key }, transfer, opening);
   } finally {
     transfer.close();
   }

@@ -2,13 +2,13 @@
 
 import { untilAborted } from "../../base/abort.js";
 import { sealedChunkBytes } from "../../cobblestone/layout.js";
-import type { ByteBudget, Hold } from "../../transfer/memory-budget.js";
+import type { Lease, MemoryBudget } from "../../transfer/memory-budget.js";
 
 /** Fetches ciphertext from `start` (included) to `end` (excluded). */
-export type FetchStretch = (start: number, end: number, signal: AbortSignal) => Promise<Buffer>;
+export type FetchRange = (start: number, end: number, signal: AbortSignal) => Promise<Buffer>;
 
 /** The most bytes that are kept of what was read: eight chunks. */
-export const maxKeptBytes = 8 * sealedChunkBytes;
+export const maxCachedBytes = 8 * sealedChunkBytes;
 
 interface Stretch {
   readonly start: number;
@@ -20,7 +20,7 @@ interface Stretch {
   /** Reads that wait for it. */
   readers: number;
   /** What it takes of the budget. Without, it goes once it has come. */
-  hold: Hold | undefined;
+  hold: Lease | undefined;
 }
 
 /** A stretch and which of its bytes are wanted. */
@@ -38,15 +38,15 @@ function sizeOf({ start, end }: Stretch): number {
  * Fetches what is not there. What is kept counts against the budget of the client, and nothing is kept when that has
  * no room.
  */
-export class Stretches {
-  readonly #fetch: FetchStretch;
-  readonly #budget: ByteBudget;
+export class RangeCache {
+  readonly #fetch: FetchRange;
+  readonly #budget: MemoryBudget;
   /** The one used last at the end. */
   #known: Stretch[] = [];
   /** Those that were forgotten while they were under way count, too. */
   readonly #underWay = new Set<Stretch>();
 
-  constructor(fetch: FetchStretch, budget: ByteBudget) {
+  constructor(fetch: FetchRange, budget: MemoryBudget) {
     this.#fetch = fetch;
     this.#budget = budget;
   }
@@ -143,7 +143,7 @@ export class Stretches {
     if (this.#underWay.has(stretch) && !isWanted) this.#forget(stretch);
   }
 
-  #start(start: number, end: number, hold?: Hold): Stretch {
+  #start(start: number, end: number, hold?: Lease): Stretch {
     const controller = new AbortController();
     const bytes = this.#fetch(start, end, controller.signal);
     const abort = () => controller.abort();
@@ -166,7 +166,7 @@ export class Stretches {
   /** Keeps it if it is small and the budget has room, and lets go of older ones for it. */
   #arrived(stretch: Stretch): void {
     if (stretch.isAhead || !this.#known.includes(stretch)) return;
-    let room = maxKeptBytes - sizeOf(stretch);
+    let room = maxCachedBytes - sizeOf(stretch);
     if (room >= 0) {
       for (const other of this.#known.filter((one) => one.hold && !one.isAhead).reverse()) {
         room -= sizeOf(other);

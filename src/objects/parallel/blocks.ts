@@ -6,21 +6,21 @@ import { type ErrorCode, hasCode } from "../../base/errors.js";
 import { type MessageKeys, requireHeader } from "../../cobblestone/derivation.js";
 import { headerBytes } from "../../cobblestone/layout.js";
 import { type OpenedWindow, openWindow, type Window } from "../../cobblestone/stream/open-range.js";
-import type { ObjectAnswer } from "../../s3/body/object-response.js";
+import type { ObjectResponse } from "../../s3/body/object-response.js";
 import { otherRange, parseContentRange } from "../../s3/content-range.js";
-import type { S3Attempt } from "../../s3/errors.js";
+import type { RequestTarget } from "../../s3/errors.js";
 import { namingObject } from "../../transfer/about-object.js";
-import type { TransferSignal } from "../../transfer/call-signal.js";
-import type { ClientSettings } from "../encrypted/config.js";
-import { type SeenObject, sameObject, seenIn } from "../encrypted/object-request.js";
+import type { CallSignal } from "../../transfer/call-signal.js";
+import type { ClientConfig } from "../encrypted/config.js";
+import { requireSameObject, type SeenObject, seenIn } from "../encrypted/object-request.js";
 
 /** Chunks of a window: 8 MiB of plaintext. */
 export const maxWindowChunks = 512;
 
 /** One state of an object, and how it is asked for. */
 export interface PinnedObject {
-  readonly settings: ClientSettings;
-  readonly attempt: S3Attempt;
+  readonly config: ClientConfig;
+  readonly target: RequestTarget;
   /** The caller's GetObject, without Range. */
   readonly get: GetObjectCommandInput;
   readonly seen: SeenObject;
@@ -36,16 +36,16 @@ export interface OpenableObject extends PinnedObject {
 
 /** The object that an answer is about, in the state that it tells of. */
 export function openableObject(
-  settings: ClientSettings,
-  request: Pick<PinnedObject, "attempt" | "get"> & { readonly transfer: TransferSignal },
-  answer: Pick<ObjectAnswer, "output">,
+  config: ClientConfig,
+  request: Pick<PinnedObject, "target" | "get"> & { readonly transfer: CallSignal },
+  answer: Pick<ObjectResponse, "output">,
   keys: MessageKeys,
 ): OpenableObject {
-  const { attempt, get, transfer } = request;
+  const { target, get, transfer } = request;
   const seen = seenIn(answer);
   return {
-    settings,
-    attempt,
+    config: config,
+    target: target,
     get,
     seen,
     signal: transfer.signal,
@@ -64,11 +64,11 @@ export function isOverwritten(error: unknown): boolean {
  *
  * @throws EnvelopeError `BODY_INTERRUPTED`, see {@link isOverwritten}
  */
-export function pinnedAnswer(
-  { settings, attempt, get, seen, signal }: PinnedObject,
+export function pinnedResponse(
+  { config, target, get, seen, signal }: PinnedObject,
   Range: string,
-): Promise<ObjectAnswer> {
-  return sameObject(settings, { attempt, get, transfer: { signal } }, seen, Range);
+): Promise<ObjectResponse> {
+  return requireSameObject(config, { target: target, get, transfer: { signal } }, seen, Range);
 }
 
 /** The Range that asks for a window; for the first one from the header on, to compare it with the envelope's. */
@@ -95,19 +95,19 @@ export async function fetchWindow(
   object: OpenableObject,
   window: Window,
   slab: ArrayBuffer,
-  first?: ObjectAnswer,
+  first?: ObjectResponse,
 ): Promise<OpenedWindow> {
-  const { settings, keys, signal, attempt } = object;
-  const { bucket, key } = attempt;
+  const { config, keys, signal, target } = object;
+  const { bucket, key } = target;
   const failures = new Map<ErrorCode, number>();
   let answer = first;
   const bytes = slab.byteLength;
   let memory = slab;
   for (let tries = 1; ; tries++) {
     try {
-      answer ??= await pinnedAnswer(object, windowRange(window));
+      answer ??= await pinnedResponse(object, windowRange(window));
       await readWindow(object, window, answer, memory);
-      return await openWindow(settings.engine, keys, window, memory);
+      return await openWindow(config.engine, keys, window, memory);
     } catch (error) {
       answer?.letGo();
       answer = undefined;
@@ -125,9 +125,9 @@ export async function fetchWindow(
 const own = { isCallersReason: () => false };
 
 async function readWindow(
-  { attempt, ciphertextLength, keys }: OpenableObject,
+  { target, ciphertextLength, keys }: OpenableObject,
   window: Window,
-  answer: ObjectAnswer,
+  answer: ObjectResponse,
   slab: ArrayBuffer,
 ): Promise<void> {
   const range = parseContentRange(answer.output.ContentRange);
@@ -137,7 +137,7 @@ async function readWindow(
     range.last + 1 !== ciphertextStart + ciphertextBytes ||
     range.total !== ciphertextLength
   )
-    throw otherRange(attempt);
+    throw otherRange(target);
   const header = Buffer.alloc(ciphertextStart - range.first);
   await answer.readInto([header, new Uint8Array(slab, 0, ciphertextBytes)]);
   if (header.length > 0) requireHeader(keys, header);

@@ -1,13 +1,13 @@
 /** The plaintext of chunks that follow one another, in order, from windows that are fetched ahead of the reader. */
 
-import { slabBytes } from "../../cobblestone/batch.js";
+import { batchBufferBytes } from "../../cobblestone/batch.js";
 import { type MessageKeys, requireHeader } from "../../cobblestone/derivation.js";
 import { headerBytes, plaintextLength } from "../../cobblestone/layout.js";
 import { openSource } from "../../cobblestone/stream/message.js";
 import { type OpenedWindow, type Window, windowAt } from "../../cobblestone/stream/open-range.js";
-import type { Hold } from "../../transfer/memory-budget.js";
+import type { Lease } from "../../transfer/memory-budget.js";
 import { workingOf } from "../encrypted/config.js";
-import { fetchWindow, maxWindowChunks, type OpenableObject, pinnedAnswer, windowRange } from "./blocks.js";
+import { fetchWindow, maxWindowChunks, type OpenableObject, pinnedResponse, windowRange } from "./blocks.js";
 
 /** Which chunks are read. */
 export interface ReadAheadInput {
@@ -22,7 +22,7 @@ export interface ReadAheadInput {
 
 interface Ahead {
   readonly window: Window;
-  readonly hold: Hold;
+  readonly hold: Lease;
   readonly opened: Promise<OpenedWindow>;
 }
 
@@ -41,7 +41,7 @@ export async function* readAhead(
   input: ReadAheadInput,
 ): AsyncGenerator<Buffer, undefined> {
   const { endChunk, startsWithHeader, windowChunks = maxWindowChunks } = input;
-  const { settings } = object;
+  const { config } = object;
   const total = plaintextLength(object.ciphertextLength);
   const ahead: Ahead[] = [];
   let nextChunk = input.firstChunk;
@@ -52,12 +52,15 @@ export async function* readAhead(
   };
   const fill = () => {
     // With the one that is being read.
-    while (ahead.length + 1 < settings.maxConcurrentParts && nextChunk < endChunk) {
-      const hold = settings.budget.tryTake(object, slabBytes(Math.min(windowChunks, endChunk - nextChunk)));
+    while (ahead.length + 1 < config.maxConcurrentParts && nextChunk < endChunk) {
+      const hold = config.budget.tryTake(
+        object,
+        batchBufferBytes(Math.min(windowChunks, endChunk - nextChunk)),
+      );
       if (!hold) return;
       const window = nextWindow();
       // Memory of its own: what is handed out is the reader's.
-      const slab = Buffer.allocUnsafeSlow(slabBytes(window.chunks)).buffer as ArrayBuffer;
+      const slab = Buffer.allocUnsafeSlow(batchBufferBytes(window.chunks)).buffer as ArrayBuffer;
       const opened = fetchWindow(object, window, slab);
       // It is told when its turn comes, if it ever does.
       opened.catch(() => undefined);
@@ -100,9 +103,9 @@ function* pieces(slab: ArrayBuffer, bytes: number): Generator<Buffer> {
     yield Buffer.from(slab, start, Math.min(pieceBytes, bytes - start));
 }
 
-function openStreamed({ settings, keys }: OpenableObject, window: Window, body: AsyncIterable<Uint8Array>) {
+function openStreamed({ config, keys }: OpenableObject, window: Window, body: AsyncIterable<Uint8Array>) {
   const { firstChunk, endsMessage } = window;
-  return openSource(body, { keys, firstChunk, endsMessage }, workingOf(settings));
+  return openSource(body, { keys, firstChunk, endsMessage }, workingOf(config));
 }
 
 /** The chunks of the first window, after the header has been compared; then lets go of the rest. */
@@ -131,7 +134,7 @@ async function* firstWindow(
 }
 
 async function* streamWindow(object: OpenableObject, window: Window): AsyncGenerator<Uint8Array, undefined> {
-  const answer = await pinnedAnswer(object, windowRange(window));
+  const answer = await pinnedResponse(object, windowRange(window));
   yield* answer.read(0, window.ciphertextBytes);
   return undefined;
 }

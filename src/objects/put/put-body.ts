@@ -1,21 +1,21 @@
 /** Sends a plaintext as the body of an object: in one PutObject or in a multipart upload, within the budget. */
 import type { Fields } from "../../fields/field-list.js";
-import type { CommitOutput } from "../../s3/confirmed-write.js";
-import type { S3Attempt } from "../../s3/errors.js";
+import type { ConfirmedWriteOutput } from "../../s3/confirmed-write.js";
+import type { RequestTarget } from "../../s3/errors.js";
 import { type MultipartInput, uploadMultipart } from "../../s3/multipart.js";
 import { aboutObject } from "../../transfer/about-object.js";
 import type { TransferOptions } from "../../transfer/call-signal.js";
-import { abortSignalArgument, type TransferSignal, transferSignal } from "../../transfer/call-signal.js";
-import { ReadGate } from "../../transfer/flow-control.js";
-import { PartShares } from "../../transfer/part-leases.js";
+import { abortSignalArgument, type CallSignal, transferSignal } from "../../transfer/call-signal.js";
+import { FlowControl } from "../../transfer/flow-control.js";
+import { PartLeases } from "../../transfer/part-leases.js";
 import { assembleParts, type Part, partSizes } from "../../transfer/parts.js";
 import { ProgressMeter, progressArgument } from "../../transfer/progress.js";
 import type { Source } from "../../transfer/source.js";
-import type { TransferSettings } from "../encrypted/config.js";
+import type { TransferConfig } from "../encrypted/config.js";
 import { sendWhole } from "./write.js";
 
 /** How the plaintext of one object becomes its body. */
-export interface BodySealing {
+export interface BodyEncoder {
   /** How long the body of so many bytes of plaintext is. */
   ciphertextLength(plaintextLength: number): number;
   /** Bytes of plaintext that the first so many bytes of the body hold. */
@@ -47,7 +47,7 @@ const maxSealedAtOnceBytes = 64 * 1024;
 
 /** What every put has once its input was checked. */
 export interface PutSubject {
-  readonly attempt: S3Attempt;
+  readonly target: RequestTarget;
   readonly source: Source;
 }
 
@@ -59,17 +59,17 @@ export interface PutSubject {
 export async function runPut<T extends PutSubject, R>(
   options: Fields<TransferOptions>,
   check: () => T,
-  write: (request: T & { readonly progress: ProgressMeter }, transfer: TransferSignal) => Promise<R>,
+  write: (request: T & { readonly progress: ProgressMeter }, transfer: CallSignal) => Promise<R>,
 ): Promise<R> {
   const caller = abortSignalArgument(options);
   const onProgress = progressArgument(options.onProgress);
   const asked = check();
-  const { bucket: Bucket, key: Key } = asked.attempt;
+  const { bucket: Bucket, key: Key } = asked.target;
   const progress = new ProgressMeter({ operation: "put", Bucket, Key }, onProgress);
   const transfer = transferSignal(caller);
   try {
     transfer.signal.throwIfAborted();
-    return await aboutObject(asked.attempt, transfer, () => write({ ...asked, progress }, transfer));
+    return await aboutObject(asked.target, transfer, () => write({ ...asked, progress }, transfer));
   } catch (error) {
     transfer.abort(error);
     asked.source.close();
@@ -81,11 +81,11 @@ export async function runPut<T extends PutSubject, R>(
 
 /** Reads the source to its end and stores what it is sealed to. */
 export async function putBody(
-  settings: TransferSettings,
+  config: TransferConfig,
   request: BodyRequest,
-  sealing: BodySealing,
-): Promise<CommitOutput> {
-  const { idleTimeoutMs, partSizeBytes, budget } = settings;
+  sealing: BodyEncoder,
+): Promise<ConfirmedWriteOutput> {
+  const { idleTimeoutMs, partSizeBytes, budget } = config;
   const { source, progress, transfer } = request;
   const { bytes, length } = source;
   progress.totalBytes = length;
@@ -97,7 +97,7 @@ export async function putBody(
     if (isLast) [progress.totalBytes, progress.totalParts] = [end, partNumber];
     progress.add(end - before, 1);
   };
-  const input = { ...settings, ...request };
+  const input = { ...config, ...request };
   if (sealing.sealAtOnce && bytes !== undefined && bytes.length <= maxSealedAtOnceBytes) {
     const output = await sendWhole(input, sealing.sealAtOnce(bytes));
     tellWhole(progress, bytes.length);
@@ -106,8 +106,8 @@ export async function putBody(
   const sealedLength = length === undefined ? undefined : sealing.ciphertextLength(length);
   const sizes = partSizes(sealedLength, partSizeBytes);
   if (sealedLength !== undefined) progress.totalParts = Math.ceil(sealedLength / sizes(1));
-  const gate = new ReadGate();
-  const shares = new PartShares(budget, transfer.signal, sealing.readAheadBytes);
+  const gate = new FlowControl();
+  const shares = new PartLeases(budget, transfer.signal, sealing.readAheadBytes);
   const pieces = sealing.seal(gate.read(source.read({ signal: transfer.signal, idleTimeoutMs })));
   try {
     const parts = assembleParts(pieces, {
@@ -139,7 +139,7 @@ async function send(
   input: MultipartInput,
   parts: AsyncGenerator<Part, undefined>,
   onStored: (part: Part) => void,
-): Promise<CommitOutput> {
+): Promise<ConfirmedWriteOutput> {
   const first = await parts.next();
   if (first.done) throw new Error("unreachable: every body has a byte");
   if (first.value.isLast) return sendWhole(input, first.value.bytes);

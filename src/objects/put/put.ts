@@ -6,13 +6,13 @@ import { sealSource } from "../../cobblestone/stream/message.js";
 import { Sealer } from "../../cobblestone/stream/sealer.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
-import { CommitState } from "../../s3/confirmed-write.js";
-import type { TransferOptions, TransferSignal } from "../../transfer/call-signal.js";
+import { ConfirmedWrite } from "../../s3/confirmed-write.js";
+import type { CallSignal, TransferOptions } from "../../transfer/call-signal.js";
 import { plaintextBytesBefore } from "../../transfer/parts.js";
 import type { ProgressMeter } from "../../transfer/progress.js";
 import { type PutBody, type Source, sourceArgument } from "../../transfer/source.js";
-import { type ClientSettings, readAheadBytesOf, workingOf } from "../encrypted/config.js";
-import { type BodySealing, putBody, runPut } from "./put-body.js";
+import { type ClientConfig, readAheadBytesOf, workingOf } from "../encrypted/config.js";
+import { type BodyEncoder, putBody, runPut } from "./put-body.js";
 import {
   type PutOutput,
   prepareWrite,
@@ -43,52 +43,46 @@ interface PutRequest extends WriteRequest {
 
 /** See `EnvelopeClient.put`. */
 export async function put(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: PutInput,
   options: TransferOptions,
 ): Promise<PutOutput> {
   return runPut(
     fieldsArgument<TransferOptions>(fieldNames.put.options, options),
-    () => putArguments(settings, input),
-    (request, transfer) => write(settings, request, transfer),
+    () => putArguments(config, input),
+    (request, transfer) => write(config, request, transfer),
   );
 }
 
-function putArguments(settings: ClientSettings, input: PutInput): Omit<PutRequest, "progress"> {
+function putArguments(config: ClientConfig, input: PutInput): Omit<PutRequest, "progress"> {
   const { Body, ContentLength, ...others } = fieldsArgument<PutInput>(
     fieldNames.put.input,
     input,
   ) as PutInput;
-  return { ...writeArguments(settings, others, "PutObject"), source: sourceArgument(Body, ContentLength) };
+  return { ...writeArguments(config, others, "PutObject"), source: sourceArgument(Body, ContentLength) };
 }
 
-async function write(
-  settings: ClientSettings,
-  request: PutRequest,
-  transfer: TransferSignal,
-): Promise<PutOutput> {
-  const { attempt, source, progress } = request;
-  const prepared = await prepareWrite(settings, request, transfer.signal);
-  const commit = new CommitState();
-  const body = { put: prepared.put, attempt, source, progress, transfer, commit };
-  const sealing = sealingOf(settings, prepared.keys, source.length);
-  const output = await withSidecar(settings, prepared, transfer, commit, () =>
-    putBody(settings, body, sealing),
-  );
+async function write(config: ClientConfig, request: PutRequest, transfer: CallSignal): Promise<PutOutput> {
+  const { target, source, progress } = request;
+  const prepared = await prepareWrite(config, request, transfer.signal);
+  const commit = new ConfirmedWrite();
+  const body = { put: prepared.put, target, source, progress, transfer, commit };
+  const sealing = sealingOf(config, prepared.keys, source.length);
+  const output = await withSidecar(config, prepared, transfer, commit, () => putBody(config, body, sealing));
   return putOutput(output, source.bytes?.length ?? source.bytesRead);
 }
 
 function sealingOf(
-  settings: ClientSettings,
+  config: ClientConfig,
   keys: MessageKeys,
   plaintextLength: number | undefined,
-): BodySealing {
+): BodyEncoder {
   return {
     ciphertextLength,
     plaintextBytesBefore,
     plaintextBytesFor,
-    readAheadBytes: readAheadBytesOf(settings, plaintextLength),
-    seal: (plaintext) => sealSource(plaintext, keys, { ...workingOf(settings), reuseBuffers: true }),
+    readAheadBytes: readAheadBytesOf(config, plaintextLength),
+    seal: (plaintext) => sealSource(plaintext, keys, { ...workingOf(config), reuseBuffers: true }),
     sealAtOnce: (plaintext) => sealAtOnce(plaintext, keys),
   };
 }

@@ -16,13 +16,13 @@ import { joinMetadata, userMetadataArgument } from "../../envelope/user-metadata
 import { contextArgument, type EncryptionContext } from "../../keys/encryption-context.js";
 import { generateDataKey } from "../../keys/keyring.js";
 import { type Leftover, withLeftover } from "../../s3/clean-up.js";
-import { type CommitOutput, type CommitState, isRefusal } from "../../s3/confirmed-write.js";
-import type { S3Attempt } from "../../s3/errors.js";
-import { attemptArgument, type RefusedPutField, withoutChecksums } from "../../s3/fields.js";
+import { type ConfirmedWrite, type ConfirmedWriteOutput, isRefusal } from "../../s3/confirmed-write.js";
+import type { RequestTarget } from "../../s3/errors.js";
+import { type RefusedPutField, targetArgument, withoutChecksums } from "../../s3/fields.js";
 import type { MultipartInput } from "../../s3/multipart.js";
 import { guarded } from "../../service/response-guard.js";
-import type { TransferSignal } from "../../transfer/call-signal.js";
-import { type ClientSettings, type EnvelopeStorage, envelopeStorages } from "../encrypted/config.js";
+import type { CallSignal } from "../../transfer/call-signal.js";
+import { type ClientConfig, type EnvelopeStorage, envelopeStorages } from "../encrypted/config.js";
 import { deleteSidecar, newSidecarLocation, putSidecar, type SidecarLocation } from "../encrypted/sidecar.js";
 
 /** What every write takes: the input of PutObject, except for fields that describe the bytes sent, and these. */
@@ -44,23 +44,23 @@ export interface PutOutput extends Omit<PutObjectCommandOutput, `Checksum${strin
 /** {@link WriteInput} once checked. */
 export interface WriteRequest {
   readonly put: PutObjectCommandInput;
-  readonly attempt: S3Attempt;
+  readonly target: RequestTarget;
   readonly userMetadata: MetadataFields;
   readonly context: EncryptionContext;
   readonly storage: EnvelopeStorage;
 }
 
 /** Checks the values of what every write takes; fields of other kinds must have been taken out. */
-export function writeArguments(settings: ClientSettings, input: WriteInput, operation: string): WriteRequest {
-  const attempt = attemptArgument(operation, input);
+export function writeArguments(config: ClientConfig, input: WriteInput, operation: string): WriteRequest {
+  const target = targetArgument(operation, input);
   const { Metadata, encryptionContext = {}, ...others } = input;
-  const { envelopeStorage = settings.envelopeStorage, ...put } = others;
+  const { envelopeStorage = config.envelopeStorage, ...put } = others;
   const storage = choiceArgument("envelopeStorage", envelopeStorage, envelopeStorages);
   // Every header gives a key of the same length: one that is too long is told before a data key is asked for.
-  if (storage === "sidecar") newSidecarKey(attempt.key, Buffer.alloc(headerBytes));
+  if (storage === "sidecar") newSidecarKey(target.key, Buffer.alloc(headerBytes));
   return {
     put,
-    attempt,
+    target: target,
     userMetadata: userMetadataArgument(Metadata),
     context: contextArgument("encryptionContext", encryptionContext),
     storage,
@@ -79,13 +79,13 @@ export interface PreparedWrite {
 
 /** Has the keyring make a data key and derives from it what this one object is written with. */
 export async function prepareWrite(
-  settings: ClientSettings,
+  config: ClientConfig,
   { put, context, storage, userMetadata }: WriteRequest,
   signal: AbortSignal,
 ): Promise<PreparedWrite> {
   const { dataKey, recipients } = await untilAborted(
     signal,
-    generateDataKey(settings.keyring, { encryptionContext: wrappingContext(context), abortSignal: signal }),
+    generateDataKey(config.keyring, { encryptionContext: wrappingContext(context), abortSignal: signal }),
   );
   const keys = deriveMessageKeys(dataKey, randomBytes(saltBytes), bodyContext(context));
   const envelope: Envelope = { header: keys.header, encryptionContext: context, recipients };
@@ -100,20 +100,20 @@ export async function prepareWrite(
 
 /** Runs a write with its sidecar in place, if it has one; a sidecar that nothing needs after a failure is removed. */
 export async function withSidecar<T>(
-  settings: ClientSettings,
+  config: ClientConfig,
   { put, sidecar }: Pick<PreparedWrite, "put" | "sidecar">,
-  transfer: TransferSignal,
-  commit: CommitState,
+  transfer: CallSignal,
+  commit: ConfirmedWrite,
   write: () => Promise<T>,
 ): Promise<T> {
   if (!sidecar) return write();
   let stored = false;
   try {
-    await putSidecar(settings.s3, put, sidecar.location, sidecar.text, transfer.signal);
+    await putSidecar(config.s3, put, sidecar.location, sidecar.text, transfer.signal);
     stored = true;
     return await write();
   } catch (error) {
-    throw await undoSidecar(settings, sidecar.location, { transfer, commit, stored }, error);
+    throw await undoSidecar(config, sidecar.location, { transfer, commit, stored }, error);
   }
 }
 
@@ -123,11 +123,11 @@ export async function withSidecar<T>(
  * @returns the error, which says so if the sidecar may still be there
  */
 export async function undoSidecar(
-  { s3 }: ClientSettings,
+  { s3 }: ClientConfig,
   location: SidecarLocation,
   write: {
-    readonly transfer: TransferSignal;
-    readonly commit: Pick<CommitState, "mayExist">;
+    readonly transfer: CallSignal;
+    readonly commit: Pick<ConfirmedWrite, "mayExist">;
     readonly stored: boolean;
   },
   error: unknown,
@@ -155,17 +155,17 @@ function spare(key: string, why: string): Leftover {
 
 /** Sends a whole message as one PutObject. */
 export function sendWhole(
-  { s3, put, attempt, transfer, commit }: Omit<MultipartInput, "maxConcurrentParts">,
+  { s3, put, target, transfer, commit }: Omit<MultipartInput, "maxConcurrentParts">,
   bytes: Buffer,
-): Promise<CommitOutput> {
+): Promise<ConfirmedWriteOutput> {
   const command = new PutObjectCommand({ ...put, Body: bytes });
-  const commitInput = { s3, put, attempt, signal: transfer.signal };
+  const commitInput = { s3, put, target, signal: transfer.signal };
   return commit.send(commitInput, "PutObject", bytes.length, (options) => s3.send(guarded(command), options));
 }
 
 /** What the caller is told of an object that was written. */
 export function putOutput(
-  output: CommitOutput,
+  output: ConfirmedWriteOutput,
   plaintextLength: number,
   lengthOf: (plaintextLength: number) => number = ciphertextLength,
 ): PutOutput {

@@ -11,7 +11,7 @@ import { guarded } from "../../service/response-guard.js";
 import { withTransfer } from "../../transfer/about-object.js";
 import type { CallOptions } from "../../transfer/call-signal.js";
 import { callSignal } from "../../transfer/call-signal.js";
-import type { ClientSettings } from "../encrypted/config.js";
+import type { ClientConfig } from "../encrypted/config.js";
 import { deleteSidecar, sidecarLocation } from "../encrypted/sidecar.js";
 import { multipartInput } from "./begin.js";
 import { Checkpoint } from "./checkpoint.js";
@@ -20,7 +20,7 @@ import { isUnfinished } from "./listing.js";
 import {
   forgetTicket,
   objectOf,
-  type ReadTicket,
+  type ParsedTicket,
   readTicket,
   ticketKeys,
   ticketPut,
@@ -28,7 +28,7 @@ import {
 } from "./ticket.js";
 
 /** What `abortUpload` takes: the ticket, or the checkpoint of an `upload` that will not be gone on with. */
-export type AbortUploadInput = { readonly ticket: UploadTicket } | { readonly CheckpointPath: string };
+export type AbortUploadInput = { readonly ticket: UploadTicket } | { readonly checkpointPath: string };
 
 /** What `abortUpload` gives. */
 export interface AbortUploadOutput {
@@ -41,21 +41,21 @@ export interface AbortUploadOutput {
 
 /** See `EnvelopeClient.abortUpload`. */
 export async function abortUpload(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: AbortUploadInput,
   options: CallOptions,
 ): Promise<AbortUploadOutput> {
   const signal = callSignal(fieldNames.abortUpload.options, options);
-  const { ticket, CheckpointPath } = fieldsArgument<AbortUploadInput>(fieldNames.abortUpload.input, input);
-  if ((ticket === undefined) === (CheckpointPath === undefined))
-    throw new TypeError("ticket, CheckpointPath: expected one of them");
-  if (CheckpointPath === undefined) return abortTicket(settings, readTicket("ticket", ticket), signal);
-  const checkpoint = await Checkpoint.find(stringArgument("CheckpointPath", CheckpointPath));
+  const { ticket, checkpointPath } = fieldsArgument<AbortUploadInput>(fieldNames.abortUpload.input, input);
+  if ((ticket === undefined) === (checkpointPath === undefined))
+    throw new TypeError("ticket, checkpointPath: expected one of them");
+  if (checkpointPath === undefined) return abortTicket(config, readTicket("ticket", ticket), signal);
+  const checkpoint = await Checkpoint.find(stringArgument("checkpointPath", checkpointPath));
   if (!checkpoint) return {};
   try {
     const { recorded } = checkpoint;
     if (recorded) await checkpoint.takeOver();
-    const output = recorded ? await abortTicket(settings, recorded.read, signal) : {};
+    const output = recorded ? await abortTicket(config, recorded.read, signal) : {};
     await checkpoint.remove();
     return output;
   } finally {
@@ -68,23 +68,23 @@ export async function abortUpload(
  * be the one of an object that is read every day.
  */
 function abortTicket(
-  settings: ClientSettings,
-  read: ReadTicket,
+  config: ClientConfig,
+  read: ParsedTicket,
   caller: AbortSignal | undefined,
 ): Promise<AbortUploadOutput> {
   const { UploadId, envelopeStorage } = read.ticket;
   return withTransfer(caller, objectOf(read.ticket), async (transfer) => {
     const { signal } = transfer;
     const put = ticketPut({ ...read, ticket: withoutCustomerKey(read.ticket) }, undefined);
-    const input = multipartInput(settings, read, put, transfer);
+    const input = multipartInput(config, read, put, transfer);
     const isSidecar = envelopeStorage === "sidecar";
-    const isVerified = isSidecar && (await verify(settings, read, signal));
-    forgetTicket(settings, read);
+    const isVerified = isSidecar && (await verify(config, read, signal));
+    forgetTicket(config, read);
     // One that was completed may have been overwritten since, and an older version need its sidecar.
     const wasUnfinished = isVerified && (await isUnfinished(input, UploadId, signal));
-    const { s3, attempt } = input;
+    const { s3, target } = input;
     const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId });
-    const asked = { ...attempt, operation: "AbortMultipartUpload" };
+    const asked = { ...target, operation: "AbortMultipartUpload" };
     try {
       await s3Request(asked, signal, (sending) => s3.send(guarded(command), sending));
     } catch (error) {
@@ -114,9 +114,9 @@ function abortTicket(
  *
  * @throws EnvelopeError `CHECKPOINT_INVALID` when it was changed, and what is worth another try
  */
-async function verify(settings: ClientSettings, read: ReadTicket, signal: AbortSignal): Promise<boolean> {
+async function verify(config: ClientConfig, read: ParsedTicket, signal: AbortSignal): Promise<boolean> {
   try {
-    await ticketKeys(settings, read, "any", signal);
+    await ticketKeys(config, read, "any", signal);
     return true;
   } catch (error) {
     signal.throwIfAborted();

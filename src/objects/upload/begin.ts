@@ -1,23 +1,23 @@
 /** What all uploads from seekable sources do: begin, send a part that was made, and state it at the end. */
 import { ciphertextLength as sealedLength } from "../../cobblestone/layout.js";
-import { CommitState } from "../../s3/confirmed-write.js";
+import { ConfirmedWrite } from "../../s3/confirmed-write.js";
 import {
   createUpload,
   defaultChecksum,
   type MultipartInput,
-  type UploadedPart as SentPart,
-  uploadPart as sendPart,
+  type SentPart,
+  sendPart,
 } from "../../s3/multipart.js";
-import type { TransferSignal } from "../../transfer/call-signal.js";
+import type { CallSignal } from "../../transfer/call-signal.js";
 import { partSizes } from "../../transfer/parts.js";
-import type { ClientSettings } from "../encrypted/config.js";
+import type { ClientConfig } from "../encrypted/config.js";
 import { type PreparedWrite, prepareWrite, type WriteRequest, withSidecar } from "../put/write.js";
 import { type PartLayout, partLayout, recordPart, type SealedPart, type UploadedPart } from "./parts.js";
 import { RecordKey } from "./record-key.js";
-import { issueTicket, type ReadTicket, type SourceState, type UploadTicket } from "./ticket.js";
+import { issueTicket, type ParsedTicket, type SourceState, type UploadTicket } from "./ticket.js";
 
 /** How a plaintext of so many bytes is cut. */
-export function layoutOf({ partSizeBytes }: ClientSettings, plaintextLength: number): PartLayout {
+export function layoutOf({ partSizeBytes }: ClientConfig, plaintextLength: number): PartLayout {
   const sizes = partSizes(sealedLength(plaintextLength), partSizeBytes);
   return partLayout(plaintextLength, sizes(1));
 }
@@ -31,22 +31,22 @@ export interface BegunUpload {
 
 /** Stores the sidecar, if there is to be one, and begins the multipart upload. */
 export async function begin(
-  settings: ClientSettings,
+  config: ClientConfig,
   request: WriteRequest,
   layout: PartLayout,
   source: SourceState,
-  transfer: TransferSignal,
+  transfer: CallSignal,
 ): Promise<BegunUpload> {
-  const { attempt, put } = request;
-  const ChecksumAlgorithm = put.ChecksumAlgorithm ?? (await defaultChecksum(settings.s3));
+  const { target, put } = request;
+  const ChecksumAlgorithm = put.ChecksumAlgorithm ?? (await defaultChecksum(config.s3));
   const prepared = await prepareWrite(
-    settings,
+    config,
     { ...request, put: { ...put, ChecksumAlgorithm } },
     transfer.signal,
   );
-  const commit = new CommitState();
-  const input = { ...settings, put: prepared.put, attempt, transfer, commit };
-  const uploadId = await withSidecar(settings, prepared, transfer, commit, () => createUpload(input));
+  const commit = new ConfirmedWrite();
+  const input = { ...config, put: prepared.put, target, transfer, commit };
+  const uploadId = await withSidecar(config, prepared, transfer, commit, () => createUpload(input));
   const ticket = issueTicket(prepared, layout, source, uploadId);
   return { prepared, ticket, recordKey: new RecordKey(prepared.dataKey) };
 }
@@ -54,7 +54,7 @@ export async function begin(
 /** An upload whose ticket was issued by this call, or has been verified. */
 export interface OpenUpload {
   readonly input: MultipartInput;
-  readonly read: ReadTicket;
+  readonly read: ParsedTicket;
   readonly recordKey: RecordKey;
 }
 
@@ -98,11 +98,11 @@ export function sentPart({ PartNumber, ETag, size, checksums }: UploadedPart): S
 
 /** What requests about an upload of a ticket take. */
 export function multipartInput(
-  settings: ClientSettings,
-  { ticket }: ReadTicket,
+  config: ClientConfig,
+  { ticket }: ParsedTicket,
   put: MultipartInput["put"],
-  transfer: TransferSignal,
+  transfer: CallSignal,
 ): MultipartInput {
-  const attempt = { operation: "CompleteMultipartUpload", bucket: ticket.Bucket, key: ticket.Key };
-  return { ...settings, put, attempt, transfer, commit: new CommitState() };
+  const target = { operation: "CompleteMultipartUpload", bucket: ticket.Bucket, key: ticket.Key };
+  return { ...config, put, target: target, transfer, commit: new ConfirmedWrite() };
 }

@@ -1,11 +1,11 @@
 /** The lines of a checkpoint: their fields, and what they must have to do with each other. */
 import type { EnvelopeError } from "../../base/errors.js";
-import { turn } from "../../base/event-loop.js";
+import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import { PartGuard } from "./part-guard.js";
 import { type RecordedSeal, readSeal, readUploadedPart, type UploadedPart } from "./parts.js";
 import { macPattern } from "./record-key.js";
 import { invalidRecord, RecordReader } from "./records.js";
-import { type ReadTicket, readTicket, type UploadTicket } from "./ticket.js";
+import { type ParsedTicket, readTicket, type UploadTicket } from "./ticket.js";
 
 export const checkpointFormat = "s3-envelope/checkpoint 1";
 
@@ -19,8 +19,8 @@ export interface CheckpointHeader {
 }
 
 /** What a checkpoint says. Nothing of it has been authenticated. */
-export interface Recorded extends Omit<CheckpointHeader, "ticket"> {
-  readonly read: ReadTicket;
+export interface CheckpointState extends Omit<CheckpointHeader, "ticket"> {
+  readonly read: ParsedTicket;
   /** What was begun, done or not. */
   readonly begun: ReadonlyMap<number, RecordedSeal>;
   readonly done: ReadonlyMap<number, UploadedPart>;
@@ -54,7 +54,7 @@ export function isTornFirstLine(text: string): boolean {
  *
  * @throws EnvelopeError `CHECKPOINT_INVALID`
  */
-export async function parseCheckpoint(path: string, lines: readonly string[]): Promise<Recorded> {
+export async function parseCheckpoint(path: string, lines: readonly string[]): Promise<CheckpointState> {
   const [firstLine, ...others] = lines
     .map((text, index) => ({ text, line: index + 1 }))
     .filter(({ text, line }) => text !== "" && !isTorn(text, lines[line]));
@@ -70,7 +70,7 @@ export async function parseCheckpoint(path: string, lines: readonly string[]): P
   const begun = new Map<number, RecordedSeal>();
   const done = new Map<number, UploadedPart>();
   for (const other of others) {
-    if (turn.isOver) await turn.give();
+    if (shouldYield()) await yieldToEventLoop();
     const line = readerOf(path, other);
     if (line.has("begun")) {
       const partNumber = line.integer("begun", 1, ticket.partCount);

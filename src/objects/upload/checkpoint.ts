@@ -8,12 +8,12 @@ import { syncFileData, syncFolder } from "../../base/file-sync.js";
 import { foreignFileFault, isSymbolicLink, noFollow } from "../../base/own-file.js";
 import {
   type CheckpointHeader,
+  type CheckpointState,
   checkpointFormat,
   claimOf,
   foreignCheckpoint,
   isTornFirstLine,
   parseCheckpoint,
-  type Recorded,
 } from "./checkpoint-lines.js";
 import type { RecordedSeal, UploadedPart } from "./parts.js";
 
@@ -37,7 +37,7 @@ export class Checkpoint {
   #isLost = false;
   #hasBegun = false;
   #last: Promise<void> = Promise.resolve();
-  #recorded: Recorded | undefined;
+  #recorded: CheckpointState | undefined;
 
   private constructor(path: string, file: FileHandle, isClaimed: boolean) {
     this.path = path;
@@ -88,7 +88,7 @@ export class Checkpoint {
   }
 
   /** What was found, unless there was nothing: a first line that was not finished says that nothing was begun. */
-  get recorded(): Recorded | undefined {
+  get recorded(): CheckpointState | undefined {
     return this.#recorded;
   }
 
@@ -104,7 +104,7 @@ export class Checkpoint {
    * @returns what the file says by now: another process may have gone on since it was found
    * @throws EnvelopeError `CHECKPOINT_INVALID` when another process has claimed it after this one
    */
-  async takeOver(): Promise<Recorded> {
+  async takeOver(): Promise<CheckpointState> {
     this.#isClaimed = true;
     // What a crash or a full disk left of a line ends with the line break before.
     await this.#write(`\n${JSON.stringify({ resumed: this.#id })}\n`);
@@ -187,7 +187,7 @@ export class Checkpoint {
     });
   }
 
-  async #read(): Promise<Recorded | undefined> {
+  async #read(): Promise<CheckpointState | undefined> {
     const stats = await this.#attempt(() => this.#file.stat());
     const fault = foreignFileFault(stats);
     if (stats.nlink === 0) throw takenOver(this.path);

@@ -1,13 +1,13 @@
 /** Makes the object of the parts that any number of processes have sent. */
 
-import { turn } from "../../base/event-loop.js";
+import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
-import { completeUpload as completeMultipart } from "../../s3/multipart.js";
+import { commitUpload as completeMultipart } from "../../s3/multipart.js";
 import { withTransfer } from "../../transfer/about-object.js";
 import type { CallOptions } from "../../transfer/call-signal.js";
 import { callSignal } from "../../transfer/call-signal.js";
-import type { ClientSettings } from "../encrypted/config.js";
+import type { ClientConfig } from "../encrypted/config.js";
 import { expectedContextArgument } from "../encrypted/read-envelope.js";
 import { type PutOutput, putOutput } from "../put/write.js";
 import { multipartInput, sentPart } from "./begin.js";
@@ -16,7 +16,7 @@ import { PartGuard, requireTime } from "./part-guard.js";
 import { readUploadedParts, type UploadedPart, verifiesPart } from "./parts.js";
 import type { RecordKey } from "./record-key.js";
 import { invalidRecord } from "./records.js";
-import { forgetTicket, objectOf, type ReadTicket, readTicket, ticketKeys, ticketPut } from "./ticket.js";
+import { forgetTicket, objectOf, type ParsedTicket, readTicket, ticketKeys, ticketPut } from "./ticket.js";
 
 /** What `completeUpload` takes. */
 export interface CompleteUploadInput
@@ -27,7 +27,7 @@ export interface CompleteUploadInput
 
 /** See `EnvelopeClient.completeUpload`. */
 export async function completeUpload(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: CompleteUploadInput,
   options: CallOptions,
 ): Promise<PutOutput> {
@@ -40,23 +40,23 @@ export async function completeUpload(
   return withTransfer(caller, objectOf(ticket), async (transfer) => {
     const parts = readUploadedParts(given.parts, ticket);
     const put = ticketPut(read, given.SSECustomerKey);
-    const { recordKey } = await ticketKeys(settings, read, expected, transfer.signal);
+    const { recordKey } = await ticketKeys(config, read, expected, transfer.signal);
     await requireSameSource(read, parts, recordKey);
-    const sending = multipartInput(settings, read, put, transfer);
+    const sending = multipartInput(config, read, put, transfer);
     const output = await completeMultipart(sending, ticket.UploadId, parts.map(sentPart));
-    forgetTicket(settings, read);
+    forgetTicket(config, read);
     return putOutput(output, ticket.plaintextLength);
   });
 }
 
 /** Checks that all parts are this upload's, and made of one state of the source. */
 async function requireSameSource(
-  { ticket }: ReadTicket,
+  { ticket }: ParsedTicket,
   parts: readonly UploadedPart[],
   recordKey: RecordKey,
 ): Promise<void> {
   for (const part of parts) {
-    if (turn.isOver) await turn.give();
+    if (shouldYield()) await yieldToEventLoop();
     if (verifiesPart(recordKey, ticket.mac, part)) continue;
     throw invalidRecord(`part ${part.PartNumber}`, "its result was changed, or is of another upload");
   }
@@ -64,7 +64,7 @@ async function requireSameSource(
   const modifiedMs =
     ticket.sourceModifiedMs ?? parts.find((part) => part.sourceModifiedMs !== undefined)?.sourceModifiedMs;
   for (const part of parts) {
-    if (turn.isOver) await turn.give();
+    if (shouldYield()) await yieldToEventLoop();
     guard.require(part.PartNumber, part);
     requireTime(part.sourceModifiedMs, modifiedMs, part.PartNumber);
   }

@@ -16,7 +16,7 @@ import {
   seekableArgument,
   sourceChanged,
 } from "../../transfer/seekable-source.js";
-import type { ClientSettings } from "../encrypted/config.js";
+import type { ClientConfig } from "../encrypted/config.js";
 import { type ExpectedContext, expectedContextArgument } from "../encrypted/read-envelope.js";
 import { type WriteInput, writeArguments } from "../put/write.js";
 import { begin, layoutOf, multipartInput, type OpenUpload, sendSealed } from "./begin.js";
@@ -31,7 +31,7 @@ export interface BeginUploadInput extends WriteInput {
   readonly plaintextLength: number;
   /**
    * When the file that the parts will be made of was modified last, in milliseconds, as `stat` gives it in `mtimeMs`. A part
-   * from a `FilePath` is then sent only if its file has this time.
+   * from a `filePath` is then sent only if its file has this time.
    */
   readonly sourceModifiedMs?: number | undefined;
   /**
@@ -42,11 +42,11 @@ export interface BeginUploadInput extends WriteInput {
 }
 
 /** What `tagDigest` is for a part that nobody has tried to send before. */
-const firstAttempt = "first-attempt";
+const firstAttempt = "first-target";
 /** Characters. */
 const maxSourceDigestLength = 1024;
 
-/** What `uploadPart` takes: the part and one of `Body`, `FilePath` and `Source`. */
+/** What `uploadPart` takes: the part and one of `Body`, `filePath` and `source`. */
 export interface UploadPartInput extends SeekableInput {
   readonly ticket: UploadTicket;
   /** From 1 to the ticket's `partCount`. */
@@ -68,7 +68,7 @@ export interface UploadPartInput extends SeekableInput {
    * try whose part never came to be in S3, such as that of a worker which was killed amid it, nor one that is under way at the
    * same time in another client. So keep what `onSealed` is told, and give each part to one worker at a time.
    */
-  readonly tagDigest: "first-attempt" | (string & {});
+  readonly tagDigest: "first-target" | (string & {});
   /** The `sourceDigest` that the upload began with, if it did: what you know of the source that you send from. */
   readonly sourceDigest?: string | undefined;
   /** Is told the seal of the part, and awaited, before its first byte is sent: keep it for a process that takes over. */
@@ -77,24 +77,21 @@ export interface UploadPartInput extends SeekableInput {
 
 /** See `EnvelopeClient.beginUpload`. */
 export async function beginUpload(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: BeginUploadInput,
   options: CallOptions,
 ): Promise<UploadTicket> {
   const caller = callSignal(fieldNames.beginUpload.options, options);
   const given = fieldsArgument<BeginUploadInput>(fieldNames.beginUpload.input, input) as BeginUploadInput;
   const { plaintextLength, sourceModifiedMs, sourceDigest, ...others } = given;
-  const request = writeArguments(settings, others, "CreateMultipartUpload");
-  const layout = layoutOf(
-    settings,
-    integerArgument("plaintextLength", plaintextLength, 0, maxPlaintextBytes),
-  );
+  const request = writeArguments(config, others, "CreateMultipartUpload");
+  const layout = layoutOf(config, integerArgument("plaintextLength", plaintextLength, 0, maxPlaintextBytes));
   const source = {
     sourceModifiedMs: timeArgument("sourceModifiedMs", sourceModifiedMs),
     sourceDigest: sourceDigestArgument(sourceDigest),
   };
-  return withTransfer(caller, request.attempt, async (transfer) => {
-    const { ticket } = await begin(settings, request, layout, source, transfer);
+  return withTransfer(caller, request.target, async (transfer) => {
+    const { ticket } = await begin(config, request, layout, source, transfer);
     return ticket;
   });
 }
@@ -133,7 +130,7 @@ export function uploadPartRange(ticket: UploadTicket, PartNumber: number): { sta
 
 /** See `EnvelopeClient.uploadPart`. */
 export async function uploadPart(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: UploadPartInput,
   options: CallOptions,
 ): Promise<UploadedPart> {
@@ -151,30 +148,30 @@ export async function uploadPart(
   const { plaintextStart, plaintextEnd } = partWindow(ticket, partNumber);
   if (Body !== undefined) bytesArgument("Body", Body, plaintextEnd - plaintextStart);
   const seekable = Body === undefined ? seekableArgument(given) : undefined;
-  if (Body !== undefined && (given.FilePath ?? given.Source) !== undefined)
-    throw new TypeError("Body, FilePath, Source: expected one of them");
+  if (Body !== undefined && (given.filePath ?? given.source) !== undefined)
+    throw new TypeError("Body, filePath, source: expected one of them");
 
   return withTransfer(caller, objectOf(ticket, partNumber), async (transfer) => {
     const put = ticketPut(read, SSECustomerKey);
     const { signal } = transfer;
-    const { keys, recordKey } = await ticketKeys(settings, read, expected, signal);
+    const { keys, recordKey } = await ticketKeys(config, read, expected, signal);
     if (sourceDigest !== ticket.sourceDigest)
       throw sourceChanged("its sourceDigest is not the one that the upload began with", { partNumber });
-    const upload = { input: multipartInput(settings, read, put, transfer), read, recordKey };
+    const upload = { input: multipartInput(config, read, put, transfer), read, recordKey };
     const source: SeekableSource = seekable
-      ? await openSeekable(seekable, signal, settings.idleTimeoutMs)
+      ? await openSeekable(seekable, signal, config.idleTimeoutMs)
       : bodySource(Body ?? new Uint8Array(0), ticket.plaintextLength);
     try {
       if (source.length !== ticket.plaintextLength)
         throw sourceChanged("it has another length than the ticket says", { size: source.length });
       const { modifiedMs } = source;
       requireTime(modifiedMs, ticket.sourceModifiedMs, partNumber);
-      const making = { settings, layout: ticket, keys, source, signal };
+      const making = { config: config, layout: ticket, keys, source, signal };
       return await new PartMaker(making).with(partNumber, async (sealed) => {
         await source.requireUnchanged();
         if (earlierDigest !== undefined && earlierDigest !== sealed.tagDigest)
           throw sourceChanged(`part ${partNumber} is not what its earlier try was`, { partNumber });
-        await guardPart(settings, upload, partNumber, sealed, earlierDigest === undefined);
+        await guardPart(config, upload, partNumber, sealed, earlierDigest === undefined);
         const { tagDigest, firstTag, lastTag } = sealed;
         // What the caller keeps it in may never answer.
         await untilAborted(signal, Promise.resolve(onSealed?.({ tagDigest, firstTag, lastTag })));
@@ -184,7 +181,7 @@ export async function uploadPart(
     } catch (error) {
       throw isUploadGone(error) ? uploadGone(error) : error;
     } finally {
-      settings.budget.letGo();
+      config.budget.letGo();
       await source.close();
     }
   });
@@ -196,13 +193,13 @@ export async function uploadPart(
  * @throws EnvelopeError `SOURCE_CHANGED`
  */
 async function guardPart(
-  settings: ClientSettings,
+  config: ClientConfig,
   { input, read }: OpenUpload,
   partNumber: number,
   sealed: SealedPart,
   isFirstAttempt: boolean,
 ): Promise<void> {
-  const guard = guardOf(settings, read.ticket);
+  const guard = guardOf(config, read.ticket);
   if (isFirstAttempt && !guard.has(partNumber)) {
     guard.expect(partNumber, sealed);
     try {

@@ -3,28 +3,28 @@ import { AbortMultipartUploadCommand } from "@aws-sdk/client-s3";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import { ciphertextLength } from "../../cobblestone/layout.js";
 import { withinTime, withLeftover } from "../../s3/clean-up.js";
-import { type CommitOutput, headWritten } from "../../s3/confirmed-write.js";
+import { type ConfirmedWriteOutput, headWritten } from "../../s3/confirmed-write.js";
 import { s3Error } from "../../s3/errors.js";
 import { objectFields } from "../../s3/fields.js";
-import { abortUpload, type MultipartInput } from "../../s3/multipart.js";
+import { discardUpload, type MultipartInput } from "../../s3/multipart.js";
 import { guarded } from "../../service/response-guard.js";
-import type { TransferSignal } from "../../transfer/call-signal.js";
+import type { CallSignal } from "../../transfer/call-signal.js";
 import type { ProgressMeter } from "../../transfer/progress.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
-import type { ClientSettings } from "../encrypted/config.js";
+import type { ClientConfig } from "../encrypted/config.js";
 import { newSidecarLocation } from "../encrypted/sidecar.js";
 import { undoSidecar, type WriteRequest } from "../put/write.js";
 import type { OpenUpload } from "./begin.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { isUnfinished } from "./listing.js";
-import { forgetTicket, type ReadTicket, type UploadTicket } from "./ticket.js";
+import { forgetTicket, type ParsedTicket, type UploadTicket } from "./ticket.js";
 
 /** One call of `upload`. */
-export interface Run {
-  readonly settings: ClientSettings;
+export interface UploadCall {
+  readonly config: ClientConfig;
   readonly request: WriteRequest;
   readonly source: SeekableSource;
-  readonly transfer: TransferSignal;
+  readonly transfer: CallSignal;
   readonly meter: ProgressMeter;
   readonly checkpoint: Checkpoint | undefined;
 }
@@ -41,12 +41,12 @@ export interface Multipart extends OpenUpload {
  *
  * @param act is given a function to call before the first part is sent
  */
-export async function endingWell<T>(
-  call: Run,
+export async function withFailurePolicy<T>(
+  call: UploadCall,
   multipart: Multipart,
   act: (sending: () => void) => Promise<T>,
 ): Promise<T> {
-  const { settings, transfer, checkpoint } = call;
+  const { config, transfer, checkpoint } = call;
   const { read } = multipart;
   const { ticket } = read;
   let isSending = false;
@@ -64,18 +64,18 @@ export async function endingWell<T>(
       if (isOwn === undefined || !isFinal(error, isSending, transfer))
         throw keptError(error, transfer, checkpoint, ticket);
     }
-    const failure = await undo(settings, multipart, transfer, error);
+    const failure = await undo(config, multipart, transfer, error);
     if (checkpoint?.hasBegun) await checkpoint.remove().catch(() => undefined);
     throw failure;
   } finally {
-    forgetTicket(settings, read);
+    forgetTicket(config, read);
   }
 }
 
 /** The error of a call that has kept upload and checkpoint, which names both. */
 export function keptError(
   error: unknown,
-  transfer: TransferSignal,
+  transfer: CallSignal,
   { path }: Checkpoint,
   { UploadId }: UploadTicket,
 ): unknown {
@@ -87,14 +87,14 @@ export function keptError(
 
 /** Aborts an upload; its sidecar goes only if nobody can have completed it, another process neither. */
 async function undo(
-  settings: ClientSettings,
+  config: ClientConfig,
   { input, read, isResumed }: Multipart,
-  transfer: TransferSignal,
+  transfer: CallSignal,
   error: unknown,
 ): Promise<unknown> {
   const { s3, put, commit } = input;
   const { UploadId, envelopeStorage } = read.ticket;
-  if (envelopeStorage === "metadata") return abortUpload(input, UploadId, error);
+  if (envelopeStorage === "metadata") return discardUpload(input, UploadId, error);
   // One that was completed may have been overwritten since, and an older version need its sidecar.
   const mayBeCompleted = isResumed && !(await isUnfinished(input, UploadId));
   const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId });
@@ -102,11 +102,11 @@ async function undo(
     () => true,
     () => false,
   );
-  const failure = isAborted ? error : await abortUpload(input, UploadId, error);
+  const failure = isAborted ? error : await discardUpload(input, UploadId, error);
   const mayExist =
     commit.mayExist || mayBeCompleted || !isAborted || (await isWritten(input, read)) !== false;
   return undoSidecar(
-    settings,
+    config,
     newSidecarLocation(put, read.envelope.header),
     { transfer, commit: { mayExist }, stored: true },
     failure,
@@ -119,7 +119,7 @@ async function undo(
  */
 export async function isWritten(
   input: ObjectQuestion,
-  read: ReadTicket,
+  read: ParsedTicket,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<boolean | undefined> {
   return findObject(input, read, signal).then(
@@ -128,26 +128,26 @@ export async function isWritten(
   );
 }
 
-type ObjectQuestion = Pick<MultipartInput, "s3" | "put" | "attempt">;
+type ObjectQuestion = Pick<MultipartInput, "s3" | "put" | "target">;
 
 /** What S3 says of the object of an upload, if it is there; rejects when that cannot be known. */
 export async function findObject(
-  { s3, put, attempt }: ObjectQuestion,
-  { ticket }: ReadTicket,
+  { s3, put, target }: ObjectQuestion,
+  { ticket }: ParsedTicket,
   signal: AbortSignal,
-): Promise<CommitOutput | undefined> {
+): Promise<ConfirmedWriteOutput | undefined> {
   try {
-    return await headWritten({ s3, put, attempt, signal }, ciphertextLength(ticket.plaintextLength));
+    return await headWritten({ s3, put, target: target, signal }, ciphertextLength(ticket.plaintextLength));
   } catch (error) {
     signal.throwIfAborted();
-    const failure = s3Error(error, { ...attempt, operation: "HeadObject" });
+    const failure = s3Error(error, { ...target, operation: "HeadObject" });
     if (failure.code !== "S3_NOT_FOUND") throw failure;
     return undefined;
   }
 }
 
 /** Whether an upload with a checkpoint is given up. */
-function isFinal(error: unknown, isSending: boolean, transfer: TransferSignal): boolean {
+function isFinal(error: unknown, isSending: boolean, transfer: CallSignal): boolean {
   if (transfer.isCallersReason(error)) return true;
   return isSending && (!(error instanceof EnvelopeError) || hasCode(error, "S3_PRECONDITION_FAILED"));
 }

@@ -4,14 +4,14 @@ import { ListPartsCommand, type Part } from "@aws-sdk/client-s3";
 import { encodeBase64 } from "../../base/bytes.js";
 import { EnvelopeError } from "../../base/errors.js";
 import { withinTime } from "../../s3/clean-up.js";
-import { s3Request, unusableAnswer } from "../../s3/errors.js";
+import { s3Request, unusableResponse } from "../../s3/errors.js";
 import { partFields } from "../../s3/fields.js";
 import type { MultipartInput } from "../../s3/multipart.js";
 import { conditionOf, listGuard } from "../../s3/responses.js";
 import { guarded } from "../../service/response-guard.js";
 import { sourceChanged } from "../../transfer/seekable-source.js";
 
-type ListingInput = Pick<MultipartInput, "s3" | "put" | "attempt">;
+type ListingInput = Pick<MultipartInput, "s3" | "put" | "target">;
 
 /**
  * Asks S3 for a part; undefined when it has none of that number.
@@ -20,7 +20,7 @@ type ListingInput = Pick<MultipartInput, "s3" | "put" | "attempt">;
  *   does not tell, as of a store that passes the marker over
  */
 export async function findPart(
-  { s3, put, attempt }: ListingInput,
+  { s3, put, target }: ListingInput,
   UploadId: string,
   partNumber: number,
   signal: AbortSignal,
@@ -31,14 +31,14 @@ export async function findPart(
     new ListPartsCommand({ ...fields, UploadId, PartNumberMarker, MaxParts: 1 }),
     listGuard,
   );
-  const asked = { ...attempt, operation: "ListParts" };
+  const asked = { ...target, operation: "ListParts" };
   const { Parts = [], IsTruncated } = await s3Request(asked, signal, (options) => s3.send(command, options));
   const found = Parts.find(({ PartNumber }) => PartNumber === partNumber);
   // Only a list that begins behind the marker, and has come as far as the part, shows that there is none.
   const isAbsent =
     Parts.every(({ PartNumber = 0 }) => PartNumber > partNumber) && !(IsTruncated && Parts.length === 0);
   if (found || isAbsent) return found;
-  throw unusableAnswer(asked, `its list of parts does not tell whether there is a part ${partNumber}`);
+  throw unusableResponse(asked, `its list of parts does not tell whether there is a part ${partNumber}`);
 }
 
 /**

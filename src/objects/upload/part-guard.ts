@@ -1,7 +1,7 @@
 /** What the parts of an upload were made of, so that none is ever sealed of two plaintexts. */
 
 import { sourceChanged } from "../../transfer/seekable-source.js";
-import type { ClientSettings } from "../encrypted/config.js";
+import type { ClientConfig } from "../encrypted/config.js";
 import { type PartLayout, type PartSeal, partWindow } from "./parts.js";
 import type { UploadTicket } from "./ticket.js";
 
@@ -90,7 +90,7 @@ interface Guards {
   /** The parts that they know, and one more for each. */
   parts: number;
 }
-const guards = new WeakMap<ClientSettings, Guards>();
+const guards = new WeakMap<ClientConfig, Guards>();
 
 /**
  * What this client knows of the parts of an upload, for as long as it lives: also once the upload has ended, as
@@ -98,9 +98,9 @@ const guards = new WeakMap<ClientSettings, Guards>();
  *
  * @param ticket whose MAC has been verified, or that was issued here
  */
-export function guardOf(settings: ClientSettings, ticket: UploadTicket): PartGuard {
-  const known: Guards = guards.get(settings) ?? { byTicket: new Map(), parts: 0 };
-  guards.set(settings, known);
+export function guardOf(config: ClientConfig, ticket: UploadTicket): PartGuard {
+  const known: Guards = guards.get(config) ?? { byTicket: new Map(), parts: 0 };
+  guards.set(config, known);
   const { byTicket } = known;
   const { mac } = ticket;
   const guard = byTicket.get(mac) ?? newGuard(known, ticket);

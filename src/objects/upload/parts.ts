@@ -17,7 +17,7 @@ import {
 } from "../../cobblestone/stream/seal-range.js";
 import { maxPartBytes, maxParts } from "../../transfer/parts.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
-import type { ClientSettings } from "../encrypted/config.js";
+import type { ClientConfig } from "../encrypted/config.js";
 import { macPattern, type RecordKey } from "./record-key.js";
 import { invalidRecord, RecordReader } from "./records.js";
 
@@ -195,7 +195,7 @@ export interface SealedPart extends SealedWindow {
 
 /** What parts are made with. */
 export interface PartMaking {
-  readonly settings: ClientSettings;
+  readonly config: ClientConfig;
   readonly layout: PartLayout;
   readonly keys: MessageKeys;
   readonly source: Pick<SeekableSource, "read">;
@@ -215,16 +215,16 @@ export class PartMaker {
 
   /** Makes a part and holds it while it is used. */
   async with<T>(partNumber: number, use: (part: SealedPart) => Promise<T>): Promise<T> {
-    const { settings, layout, keys, source, signal } = this.#making;
+    const { config, layout, keys, source, signal } = this.#making;
     const window = partWindow(layout, partNumber);
     const bytes = this.#slabBytes;
-    const hold = await settings.budget.take(this, bytes, signal, bytes);
+    const hold = await config.budget.take(this, bytes, signal, bytes);
     try {
       const memory = (hold.memory ?? Buffer.allocUnsafeSlow(bytes)).buffer as ArrayBuffer;
       const { plaintextStart, plaintextEnd } = window;
       await source.read(new Uint8Array(memory, 0, plaintextEnd - plaintextStart), plaintextStart);
       signal.throwIfAborted();
-      const sealed = await sealWindow(window, keys, memory, settings.engine);
+      const sealed = await sealWindow(window, keys, memory, config.engine);
       return await use({ ...sealed, release: () => hold.release(Buffer.from(sealed.slab)) });
     } finally {
       hold.release();

@@ -1,24 +1,30 @@
 /** What must hold before an upload goes on: the same input, and what S3 says it has. */
 import { ListPartsCommand, type ListPartsCommandOutput, type Part } from "@aws-sdk/client-s3";
 import { hasCode } from "../../base/errors.js";
-import { turn } from "../../base/event-loop.js";
+import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import type { MessageKeys } from "../../cobblestone/derivation.js";
 import { isUploadGone, s3Request } from "../../s3/errors.js";
 import { partFields } from "../../s3/fields.js";
 import type { MultipartInput } from "../../s3/multipart.js";
 import { isSameETag, listGuard, pageCounter } from "../../s3/responses.js";
 import { guarded } from "../../service/response-guard.js";
-import { type TransferSignal, transferSignal } from "../../transfer/call-signal.js";
-import { forEachAtOnce } from "../../transfer/concurrency.js";
+import { type CallSignal, transferSignal } from "../../transfer/call-signal.js";
+import { forEachConcurrently } from "../../transfer/concurrency.js";
 import { type PutOutput, putOutput, type WriteRequest } from "../put/write.js";
 import type { Checkpoint } from "./checkpoint.js";
-import type { Recorded } from "./checkpoint-lines.js";
-import { findObject, keptError, type Multipart, type Run } from "./ending.js";
+import type { CheckpointState } from "./checkpoint-lines.js";
+import { findObject, keptError, type Multipart, type UploadCall } from "./ending.js";
 import { guardOf } from "./part-guard.js";
 import { PartMaker, type UploadedPart, verifiesPart, verifiesSeal } from "./parts.js";
 import type { RecordKey } from "./record-key.js";
 import { invalidRecord } from "./records.js";
-import { customerKeyMd5, type OpenTicket, type ReadTicket, ticketKeys, type UploadTicket } from "./ticket.js";
+import {
+  customerKeyMd5,
+  type ParsedTicket,
+  ticketKeys,
+  type UnlockedTicket,
+  type UploadTicket,
+} from "./ticket.js";
 
 /** What the caller asks for, as a checkpoint keeps it: JSON, no keys. */
 export function fieldsOf({ put, userMetadata, storage }: WriteRequest): Readonly<Record<string, unknown>> {
@@ -49,10 +55,10 @@ export function requireSameFields(
  *
  * @throws EnvelopeError `CHECKPOINT_INVALID` that names the field
  */
-export function requireSameObject(path: string, ticket: UploadTicket, { attempt }: WriteRequest): void {
-  if (ticket.Bucket !== attempt.bucket)
+export function requireSameObject(path: string, ticket: UploadTicket, { target }: WriteRequest): void {
+  if (ticket.Bucket !== target.bucket)
     throw invalidRecord("ticket.Bucket", "it is not the bucket that the call names", { path });
-  if (ticket.Key !== attempt.key)
+  if (ticket.Key !== target.key)
     throw invalidRecord("ticket.Key", "it is not the key that the call names", { path });
 }
 
@@ -73,18 +79,18 @@ export function fieldsMac(
 export async function requireAuthentic(
   path: string,
   recordKey: RecordKey,
-  { read, fields, mac, begun, done }: Recorded,
+  { read, fields, mac, begun, done }: CheckpointState,
 ): Promise<void> {
   const { mac: ticketMac } = read.ticket;
   const changed = (field: string) =>
     invalidRecord(field, "it was changed after it had been written, or is of another upload", { path });
   if (!recordKey.verifies("checkpoint", ticketMac, fields, mac)) throw changed("fields");
   for (const [partNumber, seal] of begun) {
-    if (turn.isOver) await turn.give();
+    if (shouldYield()) await yieldToEventLoop();
     if (!verifiesSeal(recordKey, ticketMac, partNumber, seal)) throw changed("begun");
   }
   for (const part of done.values()) {
-    if (turn.isOver) await turn.give();
+    if (shouldYield()) await yieldToEventLoop();
     if (!verifiesPart(recordKey, ticketMac, part)) throw changed("done");
   }
 }
@@ -99,12 +105,12 @@ export interface ListedParts {
 
 /** The parts of an upload that S3 has, compared with those that are done by our record; undefined when it is gone. */
 export async function findTrusted(
-  { s3, put, attempt, transfer }: MultipartInput,
+  { s3, put, target, transfer }: MultipartInput,
   UploadId: string,
   done: ReadonlyMap<number, UploadedPart>,
 ): Promise<ListedParts | undefined> {
   const { ChecksumAlgorithm: _algorithm, ...fields } = partFields(put);
-  const asked = { ...attempt, operation: "ListParts" };
+  const asked = { ...target, operation: "ListParts" };
   const trusted = new Map<number, UploadedPart>();
   const count = pageCounter(asked, ([before], [next]) => Number(next) > Number(before));
   const others = new Map<number, Part>();
@@ -141,7 +147,7 @@ export async function findTrusted(
  */
 export async function findFinished(
   input: MultipartInput,
-  read: ReadTicket,
+  read: ParsedTicket,
   isOfSource: () => Promise<boolean>,
 ): Promise<PutOutput | undefined> {
   const written = await findObject(input, read, input.transfer.signal);
@@ -151,12 +157,12 @@ export async function findFinished(
 
 /** The keys of an upload that is gone on with, once all of its checkpoint has been authenticated. */
 export async function unlockCheckpoint(
-  { settings, request, transfer }: Run,
+  { config, request, transfer }: UploadCall,
   checkpoint: Checkpoint,
-  found: Recorded,
-): Promise<OpenTicket> {
+  found: CheckpointState,
+): Promise<UnlockedTicket> {
   try {
-    const open = await ticketKeys(settings, found.read, request.context, transfer.signal);
+    const open = await ticketKeys(config, found.read, request.context, transfer.signal);
     await requireAuthentic(checkpoint.path, open.recordKey, found);
     return open;
   } catch (error) {
@@ -171,17 +177,17 @@ export async function unlockCheckpoint(
  * @throws EnvelopeError `SOURCE_CHANGED`
  */
 export async function requireSameBytes(
-  { settings, source }: Run,
+  { config, source }: UploadCall,
   { read }: Multipart,
   keys: MessageKeys,
-  { begun }: Recorded,
-  transfer: Pick<TransferSignal, "signal" | "abort">,
+  { begun }: CheckpointState,
+  transfer: Pick<CallSignal, "signal" | "abort">,
 ): Promise<void> {
   const { ticket } = read;
-  const guard = guardOf(settings, ticket);
+  const guard = guardOf(config, ticket);
   for (const [partNumber, seal] of begun) guard.require(partNumber, seal);
-  const maker = new PartMaker({ settings, layout: ticket, keys, source, signal: transfer.signal });
-  await forEachAtOnce(begun.keys(), settings.maxConcurrentParts, transfer, (partNumber) =>
+  const maker = new PartMaker({ config: config, layout: ticket, keys, source, signal: transfer.signal });
+  await forEachConcurrently(begun.keys(), config.maxConcurrentParts, transfer, (partNumber) =>
     maker.with(partNumber, async (part) => {
       guard.require(partNumber, part);
       part.release();
@@ -192,10 +198,10 @@ export async function requireSameBytes(
 
 /** Whether an upload that is gone was made of the present source. The call goes on in either case. */
 export async function isOfSource(
-  call: Run,
+  call: UploadCall,
   multipart: Multipart,
   keys: MessageKeys,
-  recorded: Recorded,
+  recorded: CheckpointState,
 ): Promise<boolean> {
   const { signal } = call.transfer;
   const comparison = transferSignal(signal);

@@ -9,7 +9,7 @@ import { type Envelope, openEnvelope, requireContext, wrappingContext } from "..
 import { decodeEnvelope, encodeEnvelope, encodeSidecarReference } from "../../envelope/metadata.js";
 import { unwrapDataKey } from "../../keys/keyring.js";
 import type { ObjectFacts } from "../../transfer/about-object.js";
-import { type ClientSettings, type EnvelopeStorage, envelopeStorages } from "../encrypted/config.js";
+import { type ClientConfig, type EnvelopeStorage, envelopeStorages } from "../encrypted/config.js";
 import type { ExpectedContext } from "../encrypted/read-envelope.js";
 import type { PreparedWrite } from "../put/write.js";
 import { type PartLayout, readLayout } from "./parts.js";
@@ -117,7 +117,7 @@ function canonical(
 }
 
 /** A ticket that has been read, and the envelope in it. */
-export interface ReadTicket {
+export interface ParsedTicket {
   readonly ticket: UploadTicket;
   readonly envelope: Envelope;
 }
@@ -127,7 +127,7 @@ export interface ReadTicket {
  *
  * @throws EnvelopeError `CHECKPOINT_INVALID`, `ENVELOPE_VERSION_UNSUPPORTED`
  */
-export function readTicket(title: string, value: unknown): ReadTicket {
+export function readTicket(title: string, value: unknown): ParsedTicket {
   const reader = new RecordReader(title, value);
   if (reader.text("format") !== ticketFormat)
     throw reader.invalid("format", `this release knows "${ticketFormat}" only`);
@@ -167,7 +167,10 @@ function envelopeOf(reader: RecordReader, fields: Readonly<Record<string, string
  *
  * @throws EnvelopeError `CHECKPOINT_INVALID` when the customer-provided key is not the one of the ticket
  */
-export function ticketPut({ ticket, envelope }: ReadTicket, SSECustomerKey: unknown): PutObjectCommandInput {
+export function ticketPut(
+  { ticket, envelope }: ParsedTicket,
+  SSECustomerKey: unknown,
+): PutObjectCommandInput {
   const { Bucket, Key, SSECustomerKeyMD5, RequestPayer, ...others } = ticket;
   const given = customerKeyMd5({ SSECustomerKey });
   if (given !== SSECustomerKeyMD5) {
@@ -211,7 +214,7 @@ export function customerKeyMd5(put: {
 }
 
 /** A ticket whose MAC has been verified. */
-export interface OpenTicket {
+export interface UnlockedTicket {
   readonly keys: MessageKeys;
   /** Authenticates the other records of the upload. */
   readonly recordKey: RecordKey;
@@ -219,7 +222,7 @@ export interface OpenTicket {
 
 /** A client keeps the keys of so many tickets, those that it used last. */
 const maxRememberedKeys = 8;
-const rememberedKeys = new WeakMap<ClientSettings, Map<string, Promise<OpenTicket>>>();
+const rememberedKeys = new WeakMap<ClientConfig, Map<string, Promise<UnlockedTicket>>>();
 
 /**
  * The keys of an upload: the expected context is compared first, then the data key unwrapped, the commitment and
@@ -229,16 +232,16 @@ const rememberedKeys = new WeakMap<ClientSettings, Map<string, Promise<OpenTicke
  *   those of the keyring
  */
 export async function ticketKeys(
-  settings: ClientSettings,
-  read: ReadTicket,
+  config: ClientConfig,
+  read: ParsedTicket,
   expected: ExpectedContext,
   signal: AbortSignal,
-): Promise<OpenTicket> {
+): Promise<UnlockedTicket> {
   if (expected !== "any") requireContext(read.envelope.encryptionContext, expected);
-  const keys = rememberedKeys.get(settings) ?? new Map<string, Promise<OpenTicket>>();
-  rememberedKeys.set(settings, keys);
+  const keys = rememberedKeys.get(config) ?? new Map<string, Promise<UnlockedTicket>>();
+  rememberedKeys.set(config, keys);
   const id = JSON.stringify(read.ticket);
-  const known = keys.get(id) ?? unlockTicket(settings, read);
+  const known = keys.get(id) ?? unlockTicket(config, read);
   // The one used last goes to the end.
   keys.delete(id);
   keys.set(id, known);
@@ -248,7 +251,7 @@ export async function ticketKeys(
 }
 
 /** Not given the signal of a caller, as others may wait for it as well. */
-async function unlockTicket({ keyring }: ClientSettings, read: ReadTicket): Promise<OpenTicket> {
+async function unlockTicket({ keyring }: ClientConfig, read: ParsedTicket): Promise<UnlockedTicket> {
   const { envelope, ticket } = read;
   const { recipients } = envelope;
   const encryptionContext = wrappingContext(envelope.encryptionContext);
@@ -261,6 +264,6 @@ async function unlockTicket({ keyring }: ClientSettings, read: ReadTicket): Prom
 }
 
 /** Lets go of the keys of an upload that has ended. */
-export function forgetTicket(settings: ClientSettings, { ticket }: ReadTicket): void {
-  rememberedKeys.get(settings)?.delete(JSON.stringify(ticket));
+export function forgetTicket(config: ClientConfig, { ticket }: ParsedTicket): void {
+  rememberedKeys.get(config)?.delete(JSON.stringify(ticket));
 }

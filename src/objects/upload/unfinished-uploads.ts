@@ -10,12 +10,12 @@ import { compareUtf8 } from "../../base/bytes.js";
 import { EnvelopeError } from "../../base/errors.js";
 import { type Fields, fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
-import { isUploadGone, s3Request, unusableAnswer } from "../../s3/errors.js";
+import { isUploadGone, s3Request, unusableResponse } from "../../s3/errors.js";
 import { listGuard, pageCounter } from "../../s3/responses.js";
 import { guarded } from "../../service/response-guard.js";
 import type { CallOptions } from "../../transfer/call-signal.js";
 import { callSignal } from "../../transfer/call-signal.js";
-import type { ClientSettings } from "../encrypted/config.js";
+import type { ClientConfig } from "../encrypted/config.js";
 
 /** What `listUploads` takes. */
 export interface ListUploadsInput {
@@ -52,13 +52,13 @@ export interface AbortUploadsOutput {
 
 /** See `EnvelopeClient.listUploads`. */
 export function listUploads(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: ListUploadsInput,
   options: CallOptions,
 ): AsyncGenerator<UnfinishedUpload, undefined> {
   const signal = callSignal(fieldNames.listUploads.options, options);
   const given = fieldsArgument<ListUploadsInput>(fieldNames.listUploads.input, input);
-  return pages(settings, listArguments(given), signal);
+  return pages(config, listArguments(given), signal);
 }
 
 function listArguments(input: Fields<ListUploadsInput>): ListUploadsInput {
@@ -72,26 +72,26 @@ function listArguments(input: Fields<ListUploadsInput>): ListUploadsInput {
 }
 
 async function* pages(
-  { s3 }: ClientSettings,
+  { s3 }: ClientConfig,
   input: ListUploadsInput,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<UnfinishedUpload, undefined> {
-  const attempt = { operation: "ListMultipartUploads", bucket: input.Bucket, key: input.Prefix ?? "" };
+  const target = { operation: "ListMultipartUploads", bucket: input.Bucket, key: input.Prefix ?? "" };
   // Upload ids have no order that is known here.
-  const count = pageCounter(attempt, (before, next) => {
+  const count = pageCounter(target, (before, next) => {
     const order = compareUtf8(next[0] ?? "", before[0] ?? "");
     return order > 0 || (order === 0 && next[1] !== before[1]);
   });
   let markers: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } = {};
   while (true) {
     const command = guarded(new ListMultipartUploadsCommand({ ...input, ...markers }), listGuard);
-    const page: ListMultipartUploadsCommandOutput = await s3Request(attempt, signal, (sending) =>
+    const page: ListMultipartUploadsCommandOutput = await s3Request(target, signal, (sending) =>
       s3.send(command, sending),
     );
     for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
       if (Key === undefined || UploadId === undefined || Initiated === undefined)
-        throw unusableAnswer(
-          attempt,
+        throw unusableResponse(
+          target,
           "the store listed an upload without its key, its id or the time it began",
         );
       // A store that passes the prefix over lists those of others, too.
@@ -110,11 +110,11 @@ async function* pages(
 
 /** See `EnvelopeClient.abortUploads`. */
 export async function abortUploads(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: AbortUploadsInput,
   options: CallOptions,
 ): Promise<AbortUploadsOutput> {
-  const { s3 } = settings;
+  const { s3 } = config;
   const signal = callSignal(fieldNames.abortUploads.options, options);
   const given = fieldsArgument<AbortUploadsInput>(fieldNames.abortUploads.input, input);
   const list = listArguments(given);
@@ -122,13 +122,13 @@ export async function abortUploads(
   const aborted: UnfinishedUpload[] = [];
   const failed: { upload: UnfinishedUpload; error: EnvelopeError }[] = [];
   const { Prefix: _prefix, ...fields } = list;
-  for await (const upload of pages(settings, list, signal)) {
+  for await (const upload of pages(config, list, signal)) {
     if (!(upload.Initiated.getTime() < before)) continue;
     const { Key, UploadId } = upload;
-    const attempt = { operation: "AbortMultipartUpload", bucket: list.Bucket, key: Key };
+    const target = { operation: "AbortMultipartUpload", bucket: list.Bucket, key: Key };
     const command = new AbortMultipartUploadCommand({ ...fields, Key, UploadId });
     try {
-      await s3Request(attempt, signal, (sending) => s3.send(guarded(command), sending));
+      await s3Request(target, signal, (sending) => s3.send(guarded(command), sending));
       aborted.push(upload);
     } catch (error) {
       if (signal?.aborted || !(error instanceof EnvelopeError)) throw error;

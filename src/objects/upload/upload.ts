@@ -4,12 +4,12 @@ import { stringArgument } from "../../base/arguments.js";
 import type { MessageKeys } from "../../cobblestone/derivation.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
-import { CommitState } from "../../s3/confirmed-write.js";
-import { completeUpload } from "../../s3/multipart.js";
+import { ConfirmedWrite } from "../../s3/confirmed-write.js";
+import { commitUpload } from "../../s3/multipart.js";
 import { aboutObject } from "../../transfer/about-object.js";
 import type { TransferOptions } from "../../transfer/call-signal.js";
 import { abortSignalArgument, transferSignal } from "../../transfer/call-signal.js";
-import { forEachAtOnce } from "../../transfer/concurrency.js";
+import { forEachConcurrently } from "../../transfer/concurrency.js";
 import { ProgressMeter, progressArgument } from "../../transfer/progress.js";
 import {
   openSeekable,
@@ -18,7 +18,7 @@ import {
   seekableArgument,
   sourceChanged,
 } from "../../transfer/seekable-source.js";
-import type { ClientSettings } from "../encrypted/config.js";
+import type { ClientConfig } from "../encrypted/config.js";
 import {
   type PutOutput,
   prepareWrite,
@@ -30,8 +30,8 @@ import {
 } from "../put/write.js";
 import { begin, layoutOf, multipartInput, sendSealed, sentPart } from "./begin.js";
 import { Checkpoint } from "./checkpoint.js";
-import type { Recorded } from "./checkpoint-lines.js";
-import { endingWell, type Multipart, type Run } from "./ending.js";
+import type { CheckpointState } from "./checkpoint-lines.js";
+import { type Multipart, type UploadCall, withFailurePolicy } from "./ending.js";
 import { requireSamePart } from "./listing.js";
 import { guardOf, PartGuard } from "./part-guard.js";
 import { type PartLayout, PartMaker, plaintextShare, recordSeal, type UploadedPart } from "./parts.js";
@@ -55,15 +55,15 @@ export interface UploadInput extends WriteInput, SeekableInput {
   /**
    * A file by which the upload goes on after a crash, on this host or on another: call again with the same input. It
    * holds no plaintext and no key that is not wrapped, and is removed at the end. It must be a regular file of this user's,
-   * no link, under one name, which nobody else may write to; and another one than `FilePath`. Without it a crash leaves an
+   * no link, under one name, which nobody else may write to; and another one than `filePath`. Without it a crash leaves an
    * unfinished upload.
    */
-  readonly CheckpointPath?: string | undefined;
+  readonly checkpointPath?: string | undefined;
 }
 
 /** See `EnvelopeClient.upload`. */
 export async function upload(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: UploadInput,
   options: TransferOptions,
 ): Promise<PutOutput> {
@@ -71,22 +71,22 @@ export async function upload(
   const caller = abortSignalArgument(stated);
   const listener = progressArgument(stated.onProgress);
   const given = fieldsArgument<UploadInput>(fieldNames.upload.input, input) as UploadInput;
-  const { FilePath, Source, CheckpointPath, ...others } = given;
-  const seekable = seekableArgument({ FilePath, Source });
-  const path = CheckpointPath === undefined ? undefined : stringArgument("CheckpointPath", CheckpointPath);
-  if (path !== undefined && FilePath !== undefined && resolve(path) === resolve(FilePath))
+  const { filePath, source, checkpointPath, ...others } = given;
+  const seekable = seekableArgument({ filePath, source });
+  const path = checkpointPath === undefined ? undefined : stringArgument("checkpointPath", checkpointPath);
+  if (path !== undefined && filePath !== undefined && resolve(path) === resolve(filePath))
     throw checkpointIsSource();
-  const request = writeArguments(settings, others, "PutObject");
+  const request = writeArguments(config, others, "PutObject");
   const transfer = transferSignal(caller);
-  let source: SeekableSource | undefined;
-  const { bucket, key } = request.attempt;
+  let opened: SeekableSource | undefined;
+  const { bucket, key } = request.target;
   const sending = async () => {
     transfer.signal.throwIfAborted();
-    source = await openSeekable(seekable, transfer.signal, settings.idleTimeoutMs);
-    if (path !== undefined && (await source.isFileAt(path))) throw checkpointIsSource();
+    opened = await openSeekable(seekable, transfer.signal, config.idleTimeoutMs);
+    if (path !== undefined && (await opened.isFileAt(path))) throw checkpointIsSource();
     const meter = new ProgressMeter({ operation: "upload", Bucket: bucket, Key: key }, listener);
-    meter.totalBytes = source.length;
-    const output = await run({ settings, request, source, transfer, meter }, path);
+    meter.totalBytes = opened.length;
+    const output = await run({ config: config, request, source: opened, transfer, meter }, path);
     meter.end();
     return output;
   };
@@ -97,18 +97,18 @@ export async function upload(
     throw error;
   } finally {
     transfer.dispose();
-    settings.budget.letGo();
-    await source?.close();
+    config.budget.letGo();
+    await opened?.close();
   }
 }
 
 function checkpointIsSource(): TypeError {
-  return new TypeError("CheckpointPath: expected another file than FilePath, got the same one");
+  return new TypeError("checkpointPath: expected another file than filePath, got the same one");
 }
 
-async function run(call: Omit<Run, "checkpoint">, path: string | undefined): Promise<PutOutput> {
-  const { settings, source } = call;
-  const layout = layoutOf(settings, source.length);
+async function run(call: Omit<UploadCall, "checkpoint">, path: string | undefined): Promise<PutOutput> {
+  const { config, source } = call;
+  const layout = layoutOf(config, source.length);
   if (path === undefined) return write({ ...call, checkpoint: undefined }, layout);
   const found = await Checkpoint.find(path);
   if (found) {
@@ -136,37 +136,37 @@ async function run(call: Omit<Run, "checkpoint">, path: string | undefined): Pro
 }
 
 /** Writes the object from the start: in one part as one PutObject. */
-async function write(call: Run, layout: PartLayout): Promise<PutOutput> {
-  const { settings, request, source, transfer, meter, checkpoint } = call;
+async function write(call: UploadCall, layout: PartLayout): Promise<PutOutput> {
+  const { config, request, source, transfer, meter, checkpoint } = call;
   meter.totalParts = layout.partCount;
   if (layout.partCount === 1) return writeWhole(call, layout);
   const state = { sourceModifiedMs: source.modifiedMs, sourceDigest: undefined };
-  const { prepared, ticket, recordKey } = await begin(settings, request, layout, state, transfer);
+  const { prepared, ticket, recordKey } = await begin(config, request, layout, state, transfer);
   const { put, envelope, keys } = prepared;
   const read = { ticket, envelope };
-  const input = multipartInput(settings, read, put, transfer);
+  const input = multipartInput(config, read, put, transfer);
   const multipart = { input, read, recordKey, isResumed: false };
-  return endingWell(call, multipart, async (sending) => {
+  return withFailurePolicy(call, multipart, async (sending) => {
     const fields = fieldsOf(request);
     await checkpoint?.begin({ ticket, fields, mac: fieldsMac(recordKey, ticket, fields) });
     sending();
     // Without a checkpoint nobody else ever has the ticket.
-    const guard = checkpoint ? guardOf(settings, ticket) : new PartGuard(layout);
+    const guard = checkpoint ? guardOf(config, ticket) : new PartGuard(layout);
     return sendAll(call, multipart, keys, guard, new Map());
   });
 }
 
-async function writeWhole(call: Run, layout: PartLayout): Promise<PutOutput> {
-  const { settings, request, source, transfer, meter } = call;
-  const { attempt } = request;
-  const prepared = await prepareWrite(settings, request, transfer.signal);
+async function writeWhole(call: UploadCall, layout: PartLayout): Promise<PutOutput> {
+  const { config, request, source, transfer, meter } = call;
+  const { target } = request;
+  const prepared = await prepareWrite(config, request, transfer.signal);
   const { keys, put } = prepared;
-  const commit = new CommitState();
-  const maker = new PartMaker({ settings, layout, keys, source, signal: transfer.signal });
-  const output = await withSidecar(settings, prepared, transfer, commit, () =>
+  const commit = new ConfirmedWrite();
+  const maker = new PartMaker({ config: config, layout, keys, source, signal: transfer.signal });
+  const output = await withSidecar(config, prepared, transfer, commit, () =>
     maker.with(1, async ({ bytes }) => {
       await source.requireUnchanged();
-      return sendWhole({ ...settings, put, attempt, transfer, commit }, bytes);
+      return sendWhole({ ...config, put, target: target, transfer, commit }, bytes);
     }),
   );
   meter.add(source.length, 1);
@@ -177,19 +177,23 @@ async function writeWhole(call: Run, layout: PartLayout): Promise<PutOutput> {
  * Goes on with an upload; undefined when there is none any more and its object is not there either. Nothing of the
  * checkpoint is used for a request before all of it has been compared with the call and authenticated.
  */
-async function resume(call: Run, checkpoint: Checkpoint, found: Recorded): Promise<PutOutput | undefined> {
-  const { settings, request, source, transfer, meter } = call;
+async function resume(
+  call: UploadCall,
+  checkpoint: Checkpoint,
+  found: CheckpointState,
+): Promise<PutOutput | undefined> {
+  const { config, request, source, transfer, meter } = call;
   const { read } = found;
   const { ticket } = read;
   requireSameFields(checkpoint.path, found.fields, fieldsOf(request));
   requireSameObject(checkpoint.path, ticket, request);
   const put = ticketPut(read, request.put.SSECustomerKey);
   const { keys, recordKey } = await unlockCheckpoint(call, checkpoint, found);
-  const input = multipartInput(settings, read, put, transfer);
+  const input = multipartInput(config, read, put, transfer);
   const multipart = { input, read, recordKey, isResumed: true };
   const isSame = source.length === ticket.plaintextLength && source.modifiedMs === ticket.sourceModifiedMs;
   let recorded = found;
-  const output = await endingWell(call, multipart, async (sending) => {
+  const output = await withFailurePolicy(call, multipart, async (sending) => {
     recorded = await checkpoint.takeOver();
     await requireAuthentic(checkpoint.path, recordKey, recorded);
     const listed = await findTrusted(input, ticket.UploadId, recorded.done);
@@ -205,7 +209,7 @@ async function resume(call: Run, checkpoint: Checkpoint, found: Recorded): Promi
     for (const partNumber of trusted.keys()) bytes += plaintextShare(ticket, partNumber);
     meter.resume(bytes, trusted.size);
     const earlier = { begun: recorded.begun, others };
-    return sendAll(call, multipart, keys, guardOf(settings, ticket), trusted, earlier);
+    return sendAll(call, multipart, keys, guardOf(config, ticket), trusted, earlier);
   });
   if (output) return output;
   return findFinished(input, read, async () => {
@@ -216,21 +220,21 @@ async function resume(call: Run, checkpoint: Checkpoint, found: Recorded): Promi
 
 /** Sends the parts that are not done, and completes. */
 async function sendAll(
-  { settings, source, transfer, meter, checkpoint }: Run,
+  { config, source, transfer, meter, checkpoint }: UploadCall,
   multipart: Multipart,
   keys: MessageKeys,
   guard: PartGuard,
   done: Map<number, UploadedPart>,
-  earlier?: Pick<Recorded, "begun"> & Pick<ListedParts, "others">,
+  earlier?: Pick<CheckpointState, "begun"> & Pick<ListedParts, "others">,
 ): Promise<PutOutput> {
   const { input, read, recordKey } = multipart;
   const { ticket } = read;
   const { UploadId, partCount, plaintextLength } = ticket;
-  const maker = new PartMaker({ settings, layout: ticket, keys, source, signal: transfer.signal });
+  const maker = new PartMaker({ config: config, layout: ticket, keys, source, signal: transfer.signal });
   const missing = Array.from({ length: partCount }, (_, index) => index + 1).filter(
     (partNumber) => !done.has(partNumber),
   );
-  await forEachAtOnce(missing, settings.maxConcurrentParts, transfer, (partNumber) =>
+  await forEachConcurrently(missing, config.maxConcurrentParts, transfer, (partNumber) =>
     maker.with(partNumber, async (sealed) => {
       const isNew = !earlier?.begun.has(partNumber);
       const listed = earlier?.others.get(partNumber);
@@ -247,6 +251,6 @@ async function sendAll(
   );
   await source.requireUnchanged();
   await checkpoint?.requireOwn();
-  const output = await completeUpload(input, UploadId, [...done.values()].map(sentPart));
+  const output = await commitUpload(input, UploadId, [...done.values()].map(sentPart));
   return putOutput(output, plaintextLength);
 }

@@ -12,7 +12,7 @@ const maxWaitingBytes = 256 * 1024;
 const smallBytes = 32 * 1024;
 
 /** Iterates over the bytes of a stream, which it destroys when it is told to stop early. Read by one reader. */
-export class Batches implements AsyncIterableIterator<Uint8Array, undefined> {
+export class CoalescedReads implements AsyncIterableIterator<Uint8Array, undefined> {
   readonly #stream: Readable;
   #started = false;
   #pieces: Uint8Array[] = [];
@@ -92,7 +92,7 @@ export class Batches implements AsyncIterableIterator<Uint8Array, undefined> {
 
 /** The bytes of a response's body as they come. */
 export function piecesOf(body: unknown): AsyncIterable<Uint8Array> {
-  return isOverTls(body) ? new Batches(body) : ((body ?? []) as AsyncIterable<Uint8Array>);
+  return isOverTls(body) ? new CoalescedReads(body) : ((body ?? []) as AsyncIterable<Uint8Array>);
 }
 
 /** Whether a body comes straight from a connection with TLS, and so in small pieces. */

@@ -3,7 +3,7 @@ import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import type { SourceGuard } from "../../source/guarded-source.js";
 
 /** The answer to a GetObject. Whoever asked must read its body to the end or let go of it. */
-export interface ObjectAnswer {
+export interface ObjectResponse {
   readonly output: GetObjectCommandOutput;
   /**
    * Yields `length` bytes of the body from `skip` on, or all when the length is not known. Read it once.

@@ -1,9 +1,9 @@
 /** Reads an object that has to be small into memory. */
-import type { ObjectAnswer } from "./object-response.js";
+import type { ObjectResponse } from "./object-response.js";
 
 /** Reads no further than such an object can go, whatever the store sends. */
 export async function readSmall(
-  { output, read }: ObjectAnswer,
+  { output, read }: ObjectResponse,
   maxBytes: number,
   tooLarge: () => Error,
 ): Promise<Buffer> {

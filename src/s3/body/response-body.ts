@@ -3,22 +3,22 @@ import { finished, Readable } from "node:stream";
 import type { GetObjectCommand, GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { closeSource, guardSource, type SourceGuard } from "../../source/guarded-source.js";
 import { otherRange, parseContentRange } from "../content-range.js";
-import type { S3Attempt } from "../errors.js";
-import { type AnsweredBytes, isSameETag } from "../responses.js";
+import type { RequestTarget } from "../errors.js";
+import { isSameETag, type ResponseBytes } from "../responses.js";
 import { piecesOf } from "./coalesced-reads.js";
 import type { Connections } from "./connections.js";
 import { HeldBody } from "./held-body.js";
-import type { ObjectAnswer } from "./object-response.js";
+import type { ObjectResponse } from "./object-response.js";
 
 /** Asks again for the object that a response was about, and for none that has taken its place. */
 export type AskAgain = (
   ETag: string,
   Range: string | undefined,
   signal: AbortSignal,
-) => Promise<ObjectAnswer>;
+) => Promise<ObjectResponse>;
 
 /** Asks for what follows so many bytes of a body; undefined when nothing does. */
-export type AskForRest = (bytesBefore: number) => Promise<ObjectAnswer | undefined>;
+export type AskForRest = (bytesBefore: number) => Promise<ObjectResponse | undefined>;
 
 /** A body with a checksum and at most so many bytes is taken into memory when its connection is wanted. */
 const smallBytes = 64 * 1024;
@@ -116,8 +116,8 @@ function takeInWhenWanted(connections: Connections, stream: Readable): void {
 
 /** How to ask for the rest of what a response was about; undefined when it does not tell enough of it. */
 export function restOf(
-  bytes: AnsweredBytes,
-  attempt: S3Attempt,
+  bytes: ResponseBytes,
+  target: RequestTarget,
   signal: AbortSignal,
   askAgain: AskAgain,
 ): AskForRest | undefined {
@@ -136,7 +136,7 @@ export function restOf(
     const got = rangeOf(answer.output);
     if (isSame && got?.first === start && got.last === last && got.total === total) return answer;
     answer.letGo();
-    throw otherRange(attempt);
+    throw otherRange(target);
   };
 }
 

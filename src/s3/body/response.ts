@@ -5,18 +5,18 @@ import { EnvelopeError } from "../../base/errors.js";
 import { expectFailure, guarded } from "../../service/response-guard.js";
 import { guardSource, type SourceGuard } from "../../source/guarded-source.js";
 import { transferSignal } from "../../transfer/call-signal.js";
-import { type S3Attempt, s3Request } from "../errors.js";
+import { type RequestTarget, s3Request } from "../errors.js";
 import { requireSize } from "../fields.js";
 import { evaluatingIfMatch } from "../if-match.js";
-import { type AnsweredBytes, answeredBytes, decodedBody } from "../responses.js";
+import { decodedBody, type ResponseBytes, responseBytes } from "../responses.js";
 import { piecesOf } from "./coalesced-reads.js";
 import { collect } from "./collect.js";
 import { connectionsOf } from "./connections.js";
-import type { ObjectAnswer } from "./object-response.js";
+import type { ObjectResponse } from "./object-response.js";
 import { type AskAgain, ResponseBody, restOf } from "./response-body.js";
 
 /** What else may be known when an object is asked for. */
-export interface AnswerOptions {
+export interface ResponseOptions {
   /** Bytes of the object, if earlier answers have told. */
   readonly totalBytes?: number | undefined;
   /**
@@ -31,15 +31,15 @@ export interface AnswerOptions {
  *
  * @throws EnvelopeError those of S3; `S3_REQUEST_FAILED` when what was asked for is not in the answer
  */
-export async function getAnswer(
+export async function getResponse(
   { s3, idleTimeoutMs }: { readonly s3: S3Client; readonly idleTimeoutMs: number },
-  attempt: S3Attempt,
+  target: RequestTarget,
   input: GetObjectCommandInput,
   signal: AbortSignal | undefined,
-  { totalBytes, askAgain }: AnswerOptions = {},
-): Promise<ObjectAnswer> {
+  { totalBytes, askAgain }: ResponseOptions = {},
+): Promise<ObjectResponse> {
   const transfer = transferSignal(signal);
-  const asked = input.Range === undefined ? attempt : { ...attempt, range: input.Range };
+  const asked = input.Range === undefined ? target : { ...target, range: input.Range };
   const response = new ResponseBody(connectionsOf(s3));
   const send = (stated: GetObjectCommandInput) => {
     // Guarded first: what holds the body must see it as it came.
@@ -54,8 +54,8 @@ export async function getAnswer(
     requireSize(output.ContentLength, asked);
     const decoded = decodedBody(output, asked);
     if (decoded) throw decoded;
-    const bytes = answeredBytes(output, input.Range, asked, totalBytes);
-    const reading: Reading = { attempt: asked, signal: transfer.signal, idleTimeoutMs, bytes, bytesRead: 0 };
+    const bytes = responseBytes(output, input.Range, asked, totalBytes);
+    const reading: Reading = { target: asked, signal: transfer.signal, idleTimeoutMs, bytes, bytesRead: 0 };
     const open = (guard: SourceGuard) => guardSource(piecesOf(output.Body), guard);
     const rest = askAgain && restOf(bytes, asked, transfer.signal, askAgain);
     const pieces = rest && response.hold(output.Body, rest, () => guardOf(reading));
@@ -83,10 +83,10 @@ export async function getAnswer(
 }
 
 interface Reading {
-  readonly attempt: S3Attempt;
+  readonly target: RequestTarget;
   readonly signal: AbortSignal;
   readonly idleTimeoutMs: number;
-  readonly bytes: AnsweredBytes;
+  readonly bytes: ResponseBytes;
   /** Of the body, what comes before the wanted bytes included. */
   bytesRead: number;
   /** Bytes that are to be read, if that is known. */
@@ -138,8 +138,8 @@ function guardOf(reading: Reading): SourceGuard {
 }
 
 function fail(reading: Reading, code: BodyFault, what: string, cause?: unknown): EnvelopeError {
-  const { attempt, bytes } = reading;
-  return decodedBody(bytes.output, attempt, cause) ?? bodyError(code, attempt, reading, what, cause);
+  const { target, bytes } = reading;
+  return decodedBody(bytes.output, target, cause) ?? bodyError(code, target, reading, what, cause);
 }
 
 async function readInto(
@@ -147,11 +147,11 @@ async function readInto(
   open: (guard: SourceGuard) => AsyncIterable<Uint8Array>,
   targets: readonly Uint8Array[],
 ): Promise<void> {
-  const { attempt, signal, idleTimeoutMs, bytes } = reading;
+  const { target, signal, idleTimeoutMs, bytes } = reading;
   const expected = targets.reduce((sum, { length }) => sum + length, 0);
   const { output, skip, bodyBytes = expected } = bytes;
   const fail = (code: BodyFault, bytesRead: number, what: string, cause?: unknown) =>
-    decodedBody(output, attempt, cause) ?? bodyError(code, attempt, { bytesRead, expected }, what, cause);
+    decodedBody(output, target, cause) ?? bodyError(code, target, { bytesRead, expected }, what, cause);
   if (skip > 0 || bodyBytes > expected)
     return fill(targets, readBody(open(guardOf(reading)), reading, 0, expected));
   const seen = await collect(output.Body, targets, {
@@ -185,13 +185,13 @@ type BodyFault = "BODY_INTERRUPTED" | "BODY_STALLED";
 
 function bodyError(
   code: BodyFault,
-  attempt: S3Attempt,
+  target: RequestTarget,
   { bytesRead, expected }: { readonly bytesRead: number; readonly expected?: number | undefined },
   what: string,
   cause: unknown,
 ): EnvelopeError {
-  return new EnvelopeError(code, `S3 GetObject of ${quoted(attempt.key)}: ${what}; read it again`, {
+  return new EnvelopeError(code, `S3 GetObject of ${quoted(target.key)}: ${what}; read it again`, {
     cause,
-    details: { ...attempt, bytesRead, ...(expected !== undefined && { expected }) },
+    details: { ...target, bytesRead, ...(expected !== undefined && { expected }) },
   });
 }

@@ -1,6 +1,6 @@
 /** Whether what was written is what was read, and what ended the writing. */
 import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
-import { Digest } from "../../s3ec/content/digest.js";
+import { ContentFingerprint } from "../../s3ec/content/digest.js";
 
 /**
  * Reads a body to its end and compares.
@@ -8,11 +8,11 @@ import { Digest } from "../../s3ec/content/digest.js";
  * @throws EnvelopeError `MIGRATION_UNCONFIRMED`
  */
 export async function requireSame(
-  expected: Digest,
+  expected: ContentFingerprint,
   body: AsyncIterable<Uint8Array>,
   where: { readonly bucket: string; readonly key: string },
 ): Promise<void> {
-  const actual = new Digest();
+  const actual = new ContentFingerprint();
   for await (const _piece of actual.of(body));
   if (actual.equals(expected)) return;
   throw new EnvelopeError(

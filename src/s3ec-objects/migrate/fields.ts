@@ -1,10 +1,10 @@
 /** What of the original the new object has, beside its content. */
 import { GetObjectTaggingCommand, type PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { EnvelopeError, withDetails } from "../../base/errors.js";
-import type { ClientSettings } from "../../objects/encrypted/config.js";
+import type { ClientConfig } from "../../objects/encrypted/config.js";
 import type { GetOutput } from "../../objects/get/get-input.js";
 import type { WriteInput } from "../../objects/put/write.js";
-import { type S3Attempt, s3Request } from "../../s3/errors.js";
+import { type RequestTarget, s3Request } from "../../s3/errors.js";
 import { customerKeyOf } from "../../s3/fields.js";
 import { guarded } from "../../service/response-guard.js";
 import type { MigrateRequest } from "./input.js";
@@ -104,7 +104,7 @@ export function isArchive(storageClass: WriteInput["StorageClass"]): boolean {
  * always asked for.
  */
 export async function taggingOf(
-  { s3 }: ClientSettings,
+  { s3 }: ClientConfig,
   { original, attempt, copiesTags, target }: MigrateRequest,
   VersionId: string | undefined,
   signal: AbortSignal,
@@ -112,7 +112,7 @@ export async function taggingOf(
   if (!copiesTags || Object.hasOwn(target, "Tagging")) return undefined;
   const { Bucket, Key, RequestPayer, ExpectedBucketOwner } = original;
   const command = new GetObjectTaggingCommand({ Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner });
-  const asked: S3Attempt = { ...attempt, operation: "GetObjectTagging" };
+  const asked: RequestTarget = { ...attempt, operation: "GetObjectTagging" };
   const { TagSet = [] } = await s3Request(asked, signal, (options) =>
     s3.send(guarded(command), options),
   ).catch((error: unknown) => {

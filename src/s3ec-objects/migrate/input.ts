@@ -4,12 +4,12 @@ import { choiceArgument } from "../../base/arguments.js";
 import { type Fields, fieldsArgument, statedFields } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
-import type { ClientSettings } from "../../objects/encrypted/config.js";
-import type { LegacyFacts } from "../../objects/encrypted/legacy-reading.js";
+import type { ClientConfig } from "../../objects/encrypted/config.js";
+import type { LegacyObjectInfo } from "../../objects/encrypted/legacy-reading.js";
 import { type ExpectedContext, expectedContextArgument } from "../../objects/encrypted/read-envelope.js";
 import { type WriteInput, writeArguments } from "../../objects/put/write.js";
-import type { S3Attempt } from "../../s3/errors.js";
-import { attemptArgument, customerKeyOf, refuseFields } from "../../s3/fields.js";
+import type { RequestTarget } from "../../s3/errors.js";
+import { customerKeyOf, refuseFields, targetArgument } from "../../s3/fields.js";
 import type { TransferOptions } from "../../transfer/call-signal.js";
 import { type ProgressListener, progressArgument } from "../../transfer/progress.js";
 
@@ -73,7 +73,7 @@ export interface Migrated {
   /** That of the new object. */
   readonly encryptionContext: EncryptionContext;
   /** How the original was written. */
-  readonly legacy: LegacyFacts;
+  readonly legacy: LegacyObjectInfo;
   /**
    * Whether the original was verified before the new object was made. False for AES/CBC: nobody can tell whether it was
    * what its owner wrote, and **the new object vouches for whatever it was**.
@@ -91,7 +91,7 @@ export type MigrateOutput = Migrated | NotMigrated;
 /** {@link MigrateInput} once checked. */
 export interface MigrateRequest {
   readonly original: OriginalFields;
-  readonly attempt: S3Attempt;
+  readonly attempt: RequestTarget;
   readonly expected: ExpectedContext | undefined;
   readonly instructionFileSuffix: string | undefined;
   readonly target: MigrateTarget & { readonly Bucket: string; readonly Key: string };
@@ -104,13 +104,13 @@ export interface MigrateRequest {
 
 /** Checks the input of `migrateObject`. */
 export function migrateArguments(
-  settings: ClientSettings,
+  config: ClientConfig,
   input: MigrateInput,
   options: Fields<TransferOptions>,
 ): MigrateRequest {
   const names = legacyFieldNames.migrateObject;
   const given = fieldsArgument<MigrateInput>(names.input, input) as MigrateInput;
-  const attempt = attemptArgument("HeadObject", given);
+  const attempt = targetArgument("HeadObject", given);
   const { encryptionContext, instructionFileSuffix, target = {}, tags = "copy", deleteOriginal } = given;
   const stated = statedFields<MigrateTarget>(names.target, target) as MigrateTarget;
   const { Bucket = attempt.bucket, Key = attempt.key } = stated;
@@ -120,7 +120,7 @@ export function migrateArguments(
     refuseFields(given, ["deleteOriginal"], "the new object takes the original's place: leave it out");
   }
   const all = fieldsArgument<MigrateTarget>(names.target, stated) as MigrateTarget;
-  writeArguments(settings, { ...all, Bucket, Key }, "PutObject");
+  writeArguments(config, { ...all, Bucket, Key }, "PutObject");
   return {
     original: originalFields(given),
     attempt,

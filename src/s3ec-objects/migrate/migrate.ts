@@ -5,21 +5,21 @@ import { decodeEnvelope } from "../../envelope/metadata.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import type { EnvelopeClient } from "../../objects/client.js";
-import { settingsOf } from "../../objects/encrypted/config.js";
-import type { LegacyReadFacts } from "../../objects/encrypted/legacy-reading.js";
+import { configOf } from "../../objects/encrypted/config.js";
+import type { LegacyReadInfo } from "../../objects/encrypted/legacy-reading.js";
 import { get } from "../../objects/get/get.js";
 import type { GetOutput } from "../../objects/get/get-input.js";
 import { put } from "../../objects/put/put.js";
 import type { PutOutput, WriteInput } from "../../objects/put/write.js";
 import { withLeftover } from "../../s3/clean-up.js";
-import { type CommitOutput, CommitState, isRefusal } from "../../s3/confirmed-write.js";
+import { ConfirmedWrite, type ConfirmedWriteOutput, isRefusal } from "../../s3/confirmed-write.js";
 import { requireETag } from "../../s3/errors.js";
 import { customerKeyOf } from "../../s3/fields.js";
 import { headRequest } from "../../s3/head-request.js";
-import { Digest } from "../../s3ec/content/digest.js";
+import { ContentFingerprint } from "../../s3ec/content/digest.js";
 import { aboutObject } from "../../transfer/about-object.js";
 import type { TransferOptions } from "../../transfer/call-signal.js";
-import { abortSignalArgument, type TransferSignal, transferSignal } from "../../transfer/call-signal.js";
+import { abortSignalArgument, type CallSignal, transferSignal } from "../../transfer/call-signal.js";
 import { requireSame, sourceError } from "./content.js";
 import { isArchive, passingFields, taggingOf, writtenFields } from "./fields.js";
 import { type Migrated, type MigrateInput, type MigrateOutput, migrateArguments } from "./input.js";
@@ -31,7 +31,7 @@ import {
   watchedFile,
 } from "./original.js";
 import { removeWritten, type WrittenObject } from "./remove.js";
-import { isSettled, putInPlace, requireUnchanged } from "./replacement.js";
+import { isSettled, replaceObject, requireUnchanged } from "./replacement.js";
 
 /**
  * Brings one object of Amazon's S3 Encryption Clients into the native format, under its own key or another, with the
@@ -59,37 +59,37 @@ export async function migrateObject(
   input: MigrateInput,
   options: TransferOptions = {},
 ): Promise<MigrateOutput> {
-  const settings = settingsOf("client", client);
-  if (!settings.legacy) throw new TypeError("client: expected one with legacy reading, see legacyReading()");
+  const config = configOf("client", client);
+  if (!config.legacy) throw new TypeError("client: expected one with legacy reading, see legacyReading()");
   const given = fieldsArgument<TransferOptions>(legacyFieldNames.migrateObject.options, options);
-  const request = migrateArguments(settings, input, given);
+  const request = migrateArguments(config, input, given);
   const transfer = transferSignal(abortSignalArgument(given));
   try {
     return await aboutObject(request.attempt, transfer, async () => {
-      const head = await headOriginal(settings, request, transfer.signal);
+      const head = await headOriginal(config, request, transfer.signal);
       const { Bucket = "", Key = "" } = request.original;
       if (decodeEnvelope(head.Metadata ?? {})) {
         return { migrated: false, Bucket, Key, VersionId: head.VersionId, ETag: head.ETag };
       }
-      return migrate({ settings, request, transfer, head, ETag: requireETag(head, request.attempt) });
+      return migrate({ config, request, transfer, head, ETag: requireETag(head, request.attempt) });
     });
   } finally {
     transfer.close();
   }
 }
 
-type Content = GetOutput & { readonly legacy: LegacyReadFacts };
+type Content = GetOutput & { readonly legacy: LegacyReadInfo };
 
 async function migrate(call: MigrateCall): Promise<Migrated> {
-  const { settings, request, transfer, head, ETag } = call;
+  const { config, request, transfer, head, ETag } = call;
   const { signal } = transfer;
-  if (request.replaces) await requireUnchanged(settings, request.original, head, signal);
+  if (request.replaces) await requireUnchanged(config, request.original, head, signal);
   else await requireFree(call);
-  const tagging = await taggingOf(settings, request, head.VersionId, signal);
+  const tagging = await taggingOf(config, request, head.VersionId, signal);
   const { original, expected, instructionFileSuffix } = request;
   const file = watchedFile(call);
   const content = await get(
-    file.settings,
+    file.config,
     { ...original, IfMatch: ETag, encryptionContext: expected, instructionFileSuffix },
     { abortSignal: signal },
   );
@@ -145,20 +145,20 @@ async function write(
 
 /** Writes an object that did not exist, and reads it back; if that fails, it is gone again. */
 async function writeConfirmed(
-  { settings, request, transfer }: MigrateCall,
+  { config, request, transfer }: MigrateCall,
   content: Content,
   fields: WriteInput,
 ): Promise<{ output: PutOutput; written: WrittenObject }> {
   const { signal } = transfer;
   const { Bucket = "", Key = "" } = fields;
   const { onProgress, attempt } = request;
-  const digest = new Digest();
+  const digest = new ContentFingerprint();
   const isStaging = Key !== request.target.Key;
   let output: PutOutput | undefined;
   try {
     output = await put(
       // The first byte may come when all has been read and verified: the read has a timeout of its own.
-      { ...settings, idleTimeoutMs: 0 },
+      { ...config, idleTimeoutMs: 0 },
       { ...fields, Body: digest.of(content.Body), ContentLength: content.ContentLength },
       {
         abortSignal: signal,
@@ -169,7 +169,7 @@ async function writeConfirmed(
     );
     const { VersionId, ETag } = output;
     const { Body } = await get(
-      { ...settings, legacy: undefined },
+      { ...config, legacy: undefined },
       {
         Bucket,
         Key,
@@ -189,25 +189,25 @@ async function writeConfirmed(
     // Without an answer the object may be there all the same: under a name that nobody else has, it is removed.
     const mayBeThere = output !== undefined || (isStaging && digest.hasEnded && !isRefusal(error));
     const written = { fields, Key, VersionId: output?.VersionId, ETag: output?.ETag, isStaging };
-    const orphanedKeys = mayBeThere ? await removeWritten(settings, written) : [];
+    const orphanedKeys = mayBeThere ? await removeWritten(config, written) : [];
     throw leftBehind(sourceError(error), transfer, orphanedKeys);
   }
 }
 
 async function place(
-  { settings, request, transfer, head }: MigrateCall,
+  { config, request, transfer, head }: MigrateCall,
   staged: WrittenObject,
   fields: WriteInput & { readonly Bucket: string; readonly Key: string },
-): Promise<CommitOutput & { orphanedKeys: readonly string[] }> {
+): Promise<ConfirmedWriteOutput & { orphanedKeys: readonly string[] }> {
   const replaced = request.replaces ? { object: request.original, seen: head } : undefined;
   const placing = { staged, fields, replaced };
-  const commit = new CommitState();
+  const commit = new ConfirmedWrite();
   try {
-    const output = await putInPlace(settings, placing, transfer, commit);
-    return { ...output, orphanedKeys: await removeWritten(settings, staged) };
+    const output = await replaceObject(config, placing, transfer, commit);
+    return { ...output, orphanedKeys: await removeWritten(config, staged) };
   } catch (error) {
-    if (!commit.mayExist || (await isSettled(settings, placing)))
-      throw leftBehind(error, transfer, await removeWritten(settings, staged));
+    if (!commit.mayExist || (await isSettled(config, placing)))
+      throw leftBehind(error, transfer, await removeWritten(config, staged));
     throw withLeftover(error, transfer, {
       details: { stagingKey: staged.Key },
       advice: `"${staged.Key}" holds all of it and was kept: see whether "${fields.Key}" is in place, then remove it`,
@@ -216,7 +216,7 @@ async function place(
 }
 
 /** Tells that something is in the way before all is written to be refused at its end. */
-async function requireFree({ settings, request, transfer }: MigrateCall): Promise<void> {
+async function requireFree({ config, request, transfer }: MigrateCall): Promise<void> {
   const { target } = request;
   if (target.IfMatch !== undefined) return;
   const isSameBucket = target.Bucket === request.original.Bucket;
@@ -224,7 +224,7 @@ async function requireFree({ settings, request, transfer }: MigrateCall): Promis
   const { Bucket, Key } = target;
   const attempt = { operation: "HeadObject", bucket: Bucket, key: Key };
   const asked = { Bucket, Key, RequestPayer, ExpectedBucketOwner };
-  const isThere = await headRequest(settings, asked, transfer.signal).then(
+  const isThere = await headRequest(config, asked, transfer.signal).then(
     () => true,
     (error: unknown) => {
       // Who may not look can be told by the condition alone. Any other failure may be that of an object which is there.
@@ -240,7 +240,7 @@ async function requireFree({ settings, request, transfer }: MigrateCall): Promis
   );
 }
 
-function leftBehind(error: unknown, transfer: TransferSignal, orphanedKeys: readonly string[]): unknown {
+function leftBehind(error: unknown, transfer: CallSignal, orphanedKeys: readonly string[]): unknown {
   if (orphanedKeys.length === 0) return error;
   return withLeftover(error, transfer, {
     details: { orphanedKeys },

@@ -2,22 +2,22 @@
 import { HeadObjectCommand, type HeadObjectCommandOutput } from "@aws-sdk/client-s3";
 import { hasCode } from "../../base/errors.js";
 import { deleteObject } from "../../objects/delete.js";
-import type { ClientSettings } from "../../objects/encrypted/config.js";
+import type { ClientConfig } from "../../objects/encrypted/config.js";
 import type { LegacyGet } from "../../objects/encrypted/legacy-reading.js";
 import { withinTime, withLeftover } from "../../s3/clean-up.js";
 import { s3Error } from "../../s3/errors.js";
 import { headRequest } from "../../s3/head-request.js";
 import { guarded } from "../../service/response-guard.js";
-import type { TransferSignal } from "../../transfer/call-signal.js";
+import type { CallSignal } from "../../transfer/call-signal.js";
 import type { MigrateRequest } from "./input.js";
 import { removeInstructionFile } from "./remove.js";
 import { requireUnchanged } from "./replacement.js";
 
 /** One migration. */
 export interface MigrateCall {
-  readonly settings: ClientSettings;
+  readonly config: ClientConfig;
   readonly request: MigrateRequest;
-  readonly transfer: TransferSignal;
+  readonly transfer: CallSignal;
   /** The original's. */
   readonly head: HeadObjectCommandOutput;
   readonly ETag: string;
@@ -28,22 +28,22 @@ export type InstructionFile = { readonly Key: string; readonly ETag: string | un
 
 /** What S3 says of the original. */
 export function headOriginal(
-  settings: ClientSettings,
+  config: ClientConfig,
   { original }: MigrateRequest,
   signal: AbortSignal,
 ): Promise<HeadObjectCommandOutput> {
-  return headRequest(settings, original, signal);
+  return headRequest(config, original, signal);
 }
 
 /**
  * Settings whose reading notes which instruction file it was that opened the original: another that comes later, of the
  * object to come, is not removed with it.
  */
-export function watchedFile({ settings }: Pick<MigrateCall, "settings">): {
-  readonly settings: ClientSettings;
+export function watchedFile({ config }: Pick<MigrateCall, "config">): {
+  readonly config: ClientConfig;
   found(Key: string | undefined): InstructionFile;
 } {
-  const { legacy } = settings;
+  const { legacy } = config;
   const ETags = new Map<string, string | undefined>();
   const watched = legacy && {
     ...legacy,
@@ -58,7 +58,7 @@ export function watchedFile({ settings }: Pick<MigrateCall, "settings">): {
       }),
   };
   return {
-    settings: { ...settings, legacy: watched },
+    config: { ...config, legacy: watched },
     found: (Key) => (Key === undefined ? undefined : { Key, ETag: ETags.get(Key) }),
   };
 }
@@ -69,7 +69,7 @@ export async function removeOriginal(
   file: InstructionFile,
   newVersionId: string | undefined,
 ): Promise<{ readonly orphanedKeys: readonly string[]; readonly keptKey?: string }> {
-  const { settings, request, head } = call;
+  const { config, request, head } = call;
   const { Bucket, RequestPayer, ExpectedBucketOwner } = request.original;
   if (!request.replaces && !request.deletesOriginal) return { orphanedKeys: [] };
   // Also "null" has older ones beside it: of a bucket whose versioning is suspended.
@@ -79,26 +79,26 @@ export async function removeOriginal(
   if (!file) return { orphanedKeys: [] };
   if (hasVersions) return { orphanedKeys: [], keptKey: file.Key };
   const object = { Bucket, RequestPayer, ExpectedBucketOwner, ...file };
-  return { orphanedKeys: await removeInstructionFile(settings, object) };
+  return { orphanedKeys: await removeInstructionFile(config, object) };
 }
 
 /** Returns whether versions may be left that need the instruction file. */
-async function deleteOriginal({ settings, request, transfer, head, ETag }: MigrateCall): Promise<boolean> {
+async function deleteOriginal({ config, request, transfer, head, ETag }: MigrateCall): Promise<boolean> {
   const { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner } = request.original;
   const { signal } = transfer;
   try {
     // Also of a version: "null" is another once it was written over, as under another name of the same bucket.
-    await requireUnchanged(settings, request.original, head, signal, VersionId);
+    await requireUnchanged(config, request.original, head, signal, VersionId);
     const IfMatch = VersionId === undefined ? ETag : undefined;
     const output = await deleteObject(
-      { ...settings, envelopeStorage: "metadata" },
+      { ...config, envelopeStorage: "metadata" },
       { Bucket, Key, VersionId, IfMatch, RequestPayer, ExpectedBucketOwner },
       { abortSignal: signal },
     );
     return output.VersionId !== undefined || head.VersionId !== undefined;
   } catch (error) {
     // A lost answer, or that to a retry, which finds that the first try has done it.
-    if (!signal.aborted && (await isGone(settings, request.original))) return head.VersionId !== undefined;
+    if (!signal.aborted && (await isGone(config, request.original))) return head.VersionId !== undefined;
     const { Bucket: targetBucket, Key: targetKey } = request.target;
     throw withLeftover(error, transfer, {
       details: { targetBucket, targetKey },
@@ -107,7 +107,7 @@ async function deleteOriginal({ settings, request, transfer, head, ETag }: Migra
   }
 }
 
-async function isGone({ s3 }: ClientSettings, object: MigrateRequest["original"]): Promise<boolean> {
+async function isGone({ s3 }: ClientConfig, object: MigrateRequest["original"]): Promise<boolean> {
   return withinTime((options) => s3.send(guarded(new HeadObjectCommand(object)), options)).then(
     () => false,
     (error: unknown) =>

@@ -6,7 +6,7 @@ import {
   type HeadObjectCommandOutput,
 } from "@aws-sdk/client-s3";
 import { decodeEnvelope } from "../../envelope/metadata.js";
-import type { ClientSettings } from "../../objects/encrypted/config.js";
+import type { ClientConfig } from "../../objects/encrypted/config.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "../../objects/encrypted/sidecar.js";
 import type { WriteInput } from "../../objects/put/write.js";
 import { withinTime } from "../../s3/clean-up.js";
@@ -31,10 +31,10 @@ export interface WrittenObject {
  * @returns the keys of what may still be there
  */
 export async function removeWritten(
-  settings: ClientSettings,
+  config: ClientConfig,
   { fields, Key, ETag, VersionId, isStaging }: WrittenObject,
 ): Promise<readonly string[]> {
-  const { s3, envelopeStorage } = settings;
+  const { s3, envelopeStorage } = config;
   const { RequestPayer, ExpectedBucketOwner } = fields;
   const object = { Bucket: fields.Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner };
   let sidecar: SidecarLocation | undefined;
@@ -55,7 +55,7 @@ export async function removeWritten(
 
 /** Removes an instruction file unless it has changed; as {@link removeWritten}. */
 export async function removeInstructionFile(
-  { s3 }: ClientSettings,
+  { s3 }: ClientConfig,
   { Key, ETag, ...object }: SidecarLocation & { readonly ETag: string | undefined },
 ): Promise<readonly string[]> {
   const file = { ...object, Key };
@@ -69,7 +69,7 @@ export async function removeInstructionFile(
 type Found = Pick<HeadObjectCommandOutput, "ETag" | "Metadata">;
 
 /** What is there; true when nothing is, false when that cannot be known. Without a condition, which some stores refuse. */
-function look(s3: ClientSettings["s3"], object: HeadObjectCommandInput): Promise<Found | boolean> {
+function look(s3: ClientConfig["s3"], object: HeadObjectCommandInput): Promise<Found | boolean> {
   return withinTime((options) => s3.send(guarded(new HeadObjectCommand(object)), options)).catch(
     (error: unknown) => statusOf(error) === 404,
   );
@@ -86,7 +86,7 @@ function isUntold(found: Found, ETag: string | undefined): boolean {
 
 /** Removes an object, if it has this ETag; false when it may still be there. */
 async function removeIf(
-  s3: ClientSettings["s3"],
+  s3: ClientConfig["s3"],
   object: HeadObjectCommandInput,
   ETag: string | undefined,
 ): Promise<boolean> {

@@ -10,25 +10,25 @@ import { EnvelopeError } from "../../base/errors.js";
 import { decodeEnvelope, type StoredEnvelope } from "../../envelope/metadata.js";
 import { names } from "../../envelope/names.js";
 import { encodeSidecar } from "../../envelope/sidecar.js";
-import type { ClientSettings } from "../../objects/encrypted/config.js";
+import type { ClientConfig } from "../../objects/encrypted/config.js";
 import { getSidecar, newSidecarLocation, sidecarLocation } from "../../objects/encrypted/sidecar.js";
 import { type WriteInput, withSidecar } from "../../objects/put/write.js";
 import { withinTime } from "../../s3/clean-up.js";
-import { type CommitOutput, type CommitState, headWritten } from "../../s3/confirmed-write.js";
-import { requireETag, type S3Attempt, s3Request, unusableAnswer } from "../../s3/errors.js";
+import { type ConfirmedWrite, type ConfirmedWriteOutput, headWritten } from "../../s3/confirmed-write.js";
+import { type RequestTarget, requireETag, s3Request, unusableResponse } from "../../s3/errors.js";
 import { checksumsOf, customerKeyOf, objectFields } from "../../s3/fields.js";
 import { headRequest } from "../../s3/head-request.js";
 import {
-  abortUpload,
-  completeUpload,
+  commitUpload,
   createUpload,
+  discardUpload,
   type MultipartInput,
-  type UploadedPart,
+  type SentPart,
 } from "../../s3/multipart.js";
 import { conditionOf, isSameETag } from "../../s3/responses.js";
 import { guarded } from "../../service/response-guard.js";
-import type { TransferSignal } from "../../transfer/call-signal.js";
-import { forEachAtOnce } from "../../transfer/concurrency.js";
+import type { CallSignal } from "../../transfer/call-signal.js";
+import { forEachConcurrently } from "../../transfer/concurrency.js";
 import type { WrittenObject } from "./remove.js";
 
 /** S3 copies up to 5 GiB at a time; less lets several copies run side by side. */
@@ -36,7 +36,7 @@ const copiedBytes = 1024 ** 3;
 const maxParts = 10_000;
 
 /** What is to be put where. */
-export interface Placing {
+export interface Replacement {
   readonly staged: WrittenObject;
   /** The PutObject that the place would be written with, but for the envelope. */
   readonly fields: WriteInput & { readonly Bucket: string; readonly Key: string };
@@ -66,17 +66,17 @@ type ExistingObject = Pick<
  * @throws EnvelopeError `S3_PRECONDITION_FAILED` when the place does not hold what it must, `MIGRATION_UNCONFIRMED` when
  *   it holds something else than the copy afterwards
  */
-export async function putInPlace(
-  settings: ClientSettings,
-  placing: Placing,
-  transfer: TransferSignal,
-  commit: CommitState,
-): Promise<CommitOutput> {
+export async function replaceObject(
+  config: ClientConfig,
+  placing: Replacement,
+  transfer: CallSignal,
+  commit: ConfirmedWrite,
+): Promise<ConfirmedWriteOutput> {
   const { staged, fields, replaced } = placing;
-  const { s3 } = settings;
+  const { s3 } = config;
   const { signal } = transfer;
-  const attempt: S3Attempt = { operation: "PutObject", bucket: fields.Bucket, key: fields.Key };
-  const { Metadata, bytes, stored } = await describe(settings, staged, signal);
+  const attempt: RequestTarget = { operation: "PutObject", bucket: fields.Bucket, key: fields.Key };
+  const { Metadata, bytes, stored } = await describe(config, staged, signal);
   const { encryptionContext: _context, envelopeStorage: _storage, IfMatch, ...others } = fields;
   const condition = conditionOf(replaced?.seen.ETag) ?? IfMatch;
   const put: PutObjectCommandInput = {
@@ -90,7 +90,7 @@ export async function putInPlace(
           location: newSidecarLocation(put, stored.header),
           text: encodeSidecar(
             await getSidecar(
-              settings,
+              config,
               sidecarLocation({ ...put, Key: staged.Key }, stored.header),
               stored.header,
               signal,
@@ -98,16 +98,16 @@ export async function putInPlace(
           ),
         }
       : undefined;
-  const input: MultipartInput = { ...settings, put, attempt, transfer, commit };
-  return withSidecar(settings, { put, sidecar }, transfer, commit, async () => {
+  const input: MultipartInput = { ...config, put, target: attempt, transfer, commit };
+  return withSidecar(config, { put, sidecar }, transfer, commit, async () => {
     const output = await copy(input, staged, bytes, async () => {
-      if (replaced) await requireUnchanged(settings, replaced.object, replaced.seen, signal);
+      if (replaced) await requireUnchanged(config, replaced.object, replaced.seen, signal);
     });
     const asked = { ...attempt, operation: "HeadObject" };
     // It is done: no signal ends this any more, which takes its bounded time, and is tried again.
     const { signal: unheard } = new AbortController();
     const look = () =>
-      s3Request(asked, undefined, () => headWritten({ s3, put, attempt, signal: unheard }, bytes));
+      s3Request(asked, undefined, () => headWritten({ s3, put, target: attempt, signal: unheard }, bytes));
     const found = await look().catch(look);
     if (found) return output;
     throw new EnvelopeError(
@@ -125,25 +125,25 @@ interface Described {
 }
 
 async function describe(
-  settings: ClientSettings,
+  config: ClientConfig,
   { fields, Key, VersionId, ETag }: WrittenObject,
   signal: AbortSignal,
 ): Promise<Described> {
   const attempt = { operation: "HeadObject", bucket: fields.Bucket ?? "", key: Key };
   const where = { ...objectFields(fields as PutObjectCommandInput), Key, VersionId, IfMatch: ETag };
   const { Metadata = {}, ContentLength } = await headRequest(
-    settings,
+    config,
     { ...where, ...customerKeyOf(fields) },
     signal,
   );
   const stored = decodeEnvelope(Metadata);
   if (ContentLength && stored) return { Metadata, bytes: ContentLength, stored };
-  throw unusableAnswer(attempt, "its answer lacks what was just written");
+  throw unusableResponse(attempt, "its answer lacks what was just written");
 }
 
 /** Some stores pass conditions over: then this finds at least what has happened in all the time before the last request. */
 export async function requireUnchanged(
-  settings: ClientSettings,
+  config: ClientConfig,
   object: ExistingObject,
   { ETag, LastModified }: SeenObject,
   signal: AbortSignal,
@@ -152,7 +152,7 @@ export async function requireUnchanged(
   const attempt = { operation: "HeadObject", bucket: object.Bucket ?? "", key: object.Key ?? "" };
   const { Bucket, Key, RequestPayer, ExpectedBucketOwner } = object;
   const where = { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner, IfMatch: ETag };
-  const head = await headRequest(settings, { ...where, ...customerKeyOf(object) }, signal);
+  const head = await headRequest(config, { ...where, ...customerKeyOf(object) }, signal);
   // A store that gives none at all is known by the date alone.
   const isSame =
     (head.ETag ?? ETag) === undefined ||
@@ -171,14 +171,14 @@ async function copy(
   staged: WrittenObject,
   bytes: number,
   beforeCommit: () => Promise<void>,
-): Promise<CommitOutput> {
+): Promise<ConfirmedWriteOutput> {
   const uploadId = await createUpload(input);
   try {
     const parts = await copyParts(input, uploadId, staged, bytes);
     await beforeCommit();
-    return await completeUpload(input, uploadId, parts);
+    return await commitUpload(input, uploadId, parts);
   } catch (error) {
-    throw await abortUpload(input, uploadId, error);
+    throw await discardUpload(input, uploadId, error);
   }
 }
 
@@ -187,12 +187,12 @@ async function copyParts(
   uploadId: string,
   staged: WrittenObject,
   bytes: number,
-): Promise<UploadedPart[]> {
+): Promise<SentPart[]> {
   const { transfer, maxConcurrentParts } = input;
   const partBytes = Math.max(copiedBytes, Math.ceil(bytes / maxParts));
   const count = Math.ceil(bytes / partBytes);
-  const parts: UploadedPart[] = [];
-  await forEachAtOnce(new Array(count).keys(), maxConcurrentParts, transfer, async (index) => {
+  const parts: SentPart[] = [];
+  await forEachConcurrently(new Array(count).keys(), maxConcurrentParts, transfer, async (index) => {
     const start = index * partBytes;
     const end = Math.min(bytes, start + partBytes);
     // S3 copies no range of an object of up to 5 MB.
@@ -204,12 +204,12 @@ async function copyParts(
 }
 
 async function copyPart(
-  { s3, put, attempt, transfer }: MultipartInput,
+  { s3, put, target, transfer }: MultipartInput,
   UploadId: string,
   { fields, Key, ETag, VersionId }: WrittenObject,
   PartNumber: number,
   CopySourceRange: string | undefined,
-): Promise<UploadedPart["part"]> {
+): Promise<SentPart["part"]> {
   // An access point that is named by its ARN.
   const prefix = fields.Bucket?.startsWith("arn:") ? `${fields.Bucket}/object` : fields.Bucket;
   const source = `${prefix}/${encodeURIComponent(Key)}`;
@@ -230,7 +230,7 @@ async function copyPart(
     }),
     { hasDates: true },
   );
-  const asked = { ...attempt, operation: "UploadPartCopy" };
+  const asked = { ...target, operation: "UploadPartCopy" };
   const { CopyPartResult = {} } = await s3Request(asked, transfer.signal, (options) =>
     s3.send(command, options),
   );
@@ -243,8 +243,8 @@ async function copyPart(
 
 /** Whether a place holds the copy or still what it held: then nothing needs the staged object any more. */
 export async function isSettled(
-  { s3 }: ClientSettings,
-  { fields, staged, replaced }: Placing,
+  { s3 }: ClientConfig,
+  { fields, staged, replaced }: Replacement,
 ): Promise<boolean> {
   const read = (object: {
     Key: string;

@@ -8,7 +8,7 @@ import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
 import { defaultIdleTimeoutMs } from "../../objects/encrypted/config.js";
-import type { LegacyReadFacts } from "../../objects/encrypted/legacy-reading.js";
+import type { LegacyReadInfo } from "../../objects/encrypted/legacy-reading.js";
 import { type ExpectedContext, expectedContextArgument } from "../../objects/encrypted/read-envelope.js";
 import { type VerifiedBody, verifiedBody } from "../../objects/get/body.js";
 import type { LegacyEnvelope } from "../../s3ec/envelope.js";
@@ -22,7 +22,7 @@ import { decodeLegacyMetadata } from "../../s3ec/metadata.js";
 import type { CallOptions } from "../../transfer/call-signal.js";
 import { callSignal, transferSignal } from "../../transfer/call-signal.js";
 import { type PutBody, sourceArgument } from "../../transfer/source.js";
-import { factsOf, provenContext, withoutLegacyFields } from "./object-info.js";
+import { objectInfoOf, provenContext, withoutLegacyFields } from "./object-info.js";
 import { plainLengthOf } from "./range-plan.js";
 import { type LegacyReadingOptions, readingArguments } from "./reading-options.js";
 import { authenticatedOf, checkSize, releasedContent } from "./verify-then-release.js";
@@ -54,7 +54,7 @@ export interface LegacyObjectOutput {
   readonly Metadata: Record<string, string>;
   /** As for `get`. */
   readonly encryptionContext?: EncryptionContext;
-  readonly legacy: LegacyReadFacts;
+  readonly legacy: LegacyReadInfo;
 }
 
 /**
@@ -73,7 +73,7 @@ export async function decryptLegacyObject(
   callOptions: CallOptions = {},
 ): Promise<LegacyObjectOutput> {
   const names = legacyFieldNames.decryptLegacyObject;
-  const settings = readingArguments(names.options, options);
+  const config = readingArguments(names.options, options);
   const caller = callSignal(names.callOptions, callOptions);
   const given = fieldsArgument<ObjectFields>(names.input, input);
   const metadata = metadataArgument(given.Metadata);
@@ -87,7 +87,7 @@ export async function decryptLegacyObject(
   const { signal } = transfer;
   try {
     const envelope = envelopeOf(metadata, file);
-    const { keyrings, policy, contentAad, enableCbcRewrappedByJava } = settings;
+    const { keyrings, policy, contentAad, enableCbcRewrappedByJava } = config;
     const keys = await untilAborted(
       signal,
       unlockLegacy(envelope, {
@@ -97,12 +97,12 @@ export async function decryptLegacyObject(
         isRange: false,
         contentAad,
         enableCbcRewrappedByJava,
-        beforeUnwrap: () => checkSize(envelope.suite, settings, source.length),
+        beforeUnwrap: () => checkSize(envelope.suite, config, source.length),
         abortSignal: signal,
       }),
     );
     const ciphertext = source.read({ signal, idleTimeoutMs: defaultIdleTimeoutMs });
-    const plaintext = releasedContent(ciphertext, keys, settings, source.length);
+    const plaintext = releasedContent(ciphertext, keys, config, source.length);
     const wrap = wrapOf(envelope, keyrings);
     const proven = provenContext(envelope, wrap);
     const close = (ended: boolean) => {
@@ -115,7 +115,7 @@ export async function decryptLegacyObject(
       ContentLength: source.length === undefined ? undefined : plainLengthOf(keys.suite, source.length),
       Metadata: withoutLegacyFields(metadata),
       ...(proven && { encryptionContext: proven }),
-      legacy: { ...factsOf(envelope, wrap), authenticated: authenticatedOf(keys.suite, settings) },
+      legacy: { ...objectInfoOf(envelope, wrap), authenticated: authenticatedOf(keys.suite, config) },
     };
   } catch (error) {
     transfer.close();

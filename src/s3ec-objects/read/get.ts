@@ -5,9 +5,9 @@ import { EnvelopeError } from "../../base/errors.js";
 import type { LegacyContent, LegacyGet } from "../../objects/encrypted/legacy-reading.js";
 import type { ByteRange } from "../../objects/encrypted/range.js";
 import { bytesOf } from "../../objects/encrypted/tail.js";
-import type { ObjectAnswer } from "../../s3/body/object-response.js";
+import type { ObjectResponse } from "../../s3/body/object-response.js";
 import { otherRange, parseContentRange } from "../../s3/content-range.js";
-import { unusableAnswer } from "../../s3/errors.js";
+import { unusableResponse } from "../../s3/errors.js";
 import { openContentRange } from "../../s3ec/content/content.js";
 import type { ContentKeys } from "../../s3ec/content/content-keys.js";
 import type { LegacyEnvelope } from "../../s3ec/envelope.js";
@@ -15,52 +15,52 @@ import { unlockLegacy, wrapOf } from "../../s3ec/keyrings/unlock.js";
 import { blockBytes } from "../../s3ec/suites.js";
 import { slice } from "../../transfer/slice.js";
 import { locateEnvelope, missing } from "./locate-envelope.js";
-import { factsOf, provenContext } from "./object-info.js";
+import { objectInfoOf, provenContext } from "./object-info.js";
 import { endsBeforePadding, type LegacyRangePlan, plainLengthOf, planLegacyRange } from "./range-plan.js";
-import type { ReadingSettings } from "./reading-options.js";
+import type { ReadingConfig } from "./reading-options.js";
 import { authenticatedOf, checkSize, releasedContent, requirePossibleSize } from "./verify-then-release.js";
 
 /** See `LegacyReading.get`. */
 export async function getLegacy(
-  settings: ReadingSettings,
+  config: ReadingConfig,
   object: LegacyGet,
 ): Promise<LegacyContent | undefined> {
   const { first, range } = object;
-  const { envelope, instructionFileKey } = await locateEnvelope(settings, object, first.letGo);
+  const { envelope, instructionFileKey } = await locateEnvelope(config, object, first.letGo);
   if (!envelope) return notLegacy(object, instructionFileKey);
   const isFirstWanted = range === undefined && !object.verifyTail && envelope.storage === "metadata";
   if (!isFirstWanted) first.letGo();
-  const keys = await unlock(settings, object, envelope);
-  const wrap = wrapOf(envelope, settings.keyrings);
+  const keys = await unlock(config, object, envelope);
+  const wrap = wrapOf(envelope, config.keyrings);
   const told = {
     encryptionContext: provenContext(envelope, wrap),
     legacy: {
-      ...factsOf(envelope, wrap, instructionFileKey),
-      authenticated: range ? ("never" as const) : authenticatedOf(keys.suite, settings),
+      ...objectInfoOf(envelope, wrap, instructionFileKey),
+      authenticated: range ? ("never" as const) : authenticatedOf(keys.suite, config),
     },
   };
   if (range) return { ...told, ...(await readRange(object, keys, range)) };
-  return { ...told, ...(await readWhole(settings, object, keys, isFirstWanted)) };
+  return { ...told, ...(await readWhole(config, object, keys, isFirstWanted)) };
 }
 
 type Read = Pick<LegacyContent, "output" | "plaintext" | "sizes">;
 
 /** Nothing says that it is encrypted, and it is still the object that the first answer was about. */
 async function notLegacy(object: LegacyGet, instructionFileKey: string | undefined): Promise<undefined> {
-  const { first, allowPlaintext, attempt, totalBytes } = object;
+  const { first, allowPlaintext, target, totalBytes } = object;
   first.letGo();
   if (allowPlaintext) return undefined;
   if (instructionFileKey !== undefined)
     (await object.again(totalBytes === 0 ? undefined : "bytes=0-0")).letGo();
-  throw missing(attempt.key, instructionFileKey);
+  throw missing(target.key, instructionFileKey);
 }
 
 async function unlock(
-  settings: ReadingSettings,
+  config: ReadingConfig,
   { range, expected, verifyTail, signal, totalBytes }: LegacyGet,
   envelope: LegacyEnvelope,
 ): Promise<ContentKeys> {
-  const { keyrings, policy, contentAad, enableCbcRewrappedByJava, releaseUnverifiedPlaintext } = settings;
+  const { keyrings, policy, contentAad, enableCbcRewrappedByJava, releaseUnverifiedPlaintext } = config;
   const isVerified = range === undefined && envelope.suite.mode === "gcm" && !releaseUnverifiedPlaintext;
   if (verifyTail && !isVerified) {
     throw new EnvelopeError(
@@ -80,7 +80,7 @@ async function unlock(
       contentAad,
       enableCbcRewrappedByJava,
       beforeUnwrap() {
-        if (!isRange) checkSize(envelope.suite, settings, totalBytes);
+        if (!isRange) checkSize(envelope.suite, config, totalBytes);
         else if (totalBytes !== undefined) requirePossibleSize(envelope.suite, totalBytes);
       },
       abortSignal: signal,
@@ -89,27 +89,27 @@ async function unlock(
 }
 
 async function readWhole(
-  settings: ReadingSettings,
+  config: ReadingConfig,
   object: LegacyGet,
   keys: ContentKeys,
   isFirstWanted: boolean,
 ): Promise<Read> {
-  const { first, attempt } = object;
+  const { first, target } = object;
   const { output, read } = isFirstWanted ? first : await object.again(undefined);
   // Part of an object, by its number or by whoever stands between: it would look like one that was cut off, or worse.
-  if (output.ContentRange !== undefined) throw otherRange(attempt);
+  if (output.ContentRange !== undefined) throw otherRange(target);
   const { ContentLength: bytes } = output;
-  checkSize(keys.suite, settings, bytes);
-  const plaintext = releasedContent(read(0, bytes), keys, settings, bytes);
+  checkSize(keys.suite, config, bytes);
+  const plaintext = releasedContent(read(0, bytes), keys, config, bytes);
   const ContentLength = bytes === undefined ? undefined : plainLengthOf(keys.suite, bytes);
   return { output, plaintext, sizes: { ContentLength, ContentRange: undefined } };
 }
 
 async function readRange(object: LegacyGet, keys: ContentKeys, range: ByteRange): Promise<Read> {
-  const { attempt, totalBytes } = object;
+  const { target, totalBytes } = object;
   const { suite } = keys;
   if (totalBytes === undefined) {
-    throw unusableAnswer(attempt, "its answer does not tell the size of the object");
+    throw unusableResponse(target, "its answer does not tell the size of the object");
   }
   requirePossibleSize(suite, totalBytes);
   const plainLength =
@@ -143,8 +143,8 @@ async function readBlocks(
   totalBytes: number,
 ): Promise<{ readonly output: GetObjectCommandOutput; readonly plaintext: AsyncIterable<Uint8Array> }> {
   const { from, to } = plan;
-  const answer: ObjectAnswer = await object.again(`bytes=${from}-${to}`);
+  const answer: ObjectResponse = await object.again(`bytes=${from}-${to}`);
   const got = parseContentRange(answer.output.ContentRange);
-  if (got?.first !== from || got.last !== to || got.total !== totalBytes) throw otherRange(object.attempt);
+  if (got?.first !== from || got.last !== to || got.total !== totalBytes) throw otherRange(object.target);
   return { output: answer.output, plaintext: openContentRange(answer.read(0, to + 1 - from), keys, plan) };
 }

@@ -2,10 +2,10 @@
 import type { HeadObjectCommandOutput, PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import { newSuffixedKey, suffixedKey } from "../../envelope/sidecar.js";
-import type { TransferSettings } from "../../objects/encrypted/config.js";
+import type { TransferConfig } from "../../objects/encrypted/config.js";
 import { putSidecar, type SidecarLocation, type SidecarOwner } from "../../objects/encrypted/sidecar.js";
 import { readSmall } from "../../s3/body/read-small.js";
-import { getAnswer } from "../../s3/body/response.js";
+import { getResponse } from "../../s3/body/response.js";
 import { customerKeyOf, objectFields } from "../../s3/fields.js";
 import { headRequest } from "../../s3/head-request.js";
 import { instructionSuffix, legacyNames, maxInstructionFileBytes } from "../../s3ec/names.js";
@@ -46,13 +46,13 @@ export function newInstructionLocation(object: SidecarOwner, suffix = instructio
  * @throws EnvelopeError `ENVELOPE_INVALID` when what is there is larger than any instruction file; `BODY_*`
  */
 export async function getInstructions(
-  settings: Pick<TransferSettings, "s3" | "idleTimeoutMs">,
+  config: Pick<TransferConfig, "s3" | "idleTimeoutMs">,
   location: SidecarLocation,
   signal: AbortSignal | undefined,
 ): Promise<StoredInstructions | undefined> {
   const { Bucket = "", Key } = location;
-  const attempt = { operation: "GetObject", bucket: Bucket, key: Key };
-  const answer = await getAnswer(settings, attempt, { ...location }, signal).catch((error: unknown) => {
+  const target = { operation: "GetObject", bucket: Bucket, key: Key };
+  const answer = await getResponse(config, target, { ...location }, signal).catch((error: unknown) => {
     if (hasCode(error, "S3_NOT_FOUND")) return undefined;
     throw error;
   });
@@ -82,7 +82,7 @@ function notInstructions(key: string): EnvelopeError {
  * @returns its ETag
  */
 export function putInstructions(
-  { s3 }: Pick<TransferSettings, "s3">,
+  { s3 }: Pick<TransferConfig, "s3">,
   put: PutObjectCommandInput,
   location: SidecarLocation,
   text: string,
@@ -95,9 +95,9 @@ export function putInstructions(
 
 /** What S3 says of the object itself. */
 export function headObject(
-  settings: Pick<TransferSettings, "s3">,
+  config: Pick<TransferConfig, "s3">,
   put: PutObjectCommandInput,
   signal: AbortSignal | undefined,
 ): Promise<HeadObjectCommandOutput> {
-  return headRequest(settings, { ...objectFields(put), ...customerKeyOf(put) }, signal);
+  return headRequest(config, { ...objectFields(put), ...customerKeyOf(put) }, signal);
 }

@@ -1,14 +1,14 @@
 /** Finds the envelope of an object of Amazon's clients: in its metadata, or in its instruction file. */
 import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
 import type { LegacyLookup } from "../../objects/encrypted/legacy-reading.js";
-import type { ObjectAnswer } from "../../s3/body/object-response.js";
+import type { ObjectResponse } from "../../s3/body/object-response.js";
 import { readSmall } from "../../s3/body/read-small.js";
 import type { LegacyEnvelope } from "../../s3ec/envelope.js";
 import { malformed } from "../../s3ec/fields.js";
 import { decodeInstructionFile, decodeOldNetInstructionFile } from "../../s3ec/instruction-file.js";
 import { decodeLegacyMetadata, isLegacyMetadata } from "../../s3ec/metadata.js";
 import { instructionSuffix, maxInstructionFileBytes, oldNetSuffix } from "../../s3ec/names.js";
-import type { ReadingSettings } from "./reading-options.js";
+import type { ReadingConfig } from "./reading-options.js";
 
 /** What was found. */
 export interface Located {
@@ -29,20 +29,20 @@ const maxKeyBytes = 1024;
  *   `ENVELOPE_MISSING` when it needs one that is not there; what the request of the file fails with
  */
 export async function locateEnvelope(
-  settings: ReadingSettings,
+  config: ReadingConfig,
   lookup: LegacyLookup,
   beforeAsking: () => void = () => undefined,
 ): Promise<Located> {
   const { metadata = {} } = lookup;
   const found = decodeLegacyMetadata(metadata);
   if (!("needsInstructionFile" in found)) return { envelope: found, instructionFileKey: undefined };
-  const { key } = lookup.attempt;
+  const { key } = lookup.target;
   const needsFile = isLegacyMetadata(metadata);
-  if (settings.instructionFileSuffix === undefined) {
+  if (config.instructionFileSuffix === undefined) {
     if (needsFile || lookup.instructionFileSuffix !== undefined) throw disabled(key);
     return { envelope: undefined, instructionFileKey: undefined };
   }
-  const suffix = lookup.instructionFileSuffix ?? settings.instructionFileSuffix;
+  const suffix = lookup.instructionFileSuffix ?? config.instructionFileSuffix;
   beforeAsking();
   const instructionFileKey = key + suffix;
   const file = await fileAt(lookup, instructionFileKey);
@@ -85,7 +85,7 @@ function disabled(key: string): EnvelopeError {
 /** Undefined when there is no such object. No permission to see is no proof of that. */
 async function fileAt(lookup: LegacyLookup, key: string): Promise<Buffer | undefined> {
   if (Buffer.byteLength(key) > maxKeyBytes) return undefined;
-  let answer: ObjectAnswer;
+  let answer: ObjectResponse;
   try {
     answer = await lookup.askFor(key);
   } catch (error) {

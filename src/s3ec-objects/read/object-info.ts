@@ -1,16 +1,16 @@
 /** What is told of an object of Amazon's clients beside its content. */
 import type { EncryptionContext } from "../../keys/encryption-context.js";
-import type { LegacyFacts } from "../../objects/encrypted/legacy-reading.js";
+import type { LegacyObjectInfo } from "../../objects/encrypted/legacy-reading.js";
 import { type LegacyEnvelope, statedContext } from "../../s3ec/envelope.js";
 import { legacyNames } from "../../s3ec/names.js";
 import type { WrapAlgorithm } from "../../s3ec/suites.js";
 
 /** How the object was written; `wrap` is what the envelope says, or what its key has told. */
-export function factsOf(
+export function objectInfoOf(
   envelope: LegacyEnvelope,
   wrap: WrapAlgorithm | undefined,
   instructionFileKey?: string | undefined,
-): LegacyFacts {
+): LegacyObjectInfo {
   return {
     format: envelope.format,
     contentAlgorithm: envelope.suite.name,

@@ -2,10 +2,10 @@
 import type { HeadObjectCommandOutput, PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { quoted } from "../../base/bytes.js";
 import { EnvelopeError } from "../../base/errors.js";
-import type { TransferSettings } from "../../objects/encrypted/config.js";
-import { getAnswer } from "../../s3/body/response.js";
+import type { TransferConfig } from "../../objects/encrypted/config.js";
+import { getResponse } from "../../s3/body/response.js";
 import { otherRange } from "../../s3/content-range.js";
-import { requireETag, type S3Attempt } from "../../s3/errors.js";
+import { type RequestTarget, requireETag } from "../../s3/errors.js";
 import { customerKeyOf, objectFields } from "../../s3/fields.js";
 import { isSameETag } from "../../s3/responses.js";
 import { openContent } from "../../s3ec/content/content.js";
@@ -28,7 +28,7 @@ export const verifyContentChoices = ["when-needed", "always", "never"] as const;
 
 /** What is known of the object that a data key should belong to. */
 export interface ProvenObject {
-  readonly attempt: S3Attempt;
+  readonly target: RequestTarget;
   /** Fields of the requests about it. */
   readonly put: PutObjectCommandInput;
   /** What HeadObject said of it. */
@@ -59,22 +59,22 @@ export function requireProvable(suite: ContentSuite, verify: VerifyContent): voi
  *   `S3_PRECONDITION_FAILED` when it was overwritten since; those of reading
  */
 export async function proveContent(
-  settings: TransferSettings,
-  { attempt: { bucket, key }, put, head }: ProvenObject,
+  config: TransferConfig,
+  { target: { bucket, key }, put, head }: ProvenObject,
   keys: ContentKeys,
   verify: VerifyContent,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   if (verify === "never" || (keys.suite.commits && verify === "when-needed")) return;
-  const attempt = { operation: "GetObject", bucket, key };
-  const ETag = requireETag(head, { ...attempt, operation: "HeadObject" });
+  const target = { operation: "GetObject", bucket, key };
+  const ETag = requireETag(head, { ...target, operation: "HeadObject" });
   const input = { ...objectFields(put), ...customerKeyOf(put), IfMatch: ETag };
-  const answer = await getAnswer(settings, attempt, input, signal);
+  const answer = await getResponse(config, target, input, signal);
   try {
     const { output, read } = answer;
     // Some stores pass If-Match over.
-    requireETagOf(attempt, output.ETag, ETag);
-    if (output.ContentRange !== undefined) throw otherRange(attempt);
+    requireETagOf(target, output.ETag, ETag);
+    if (output.ContentRange !== undefined) throw otherRange(target);
     const { ContentLength: bytes } = output;
     if (bytes !== undefined) requirePossibleSize(keys.suite, bytes);
     for await (const piece of openContent(read(0, bytes), keys, bytes)) piece.fill(0);
@@ -89,14 +89,14 @@ export async function proveContent(
  * @throws EnvelopeError `S3_PRECONDITION_FAILED`
  */
 export function requireETagOf(
-  attempt: S3Attempt,
+  target: RequestTarget,
   found: string | undefined,
   expected: string | undefined,
 ): void {
   if (expected === undefined || (found !== undefined && isSameETag(found, expected))) return;
   throw new EnvelopeError(
     "S3_PRECONDITION_FAILED",
-    `nothing was written: ${quoted(attempt.key)} in ${quoted(attempt.bucket)} is not the object with the ETag that is wanted`,
-    { details: { ...attempt } },
+    `nothing was written: ${quoted(target.key)} in ${quoted(target.bucket)} is not the object with the ETag that is wanted`,
+    { details: { ...target } },
   );
 }

@@ -55,7 +55,7 @@ export interface LegacyReadingOptions extends Partial<LegacyPolicy> {
 }
 
 /** {@link LegacyReadingOptions} once checked. */
-export interface ReadingSettings {
+export interface ReadingConfig {
   readonly keyrings: readonly LegacyKeyring[];
   readonly policy: LegacyPolicy;
   readonly maxBufferedObjectBytes: number;
@@ -74,7 +74,7 @@ const booleans = [true, false] as const;
 export function readingArguments(
   names: FieldList<NamesOf<LegacyReadingOptions>>,
   options: unknown,
-): ReadingSettings {
+): ReadingConfig {
   const given = fieldsArgument<LegacyReadingOptions>(names, options);
   const {
     maxBufferedObjectBytes = 64 * 1024 * 1024,

@@ -3,7 +3,7 @@ import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import type { LegacyReading } from "../../objects/encrypted/legacy-reading.js";
 import { getLegacy } from "./get.js";
 import { locateEnvelope } from "./locate-envelope.js";
-import { factsOf, withoutLegacyFields } from "./object-info.js";
+import { objectInfoOf, withoutLegacyFields } from "./object-info.js";
 import { plainLengthOf } from "./range-plan.js";
 import { type LegacyReadingOptions, readingArguments } from "./reading-options.js";
 import { requirePossibleSize } from "./verify-then-release.js";
@@ -17,17 +17,17 @@ import { requirePossibleSize } from "./verify-then-release.js";
  * @throws TypeError, RangeError when an option is wrong
  */
 export function legacyReading(options: LegacyReadingOptions): LegacyReading {
-  const settings = readingArguments(legacyFieldNames.legacyReading.options, options);
+  const config = readingArguments(legacyFieldNames.legacyReading.options, options);
   return Object.freeze<LegacyReading>({
-    get: (object) => getLegacy(settings, object),
+    get: (object) => getLegacy(config, object),
     async head(object, totalBytes) {
-      const { envelope, instructionFileKey } = await locateEnvelope(settings, object);
+      const { envelope, instructionFileKey } = await locateEnvelope(config, object);
       if (!envelope) return undefined;
       const { suite, wrap } = envelope;
       if (totalBytes !== undefined) requirePossibleSize(suite, totalBytes);
       return {
         ContentLength: totalBytes === undefined ? undefined : plainLengthOf(suite, totalBytes),
-        legacy: factsOf(envelope, wrap, instructionFileKey),
+        legacy: objectInfoOf(envelope, wrap, instructionFileKey),
       };
     },
     userMetadata: withoutLegacyFields,

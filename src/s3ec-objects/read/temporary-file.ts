@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileFailed } from "../../base/file-error.js";
-import { PieceHashes } from "../../s3ec/content/piece-hashes.js";
+import { PieceFingerprints } from "../../s3ec/content/piece-hashes.js";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
 /** Windows has no such flag. */
@@ -17,7 +17,7 @@ const pieceBytes = 1024 * 1024;
 export class TemporaryFile {
   readonly #path: string;
   readonly #handle: FileHandle;
-  readonly #hashes = new PieceHashes(pieceBytes);
+  readonly #hashes = new PieceFingerprints(pieceBytes);
   #bytes = 0;
   #hasName = true;
 

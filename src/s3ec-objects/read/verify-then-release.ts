@@ -1,18 +1,18 @@
 /** When plaintext of a whole object is handed out: once all of it has been verified, unless it was allowed otherwise. */
 
 import { EnvelopeError } from "../../base/errors.js";
-import type { LegacyReadFacts } from "../../objects/encrypted/legacy-reading.js";
+import type { LegacyReadInfo } from "../../objects/encrypted/legacy-reading.js";
 import { openContent } from "../../s3ec/content/content.js";
 import type { ContentKeys } from "../../s3ec/content/content-keys.js";
 import { blockBytes, type ContentSuite } from "../../s3ec/suites.js";
-import type { ReadingSettings } from "./reading-options.js";
+import type { ReadingConfig } from "./reading-options.js";
 import { TemporaryFile } from "./temporary-file.js";
 
 /** When the body of a whole object is known to be what was written. */
 export function authenticatedOf(
   suite: ContentSuite,
-  { releaseUnverifiedPlaintext }: ReadingSettings,
-): LegacyReadFacts["authenticated"] {
+  { releaseUnverifiedPlaintext }: ReadingConfig,
+): LegacyReadInfo["authenticated"] {
   if (suite.mode === "cbc") return "never";
   return releaseUnverifiedPlaintext ? "at-end" : "before-release";
 }
@@ -23,17 +23,11 @@ export function authenticatedOf(
  * @throws EnvelopeError `BODY_TRUNCATED` when no object of its suite has it, `LEGACY_TOO_LARGE` when it is too large to be
  *   held until it has been verified
  */
-export function checkSize(
-  suite: ContentSuite,
-  settings: ReadingSettings,
-  totalBytes: number | undefined,
-): void {
+export function checkSize(suite: ContentSuite, config: ReadingConfig, totalBytes: number | undefined): void {
   if (totalBytes === undefined) return;
   requirePossibleSize(suite, totalBytes);
-  if (authenticatedOf(suite, settings) !== "before-release" || settings.temporaryDirectory !== undefined)
-    return;
-  if (totalBytes > settings.maxBufferedObjectBytes)
-    throw tooLarge(settings.maxBufferedObjectBytes, totalBytes);
+  if (authenticatedOf(suite, config) !== "before-release" || config.temporaryDirectory !== undefined) return;
+  if (totalBytes > config.maxBufferedObjectBytes) throw tooLarge(config.maxBufferedObjectBytes, totalBytes);
 }
 
 /** Checks that an object of this suite can have this size; `BODY_TRUNCATED` otherwise. */
@@ -57,12 +51,11 @@ export function requirePossibleSize(suite: ContentSuite, totalBytes: number): vo
 export function releasedContent(
   source: AsyncIterable<Uint8Array>,
   keys: ContentKeys,
-  settings: ReadingSettings,
+  config: ReadingConfig,
   totalBytes: number | undefined,
 ): AsyncIterable<Uint8Array> {
-  const { maxBufferedObjectBytes, temporaryDirectory } = settings;
-  if (authenticatedOf(keys.suite, settings) !== "before-release")
-    return openContent(source, keys, totalBytes);
+  const { maxBufferedObjectBytes, temporaryDirectory } = config;
+  if (authenticatedOf(keys.suite, config) !== "before-release") return openContent(source, keys, totalBytes);
   const isSmall = totalBytes !== undefined && totalBytes <= maxBufferedObjectBytes;
   if (temporaryDirectory !== undefined && !isSmall)
     return throughFile(source, keys, temporaryDirectory, totalBytes);

@@ -8,14 +8,14 @@ import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import { requireDeletion } from "../../objects/delete.js";
 import { deleteSidecar } from "../../objects/encrypted/sidecar.js";
-import { type S3Attempt, s3Request } from "../../s3/errors.js";
-import { attemptArgument } from "../../s3/fields.js";
+import { type RequestTarget, s3Request } from "../../s3/errors.js";
+import { targetArgument } from "../../s3/fields.js";
 import { guarded } from "../../service/response-guard.js";
 import { aboutObject } from "../../transfer/about-object.js";
 import type { CallOptions } from "../../transfer/call-signal.js";
 import { callSignal, reasonOf } from "../../transfer/call-signal.js";
 import { instructionLocation } from "../read/instruction-object.js";
-import type { LegacyWriterSettings } from "./writer-settings.js";
+import type { LegacyWriterConfig } from "./writer-settings.js";
 
 /** What `delete` takes: the input of DeleteObject. */
 export type LegacyDeleteInput = DeleteObjectCommandInput;
@@ -27,27 +27,27 @@ export interface LegacyDeleteOutput extends DeleteObjectCommandOutput {
 
 /** See `LegacyWriter.delete`. */
 export async function deleteLegacy(
-  settings: LegacyWriterSettings,
+  config: LegacyWriterConfig,
   input: LegacyDeleteInput,
   options: CallOptions,
 ): Promise<LegacyDeleteOutput> {
   const signal = callSignal(legacyFieldNames.delete.options, options);
   const given = fieldsArgument<LegacyDeleteInput>(legacyFieldNames.delete.input, input) as LegacyDeleteInput;
-  const attempt = attemptArgument("DeleteObject", given);
-  return aboutObject(attempt, reasonOf(signal), () => remove(settings, given, attempt, signal));
+  const target = targetArgument("DeleteObject", given);
+  return aboutObject(target, reasonOf(signal), () => remove(config, given, target, signal));
 }
 
 async function remove(
-  settings: LegacyWriterSettings,
+  config: LegacyWriterConfig,
   given: LegacyDeleteInput,
-  attempt: S3Attempt,
+  target: RequestTarget,
   signal: AbortSignal | undefined,
 ): Promise<LegacyDeleteOutput> {
-  const { s3 } = settings;
-  const output = await s3Request(attempt, signal, (sending) =>
+  const { s3 } = config;
+  const output = await s3Request(target, signal, (sending) =>
     s3.send(guarded(new DeleteObjectCommand({ ...given })), sending),
   );
-  await requireDeletion(settings, given, output, attempt, signal);
+  await requireDeletion(config, given, output, target, signal);
   // The file is that of all versions: which of its own versions goes with which of the object's nobody can tell.
   if (given.VersionId !== undefined) return output;
   const location = instructionLocation(given);

@@ -5,12 +5,12 @@
 import { DeleteObjectCommand, type PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { untilAborted } from "../../base/abort.js";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
-import type { TransferSettings } from "../../objects/encrypted/config.js";
+import type { TransferConfig } from "../../objects/encrypted/config.js";
 import { putSidecar, type SidecarLocation } from "../../objects/encrypted/sidecar.js";
 import type { BodyRequest } from "../../objects/put/put-body.js";
 import { type Leftover, withinTime, withLeftover } from "../../s3/clean-up.js";
 import { isRefusal } from "../../s3/confirmed-write.js";
-import { type S3Attempt, s3Request } from "../../s3/errors.js";
+import { type RequestTarget, s3Request } from "../../s3/errors.js";
 import type { MultipartInput } from "../../s3/multipart.js";
 import { conditionOf, isSameETag } from "../../s3/responses.js";
 import { guarded } from "../../service/response-guard.js";
@@ -22,7 +22,7 @@ import {
   type StoredInstructions,
 } from "../read/instruction-object.js";
 
-type ObjectWrite = Pick<BodyRequest, "put" | "attempt" | "transfer" | "commit">;
+type ObjectWrite = Pick<BodyRequest, "put" | "target" | "transfer" | "commit">;
 
 /** What was at the two keys before the write. */
 interface Earlier {
@@ -37,7 +37,7 @@ interface Earlier {
  * @param text of the instruction file
  */
 export async function withInstructionFile<T>(
-  settings: TransferSettings,
+  config: TransferConfig,
   write: ObjectWrite,
   text: string | undefined,
   writeObject: () => Promise<T>,
@@ -45,10 +45,10 @@ export async function withInstructionFile<T>(
   if (text === undefined) return writeObject();
   const { put, transfer } = write;
   const location = newInstructionLocation(put);
-  const earlier = await findEarlier(settings, write, location);
+  const earlier = await findEarlier(config, write, location);
   transfer.signal.throwIfAborted();
   let stored: string | undefined;
-  const writing = replaceFile(settings, put, { location, text, earlier }).then((ETag) => {
+  const writing = replaceFile(config, put, { location, text, earlier }).then((ETag) => {
     stored = ETag;
   });
   try {
@@ -58,21 +58,21 @@ export async function withInstructionFile<T>(
     const failure = await withinTime(() => writing).catch((reason: unknown) => reason);
     // Then nothing of it is there.
     if (isRefusal(failure)) throw error;
-    throw await undo(settings, write, { location, text, earlier, stored }, error);
+    throw await undo(config, write, { location, text, earlier, stored }, error);
   }
 }
 
 /** What has to be put back if the write fails. Who may not read, and so could not, must not replace anything. */
 async function findEarlier(
-  settings: TransferSettings,
-  { put, attempt, transfer: { signal } }: ObjectWrite,
+  config: TransferConfig,
+  { put, target, transfer: { signal } }: ObjectWrite,
   location: SidecarLocation,
 ): Promise<Earlier | "unknown" | undefined> {
   try {
-    const instructions = await getInstructions(settings, location, signal);
+    const instructions = await getInstructions(config, location, signal);
     if (!instructions) return undefined;
-    const ETag = await etagOf(settings, put, signal);
-    requireConditions(put, ETag, attempt);
+    const ETag = await etagOf(config, put, signal);
+    requireConditions(put, ETag, target);
     return { instructions, ETag };
   } catch (error) {
     if (hasCode(error, "S3_ACCESS_DENIED")) return "unknown";
@@ -87,11 +87,11 @@ async function findEarlier(
  * @returns its ETag
  */
 async function replaceFile(
-  settings: TransferSettings,
+  config: TransferConfig,
   put: MultipartInput["put"],
   { location, text, earlier }: Omit<Replaced, "stored">,
 ): Promise<string> {
-  const send = (condition: Condition) => putInstructions(settings, put, location, text, undefined, condition);
+  const send = (condition: Condition) => putInstructions(config, put, location, text, undefined, condition);
   try {
     if (earlier === "unknown") return await send({ IfNoneMatch: "*" });
     return await onCondition(earlier ? { IfMatch: earlier.instructions.ETag } : { IfNoneMatch: "*" }, send);
@@ -99,7 +99,7 @@ async function replaceFile(
     if (!isUnmet(error)) throw error;
     // A retry of the SDK's may have found what its own first try wrote.
     const isFirst = isRefusal(error);
-    const own = isFirst ? undefined : await etagOfOwn(settings, location, text).catch(() => undefined);
+    const own = isFirst ? undefined : await etagOfOwn(config, location, text).catch(() => undefined);
     if (own !== undefined) return own;
     const { message, cause, details } = error;
     const why =
@@ -135,7 +135,7 @@ function isUnmet(error: unknown): error is EnvelopeError {
 function requireConditions(
   { IfMatch, IfNoneMatch }: MultipartInput["put"],
   ETag: string | undefined,
-  attempt: S3Attempt,
+  target: RequestTarget,
 ): void {
   const isThere = ETag !== undefined;
   if (
@@ -145,19 +145,19 @@ function requireConditions(
     return;
   throw new EnvelopeError(
     "S3_PRECONDITION_FAILED",
-    `"${attempt.key}" in "${attempt.bucket}" was not written: a condition of the request does not hold`,
-    { details: { ...attempt } },
+    `"${target.key}" in "${target.bucket}" was not written: a condition of the request does not hold`,
+    { details: { ...target } },
   );
 }
 
 /** The ETag of the object, if it is there. */
 async function etagOf(
-  settings: TransferSettings,
+  config: TransferConfig,
   put: MultipartInput["put"],
   signal: AbortSignal,
 ): Promise<string | undefined> {
   try {
-    return (await headObject(settings, put, signal)).ETag;
+    return (await headObject(config, put, signal)).ETag;
   } catch (error) {
     if (hasCode(error, "S3_NOT_FOUND")) return undefined;
     throw error;
@@ -179,7 +179,7 @@ interface Replaced {
  * @returns the error, which says so if something is left
  */
 async function undo(
-  settings: TransferSettings,
+  config: TransferConfig,
   { put, transfer, commit }: ObjectWrite,
   { location, text, earlier, stored }: Replaced,
   error: unknown,
@@ -192,12 +192,12 @@ async function undo(
       advice: `Its instruction file "${Key}" ${what}`,
     });
   const before = earlier === "unknown" ? undefined : earlier;
-  if (commit.mayExist && !(await isStillThere(settings, put, before))) {
+  if (commit.mayExist && !(await isStillThere(config, put, before))) {
     return doubtful("was kept, as the object may be there: remove it if that is not so");
   }
   // It may be another's.
   if (earlier === "unknown" && !stored) return doubtful("may be there");
-  const undone = await undoFile(settings, put, { location, text, earlier, stored });
+  const undone = await undoFile(config, put, { location, text, earlier, stored });
   if (undone === "failed") return withLeftover(error, transfer, failedUndo(Key, before));
   if (isSure) return error;
   const done = undone === "gone" ? "is not there, or another's" : before ? "was put back" : "was removed";
@@ -206,7 +206,7 @@ async function undo(
 
 /** Puts the earlier file back, or removes the new one, as long as the file that is there is the new one. */
 async function undoFile(
-  settings: TransferSettings,
+  config: TransferConfig,
   put: MultipartInput["put"],
   replaced: Replaced,
 ): Promise<"undone" | "gone" | "failed"> {
@@ -215,12 +215,12 @@ async function undoFile(
   const send = (condition: Condition) =>
     withinTime<unknown>(({ abortSignal }) =>
       before
-        ? putBack(settings, put, replaced.location, before.instructions, condition, abortSignal)
-        : remove(settings, replaced.location, condition, abortSignal),
+        ? putBack(config, put, replaced.location, before.instructions, condition, abortSignal)
+        : remove(config, replaced.location, condition, abortSignal),
     );
   try {
     const { location, text, stored } = replaced;
-    const IfMatch = stored ?? (await etagOfOwn(settings, location, text));
+    const IfMatch = stored ?? (await etagOfOwn(config, location, text));
     if (IfMatch === undefined) return "gone";
     // Conditions take the right to read.
     await onCondition(earlier === "unknown" ? {} : { IfMatch }, send);
@@ -228,23 +228,23 @@ async function undoFile(
   } catch (error) {
     // Some stores refuse the ETag of the file that is there.
     const { location, text } = replaced;
-    const own = isUnmet(error) ? await etagOfOwn(settings, location, text).catch(() => "unknown") : "unknown";
+    const own = isUnmet(error) ? await etagOfOwn(config, location, text).catch(() => "unknown") : "unknown";
     return own === undefined ? "gone" : "failed";
   }
 }
 
 /** The ETag of the file that is there, if it is the new one. */
 async function etagOfOwn(
-  settings: TransferSettings,
+  config: TransferConfig,
   location: SidecarLocation,
   text: string,
 ): Promise<string | undefined> {
-  const now = await withinTime(({ abortSignal }) => getInstructions(settings, location, abortSignal));
+  const now = await withinTime(({ abortSignal }) => getInstructions(config, location, abortSignal));
   return now?.bytes.toString() === text ? now.ETag : undefined;
 }
 
 function putBack(
-  { s3 }: TransferSettings,
+  { s3 }: TransferConfig,
   put: MultipartInput["put"],
   location: SidecarLocation,
   { bytes, ContentType, Metadata = {} }: StoredInstructions,
@@ -255,14 +255,14 @@ function putBack(
 }
 
 function remove(
-  { s3 }: TransferSettings,
+  { s3 }: TransferConfig,
   location: SidecarLocation,
   { IfMatch }: Condition,
   signal: AbortSignal,
 ): Promise<unknown> {
-  const attempt = { operation: "DeleteObject", bucket: location.Bucket ?? "", key: location.Key };
+  const target = { operation: "DeleteObject", bucket: location.Bucket ?? "", key: location.Key };
   const command = new DeleteObjectCommand({ ...location, IfMatch });
-  return s3Request(attempt, signal, (options) => s3.send(guarded(command), options));
+  return s3Request(target, signal, (options) => s3.send(guarded(command), options));
 }
 
 function failedUndo(key: string, earlier: Earlier | undefined): Leftover {
@@ -278,13 +278,11 @@ function failedUndo(key: string, earlier: Earlier | undefined): Leftover {
 
 /** Whether the object is surely the one that it was before the write. */
 async function isStillThere(
-  settings: TransferSettings,
+  config: TransferConfig,
   put: MultipartInput["put"],
   earlier: Earlier | undefined,
 ): Promise<boolean> {
   if (earlier?.ETag === undefined) return false;
-  const ETag = await withinTime(({ abortSignal }) => etagOf(settings, put, abortSignal)).catch(
-    () => undefined,
-  );
+  const ETag = await withinTime(({ abortSignal }) => etagOf(config, put, abortSignal)).catch(() => undefined);
   return ETag !== undefined && isSameETag(ETag, earlier.ETag);
 }

@@ -7,10 +7,10 @@ import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
 import type { PutInput } from "../../objects/put/put.js";
-import { type BodySealing, type PutSubject, putBody, runPut } from "../../objects/put/put-body.js";
+import { type BodyEncoder, type PutSubject, putBody, runPut } from "../../objects/put/put-body.js";
 import { type PutOutput, putOutput } from "../../objects/put/write.js";
-import { CommitState } from "../../s3/confirmed-write.js";
-import { attemptArgument } from "../../s3/fields.js";
+import { ConfirmedWrite } from "../../s3/confirmed-write.js";
+import { targetArgument } from "../../s3/fields.js";
 import type { MultipartInput } from "../../s3/multipart.js";
 import { sealContent } from "../../s3ec/content/content.js";
 import { type ContentKeys, sealContentKeys } from "../../s3ec/content/content-keys.js";
@@ -24,12 +24,12 @@ import type { LegacyEnvelope } from "../../s3ec/envelope.js";
 import type { LegacyKeyring } from "../../s3ec/keyrings/keyring.js";
 import { generateLegacyDataKey } from "../../s3ec/keyrings/new-data-key.js";
 import { legacyNames } from "../../s3ec/names.js";
-import type { TransferOptions, TransferSignal } from "../../transfer/call-signal.js";
+import type { CallSignal, TransferOptions } from "../../transfer/call-signal.js";
 import type { ProgressMeter } from "../../transfer/progress.js";
 import { type Source, sourceArgument } from "../../transfer/source.js";
 import { newInstructionLocation } from "../read/instruction-object.js";
 import { withInstructionFile } from "./instruction-write.js";
-import type { LegacyWriterSettings } from "./writer-settings.js";
+import type { LegacyWriterConfig } from "./writer-settings.js";
 
 /**
  * What `put` takes: the input of PutObject, except for fields that describe the bytes sent. `encryptionContext` is for
@@ -45,29 +45,29 @@ interface LegacyPutRequest extends PutSubject {
 
 /** See `LegacyWriter.put`. */
 export function putLegacy(
-  settings: LegacyWriterSettings,
+  config: LegacyWriterConfig,
   input: LegacyPutInput,
   options: TransferOptions,
 ): Promise<PutOutput> {
   return runPut(
     fieldsArgument<TransferOptions>(legacyFieldNames.put.options, options),
-    () => putArguments(settings, input),
-    (request, transfer) => write(settings, request, transfer),
+    () => putArguments(config, input),
+    (request, transfer) => write(config, request, transfer),
   );
 }
 
-function putArguments(settings: LegacyWriterSettings, input: LegacyPutInput): LegacyPutRequest {
+function putArguments(config: LegacyWriterConfig, input: LegacyPutInput): LegacyPutRequest {
   const { Body, ContentLength, Metadata, encryptionContext, ...put } = fieldsArgument<LegacyPutInput>(
     legacyFieldNames.put.input,
     input,
   ) as LegacyPutInput;
-  const attempt = attemptArgument("PutObject", put);
-  if (settings.instructionFile) newInstructionLocation(put);
+  const target = targetArgument("PutObject", put);
+  if (config.instructionFile) newInstructionLocation(put);
   return {
     put,
-    attempt,
+    target: target,
     userMetadata: legacyUserMetadata(Metadata),
-    context: contextFor(settings.keyring, encryptionContext),
+    context: contextFor(config.keyring, encryptionContext),
     source: sourceArgument(Body, ContentLength),
   };
 }
@@ -81,29 +81,29 @@ function contextFor(keyring: LegacyKeyring, value: unknown): EncryptionContext {
 }
 
 async function write(
-  settings: LegacyWriterSettings,
+  config: LegacyWriterConfig,
   request: LegacyPutRequest & { readonly progress: ProgressMeter },
-  transfer: TransferSignal,
+  transfer: CallSignal,
 ): Promise<PutOutput> {
-  const { attempt, source, progress, userMetadata } = request;
-  const { suite } = settings;
+  const { target, source, progress, userMetadata } = request;
+  const { suite } = config;
   if ((source.length ?? 0) > suite.maxPlaintextBytes) throw tooLarge(suite.maxPlaintextBytes);
-  const { envelope, keys } = await newEnvelope(settings, request.context, transfer.signal);
+  const { envelope, keys } = await newEnvelope(config, request.context, transfer.signal);
   const encoded = encodeLegacyEnvelope(envelope);
   const put = { ...request.put, Metadata: joinLegacyMetadata(userMetadata, encoded) };
   // With an instruction file V2 has neither, and its object cannot be told.
-  const commit = new CommitState(suite.commits ? legacyNames.messageId : legacyNames.iv);
-  const body = { put, attempt, source, progress, transfer, commit };
+  const commit = new ConfirmedWrite(suite.commits ? legacyNames.messageId : legacyNames.iv);
+  const body = { put, target, source, progress, transfer, commit };
   const sealing = sealingOf(keys, source);
-  const output = await withInstructionFile(settings, body, encoded.instructions, () =>
-    putBody(settings, body, sealing),
+  const output = await withInstructionFile(config, body, encoded.instructions, () =>
+    putBody(config, body, sealing),
   );
   return putOutput(output, source.bytesRead, sealing.ciphertextLength);
 }
 
 /** A data key for one object, and what is sealed and said with it. Another try takes another one. */
 async function newEnvelope(
-  { keyring, suite, instructionFile }: LegacyWriterSettings,
+  { keyring, suite, instructionFile }: LegacyWriterConfig,
   encryptionContext: EncryptionContext,
   signal: AbortSignal,
 ): Promise<{ readonly envelope: LegacyEnvelope; readonly keys: ContentKeys }> {
@@ -128,7 +128,7 @@ async function newEnvelope(
 const readAheadBytes = 16 * 1024;
 
 /** One message, sealed from its first byte to its last; parts are sent as they come of it. */
-function sealingOf(keys: ContentKeys, source: Source): BodySealing {
+function sealingOf(keys: ContentKeys, source: Source): BodyEncoder {
   const { tagBytes } = keys.suite;
   return {
     ciphertextLength: (plaintextLength) => plaintextLength + tagBytes,

@@ -6,8 +6,8 @@ import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import { type ExpectedContext, expectedContextArgument } from "../../objects/encrypted/read-envelope.js";
 import type { SidecarLocation } from "../../objects/encrypted/sidecar.js";
-import { requireETag, type S3Attempt } from "../../s3/errors.js";
-import { attemptArgument, type SidecarField } from "../../s3/fields.js";
+import { type RequestTarget, requireETag } from "../../s3/errors.js";
+import { type SidecarField, targetArgument } from "../../s3/fields.js";
 import { conditionOf } from "../../s3/responses.js";
 import { openContentKeys } from "../../s3ec/content/content-keys.js";
 import { encodeLegacyEnvelope } from "../../s3ec/encode.js";
@@ -38,7 +38,7 @@ import {
   type VerifyContent,
   verifyContentChoices,
 } from "../read/prove-content.js";
-import type { LegacyWriterSettings } from "./writer-settings.js";
+import type { LegacyWriterConfig } from "./writer-settings.js";
 
 /**
  * What `reEncryptInstructionFile` takes. Access, encryption and tags of the new instruction file are what is stated here:
@@ -88,7 +88,7 @@ export interface ReEncryptInstructionFileOutput {
 }
 
 interface Rotation {
-  readonly attempt: S3Attempt;
+  readonly target: RequestTarget;
   readonly put: PutObjectCommandInput;
   readonly newKeyring: LegacyKeyring;
   readonly suffix: string;
@@ -105,54 +105,54 @@ interface Rotation {
 
 /** See `LegacyWriter.reEncryptInstructionFile`. */
 export async function reEncryptInstructionFile(
-  settings: LegacyWriterSettings,
+  config: LegacyWriterConfig,
   input: ReEncryptInstructionFileInput,
   options: CallOptions,
 ): Promise<ReEncryptInstructionFileOutput> {
   const names = legacyFieldNames.reEncryptInstructionFile;
   const signal = callSignal(names.options, options);
-  const rotation = rotationArguments(settings, input);
-  const { bucket, key } = rotation.attempt;
-  return aboutObject({ bucket, key }, reasonOf(signal), () => reEncrypt(settings, rotation, signal));
+  const rotation = rotationArguments(config, input);
+  const { bucket, key } = rotation.target;
+  return aboutObject({ bucket, key }, reasonOf(signal), () => reEncrypt(config, rotation, signal));
 }
 
 async function reEncrypt(
-  settings: LegacyWriterSettings,
+  config: LegacyWriterConfig,
   rotation: Rotation,
   signal: AbortSignal | undefined,
 ): Promise<ReEncryptInstructionFileOutput> {
-  const { attempt, put, from, to, suffix, enforceRotation } = rotation;
-  const head = await headObject(settings, put, signal);
-  requireETagOf({ ...attempt, operation: "HeadObject" }, head.ETag, rotation.IfMatch);
+  const { target, put, from, to, suffix, enforceRotation } = rotation;
+  const head = await headObject(config, put, signal);
+  requireETagOf({ ...target, operation: "HeadObject" }, head.ETag, rotation.IfMatch);
   const { Metadata = {} } = head;
   const found = decodeLegacyMetadata(Metadata);
   if (!("needsInstructionFile" in found)) {
     throw notRotated("its data key is in its own metadata, which takes a put of the object to change");
   }
-  const stored = await getInstructions(settings, from, signal);
-  if (!stored) throw missing(attempt.key, from.Key);
-  const text = await rotate(settings, rotation, decodeInstructionFile(stored.bytes, found), head, signal);
-  const condition = await conditionOn(settings, to, from.Key === to.Key ? stored : undefined, signal);
+  const stored = await getInstructions(config, from, signal);
+  if (!stored) throw missing(target.key, from.Key);
+  const text = await rotate(config, rotation, decodeInstructionFile(stored.bytes, found), head, signal);
+  const condition = await conditionOn(config, to, from.Key === to.Key ? stored : undefined, signal);
   try {
-    await putInstructions(settings, put, to, text, signal, condition);
+    await putInstructions(config, put, to, text, signal, condition);
   } catch (error) {
     signal?.throwIfAborted();
     // A retry of the SDK's may have found what its own first try wrote.
-    const now = await getInstructions(settings, to, signal).catch(() => undefined);
+    const now = await getInstructions(config, to, signal).catch(() => undefined);
     signal?.throwIfAborted();
     if (now?.bytes.toString() !== text) throw error;
   }
-  return { Bucket: attempt.bucket, Key: attempt.key, instructionFileSuffix: suffix, enforceRotation };
+  return { Bucket: target.bucket, Key: target.key, instructionFileSuffix: suffix, enforceRotation };
 }
 
 /** What is replaced must be what was read, and an instruction file: `key` and suffix may name any other object. */
 async function conditionOn(
-  settings: LegacyWriterSettings,
+  config: LegacyWriterConfig,
   to: SidecarLocation,
   read: StoredInstructions | undefined,
   signal: AbortSignal | undefined,
 ): Promise<Pick<PutObjectCommandInput, "IfMatch" | "IfNoneMatch">> {
-  const found = read ?? (await getInstructions(settings, to, signal).catch(undefinedIfDenied));
+  const found = read ?? (await getInstructions(config, to, signal).catch(undefinedIfDenied));
   if (!found) return { IfNoneMatch: "*" };
   const { Bucket = "", Key } = to;
   if (read || mayBeInstructionFile(found.bytes))
@@ -167,15 +167,15 @@ function undefinedIfDenied(error: unknown): undefined {
   if (!hasCode(error, "S3_ACCESS_DENIED")) throw error;
 }
 
-function rotationArguments(settings: LegacyWriterSettings, input: ReEncryptInstructionFileInput): Rotation {
+function rotationArguments(config: LegacyWriterConfig, input: ReEncryptInstructionFileInput): Rotation {
   const given = fieldsArgument<ReEncryptInstructionFileInput>(
     legacyFieldNames.reEncryptInstructionFile.input,
     input,
   ) as ReEncryptInstructionFileInput;
-  const attempt = attemptArgument("PutObject", given);
+  const target = targetArgument("PutObject", given);
   const { newKeyring, instructionFileSuffix, enforceRotation = false, encryptionContext, ...rest } = given;
   const { IfMatch, verifyContent = "when-needed", contentAad, ...put } = rest;
-  if (!settings.instructionFile) {
+  if (!config.instructionFile) {
     throw new TypeError("options.instructionFile: expected true of a writer that rotates keys, got false");
   }
   const keyring = legacyKeyringArgument("newKeyring", objectArgument("newKeyring", newKeyring));
@@ -186,7 +186,7 @@ function rotationArguments(settings: LegacyWriterSettings, input: ReEncryptInstr
   }
   const suffix = suffixArgument(instructionFileSuffix, keyring);
   return {
-    attempt,
+    target: target,
     put,
     newKeyring: keyring,
     suffix,
@@ -211,15 +211,15 @@ function suffixArgument(value: unknown, { keyType }: LegacyKeyring): string {
 
 /** The text of the new instruction file. */
 async function rotate(
-  settings: LegacyWriterSettings,
+  config: LegacyWriterConfig,
   rotation: Rotation,
   envelope: LegacyEnvelope,
   head: HeadObjectCommandOutput,
   abortSignal: AbortSignal | undefined,
 ): Promise<string> {
-  const { keyring, policy } = settings;
+  const { keyring, policy } = config;
   const { newKeyring, enforceRotation, expected, verifyContent, contentAad } = rotation;
-  requireSameFormat(settings, envelope);
+  requireSameFormat(config, envelope);
   requireProof(envelope, keyring);
   const contentName = envelope.suite.contentNames[0];
   const beforeUnwrap = () => requireProvable(envelope.suite, verifyContent);
@@ -227,7 +227,7 @@ async function rotate(
   const wrapped = await withDataKey(envelope, input, async (dataKey) => {
     // V3 has committed to it, which this compares.
     const keys = openContentKeys(envelope, dataKey, contentAad);
-    await proveContent(settings, { ...rotation, head }, keys, verifyContent, abortSignal);
+    await proveContent(config, { ...rotation, head }, keys, verifyContent, abortSignal);
     return wrapLegacyDataKey(newKeyring, dataKey, { contentName });
   });
   const { wrap, wrappedKey, description } = wrapped;
@@ -249,7 +249,7 @@ async function rotate(
 }
 
 /** What is written goes by the writer's algorithm: AES/CBC, which none is set to, only where no commitment is demanded. */
-function requireSameFormat({ suite, policy }: LegacyWriterSettings, { suite: found }: LegacyEnvelope): void {
+function requireSameFormat({ suite, policy }: LegacyWriterConfig, { suite: found }: LegacyEnvelope): void {
   if (found === suite) return;
   const wanted = found === cbcSuite ? "FORBID_ENCRYPT_ALLOW_DECRYPT" : undefined;
   if (wanted && policy.commitmentPolicy === wanted) return;

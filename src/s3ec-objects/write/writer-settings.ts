@@ -4,8 +4,8 @@ import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import {
   type EnvelopeClientOptions,
-  type TransferSettings,
-  transferSettingsArgument,
+  type TransferConfig,
+  transferConfigArgument,
 } from "../../objects/encrypted/config.js";
 import type { LegacyKeyring } from "../../s3ec/keyrings/keyring.js";
 import { legacyKeyringArgument } from "../../s3ec/keyrings/new-data-key.js";
@@ -36,7 +36,7 @@ export interface LegacyWriterOptions
 }
 
 /** {@link LegacyWriterOptions} once checked. */
-export interface LegacyWriterSettings extends TransferSettings {
+export interface LegacyWriterConfig extends TransferConfig {
   readonly keyring: LegacyKeyring;
   readonly policy: LegacyPolicy;
   readonly suite: ContentSuite;
@@ -44,7 +44,7 @@ export interface LegacyWriterSettings extends TransferSettings {
 }
 
 /** Checks the settings of a writer. */
-export function writerSettingsArgument(options: unknown): LegacyWriterSettings {
+export function writerConfigArgument(options: unknown): LegacyWriterConfig {
   const given = fieldsArgument<LegacyWriterOptions>(legacyFieldNames.writer.options, options);
   const { encryptionAlgorithm = committingSuite.name, instructionFile = false } = given;
   const policy = policyArguments(given);
@@ -63,7 +63,7 @@ export function writerSettingsArgument(options: unknown): LegacyWriterSettings {
     );
   }
   return {
-    ...transferSettingsArgument(given),
+    ...transferConfigArgument(given),
     keyring: legacyKeyringArgument("options.keyring", given.keyring),
     policy,
     suite,

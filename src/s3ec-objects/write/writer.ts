@@ -10,9 +10,9 @@ import {
   reEncryptInstructionFile,
 } from "./re-encrypt.js";
 import {
+  type LegacyWriterConfig,
   type LegacyWriterOptions,
-  type LegacyWriterSettings,
-  writerSettingsArgument,
+  writerConfigArgument,
 } from "./writer-settings.js";
 
 /**
@@ -22,11 +22,11 @@ import {
  * Every call rejects as those of `EnvelopeClient` do.
  */
 export class LegacyWriter {
-  readonly #settings: LegacyWriterSettings;
+  readonly #settings: LegacyWriterConfig;
 
   /** @throws TypeError, RangeError when an option is wrong, or the algorithm is not one that the commitment policy allows */
   constructor(options: LegacyWriterOptions) {
-    this.#settings = writerSettingsArgument(options);
+    this.#settings = writerConfigArgument(options);
   }
 
   /**

@@ -2,11 +2,11 @@
 import { createCipheriv, createDecipheriv, type Decipher } from "node:crypto";
 import { bytesArgument, integerArgument } from "../../base/arguments.js";
 import { EnvelopeError } from "../../base/errors.js";
-import { turn } from "../../base/event-loop.js";
+import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import { decryptionFailed } from "../../cobblestone/derivation.js";
 import { blockBytes } from "../suites.js";
 import { type ContentKeys, useToSeal } from "./content-keys.js";
-import { Tail } from "./tail.js";
+import { Trailer } from "./tail.js";
 
 /** Encrypted or plain bytes, in pieces of any lengths. */
 export type ContentSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
@@ -107,7 +107,7 @@ async function* run(source: ContentSource, codec: Codec): AsyncGenerator<Buffer>
       for (let start = 0; start < part.length; start += sliceBytes) {
         const output = codec.update(part.subarray(start, start + sliceBytes));
         if (output.length > 0) yield output;
-        if (turn.isOver) await turn.give();
+        if (shouldYield()) await yieldToEventLoop();
       }
     }
   }
@@ -119,7 +119,7 @@ function gcmOpener(keys: ContentKeys, bodyBytes: number | undefined): Codec {
   const { tagBytes, maxPlaintextBytes } = keys.suite;
   const decipher = createDecipheriv(`${aes(keys)}-gcm`, keys.key, keys.iv, { authTagLength: tagBytes });
   if (keys.aad) decipher.setAAD(keys.aad);
-  const tail = new Tail(tagBytes, bodyBytes);
+  const tail = new Trailer(tagBytes, bodyBytes);
   return {
     maxBytes: bodyBytes ?? maxPlaintextBytes + tagBytes,
     tooMany: decryptionFailed,

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 
 /** Counts and hashes the bytes that pass through it. */
-export class Digest {
+export class ContentFingerprint {
   readonly #hash = createHash("sha256");
   #bytes = 0;
   #value: Buffer | undefined;
@@ -24,7 +24,7 @@ export class Digest {
   }
 
   /** Whether both have come to the same end. */
-  equals(other: Digest): boolean {
+  equals(other: ContentFingerprint): boolean {
     return (
       this.#bytes === other.#bytes && this.#value !== undefined && other.#value?.equals(this.#value) === true
     );

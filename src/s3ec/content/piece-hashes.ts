@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 
 /** Takes bytes as they come, and keeps the SHA-256 of each piece of so many of them. */
-export class PieceHashes {
+export class PieceFingerprints {
   readonly #pieceBytes: number;
   readonly #full: Buffer[] = [];
   /** Of the piece that is not full yet. */

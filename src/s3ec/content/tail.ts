@@ -1,7 +1,7 @@
 /** Keeps the last bytes of a body back, its tag, while the pieces of the body come. */
 
 /** Tells the ciphertext of a body from the tag behind it. */
-export class Tail {
+export class Trailer {
   readonly #tagBytes: number;
   /** Bytes of ciphertext that are still to come, when that is known. */
   #ciphertextBytes: number | undefined;

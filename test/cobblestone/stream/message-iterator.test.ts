@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
-import { Pieces } from "../../../src/cobblestone/stream/message-iterator.js";
+import { MessageIterator } from "../../../src/cobblestone/stream/message-iterator.js";
 import { errorOf } from "../../support/errors.js";
 
 const broken = new Error("broken");
@@ -25,7 +25,7 @@ function sourceOf(...items: unknown[]) {
 
 describe("Pieces", () => {
   it("answers calls in their order, however many there are at once", async () => {
-    const pieces = new Pieces(sourceOf(bytes(1, 2, 3), bytes(), bytes(4)), codec());
+    const pieces = new MessageIterator(sourceOf(bytes(1, 2, 3), bytes(), bytes(4)), codec());
     const calls = Array.from({ length: 7 }, () => pieces.next());
     const answers = await Promise.all(calls);
     expect(answers.map(({ value }) => value?.[0])).toEqual([1, 2, 3, 4, 255, undefined, undefined]);
@@ -33,7 +33,7 @@ describe("Pieces", () => {
   });
 
   it("answers a call of what is at hand after those that wait", async () => {
-    const pieces = new Pieces(sourceOf(bytes(1, 2, 3)), codec());
+    const pieces = new MessageIterator(sourceOf(bytes(1, 2, 3)), codec());
     const first = pieces.next();
     await first;
     const [second, third] = [pieces.next(), pieces.next()];
@@ -49,7 +49,7 @@ describe("Pieces", () => {
 
   it("reads no more than is asked for", async () => {
     const source = sourceOf(bytes(1), bytes(2));
-    const pieces = new Pieces(source, codec());
+    const pieces = new MessageIterator(source, codec());
     expect(source.open).not.toHaveBeenCalled();
     await pieces.next();
     expect(source.next).toHaveBeenCalledTimes(1);
@@ -57,7 +57,7 @@ describe("Pieces", () => {
 
   it("takes a large piece in steps", async () => {
     const update = vi.fn((input: Uint8Array) => [Buffer.from(input)]);
-    const pieces = new Pieces([Buffer.alloc(600_000)], { update, final: () => [] });
+    const pieces = new MessageIterator([Buffer.alloc(600_000)], { update, final: () => [] });
     expect((await pieces.next()).value?.length).toBe(262_144);
     expect(update).toHaveBeenCalledTimes(1);
     let rest = 0;
@@ -75,26 +75,29 @@ describe("Pieces", () => {
     const timer = setInterval(() => {
       turns += 1;
     }, 1);
-    for await (const _ of new Pieces([Buffer.alloc(20 * 262_144)], { update: busy, final: () => [] }));
+    for await (const _ of new MessageIterator([Buffer.alloc(20 * 262_144)], {
+      update: busy,
+      final: () => [],
+    }));
     clearInterval(timer);
     expect(turns).toBeGreaterThanOrEqual(2);
   });
 
   it("that is left early closes its source, once, if it was opened at all", async () => {
     const source = sourceOf(bytes(1, 2), bytes(3));
-    const pieces = new Pieces(source, codec());
+    const pieces = new MessageIterator(source, codec());
     for await (const _ of pieces) break;
     await pieces.return();
     expect(source.end).toHaveBeenCalledTimes(1);
     expect(await pieces.next()).toEqual({ done: true, value: undefined });
     const unopened = sourceOf(bytes(1));
-    await new Pieces(unopened, codec()).return();
+    await new MessageIterator(unopened, codec()).return();
     expect(unopened.end).not.toHaveBeenCalled();
   });
 
   it("that came to its end does not close its source", async () => {
     const source = sourceOf(bytes(1));
-    for await (const _ of new Pieces(source, codec()));
+    for await (const _ of new MessageIterator(source, codec()));
     expect(source.end).not.toHaveBeenCalled();
   });
 
@@ -105,7 +108,7 @@ describe("Pieces", () => {
     ["the source yields no bytes", sourceOf("text"), codec(), 1],
     ["the source gives no result", { ...sourceOf(), [Symbol.asyncIterator]: () => ({}) }, codec(), undefined],
   ])("goes on failing with the same error when %s", async (_, source, coder, closed) => {
-    const pieces = new Pieces(source as never, coder);
+    const pieces = new MessageIterator(source as never, coder);
     const error = await errorOf(() => pieces.next());
     expect(error).toBeInstanceOf(Error);
     expect(await errorOf(() => pieces.next())).toBe(error);
@@ -117,7 +120,7 @@ describe("Pieces", () => {
   it("tells the first failure, not that of closing the source", async () => {
     const source = sourceOf(bytes(1));
     source.end.mockRejectedValue(new Error("cannot close"));
-    expect(await errorOf(() => new Pieces(source, failing).next())).toBe(broken);
+    expect(await errorOf(() => new MessageIterator(source, failing).next())).toBe(broken);
   });
 });
 

@@ -1,7 +1,7 @@
 import { createSecretKey } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { slabBytes } from "../../../src/cobblestone/batch.js";
+import { batchBufferBytes } from "../../../src/cobblestone/batch.js";
 import { deriveMessageKeys } from "../../../src/cobblestone/derivation.js";
 import { CryptoEngine } from "../../../src/cobblestone/engine/engine.js";
 import { ciphertextLength } from "../../../src/cobblestone/layout.js";
@@ -23,7 +23,7 @@ const chunk = 16_384;
 const message = (plaintext: Buffer) => collect(sealSource(plaintext, keys, { engine: onThread }));
 
 function slabOf(bytes: Uint8Array, { chunks }: Window): ArrayBuffer {
-  const slab = new Uint8Array(slabBytes(chunks)).fill(255);
+  const slab = new Uint8Array(batchBufferBytes(chunks)).fill(255);
   slab.set(bytes);
   return slab.buffer;
 }
@@ -78,7 +78,7 @@ describe.each([
         const same = await checkWindow(engine, keys, window, slabOf(result, window), tagDigest);
         expect(same.isSame).toBe(true);
         // Sealed under nonces that the object has used: other plaintext must not be seen under them.
-        const sealedBytes = slabBytes(window.endsMessage ? window.chunks - 1 : window.chunks);
+        const sealedBytes = batchBufferBytes(window.endsMessage ? window.chunks - 1 : window.chunks);
         expect(Buffer.from(same.slab, 0, sealedBytes).every((byte) => byte === 0)).toBe(true);
         for (const at of [0, window.plaintextBytes - 1].filter(
           (index) => index >= 0 && window.plaintextBytes > 0,

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { TransferProgress } from "../../../src/index.js";
 import { download } from "../../../src/objects/download/download.js";
-import { ByteBudget } from "../../../src/transfer/memory-budget.js";
+import { MemoryBudget } from "../../../src/transfer/memory-budget.js";
 import { expectBytes, testBytes } from "../../support/bytes.js";
 import {
   encryptionContext,
@@ -18,12 +18,12 @@ import { coded, errorOf } from "../../support/errors.js";
 import { Bucket, useLocalAws } from "../../support/local.js";
 
 const local = useLocalAws();
-const { FilePath, fetchFile, files, folder, ranges, settings } = useDownloads(local);
+const { filePath, fetchFile, files, folder, ranges, settings } = useDownloads(local);
 
 describe("a download", () => {
   it("is the plaintext under its name, and nothing else, by one request for each window", async () => {
     const output = await fetchFile();
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
     expect(files()).toEqual(["file"]);
     expect(ranges()).toHaveLength(11);
     expect(new Set(ranges()).size).toBe(11);
@@ -32,7 +32,7 @@ describe("a download", () => {
     expect(first?.["if-match"]).toBeUndefined();
     for (const { headers } of local.aws.requests.slice(1)) expect(headers["if-match"]).toBe(output.ETag);
     expect(output).toMatchObject({
-      FilePath,
+      filePath,
       ContentLength: plaintext.length,
       encryptionContext,
       resumedBytes: 0,
@@ -49,7 +49,7 @@ describe("a download", () => {
       await local.client.put({ Bucket, Key: "sized", Body });
       for (const client of [{}, { engine: undefined }]) {
         await fetchFile({ Key: "sized", encryptionContext: {} }, {}, client);
-        expectBytes(readFileSync(FilePath), Body);
+        expectBytes(readFileSync(filePath), Body);
         expect(files()).toEqual(["file"]);
       }
     },
@@ -59,8 +59,8 @@ describe("a download", () => {
     const Body = testBytes(9 * 1024 * 1024);
     await local.client.put({ Bucket, Key: "9-mib", Body });
     local.operations();
-    await local.client.download({ Bucket, Key: "9-mib", FilePath });
-    expectBytes(readFileSync(FilePath), Body);
+    await local.client.download({ Bucket, Key: "9-mib", filePath });
+    expectBytes(readFileSync(filePath), Body);
     expect(ranges()).toEqual(["bytes=0-8396855", `bytes=8396856-${56 + Body.length + 577 * 16 - 1}`]);
   });
 
@@ -68,7 +68,7 @@ describe("a download", () => {
     const client = { envelopeStorage: "sidecar" } as const;
     await local.clientWith(client).put({ Bucket, Key: "with-sidecar", Body: plaintext, encryptionContext });
     await fetchFile({ Key: "with-sidecar" });
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
   });
 
   it("asks on under no condition that its first answer has met: one about time may no longer hold", async () => {
@@ -88,21 +88,21 @@ describe("a download", () => {
   it("asks KMS once", async () => {
     await local.kmsClient.put({ Bucket, Key: "kms", Body: plaintext, encryptionContext });
     local.operations();
-    await local.kmsClient.download({ Bucket, Key: "kms", FilePath, encryptionContext });
+    await local.kmsClient.download({ Bucket, Key: "kms", filePath, encryptionContext });
     expect(local.operations()).toEqual(["GetObject", "Decrypt"]);
   });
 
   it.each([true, false])("replaces a file (fsync: %s)", async (fsync) => {
-    writeFileSync(FilePath, "old");
+    writeFileSync(filePath, "old");
     await fetchFile({ fsync });
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
   });
 
   it("is readable by its owner alone, unless another mode is stated", async () => {
     await fetchFile();
-    expect(statSync(FilePath).mode & 0o777).toBe(0o600);
+    expect(statSync(filePath).mode & 0o777).toBe(0o600);
     await fetchFile({ mode: 0o640 });
-    expect(statSync(FilePath).mode & 0o777).toBe(0o640);
+    expect(statSync(filePath).mode & 0o777).toBe(0o640);
   });
 
   it("tells its progress", async () => {
@@ -124,7 +124,7 @@ describe("a download", () => {
 
   it("holds no more than its windows, and gives all back", async () => {
     const few = settings({ maxBufferedBytes: 16 * 1024 * 1024 });
-    const input = { Bucket, Key, FilePath, encryptionContext };
+    const input = { Bucket, Key, filePath, encryptionContext };
     let most = 0;
     const take = few.budget.take.bind(few.budget);
     few.budget.take = async (...args) => {
@@ -146,16 +146,16 @@ describe("a download", () => {
     const hold = await own.budget.take({}, 100, new AbortController().signal);
     hold.release(Buffer.alloc(100));
     expect(own.budget.keptBytes).toBe(100);
-    await download(own, { Bucket, Key, FilePath, encryptionContext }, {}, windowChunks);
+    await download(own, { Bucket, Key, filePath, encryptionContext }, {}, windowChunks);
     expect(own.budget.keptBytes).toBe(0);
   });
 
   it("many at once, of a client whose connections and memory are few, all end", async () => {
     // The SDK opens 50 connections; whoever has one must have memory to read what comes on it.
-    const few = { ...settings(), budget: new ByteBudget(3 * windowSealedBytes) };
-    const paths = Array.from({ length: 80 }, (_, index) => `${FilePath}-${index}`);
+    const few = { ...settings(), budget: new MemoryBudget(3 * windowSealedBytes) };
+    const paths = Array.from({ length: 80 }, (_, index) => `${filePath}-${index}`);
     const input = { Bucket, Key, encryptionContext, fsync: false };
-    await Promise.all(paths.map((path) => download(few, { ...input, FilePath: path }, {}, windowChunks)));
+    await Promise.all(paths.map((path) => download(few, { ...input, filePath: path }, {}, windowChunks)));
     for (const path of paths) expectBytes(readFileSync(path), plaintext);
     expect(few.budget.heldBytes).toBe(0);
   });
@@ -163,8 +163,8 @@ describe("a download", () => {
 
 describe("a call that is wrong sends nothing", () => {
   it.each([
-    [{ FilePath: 1 }, new TypeError("FilePath: expected a string, got the number 1")],
-    [{ FilePath: "a\0b" }, new RangeError("FilePath: expected a path, got one with a null character")],
+    [{ filePath: 1 }, new TypeError("filePath: expected a string, got the number 1")],
+    [{ filePath: "a\0b" }, new RangeError("filePath: expected a path, got one with a null character")],
     [{ Range: "bytes=0-1" }, new TypeError("Range: a file is downloaded whole: use get")],
     [{ PartNumber: 1 }, new TypeError("PartNumber: a file is downloaded whole: use get")],
     [
@@ -188,7 +188,7 @@ describe("a call that is wrong sends nothing", () => {
       ["folder", "EISDIR"],
     ] as const) {
       const path = join(folder, name);
-      expect(await errorOf(() => fetchFile({ FilePath: path }))).toEqual(
+      expect(await errorOf(() => fetchFile({ filePath: path }))).toEqual(
         coded("FILE_FAILED", { path, fileError }),
       );
     }
@@ -197,7 +197,7 @@ describe("a call that is wrong sends nothing", () => {
 
   it("when a download to the same path is under way", async () => {
     const first = fetchFile();
-    await expect(fetchFile()).rejects.toEqual(coded("FILE_FAILED", { path: FilePath }));
+    await expect(fetchFile()).rejects.toEqual(coded("FILE_FAILED", { path: filePath }));
     await first;
     await fetchFile();
   });

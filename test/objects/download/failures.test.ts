@@ -24,7 +24,7 @@ function askingFor(change: (input: GetObjectCommandInput) => Promise<GetObjectCo
 
 const local = useLocalAws();
 const object = { Bucket, Key, encryptionContext };
-const { FilePath, fetchFile, files, partialPath, ranges } = useDownloads(local);
+const { filePath, fetchFile, files, partialPath, ranges } = useDownloads(local);
 
 describe("a window whose body fails", () => {
   it.each([
@@ -34,21 +34,21 @@ describe("a window whose body fails", () => {
   ] as const)("is asked for again when it %s", async (_, fault) => {
     local.aws.fault({ operation: "GetObject", skip: 2, times: 2, ...fault });
     await fetchFile();
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
     expect(ranges()).toHaveLength(13);
   });
 
   it("also the first", async () => {
     local.aws.fault({ operation: "GetObject", truncateBodyBytes: 100 });
     await fetchFile();
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
     expect(ranges()).toHaveLength(12);
   });
 
   it("is asked for again when it falls silent", async () => {
     local.aws.fault({ operation: "GetObject", skip: 1, stallBodyBytes: 100 });
     await fetchFile({}, {}, { idleTimeoutMs: 2000 });
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
   });
 
   it("five times; then what is there is kept and named", async () => {
@@ -58,7 +58,7 @@ describe("a window whose body fails", () => {
     const error = await errorOf(() => fetchFile({ Key: "small", encryptionContext: {} }));
     expect(error).toEqual(coded("BODY_INTERRUPTED", { partialPath: partialPath() }));
     expect(ranges()).toHaveLength(5);
-    expect(existsSync(FilePath)).toBe(false);
+    expect(existsSync(filePath)).toBe(false);
   });
 
   it("is asked for twice when it stays silent", async () => {
@@ -76,7 +76,7 @@ describe("a window whose body fails", () => {
   ])("is asked for once more when one byte was damaged %s", async (_, { skip, offset }, options) => {
     local.aws.fault({ operation: "GetObject", skip, corrupt: { offset, xor: 1 } });
     await fetchFile({}, {}, { maxConcurrentParts: 1, ...options });
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
     expect(ranges()).toHaveLength(12);
   });
 
@@ -90,7 +90,7 @@ describe("a window whose body fails", () => {
       coded("DECRYPTION_FAILED", { bucket: Bucket, key: Key, range: asked[4], partialPath: partialPath() }),
     );
     expect(await fetchFile()).toMatchObject({ resumedBytes: 4 * windowBytes });
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
   });
 
   it("that stays damaged leaves nothing when nothing has verified, or nothing is to be kept", async () => {
@@ -139,7 +139,7 @@ describe("a window whose body fails", () => {
   it("is found in the whole object when a store passes the Range over", async () => {
     const wholly = askingFor(async (input) => ({ ...input, Range: undefined }));
     await fetchFile({}, {}, { s3: wholly });
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
   });
 });
 

@@ -26,7 +26,7 @@ vi.mock("node:fs/promises", async (load) => {
 });
 
 const local = useLocalAws();
-const { FilePath, fetchFile, files, folder, leavePartial, partialPath } = useDownloads(local);
+const { filePath, fetchFile, files, folder, leavePartial, partialPath } = useDownloads(local);
 const other = join(folder, "other");
 const noWindows = process.platform === "win32";
 
@@ -64,16 +64,16 @@ afterEach(async () => {
 
 describe.skipIf(noWindows)("what is at the path of a download and is no regular file", () => {
   it.each(Object.keys(kinds))("stays as it is, and nothing is asked for: %s", async (kind) => {
-    await kinds[kind]?.(FilePath);
-    const before = lstatSync(FilePath);
+    await kinds[kind]?.(filePath);
+    const before = lstatSync(filePath);
     const error = await errorOf(() => fetchFile());
     const fileError = codes[kind] ?? "ELOOP";
-    expect(error).toEqual(coded("FILE_FAILED", { path: FilePath, fileError, bucket: Bucket, key: Key }));
+    expect(error).toEqual(coded("FILE_FAILED", { path: filePath, fileError, bucket: Bucket, key: Key }));
     expect(local.operations()).toEqual([]);
-    const after = lstatSync(FilePath);
+    const after = lstatSync(filePath);
     expect([after.ino, after.mode]).toEqual([before.ino, before.mode]);
     expect(files()).toEqual(existsSync(other) ? ["file", "other"] : ["file"]);
-    if (before.isSymbolicLink()) expect(readlinkSync(FilePath)).toBe(other);
+    if (before.isSymbolicLink()) expect(readlinkSync(filePath)).toBe(other);
   });
 
   it.each(Object.keys(kinds))(
@@ -81,26 +81,26 @@ describe.skipIf(noWindows)("what is at the path of a download and is no regular 
     async (kind) => {
       let made: Promise<unknown> | undefined;
       const onProgress = () => {
-        made ??= Promise.resolve(kinds[kind]?.(FilePath));
+        made ??= Promise.resolve(kinds[kind]?.(filePath));
       };
       const error = await errorOf(() => fetchFile({}, { onProgress }));
       await made;
       expect(error).toEqual(
         coded("FILE_FAILED", { fileError: codes[kind] ?? "ELOOP", partialPath: partialPath() }),
       );
-      const after = lstatSync(FilePath);
+      const after = lstatSync(filePath);
       expect(after.isFile()).toBe(false);
-      if (after.isSymbolicLink()) expect(readlinkSync(FilePath)).toBe(other);
-      rmSync(FilePath, { recursive: true });
+      if (after.isSymbolicLink()) expect(readlinkSync(filePath)).toBe(other);
+      rmSync(filePath, { recursive: true });
       expect((await fetchFile()).resumedBytes).toBe(plaintext.length);
-      expectBytes(readFileSync(FilePath), plaintext);
+      expectBytes(readFileSync(filePath), plaintext);
     },
   );
 
   it("is looked for under the folder that a link leads to", async () => {
     mkdirSync(other);
     symlinkSync(other, join(folder, "link"));
-    await fetchFile({ FilePath: join(folder, "link", "file") });
+    await fetchFile({ filePath: join(folder, "link", "file") });
     expectBytes(readFileSync(join(other, "file")), plaintext);
   });
 });
@@ -109,9 +109,9 @@ describe("a path that names a folder", () => {
   it.each(["new/", "new/.", "new/..", "new//", ".", ".."])(
     "is refused, and nothing is sent: %s",
     async (end) => {
-      const error = await errorOf(() => fetchFile({ FilePath: `${folder}/${end}` }));
+      const error = await errorOf(() => fetchFile({ filePath: `${folder}/${end}` }));
       expect(error).toEqual(
-        new RangeError("FilePath: expected the path of a file, got one that ends as that of a folder does"),
+        new RangeError("filePath: expected the path of a file, got one that ends as that of a folder does"),
       );
       expect(local.operations()).toEqual([]);
       expect(files()).toEqual([]);
@@ -137,17 +137,17 @@ describe("a long name", () => {
   ])("of %s is downloaded to, and gone on with", async (_, name) => {
     const path = join(folder, name);
     local.aws.fault({ skip: 4, ...refused });
-    const error = await errorOf(() => fetchFile({ FilePath: path }, {}, { maxConcurrentParts: 1 }));
+    const error = await errorOf(() => fetchFile({ filePath: path }, {}, { maxConcurrentParts: 1 }));
     expect(error).toEqual(coded("S3_ACCESS_DENIED", { partialPath: partialPath() }));
     for (const file of files()) expect(Buffer.byteLength(file)).toBeLessThanOrEqual(143);
     local.aws.clearFaults();
-    expect((await fetchFile({ FilePath: path })).resumedBytes).toBe(4 * windowBytes);
+    expect((await fetchFile({ filePath: path })).resumedBytes).toBe(4 * windowBytes);
     expectBytes(readFileSync(path), plaintext);
     expect(files()).toEqual([name]);
   });
 
   it("of 256 bytes is refused before anything is sent", async () => {
-    const error = await errorOf(() => fetchFile({ FilePath: join(folder, "a".repeat(256)) }));
+    const error = await errorOf(() => fetchFile({ filePath: join(folder, "a".repeat(256)) }));
     expect(error).toEqual(coded("FILE_FAILED", { fileError: "ENAMETOOLONG" }));
     expect(local.operations()).toEqual([]);
   });
@@ -155,10 +155,10 @@ describe("a long name", () => {
   it("has files of its own: another that starts with the same 200 characters takes none of them", async () => {
     const [one, two] = ["1", "2"].map((end) => join(folder, `${"a".repeat(200)}${end}`));
     local.aws.fault({ skip: 4, ...refused });
-    await errorOf(() => fetchFile({ FilePath: one }, {}, { maxConcurrentParts: 1 }));
+    await errorOf(() => fetchFile({ filePath: one }, {}, { maxConcurrentParts: 1 }));
     local.aws.clearFaults();
-    expect((await fetchFile({ FilePath: two })).resumedBytes).toBe(0);
-    expect((await fetchFile({ FilePath: one })).resumedBytes).toBe(4 * windowBytes);
+    expect((await fetchFile({ filePath: two })).resumedBytes).toBe(0);
+    expect((await fetchFile({ filePath: one })).resumedBytes).toBe(4 * windowBytes);
   });
 });
 
@@ -172,9 +172,9 @@ describe("a partial file", () => {
       const partial = await leavePartial();
       chownSync(partial.replace(/partial$/, kind), 12_345, 12_345);
       expect((await fetchFile()).resumedBytes).toBe(0);
-      expectBytes(readFileSync(FilePath), plaintext);
+      expectBytes(readFileSync(filePath), plaintext);
       expect(files()).toEqual(["file"]);
-      rmSync(FilePath);
+      rmSync(filePath);
     }
   });
 
@@ -220,7 +220,7 @@ describe("a partial file", () => {
     };
     await fetchFile({}, { onProgress });
     expect(await refused).toEqual(coded("FILE_FAILED"));
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
   });
 });
 
@@ -239,13 +239,13 @@ it("goes with the file handles of Yarn's Plug'n'Play, which cannot sync", async 
     });
   });
   await fetchFile({ fsync: true });
-  expectBytes(readFileSync(FilePath), plaintext);
-  const CheckpointPath = join(folder, "checkpoint");
+  expectBytes(readFileSync(filePath), plaintext);
+  const checkpointPath = join(folder, "checkpoint");
   const client = local.clientWith({ partSizeBytes: 5 * 1024 * 1024 });
-  const Source = {
+  const source = {
     length: 6 * 1024 * 1024,
     read: async (start: number, end: number) => Buffer.alloc(end - start),
   };
-  await client.upload({ Bucket, Key: "uploaded", Source, CheckpointPath, encryptionContext });
+  await client.upload({ Bucket, Key: "uploaded", source, checkpointPath, encryptionContext });
   expect(handles).toBeGreaterThan(3);
 });

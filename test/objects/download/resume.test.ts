@@ -26,16 +26,16 @@ import { coded, errorOf } from "../../support/errors.js";
 import { Bucket, keyring, useLocalAws } from "../../support/local.js";
 
 const local = useLocalAws();
-const { FilePath, fetchFile, files, folder, leavePartial, partialPath, ranges } = useDownloads(local);
+const { filePath, fetchFile, files, folder, leavePartial, partialPath, ranges } = useDownloads(local);
 
 describe("the next call", () => {
   it("fetches only what is missing, and tells it apart", async () => {
     const partial = await leavePartial();
     expect(statSync(partial).mode & 0o777).toBe(0o600);
-    expect(existsSync(FilePath)).toBe(false);
+    expect(existsSync(filePath)).toBe(false);
     const told: TransferProgress[] = [];
     const output = await fetchFile({}, { onProgress: (progress) => told.push(progress) });
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
     expect(output.resumedBytes).toBe(10 * windowBytes);
     expect(ranges()).toHaveLength(2);
     expect(files()).toEqual(["file"]);
@@ -46,7 +46,7 @@ describe("the next call", () => {
     await leavePartial();
     expect(await errorOf(() => fetchFile({ encryptionContext: {} }))).toEqual(coded("CONTEXT_MISMATCH"));
     await fetchFile();
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
   });
 
   it.each([undefined, "one thread"])("fetches again what was changed in the file (%s)", async (how) => {
@@ -56,7 +56,7 @@ describe("the next call", () => {
     bytes[3 * windowBytes + 20_000] = (bytes[3 * windowBytes + 20_000] ?? 0) ^ 128;
     writeFileSync(partial, bytes);
     const output = await fetchFile({}, {}, how ? { engine: undefined } : {});
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
     expect(output.resumedBytes).toBe(8 * windowBytes);
   });
 
@@ -64,37 +64,37 @@ describe("the next call", () => {
     let partial = await leavePartial();
     writeFileSync(partial, readFileSync(partial).subarray(0, 5 * windowBytes + 3));
     expect((await fetchFile()).resumedBytes).toBe(5 * windowBytes);
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
     partial = await leavePartial();
     writeFileSync(partial, Buffer.concat([readFileSync(partial), testBytes(3 * windowBytes)]));
     await fetchFile();
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
   });
 
   it("takes a file that is whole as it is: one request", async () => {
-    const onProgress = () => mkdirSync(FilePath, { recursive: true });
+    const onProgress = () => mkdirSync(filePath, { recursive: true });
     const error = await errorOf(() => fetchFile({}, { onProgress }));
     expect(error).toEqual(coded("FILE_FAILED", { fileError: "EISDIR", partialPath: partialPath() }));
-    expect(readdirSync(FilePath)).toEqual([]);
-    rmSync(FilePath, { recursive: true });
+    expect(readdirSync(filePath)).toEqual([]);
+    rmSync(filePath, { recursive: true });
     local.operations();
     expect((await fetchFile()).resumedBytes).toBe(plaintext.length);
     expect(local.operations()).toEqual(["GetObject"]);
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
     expect(files()).toEqual(["file"]);
   });
 
   it.each([0o644, 0o664, 0o444])(
     "keeps what a call could not give its final name, whatever mode it was to have: %o",
     async (mode) => {
-      const onProgress = () => mkdirSync(FilePath, { recursive: true });
+      const onProgress = () => mkdirSync(filePath, { recursive: true });
       const error = await errorOf(() => fetchFile({ mode }, { onProgress }));
       expect(error).toEqual(coded("FILE_FAILED", { fileError: "EISDIR", partialPath: partialPath() }));
       // Others must not be able to write to what the next call goes on with.
       expect(statSync(partialPath()).mode & 0o777).toBe(0o600);
-      rmSync(FilePath, { recursive: true });
+      rmSync(filePath, { recursive: true });
       expect((await fetchFile()).resumedBytes).toBe(plaintext.length);
-      expect(statSync(FilePath).mode & 0o777).toBe(0o600);
+      expect(statSync(filePath).mode & 0o777).toBe(0o600);
     },
   );
 
@@ -110,7 +110,7 @@ describe("the next call", () => {
     const journal = partial.replace(/partial$/, "journal");
     writeFileSync(journal, spoil[what]?.(readFileSync(journal, "utf8")) ?? "");
     expect((await fetchFile()).resumedBytes).toBe(0);
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
     expect(files()).toEqual(["file"]);
   });
 
@@ -122,7 +122,7 @@ describe("the next call", () => {
     const torn = [head, first.slice(0, 20) + second, ...others.slice(0, 3), `999 ${"ab".repeat(32)}`, "3 x"];
     writeFileSync(journal, `${torn.join("\n")}\n${others[3]}`);
     expect((await fetchFile()).resumedBytes).toBe(3 * windowBytes);
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
   });
 
   it("begins anew when the object was overwritten, the journal is gone, or the file is", async () => {
@@ -133,7 +133,7 @@ describe("the next call", () => {
       const partial = await leavePartial();
       rmSync(partial.replace(/partial$/, name));
       expect((await fetchFile()).resumedBytes).toBe(0);
-      expectBytes(readFileSync(FilePath), plaintext);
+      expectBytes(readFileSync(filePath), plaintext);
       expect(files()).toEqual(["file"]);
     }
   });
@@ -142,7 +142,7 @@ describe("the next call", () => {
     const name = `file.s3e-${crypto.randomUUID()}`;
     for (const kind of ["partial", "journal"]) mkdirSync(join(folder, `${name}.${kind}`));
     expect((await fetchFile()).resumedBytes).toBe(0);
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
   });
 
   it("follows no link that somebody has put in the place of the file", async () => {
@@ -161,7 +161,7 @@ describe("the next call", () => {
     const partial = await leavePartial();
     linkSync(partial, join(folder, "elsewhere"));
     expect((await fetchFile()).resumedBytes).toBe(0);
-    expect(statSync(join(folder, "elsewhere")).ino).not.toBe(statSync(FilePath).ino);
+    expect(statSync(join(folder, "elsewhere")).ino).not.toBe(statSync(filePath).ino);
   });
 
   it("leaves alone what only looks like it", async () => {
@@ -179,11 +179,11 @@ describe("the next call", () => {
     // Another copy of the module is another process, for all that it knows.
     vi.resetModules();
     const other = await import("../../../src/objects/download/download.js");
-    const settings = (await import("../../../src/objects/encrypted/config.js")).settingsArgument({
+    const settings = (await import("../../../src/objects/encrypted/config.js")).configArgument({
       s3: local.s3,
       keyring,
     });
-    const input = { Bucket, Key, FilePath, encryptionContext };
+    const input = { Bucket, Key, filePath, encryptionContext };
     let second: Promise<unknown> | undefined;
     let requests = 0;
     const s3 = new S3Client(local.aws.s3Config);
@@ -203,7 +203,7 @@ describe("the next call", () => {
     expect(requests).toBeLessThan(8);
     await second;
     s3.destroy();
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
     expect(files()).toEqual(["file"]);
   });
 });
@@ -223,7 +223,7 @@ describe("what a failed call leaves", () => {
     await aborted({ keepPartial: true });
     expect(files()).toHaveLength(2);
     expect((await fetchFile()).resumedBytes).toBeGreaterThan(0);
-    expectBytes(readFileSync(FilePath), plaintext);
+    expectBytes(readFileSync(filePath), plaintext);
   });
 
   it("is nothing when nothing shall be kept", async () => {

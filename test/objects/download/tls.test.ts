@@ -5,14 +5,14 @@ import type { S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { createS3Client, EnvelopeClient } from "../../../src/index.js";
 import { download } from "../../../src/objects/download/download.js";
-import { settingsArgument } from "../../../src/objects/encrypted/config.js";
+import { configArgument } from "../../../src/objects/encrypted/config.js";
 import { type LocalAws, startLocalAws } from "../../../src/testing/index.js";
 import { collect, expectBytes, testBytes } from "../../support/bytes.js";
 import { Bucket, keyring } from "../../support/local.js";
 import { tls } from "../../support/tls.js";
 
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-tls-"));
-const FilePath = join(folder, "file");
+const filePath = join(folder, "file");
 const object = { Bucket, Key: "k" };
 const plaintext = testBytes(9 * 1024 * 1024);
 let aws: LocalAws;
@@ -30,12 +30,12 @@ afterAll(async () => {
 });
 
 it("comes over TLS in small pieces, whole; its connections are used again", async () => {
-  await download(settingsArgument({ s3, keyring }), { ...object, FilePath }, {}, 16);
-  expectBytes(readFileSync(FilePath), plaintext);
+  await download(configArgument({ s3, keyring }), { ...object, filePath }, {}, 16);
+  expectBytes(readFileSync(filePath), plaintext);
   expect(await aws.s3Connections()).toBeLessThanOrEqual(5);
   aws.fault({ operation: "GetObject", skip: 3, truncateBodyBytes: 50_000 });
-  await download(settingsArgument({ s3, keyring }), { ...object, FilePath }, {}, 16);
-  expectBytes(readFileSync(FilePath), plaintext);
+  await download(configArgument({ s3, keyring }), { ...object, filePath }, {}, 16);
+  expectBytes(readFileSync(filePath), plaintext);
   expect(readdirSync(folder)).toEqual(["file"]);
 });
 
@@ -52,6 +52,6 @@ it("comes through the checks of the SDK, where they are asked for", async () => 
     Body: plaintext.subarray(0, 50_000),
     ChecksumAlgorithm: "SHA256",
   });
-  await client.download({ ...object, Key: "checked", FilePath, ChecksumMode: "ENABLED" });
-  expectBytes(readFileSync(FilePath), plaintext.subarray(0, 50_000));
+  await client.download({ ...object, Key: "checked", filePath, ChecksumMode: "ENABLED" });
+  expectBytes(readFileSync(filePath), plaintext.subarray(0, 50_000));
 });

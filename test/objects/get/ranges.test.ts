@@ -265,8 +265,8 @@ describe("a body of a length that no object has", () => {
           }
         }
         expect(await errorOf(() => client.open({ Bucket, Key: "odd" }))).toEqual(coded("BODY_TRUNCATED"));
-        const FilePath = join(tmpdir(), "s3-envelope-never-written");
-        expect(await errorOf(() => client.download({ Bucket, Key: "odd", FilePath }))).toEqual(
+        const filePath = join(tmpdir(), "s3-envelope-never-written");
+        expect(await errorOf(() => client.download({ Bucket, Key: "odd", filePath }))).toEqual(
           coded("BODY_TRUNCATED"),
         );
         expect(local.operations()).toEqual(["GetObject", "GetObject"]);

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
-import { maxKeptBytes, Stretches } from "../../../src/objects/open/range-cache.js";
-import { ByteBudget } from "../../../src/transfer/memory-budget.js";
+import { maxCachedBytes, RangeCache } from "../../../src/objects/open/range-cache.js";
+import { MemoryBudget } from "../../../src/transfer/memory-budget.js";
 import { expectBytes, testBytes } from "../../support/bytes.js";
 import { errorOf } from "../../support/errors.js";
 import { hugeObject } from "../../support/huge-object.js";
@@ -13,7 +13,7 @@ const { signal } = new AbortController();
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 /** Stretches over bytes in memory, and what was asked for. */
-function stretchesOf(bytes: Buffer, budget = new ByteBudget(2 ** 24)) {
+function stretchesOf(bytes: Buffer, budget = new MemoryBudget(2 ** 24)) {
   const asked: [number, number][] = [];
   const fetch = vi.fn(async (start: number, end: number, ended: AbortSignal) => {
     asked.push([start, end]);
@@ -21,7 +21,7 @@ function stretchesOf(bytes: Buffer, budget = new ByteBudget(2 ** 24)) {
     ended.throwIfAborted();
     return bytes.subarray(start, end);
   });
-  return { stretches: new Stretches(fetch, budget), asked, fetch, budget };
+  return { stretches: new RangeCache(fetch, budget), asked, fetch, budget };
 }
 
 describe("what is kept", () => {
@@ -30,25 +30,25 @@ describe("what is kept", () => {
     const { stretches, asked, budget } = stretchesOf(bytes);
     const read = (index: number, count = 1) => stretches.read(index * chunk, (index + count) * chunk, signal);
     for (let index = 0; index < 8; index++) await read(index);
-    expect(budget.heldBytes).toBe(maxKeptBytes);
+    expect(budget.heldBytes).toBe(maxCachedBytes);
     await read(0);
     await read(10);
     expect(asked.length).toBe(9);
-    expect(budget.heldBytes).toBe(maxKeptBytes);
+    expect(budget.heldBytes).toBe(maxCachedBytes);
     await read(0);
     expect(asked.length).toBe(9);
     await read(1);
     expect(asked.length).toBe(10);
     // More than may be kept is not, and nothing goes for it.
     expectBytes(await read(10, 10), bytes.subarray(10 * chunk));
-    expect(budget.heldBytes).toBe(maxKeptBytes);
+    expect(budget.heldBytes).toBe(maxCachedBytes);
     stretches.close();
     expect(budget.heldBytes).toBe(0);
   });
 
   it("is nothing when the budget has no room, and reads work", async () => {
     const bytes = testBytes(4 * chunk);
-    const budget = new ByteBudget(1);
+    const budget = new MemoryBudget(1);
     const { stretches, asked } = stretchesOf(bytes, budget);
     stretches.keep(0, bytes.subarray(0, chunk));
     for (let round = 0; round < 2; round++)
@@ -141,19 +141,19 @@ describe("prefetching", () => {
   it("holds no more than it may, and gives all back when the object is closed", async () => {
     const huge = await hugeObject(size, keyring);
     const client = local.clientWith({ s3: huge.s3 });
-    const take = vi.spyOn(ByteBudget.prototype, "tryTake");
+    const take = vi.spyOn(MemoryBudget.prototype, "tryTake");
     const object = await client.open({ Bucket, Key: "huge" }, { prefetchBytes: 2 ** 20 });
-    const held = () => (take.mock.contexts[0] as ByteBudget).heldBytes;
+    const held = () => (take.mock.contexts[0] as MemoryBudget).heldBytes;
     let most = 0;
     for (let offset = 0; offset < 8 * 2 ** 20; offset += 100_000) {
       await object.read(offset, 100_000);
       most = Math.max(most, held());
     }
     expect(most).toBeGreaterThan(2 ** 19);
-    expect(most).toBeLessThanOrEqual(64 * chunk + maxKeptBytes);
+    expect(most).toBeLessThanOrEqual(64 * chunk + maxCachedBytes);
     // A jump lets go of what was fetched for nothing.
     await object.read(2 ** 30, 1);
-    expect(held()).toBeLessThanOrEqual(maxKeptBytes);
+    expect(held()).toBeLessThanOrEqual(maxCachedBytes);
     object.close();
     expect(held()).toBe(0);
     take.mockRestore();
@@ -161,7 +161,7 @@ describe("prefetching", () => {
 
   it("holds no more for reads that follow each other at the same time", async () => {
     const huge = await hugeObject(size, keyring);
-    const take = vi.spyOn(ByteBudget.prototype, "tryTake");
+    const take = vi.spyOn(MemoryBudget.prototype, "tryTake");
     const client = local.clientWith({ s3: huge.s3 });
     using object = await client.open({ Bucket, Key: "huge" }, { prefetchBytes: 64 * kibibyte });
     take.mockClear();

@@ -5,7 +5,7 @@ import { S3Client } from "@aws-sdk/client-s3";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { GetInput } from "../../../src/index.js";
-import { settingsArgument } from "../../../src/objects/encrypted/config.js";
+import { configArgument } from "../../../src/objects/encrypted/config.js";
 import { get } from "../../../src/objects/get/get.js";
 import { collect, collectUntilError, expectBytes, testBytes } from "../../support/bytes.js";
 import { useEngines } from "../../support/engines.js";
@@ -28,7 +28,7 @@ beforeAll(async () => {
   local.operations();
 });
 
-const settings = (options = {}) => settingsArgument({ s3: local.s3, keyring, engine, ...options });
+const settings = (options = {}) => configArgument({ s3: local.s3, keyring, engine, ...options });
 const read = (input: Partial<GetInput> = {}, its = settings()) =>
   get(its, { ...object, parallel: true, ...input }, {});
 const ranges = () => local.aws.requests.map(({ headers }) => headers.range ?? "all");

@@ -1,7 +1,7 @@
 /** One budget for all puts of a client: kept, shared fairly, given back whatever happens, and no deadlock. */
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { CryptoEngine, type EnvelopeClientOptions } from "../../../src/index.js";
-import { type ClientSettings, settingsArgument } from "../../../src/objects/encrypted/config.js";
+import { type ClientConfig, configArgument } from "../../../src/objects/encrypted/config.js";
 import { put } from "../../../src/objects/put/put.js";
 import { collect, expectBytes, testBytes } from "../../support/bytes.js";
 import { useEngines } from "../../support/engines.js";
@@ -19,9 +19,9 @@ const large = testBytes(3 * partBytes, 5);
 const signal = new AbortController().signal;
 
 const settingsWith = (options: Partial<EnvelopeClientOptions> = {}) =>
-  settingsArgument({ s3: local.s3, keyring, partSizeBytes: partBytes, engine: onThread, ...options });
+  configArgument({ s3: local.s3, keyring, partSizeBytes: partBytes, engine: onThread, ...options });
 
-const leftOf = ({ budget }: ClientSettings) => [budget.heldBytes, budget.keptBytes, budget.isShort];
+const leftOf = ({ budget }: ClientConfig) => [budget.heldBytes, budget.keptBytes, budget.isShort];
 
 /** Counts what is read of it. */
 function sourceOf(bytes: Uint8Array, then: () => unknown = () => undefined) {
@@ -199,7 +199,7 @@ describe("many puts at once", () => {
   it("200 of 20 MiB stay within the budget, and none is left behind", async () => {
     const s3 = stubS3();
     const engine = await startedEngine({ minWorkerBytes: mebibyte });
-    const settings = settingsArgument({ s3: s3.client, keyring, engine });
+    const settings = configArgument({ s3: s3.client, keyring, engine });
     let most = 0;
     const look = () => {
       most = Math.max(most, settings.budget.heldBytes);

@@ -1,7 +1,7 @@
 /** The memory that many puts hold; in a file of its own, since what other tests have left would count. */
 import { expect, it } from "vitest";
 import { CryptoEngine } from "../../../src/index.js";
-import { settingsArgument } from "../../../src/objects/encrypted/config.js";
+import { configArgument } from "../../../src/objects/encrypted/config.js";
 import { put } from "../../../src/objects/put/put.js";
 import { heldBytes } from "../../support/gc.js";
 import { Bucket, keyring } from "../../support/local.js";
@@ -11,7 +11,7 @@ const mebibyte = 1024 * 1024;
 
 it("is what the budget allows, also when they have let go of parts and wait for others", async () => {
   const s3 = stubS3();
-  const settings = settingsArgument({
+  const settings = configArgument({
     s3: s3.client,
     keyring,
     engine: new CryptoEngine({ maxWorkers: 0 }),

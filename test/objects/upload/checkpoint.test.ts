@@ -33,20 +33,20 @@ import { countTurns } from "../../support/turns.js";
 
 const local = useLocalAws();
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-checkpoint-"));
-const FilePath = join(folder, "source");
-const CheckpointPath = join(folder, "checkpoint");
+const filePath = join(folder, "source");
+const checkpointPath = join(folder, "checkpoint");
 const Key = "checkpointed";
-const input = { Bucket, Key, FilePath, CheckpointPath };
+const input = { Bucket, Key, filePath, checkpointPath };
 const bytes = testBytes(3 * partBytes + 9, 6);
 const time = new Date("2026-01-02T03:04:05.678Z");
 
 beforeEach(() => {
-  writeFileSync(FilePath, bytes);
-  utimesSync(FilePath, time, time);
+  writeFileSync(filePath, bytes);
+  utimesSync(filePath, time, time);
 });
 afterEach(async () => {
   vi.restoreAllMocks();
-  rmSync(CheckpointPath, { force: true });
+  rmSync(checkpointPath, { force: true });
   await local.removeAll();
   expect(readdirSync(folder)).toEqual(["source"]);
 });
@@ -68,20 +68,20 @@ async function expectObject(expected = bytes): Promise<void> {
 
 /** What all open files share. */
 async function fileHandles(): Promise<FileHandle> {
-  const handle = await open(FilePath);
+  const handle = await open(filePath);
   await handle.close();
   return Object.getPrototypeOf(handle) as FileHandle;
 }
 
 describe("a checkpoint that others can have written", () => {
   it.each([
-    ["writable by everybody", () => chmodSync(CheckpointPath, 0o666), "let other users write"],
-    ["with a second name", () => linkSync(CheckpointPath, join(folder, "second")), "hard link"],
+    ["writable by everybody", () => chmodSync(checkpointPath, 0o666), "let other users write"],
+    ["with a second name", () => linkSync(checkpointPath, join(folder, "second")), "hard link"],
     [
       "behind a symbolic link",
       () => {
-        renameSync(CheckpointPath, join(folder, "second"));
-        symlinkSync(join(folder, "second"), CheckpointPath);
+        renameSync(checkpointPath, join(folder, "second"));
+        symlinkSync(join(folder, "second"), checkpointPath);
       },
       "symbolic link",
     ],
@@ -90,10 +90,10 @@ describe("a checkpoint that others can have written", () => {
     change();
     for (const call of [
       () => local.client.upload(input),
-      () => local.client.abortUpload({ CheckpointPath }),
+      () => local.client.abortUpload({ checkpointPath }),
     ]) {
       const error = await errorOf(call);
-      expect(error).toEqual(coded("CHECKPOINT_INVALID", { path: CheckpointPath }));
+      expect(error).toEqual(coded("CHECKPOINT_INVALID", { path: checkpointPath }));
       expect(error.message).toContain(message);
     }
     expect(local.operations()).toEqual([]);
@@ -101,9 +101,9 @@ describe("a checkpoint that others can have written", () => {
   });
 
   it("is told to be a link when it is one that leads nowhere", async () => {
-    symlinkSync(join(folder, "nowhere"), CheckpointPath);
+    symlinkSync(join(folder, "nowhere"), checkpointPath);
     const error = await errorOf(() => local.client.upload(input));
-    expect(error).toEqual(coded("CHECKPOINT_INVALID", { path: CheckpointPath }));
+    expect(error).toEqual(coded("CHECKPOINT_INVALID", { path: checkpointPath }));
     expect(error.message).toContain("symbolic link");
     expect(existsSync(join(folder, "nowhere"))).toBe(false);
     expect(local.operations()).toEqual([]);
@@ -113,18 +113,18 @@ describe("a checkpoint that others can have written", () => {
 describe("a checkpoint that is the source", () => {
   it.each([
     ["by the same path", () => undefined],
-    ["by a hard link", () => linkSync(FilePath, CheckpointPath)],
-    ["by a symbolic link", () => symlinkSync(FilePath, CheckpointPath)],
+    ["by a hard link", () => linkSync(filePath, checkpointPath)],
+    ["by a symbolic link", () => symlinkSync(filePath, checkpointPath)],
   ])("is refused, and the source stays as it is: %s", async (_, link) => {
     link();
-    const path = existsSync(CheckpointPath) ? CheckpointPath : `${folder}/./source`;
+    const path = existsSync(checkpointPath) ? checkpointPath : `${folder}/./source`;
     for (const content of [bytes, Buffer.alloc(0), Buffer.from('{"format":"s3-env')]) {
-      writeFileSync(FilePath, content);
-      const error = await errorOf(() => local.client.upload({ ...input, CheckpointPath: path }));
+      writeFileSync(filePath, content);
+      const error = await errorOf(() => local.client.upload({ ...input, checkpointPath: path }));
       expect(error).toEqual(
-        new TypeError("CheckpointPath: expected another file than FilePath, got the same one"),
+        new TypeError("checkpointPath: expected another file than filePath, got the same one"),
       );
-      expectBytes(readFileSync(FilePath), content);
+      expectBytes(readFileSync(filePath), content);
     }
     expect(local.operations()).toEqual([]);
   });
@@ -153,21 +153,21 @@ describe("a disk that is full within a line of the checkpoint", () => {
         local.clientWith({ maxConcurrentParts: 1 }).upload(input),
       )) as EnvelopeError;
       expect(error).toEqual(
-        coded("FILE_FAILED", { path: CheckpointPath, fileError: "ENOSPC", checkpointPath: CheckpointPath }),
+        coded("FILE_FAILED", { path: checkpointPath, fileError: "ENOSPC", checkpointPath: checkpointPath }),
       );
       expect(error.details.uploadId).toEqual(expect.any(String));
       expect(error.cause).toBe(full);
       vi.restoreAllMocks();
       await local.client.upload(input);
       await expectObject();
-      expect(existsSync(CheckpointPath)).toBe(false);
+      expect(existsSync(checkpointPath)).toBe(false);
     },
   );
 
   it("goes on though the first line after the torn one is that of the next call, several times", async () => {
     await interrupt();
     for (let round = 0; round < 3; round++) {
-      appendFileSync(CheckpointPath, '{"begun":3,"tagDi');
+      appendFileSync(checkpointPath, '{"begun":3,"tagDi');
       local.aws.fault({ operation: "UploadPart", status: 403, code: "AccessDenied" });
       expect(await errorOf(() => local.client.upload(input))).toEqual(coded("S3_ACCESS_DENIED"));
       local.aws.clearFaults();
@@ -180,7 +180,7 @@ describe("a disk that is full within a line of the checkpoint", () => {
 describe("of several processes with one checkpoint exactly one goes on", () => {
   it("when all claim it at the same moment, whatever the order of their looks: the claim that is last in the file", async () => {
     await interrupt();
-    const found = await Promise.all([1, 2, 3, 4].map(() => Checkpoint.find(CheckpointPath)));
+    const found = await Promise.all([1, 2, 3, 4].map(() => Checkpoint.find(checkpointPath)));
     const claims = found.map((checkpoint) => checkpoint?.takeOver());
     const outcomes = await Promise.allSettled(claims);
     const own = await Promise.all(found.map((checkpoint) => checkpoint?.isOwn()));
@@ -227,16 +227,16 @@ describe("of several processes with one checkpoint exactly one goes on", () => {
     const outcomes = await Promise.allSettled(resumes);
     expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
     const stopped = outcomes.find((outcome) => outcome.status === "rejected");
-    expect(stopped).toMatchObject({ reason: coded("CHECKPOINT_INVALID", { path: CheckpointPath }) });
+    expect(stopped).toMatchObject({ reason: coded("CHECKPOINT_INVALID", { path: checkpointPath }) });
     await expectObject();
-    expect(existsSync(CheckpointPath)).toBe(false);
+    expect(existsSync(checkpointPath)).toBe(false);
   });
 
   it("when another claims it between a look and the line that follows: the line is not acted upon", async () => {
     await interrupt();
-    const first = await Checkpoint.find(CheckpointPath);
+    const first = await Checkpoint.find(checkpointPath);
     await first?.takeOver();
-    const second = await Checkpoint.find(CheckpointPath);
+    const second = await Checkpoint.find(checkpointPath);
     const prototype = await fileHandles();
     const { write } = prototype;
     const spy = vi.spyOn(prototype, "write").mockImplementationOnce(async function (
@@ -270,7 +270,7 @@ it("an upload whose first line another process has gone on with at once is not a
   ) {
     spy.mockRestore();
     const result = await Reflect.apply(write, this, given);
-    second = await Checkpoint.find(CheckpointPath);
+    second = await Checkpoint.find(checkpointPath);
     await second?.takeOver();
     return result as never;
   });
@@ -294,13 +294,13 @@ describe("an upload that is gone since it was completed", () => {
   changed[partBytes + 7] = 1 ^ (changed[partBytes + 7] ?? 0);
 
   it.each([
-    ["another time", () => utimesSync(FilePath, time, new Date(time.getTime() + 1)), bytes],
-    ["another size", () => truncateSync(FilePath, bytes.length - 1), bytes.subarray(0, -1)],
+    ["another time", () => utimesSync(filePath, time, new Date(time.getTime() + 1)), bytes],
+    ["another size", () => truncateSync(filePath, bytes.length - 1), bytes.subarray(0, -1)],
     [
       "other bytes, with size and time put back",
       () => {
-        writeFileSync(FilePath, changed);
-        utimesSync(FilePath, time, time);
+        writeFileSync(filePath, changed);
+        utimesSync(filePath, time, time);
       },
       changed,
     ],
@@ -308,11 +308,11 @@ describe("an upload that is gone since it was completed", () => {
     "is not reported as done for a source of another state, which is uploaded anew: %s",
     async (_, change, expected) => {
       change();
-      const { mtimeMs } = statSync(FilePath);
+      const { mtimeMs } = statSync(filePath);
       await local.client.upload(input);
       expect(local.operations()).toContain("CompleteMultipartUpload");
       await expectObject(expected);
-      expect(statSync(FilePath).mtimeMs).toBe(mtimeMs);
+      expect(statSync(filePath).mtimeMs).toBe(mtimeMs);
     },
   );
 });
@@ -352,7 +352,7 @@ it("an upload is not ended while nobody can tell whose its checkpoint is", async
   vi.restoreAllMocks();
   held.release();
   expect((await local.contents()).uploads).toHaveLength(1);
-  expect(existsSync(CheckpointPath)).toBe(true);
+  expect(existsSync(checkpointPath)).toBe(true);
   await local.clientWith({}).upload(input);
   await expectObject();
 });
@@ -361,13 +361,13 @@ it("a part that S3 has, and whose line was taken out of the checkpoint, is not s
   await interrupt();
   const changed = Buffer.from(bytes);
   changed[partBytes + 100_000] = 1 ^ (changed[partBytes + 100_000] ?? 0);
-  writeFileSync(FilePath, changed);
-  utimesSync(FilePath, time, time);
-  const lines = readFileSync(CheckpointPath, "utf8").split("\n");
+  writeFileSync(filePath, changed);
+  utimesSync(filePath, time, time);
+  const lines = readFileSync(checkpointPath, "utf8").split("\n");
   const isOfOthers = (line: string) => /"(begun|PartNumber)":[23]/.test(line);
-  writeFileSync(CheckpointPath, lines.filter((line) => !isOfOthers(line)).join("\n"));
+  writeFileSync(checkpointPath, lines.filter((line) => !isOfOthers(line)).join("\n"));
   const error = await errorOf(() => local.clientWith({}).upload(input));
-  expect(error).toEqual(coded("SOURCE_CHANGED", { partNumber: 2, checkpointPath: CheckpointPath }));
+  expect(error).toEqual(coded("SOURCE_CHANGED", { partNumber: 2, checkpointPath: checkpointPath }));
   const sent = local.aws.requests.filter(({ operation }) => operation === "UploadPart");
   expect(sent.map(({ query }) => query.partNumber)).not.toContain("2");
 });
@@ -387,9 +387,9 @@ it("reading and verifying the records of 10,000 parts gives others their turn", 
     lines.push({ done: recordPart(recordKey, ticket.mac, part) });
   }
   const text = lines.map((line) => JSON.stringify(line));
-  const parsed = await countTurns(() => parseCheckpoint(CheckpointPath, text));
+  const parsed = await countTurns(() => parseCheckpoint(checkpointPath, text));
   expect(parsed.result.done.size).toBe(10_000);
   expect(parsed.turns).toBeGreaterThan(100);
-  const verified = await countTurns(() => requireAuthentic(CheckpointPath, recordKey, parsed.result));
+  const verified = await countTurns(() => requireAuthentic(checkpointPath, recordKey, parsed.result));
   expect(verified.turns).toBeGreaterThan(100);
 });

@@ -10,11 +10,11 @@ import { Bucket, keyring, partBytes, useLocalAws } from "../../support/local.js"
 
 const local = useLocalAws();
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-shared-"));
-const FilePath = join(folder, "source");
+const filePath = join(folder, "source");
 const Key = "shared";
 const encryptionContext = { tenant: "42" };
 const bytes = testBytes(2 * partBytes + 5, 4);
-writeFileSync(FilePath, bytes);
+writeFileSync(filePath, bytes);
 afterAll(() => rmSync(folder, { recursive: true }));
 
 let ticket: UploadTicket;
@@ -57,8 +57,8 @@ describe("an upload in pieces", () => {
     const read = async (start: number, end: number) => bytes.subarray(start, end);
     const parts = await Promise.all([
       local.clientWith({}).uploadPart(part(3)),
-      local.clientWith({ partSizeBytes: 2 * partBytes }).uploadPart({ ...one, FilePath }),
-      local.clientWith({}).uploadPart({ ...two, Source: { length: bytes.length, read } }),
+      local.clientWith({ partSizeBytes: 2 * partBytes }).uploadPart({ ...one, filePath }),
+      local.clientWith({}).uploadPart({ ...two, source: { length: bytes.length, read } }),
     ]);
     const output = await local
       .clientWith({})
@@ -190,8 +190,8 @@ describe("a part that is sent by a replacement", () => {
 
   it("of a file or source of another length is refused", async () => {
     const { Body: _body, ...one } = part(1);
-    const Source = { length: bytes.length - 1, read: async () => bytes };
-    expect(await errorOf(() => local.client.uploadPart({ ...one, Source }))).toEqual(coded("SOURCE_CHANGED"));
+    const source = { length: bytes.length - 1, read: async () => bytes };
+    expect(await errorOf(() => local.client.uploadPart({ ...one, source }))).toEqual(coded("SOURCE_CHANGED"));
   });
 });
 
@@ -318,8 +318,8 @@ it("a customer-provided key is not in the ticket, and each call states it", asyn
 it.each([
   ["a part number beyond the last", { PartNumber: 4 }, "PartNumber: expected an integer from 1 to 3"],
   ["a body of another length", { Body: testBytes(5) }, "Body: expected"],
-  ["two sources", { FilePath }, "Body, FilePath, Source: expected one of them"],
-  ["no source", { Body: undefined }, "FilePath, Source: expected one of them"],
+  ["two sources", { filePath }, "Body, filePath, source: expected one of them"],
+  ["no source", { Body: undefined }, "filePath, source: expected one of them"],
   ["a digest that is none", { tagDigest: "x" }, 'tagDigest: expected "first-attempt", or the digest'],
   [
     "no word on earlier tries",

@@ -77,7 +77,7 @@ it("an S3 that answers before it has read a part is not sent what its memory wou
     }
     return plaintext.subarray(start, end);
   };
-  await client.upload({ Bucket: "b", Key: "k", Source: { length, read } });
+  await client.upload({ Bucket: "b", Key: "k", source: { length, read } });
   s3.destroy();
   const sent = Buffer.concat(taken);
   expect(sent.length).toBe(partBytes);

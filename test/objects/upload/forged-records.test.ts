@@ -11,8 +11,8 @@ import { Bucket, keyring, partBytes, useLocalAws } from "../../support/local.js"
 
 const local = useLocalAws();
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-forged-"));
-const FilePath = join(folder, "source");
-const CheckpointPath = join(folder, "checkpoint");
+const filePath = join(folder, "source");
+const checkpointPath = join(folder, "checkpoint");
 const encryptionContext = { tenant: "42" };
 const bytes = testBytes(partBytes + 1000, 8);
 const otherBucket = "forged-bucket";
@@ -71,7 +71,7 @@ function partOf(ticket: UploadTicket, PartNumber: number) {
 }
 
 beforeAll(async () => {
-  writeFileSync(FilePath, bytes);
+  writeFileSync(filePath, bytes);
   await local.s3.send(new CreateBucketCommand({ Bucket: otherBucket }));
   for (const envelopeStorage of storages) {
     const object = { Bucket, Key: keyOf(envelopeStorage), encryptionContext, envelopeStorage };
@@ -84,11 +84,11 @@ beforeAll(async () => {
     results.set(envelopeStorage, JSON.parse(JSON.stringify(parts)));
     local.aws.fault({ operation: "UploadPart", skip: 1, status: 403, code: "AccessDenied" });
     const client = local.clientWith({ maxConcurrentParts: 1 });
-    const upload = { ...object, Metadata: { a: "b" }, FilePath, CheckpointPath };
+    const upload = { ...object, Metadata: { a: "b" }, filePath, checkpointPath };
     expect(await errorOf(() => client.upload(upload))).toEqual(coded("S3_ACCESS_DENIED"));
     local.aws.clearFaults();
-    checkpoints.set(envelopeStorage, readFileSync(CheckpointPath, "utf8"));
-    rmSync(CheckpointPath);
+    checkpoints.set(envelopeStorage, readFileSync(checkpointPath, "utf8"));
+    rmSync(checkpointPath);
   }
   local.operations();
 });
@@ -190,16 +190,16 @@ describe.each(storages)("with the envelope in %s", (storage) => {
   };
   const call = () => ({
     ...{ Bucket, Key: keyOf(storage), encryptionContext, envelopeStorage: storage, Metadata: { a: "b" } },
-    ...{ FilePath, CheckpointPath },
+    ...{ filePath, checkpointPath },
   });
 
   it("no field of a checkpoint can be forged: upload sends nothing and keeps the file", async () => {
     let count = 0;
     for (const [where, text] of forgedCheckpoints()) {
-      writeFileSync(CheckpointPath, text, { mode: 0o600 });
+      writeFileSync(checkpointPath, text, { mode: 0o600 });
       await refused(() => stranger().upload(call()));
       expect(local.operations(), where).toEqual([]);
-      expect(readFileSync(CheckpointPath, "utf8").startsWith(text), where).toBe(true);
+      expect(readFileSync(checkpointPath, "utf8").startsWith(text), where).toBe(true);
       count += 1;
     }
     expect(count).toBeGreaterThan(80);
@@ -207,7 +207,7 @@ describe.each(storages)("with the envelope in %s", (storage) => {
 
   it("a checkpoint of another object is refused by upload, whatever else in it is right", async () => {
     for (const other of [{ Key: "other" }, { Bucket: otherBucket }]) {
-      writeFileSync(CheckpointPath, checkpoints.get(storage) ?? "", { mode: 0o600 });
+      writeFileSync(checkpointPath, checkpoints.get(storage) ?? "", { mode: 0o600 });
       await refused(() => stranger().upload({ ...call(), ...other }));
       expect(local.operations()).toEqual([]);
     }
@@ -218,8 +218,8 @@ describe.each(storages)("with the envelope in %s", (storage) => {
       // The other fields are not for an abort, which goes by the ticket.
       if (!where.startsWith("line 1.ticket")) continue;
       local.aws.fault({ operation: "AbortMultipartUpload", status: 204 });
-      writeFileSync(CheckpointPath, text, { mode: 0o600 });
-      await abortsAtMost(() => stranger().abortUpload({ CheckpointPath }));
+      writeFileSync(checkpointPath, text, { mode: 0o600 });
+      await abortsAtMost(() => stranger().abortUpload({ checkpointPath }));
       local.aws.clearFaults();
     }
   });
@@ -236,17 +236,17 @@ describe("an object that is there", () => {
     const fields = { ...header.fields, Key: at.Key };
     const envelope = { ...header.ticket.envelope, ...metadata };
     const ticket = { ...header.ticket, Key: at.Key, UploadId: "none", envelope };
-    writeFileSync(CheckpointPath, `${JSON.stringify({ ...header, ticket, fields })}\n`, { mode: 0o600 });
+    writeFileSync(checkpointPath, `${JSON.stringify({ ...header, ticket, fields })}\n`, { mode: 0o600 });
   }
 
   it("does not pass for what a forged checkpoint has uploaded: the update is not dropped in silence", async () => {
     await local.client.put({ ...at, Body: testBytes(bytes.length, 99), Metadata: { a: "b" } });
     await forgedCheckpoint();
     local.operations();
-    await refused(() => local.client.upload({ ...at, Metadata: { a: "b" }, FilePath, CheckpointPath }));
+    await refused(() => local.client.upload({ ...at, Metadata: { a: "b" }, filePath, checkpointPath }));
     expect(local.operations()).toEqual([]);
-    rmSync(CheckpointPath);
-    await local.client.upload({ ...at, Metadata: { a: "b" }, FilePath, CheckpointPath });
+    rmSync(checkpointPath);
+    await local.client.upload({ ...at, Metadata: { a: "b" }, filePath, checkpointPath });
     expectBytes(Buffer.from(await (await local.client.get(at)).Body.transformToByteArray()), bytes);
   });
 

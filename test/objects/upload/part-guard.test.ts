@@ -7,7 +7,7 @@ import { type ListPartsCommandInput, S3Client, UploadPartCommand } from "@aws-sd
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { chunkBytes } from "../../../src/cobblestone/layout.js";
 import { type BeginUploadInput, type UploadTicket, uploadPartRange } from "../../../src/index.js";
-import { settingsOf } from "../../../src/objects/encrypted/config.js";
+import { configOf } from "../../../src/objects/encrypted/config.js";
 import { guardOf, PartGuard } from "../../../src/objects/upload/part-guard.js";
 import { Crc, crc32 } from "../../../src/testing/s3/crc.js";
 import { expectBytes, testBytes } from "../../support/bytes.js";
@@ -16,7 +16,7 @@ import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
 
 const local = useLocalAws();
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-guard-"));
-const FilePath = join(folder, "source");
+const filePath = join(folder, "source");
 const Key = "guarded";
 const bytes = testBytes(2 * partBytes + 5, 4);
 const other = Buffer.from(bytes);
@@ -27,7 +27,7 @@ const begin = (more: Partial<BeginUploadInput> = {}) =>
 let ticket: UploadTicket;
 beforeEach(async () => {
   ticket = await begin();
-  writeFileSync(FilePath, bytes);
+  writeFileSync(filePath, bytes);
 });
 afterEach(async () => {
   vi.restoreAllMocks();
@@ -41,7 +41,7 @@ function part(PartNumber: number, all = bytes, of = ticket) {
   const { start, end } = uploadPartRange(of, PartNumber);
   return { ticket: of, PartNumber, Body: all.subarray(start, end), tagDigest: "first-attempt" };
 }
-const fromFile = (PartNumber: number) => ({ ticket, PartNumber, FilePath, tagDigest: "first-attempt" });
+const fromFile = (PartNumber: number) => ({ ticket, PartNumber, filePath, tagDigest: "first-attempt" });
 function crcOf(all: Uint8Array) {
   const crc = new Crc(crc32);
   crc.update(all);
@@ -180,7 +180,7 @@ describe("a client", () => {
   });
 
   it("remembers 65,536 parts, and lets go of the upload used longest ago beyond that", () => {
-    const settings = settingsOf("client", local.clientWith({}));
+    const settings = configOf("client", local.clientWith({}));
     const seal = { tagDigest: "0".repeat(64), firstTag: "1".repeat(32), lastTag: "1".repeat(32) };
     const layout = { plaintextLength: 10_000 * partBytes, partBytes, partCount: 10_001 };
     const ticketOf = (mac: string) => ({ ...ticket, ...layout, mac });
@@ -219,10 +219,10 @@ it("uploadPart ends with its signal while onSealed does not answer, with nothing
 describe("the source that an upload began with", () => {
   it("is compared by its time before anything of a part is sent", async () => {
     await local.client.abortUpload({ ticket });
-    const { mtimeMs } = statSync(FilePath);
+    const { mtimeMs } = statSync(filePath);
     ticket = await begin({ sourceModifiedMs: mtimeMs });
     expect(ticket.sourceModifiedMs).toBe(mtimeMs);
-    utimesSync(FilePath, 5, 5);
+    utimesSync(filePath, 5, 5);
     local.operations();
     expect(await errorOf(() => local.client.uploadPart(fromFile(1)))).toEqual(
       coded("SOURCE_CHANGED", { partNumber: 1 }),
@@ -261,32 +261,32 @@ describe("the source that an upload began with", () => {
   });
 
   it("is looked at once more before a part of it is sent: a file", async () => {
-    const handle = await open(FilePath);
+    const handle = await open(filePath);
     await handle.close();
     const prototype = Object.getPrototypeOf(handle) as FileHandle;
     const { read } = prototype;
     vi.spyOn(prototype, "read").mockImplementation(async function (this: FileHandle, ...given: unknown[]) {
       const result = await Reflect.apply(read, this, given);
-      utimesSync(FilePath, 5, 5);
+      utimesSync(filePath, 5, 5);
       return result as never;
     });
     local.operations();
     expect(await errorOf(() => local.client.uploadPart(fromFile(1)))).toEqual(
-      coded("SOURCE_CHANGED", { path: FilePath }),
+      coded("SOURCE_CHANGED", { path: filePath }),
     );
     expect(local.operations()).toEqual([]);
   });
 
   it("is looked at once more before a part of it is sent: a source of the caller's", async () => {
-    const Source = {
+    const source = {
       length: bytes.length,
       async read(start: number, end: number) {
-        Source.length = bytes.length + 1;
+        source.length = bytes.length + 1;
         return bytes.subarray(start, end);
       },
     };
     local.operations();
-    const call = { ticket, PartNumber: 1, Source, tagDigest: "first-attempt" };
+    const call = { ticket, PartNumber: 1, source, tagDigest: "first-attempt" };
     expect(await errorOf(() => local.client.uploadPart(call))).toEqual(coded("SOURCE_CHANGED"));
     expect(local.operations()).toEqual([]);
   });
@@ -294,10 +294,10 @@ describe("the source that an upload began with", () => {
 
 describe("completeUpload", () => {
   it("refuses parts that were made of two states of a file, rewritten in between", async () => {
-    utimesSync(FilePath, 5, 5);
+    utimesSync(filePath, 5, 5);
     const parts = [await local.client.uploadPart(fromFile(1))];
-    writeFileSync(FilePath, other);
-    utimesSync(FilePath, 6, 6);
+    writeFileSync(filePath, other);
+    utimesSync(filePath, 6, 6);
     for (const PartNumber of [2, 3]) parts.push(await local.clientWith({}).uploadPart(fromFile(PartNumber)));
     local.operations();
     const error = await errorOf(() => local.client.completeUpload({ ticket, parts }));

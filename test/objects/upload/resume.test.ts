@@ -20,16 +20,16 @@ import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
 
 const local = useLocalAws();
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-resume-"));
-const FilePath = join(folder, "source");
-const CheckpointPath = join(folder, "checkpoint");
+const filePath = join(folder, "source");
+const checkpointPath = join(folder, "checkpoint");
 const Key = "resumed";
 const encryptionContext = { tenant: "very secret tenant" };
 const input: UploadInput = {
   Bucket,
   Key,
   encryptionContext,
-  FilePath,
-  CheckpointPath,
+  filePath,
+  checkpointPath,
   Metadata: { b: "1", a: "2" },
   ContentType: "text/x",
 };
@@ -37,11 +37,11 @@ const bytes = testBytes(3 * partBytes + 1000, 9);
 const time = new Date("2026-01-02T03:04:05.678Z");
 
 beforeEach(() => {
-  writeFileSync(FilePath, bytes);
-  utimesSync(FilePath, time, time);
+  writeFileSync(filePath, bytes);
+  utimesSync(filePath, time, time);
 });
 afterEach(async () => {
-  await local.client.abortUpload({ CheckpointPath });
+  await local.client.abortUpload({ checkpointPath });
   await local.clientWith({ envelopeStorage: "sidecar" }).delete({ Bucket, Key });
   expect(await local.removeAll()).toEqual({ keys: [], uploads: [] });
   expect(readdirSync(folder)).toEqual(["source"]);
@@ -85,10 +85,10 @@ describe("an upload that failed with a checkpoint", () => {
     const error = await interrupt(3);
     const { Uploads = [] } = await local.s3.send(new ListMultipartUploadsCommand({ Bucket }));
     const uploadId = Uploads[0]?.UploadId;
-    expect(error).toEqual(coded("S3_ACCESS_DENIED", { checkpointPath: CheckpointPath, uploadId }));
+    expect(error).toEqual(coded("S3_ACCESS_DENIED", { checkpointPath: checkpointPath, uploadId }));
     expect(error.message).toContain("call upload again to go on");
-    expect(statSync(CheckpointPath).mode & 0o777).toBe(0o600);
-    const lines = readFileSync(CheckpointPath, "utf8")
+    expect(statSync(checkpointPath).mode & 0o777).toBe(0o600);
+    const lines = readFileSync(checkpointPath, "utf8")
       .trimEnd()
       .split("\n")
       .map((line) => JSON.parse(line));
@@ -124,7 +124,7 @@ describe("an upload that failed with a checkpoint", () => {
 
   it("sends a part again that S3 does not have as the checkpoint says", async () => {
     await interrupt(3);
-    const { ticket } = JSON.parse(readFileSync(CheckpointPath, "utf8").split("\n")[0] ?? "");
+    const { ticket } = JSON.parse(readFileSync(checkpointPath, "utf8").split("\n")[0] ?? "");
     const { UploadId } = ticket;
     await local.s3.send(
       new UploadPartCommand({ Bucket, Key, UploadId, PartNumber: 2, Body: testBytes(partBytes) }),
@@ -138,12 +138,12 @@ describe("an upload that failed with a checkpoint", () => {
 
   it("ignores what a crash left of a last line, and of the first", async () => {
     await interrupt(3);
-    appendFileSync(CheckpointPath, '{"done":{"PartNu');
+    appendFileSync(checkpointPath, '{"done":{"PartNu');
     await local.client.upload(input);
     expect(partsSent()).toEqual([3, 4]);
     await expectObject();
     for (const torn of ["", '{"format":"s3-env']) {
-      writeFileSync(CheckpointPath, torn);
+      writeFileSync(checkpointPath, torn);
       local.operations();
       await local.client.upload(input);
       expect(partsSent()).toEqual([1, 2, 3, 4]);
@@ -152,7 +152,7 @@ describe("an upload that failed with a checkpoint", () => {
 
   it("that is gone begins anew under another key, when its object is not there", async () => {
     await interrupt(3, { envelopeStorage: "sidecar" });
-    const before = JSON.parse(readFileSync(CheckpointPath, "utf8").split("\n")[0] ?? "").ticket;
+    const before = JSON.parse(readFileSync(checkpointPath, "utf8").split("\n")[0] ?? "").ticket;
     await local.client.abortUploads({ Bucket, olderThanMs: 0, Prefix: Key });
     local.operations();
     await local.client.upload({ ...input, envelopeStorage: "sidecar" });
@@ -168,7 +168,7 @@ describe("an upload that failed with a checkpoint", () => {
 
   it("that is gone since it was completed is a success, and nothing is sent", async () => {
     const error = await interruptCompletion();
-    expect(error).toEqual(coded("S3_UNAVAILABLE", { checkpointPath: CheckpointPath }));
+    expect(error).toEqual(coded("S3_UNAVAILABLE", { checkpointPath: checkpointPath }));
     const output = await local.client.upload(input);
     expect(local.operations()).toEqual(["ListParts", "HeadObject"]);
     expect(output).toMatchObject({ plaintextLength: bytes.length, ETag: expect.stringMatching(/-4"$/) });
@@ -180,7 +180,7 @@ describe("an upload that failed with a checkpoint", () => {
     local.aws.fault({ operation: "HeadObject", status: 503 });
     expect(await errorOf(() => local.client.upload(input))).toEqual(coded("S3_UNAVAILABLE"));
     expect(local.operations()).toEqual(["ListParts", "HeadObject"]);
-    expect(existsSync(CheckpointPath)).toBe(true);
+    expect(existsSync(checkpointPath)).toBe(true);
   });
 
   async function interruptCompletion(): Promise<Error> {
@@ -193,9 +193,9 @@ describe("an upload that failed with a checkpoint", () => {
 
   it("is given up by abortUpload, which removes the checkpoint, and by the caller's signal", async () => {
     await interrupt(3);
-    await local.client.abortUpload({ CheckpointPath });
+    await local.client.abortUpload({ checkpointPath });
     expect(local.operations()).toEqual(["AbortMultipartUpload"]);
-    expect(existsSync(CheckpointPath)).toBe(false);
+    expect(existsSync(checkpointPath)).toBe(false);
     await interrupt(3);
     const controller = new AbortController();
     const reason = new Error("enough");
@@ -203,7 +203,7 @@ describe("an upload that failed with a checkpoint", () => {
     expect(
       await errorOf(() => local.client.upload(input, { abortSignal: controller.signal, onProgress })),
     ).toBe(reason);
-    expect(existsSync(CheckpointPath)).toBe(false);
+    expect(existsSync(checkpointPath)).toBe(false);
   });
 });
 
@@ -214,20 +214,20 @@ describe("a source that is not what it was", () => {
     return other;
   };
   it.each([
-    ["another size", () => appendFileSync(FilePath, "x"), true],
-    ["another time", () => utimesSync(FilePath, time, new Date(time.getTime() + 1)), true],
-    ["another byte in a part that is done", () => writeFileSync(FilePath, changed(5)), false],
-    ["another byte in a part that was begun", () => writeFileSync(FilePath, changed(2.5 * partBytes)), false],
-    ["another byte in what two begun parts share", () => writeFileSync(FilePath, changed(partBytes)), false],
+    ["another size", () => appendFileSync(filePath, "x"), true],
+    ["another time", () => utimesSync(filePath, time, new Date(time.getTime() + 1)), true],
+    ["another byte in a part that is done", () => writeFileSync(filePath, changed(5)), false],
+    ["another byte in a part that was begun", () => writeFileSync(filePath, changed(2.5 * partBytes)), false],
+    ["another byte in what two begun parts share", () => writeFileSync(filePath, changed(partBytes)), false],
   ])("stops the upload: %s; nothing is sent, and put back it goes on", async (_, change, keepsTime) => {
     await interrupt(3);
     change();
-    if (!keepsTime) utimesSync(FilePath, time, time);
+    if (!keepsTime) utimesSync(filePath, time, time);
     const error = await errorOf(() => local.client.upload(input));
-    expect(error).toEqual(coded("SOURCE_CHANGED", { checkpointPath: CheckpointPath }));
+    expect(error).toEqual(coded("SOURCE_CHANGED", { checkpointPath: checkpointPath }));
     expect(local.operations()).toEqual(["ListParts"]);
-    writeFileSync(FilePath, bytes);
-    utimesSync(FilePath, time, time);
+    writeFileSync(filePath, bytes);
+    utimesSync(filePath, time, time);
     await local.client.upload(input);
     expect(partsSent()).toEqual([3, 4]);
     await expectObject();
@@ -245,7 +245,7 @@ describe("a checkpoint of something else", () => {
   ])("is refused: %s", async (_, other, field) => {
     await interrupt(2);
     const error = await errorOf(() => local.client.upload({ ...input, ...other }));
-    expect(error).toEqual(coded("CHECKPOINT_INVALID", field ? { field, path: CheckpointPath } : {}));
+    expect(error).toEqual(coded("CHECKPOINT_INVALID", field ? { field, path: checkpointPath } : {}));
     expect(local.operations()).toEqual([]);
   });
 
@@ -264,10 +264,10 @@ describe("a checkpoint of something else", () => {
 
   it("is refused when it is damaged, and the error says where", async () => {
     await interrupt(3);
-    const text = readFileSync(CheckpointPath, "utf8");
+    const text = readFileSync(checkpointPath, "utf8");
     const lines = text.trimEnd().split("\n");
     const header = JSON.parse(lines[0] ?? "");
-    const write = (...changed: string[]) => writeFileSync(CheckpointPath, `${changed.join("\n")}\n`);
+    const write = (...changed: string[]) => writeFileSync(checkpointPath, `${changed.join("\n")}\n`);
     const withTicket = (change: object) =>
       JSON.stringify({ ...header, ticket: { ...header.ticket, ...change } });
     const rest = lines.slice(1);
@@ -301,12 +301,12 @@ describe("a checkpoint of something else", () => {
       expect(error).toEqual(coded("CHECKPOINT_INVALID", { field: "ticket" }));
       expect(local.operations()).toEqual([]);
     }
-    writeFileSync(CheckpointPath, text);
+    writeFileSync(checkpointPath, text);
   });
 });
 
 it("of two processes with one checkpoint the one that came first stops before it sends more, and aborts nothing", async () => {
-  const { FilePath: _file, ...others } = input;
+  const { filePath: _file, ...others } = input;
   /** An upload that waits before it reads all of part 2. */
   const start = (abortSignal?: AbortSignal) => {
     const [reading, gate] = [withResolvers(), withResolvers()];
@@ -319,7 +319,7 @@ it("of two processes with one checkpoint the one that came first stops before it
     };
     const client = local.clientWith({ maxConcurrentParts: 1 });
     const settled = client
-      .upload({ ...others, Source: { length: bytes.length, read } }, { abortSignal })
+      .upload({ ...others, source: { length: bytes.length, read } }, { abortSignal })
       .catch((error) => error);
     return { waits: reading.promise, goOn: gate.resolve, settled };
   };
@@ -330,7 +330,7 @@ it("of two processes with one checkpoint the one that came first stops before it
   await second.waits;
   local.operations();
   first.goOn();
-  expect(await first.settled).toEqual(coded("CHECKPOINT_INVALID", { path: CheckpointPath }));
+  expect(await first.settled).toEqual(coded("CHECKPOINT_INVALID", { path: checkpointPath }));
   expect(local.operations()).toEqual([]);
   second.goOn();
   expect(await second.settled).toMatchObject({ plaintextLength: bytes.length });
@@ -350,7 +350,7 @@ it("of two processes with one checkpoint the one that came first stops before it
 });
 
 it("a process stops, too, when another has come, gone on to the end and removed the checkpoint", async () => {
-  const { FilePath: _file, ...others } = input;
+  const { filePath: _file, ...others } = input;
   const [reading, gate] = [withResolvers(), withResolvers()];
   const slow = async (from: number, to: number) => {
     if (from > 1.5 * partBytes) {
@@ -360,13 +360,13 @@ it("a process stops, too, when another has come, gone on to the end and removed 
     return bytes.subarray(from, to);
   };
   const read = async (from: number, to: number) => bytes.subarray(from, to);
-  const source = (read: typeof slow) => ({ ...others, Source: { length: bytes.length, read } });
+  const source = (read: typeof slow) => ({ ...others, source: { length: bytes.length, read } });
   const first = errorOf(() => local.clientWith({ maxConcurrentParts: 1 }).upload(source(slow)));
   await reading.promise;
   await local.client.upload(source(read));
   local.operations();
   gate.resolve();
-  expect(await first).toEqual(coded("CHECKPOINT_INVALID", { path: CheckpointPath }));
+  expect(await first).toEqual(coded("CHECKPOINT_INVALID", { path: checkpointPath }));
   expect(local.operations()).toEqual([]);
   await expectObject();
 });
@@ -374,8 +374,8 @@ it("a process stops, too, when another has come, gone on to the end and removed 
 it("a checkpoint holds no plaintext, no key that is not wrapped and no customer-provided key", async () => {
   const SSECustomerKey = "customer-provided-key-of-32-byte";
   const error = await interrupt(2, { SSECustomerKey, SSECustomerAlgorithm: "AES256" });
-  if (!existsSync(CheckpointPath)) return expect(error.details).toMatchObject({ httpStatusCode: 400 });
-  const text = readFileSync(CheckpointPath, "utf8");
+  if (!existsSync(checkpointPath)) return expect(error.details).toMatchObject({ httpStatusCode: 400 });
+  const text = readFileSync(checkpointPath, "utf8");
   expect(text).not.toContain(SSECustomerKey);
   expect(text).not.toContain(Buffer.from(SSECustomerKey).toString("base64"));
   expect(text).toContain("SSECustomerKeyMD5");

@@ -15,12 +15,12 @@ import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
 
 const local = useLocalAws();
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-safety-"));
-const FilePath = join(folder, "source");
-const CheckpointPath = join(folder, "checkpoint");
+const filePath = join(folder, "source");
+const checkpointPath = join(folder, "checkpoint");
 const Key = "safe";
-const input = { Bucket, Key, FilePath, CheckpointPath };
+const input = { Bucket, Key, filePath, checkpointPath };
 const bytes = testBytes(2 * partBytes + 9, 6);
-writeFileSync(FilePath, bytes);
+writeFileSync(filePath, bytes);
 
 afterEach(async () => {
   await local.clientWith({ envelopeStorage: "sidecar" }).delete({ Bucket, Key });
@@ -33,30 +33,30 @@ describe("a file at the path of the checkpoint that is none", () => {
   it.each(["one line without an end", '{"format":"s3-envelope/checkpoint 2","t', "\0".repeat(100), "a\nb"])(
     "is left as it is: %j",
     async (text) => {
-      writeFileSync(CheckpointPath, text);
+      writeFileSync(checkpointPath, text);
       for (const call of [
         () => local.client.upload(input),
-        () => local.client.abortUpload({ CheckpointPath }),
+        () => local.client.abortUpload({ checkpointPath }),
       ]) {
-        expect(await errorOf(call)).toEqual(coded("CHECKPOINT_INVALID", { path: CheckpointPath }));
-        expect(readFileSync(CheckpointPath, "utf8")).toBe(text);
+        expect(await errorOf(call)).toEqual(coded("CHECKPOINT_INVALID", { path: checkpointPath }));
+        expect(readFileSync(checkpointPath, "utf8")).toBe(text);
       }
       expect(local.operations()).toEqual([]);
-      rmSync(CheckpointPath);
+      rmSync(checkpointPath);
     },
   );
 
   it("is left as it is: a pipe", async () => {
-    execFileSync("mkfifo", [CheckpointPath]);
+    execFileSync("mkfifo", [checkpointPath]);
     expect(await errorOf(() => local.client.upload(input))).toEqual(coded("CHECKPOINT_INVALID"));
-    expect(existsSync(CheckpointPath)).toBe(true);
-    rmSync(CheckpointPath);
+    expect(existsSync(checkpointPath)).toBe(true);
+    rmSync(checkpointPath);
   });
 
   it("is not written to by a process that wants to make one: another one was faster", async () => {
-    const first = await Checkpoint.make(CheckpointPath);
-    expect(await errorOf(() => Checkpoint.make(CheckpointPath))).toEqual(
-      coded("CHECKPOINT_INVALID", { path: CheckpointPath }),
+    const first = await Checkpoint.make(checkpointPath);
+    expect(await errorOf(() => Checkpoint.make(checkpointPath))).toEqual(
+      coded("CHECKPOINT_INVALID", { path: checkpointPath }),
     );
     await first.remove();
     await first.close();
@@ -71,7 +71,7 @@ describe("a file that does not say how long it is", () => {
       [pipe, "EINVAL"],
       [folder, "EISDIR"],
     ] as const) {
-      const error = await errorOf(() => local.client.upload({ Bucket, Key, FilePath: path }));
+      const error = await errorOf(() => local.client.upload({ Bucket, Key, filePath: path }));
       expect(error).toEqual(coded("FILE_FAILED", { path, fileError }));
     }
     rmSync(pipe);
@@ -84,7 +84,7 @@ describe("a file that does not say how long it is", () => {
     const file = await open(path);
     const stat = vi.spyOn(Object.getPrototypeOf(file), "stat");
     stat.mockResolvedValue(Object.assign(await lstat(path), { size: 0 }));
-    const error = await errorOf(() => local.client.upload({ Bucket, Key, FilePath: path }));
+    const error = await errorOf(() => local.client.upload({ Bucket, Key, filePath: path }));
     stat.mockRestore();
     await file.close();
     rmSync(path);
@@ -113,7 +113,7 @@ it("a source that is silent keeps no timer once the call has ended", async () =>
     return new Promise<never>(() => undefined);
   };
   const options = { abortSignal: controller.signal };
-  const error = await errorOf(() => client.upload({ Bucket, Key, Source: { length: 5, read } }, options));
+  const error = await errorOf(() => client.upload({ Bucket, Key, source: { length: 5, read } }, options));
   expect(error).toBe(controller.signal.reason);
   const place = set.mock.calls.findIndex(([, milliseconds]) => milliseconds === 123_456);
   expect(cleared.mock.calls.flat()).toContain(set.mock.results[place]?.value);
@@ -132,8 +132,8 @@ describe("an upload with a checkpoint that is gone on with", () => {
     await interrupt();
     local.aws.fault({ operation: "ListParts", status: 503 });
     const error = await errorOf(() => local.client.upload(input));
-    expect(error).toEqual(coded("S3_UNAVAILABLE", { checkpointPath: CheckpointPath }));
-    await local.client.abortUpload({ CheckpointPath });
+    expect(error).toEqual(coded("S3_UNAVAILABLE", { checkpointPath: checkpointPath }));
+    await local.client.abortUpload({ checkpointPath });
   });
 
   it("leaves nothing when the caller aborts while S3 is asked what it has", async () => {
@@ -144,7 +144,7 @@ describe("an upload with a checkpoint that is gone on with", () => {
     await held.arrived;
     controller.abort(new Error("enough"));
     expect(await errorOf(() => call)).toBe(controller.signal.reason);
-    expect(existsSync(CheckpointPath)).toBe(false);
+    expect(existsSync(checkpointPath)).toBe(false);
   });
 });
 

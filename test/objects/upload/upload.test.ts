@@ -20,13 +20,13 @@ import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
 const local = useLocalAws();
 const { startedEngine } = useEngines();
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-upload-"));
-const FilePath = join(folder, "source");
+const filePath = join(folder, "source");
 const Key = "uploaded";
 const encryptionContext = { tenant: "42" };
 const object = { Bucket, Key, encryptionContext };
 const bytes = testBytes(3 * partBytes + 12_345, 9);
 
-beforeAll(() => writeFileSync(FilePath, bytes));
+beforeAll(() => writeFileSync(filePath, bytes));
 afterAll(() => rmSync(folder, { recursive: true }));
 /** Nothing is left but what a test removes here, and the source. */
 afterEach(async () => {
@@ -49,7 +49,7 @@ describe("upload", () => {
   it("stores a file in equal parts, which get gives back, in as many requests as it needs", async () => {
     const output = await local.client.upload({
       ...object,
-      FilePath,
+      filePath,
       ContentType: "text/x",
       Metadata: { a: "b" },
     });
@@ -74,9 +74,9 @@ describe("upload", () => {
   it.each([0, 1, 16_383, 16_384, 100_000, partBytes - 100_000])(
     "stores %i bytes as one PutObject",
     async (length) => {
-      const Source = sourceOf(bytes.subarray(0, length));
-      const CheckpointPath = join(folder, "none");
-      await local.client.upload({ ...object, Source, CheckpointPath });
+      const source = sourceOf(bytes.subarray(0, length));
+      const checkpointPath = join(folder, "none");
+      await local.client.upload({ ...object, source, checkpointPath });
       expect(local.operations()).toEqual(["PutObject"]);
       expectBytes(await read(), bytes.subarray(0, length));
     },
@@ -86,35 +86,35 @@ describe("upload", () => {
     const engine = await startedEngine();
     const client = local.clientWith({ engine, envelopeStorage: "sidecar", maxConcurrentParts: 2 });
     const reads: number[] = [];
-    const Source = sourceOf(bytes, async (start, end) => {
+    const source = sourceOf(bytes, async (start, end) => {
       reads.push(end - start);
       return bytes.subarray(start, end);
     });
-    await client.upload({ ...object, Source });
+    await client.upload({ ...object, source });
     expectBytes(await read(client), bytes);
     expect(Math.max(...reads)).toBe(1024 * 1024);
     await client.delete({ Bucket, Key });
-    await local.kmsClient.upload({ ...object, FilePath });
+    await local.kmsClient.upload({ ...object, filePath });
     expect(local.operations().filter((operation) => operation === "GenerateDataKey")).toHaveLength(1);
     expectBytes(await read(local.kmsClient), bytes);
   });
 
   it("takes the memory of its parts from the client's budget, and gives all of it back", async () => {
     const client = local.clientWith({ maxBufferedBytes: 16 * 1024 * 1024, maxConcurrentParts: 8 });
-    await Promise.all([client.upload({ ...object, FilePath }), client.upload({ ...object, FilePath })]);
+    await Promise.all([client.upload({ ...object, filePath }), client.upload({ ...object, filePath })]);
     expectBytes(await read(), bytes);
   });
 
   it("uses the memory of parts again, each for one part at a time", async () => {
     const long = testBytes(9 * partBytes, 3);
-    await local.clientWith({ maxConcurrentParts: 3 }).upload({ ...object, Source: sourceOf(long) });
+    await local.clientWith({ maxConcurrentParts: 3 }).upload({ ...object, source: sourceOf(long) });
     expectBytes(await read(), long);
   });
 
   it("tells its progress in plaintext bytes and parts, to the very end", async () => {
     const told: unknown[] = [];
     await local.client.upload(
-      { ...object, FilePath },
+      { ...object, filePath },
       { onProgress: (progress) => void told.push(progress) },
     );
     expect(told.at(-1)).toMatchObject({
@@ -131,12 +131,12 @@ describe("upload", () => {
   it("retries a part from memory: the bytes are the same, the source is read once", async () => {
     const client = local.clientWith({ s3: local.aws.s3 });
     let reads = 0;
-    const Source = sourceOf(bytes, async (start, end) => {
+    const source = sourceOf(bytes, async (start, end) => {
       reads += end - start;
       return bytes.subarray(start, end);
     });
     local.aws.fault({ operation: "UploadPart", status: 503, times: 2 });
-    await client.upload({ ...object, Source });
+    await client.upload({ ...object, source });
     expect(local.operations().filter((operation) => operation === "UploadPart")).toHaveLength(6);
     // What two parts share is read for both.
     expect(reads).toBeLessThan(bytes.length + 4 * 16_384);
@@ -145,9 +145,9 @@ describe("upload", () => {
 
   it("completes under a condition, and aborts when it does not hold", async () => {
     await local.putRaw(Key, testBytes(3));
-    const CheckpointPath = join(folder, "checkpoint");
+    const checkpointPath = join(folder, "checkpoint");
     const error = await errorOf(() =>
-      local.client.upload({ ...object, FilePath, CheckpointPath, IfNoneMatch: "*" }),
+      local.client.upload({ ...object, filePath, checkpointPath, IfNoneMatch: "*" }),
     );
     expect(error).toEqual(coded("S3_PRECONDITION_FAILED"));
     expectBytes((await local.getRaw(Key)).bytes, testBytes(3));
@@ -155,7 +155,7 @@ describe("upload", () => {
 
   it("believes a completion whose answer was lost when the object is there", async () => {
     local.aws.fault({ operation: "CompleteMultipartUpload", reset: "after" });
-    await local.client.upload({ ...object, FilePath, CheckpointPath: join(folder, "checkpoint") });
+    await local.client.upload({ ...object, filePath, checkpointPath: join(folder, "checkpoint") });
     expectBytes(await read(), bytes);
   });
 });
@@ -164,7 +164,7 @@ it("keeps a sidecar when it cannot tell whether somebody has completed the uploa
   const client = local.clientWith({ envelopeStorage: "sidecar" });
   local.aws.fault({ operation: "UploadPart", status: 403, code: "AccessDenied" });
   local.aws.fault({ operation: "AbortMultipartUpload", status: 404, code: "NoSuchUpload", handled: true });
-  const error = await errorOf(() => client.upload({ ...object, FilePath }));
+  const error = await errorOf(() => client.upload({ ...object, filePath }));
   const { keys } = await local.contents();
   expect(keys).toHaveLength(1);
   expect(error).toEqual(coded("S3_ACCESS_DENIED", { possiblyOrphanedSidecarKey: keys[0] }));
@@ -175,7 +175,7 @@ describe("an upload without a checkpoint that fails leaves nothing", () => {
   it.each(["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])("at %s", async (operation) => {
     local.aws.fault({ operation, status: 500 });
     const client = local.clientWith({ envelopeStorage: "sidecar" });
-    const error = await errorOf(() => client.upload({ ...object, FilePath }));
+    const error = await errorOf(() => client.upload({ ...object, filePath }));
     expect(error).toEqual(coded("S3_UNAVAILABLE", { operation }));
     if (operation !== "CompleteMultipartUpload") return;
     const { possiblyOrphanedSidecarKey = "" } = (error as unknown as { details: Record<string, string> })
@@ -187,10 +187,10 @@ describe("an upload without a checkpoint that fails leaves nothing", () => {
     const controller = new AbortController();
     const reason = new Error("enough");
     const onProgress = () => controller.abort(reason);
-    const CheckpointPath = join(folder, "checkpoint");
+    const checkpointPath = join(folder, "checkpoint");
     const options = { abortSignal: controller.signal, onProgress };
-    for (const more of [{}, { CheckpointPath }]) {
-      expect(await errorOf(() => local.client.upload({ ...object, FilePath, ...more }, options))).toBe(
+    for (const more of [{}, { checkpointPath }]) {
+      expect(await errorOf(() => local.client.upload({ ...object, filePath, ...more }, options))).toBe(
         reason,
       );
     }
@@ -198,44 +198,44 @@ describe("an upload without a checkpoint that fails leaves nothing", () => {
 
   it("when the listener throws, also with a checkpoint", async () => {
     const mine = new Error("mine");
-    const CheckpointPath = join(folder, "checkpoint");
+    const checkpointPath = join(folder, "checkpoint");
     const onProgress = () => {
       throw mine;
     };
     expect(
-      await errorOf(() => local.client.upload({ ...object, FilePath, CheckpointPath }, { onProgress })),
+      await errorOf(() => local.client.upload({ ...object, filePath, checkpointPath }, { onProgress })),
     ).toBe(mine);
   });
 
   it("when the file changes under it: another time, another size, the same size and time", async () => {
     const changes: [string, () => void][] = [
-      ["modified", () => utimesSync(FilePath, 1, 1)],
-      ["shorter", () => truncateSync(FilePath, bytes.length - 1)],
+      ["modified", () => utimesSync(filePath, 1, 1)],
+      ["shorter", () => truncateSync(filePath, bytes.length - 1)],
     ];
     for (const [, change] of changes) {
-      const { atime, mtime } = statSync(FilePath);
+      const { atime, mtime } = statSync(filePath);
       let changed = false;
       const onProgress = () => {
         if (!changed) change();
         changed = true;
       };
-      const error = await errorOf(() => local.client.upload({ ...object, FilePath }, { onProgress }));
+      const error = await errorOf(() => local.client.upload({ ...object, filePath }, { onProgress }));
       expect(error).toEqual(coded("SOURCE_CHANGED"));
-      writeFileSync(FilePath, bytes);
-      utimesSync(FilePath, atime, mtime);
+      writeFileSync(filePath, bytes);
+      utimesSync(filePath, atime, mtime);
     }
   });
 
   it("when a chunk that two parts share was read differently for each", async () => {
     let reads = 0;
-    const Source = sourceOf(bytes, async (start, end) => {
+    const source = sourceOf(bytes, async (start, end) => {
       const read = Buffer.from(bytes.subarray(start, end));
       if (start <= partBytes && end > partBytes) read[partBytes - 1000 - start] = reads++;
       return read;
     });
     // The first chunk boundary before the end of part 1 makes both parts read byte partBytes - 1000.
     const client = local.clientWith({ maxConcurrentParts: 1 });
-    const error = await errorOf(() => client.upload({ ...object, Source }));
+    const error = await errorOf(() => client.upload({ ...object, source }));
     expect(error).toEqual(coded("SOURCE_CHANGED", { partNumber: 1 }));
     expect(local.operations().filter((operation) => operation === "UploadPart")).toHaveLength(1);
   });
@@ -244,7 +244,7 @@ describe("an upload without a checkpoint that fails leaves nothing", () => {
     const failure = new Error("disk on fire");
     const upload = (read: RandomAccessSource["read"]) =>
       errorOf(() =>
-        local.clientWith({ idleTimeoutMs: 50 }).upload({ ...object, Source: sourceOf(bytes, read) }),
+        local.clientWith({ idleTimeoutMs: 50 }).upload({ ...object, source: sourceOf(bytes, read) }),
       );
     const failed = await upload(() => Promise.reject(failure));
     expect(failed).toEqual(coded("SOURCE_FAILED"));
@@ -252,38 +252,38 @@ describe("an upload without a checkpoint that fails leaves nothing", () => {
     expect(await upload(async () => testBytes(5))).toEqual(coded("SOURCE_CHANGED", { bytes: 5 }));
     expect(await upload(() => new Promise(() => undefined))).toEqual(coded("SOURCE_STALLED"));
     expect(await upload(async () => "text" as never)).toEqual(
-      new TypeError("Source.read: its result: expected a Uint8Array, got a string"),
+      new TypeError("source.read: its result: expected a Uint8Array, got a string"),
     );
   });
 
   it("when there is no file", async () => {
     const path = join(folder, "nowhere");
-    const error = await errorOf(() => local.client.upload({ ...object, FilePath: path }));
+    const error = await errorOf(() => local.client.upload({ ...object, filePath: path }));
     expect(error).toEqual(coded("FILE_FAILED", { path }));
     expect(error.cause).toMatchObject({ code: "ENOENT" });
-    const unwritable = { ...object, FilePath, CheckpointPath: join(path, "deep") };
+    const unwritable = { ...object, filePath, checkpointPath: join(path, "deep") };
     expect(await errorOf(() => local.client.upload(unwritable))).toEqual(coded("FILE_FAILED"));
     expect(local.operations()).toEqual([]);
   });
 });
 
 it.each([
-  ["no source", {}, "FilePath, Source: expected one of them"],
-  ["two sources", { FilePath, Source: sourceOf(bytes) }, "FilePath, Source: expected one of them"],
-  ["a body", { FilePath, Body: "x" }, "Body: the source is FilePath or Source: leave it out"],
+  ["no source", {}, "filePath, source: expected one of them"],
+  ["two sources", { filePath, source: sourceOf(bytes) }, "filePath, source: expected one of them"],
+  ["a body", { filePath, Body: "x" }, "Body: the source is filePath or source: leave it out"],
   [
     "a length",
-    { FilePath, ContentLength: 1 },
-    "ContentLength: the source is FilePath or Source: leave it out",
+    { filePath, ContentLength: 1 },
+    "ContentLength: the source is filePath or source: leave it out",
   ],
-  ["a source without read", { Source: { length: 1 } }, "Source.read: expected a function, got undefined"],
-  ["a source without length", { Source: { read() {} } }, "Source.length: expected an integer, got undefined"],
-  ["a checkpoint that is no path", { FilePath, CheckpointPath: 5 }, "CheckpointPath: expected a string"],
-  ["a checksum", { FilePath, ChecksumCRC32: "x" }, "ChecksumCRC32: it describes"],
+  ["a source without read", { source: { length: 1 } }, "source.read: expected a function, got undefined"],
+  ["a source without length", { source: { read() {} } }, "source.length: expected an integer, got undefined"],
+  ["a checkpoint that is no path", { filePath, checkpointPath: 5 }, "checkpointPath: expected a string"],
+  ["a checksum", { filePath, ChecksumCRC32: "x" }, "ChecksumCRC32: it describes"],
 ])("upload refuses %s before any request", async (_, input, message) => {
   const error = await errorOf(() => local.client.upload({ ...object, ...input } as never));
   expect([TypeError, RangeError]).toContain(error.constructor);
   expect(error.message).toContain(message);
   expect(local.operations()).toEqual([]);
-  expectBytes(readFileSync(FilePath), bytes);
+  expectBytes(readFileSync(filePath), bytes);
 });

@@ -1,6 +1,6 @@
 import { PassThrough, Readable } from "node:stream";
 import { describe, expect, it } from "vitest";
-import { Batches } from "../../../src/s3/body/coalesced-reads.js";
+import { CoalescedReads } from "../../../src/s3/body/coalesced-reads.js";
 import { collect, collectUntilError, cut, expectBytes, testBytes } from "../../support/bytes.js";
 import { errorOf } from "../../support/errors.js";
 
@@ -17,12 +17,12 @@ describe("Batches", () => {
   it("yields what the stream yields", async () => {
     const bytes = testBytes(3_000_000);
     const stream = Readable.from(cut(bytes, 1, 100_000, 16_384, 7), { objectMode: false });
-    expectBytes(await collect(new Batches(stream)), bytes);
+    expectBytes(await collect(new CoalescedReads(stream)), bytes);
   });
 
   it("joins the small pieces of one turn, and leaves large ones as they are", async () => {
     const stream = new PassThrough({ highWaterMark: 1024 * kibibyte });
-    const batches = new Batches(stream);
+    const batches = new CoalescedReads(stream);
     const first = batches.next();
     const sizes = [16, 16, 16, 64, 1, 1].map((size) => size * kibibyte);
     for (const size of sizes) stream.write(testBytes(size));
@@ -41,7 +41,7 @@ describe("Batches", () => {
         this.push(made < 8192 * kibibyte ? Buffer.alloc(16 * kibibyte) : null);
       },
     });
-    const batches = new Batches(stream);
+    const batches = new CoalescedReads(stream);
     await batches.next();
     for (let times = 0; times < 100; times++) await turn();
     expect(made).toBeLessThanOrEqual(2 * (256 + 32) * kibibyte);
@@ -50,7 +50,7 @@ describe("Batches", () => {
 
   it("fails at once when the stream does, whatever waits, and goes on failing", async () => {
     const stream = pushed(testBytes(100));
-    const batches = new Batches(stream);
+    const batches = new CoalescedReads(stream);
     expectBytes((await batches.next()).value ?? Buffer.alloc(0), testBytes(100));
     stream.push(testBytes(100));
     await turn();
@@ -64,27 +64,27 @@ describe("Batches", () => {
   it("tells a stream that closes before its end", async () => {
     const stream = pushed(testBytes(10));
     setImmediate(() => stream.destroy());
-    const { error } = await collectUntilError(new Batches(stream));
+    const { error } = await collectUntilError(new CoalescedReads(stream));
     expect(error).toMatchObject({ code: "ERR_STREAM_PREMATURE_CLOSE" });
   });
 
   it("reads a stream that ended or was destroyed before", async () => {
     const ended = pushed(testBytes(10));
     ended.push(null);
-    expectBytes(await collect(new Batches(ended)), testBytes(10));
+    expectBytes(await collect(new CoalescedReads(ended)), testBytes(10));
     const destroyed = pushed().destroy();
-    expect(await errorOf(() => new Batches(destroyed).next())).toMatchObject({
+    expect(await errorOf(() => new CoalescedReads(destroyed).next())).toMatchObject({
       code: "ERR_STREAM_PREMATURE_CLOSE",
     });
     const broken = pushed().on("error", () => undefined);
     broken.destroy(new Error("broken"));
     await turn();
-    expect((await errorOf(() => new Batches(broken).next())).message).toBe("broken");
+    expect((await errorOf(() => new CoalescedReads(broken).next())).message).toBe("broken");
   });
 
   it("destroys the stream when the reader stops, also while a read waits", async () => {
     const stream = pushed();
-    const batches = new Batches(stream);
+    const batches = new CoalescedReads(stream);
     const read = batches.next().catch((error: unknown) => error);
     await batches.return();
     expect(stream.destroyed).toBe(true);
@@ -93,7 +93,7 @@ describe("Batches", () => {
 
   it("starts with the first read, not before", async () => {
     const stream = pushed(testBytes(10));
-    const batches = new Batches(stream);
+    const batches = new CoalescedReads(stream);
     await turn();
     expect(stream.readableFlowing).toBeNull();
     expectBytes((await batches.next()).value ?? Buffer.alloc(0), testBytes(10));

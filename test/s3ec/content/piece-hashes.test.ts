@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
-import { PieceHashes } from "../../../src/s3ec/content/piece-hashes.js";
+import { PieceFingerprints } from "../../../src/s3ec/content/piece-hashes.js";
 import { testBytes } from "../../support/bytes.js";
 
 it("knows each piece, however the bytes came, and no other bytes", () => {
   const bytes = testBytes(2_500);
   for (const sizes of [[2_500], [999, 1, 1_000, 500], [1, 1_998, 501], [0, 2_000, 500]]) {
-    const hashes = new PieceHashes(1_000);
+    const hashes = new PieceFingerprints(1_000);
     let at = 0;
     for (const size of sizes) {
       hashes.add(bytes.subarray(at, at + size));
