@@ -12,8 +12,8 @@ import type { HeldRequests } from "./hold.js";
 import { type ServerIdentity, startServer } from "./http-server.js";
 import { kmsService } from "./kms/kms-service.js";
 import { type RecordedRequest, RequestLog } from "./request-log.js";
-import { isBucketName } from "./s3/object-store.js";
 import { s3Service } from "./s3/s3-service.js";
+import { isBucketName } from "./s3/storage/object-store.js";
 import type { Credentials } from "./service.js";
 
 /** Settings of {@link startLocalAws}. */

@@ -21,7 +21,7 @@ import {
   UploadPartCopyCommand,
 } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
-import { Crc, combineCrcs, crc32, crc32c, crc64nvme } from "../../src/testing/s3/crc.js";
+import { Crc, combineCrcs, crc32, crc32c, crc64nvme } from "../../src/testing/s3/wire/crc.js";
 import { testBytes } from "../support/bytes.js";
 import { failure } from "../support/errors.js";
 import { Bucket, partBytes, useLocalAws } from "../support/local.js";

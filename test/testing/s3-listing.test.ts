@@ -22,10 +22,10 @@ import {
 } from "@aws-sdk/client-s3";
 import fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { memoryBytes } from "../../src/testing/s3/byte-store.js";
-import { ObjectStore } from "../../src/testing/s3/object-store.js";
-import { byBytes } from "../../src/testing/s3/order.js";
-import { noRecords } from "../../src/testing/s3/records.js";
+import { memoryBytes } from "../../src/testing/s3/storage/byte-store.js";
+import { ObjectStore } from "../../src/testing/s3/storage/object-store.js";
+import { byBytes } from "../../src/testing/s3/storage/order.js";
+import { noRecords } from "../../src/testing/s3/storage/records.js";
 import { useLocalAws } from "../support/local.js";
 import { sendSigned } from "./raw.js";
 

@@ -9,7 +9,7 @@ import { chunkBytes } from "../../../src/cobblestone/layout.js";
 import { type BeginUploadInput, type UploadTicket, uploadPartRange } from "../../../src/index.js";
 import { configOf } from "../../../src/objects/encrypted/config.js";
 import { guardOf, PartGuard } from "../../../src/objects/upload/part-guard.js";
-import { Crc, crc32 } from "../../../src/testing/s3/crc.js";
+import { Crc, crc32 } from "../../../src/testing/s3/wire/crc.js";
 import { expectBytes, testBytes } from "../../support/bytes.js";
 import { coded, errorOf } from "../../support/errors.js";
 import { Bucket, partBytes, useLocalAws } from "../../support/local.js";

@@ -1,5 +1,5 @@
 /** The errors of the in-process S3: codes with their statuses, and the XML that tells them. */
-import { ServiceError, type ServiceRequest, type ServiceResponse } from "../service.js";
+import { ServiceError, type ServiceRequest, type ServiceResponse } from "../../service.js";
 import { element, xmlDocument } from "./xml.js";
 
 const statuses = {

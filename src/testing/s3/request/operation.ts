@@ -1,8 +1,8 @@
 /** What an operation of the in-process S3 is, and what several of them need. */
-import type { ServiceRequest, ServiceResponse } from "../service.js";
-import type { ObjectStore } from "./object-store.js";
-import { s3Fault } from "./s3-fault.js";
-import type { UploadStore } from "./upload-store.js";
+import type { ServiceRequest, ServiceResponse } from "../../service.js";
+import type { ObjectStore } from "../storage/object-store.js";
+import type { UploadStore } from "../storage/upload-store.js";
+import { s3Fault } from "../wire/s3-fault.js";
 
 /** What an operation works with. */
 export interface Call {

@@ -1,7 +1,7 @@
 /** Conditions of requests, and ranges of reads, as HTTP and S3 define them. */
-import { ServiceError, type ServiceRequest } from "../service.js";
-import { s3Fault } from "./s3-fault.js";
-import type { StoredObject, Version } from "./versions.js";
+import { ServiceError, type ServiceRequest } from "../../service.js";
+import type { StoredObject, Version } from "../storage/versions.js";
+import { s3Fault } from "../wire/s3-fault.js";
 
 type Headers = ServiceRequest["headers"];
 

@@ -1,12 +1,20 @@
 /** The listings of the in-process S3: objects, and versions of objects. */
+
+import { storageClassOf } from "../request/object-headers.js";
+import { type Call, type Operations, pageSize, xml } from "../request/operation.js";
+import {
+  continuationToken,
+  continuedKey,
+  encoderOf,
+  pageEntries,
+  pageTerms,
+  takePage,
+} from "../request/pages.js";
+import { byBytes, stampedNumber } from "../storage/order.js";
+import type { StoredObject, Version } from "../storage/versions.js";
+import { s3Fault } from "../wire/s3-fault.js";
+import { element, group, xmlDocument } from "../wire/xml.js";
 import { ownerElement } from "./buckets.js";
-import { storageClassOf } from "./object-headers.js";
-import { type Call, type Operations, pageSize, xml } from "./operation.js";
-import { byBytes, stampedNumber } from "./order.js";
-import { continuationToken, continuedKey, encoderOf, pageEntries, pageTerms, takePage } from "./pages.js";
-import { s3Fault } from "./s3-fault.js";
-import type { StoredObject, Version } from "./versions.js";
-import { element, group, xmlDocument } from "./xml.js";
 
 export const listingOperations: Operations = {
   ListObjects({ store, request: { query }, bucket }) {

@@ -1,9 +1,10 @@
 /** The tags of objects, and the operations of the in-process S3 on them. */
+
+import type { StoredObject } from "../storage/versions.js";
+import { s3Fault } from "../wire/s3-fault.js";
+import { childrenOf, childText, element, group, xmlDocument } from "../wire/xml.js";
 import { malformedXml, readDocument } from "./documents.js";
 import { type Call, type Operations, xml } from "./operation.js";
-import { s3Fault } from "./s3-fault.js";
-import type { StoredObject } from "./versions.js";
-import { childrenOf, childText, element, group, xmlDocument } from "./xml.js";
 
 type Tags = Readonly<Record<string, string>>;
 

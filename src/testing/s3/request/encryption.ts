@@ -1,8 +1,8 @@
 /** How S3 itself encrypts an object: under keys of its own, of KMS, or under one that the customer sends along. */
 import { createHash, randomBytes } from "node:crypto";
-import type { ServiceError, ServiceRequest } from "../service.js";
+import type { ServiceError, ServiceRequest } from "../../service.js";
+import { s3Fault } from "../wire/s3-fault.js";
 import { pickHeaders } from "./operation.js";
-import { s3Fault } from "./s3-fault.js";
 
 type Headers = ServiceRequest["headers"];
 

@@ -1,7 +1,7 @@
 /** What one answer of a listing has: as many entries as fit, common prefixes in place of some, and how to go on. */
-import { uriEncode } from "../sigv4.js";
-import { s3Fault } from "./s3-fault.js";
-import { element, group } from "./xml.js";
+import { uriEncode } from "../../sigv4.js";
+import { s3Fault } from "../wire/s3-fault.js";
+import { element, group } from "../wire/xml.js";
 
 type Query = ReadonlyMap<string, string>;
 

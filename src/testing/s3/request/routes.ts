@@ -1,7 +1,7 @@
 /** Which request means which operation. */
-import type { ServiceRequest } from "../service.js";
+import type { ServiceRequest } from "../../service.js";
+import { s3Fault } from "../wire/s3-fault.js";
 import { contentNames } from "./object-headers.js";
-import { s3Fault } from "./s3-fault.js";
 import { unsupportedOperation } from "./unsupported.js";
 
 const version = ["versionId"];

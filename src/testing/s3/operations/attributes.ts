@@ -1,12 +1,13 @@
 /** GetObjectAttributes of the in-process S3. */
-import { checksumElement } from "./checksums.js";
-import { requireCustomerKey } from "./encryption.js";
-import { storageClassOf } from "./object-headers.js";
-import { firstPage, type Operations, wholeNumber, xml } from "./operation.js";
-import { s3Fault } from "./s3-fault.js";
-import { versionHeader } from "./tagging.js";
-import type { StoredObject } from "./versions.js";
-import { element, group, xmlDocument } from "./xml.js";
+
+import { requireCustomerKey } from "../request/encryption.js";
+import { storageClassOf } from "../request/object-headers.js";
+import { firstPage, type Operations, wholeNumber, xml } from "../request/operation.js";
+import { versionHeader } from "../request/tagging.js";
+import type { StoredObject } from "../storage/versions.js";
+import { checksumElement } from "../wire/checksums.js";
+import { s3Fault } from "../wire/s3-fault.js";
+import { element, group, xmlDocument } from "../wire/xml.js";
 
 type Headers = Readonly<Record<string, string>>;
 

@@ -1,9 +1,9 @@
 /** What the in-process S3 holds: buckets, and the versions of their objects. */
 import { randomBytes } from "node:crypto";
+import { s3Fault } from "../wire/s3-fault.js";
 import type { ByteStore, Extent } from "./byte-store.js";
 import { byBytes, stamp } from "./order.js";
 import type { Records } from "./records.js";
-import { s3Fault } from "./s3-fault.js";
 import type { DeleteMarker, ObjectContent, Placed, StoredObject, Version, Versioning } from "./versions.js";
 
 interface Bucket {

@@ -1,6 +1,7 @@
 /** What the in-process S3 knows of a version of an object. */
+
+import type { StoredChecksum } from "../wire/checksums.js";
 import type { Extent } from "./byte-store.js";
-import type { StoredChecksum } from "./checksums.js";
 
 /** A part of an object that was uploaded in parts. */
 export interface ObjectPart {

@@ -1,19 +1,19 @@
 /** The operations of the in-process S3 on single objects. */
-import type { ServiceResponse } from "../service.js";
-import { checksumHeaders, type StoredChecksum } from "./checksums.js";
+import type { ServiceResponse } from "../../service.js";
 import {
   requestedPart,
   requestedRange,
   requireReadConditions,
   requireWriteConditions,
-} from "./conditions.js";
-import { etagOf, requireCustomerKey, writerEncryptionHeaders } from "./encryption.js";
-import { answerHeaders, objectHeaders, requireReadable } from "./object-headers.js";
-import { type Call, type Operations, wholeNumber } from "./operation.js";
-import { readPayload } from "./payload.js";
-import { s3Fault } from "./s3-fault.js";
-import { taggedBy, versionHeader } from "./tagging.js";
-import type { StoredObject } from "./versions.js";
+} from "../request/conditions.js";
+import { etagOf, requireCustomerKey, writerEncryptionHeaders } from "../request/encryption.js";
+import { answerHeaders, objectHeaders, requireReadable } from "../request/object-headers.js";
+import { type Call, type Operations, wholeNumber } from "../request/operation.js";
+import { readPayload } from "../request/payload.js";
+import { taggedBy, versionHeader } from "../request/tagging.js";
+import type { StoredObject } from "../storage/versions.js";
+import { checksumHeaders, type StoredChecksum } from "../wire/checksums.js";
+import { s3Fault } from "../wire/s3-fault.js";
 
 export const objectOperations: Operations = {
   async PutObject(call) {

@@ -1,10 +1,15 @@
 /** Reads the body of an upload, and verifies all that the request says of it. */
 import { createHash } from "node:crypto";
-import type { ServiceRequest } from "../service.js";
-import type { ByteStore, Extent } from "./byte-store.js";
-import { type ChecksumAlgorithm, checksumAlgorithm, defaultAlgorithm, startChecksum } from "./checksums.js";
-import { decodeChunks } from "./chunks.js";
-import { s3Fault } from "./s3-fault.js";
+import type { ServiceRequest } from "../../service.js";
+import type { ByteStore, Extent } from "../storage/byte-store.js";
+import {
+  type ChecksumAlgorithm,
+  checksumAlgorithm,
+  defaultAlgorithm,
+  startChecksum,
+} from "../wire/checksums.js";
+import { decodeChunks } from "../wire/chunks.js";
+import { s3Fault } from "../wire/s3-fault.js";
 
 /** A body that has arrived whole and verified. */
 export interface Payload {

@@ -1,6 +1,19 @@
 /** The operations of the in-process S3 that make an object of parts. */
 import { createHash } from "node:crypto";
-import type { ServiceRequest } from "../service.js";
+import type { ServiceRequest } from "../../service.js";
+import { requireWriteConditions } from "../request/conditions.js";
+import { malformedXml, readDocument } from "../request/documents.js";
+import {
+  encryptionHeaders,
+  etagOf,
+  requireUploadKey,
+  writerEncryptionHeaders,
+} from "../request/encryption.js";
+import { objectHeaders } from "../request/object-headers.js";
+import { type Operations, wholeNumber, xml } from "../request/operation.js";
+import { declaredChecksum, readPayload } from "../request/payload.js";
+import { taggedBy, versionHeader } from "../request/tagging.js";
+import type { StoredPart, StoredUpload, UploadTerms } from "../storage/upload-store.js";
 import {
   checksumElement,
   checksumHeaders,
@@ -8,19 +21,11 @@ import {
   combineChecksums,
   defaultAlgorithm,
   type StoredChecksum,
-} from "./checksums.js";
-import { requireWriteConditions } from "./conditions.js";
+} from "../wire/checksums.js";
+import { s3Fault } from "../wire/s3-fault.js";
+import { childrenOf, childText, element, type XmlElement, xmlDocument } from "../wire/xml.js";
 import { requestedAlgorithm } from "./copy.js";
-import { malformedXml, readDocument } from "./documents.js";
-import { encryptionHeaders, etagOf, requireUploadKey, writerEncryptionHeaders } from "./encryption.js";
-import { objectHeaders } from "./object-headers.js";
 import { partNumber } from "./objects.js";
-import { type Operations, wholeNumber, xml } from "./operation.js";
-import { declaredChecksum, readPayload } from "./payload.js";
-import { s3Fault } from "./s3-fault.js";
-import { taggedBy, versionHeader } from "./tagging.js";
-import type { StoredPart, StoredUpload, UploadTerms } from "./upload-store.js";
-import { childrenOf, childText, element, type XmlElement, xmlDocument } from "./xml.js";
 
 const maxObjectBytes = 50 * 1024 ** 4;
 

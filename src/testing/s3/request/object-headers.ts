@@ -1,10 +1,10 @@
 /** Headers that an object keeps, and those it is answered with. */
-import type { ServiceRequest } from "../service.js";
-import { checksumHeaders, type StoredChecksum } from "./checksums.js";
+import type { ServiceRequest } from "../../service.js";
+import type { StoredObject } from "../storage/versions.js";
+import { checksumHeaders, type StoredChecksum } from "../wire/checksums.js";
+import { s3Fault } from "../wire/s3-fault.js";
 import { encryptionNames, requestedEncryption } from "./encryption.js";
 import { pickHeaders } from "./operation.js";
-import { s3Fault } from "./s3-fault.js";
-import type { StoredObject } from "./versions.js";
 
 type Headers = Readonly<Record<string, string>>;
 

@@ -1,12 +1,12 @@
 /** The operations of the in-process S3 that delete objects, one or many at once. */
-import { ServiceError, type ServiceRequest } from "../service.js";
-import { requireDeleteCondition } from "./conditions.js";
-import { malformedXml, readDocument } from "./documents.js";
-import { type Call, type Operations, xml } from "./operation.js";
-import { declaredChecksum } from "./payload.js";
-import { s3Fault } from "./s3-fault.js";
-import type { Version } from "./versions.js";
-import { childrenOf, childText, element, group, type XmlElement, xmlDocument } from "./xml.js";
+import { ServiceError, type ServiceRequest } from "../../service.js";
+import { requireDeleteCondition } from "../request/conditions.js";
+import { malformedXml, readDocument } from "../request/documents.js";
+import { type Call, type Operations, xml } from "../request/operation.js";
+import { declaredChecksum } from "../request/payload.js";
+import type { Version } from "../storage/versions.js";
+import { s3Fault } from "../wire/s3-fault.js";
+import { childrenOf, childText, element, group, type XmlElement, xmlDocument } from "../wire/xml.js";
 
 const maxDeleted = 1000;
 

@@ -1,11 +1,11 @@
 /** What the in-process S3 holds of uploads that have been neither completed nor aborted. */
 import { randomUUID } from "node:crypto";
+import type { ChecksumAlgorithm, ChecksumType } from "../wire/checksums.js";
+import { s3Fault } from "../wire/s3-fault.js";
 import type { Extent } from "./byte-store.js";
-import type { ChecksumAlgorithm, ChecksumType } from "./checksums.js";
 import { filesOf, type ObjectStore, revived } from "./object-store.js";
 import { stamp } from "./order.js";
 import type { Records } from "./records.js";
-import { s3Fault } from "./s3-fault.js";
 import type { ObjectContent, StoredObject } from "./versions.js";
 
 /** What the writer said when the upload began. */

@@ -1,5 +1,5 @@
 /** The headers of S3's own that a request may have here: those that are heeded, and those that change nothing. */
-import type { ServiceRequest } from "../service.js";
+import type { ServiceRequest } from "../../service.js";
 
 const heeded = new RegExp(
   `^x-amz-(?:${[

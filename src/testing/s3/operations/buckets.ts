@@ -1,11 +1,11 @@
 /** The operations of the in-process S3 on buckets. */
-import { malformedXml, readDocument } from "./documents.js";
-import { firstPage, type Operations, wholeNumber, xml } from "./operation.js";
-import { byBytes } from "./order.js";
-import { continuationToken, continuedKey } from "./pages.js";
-import { s3Fault } from "./s3-fault.js";
-import type { Versioning } from "./versions.js";
-import { childText, element, group, type XmlElement, xmlDocument } from "./xml.js";
+import { malformedXml, readDocument } from "../request/documents.js";
+import { firstPage, type Operations, wholeNumber, xml } from "../request/operation.js";
+import { continuationToken, continuedKey } from "../request/pages.js";
+import { byBytes } from "../storage/order.js";
+import type { Versioning } from "../storage/versions.js";
+import { s3Fault } from "../wire/s3-fault.js";
+import { childText, element, group, type XmlElement, xmlDocument } from "../wire/xml.js";
 
 /** Who owns all buckets. */
 export const account = "111122223333";

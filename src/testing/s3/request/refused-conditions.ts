@@ -1,5 +1,5 @@
 /** Conditions that an operation does not have: to pass them over would do what the client did not want. */
-import type { ServiceRequest } from "../service.js";
+import type { ServiceRequest } from "../../service.js";
 
 const read = ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since"];
 const write = ["if-match", "if-none-match"];

@@ -1,12 +1,13 @@
 /** The listings of the in-process S3 that tell of unfinished uploads and their parts. */
-import { checksumElement } from "./checksums.js";
-import { storageClassOf } from "./object-headers.js";
-import { firstPage, type Operations, pageSize, wholeNumber, xml } from "./operation.js";
-import { byBytes } from "./order.js";
-import { encoderOf, pageEntries, pageTerms, takePage } from "./pages.js";
-import { s3Fault } from "./s3-fault.js";
-import type { StoredPart, StoredUpload } from "./upload-store.js";
-import { element, group, xmlDocument } from "./xml.js";
+
+import { storageClassOf } from "../request/object-headers.js";
+import { firstPage, type Operations, pageSize, wholeNumber, xml } from "../request/operation.js";
+import { encoderOf, pageEntries, pageTerms, takePage } from "../request/pages.js";
+import { byBytes } from "../storage/order.js";
+import type { StoredPart, StoredUpload } from "../storage/upload-store.js";
+import { checksumElement } from "../wire/checksums.js";
+import { s3Fault } from "../wire/s3-fault.js";
+import { element, group, xmlDocument } from "../wire/xml.js";
 
 export const multipartListingOperations: Operations = {
   ListParts({ uploads, request: { query }, bucket, key }) {

@@ -1,9 +1,9 @@
 /** The XML documents that requests have as their bodies, verified as uploads are. */
-import { readSmallBody, type ServiceRequest } from "../service.js";
+import { readSmallBody, type ServiceRequest } from "../../service.js";
+import { s3Fault } from "../wire/s3-fault.js";
+import { parseXml, type XmlElement } from "../wire/xml.js";
 import { pickHeaders } from "./operation.js";
 import { declaredChecksum, isSigned, requireDigests, startDigests } from "./payload.js";
-import { s3Fault } from "./s3-fault.js";
-import { parseXml, type XmlElement } from "./xml.js";
 
 const maxBytes = 4 * 1024 * 1024;
 

@@ -1,22 +1,22 @@
 /** The operations of the in-process S3 that read one object and write another. */
-import type { ServiceRequest } from "../service.js";
-import { type ChecksumAlgorithm, checksumAlgorithm, checksumElement } from "./checksums.js";
-import { requireCopyConditions, requireWriteConditions } from "./conditions.js";
+import type { ServiceRequest } from "../../service.js";
+import { requireCopyConditions, requireWriteConditions } from "../request/conditions.js";
 import {
   encryptionHeaders,
   etagOf,
   requireCustomerKey,
   requireUploadKey,
   writerEncryptionHeaders,
-} from "./encryption.js";
-import { changesObject, copiedHeaders, directive, requireReadable } from "./object-headers.js";
+} from "../request/encryption.js";
+import { changesObject, copiedHeaders, directive, requireReadable } from "../request/object-headers.js";
+import { type Call, type Operations, xml } from "../request/operation.js";
+import { storeBytes } from "../request/payload.js";
+import { taggedBy, versionHeader } from "../request/tagging.js";
+import type { StoredObject } from "../storage/versions.js";
+import { type ChecksumAlgorithm, checksumAlgorithm, checksumElement } from "../wire/checksums.js";
+import { s3Fault } from "../wire/s3-fault.js";
+import { element, xmlDocument } from "../wire/xml.js";
 import { partNumber } from "./objects.js";
-import { type Call, type Operations, xml } from "./operation.js";
-import { storeBytes } from "./payload.js";
-import { s3Fault } from "./s3-fault.js";
-import { taggedBy, versionHeader } from "./tagging.js";
-import type { StoredObject } from "./versions.js";
-import { element, xmlDocument } from "./xml.js";
 
 const maxCopiedBytes = 5 * 1024 ** 3;
 
