@@ -141,7 +141,7 @@ describe("prefetching", () => {
   it("holds no more than it may, and gives all back when the object is closed", async () => {
     const huge = await hugeObject(size, keyring);
     const client = local.clientWith({ s3: huge.s3 });
-    const take = vi.spyOn(MemoryBudget.prototype, "tryTake");
+    const take = vi.spyOn(MemoryBudget.prototype, "tryAcquireForPrefetch");
     const object = await client.open({ Bucket, Key: "huge" }, { prefetchBytes: 2 ** 20 });
     const held = () => (take.mock.contexts[0] as MemoryBudget).heldBytes;
     let most = 0;
@@ -161,7 +161,7 @@ describe("prefetching", () => {
 
   it("holds no more for reads that follow each other at the same time", async () => {
     const huge = await hugeObject(size, keyring);
-    const take = vi.spyOn(MemoryBudget.prototype, "tryTake");
+    const take = vi.spyOn(MemoryBudget.prototype, "tryAcquireForPrefetch");
     const client = local.clientWith({ s3: huge.s3 });
     using object = await client.open({ Bucket, Key: "huge" }, { prefetchBytes: 64 * kibibyte });
     take.mockClear();
