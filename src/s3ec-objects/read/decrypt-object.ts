@@ -17,7 +17,7 @@ import {
   decodeOldNetInstructionFile,
   oldNetWrappedKey,
 } from "../../s3ec/instruction-file.js";
-import { unlockLegacy, wrapOf } from "../../s3ec/keyrings/unlock.js";
+import { unwrapContentKeys, wrapOf } from "../../s3ec/keyrings/unwrap.js";
 import { decodeLegacyMetadata } from "../../s3ec/metadata.js";
 import type { CallOptions } from "../../transfer/call-signal.js";
 import { abortSignalArgument, transferSignal } from "../../transfer/call-signal.js";
@@ -93,7 +93,7 @@ export async function decryptLegacyObject(
     const { keyrings, policy, contentAad, enableCbcRewrappedByJava } = config;
     const keys = await untilAborted(
       signal,
-      unlockLegacy(envelope, {
+      unwrapContentKeys(envelope, {
         keyrings,
         policy,
         expected,
