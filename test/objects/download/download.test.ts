@@ -168,8 +168,8 @@ describe("a call that is wrong sends nothing", () => {
     [{ Range: "bytes=0-1" }, new TypeError("Range: a file is downloaded whole: use get")],
     [{ PartNumber: 1 }, new TypeError("PartNumber: a file is downloaded whole: use get")],
     [
-      { plaintext: "allow" },
-      new TypeError("plaintext: an object that is not encrypted is not downloaded: use get"),
+      { unencrypted: "allow" },
+      new TypeError("unencrypted: an object that is not encrypted is not downloaded: use get"),
     ],
     [{ fsync: 1 }, new TypeError("fsync: expected one of true, false, got the number 1")],
     [{ mode: 0o1000 }, new RangeError("mode: expected an integer from 0 to 511, got 512")],
