@@ -58,7 +58,10 @@ export async function* readAhead(
   const fill = () => {
     // With the one that is being read.
     while (ahead.length + 1 < config.maxConcurrentParts && nextChunk < endChunk) {
-      const hold = config.budget.tryTake(object, sealedBytes(Math.min(windowChunks, endChunk - nextChunk)));
+      const hold = config.budget.tryAcquireForPrefetch(
+        object,
+        sealedBytes(Math.min(windowChunks, endChunk - nextChunk)),
+      );
       if (!hold) return;
       const range = nextWindow();
       // Memory of its own: what is handed out is the reader's.

@@ -209,7 +209,7 @@ export class PartMaker {
     const { config, layout, keys, source, signal } = this.#making;
     const range = partRange(layout, partNumber);
     const bytes = this.#slabBytes;
-    const hold = await config.budget.take(this, bytes, signal, bytes);
+    const hold = await config.budget.acquire(this, bytes, signal, bytes);
     try {
       const memory = (hold.memory ?? Buffer.allocUnsafeSlow(bytes)).buffer as ArrayBuffer;
       await source.read(new Uint8Array(memory, 0, range.plaintextBytes), range.plaintextStart);
