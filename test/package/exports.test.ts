@@ -106,6 +106,7 @@ it("the entry points export these types and no others", () => {
     "Fault",
     "HeldRequests",
     "HoldOptions",
+    "HoldPlace",
     "LocalAws",
     "LocalAwsOptions",
     "LocalClientConfig",
