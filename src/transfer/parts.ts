@@ -5,8 +5,6 @@ import type { Lease } from "./memory-budget.js";
 import type { PartLeases } from "./part-leases.js";
 
 const mebibyte = 1024 * 1024;
-/** S3 takes no part but the last below this. */
-export const minPartBytes = 5 * mebibyte;
 /** S3 takes parts of up to 5 GiB, but Node hashes, as the SDK does to sign, at most 2^31 - 1 bytes at a time. */
 export const maxPartBytes = 2047 * mebibyte;
 /** S3 takes no more parts than this. */
@@ -38,7 +36,8 @@ export function partSizes(
 ): PartSizes {
   const start = fixedPartBytes ?? defaultPartBytes;
   if (ciphertextLength !== undefined) {
-    const needed = Math.ceil(ciphertextLength / maxParts / mebibyte) * mebibyte;
+    const step = Math.min(start, mebibyte);
+    const needed = Math.ceil(ciphertextLength / maxParts / step) * step;
     if (needed > maxPartBytes)
       throw tooLarge(
         `an S3 object has at most 10,000 parts, and a part of this package at most ${maxPartBytes} bytes`,

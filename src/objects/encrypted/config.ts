@@ -7,13 +7,12 @@ import type { Working } from "../../cobblestone/stream/message.js";
 import { type Fields, fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { type Keyring, keyringArgument } from "../../keys/keyring.js";
+import { transferLimits } from "../../transfer/limits.js";
 import { MemoryBudget } from "../../transfer/memory-budget.js";
-import { maxPartBytes, minPartBytes } from "../../transfer/parts.js";
+import { maxPartBytes } from "../../transfer/parts.js";
 import type { LegacyReading } from "./legacy-reading.js";
 
 const mebibyte = 1024 * 1024;
-/** One part of the default size, and what is read ahead for it. */
-const minBufferedBytes = 16 * mebibyte;
 
 /** How long a body may go without a byte, unless it is said otherwise. */
 export const defaultIdleTimeoutMs = 300_000;
@@ -124,6 +123,7 @@ export function transferConfigArgument(given: TransferFields): TransferConfig {
     maxBufferedBytes = 128 * mebibyte,
     idleTimeoutMs = defaultIdleTimeoutMs,
   } = given;
+  const { minPartBytes, minBufferedBytes } = transferLimits();
   return {
     s3: s3 as S3Client,
     partSizeBytes:
