@@ -9,9 +9,11 @@ import {
   sendPart,
 } from "../../s3/multipart.js";
 import type { CallSignal } from "../../transfer/call-signal.js";
-import { partSizes } from "../../transfer/parts.js";
+import { partSizes } from "../../transfer/part-sizes.js";
 import type { ClientConfig } from "../encrypted/config.js";
-import { type PreparedWrite, prepareWrite, type WriteRequest, withSidecar } from "../put/write.js";
+import { type PreparedWrite, prepareWrite } from "../put/prepare-write.js";
+import { withSidecar } from "../put/sidecar-write.js";
+import type { WriteRequest } from "../put/write-arguments.js";
 import { type PartLayout, partLayout, recordPart, type SealedPart, type UploadedPart } from "./parts.js";
 import { RecordKey } from "./record-key.js";
 import { issueTicket, type ParsedTicket, type SourceState, type UploadTicket } from "./ticket.js";

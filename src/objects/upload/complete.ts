@@ -9,7 +9,7 @@ import type { CallOptions } from "../../transfer/call-signal.js";
 import { callSignal } from "../../transfer/call-signal.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import { expectedContextArgument } from "../encrypted/read-envelope.js";
-import { type PutOutput, putOutput } from "../put/write.js";
+import { type PutOutput, putOutput } from "../put/write-arguments.js";
 import { multipartInput, sentPart } from "./begin.js";
 import type { UploadPartInput } from "./distributed.js";
 import { PartGuard, requireTime } from "./part-guard.js";

@@ -18,7 +18,7 @@ import {
 } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import { type ExpectedContext, expectedContextArgument } from "../encrypted/read-envelope.js";
-import { type WriteInput, writeArguments } from "../put/write.js";
+import { type WriteInput, writeArguments } from "../put/write-arguments.js";
 import { begin, layoutOf, multipartInput, type OpenUpload, sendSealed } from "./begin.js";
 import { findPart, requireSamePart, uploadGone } from "./listing.js";
 import { guardOf, requireTime } from "./part-guard.js";

@@ -13,7 +13,8 @@ import type { ProgressMeter } from "../../transfer/progress.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import { newSidecarLocation } from "../encrypted/sidecar.js";
-import { undoSidecar, type WriteRequest } from "../put/write.js";
+import { removeSidecar } from "../put/sidecar-write.js";
+import type { WriteRequest } from "../put/write-arguments.js";
 import type { OpenUpload } from "./begin.js";
 import type { Checkpoint } from "./checkpoint.js";
 import { isUnfinished } from "./listing.js";
@@ -105,10 +106,10 @@ async function undo(
   const failure = isAborted ? error : await discardUpload(input, UploadId, error);
   const mayExist =
     commit.mayExist || mayBeCompleted || !isAborted || (await isWritten(input, read)) !== false;
-  return undoSidecar(
+  return removeSidecar(
     config,
     newSidecarLocation(put, read.envelope.header),
-    { transfer, commit: { mayExist }, stored: true },
+    { call: transfer, commit: { mayExist }, stored: true },
     failure,
   );
 }

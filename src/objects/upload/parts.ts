@@ -11,7 +11,7 @@ import {
   unalignedRange,
 } from "../../cobblestone/layout.js";
 import { type SealedRange, sealRange } from "../../cobblestone/stream/seal-range.js";
-import { maxPartBytes, maxParts } from "../../transfer/parts.js";
+import { maxPartBytes, maxParts } from "../../transfer/part-sizes.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import { macPattern, type RecordKey } from "./record-key.js";

@@ -10,7 +10,7 @@ import { isSameETag, listGuard, pageCounter } from "../../s3/responses.js";
 import { guarded } from "../../service/response-guard.js";
 import { type CallSignal, transferSignal } from "../../transfer/call-signal.js";
 import { forEachConcurrently } from "../../transfer/concurrency.js";
-import { type PutOutput, putOutput, type WriteRequest } from "../put/write.js";
+import { type PutOutput, putOutput, type WriteRequest } from "../put/write-arguments.js";
 import type { Checkpoint } from "./checkpoint.js";
 import type { CheckpointState } from "./checkpoint-lines.js";
 import { findObject, keptError, type Multipart, type UploadCall } from "./ending.js";

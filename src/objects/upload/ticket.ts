@@ -11,7 +11,7 @@ import { unwrapDataKey } from "../../keys/keyring.js";
 import type { ObjectFacts } from "../../transfer/about-object.js";
 import { type ClientConfig, type EnvelopeStorage, envelopeStorages } from "../encrypted/config.js";
 import type { ExpectedContext } from "../encrypted/read-envelope.js";
-import type { PreparedWrite } from "../put/write.js";
+import type { PreparedWrite } from "../put/prepare-write.js";
 import { type PartLayout, readLayout } from "./parts.js";
 import { macPattern, RecordKey } from "./record-key.js";
 import { invalidRecord, RecordReader } from "./records.js";

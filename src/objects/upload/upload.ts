@@ -19,15 +19,10 @@ import {
   sourceChanged,
 } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
-import {
-  type PutOutput,
-  prepareWrite,
-  putOutput,
-  sendWhole,
-  type WriteInput,
-  withSidecar,
-  writeArguments,
-} from "../put/write.js";
+import { prepareWrite } from "../put/prepare-write.js";
+import { sendWhole } from "../put/send-body.js";
+import { withSidecar } from "../put/sidecar-write.js";
+import { type PutOutput, putOutput, type WriteInput, writeArguments } from "../put/write-arguments.js";
 import { begin, layoutOf, multipartInput, sendSealed, sentPart } from "./begin.js";
 import { Checkpoint } from "./checkpoint.js";
 import type { CheckpointState } from "./checkpoint-lines.js";
