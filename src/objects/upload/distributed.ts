@@ -42,7 +42,7 @@ export interface BeginUploadInput extends WriteInput {
 }
 
 /** What `tagDigest` is for a part that nobody has tried to send before. */
-const firstAttempt = "first-target";
+const firstAttempt = "first-attempt";
 /** Characters. */
 const maxSourceDigestLength = 1024;
 
@@ -68,7 +68,7 @@ export interface UploadPartInput extends SeekableInput {
    * try whose part never came to be in S3, such as that of a worker which was killed amid it, nor one that is under way at the
    * same time in another client. So keep what `onSealed` is told, and give each part to one worker at a time.
    */
-  readonly tagDigest: "first-target" | (string & {});
+  readonly tagDigest: "first-attempt" | (string & {});
   /** The `sourceDigest` that the upload began with, if it did: what you know of the source that you send from. */
   readonly sourceDigest?: string | undefined;
   /** Is told the seal of the part, and awaited, before its first byte is sent: keep it for a process that takes over. */
