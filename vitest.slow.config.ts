@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+import base from "./vitest.config.js";
+
+/** Tests that start processes, kill them, measure memory, or move many bytes: `npm run test:slow`. */
+export default defineConfig({
+  ...base,
+  test: {
+    ...base.test,
+    include: ["test/**/*.slow.ts"],
+    maxWorkers: 2,
+  },
+});
