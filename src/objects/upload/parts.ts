@@ -112,7 +112,7 @@ export async function sealPart(
   const range = partRange(layout, PartNumber);
   // One size for all parts, so that each can use the memory of another.
   const bufferBytes = Math.min(maxBufferBytes(layout.partBytes), ciphertextLength(layout.plaintextLength));
-  const lease = await config.budget.take(call, bufferBytes, signal, bufferBytes);
+  const lease = await config.budget.acquire(call, bufferBytes, signal, bufferBytes);
   try {
     const memory = (lease.memory ?? Buffer.allocUnsafeSlow(bufferBytes)).buffer as ArrayBuffer;
     await source.read(new Uint8Array(memory, 0, range.plaintextBytes), range.plaintextStart);
