@@ -1,12 +1,18 @@
 /** The parts of a multipart upload that S3 has stored. */
-import type { Part } from "@aws-sdk/client-s3";
-import { isUploadGone, unusableResponse } from "./errors.js";
+import {
+  ListPartsCommand,
+  type ListPartsCommandInput,
+  type ListPartsCommandOutput,
+  type Part,
+} from "@aws-sdk/client-s3";
+import { guarded } from "../service/response-guard.js";
+import { withinTime } from "./clean-up.js";
+import { isUploadGone, s3Request, unusableResponse } from "./errors.js";
 import { partFields } from "./fields.js";
 import type { MultipartInput } from "./multipart.js";
-import { listParts, type RequestOptions, targetOf } from "./requests.js";
-import { pageCounter } from "./responses.js";
+import { listGuard, pageCounter } from "./responses.js";
 
-type ListInput = Pick<MultipartInput, "s3" | "put">;
+type ListInput = Pick<MultipartInput, "s3" | "put" | "target">;
 
 /**
  * Finds one part of an upload.
@@ -16,21 +22,21 @@ type ListInput = Pick<MultipartInput, "s3" | "put">;
  *   response leaves it open, as that of a store that ignores the marker
  */
 export async function findPart(
-  { s3, put }: ListInput,
+  input: ListInput,
   UploadId: string,
   partNumber: number,
-  options: RequestOptions,
+  signal: AbortSignal,
 ): Promise<Part | undefined> {
   const PartNumberMarker = partNumber === 1 ? undefined : String(partNumber - 1);
-  const request = { ...listFields(put), UploadId, PartNumberMarker, MaxParts: 1 };
-  const { Parts = [], IsTruncated } = await listParts(s3, request, options);
+  const request = { ...listFields(input.put), UploadId, PartNumberMarker, MaxParts: 1 };
+  const { Parts = [], IsTruncated } = await listParts(input, request, signal);
   const found = Parts.find(({ PartNumber }) => PartNumber === partNumber);
   // Only a list that begins after the marker, and that reaches the part, shows that there is none.
   const isAbsent =
     Parts.every(({ PartNumber = 0 }) => PartNumber > partNumber) && !(IsTruncated && Parts.length === 0);
   if (found || isAbsent) return found;
   throw unusableResponse(
-    targetOf("ListParts", request),
+    targetOf(input),
     `the list of parts does not show whether there is a part ${partNumber}`,
   );
 }
@@ -41,19 +47,19 @@ export async function findPart(
  * @returns undefined when the upload was completed or aborted
  */
 export async function listAllParts(
-  { s3, put }: ListInput,
+  input: ListInput,
   UploadId: string,
-  options: RequestOptions,
+  signal: AbortSignal,
 ): Promise<ReadonlyMap<number, Part> | undefined> {
-  const request = { ...listFields(put), UploadId };
-  const target = targetOf("ListParts", request);
+  const request = { ...listFields(input.put), UploadId };
+  const target = targetOf(input);
   const count = pageCounter(target, ([before], [next]) => Number(next) > Number(before));
   const parts = new Map<number, Part>();
   let PartNumberMarker: string | undefined;
   do {
-    let page: Awaited<ReturnType<typeof listParts>>;
+    let page: ListPartsCommandOutput;
     try {
-      page = await listParts(s3, { ...request, PartNumberMarker }, options);
+      page = await listParts(input, { ...request, PartNumberMarker }, signal);
     } catch (error) {
       if (isUploadGone(error)) return undefined;
       throw error;
@@ -77,7 +83,7 @@ export async function isUnfinished(
   caller?: AbortSignal,
 ): Promise<boolean> {
   try {
-    await findPart(input, UploadId, 1, { signal: caller, isBounded: true });
+    await withinTime(({ abortSignal }) => findPart(input, UploadId, 1, abortSignal), caller);
     return true;
   } catch {
     caller?.throwIfAborted();
@@ -88,4 +94,17 @@ export async function isUnfinished(
 function listFields(put: MultipartInput["put"]) {
   const { ChecksumAlgorithm: _algorithm, ...fields } = partFields(put);
   return fields;
+}
+
+function listParts(
+  input: ListInput,
+  request: ListPartsCommandInput,
+  signal: AbortSignal,
+): Promise<ListPartsCommandOutput> {
+  const command = guarded(new ListPartsCommand(request), listGuard);
+  return s3Request(targetOf(input), signal, (options) => input.s3.send(command, options));
+}
+
+function targetOf({ target }: ListInput) {
+  return { ...target, operation: "ListParts" };
 }

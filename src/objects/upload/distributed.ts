@@ -1,15 +1,13 @@
 /** An upload that several processes share: it is begun by one, and completed by one from the parts that all have sent. */
 import { integerArgument, wrongType } from "../../base/arguments.js";
-import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import { maxPlaintextBytes } from "../../cobblestone/layout.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { type CallOptions, callOptions, withCall } from "../../transfer/call.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import { type PutOutput, type WriteInput, writeArguments } from "../put/write.js";
-import { PartGuard, requireSameTime } from "./part-guard.js";
-import { layoutFor, readAllUploaded, type UploadedPart, verifiesUploaded } from "./parts.js";
-import { invalidRecord } from "./records.js";
+import { requireOneSource } from "./part-guard.js";
+import { layoutFor, readAllUploaded, requireAuthenticParts, type UploadedPart } from "./parts.js";
 import { UploadSession } from "./session.js";
 import { sourceDigestArgument, type TicketInput, ticketArguments, type UploadTicket } from "./ticket.js";
 
@@ -80,34 +78,10 @@ export async function completeUpload(
   return withCall(target, checked, async (call) => {
     const parts = readAllUploaded(given.parts, ticket);
     const session = await UploadSession.open(config, request, call);
-    await requireAuthenticParts(session, parts);
-    await requireOneSource(session, parts);
+    await requireAuthenticParts(session.recordKey, ticket.mac, parts);
+    await requireOneSource(ticket, parts);
     const output = await session.complete(parts);
     session.forgetKeys();
     return output;
   });
-}
-
-/** @throws EnvelopeError `CHECKPOINT_INVALID` when a part was changed, or belongs to another upload */
-async function requireAuthenticParts(
-  { recordKey, ticket }: UploadSession,
-  parts: readonly UploadedPart[],
-): Promise<void> {
-  for (const part of parts) {
-    if (shouldYield()) await yieldToEventLoop();
-    if (verifiesUploaded(recordKey, ticket.mac, part)) continue;
-    throw invalidRecord(`part ${part.PartNumber}`, "its result was changed, or is of another upload");
-  }
-}
-
-/** @throws EnvelopeError `SOURCE_CHANGED` when two parts are of different states of the source */
-async function requireOneSource({ ticket }: UploadSession, parts: readonly UploadedPart[]): Promise<void> {
-  const guard = new PartGuard(ticket);
-  const modifiedMs =
-    ticket.sourceModifiedMs ?? parts.find((part) => part.sourceModifiedMs !== undefined)?.sourceModifiedMs;
-  for (const part of parts) {
-    if (shouldYield()) await yieldToEventLoop();
-    guard.require(part.PartNumber, part);
-    requireSameTime(part.sourceModifiedMs, modifiedMs, part.PartNumber);
-  }
 }

@@ -1,7 +1,9 @@
 /** The outcome of a multipart upload: whether its object exists, and the abort of a failed one together with its sidecar. */
-import { hasCode } from "../../base/errors.js";
+import { EnvelopeError, hasCode } from "../../base/errors.js";
 import { ciphertextLength } from "../../cobblestone/layout.js";
-import { type ConfirmedWriteOutput, findWritten } from "../../s3/confirmed-write.js";
+import { withinTime } from "../../s3/clean-up.js";
+import { type ConfirmedWriteOutput, headWritten } from "../../s3/confirmed-write.js";
+import { isUploadGone, s3Error } from "../../s3/errors.js";
 import { abortUpload, discardUpload } from "../../s3/multipart.js";
 import { isUnfinished } from "../../s3/stored-parts.js";
 import { newSidecarLocation } from "../encrypted/sidecar.js";
@@ -17,14 +19,16 @@ type Upload = Pick<UploadSession, "multipart" | "ticket">;
  * @throws EnvelopeError when S3 does not tell
  */
 export async function findObject(
-  { multipart: { s3, put }, ticket }: Upload,
+  { multipart: { s3, put, target }, ticket }: Upload,
   signal: AbortSignal,
 ): Promise<ConfirmedWriteOutput | undefined> {
   try {
-    return await findWritten({ s3, put, signal }, ciphertextLength(ticket.plaintextLength));
+    return await headWritten({ s3, put, target, signal }, ciphertextLength(ticket.plaintextLength));
   } catch (error) {
-    if (hasCode(error, "S3_NOT_FOUND")) return undefined;
-    throw error;
+    signal.throwIfAborted();
+    const failure = s3Error(error, { ...target, operation: "HeadObject" });
+    if (hasCode(failure, "S3_NOT_FOUND")) return undefined;
+    throw failure;
   }
 }
 
@@ -61,14 +65,30 @@ export async function abortFailed(
   if (ticket.envelopeStorage === "metadata") return discardUpload(multipart, UploadId, error);
   // A completed object may have been overwritten since, and an older version needs the sidecar.
   const mayBeCompleted = isResumed && !(await isUnfinished(multipart, UploadId));
-  const isAborted = await abortUpload(multipart, UploadId, { isBounded: true }).catch(() => false);
+  const isAborted = await withinTime(({ abortSignal }) =>
+    abortUpload(multipart, UploadId, abortSignal),
+  ).catch(() => false);
   const failure = isAborted ? error : await discardUpload(multipart, UploadId, error);
   const mayExist =
     multipart.commit.mayExist || mayBeCompleted || !isAborted || (await isWritten(session)) !== false;
   return undoSidecar(
     config,
     newSidecarLocation(multipart.put, envelope.header),
-    { call, commit: { mayExist }, stored: true },
+    { transfer: call, commit: { mayExist }, stored: true },
     failure,
   );
+}
+
+/**
+ * Replaces the error of a request whose upload does not exist any more. A call with a ticket cannot succeed later; one
+ * that would begin another upload can.
+ *
+ * @returns every other error unchanged
+ */
+export function goneError(error: unknown): unknown {
+  if (!isUploadGone(error)) return error;
+  const { cause, details } = error;
+  const message =
+    "the upload of the ticket does not exist any more: it was completed, or aborted by a lifecycle rule or by somebody else (NoSuchUpload)";
+  return new EnvelopeError("S3_NOT_FOUND", message, { cause, details });
 }

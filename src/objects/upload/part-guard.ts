@@ -2,10 +2,11 @@
 import { createHash } from "node:crypto";
 import type { Part } from "@aws-sdk/client-s3";
 import { encodeBase64 } from "../../base/bytes.js";
+import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import { conditionOf } from "../../s3/responses.js";
 import { sourceChanged } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
-import { type PartFingerprint, type PartLayout, partRange } from "./parts.js";
+import { type PartFingerprint, type PartLayout, partRange, type UploadedPart } from "./parts.js";
 import type { UploadTicket } from "./ticket.js";
 
 /** Remembers the first fingerprint of each part of one upload, and refuses any other. */
@@ -59,10 +60,7 @@ export class PartGuard {
     this.#requireSharedChunk(partNumber, part, this.#known(partNumber + 1));
     const { tagDigest, firstTag, lastTag } = part;
     // A copy: `part` may refer to the memory of the part.
-    this.#fingerprints.set(
-      partNumber,
-      Buffer.from(tagDigest + firstTag + lastTag, "hex").toString("latin1"),
-    );
+    this.#fingerprints.set(partNumber, Buffer.from(tagDigest + firstTag + lastTag, "hex").toString("latin1"));
     if (!known) this.#onGrowth(1);
   }
 
@@ -151,6 +149,23 @@ export function requireSameTime(
   throw sourceChanged(`part ${partNumber} is read from a file with another modification time`, {
     partNumber,
   });
+}
+
+/**
+ * Compares all parts of an upload with each other, where neighbours share a chunk and by the modification times of their
+ * files.
+ *
+ * @throws EnvelopeError `SOURCE_CHANGED` when two parts are of different states of the source
+ */
+export async function requireOneSource(ticket: UploadTicket, parts: readonly UploadedPart[]): Promise<void> {
+  const guard = new PartGuard(ticket);
+  const modifiedMs =
+    ticket.sourceModifiedMs ?? parts.find((part) => part.sourceModifiedMs !== undefined)?.sourceModifiedMs;
+  for (const part of parts) {
+    if (shouldYield()) await yieldToEventLoop();
+    guard.require(part.PartNumber, part);
+    requireSameTime(part.sourceModifiedMs, modifiedMs, part.PartNumber);
+  }
 }
 
 /**

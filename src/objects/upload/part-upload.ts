@@ -3,7 +3,6 @@ import { untilAborted } from "../../base/abort.js";
 import { bytesArgument, integerArgument, wrongType } from "../../base/arguments.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
-import { isUploadGone } from "../../s3/errors.js";
 import { type CallOptions, callOptions, withCall } from "../../transfer/call.js";
 import {
   openSeekable,
@@ -13,10 +12,23 @@ import {
   sourceChanged,
 } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
+import { goneError } from "./outcome.js";
 import { guardOf, requireSamePart, requireSameTime } from "./part-guard.js";
-import { fingerprintOf, type PartFingerprint, partRange, type SealedPart, type UploadedPart } from "./parts.js";
+import {
+  fingerprintOf,
+  type PartFingerprint,
+  partRange,
+  type SealedPart,
+  type UploadedPart,
+} from "./parts.js";
 import { UploadSession } from "./session.js";
-import { parseTicket, sourceDigestArgument, type TicketInput, ticketArguments, type UploadTicket } from "./ticket.js";
+import {
+  parseTicket,
+  sourceDigestArgument,
+  type TicketInput,
+  ticketArguments,
+  type UploadTicket,
+} from "./ticket.js";
 
 /** The input of `uploadPart`: the part, and one of `Body`, `filePath` and `source`. */
 export interface UploadPartInput extends TicketInput, SeekableInput {
@@ -94,7 +106,7 @@ export async function uploadPart(
         part.release(false);
       }
     } catch (error) {
-      throw isUploadGone(error) ? uploadGone(error) : error;
+      throw goneError(error);
     } finally {
       await source.close();
     }
@@ -135,13 +147,6 @@ async function requireSamePlaintext(
     }
   }
   guard.require(partNumber, part);
-}
-
-/** The error for an upload that does not exist any more. Unlike `upload`, a call with its ticket cannot succeed later. */
-function uploadGone({ cause, details }: EnvelopeError): EnvelopeError {
-  const message =
-    "the upload of the ticket is gone: it was completed, or ended by a lifecycle rule or by somebody else (NoSuchUpload)";
-  return new EnvelopeError("S3_NOT_FOUND", message, { cause, details });
 }
 
 /** A source whose only part is in memory. */

@@ -1,4 +1,5 @@
 /** The parts of an upload from a seekable source: their place in the message, their fingerprint, and what S3 returned. */
+import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import type { MessageKeys } from "../../cobblestone/derivation.js";
 import {
   ciphertextLength,
@@ -247,4 +248,21 @@ export function readAllUploaded(value: unknown, layout: PartLayout): readonly Up
     if (!parts.has(partNumber)) throw invalidRecord("parts", `part ${partNumber} is missing`);
   }
   return [...parts.values()].sort((left, right) => left.PartNumber - right.PartNumber);
+}
+
+/**
+ * Verifies the MACs of parts. There may be 10,000, so it yields to the event loop.
+ *
+ * @throws EnvelopeError `CHECKPOINT_INVALID` when a part was changed, or belongs to another upload
+ */
+export async function requireAuthenticParts(
+  recordKey: RecordKey,
+  ticketMac: string,
+  parts: readonly UploadedPart[],
+): Promise<void> {
+  for (const part of parts) {
+    if (shouldYield()) await yieldToEventLoop();
+    if (verifiesUploaded(recordKey, ticketMac, part)) continue;
+    throw invalidRecord(`part ${part.PartNumber}`, "its result was changed, or belongs to another upload");
+  }
 }

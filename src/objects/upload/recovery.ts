@@ -1,9 +1,6 @@
 /** Recovery of an upload with a checkpoint: whether a failed one is kept or aborted, and how a later call resumes it. */
-import type { Part } from "@aws-sdk/client-s3";
 import { linkedSignal } from "../../base/abort.js";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
-import { isSameETag } from "../../s3/responses.js";
-import { listAllParts } from "../../s3/stored-parts.js";
 import { type Call, type CallControl, withLeftover } from "../../transfer/call.js";
 import { forEachConcurrently } from "../../transfer/concurrency.js";
 import { type SeekableSource, sourceChanged } from "../../transfer/seekable-source.js";
@@ -12,8 +9,7 @@ import { type PutOutput, putOutput, type WriteRequest } from "../put/write.js";
 import { type Checkpoint, type CheckpointState, requireAuthentic, requireSameRequest } from "./checkpoint.js";
 import { abortFailed, findObject } from "./outcome.js";
 import { guardOf } from "./part-guard.js";
-import type { UploadedPart } from "./parts.js";
-import { type EarlierParts, sendMissingParts } from "./sending.js";
+import { earlierParts, sendMissingParts } from "./sending.js";
 import { UploadSession } from "./session.js";
 
 /**
@@ -36,7 +32,7 @@ export async function failedUpload(
     // The process that has taken over decides.
     if (isOwn === false) return error;
     // Nothing is aborted while the owner is unknown.
-    if (isOwn === undefined || !isFinal(error, isSending, call)) 
+    if (isOwn === undefined || !isFinal(error, isSending, call))
       return keptError(error, call, checkpoint, session.ticket.UploadId);
   }
   const failure = await abortFailed(session, isResumed, error);
@@ -73,13 +69,12 @@ export async function resumeUpload(
   call: Call,
 ): Promise<PutOutput | undefined> {
   const session = await openRecorded(config, request, checkpoint, found, call);
-  const { ticket } = session;
   let recorded = found;
   let isSending = false;
   try {
     recorded = await checkpoint.takeOver();
     await requireAuthentic(checkpoint.path, session.recordKey, recorded);
-    const listed = await listAllParts(session.multipart, ticket.UploadId, { signal: call.signal });
+    const listed = await session.listParts();
     if (listed) {
       requireSameSource(session, source);
       await requireSameBytes(session, source, recorded, call);
@@ -118,23 +113,6 @@ async function openRecorded(
     if (hasCode(error, "CHECKPOINT_INVALID") || hasCode(error, "CONTEXT_MISMATCH")) throw error;
     throw keptError(error, call, checkpoint, parsed.ticket.UploadId);
   }
-}
-
-/** Compares the parts that S3 lists with those that the checkpoint records as completed. */
-function earlierParts(
-  { started, completed }: CheckpointState,
-  listed: ReadonlyMap<number, Part>,
-): EarlierParts {
-  const verified = new Map<number, UploadedPart>();
-  const unverified = new Map<number, Part>();
-  for (const [partNumber, part] of listed) {
-    const known = completed.get(partNumber);
-    const isSame =
-      known && part.ETag !== undefined && isSameETag(known.ETag, part.ETag) && known.size === part.Size;
-    if (isSame) verified.set(partNumber, known);
-    else unverified.set(partNumber, part);
-  }
-  return { started, verified, unverified };
 }
 
 /** @throws EnvelopeError `SOURCE_CHANGED` for another length or modification time */

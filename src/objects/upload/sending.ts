@@ -1,9 +1,10 @@
 /** Sends the parts of an upload that S3 does not have yet, in parallel, and completes the upload. */
 import type { Part } from "@aws-sdk/client-s3";
+import { isSameETag } from "../../s3/responses.js";
 import { forEachConcurrently } from "../../transfer/concurrency.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
 import type { PutOutput } from "../put/write.js";
-import type { Checkpoint } from "./checkpoint.js";
+import type { Checkpoint, CheckpointState } from "./checkpoint.js";
 import { guardOf, PartGuard, requireSamePart } from "./part-guard.js";
 import { plaintextShare, type StartedPart, startedPart, type UploadedPart } from "./parts.js";
 import type { UploadSession } from "./session.js";
@@ -16,6 +17,23 @@ export interface EarlierParts {
   readonly verified: ReadonlyMap<number, UploadedPart>;
   /** All other parts that S3 lists. */
   readonly unverified: ReadonlyMap<number, Part>;
+}
+
+/** Compares the parts that S3 lists with those that the checkpoint records as completed. */
+export function earlierParts(
+  { started, completed }: CheckpointState,
+  listed: ReadonlyMap<number, Part>,
+): EarlierParts {
+  const verified = new Map<number, UploadedPart>();
+  const unverified = new Map<number, Part>();
+  for (const [partNumber, part] of listed) {
+    const known = completed.get(partNumber);
+    const isSame =
+      known && part.ETag !== undefined && isSameETag(known.ETag, part.ETag) && known.size === part.Size;
+    if (isSame) verified.set(partNumber, known);
+    else unverified.set(partNumber, part);
+  }
+  return { started, verified, unverified };
 }
 
 /**

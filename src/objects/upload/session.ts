@@ -10,7 +10,7 @@ import {
   type MultipartInput,
   sendPart,
 } from "../../s3/multipart.js";
-import { findPart } from "../../s3/stored-parts.js";
+import { findPart, listAllParts } from "../../s3/stored-parts.js";
 import type { Call } from "../../transfer/call.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
@@ -107,7 +107,12 @@ export class UploadSession {
 
   /** Finds a part that S3 has stored, by its number. See {@link findPart}. */
   findPart(partNumber: number): Promise<Part | undefined> {
-    return findPart(this.multipart, this.ticket.UploadId, partNumber, { signal: this.call.signal });
+    return findPart(this.multipart, this.ticket.UploadId, partNumber, this.call.signal);
+  }
+
+  /** Lists the parts that S3 has stored, by number. Undefined when the upload does not exist any more. */
+  listParts(): Promise<ReadonlyMap<number, Part> | undefined> {
+    return listAllParts(this.multipart, this.ticket.UploadId, this.call.signal);
   }
 
   /**
@@ -157,10 +162,7 @@ export class UploadSession {
 }
 
 /** The input of all requests of one multipart upload. */
-export function multipartInput(
-  config: ClientConfig,
-  call: Call,
-  put: MultipartInput["put"],
-): MultipartInput {
-  return { ...config, put, call, commit: new ConfirmedWrite() };
+export function multipartInput(config: ClientConfig, call: Call, put: MultipartInput["put"]): MultipartInput {
+  const target = { operation: "CompleteMultipartUpload", bucket: put.Bucket ?? "", key: put.Key ?? "" };
+  return { ...config, put, target, transfer: call, commit: new ConfirmedWrite() };
 }

@@ -96,7 +96,11 @@ export interface TicketRequest {
  *
  * @throws EnvelopeError `CHECKPOINT_INVALID`, `ENVELOPE_VERSION_UNSUPPORTED`
  */
-export function ticketArguments({ ticket, encryptionContext, SSECustomerKey }: {
+export function ticketArguments({
+  ticket,
+  encryptionContext,
+  SSECustomerKey,
+}: {
   readonly [Name in keyof TicketInput]: unknown;
 }): TicketRequest {
   const expected = expectedContextArgument(encryptionContext);
