@@ -1,7 +1,6 @@
 /** Cuts ciphertext into upload parts: how large each is, and the buffers that hold them. */
 
 import { EnvelopeError } from "../base/errors.js";
-import { chunkBytes, headerBytes, sealedChunkBytes, tagBytes } from "../cobblestone/layout.js";
 import type { Lease } from "./memory-budget.js";
 import type { PartLeases } from "./part-leases.js";
 
@@ -198,13 +197,6 @@ function ownCopy(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length);
   bytes.copy(copy);
   return copy;
-}
-
-/** Plaintext bytes that the first `ciphertextBytes` of a message hold, those of the last chunk less its tag. */
-export function plaintextBytesBefore(ciphertextBytes: number): number {
-  const chunked = Math.max(ciphertextBytes - headerBytes, 0);
-  const last = chunked % sealedChunkBytes;
-  return ((chunked - last) / sealedChunkBytes) * chunkBytes + Math.max(last - tagBytes, 0);
 }
 
 function tooLarge(why: string): EnvelopeError {

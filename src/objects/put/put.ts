@@ -1,14 +1,13 @@
 /** Writes one object: data key, envelope, sealed body, in one PutObject or in a multipart upload. */
 import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
 import type { MessageKeys } from "../../cobblestone/derivation.js";
-import { chunkBytes, ciphertextLength, headerBytes, sealedChunkBytes } from "../../cobblestone/layout.js";
+import { ciphertextLength, plaintextBytesFor, plaintextBytesIn } from "../../cobblestone/layout.js";
 import { sealSource } from "../../cobblestone/stream/message.js";
 import { Sealer } from "../../cobblestone/stream/sealer.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { ConfirmedWrite } from "../../s3/confirmed-write.js";
 import { type Call, callOptions, type TransferOptions } from "../../transfer/call.js";
-import { plaintextBytesBefore } from "../../transfer/parts.js";
 import { type PutBody, type Source, sourceArgument } from "../../transfer/source.js";
 import { type ClientConfig, readAheadBytesOf, workingOf } from "../encrypted/config.js";
 import { type BodyEncoder, putBody, runPut } from "./put-body.js";
@@ -63,30 +62,20 @@ async function write(config: ClientConfig, request: PutRequest, call: Call): Pro
   const prepared = await prepareWrite(config, request, call.signal);
   const commit = new ConfirmedWrite();
   const body = { put: prepared.put, target, source, call, commit };
-  const sealing = sealingOf(config, prepared.keys, source.length);
+  const sealing = sealingOf(config, prepared.keys, source);
   const output = await withSidecar(config, prepared, call, commit, () => putBody(config, body, sealing));
   return putOutput(output, source.bytes?.length ?? source.bytesRead);
 }
 
-function sealingOf(
-  config: ClientConfig,
-  keys: MessageKeys,
-  plaintextLength: number | undefined,
-): BodyEncoder {
+function sealingOf(config: ClientConfig, keys: MessageKeys, source: Source): BodyEncoder {
   return {
     ciphertextLength,
-    plaintextBytesBefore,
+    plaintextBytesBefore: (ciphertextBytes) => plaintextBytesIn(ciphertextBytes, source.bytesRead),
     plaintextBytesFor,
-    readAheadBytes: readAheadBytesOf(config, plaintextLength),
+    readAheadBytes: readAheadBytesOf(config, source.length),
     seal: (plaintext) => sealSource(plaintext, keys, { ...workingOf(config), reuseBuffers: true }),
     sealAtOnce: (plaintext) => sealAtOnce(plaintext, keys),
   };
-}
-
-/** Bytes of plaintext that it takes to make the first so many bytes of a message, and at least one more. */
-function plaintextBytesFor(ciphertextBytes: number): number {
-  const chunk = Math.floor((ciphertextBytes - headerBytes) / sealedChunkBytes);
-  return (Math.max(chunk, 0) + 1) * chunkBytes;
 }
 
 function sealAtOnce(bytes: Uint8Array, keys: MessageKeys): Buffer {
