@@ -338,10 +338,10 @@ it("PartGuard forgets a part that was only expected, and keeps one that was requ
     lastTag: "2".repeat(32),
   });
   guard.expect(1, fingerprint("0"));
-  expect(() => guard.require(1, fingerprint("3"))).toThrow("part 1 is not what was sent of it before");
+  expect(() => guard.require(1, fingerprint("3"))).toThrow("part 1 differs from what was sent before");
   guard.forget(1);
   guard.require(1, fingerprint("3"));
   guard.expect(1, fingerprint("3"));
   guard.forget(1);
-  expect(() => guard.expect(1, fingerprint("0"))).toThrow("part 1 is not what was sent of it before");
+  expect(() => guard.expect(1, fingerprint("0"))).toThrow("part 1 differs from what was sent before");
 });

@@ -162,7 +162,7 @@ it("PartGuard does not keep the memory of a part alive", async () => {
   collect();
   expect(memory.deref()).toBe(undefined);
   expect(() => guard.require(1, { ...fingerprint, tagDigest: "3".repeat(64) })).toThrow(
-    "part 1 is not what was sent",
+    "part 1 differs from what was sent",
   );
 });
 
