@@ -11,7 +11,7 @@ import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import { fileFailed } from "../../base/file-error.js";
 import { syncFileData, syncFolder } from "../../base/file-sync.js";
 import { foreignFileFault, isSymbolicLink, noFollow } from "../../base/own-file.js";
-import type { WriteRequest } from "../put/write.js";
+import type { WriteRequest } from "../put/write-arguments.js";
 import { PartGuard } from "./part-guard.js";
 import {
   readStarted,
