@@ -149,24 +149,25 @@ export class EnvelopeClient {
   }
 
   /**
-   * Uploads a file, or another source of known length that can be read at any offset, in parts that are encrypted
-   * independently, up to `maxConcurrentParts` at a time and within `maxBufferedBytes`.
+   * Uploads a file, or any source of known length that can be read at any offset. Parts are encrypted independently,
+   * `maxConcurrentParts` at a time, within the client's `maxBufferedBytes`.
    *
-   * With a `checkpointPath`, the same call resumes the upload after a crash, on this host or on another. A failure then keeps
-   * upload and checkpoint (`details.uploadId`, `details.checkpointPath`), except for the reason of your signal, a condition
-   * that does not hold, and errors of your own. The whole checkpoint is authenticated before any request to S3, and before
-   * anything is aborted. Without a `checkpointPath`, the upload is aborted if anything fails.
+   * With a `checkpointPath`, call `upload` again with the same input after a crash or a failure, on this host or on another:
+   * it sends only the missing parts. A failure then keeps upload and checkpoint (`details.uploadId`,
+   * `details.checkpointPath`), except for the reason of your signal, a condition that does not hold, and an error of your
+   * own. The whole checkpoint is authenticated before it causes any request. Without a checkpoint, the upload is aborted
+   * if anything fails.
    *
-   * @throws EnvelopeError `SOURCE_CHANGED` when the source has changed since the upload began: parts that were started before
-   *   are compared before they are sent again; `FILE_FAILED`, `SOURCE_FAILED`, `SOURCE_STALLED`, `SOURCE_TOO_LARGE`;
-   *   `ENVELOPE_TOO_LARGE`; `CHECKPOINT_INVALID`, `CONTEXT_MISMATCH` when the checkpoint belongs to another upload
+   * @throws EnvelopeError `SOURCE_CHANGED` when the source has changed; if parts were started, before anything of it is
+   *   sent. `FILE_FAILED`, `SOURCE_FAILED`, `SOURCE_STALLED`, `SOURCE_TOO_LARGE`, `ENVELOPE_TOO_LARGE`;
+   *   `CHECKPOINT_INVALID` and `CONTEXT_MISMATCH` when the checkpoint belongs to another upload
    */
   upload(input: UploadInput, options: TransferOptions = {}): Promise<PutOutput> {
     return upload(this.#config, input, options);
   }
 
   /**
-   * Begins an upload whose parts any number of processes send with {@link uploadPart}. Hand the ticket to each of them.
+   * Begins an upload whose parts are sent by any number of processes with {@link uploadPart}. Give the ticket to each.
    *
    * @throws EnvelopeError `ENVELOPE_TOO_LARGE`, `SOURCE_TOO_LARGE`
    */
@@ -175,17 +176,17 @@ export class EnvelopeClient {
   }
 
   /**
-   * Encrypts one part of an upload and sends it. The output is plain data for {@link completeUpload}.
+   * Encrypts and sends one part of an upload. The result is plain data for {@link completeUpload}.
    *
-   * **A part that was attempted before must consist of the same bytes.** Store what `onSealed` receives where a process that
-   * takes over can find it, and state its `tagDigest`. For a first attempt state "first-attempt": one ListParts request then
-   * asks S3 for a part of that number, and a part that may differ from it is refused. The client also refuses other bytes for
-   * any part that it has encrypted before, and for its neighbours, as long as it exists (for at least 65,536 parts). It calls
-   * the keyring once for all parts of a ticket.
+   * **A part that was attempted before must be sent with the same bytes.** Store what `onSealed` receives where a process
+   * that takes over finds it, and state its `tagDigest`. At a first attempt, state "first-attempt": one ListParts request
+   * then asks S3 for a part of that number, and the call is refused unless that part is certainly the same. A client also
+   * refuses other bytes for any part that it has encrypted before, and for its neighbours, as long as it lives (for at
+   * least 65,536 parts). It calls the keyring once for the parts of a ticket.
    *
-   * **The client cannot notice** an earlier attempt with other bytes whose part never arrived in S3, or that another client
-   * makes at the same time; bytes of a `Body` or `source` that differ under the same `sourceDigest`, or without one; and a
-   * store that reports false information.
+   * **This does not detect** an earlier attempt with other bytes whose part never reached S3, or that another client makes
+   * at the same time; bytes of a `Body` or `source` that differ under the same `sourceDigest`, or under none; and a store
+   * whose responses are wrong.
    *
    * @throws EnvelopeError `SOURCE_CHANGED` before anything of the part is sent; `CHECKPOINT_INVALID`, `CONTEXT_MISMATCH`,
    *   `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`; `S3_NOT_FOUND` when the upload does not exist any more; `FILE_FAILED`,
@@ -196,34 +197,32 @@ export class EnvelopeClient {
   }
 
   /**
-   * Assembles the object from its parts, under the `IfMatch` and `IfNoneMatch` of {@link beginUpload}. May be called again
-   * after a failure, which does not abort the upload: call {@link abortUpload} for that.
+   * Completes an upload: its parts become the object, under the `IfMatch` and `IfNoneMatch` of `beginUpload`. Can be
+   * repeated after a failure, which does not abort the upload; see {@link abortUpload}.
    *
-   * @throws EnvelopeError `SOURCE_CHANGED` when parts come from different sources, by the modification times of their files
-   *   and by the chunks that neighbours share; `CHECKPOINT_INVALID` when a part is missing, was altered or belongs to another
-   *   upload; `CONTEXT_MISMATCH`, `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`
+   * @throws EnvelopeError `SOURCE_CHANGED` when two parts are of different sources, by the modification times of their
+   *   files and by the chunks that neighbours share; `CHECKPOINT_INVALID` when a part is missing, was changed or belongs to
+   *   another upload; `CONTEXT_MISMATCH`, `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`
    */
   completeUpload(input: CompleteUploadInput, options: CallOptions = {}): Promise<PutOutput> {
     return completeUpload(this.#config, input, options);
   }
 
   /**
-   * Aborts an upload, by its ticket or by its checkpoint file, which is removed. Stop the workers of the upload first: a part
-   * that arrives later may be kept by S3. An upload that does not exist any more is no error.
+   * Aborts an upload, by its ticket or its checkpoint, and removes the checkpoint. Stop its workers first: a part that
+   * arrives later may be stored. An upload that does not exist any more is no error. Needs no key, unless the envelope is
+   * in a sidecar, which is removed only if the key verifies the ticket. If no key can verify it, the upload is aborted all
+   * the same, and the sidecar is kept and named in the result.
    *
-   * Uses the key only if the envelope is in a sidecar: the sidecar is removed if the key proves that the ticket is the one
-   * that was issued. If that key does not exist any more, the upload is aborted nevertheless, and the output names the sidecar
-   * that was kept.
-   *
-   * @throws EnvelopeError `CHECKPOINT_INVALID`; errors of the keyring that may not occur the next time
+   * @throws EnvelopeError `CHECKPOINT_INVALID`; retryable errors of the keyring
    */
   abortUpload(input: AbortUploadInput, options: CallOptions = {}): Promise<AbortUploadOutput> {
     return abortUpload(this.#config, input, options);
   }
 
   /**
-   * Lists the multipart uploads of a bucket that were neither completed nor aborted. **The list contains all of them, also
-   * uploads of other programs and uploads that are in progress**: S3 does not record what an upload is for.
+   * Lists the multipart uploads of a bucket that are neither completed nor aborted. **These are all uploads, including
+   * those of other applications and those in progress**: S3 does not record their purpose.
    */
   listUploads(
     input: ListUploadsInput,
@@ -234,8 +233,8 @@ export class EnvelopeClient {
 
   /**
    * Aborts the multipart uploads that {@link listUploads} lists and that are older than a given age. **They may belong to
-   * other programs, be in progress, or wait to be resumed from a checkpoint**: choose a `Prefix` that only you use, and an age
-   * that no upload reaches.
+   * other applications, be in progress, or wait for a resume from a checkpoint**: give a `Prefix` that only you use, and
+   * an age that no upload reaches.
    */
   abortUploads(input: AbortUploadsInput, options: CallOptions = {}): Promise<AbortUploadsOutput> {
     return abortUploads(this.#config, input, options);
