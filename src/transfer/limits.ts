@@ -4,7 +4,7 @@ const mebibyte = 1024 * 1024;
 
 /** Bytes. */
 export interface TransferLimits {
-  /** S3 takes no part but the last below this. */
+  /** The smallest part that S3 accepts, except for the last one. */
   readonly minPartBytes: number;
   /** One part of the default size, and what is read ahead for it. */
   readonly minBufferedBytes: number;

@@ -36,9 +36,9 @@ describe("a source that fails", () => {
   const failure = new Error("disk on fire");
   it.each([
     ["at once", 0],
-    ["within the first part", 100_000],
-    ["after the first part", partBytes + 100_000],
-    ["after three parts", 3 * partBytes + 100_000],
+    ["within the first part", 10_000],
+    ["after the first part", partBytes + 10_000],
+    ["after three parts", 3 * partBytes + 10_000],
   ])("%s rejects with its error as the cause", async (_, bytes) => {
     const Body = after(large.subarray(0, bytes), fail(failure));
     const error = await errorOf(() => local.client.put({ Bucket, Key, Body }));

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { bodyContext, wrappingContext } from "../../../src/envelope/envelope.js";
 import { decodeEnvelope } from "../../../src/envelope/metadata.js";
 import { decrypt, EnvelopeClient, type PutBody } from "../../../src/index.js";
-import { maxPartBytes } from "../../../src/transfer/parts.js";
+import { maxPartBytes } from "../../../src/transfer/part-sizes.js";
 import { collect, cut, expectBytes, testBytes } from "../../support/bytes.js";
 import { coded, errorOf } from "../../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../../support/local.js";
@@ -366,7 +366,7 @@ describe("options of EnvelopeClient", () => {
     ],
     [
       { s3: { send() {} }, keyring, partSizeBytes: 1 },
-      `options.partSizeBytes: expected an integer from 5242880 to ${maxPartBytes}, got 1`,
+      `options.partSizeBytes: expected an integer from 1024 to ${maxPartBytes}, got 1`,
     ],
     [
       { s3: { send() {} }, keyring, maxConcurrentParts: 0 },
