@@ -19,7 +19,7 @@ import { testBytes } from "./bytes.js";
 /** The bucket of all tests. */
 export const Bucket = "test-bucket";
 /** A small part: the in-process S3 and the clients of these tests take it. */
-export const partBytes = 64 * 1024;
+export const partBytes = 256 * 1024;
 /** The smallest part that S3 takes. */
 export const s3PartBytes = 5 * 1024 * 1024;
 /** The key of {@link keyring}. */

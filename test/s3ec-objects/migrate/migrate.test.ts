@@ -12,7 +12,7 @@ import {
   shapes,
   writeLegacy,
 } from "../../support/legacy-objects.js";
-import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
+import { Bucket, partBytes, s3PartBytes, useLocalAws } from "../../support/local.js";
 import { readerOf, store } from "../support.js";
 
 const local = useLocalAws();
@@ -102,7 +102,8 @@ describe("elsewhere", () => {
   it("nothing is overwritten, and nothing is sent to find that out", async () => {
     await put();
     await local.putRaw("new", Buffer.from("theirs"));
-    const migrate = (target: object) => migrateObject(readerOf(local), { Bucket, Key: "k", target });
+    const client = readerOf(local, {}, { partSizeBytes: s3PartBytes });
+    const migrate = (target: object) => migrateObject(client, { Bucket, Key: "k", target });
     expect(await errorOf(() => migrate(other))).toEqual(coded("S3_PRECONDITION_FAILED", { key: "new" }));
     expect(local.operations()).toEqual(["HeadObject", "HeadObject"]);
     local.aws.fault({ operation: "HeadObject", skip: 1, status: 403 });
