@@ -17,7 +17,7 @@ import { cleanUp } from "../../s3/clean-up.js";
 import { type RequestTarget, requireETag, s3Request } from "../../s3/errors.js";
 import { sidecarFields } from "../../s3/fields.js";
 import { guarded } from "../../service/response-guard.js";
-import type { ClientConfig } from "./config.js";
+import type { RequestConfig } from "./transfer-config.js";
 
 /** Where a sidecar is, and what requests about it must carry over from those about the object. */
 export interface SidecarLocation {
@@ -85,7 +85,7 @@ export async function putSidecar(
  *   object, `BODY_INTERRUPTED`, `BODY_STALLED`
  */
 export async function getSidecar(
-  config: ClientConfig,
+  config: RequestConfig,
   location: SidecarLocation | undefined,
   header: Buffer,
   signal: AbortSignal | undefined,

@@ -8,7 +8,7 @@ import { withTransfer } from "../../transfer/about-object.js";
 import type { CallOptions } from "../../transfer/call-signal.js";
 import { callSignal } from "../../transfer/call-signal.js";
 import type { ClientConfig } from "../encrypted/config.js";
-import { expectedContextArgument } from "../encrypted/read-envelope.js";
+import { expectedContextArgument } from "../encrypted/read-arguments.js";
 import { type PutOutput, putOutput } from "../put/write.js";
 import { multipartInput, sentPart } from "./begin.js";
 import type { UploadPartInput } from "./distributed.js";

@@ -17,7 +17,7 @@ import {
   sourceChanged,
 } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
-import { type ExpectedContext, expectedContextArgument } from "../encrypted/read-envelope.js";
+import { type ExpectedContext, expectedContextArgument } from "../encrypted/read-arguments.js";
 import { type WriteInput, writeArguments } from "../put/write.js";
 import { begin, layoutOf, multipartInput, type OpenUpload, sendSealed } from "./begin.js";
 import { findPart, requireSamePart, uploadGone } from "./listing.js";

@@ -10,7 +10,7 @@ import { decodeEnvelope, encodeEnvelope, encodeSidecarReference } from "../../en
 import { unwrapDataKey } from "../../keys/keyring.js";
 import type { ObjectFacts } from "../../transfer/about-object.js";
 import { type ClientConfig, type EnvelopeStorage, envelopeStorages } from "../encrypted/config.js";
-import type { ExpectedContext } from "../encrypted/read-envelope.js";
+import type { ExpectedContext } from "../encrypted/read-arguments.js";
 import type { PreparedWrite } from "../put/write.js";
 import { type PartLayout, readLayout } from "./parts.js";
 import { macPattern, RecordKey } from "./record-key.js";
