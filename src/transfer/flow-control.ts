@@ -1,4 +1,5 @@
 /** Keeps a body from being read further than is needed for the part that may be held. */
+import { Condition } from "../base/condition.js";
 
 /**
  * Closed until it is told how much may be read. What lies between it and the parts is then never more than the
@@ -7,18 +8,18 @@
 export class FlowControl {
   #plaintextBytes = 0;
   #closed = false;
-  #wake: () => void = () => undefined;
+  readonly #changed = new Condition();
 
   /** Lets through the first so many bytes. */
   openTo(plaintextBytes: number): void {
     this.#plaintextBytes = plaintextBytes;
-    this.#wake();
+    this.#changed.notify();
   }
 
   /** Ends what waits. */
   close(): void {
     this.#closed = true;
-    this.#wake();
+    this.#changed.notify();
   }
 
   /** Yields what the source yields, as far as the gate is open; takes one piece more, to know whether there is one. */
@@ -28,9 +29,7 @@ export class FlowControl {
       for (let rest = piece; rest.length > 0; ) {
         while (read >= this.#plaintextBytes) {
           if (this.#closed) return undefined;
-          await new Promise<void>((resolve) => {
-            this.#wake = resolve;
-          });
+          await this.#changed.wait();
         }
         const part = rest.subarray(0, this.#plaintextBytes - read);
         read += part.length;

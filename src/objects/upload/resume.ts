@@ -1,5 +1,6 @@
 /** What must hold before an upload goes on: the same input, and what S3 says it has. */
 import { ListPartsCommand, type ListPartsCommandOutput, type Part } from "@aws-sdk/client-s3";
+import { forEachConcurrently } from "../../base/concurrency.js";
 import { hasCode } from "../../base/errors.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import type { MessageKeys } from "../../cobblestone/derivation.js";
@@ -9,7 +10,6 @@ import type { MultipartInput } from "../../s3/multipart.js";
 import { isSameETag, listGuard, pageCounter } from "../../s3/responses.js";
 import { guarded } from "../../service/response-guard.js";
 import { type CallSignal, transferSignal } from "../../transfer/call-signal.js";
-import { forEachConcurrently } from "../../transfer/concurrency.js";
 import { type PutOutput, putOutput, type WriteRequest } from "../put/write.js";
 import type { Checkpoint } from "./checkpoint.js";
 import type { CheckpointState } from "./checkpoint-lines.js";

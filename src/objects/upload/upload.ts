@@ -1,6 +1,7 @@
 /** Uploads a file, or anything that can be read at any offset: parts in parallel, gone on with after a crash. */
 import { resolve } from "node:path";
 import { stringArgument } from "../../base/arguments.js";
+import { forEachConcurrently } from "../../base/concurrency.js";
 import type { MessageKeys } from "../../cobblestone/derivation.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
@@ -9,7 +10,6 @@ import { commitUpload } from "../../s3/multipart.js";
 import { aboutObject } from "../../transfer/about-object.js";
 import type { TransferOptions } from "../../transfer/call-signal.js";
 import { abortSignalArgument, transferSignal } from "../../transfer/call-signal.js";
-import { forEachConcurrently } from "../../transfer/concurrency.js";
 import { ProgressMeter, progressArgument } from "../../transfer/progress.js";
 import {
   openSeekable,
