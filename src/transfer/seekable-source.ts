@@ -5,12 +5,11 @@ import { type FileHandle, open, stat } from "node:fs/promises";
 import { untilLimits } from "../base/abort.js";
 import { integerArgument, objectArgument, stringArgument, wrongType } from "../base/arguments.js";
 import { EnvelopeError } from "../base/errors.js";
-import { fileFailed } from "../base/file-error.js";
+import { fileFailed, kindFault, withFileError } from "../base/files.js";
 import type { RandomAccessSource } from "../cobblestone/stream/random-access.js";
 import type { Fields } from "../fields/field-list.js";
 import { bytesOf } from "../source/shape.js";
 import { sourceFailed } from "../source/source-failed.js";
-import { kindFault } from "./replaceable.js";
 
 /** A plaintext of known length that can be read at any offset. Give one of the two. */
 export interface SeekableInput {
@@ -71,13 +70,7 @@ export async function openSeekable(
 }
 
 async function fileSource(path: string): Promise<SeekableSource> {
-  const attempt = async <T>(act: () => Promise<T>): Promise<T> => {
-    try {
-      return await act();
-    } catch (error) {
-      throw error instanceof EnvelopeError ? error : fileFailed(path, "be read", error);
-    }
-  };
+  const attempt = <T>(act: () => Promise<T>): Promise<T> => withFileError(path, "be read", act);
   // Not to wait for whoever may write into a pipe.
   const file = await attempt(() => open(path, constants.O_RDONLY | constants.O_NONBLOCK));
   try {

@@ -1,9 +1,8 @@
 /** One worker thread, as the pool sees it. */
 import { Worker } from "node:worker_threads";
 import { Condition } from "../../base/condition.js";
-import { EnvelopeError } from "../../base/errors.js";
+import { decryptionFailed, EnvelopeError } from "../../base/errors.js";
 import type { ChunkBatch } from "../batch.js";
-import { decryptionFailed } from "../derivation.js";
 import { isResponse, type WorkerTask, workerProtocol } from "./worker-messages.js";
 
 /** What a {@link WorkerThread} tells. */

@@ -2,7 +2,7 @@
 import { encodeBase64, quoted } from "../../base/bytes.js";
 import { forEachConcurrently } from "../../base/concurrency.js";
 import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
-import { fileFailed } from "../../base/file-error.js";
+import { fileFailed } from "../../base/files.js";
 import {
   type ChunkRange,
   chunkCount,

@@ -3,9 +3,15 @@ import { constants } from "node:fs";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { EnvelopeError } from "../../base/errors.js";
-import { fileFailed } from "../../base/file-error.js";
-import { syncFileData, syncFolder } from "../../base/file-sync.js";
-import { foreignFileFault, isSymbolicLink, noFollow } from "../../base/own-file.js";
+import {
+  fileFailed,
+  foreignFileFault,
+  isSymbolicLink,
+  noFollow,
+  syncFileData,
+  syncFolder,
+  withFileError,
+} from "../../base/files.js";
 import {
   type CheckpointHeader,
   type CheckpointState,
@@ -228,12 +234,8 @@ export class Checkpoint {
     } catch {}
   }
 
-  async #attempt<T>(act: () => Promise<T>, what = "be written"): Promise<T> {
-    try {
-      return await act();
-    } catch (error) {
-      throw fileFailed(this.path, what, error);
-    }
+  #attempt<T>(act: () => Promise<T>, what = "be written"): Promise<T> {
+    return withFileError(this.path, what, act);
   }
 }
 

@@ -29,11 +29,11 @@ import {
 import { conditionOf, isSameETag } from "../../s3/responses.js";
 import { guarded } from "../../service/response-guard.js";
 import type { CallSignal } from "../../transfer/call-signal.js";
+import { maxParts } from "../../transfer/parts.js";
 import type { WrittenObject } from "./remove.js";
 
 /** S3 copies up to 5 GiB at a time; less lets several copies run side by side. */
 const copiedBytes = 1024 ** 3;
-const maxParts = 10_000;
 
 /** What is to be put where. */
 export interface Replacement {
