@@ -15,7 +15,7 @@ import { type CallControl, withLeftover } from "../transfer/call.js";
 import type { Part } from "../transfer/parts.js";
 import { cleanUp } from "./clean-up.js";
 import type { ConfirmedWrite, ConfirmedWriteOutput } from "./confirmed-write.js";
-import { type RequestTarget, requireETag, s3Request, unusableResponse } from "./errors.js";
+import { isUploadGone, type RequestTarget, requireETag, s3Request, unusableResponse } from "./errors.js";
 import { checksumsOf, completeFields, createFields, objectFields, partFields } from "./fields.js";
 import { conditionOf } from "./responses.js";
 
@@ -232,6 +232,27 @@ export async function commitUpload(
   return commit.send(commitInput, "CompleteMultipartUpload", size, (options) =>
     s3.send(guarded(command), options),
   );
+}
+
+/**
+ * Aborts an upload.
+ *
+ * @returns false when it does not exist: it was aborted, or completed
+ */
+export async function abortUpload(
+  { s3, put, target }: MultipartInput,
+  UploadId: string,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const command = guarded(new AbortMultipartUploadCommand({ ...objectFields(put), UploadId }));
+  const asked = { ...target, operation: "AbortMultipartUpload" };
+  try {
+    await s3Request(asked, signal, (options) => s3.send(command, options));
+    return true;
+  } catch (error) {
+    if (isUploadGone(error)) return false;
+    throw error;
+  }
 }
 
 /** Aborts the upload and returns the error that ended it, which names the upload if it may still be there. */

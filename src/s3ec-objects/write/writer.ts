@@ -17,7 +17,7 @@ import {
 
 /**
  * Writes for those who read with Amazon's S3 Encryption Clients. All else is better off with `EnvelopeClient`: an object of
- * these formats is one message of at most 64 GiB, sealed on one thread and verified as a whole. docs/legacy.md compares them.
+ * these formats is one message of at most 64 GiB, sealed on one thread and verified as a whole. docs/guides/legacy-objects.md compares them.
  *
  * Every call rejects as those of `EnvelopeClient` do.
  */
