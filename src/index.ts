@@ -46,7 +46,7 @@ export type { HeadInput, HeadOutput, RecipientName } from "./objects/head.js";
 export type { OpenObject, OpenObjectFields } from "./objects/open/object-reader.js";
 export type { OpenInput, OpenOptions } from "./objects/open/open.js";
 export type { PutInput } from "./objects/put/put.js";
-export type { PutOutput } from "./objects/put/write.js";
+export type { PutOutput } from "./objects/put/write-arguments.js";
 export type { AbortUploadInput, AbortUploadOutput } from "./objects/upload/abort.js";
 export type { BeginUploadInput, CompleteUploadInput } from "./objects/upload/distributed.js";
 export { type UploadPartInput, uploadPartRange } from "./objects/upload/part-upload.js";

@@ -16,7 +16,7 @@ import { type HeadInput, type HeadOutput, head } from "./head.js";
 import type { OpenObject } from "./open/object-reader.js";
 import { type OpenInput, type OpenOptions, open } from "./open/open.js";
 import { type PutInput, put } from "./put/put.js";
-import type { PutOutput } from "./put/write.js";
+import type { PutOutput } from "./put/write-arguments.js";
 import { type AbortUploadInput, type AbortUploadOutput, abortUpload } from "./upload/abort.js";
 import {
   type BeginUploadInput,

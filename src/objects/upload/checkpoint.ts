@@ -17,7 +17,7 @@ import {
   syncFolder,
   withFileError,
 } from "../../base/files.js";
-import type { WriteRequest } from "../put/write.js";
+import type { WriteRequest } from "../put/write-arguments.js";
 import { PartGuard } from "./part-guard.js";
 import {
   readStarted,

@@ -5,7 +5,7 @@ import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { type CallOptions, callOptions, withCall } from "../../transfer/call.js";
 import type { ClientConfig } from "../encrypted/config.js";
-import { type PutOutput, type WriteInput, writeArguments } from "../put/write.js";
+import { type PutOutput, type WriteInput, writeArguments } from "../put/write-arguments.js";
 import { requireOneSource } from "./part-guard.js";
 import { layoutFor, readAllUploaded, requireAuthenticParts, type UploadedPart } from "./parts.js";
 import { UploadSession } from "./session.js";

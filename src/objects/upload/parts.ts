@@ -11,7 +11,7 @@ import {
 } from "../../cobblestone/layout.js";
 import { sealRange } from "../../cobblestone/stream/seal-range.js";
 import type { Call } from "../../transfer/call.js";
-import { maxPartBytes, maxParts, partSizes } from "../../transfer/parts.js";
+import { maxPartBytes, maxParts, partSizes } from "../../transfer/part-sizes.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import { invalidRecord, macPattern, type RecordKey, RecordReader } from "./records.js";

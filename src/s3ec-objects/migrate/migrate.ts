@@ -10,7 +10,7 @@ import type { LegacyReadInfo } from "../../objects/encrypted/legacy-reading.js";
 import { get } from "../../objects/get/get.js";
 import type { GetOutput } from "../../objects/get/get-input.js";
 import { put } from "../../objects/put/put.js";
-import type { PutOutput, WriteInput } from "../../objects/put/write.js";
+import type { PutOutput, WriteInput } from "../../objects/put/write-arguments.js";
 import { withLeftover } from "../../s3/clean-up.js";
 import { ConfirmedWrite, type ConfirmedWriteOutput, isRefusal } from "../../s3/confirmed-write.js";
 import { requireETag } from "../../s3/errors.js";

@@ -13,7 +13,8 @@ import { names } from "../../envelope/names.js";
 import { encodeSidecar } from "../../envelope/sidecar.js";
 import type { ClientConfig } from "../../objects/encrypted/config.js";
 import { getSidecar, newSidecarLocation, sidecarLocation } from "../../objects/encrypted/sidecar.js";
-import { type WriteInput, withSidecar } from "../../objects/put/write.js";
+import { withSidecar } from "../../objects/put/sidecar-write.js";
+import type { WriteInput } from "../../objects/put/write-arguments.js";
 import { withinTime } from "../../s3/clean-up.js";
 import { type ConfirmedWrite, type ConfirmedWriteOutput, headWritten } from "../../s3/confirmed-write.js";
 import { type RequestTarget, requireETag, s3Request, unusableResponse } from "../../s3/errors.js";
@@ -29,7 +30,7 @@ import {
 import { conditionOf, isSameETag } from "../../s3/responses.js";
 import { guarded } from "../../service/response-guard.js";
 import type { CallSignal } from "../../transfer/call-signal.js";
-import { maxParts } from "../../transfer/parts.js";
+import { maxParts } from "../../transfer/part-sizes.js";
 import type { WrittenObject } from "./remove.js";
 
 /** S3 copies up to 5 GiB at a time; less lets several copies run side by side. */
