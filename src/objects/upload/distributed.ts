@@ -11,6 +11,11 @@ import { layoutFor, readAllUploaded, requireAuthenticParts, type UploadedPart } 
 import { UploadSession } from "./session.js";
 import { sourceDigestArgument, type TicketInput, ticketArguments, type UploadTicket } from "./ticket.js";
 
+export { type AbortUploadInput, type AbortUploadOutput, abortUpload } from "./abort.js";
+export { type UploadPartInput, uploadPart } from "./part-upload.js";
+export type { UploadedPart } from "./parts.js";
+export type { UploadTicket } from "./ticket.js";
+
 /** The input of `beginUpload`: that of PutObject without a body, and the length of the plaintext. */
 export interface BeginUploadInput extends WriteInput {
   /** Length of the plaintext that all parts make up, in bytes. */
