@@ -1,10 +1,6 @@
 /** What every write begins with: data key, envelope, metadata and, if need be, the sidecar. */
 import { type KeyObject, randomBytes } from "node:crypto";
-import {
-  PutObjectCommand,
-  type PutObjectCommandInput,
-  type PutObjectCommandOutput,
-} from "@aws-sdk/client-s3";
+import type { PutObjectCommandInput, PutObjectCommandOutput } from "@aws-sdk/client-s3";
 import { untilAborted } from "../../base/abort.js";
 import { choiceArgument } from "../../base/arguments.js";
 import { deriveMessageKeys, type MessageKeys } from "../../cobblestone/derivation.js";
@@ -20,7 +16,7 @@ import { type ConfirmedWrite, type ConfirmedWriteOutput, isRefusal } from "../..
 import type { RequestTarget } from "../../s3/errors.js";
 import { type RefusedPutField, targetArgument, withoutChecksums } from "../../s3/fields.js";
 import type { MultipartInput } from "../../s3/multipart.js";
-import { guarded } from "../../service/response-guard.js";
+import { putObject } from "../../s3/requests.js";
 import type { CallSignal } from "../../transfer/call-signal.js";
 import { type ClientConfig, type EnvelopeStorage, envelopeStorages } from "../encrypted/config.js";
 import { deleteSidecar, newSidecarLocation, putSidecar, type SidecarLocation } from "../encrypted/sidecar.js";
@@ -155,12 +151,12 @@ function spare(key: string, why: string): Leftover {
 
 /** Sends a whole message as one PutObject. */
 export function sendWhole(
-  { s3, put, target, transfer, commit }: Omit<MultipartInput, "maxConcurrentParts">,
+  { s3, put, transfer, commit }: Omit<MultipartInput, "maxConcurrentParts">,
   bytes: Buffer,
 ): Promise<ConfirmedWriteOutput> {
-  const command = new PutObjectCommand({ ...put, Body: bytes });
-  const commitInput = { s3, put, target, signal: transfer.signal };
-  return commit.send(commitInput, "PutObject", bytes.length, (options) => s3.send(guarded(command), options));
+  return commit.write({ s3, put, signal: transfer.signal }, bytes.length, (options) =>
+    putObject(s3, { ...put, Body: bytes }, options),
+  );
 }
 
 /** What the caller is told of an object that was written. */

@@ -3,8 +3,7 @@ import { AbortMultipartUploadCommand } from "@aws-sdk/client-s3";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import { ciphertextLength } from "../../cobblestone/layout.js";
 import { withinTime, withLeftover } from "../../s3/clean-up.js";
-import { type ConfirmedWriteOutput, headWritten } from "../../s3/confirmed-write.js";
-import { s3Error } from "../../s3/errors.js";
+import { type ConfirmedWriteOutput, findWritten } from "../../s3/confirmed-write.js";
 import { objectFields } from "../../s3/fields.js";
 import { discardUpload, type MultipartInput } from "../../s3/multipart.js";
 import { guarded } from "../../service/response-guard.js";
@@ -132,16 +131,15 @@ type ObjectQuestion = Pick<MultipartInput, "s3" | "put" | "target">;
 
 /** What S3 says of the object of an upload, if it is there; rejects when that cannot be known. */
 export async function findObject(
-  { s3, put, target }: ObjectQuestion,
+  { s3, put }: ObjectQuestion,
   { ticket }: ParsedTicket,
   signal: AbortSignal,
 ): Promise<ConfirmedWriteOutput | undefined> {
   try {
-    return await headWritten({ s3, put, target: target, signal }, ciphertextLength(ticket.plaintextLength));
+    return await findWritten({ s3, put, signal }, ciphertextLength(ticket.plaintextLength));
   } catch (error) {
     signal.throwIfAborted();
-    const failure = s3Error(error, { ...target, operation: "HeadObject" });
-    if (failure.code !== "S3_NOT_FOUND") throw failure;
+    if (!hasCode(error, "S3_NOT_FOUND")) throw error;
     return undefined;
   }
 }
