@@ -3,10 +3,10 @@ import { EnvelopeError } from "../base/errors.js";
 import { shouldYield, yieldToEventLoop } from "../base/event-loop.js";
 import type { MessageHeader } from "./header.js";
 import type { ExactReader } from "./reader.js";
-import { ivBytes, tagBytes } from "./suites.js";
+import { messageIvBytes, messageTagBytes } from "./suites.js";
 
 /** What a message is opened with once its data key is there. */
-export interface MessageKeys {
+export interface SdkMessageKeys {
   /** The plaintext of what was sealed under this IV; throws when the tag does not verify. */
   open(iv: Buffer, authenticated: Buffer, ciphertext: Buffer, tag: Buffer): Buffer;
   /** Takes the message's next bytes, in their order; absent when it is not signed. */
@@ -36,7 +36,7 @@ const lastFrameMark = 0xffffffff;
 export async function* readBody(
   reader: ExactReader,
   header: MessageHeader,
-  keys: MessageKeys,
+  keys: SdkMessageKeys,
   maxFrameBytes: number,
 ): AsyncGenerator<Buffer, undefined> {
   keys.sign?.(header.authenticated);
@@ -48,7 +48,7 @@ export async function* readBody(
         ? await readBlockHeader(reader)
         : await readFrameHeader(reader, header.frameBytes, sequence);
     if (frame.contentBytes > maxFrameBytes) throw tooLarge(maxFrameBytes);
-    const sealed = await reader.take(frame.contentBytes + tagBytes);
+    const sealed = await reader.take(frame.contentBytes + messageTagBytes);
     keys.sign?.(frame.header);
     keys.sign?.(sealed);
     const plaintext = openFrame(frame, sealed, sequence, header, keys);
@@ -82,13 +82,13 @@ export function notAuthentic(cause?: { cause: unknown }): EnvelopeError {
 async function readFrameHeader(reader: ExactReader, frameBytes: number, sequence: number): Promise<Frame> {
   const mark = await reader.take(4);
   const isLast = mark.readUInt32BE() === lastFrameMark;
-  const rest = await reader.take((isLast ? 4 : 0) + ivBytes + (isLast ? 4 : 0));
+  const rest = await reader.take((isLast ? 4 : 0) + messageIvBytes + (isLast ? 4 : 0));
   const found = isLast ? rest.readUInt32BE() : mark.readUInt32BE();
   const contentBytes = isLast ? rest.readUInt32BE(rest.length - 4) : frameBytes;
   if (found !== sequence || contentBytes > frameBytes) throw notAuthentic();
   return {
     header: Buffer.concat([mark, rest]),
-    iv: isLast ? rest.subarray(4, 4 + ivBytes) : rest,
+    iv: isLast ? rest.subarray(4, 4 + messageIvBytes) : rest,
     contentBytes,
     isLast,
     label: isLast ? "Final Frame" : "Frame",
@@ -96,12 +96,12 @@ async function readFrameHeader(reader: ExactReader, frameBytes: number, sequence
 }
 
 async function readBlockHeader(reader: ExactReader): Promise<Frame> {
-  const header = await reader.take(ivBytes + 8);
+  const header = await reader.take(messageIvBytes + 8);
   return {
     header,
-    iv: header.subarray(0, ivBytes),
+    iv: header.subarray(0, messageIvBytes),
     // One that is not exact is far beyond any limit.
-    contentBytes: Number(header.readBigUInt64BE(ivBytes)),
+    contentBytes: Number(header.readBigUInt64BE(messageIvBytes)),
     isLast: true,
     label: "Single Block",
   };
@@ -112,17 +112,17 @@ function openFrame(
   sealed: Buffer,
   sequence: number,
   { messageId }: MessageHeader,
-  keys: MessageKeys,
+  keys: SdkMessageKeys,
 ): Buffer {
   const numbers = Buffer.alloc(12);
   numbers.writeUInt32BE(sequence);
   numbers.writeBigUInt64BE(BigInt(contentBytes), 4);
   const authenticated = Buffer.concat([messageId, Buffer.from(`AWSKMSEncryptionClient ${label}`), numbers]);
-  const end = sealed.length - tagBytes;
+  const end = sealed.length - messageTagBytes;
   return verified(() => keys.open(iv, authenticated, sealed.subarray(0, end), sealed.subarray(end)));
 }
 
-async function readEnd(reader: ExactReader, keys: MessageKeys): Promise<void> {
+async function readEnd(reader: ExactReader, keys: SdkMessageKeys): Promise<void> {
   const { isSignature } = keys;
   const signature = isSignature && (await reader.take((await reader.take(2)).readUInt16BE()));
   if (!(await reader.isAtEnd())) {

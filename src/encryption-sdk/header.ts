@@ -3,7 +3,13 @@ import { listed, quoted } from "../base/bytes.js";
 import { EnvelopeError } from "../base/errors.js";
 import { canonicalContext, contextOf, type EncryptionContext } from "../keys/encryption-context.js";
 import type { ExactReader } from "./reader.js";
-import { ivBytes, type MessageSuite, messageSuites, publicKeyName, tagBytes } from "./suites.js";
+import {
+  type MessageSuite,
+  messageIvBytes,
+  messageSuites,
+  messageTagBytes,
+  publicKeyName,
+} from "./suites.js";
 
 /** One wrapped copy of the data key. */
 export interface WrappedDataKey {
@@ -82,13 +88,13 @@ export async function readHeader(reader: ExactReader, policy: HeaderPolicy): Pro
   const contentType = await u8();
   if (contentType !== unframed && contentType !== framed) throw invalid("its content type is not known");
   if (version === 1 && (await take(4)).readUInt32BE() !== 0) throw invalid("its reserved bytes are not 0");
-  if (version === 1 && (await u8()) !== ivBytes) throw invalid("the length of its IV is wrong");
+  if (version === 1 && (await u8()) !== messageIvBytes) throw invalid("the length of its IV is wrong");
   const frameBytes = (await take(4)).readUInt32BE();
   if ((contentType === unframed) !== (frameBytes === 0)) throw invalid("the length of its frames is wrong");
   const commitment = suite.commits ? await take(32) : undefined;
   const authenticated = Buffer.concat(raw);
-  const iv = version === 1 ? await take(ivBytes) : undefined;
-  const tag = await take(tagBytes);
+  const iv = version === 1 ? await take(messageIvBytes) : undefined;
+  const tag = await take(messageTagBytes);
   return {
     suite,
     messageId,
@@ -98,7 +104,7 @@ export async function readHeader(reader: ExactReader, policy: HeaderPolicy): Pro
     commitment,
     authenticated,
     required: Buffer.alloc(0),
-    iv: iv ?? Buffer.alloc(ivBytes),
+    iv: iv ?? Buffer.alloc(messageIvBytes),
     tag,
     authentication: iv ? Buffer.concat([iv, tag]) : tag,
   };

@@ -4,12 +4,12 @@ import { untilAborted } from "../base/abort.js";
 import { wrongType } from "../base/arguments.js";
 import { printable } from "../base/bytes.js";
 import { EnvelopeError } from "../base/errors.js";
-import { type MessageKeys, notAuthentic, verified } from "./body.js";
+import { notAuthentic, type SdkMessageKeys, verified } from "./body.js";
 import type { MessageHeader } from "./header.js";
 import { observe, type UnwrapAttempts } from "./observed-keyring.js";
 
 /** The keys of a message, and what zeroes its data key. */
-export interface DisposableKeys extends MessageKeys {
+export interface DisposableKeys extends SdkMessageKeys {
   dispose(): void;
 }
 
@@ -134,7 +134,7 @@ function unwrapError(cause: unknown, attempts: UnwrapAttempts, header: MessageHe
 function keysOf(
   decipherOf: ClientNode.GetDecipher,
   getVerify: ClientNode.GetVerify | undefined,
-): MessageKeys {
+): SdkMessageKeys {
   const verifier = getVerify && verified(() => getVerify());
   return {
     open(iv, authenticated, ciphertext, tag) {

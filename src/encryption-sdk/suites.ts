@@ -34,8 +34,8 @@ export const messageSuites: ReadonlyMap<number, MessageSuite> = new Map(
 );
 
 /** Bytes of every IV. */
-export const ivBytes = 12;
+export const messageIvBytes = 12;
 /** Bytes of every tag. */
-export const tagBytes = 16;
+export const messageTagBytes = 16;
 /** The context entry that holds the key which verifies the signature. */
 export const publicKeyName = "aws-crypto-public-key";

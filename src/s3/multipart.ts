@@ -2,9 +2,9 @@
 import type { ClientRequest } from "node:http";
 import type { CompletedPart, PutObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
 import { untilAborted } from "../base/abort.js";
-import type { CallSignal } from "../transfer/call-signal.js";
+import { type CallControl, withLeftover } from "../transfer/call.js";
 import type { Part } from "../transfer/parts.js";
-import { cleanUp, withLeftover } from "./clean-up.js";
+import { cleanUp } from "./clean-up.js";
 import type { ConfirmedWrite, ConfirmedWriteOutput } from "./confirmed-write.js";
 import { type RequestTarget, unusableResponse } from "./errors.js";
 import { checksumsOf, completeFields, createFields, objectFields, partFields } from "./fields.js";
@@ -28,7 +28,7 @@ export interface MultipartInput {
   readonly target: RequestTarget;
   readonly maxConcurrentParts: number;
   /** Ends the upload; the upload itself raises it at its first failure. */
-  readonly transfer: CallSignal;
+  readonly transfer: CallControl;
   readonly commit: ConfirmedWrite;
 }
 

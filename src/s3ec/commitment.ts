@@ -2,7 +2,7 @@
 import { createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
 
 /** Bytes of a commitment. */
-export const commitmentBytes = 28;
+export const legacyCommitmentBytes = 28;
 /** The id of the suite, which is bound to the content as well. */
 export const committingSuiteId = Buffer.of(0x00, 0x73);
 /** Its content has a key of its own, so the nonce is a constant. It is ones, not the zeros of older texts. */
@@ -12,12 +12,12 @@ const contentKeyBytes = 32;
 
 /** What an object with this message id and data key commits with. */
 export function commitmentOf(dataKey: KeyObject, messageId: Uint8Array): Buffer {
-  return hkdf(dataKey, messageId, infoOf("COMMITKEY"), commitmentBytes);
+  return hkdfSha512(dataKey, messageId, infoOf("COMMITKEY"), legacyCommitmentBytes);
 }
 
 /** The key of the content of the object with this message id and data key. */
 export function committedContentKey(dataKey: KeyObject, messageId: Uint8Array): KeyObject {
-  const bytes = hkdf(dataKey, messageId, infoOf("DERIVEKEY"), contentKeyBytes);
+  const bytes = hkdfSha512(dataKey, messageId, infoOf("DERIVEKEY"), contentKeyBytes);
   try {
     return createSecretKey(bytes);
   } finally {
@@ -26,7 +26,7 @@ export function committedContentKey(dataKey: KeyObject, messageId: Uint8Array): 
 }
 
 /** HKDF with SHA-512 (RFC 5869), both steps. */
-export function hkdf(secret: KeyObject, salt: Uint8Array, info: Uint8Array, length: number): Buffer {
+export function hkdfSha512(secret: KeyObject, salt: Uint8Array, info: Uint8Array, length: number): Buffer {
   return Buffer.from(hkdfSync("sha512", secret, salt, info, length));
 }
 

@@ -70,7 +70,7 @@ export function textField({ storage, values }: LegacyFields, name: string): stri
 }
 
 /** The bytes of a field that must be there. */
-export function bytesField(fields: LegacyFields, name: string, length: number): Buffer {
+export function base64Field(fields: LegacyFields, name: string, length: number): Buffer {
   const bytes = decodeBase64(textField(fields, name));
   if (bytes?.length === length) return bytes;
   throw malformed(fields.storage, name, `expected base64 of ${length} bytes, padded, without line breaks`);

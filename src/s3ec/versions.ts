@@ -1,10 +1,10 @@
 /** From the fields of an envelope to the envelope, for each version of the formats. docs/legacy.md has the tables. */
 
 import type { EncryptionContext } from "../keys/encryption-context.js";
-import { commitmentBytes } from "./commitment.js";
+import { legacyCommitmentBytes } from "./commitment.js";
 import type { LegacyEnvelope } from "./envelope.js";
 import {
-  bytesField,
+  base64Field,
   type LegacyFields,
   malformed,
   parseDescription,
@@ -71,7 +71,7 @@ export function decodeV1(fields: LegacyFields): LegacyEnvelope {
     suite: cbcSuite,
     wrap: undefined,
     wrappedKey: wrappedKeyField(fields, names.wrappedKeyV1),
-    iv: bytesField(fields, names.iv, cbcSuite.ivBytes),
+    iv: base64Field(fields, names.iv, cbcSuite.ivBytes),
     commitment: undefined,
     description: descriptionField(fields, names.description),
     contentName: "",
@@ -98,7 +98,7 @@ export function decodeV2(fields: LegacyFields): LegacyEnvelope {
     suite,
     wrap: choose(fields, names.wrap, v2Wraps, ({ name }) => [name]),
     wrappedKey: wrappedKeyField(fields, names.wrappedKeyV2),
-    iv: bytesField(fields, names.iv, suite.ivBytes),
+    iv: base64Field(fields, names.iv, suite.ivBytes),
     commitment: undefined,
     description: descriptionField(fields, names.description),
     contentName,
@@ -134,8 +134,8 @@ export const wrappingNamesV3 = [
 export function decodeCommittedContent(fields: LegacyFields): CommittedContent {
   choose(fields, names.contentV3, [committingSuite], ({ contentNames }) => contentNames);
   return {
-    messageId: bytesField(fields, names.messageId, committingSuite.ivBytes),
-    commitment: bytesField(fields, names.commitment, commitmentBytes),
+    messageId: base64Field(fields, names.messageId, committingSuite.ivBytes),
+    commitment: base64Field(fields, names.commitment, legacyCommitmentBytes),
   };
 }
 

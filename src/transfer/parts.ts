@@ -1,7 +1,6 @@
 /** Cuts ciphertext into upload parts: how large each is, and the buffers that hold them. */
 
 import { EnvelopeError } from "../base/errors.js";
-import { chunkBytes, headerBytes, sealedChunkBytes, tagBytes } from "../cobblestone/layout.js";
 import type { Lease } from "./memory-budget.js";
 import type { PartLeases } from "./part-leases.js";
 
@@ -93,7 +92,6 @@ export async function* assembleParts(
   pieces: AsyncIterable<Buffer>,
   { sizes, ciphertextLength = Number.POSITIVE_INFINITY, shares, onRoom, onWait }: Assembly,
 ): AsyncGenerator<Part, undefined> {
-  const giveBack = (hold: Lease) => (unread?: Buffer) => shares.release(hold, unread);
   let partNumber = 1;
   let start = 0;
   let partBytes = Math.min(sizes(partNumber), ciphertextLength);
@@ -107,7 +105,7 @@ export async function* assembleParts(
         if (partNumber === maxParts) {
           throw tooLarge("it needs more than 10,000 parts: state ContentLength, or a larger partSizeBytes");
         }
-        yield partOf(partNumber, start, false, buffer, giveBack(share));
+        yield partOf(partNumber, start, false, buffer, share.release);
         partNumber += 1;
         start += partBytes;
         partBytes = Math.min(sizes(partNumber), ciphertextLength - start);
@@ -125,7 +123,7 @@ export async function* assembleParts(
       rest = rest.subarray(buffer.fill(rest));
     }
   }
-  yield partOf(partNumber, start, true, buffer, giveBack(share));
+  yield partOf(partNumber, start, true, buffer, share.release);
   return undefined;
 }
 
@@ -199,13 +197,6 @@ function ownCopy(bytes: Buffer): Buffer {
   const copy = Buffer.allocUnsafeSlow(bytes.length);
   bytes.copy(copy);
   return copy;
-}
-
-/** Plaintext bytes that the first `ciphertextBytes` of a message hold, those of the last chunk less its tag. */
-export function plaintextBytesBefore(ciphertextBytes: number): number {
-  const chunked = Math.max(ciphertextBytes - headerBytes, 0);
-  const last = chunked % sealedChunkBytes;
-  return ((chunked - last) / sealedChunkBytes) * chunkBytes + Math.max(last - tagBytes, 0);
 }
 
 function tooLarge(why: string): EnvelopeError {

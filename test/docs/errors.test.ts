@@ -90,7 +90,7 @@ it.each([...errorCodes])("docs/errors.md says of %s whether to retry, and what t
 it("every code is asserted by a test", () => {
   const folder = new URL("../", import.meta.url);
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) =>
-    file.endsWith(".test.ts"),
+    /\.(test|slow)\.ts$/.test(file),
   );
   const tests = files.map((file) => readFileSync(new URL(file, folder), "utf8")).join("\n");
   for (const code of errorCodes) expect(tests.includes(`"${code}"`), code).toBe(true);

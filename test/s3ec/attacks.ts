@@ -7,7 +7,7 @@ import { sealContentKeys } from "../../src/s3ec/content/content-keys.js";
 import type { LegacyEnvelope } from "../../src/s3ec/envelope.js";
 import { decodeInstructionFile } from "../../src/s3ec/instruction-file.js";
 import type { LegacyKeyring, LegacyUnwrapInput } from "../../src/s3ec/keyrings/keyring.js";
-import { type UnlockLegacyInput, unlockLegacy } from "../../src/s3ec/keyrings/unlock.js";
+import { type LegacyUnwrapRequest, unwrapContentKeys } from "../../src/s3ec/keyrings/unwrap.js";
 import { decodeLegacyMetadata } from "../../src/s3ec/metadata.js";
 import type { LegacyPolicy } from "../../src/s3ec/policy.js";
 import {
@@ -107,10 +107,10 @@ export function parse(stored: Stored): LegacyEnvelope {
   return "needsInstructionFile" in found ? decodeInstructionFile(fileOf(file), found) : found;
 }
 
-export async function open(stored: Stored, input: Partial<UnlockLegacyInput> = {}) {
+export async function open(stored: Stored, input: Partial<LegacyUnwrapRequest> = {}) {
   asked.length = 0;
   local.aws.clearRequests();
-  return unlockLegacy(parse(stored), {
+  return unwrapContentKeys(parse(stored), {
     keyrings: Object.values(keyrings),
     policy: lax,
     expected: "any",
@@ -122,7 +122,7 @@ export async function open(stored: Stored, input: Partial<UnlockLegacyInput> = {
 /** What a row expects, of unlocking and of a `get` from S3 alike: a code, a part of the message, and whether a key may have been used at all. */
 export interface Row {
   readonly stored: () => Stored;
-  readonly input?: () => Partial<UnlockLegacyInput>;
+  readonly input?: () => Partial<LegacyUnwrapRequest>;
   readonly code: ErrorCode;
   readonly says: string;
   /** False unless said otherwise. */
@@ -142,7 +142,7 @@ export function rows(table: Record<string, Row>): void {
 }
 
 /** Stores it in S3 and begins to read it there; what fails later than that is not what a row is about. */
-async function get(stored: Stored, input: Partial<UnlockLegacyInput> = {}): Promise<void> {
+async function get(stored: Stored, input: Partial<LegacyUnwrapRequest> = {}): Promise<void> {
   const { onObject, file } = split(stored);
   await local.putRaw("row", Buffer.alloc(64), onObject);
   await local.putRaw("row.instruction", fileOf(file));

@@ -1,6 +1,5 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ciphertextLength, plaintextLength } from "../../src/cobblestone/layout.js";
 import { MemoryBudget } from "../../src/transfer/memory-budget.js";
 import { PartLeases } from "../../src/transfer/part-leases.js";
 import {
@@ -10,7 +9,6 @@ import {
   maxParts,
   type PartSizes,
   partSizes,
-  plaintextBytesBefore,
 } from "../../src/transfer/parts.js";
 import { cut, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
@@ -68,7 +66,7 @@ describe("assembleParts", () => {
   }
   const assemble = (source: AsyncIterable<Buffer>, sizes: PartSizes, ciphertextLength?: number) => {
     const budget = new MemoryBudget(Number.MAX_SAFE_INTEGER);
-    const shares = new PartLeases(budget, new AbortController().signal, 0);
+    const shares = new PartLeases(budget, new AbortController(), 0);
     const none = () => undefined;
     return assembleParts(source, { sizes, ciphertextLength, shares, onRoom: none, onWait: none });
   };
@@ -151,23 +149,4 @@ describe("assembleParts", () => {
     expect(error).toEqual(coded("SOURCE_TOO_LARGE"));
     expect(error.message).toContain("state ContentLength, or a larger partSizeBytes");
   });
-});
-
-it("plaintextBytesBefore never counts too much, grows, and is exact at the end", () => {
-  fc.assert(
-    fc.property(
-      fc.integer({ min: 0, max: 200_000 }),
-      fc.array(fc.double({ min: 0, max: 1, noNaN: true })),
-      (length, cuts) => {
-        const total = ciphertextLength(length);
-        expect(plaintextBytesBefore(total)).toBe(length);
-        expect(plaintextBytesBefore(total)).toBe(plaintextLength(total));
-        const counts = cuts
-          .sort((left, right) => left - right)
-          .map((at) => plaintextBytesBefore(Math.floor(at * total)));
-        const ordered = [0, ...counts, length];
-        expect(ordered).toEqual([...ordered].sort((left, right) => left - right));
-      },
-    ),
-  );
 });

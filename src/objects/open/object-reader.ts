@@ -4,7 +4,14 @@ import { untilAborted } from "../../base/abort.js";
 import { integerArgument } from "../../base/arguments.js";
 import { hasCode } from "../../base/errors.js";
 import type { MessageKeys } from "../../cobblestone/derivation.js";
-import { chunkBytes, chunkOffset, chunkSpan, sealedChunkBytes } from "../../cobblestone/layout.js";
+import {
+  chunkCount,
+  chunkIndex,
+  chunkOffset,
+  chunksOfPlaintext,
+  nextChunkOffset,
+  sealedBytes,
+} from "../../cobblestone/layout.js";
 import { type RandomAccessSource, randomAccess } from "../../cobblestone/stream/random-access.js";
 import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
@@ -15,7 +22,7 @@ import type { CallOptions } from "../../transfer/call-signal.js";
 import { type CallSignal, callSignal, transferSignal } from "../../transfer/call-signal.js";
 import { type ClientConfig, workingOf } from "../encrypted/config.js";
 import { requireSameObject, type SeenObject } from "../encrypted/object-request.js";
-import { bytesOf, type Tail, wholeChunksOf } from "../encrypted/tail.js";
+import { bytesOf, type Tail } from "../encrypted/tail.js";
 import { RangeCache } from "./range-cache.js";
 
 /** What an open object tells of itself, in the words of GetObject. */
@@ -33,7 +40,7 @@ export interface OpenObject extends OpenObjectFields, Disposable {
   /** The context that the object was written with; authenticated. */
   readonly encryptionContext: EncryptionContext;
   /**
-   * Reads `length` bytes of plaintext from `offset` on: fewer at the end, none beyond it. All that comes has verified.
+   * Reads plaintext bytes `start` (included) to `end` (excluded): fewer at the end of the object, none beyond it. All that comes has verified.
    * Each read stands by itself: after one that failed another may succeed. At most 256 MiB at a time, and whole in
    * memory. Any number of reads may be under way; a read takes one request, or none when its chunks are at hand.
    *
@@ -41,7 +48,7 @@ export interface OpenObject extends OpenObjectFields, Disposable {
    * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_STALLED`, those of S3, and `BODY_INTERRUPTED`, also when the object
    *   was overwritten since it was opened
    */
-  read(offset: number, length: number, options?: CallOptions): Promise<Buffer>;
+  read(start: number, end: number, options?: CallOptions): Promise<Buffer>;
   /** Ends all reads and lets go of the keys. May be called again. */
   close(): void;
 }
@@ -68,8 +75,8 @@ export function objectReader(input: ReaderInput): OpenObject {
   const { config, fields, tail } = input;
   const { totalBytes, plaintextLength } = tail;
   const stretches = new RangeCache(fetchOf(input), config.budget);
-  const { start, bytes } = wholeChunksOf(tail);
-  stretches.keep(start, bytes);
+  const firstWhole = nextChunkOffset(tail.start);
+  stretches.keep(firstWhole, tail.bytes.subarray(firstWhole - tail.start));
   const windowBytes = windowOf(input.prefetchBytes);
   const pending = new Set<CallSignal>();
   let keys: MessageKeys | undefined = input.keys;
@@ -86,21 +93,21 @@ export function objectReader(input: ReaderInput): OpenObject {
     return chunks;
   };
 
-  const read = async (offset: number, length: number, options: CallOptions = {}): Promise<Buffer> => {
+  const read = async (start: number, end: number, options: CallOptions = {}): Promise<Buffer> => {
     const caller = callSignal(fieldNames.read.options, options);
-    integerArgument("offset", offset, 0, Number.MAX_SAFE_INTEGER);
-    integerArgument("length", length, 0, Number.MAX_SAFE_INTEGER);
-    const end = Math.min(offset + length, plaintextLength);
-    if (end - offset > maxReadBytes) {
+    integerArgument("start", start, 0, Number.MAX_SAFE_INTEGER);
+    integerArgument("end", end, start, Number.MAX_SAFE_INTEGER);
+    const upTo = Math.min(end, plaintextLength);
+    if (upTo - start > maxReadBytes) {
       throw new RangeError(
-        `length: expected at most ${maxReadBytes} bytes at a time, got ${end - offset}: for more, use get`,
+        `end: expected at most ${maxReadBytes} bytes at a time, got ${upTo - start}: for more, use get`,
       );
     }
     if (!keys) throw closed();
     caller?.throwIfAborted();
-    if (end <= offset) return Buffer.alloc(0);
-    const followsOn = offset === next;
-    next = end;
+    if (upTo <= start) return Buffer.alloc(0);
+    const followsOn = start === next;
+    next = upTo;
     const transfer = transferSignal(caller);
     pending.add(transfer);
     const source: RandomAccessSource = {
@@ -109,14 +116,14 @@ export function objectReader(input: ReaderInput): OpenObject {
     };
     const message = randomAccess(source, keys, plaintextLength, workingOf(config));
     try {
-      const plaintext = await untilAborted(transfer.signal, message.read(offset, end));
-      if (followsOn) stretches.dropAhead(chunkOffset(Math.floor(end / chunkBytes)), totalBytes);
+      const plaintext = await untilAborted(transfer.signal, message.read(start, upTo));
+      if (followsOn) stretches.dropAhead(chunkOffset(chunkIndex(upTo)), totalBytes);
       return plaintext;
     } catch (error) {
       // What was damaged on its way must not be kept.
       if (hasCode(error, "DECRYPTION_FAILED")) stretches.clear();
       const { bucket, key } = input.target;
-      throw namingObject(error, { bucket, key, range: rangeOf(offset, end, totalBytes) }, transfer);
+      throw namingObject(error, { bucket, key, range: rangeOf(start, upTo, plaintextLength) }, transfer);
     } finally {
       pending.delete(transfer);
       transfer.dispose();
@@ -133,15 +140,15 @@ export function objectReader(input: ReaderInput): OpenObject {
 }
 
 /** The chunks that a read touches, in bytes of the object in S3. */
-function rangeOf(start: number, end: number, totalBytes: number): string {
-  const { ciphertextStart, ciphertextEnd } = chunkSpan(start, end);
-  return `bytes=${ciphertextStart}-${Math.min(ciphertextEnd, totalBytes) - 1}`;
+function rangeOf(start: number, end: number, plaintextLength: number): string {
+  const { ciphertextStart, ciphertextEnd } = chunksOfPlaintext(start, end, plaintextLength);
+  return `bytes=${ciphertextStart}-${ciphertextEnd - 1}`;
 }
 
 /** Two windows are what may be fetched ahead: one to read from, one on its way. */
 function windowOf(prefetchBytes: number): number {
   if (prefetchBytes === 0) return 0;
-  return Math.max(1, Math.floor(prefetchBytes / 2 / chunkBytes)) * sealedChunkBytes;
+  return sealedBytes(Math.max(1, chunkCount(prefetchBytes / 2) - 1));
 }
 
 /** Fetches ciphertext of the object that was opened, and of none that has taken its place. */

@@ -1,14 +1,14 @@
 /** Ciphertext of one object in stretches of whole chunks: what is under way is shared, and a little of it is kept. */
 
 import { untilAborted } from "../../base/abort.js";
-import { sealedChunkBytes } from "../../cobblestone/layout.js";
+import { sealedBytes } from "../../cobblestone/layout.js";
 import type { Lease, MemoryBudget } from "../../transfer/memory-budget.js";
 
 /** Fetches ciphertext from `start` (included) to `end` (excluded). */
 export type FetchRange = (start: number, end: number, signal: AbortSignal) => Promise<Buffer>;
 
 /** The most bytes that are kept of what was read: eight chunks. */
-export const maxCachedBytes = 8 * sealedChunkBytes;
+export const maxCachedBytes = sealedBytes(8);
 
 interface Stretch {
   readonly start: number;
@@ -83,7 +83,7 @@ export class RangeCache {
     const end = Math.min(start + bytes, ...this.#known.map((one) => one.start).filter((at) => at > start));
     const ahead = this.#known.filter(({ isAhead }) => isAhead).map(sizeOf);
     if (ahead.reduce((sum, size) => sum + size, end - start) > mostBytes) return;
-    const hold = this.#budget.tryTake(this, end - start);
+    const hold = this.#budget.tryAcquireForPrefetch(this, end - start);
     if (hold) this.#start(start, end, hold);
   }
 
@@ -172,7 +172,7 @@ export class RangeCache {
         room -= sizeOf(other);
         if (room < 0) this.#forget(other);
       }
-      stretch.hold = this.#budget.tryTake(this, sizeOf(stretch));
+      stretch.hold = this.#budget.tryAcquireForPrefetch(this, sizeOf(stretch));
     }
     if (!stretch.hold) this.#forget(stretch);
   }

@@ -1,15 +1,13 @@
 /** Writes one object: data key, envelope, sealed body, in one PutObject or in a multipart upload. */
 import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
 import type { MessageKeys } from "../../cobblestone/derivation.js";
-import { chunkBytes, ciphertextLength, headerBytes, sealedChunkBytes } from "../../cobblestone/layout.js";
+import { ciphertextLength, plaintextBytesFor, plaintextBytesIn } from "../../cobblestone/layout.js";
 import { sealSource } from "../../cobblestone/stream/message.js";
 import { Sealer } from "../../cobblestone/stream/sealer.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { ConfirmedWrite } from "../../s3/confirmed-write.js";
-import type { CallSignal, TransferOptions } from "../../transfer/call-signal.js";
-import { plaintextBytesBefore } from "../../transfer/parts.js";
-import type { ProgressMeter } from "../../transfer/progress.js";
+import { type Call, callOptions, type TransferOptions } from "../../transfer/call.js";
 import { type PutBody, type Source, sourceArgument } from "../../transfer/source.js";
 import { type ClientConfig, readAheadBytesOf, workingOf } from "../encrypted/config.js";
 import { type BodyEncoder, putBody, runPut } from "./put-body.js";
@@ -38,7 +36,6 @@ export interface PutInput extends WriteInput {
 
 interface PutRequest extends WriteRequest {
   readonly source: Source;
-  readonly progress: ProgressMeter;
 }
 
 /** See `EnvelopeClient.put`. */
@@ -47,14 +44,12 @@ export async function put(
   input: PutInput,
   options: TransferOptions,
 ): Promise<PutOutput> {
-  return runPut(
-    fieldsArgument<TransferOptions>(fieldNames.put.options, options),
-    () => putArguments(config, input),
-    (request, transfer) => write(config, request, transfer),
-  );
+  const checked = callOptions(fieldNames.put.options, options);
+  const request = putArguments(config, input);
+  return runPut(request, config.budget, checked, (call) => write(config, request, call));
 }
 
-function putArguments(config: ClientConfig, input: PutInput): Omit<PutRequest, "progress"> {
+function putArguments(config: ClientConfig, input: PutInput): PutRequest {
   const { Body, ContentLength, ...others } = fieldsArgument<PutInput>(
     fieldNames.put.input,
     input,
@@ -62,35 +57,25 @@ function putArguments(config: ClientConfig, input: PutInput): Omit<PutRequest, "
   return { ...writeArguments(config, others, "PutObject"), source: sourceArgument(Body, ContentLength) };
 }
 
-async function write(config: ClientConfig, request: PutRequest, transfer: CallSignal): Promise<PutOutput> {
-  const { target, source, progress } = request;
-  const prepared = await prepareWrite(config, request, transfer.signal);
+async function write(config: ClientConfig, request: PutRequest, call: Call): Promise<PutOutput> {
+  const { target, source } = request;
+  const prepared = await prepareWrite(config, request, call.signal);
   const commit = new ConfirmedWrite();
-  const body = { put: prepared.put, target, source, progress, transfer, commit };
-  const sealing = sealingOf(config, prepared.keys, source.length);
-  const output = await withSidecar(config, prepared, transfer, commit, () => putBody(config, body, sealing));
+  const body = { put: prepared.put, target, source, call, commit };
+  const sealing = sealingOf(config, prepared.keys, source);
+  const output = await withSidecar(config, prepared, call, commit, () => putBody(config, body, sealing));
   return putOutput(output, source.bytes?.length ?? source.bytesRead);
 }
 
-function sealingOf(
-  config: ClientConfig,
-  keys: MessageKeys,
-  plaintextLength: number | undefined,
-): BodyEncoder {
+function sealingOf(config: ClientConfig, keys: MessageKeys, source: Source): BodyEncoder {
   return {
     ciphertextLength,
-    plaintextBytesBefore,
+    plaintextBytesBefore: (ciphertextBytes) => plaintextBytesIn(ciphertextBytes, source.bytesRead),
     plaintextBytesFor,
-    readAheadBytes: readAheadBytesOf(config, plaintextLength),
+    readAheadBytes: readAheadBytesOf(config, source.length),
     seal: (plaintext) => sealSource(plaintext, keys, { ...workingOf(config), reuseBuffers: true }),
     sealAtOnce: (plaintext) => sealAtOnce(plaintext, keys),
   };
-}
-
-/** Bytes of plaintext that it takes to make the first so many bytes of a message, and at least one more. */
-function plaintextBytesFor(ciphertextBytes: number): number {
-  const chunk = Math.floor((ciphertextBytes - headerBytes) / sealedChunkBytes);
-  return (Math.max(chunk, 0) + 1) * chunkBytes;
 }
 
 function sealAtOnce(bytes: Uint8Array, keys: MessageKeys): Buffer {

@@ -22,7 +22,7 @@ import { type WriteInput, writeArguments } from "../put/write.js";
 import { begin, layoutOf, multipartInput, type OpenUpload, sendSealed } from "./begin.js";
 import { findPart, requireSamePart, uploadGone } from "./listing.js";
 import { guardOf, requireTime } from "./part-guard.js";
-import { PartMaker, type PartSeal, partWindow, type SealedPart, type UploadedPart } from "./parts.js";
+import { PartMaker, type PartSeal, partRange, type SealedPart, type UploadedPart } from "./parts.js";
 import { objectOf, readTicket, ticketKeys, ticketPut, type UploadTicket } from "./ticket.js";
 
 /** What `beginUpload` takes: the input of PutObject without a body, and the length of the plaintext. */
@@ -124,8 +124,8 @@ function earlierDigestArgument(value: unknown): string | undefined {
 /** See `uploadPartRange` in src/index.ts: the plaintext that a part is made of. */
 export function uploadPartRange(ticket: UploadTicket, PartNumber: number): { start: number; end: number } {
   const { ticket: read } = readTicket("ticket", ticket);
-  const window = partWindow(read, integerArgument("PartNumber", PartNumber, 1, read.partCount));
-  return { start: window.plaintextStart, end: window.plaintextEnd };
+  const range = partRange(read, integerArgument("PartNumber", PartNumber, 1, read.partCount));
+  return { start: range.plaintextStart, end: range.plaintextEnd };
 }
 
 /** See `EnvelopeClient.uploadPart`. */
@@ -145,8 +145,8 @@ export async function uploadPart(
   const read = readTicket("ticket", given.ticket);
   const { ticket } = read;
   const partNumber = integerArgument("PartNumber", PartNumber, 1, ticket.partCount);
-  const { plaintextStart, plaintextEnd } = partWindow(ticket, partNumber);
-  if (Body !== undefined) bytesArgument("Body", Body, plaintextEnd - plaintextStart);
+  const { plaintextBytes } = partRange(ticket, partNumber);
+  if (Body !== undefined) bytesArgument("Body", Body, plaintextBytes);
   const seekable = Body === undefined ? seekableArgument(given) : undefined;
   if (Body !== undefined && (given.filePath ?? given.source) !== undefined)
     throw new TypeError("Body, filePath, source: expected one of them");
@@ -181,7 +181,7 @@ export async function uploadPart(
     } catch (error) {
       throw isUploadGone(error) ? uploadGone(error) : error;
     } finally {
-      config.budget.letGo();
+      config.budget.trim();
       await source.close();
     }
   });

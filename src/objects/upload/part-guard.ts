@@ -2,7 +2,7 @@
 
 import { sourceChanged } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
-import { type PartLayout, type PartSeal, partWindow } from "./parts.js";
+import { type PartLayout, type PartSeal, partRange } from "./parts.js";
 import type { UploadTicket } from "./ticket.js";
 
 /** Knows of each part what it was made of first, and refuses it when it was made of something else. */
@@ -73,8 +73,8 @@ export class PartGuard {
 
   #requireShared(partNumber: number, left: PartSeal | undefined, right: PartSeal | undefined): void {
     if (!left || !right || left.lastTag === right.firstTag) return;
-    const [before, after] = [partWindow(this.#layout, partNumber), partWindow(this.#layout, partNumber + 1)];
-    if (before.lastChunk !== after.firstChunk) return;
+    const [before, after] = [partRange(this.#layout, partNumber), partRange(this.#layout, partNumber + 1)];
+    if (before.ciphertextEnd <= after.ciphertextStart) return;
     throw sourceChanged(`parts ${partNumber} and ${partNumber + 1} are of different sources`, { partNumber });
   }
 }

@@ -2,19 +2,15 @@
 
 import type { MessageKeys } from "../../cobblestone/derivation.js";
 import {
-  chunkBytes,
-  headerBytes,
+  maxBufferBytes,
   maxPlaintextBytes,
-  sealedChunkBytes,
+  plaintextBytesIn,
+  sealedBytes,
   ciphertextLength as sealedLength,
+  type UnalignedRange,
+  unalignedRange,
 } from "../../cobblestone/layout.js";
-import {
-  type MessageWindow,
-  maxSlabBytes,
-  messageWindow,
-  type SealedWindow,
-  sealWindow,
-} from "../../cobblestone/stream/seal-range.js";
+import { type SealedRange, sealRange } from "../../cobblestone/stream/seal-range.js";
 import { maxPartBytes, maxParts } from "../../transfer/parts.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
@@ -39,28 +35,23 @@ export function partLayout(plaintextLength: number, partBytes: number): PartLayo
 /** Reads a layout from a record. */
 export function readLayout(reader: RecordReader): PartLayout {
   const plaintextLength = reader.integer("plaintextLength", 0, maxPlaintextBytes);
-  const partBytes = reader.integer("partBytes", chunkBytes, maxPartBytes);
+  const partBytes = reader.integer("partBytes", sealedBytes(1), maxPartBytes);
   const layout = partLayout(plaintextLength, partBytes);
   if (reader.integer("partCount", 1, maxParts) === layout.partCount) return layout;
   throw reader.invalid("partCount", `expected ${layout.partCount}`);
 }
 
 /** What part `partNumber` (from 1) holds. */
-export function partWindow({ plaintextLength, partBytes }: PartLayout, partNumber: number): MessageWindow {
+export function partRange({ plaintextLength, partBytes }: PartLayout, partNumber: number): UnalignedRange {
   const start = (partNumber - 1) * partBytes;
-  return messageWindow(plaintextLength, start, Math.min(start + partBytes, sealedLength(plaintextLength)));
+  return unalignedRange(start, Math.min(start + partBytes, sealedLength(plaintextLength)), plaintextLength);
 }
 
 /** Plaintext bytes that a part adds to those before it, for counting: those of all parts are those of the plaintext. */
 export function plaintextShare(layout: PartLayout, partNumber: number): number {
-  const before = (offset: number) => {
-    const sealed = Math.max(0, offset - headerBytes);
-    const chunk = Math.floor(sealed / sealedChunkBytes);
-    const bytes = chunk * chunkBytes + Math.min(sealed - chunk * sealedChunkBytes, chunkBytes);
-    return Math.min(bytes, layout.plaintextLength);
-  };
-  const { start, end } = partWindow(layout, partNumber);
-  return before(end) - before(start);
+  const { plaintextLength } = layout;
+  const { start, end } = partRange(layout, partNumber);
+  return plaintextBytesIn(end, plaintextLength) - plaintextBytesIn(start, plaintextLength);
 }
 
 /** What tells whether a part has been made of the same plaintext twice; no secret. */
@@ -157,7 +148,7 @@ function canonicalPart(part: Omit<UploadedPart, "mac">): Omit<UploadedPart, "mac
 /** Reads a finished part from a record. */
 export function readUploadedPart(reader: RecordReader, layout: PartLayout): UploadedPart {
   const PartNumber = reader.integer("PartNumber", 1, layout.partCount);
-  const { start, end } = partWindow(layout, PartNumber);
+  const { start, end } = partRange(layout, PartNumber);
   const part: UploadedPart = {
     PartNumber,
     ETag: reader.text("ETag"),
@@ -188,7 +179,7 @@ export function readUploadedParts(value: unknown, layout: PartLayout): readonly 
 }
 
 /** A part in memory. */
-export interface SealedPart extends SealedWindow {
+export interface SealedPart extends SealedRange {
   /** Says that nobody reads the bytes any more, nor will: others are given their memory. */
   readonly release: () => void;
 }
@@ -210,21 +201,20 @@ export class PartMaker {
   constructor(making: PartMaking) {
     const { plaintextLength, partBytes } = making.layout;
     this.#making = making;
-    this.#slabBytes = Math.min(maxSlabBytes(partBytes), sealedLength(plaintextLength));
+    this.#slabBytes = Math.min(maxBufferBytes(partBytes), sealedLength(plaintextLength));
   }
 
   /** Makes a part and holds it while it is used. */
   async with<T>(partNumber: number, use: (part: SealedPart) => Promise<T>): Promise<T> {
     const { config, layout, keys, source, signal } = this.#making;
-    const window = partWindow(layout, partNumber);
+    const range = partRange(layout, partNumber);
     const bytes = this.#slabBytes;
-    const hold = await config.budget.take(this, bytes, signal, bytes);
+    const hold = await config.budget.acquire(this, bytes, signal, bytes);
     try {
       const memory = (hold.memory ?? Buffer.allocUnsafeSlow(bytes)).buffer as ArrayBuffer;
-      const { plaintextStart, plaintextEnd } = window;
-      await source.read(new Uint8Array(memory, 0, plaintextEnd - plaintextStart), plaintextStart);
+      await source.read(new Uint8Array(memory, 0, range.plaintextBytes), range.plaintextStart);
       signal.throwIfAborted();
-      const sealed = await sealWindow(window, keys, memory, config.engine);
+      const sealed = await sealRange(config.engine, keys, range, memory);
       return await use({ ...sealed, release: () => hold.release(Buffer.from(sealed.slab)) });
     } finally {
       hold.release();

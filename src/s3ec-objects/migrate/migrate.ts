@@ -16,11 +16,11 @@ import { ConfirmedWrite, type ConfirmedWriteOutput, isRefusal } from "../../s3/c
 import { requireETag } from "../../s3/errors.js";
 import { customerKeyOf } from "../../s3/fields.js";
 import { headRequest } from "../../s3/head-request.js";
-import { ContentFingerprint } from "../../s3ec/content/digest.js";
+import { ContentFingerprint } from "../../s3ec/content/fingerprint.js";
 import { aboutObject } from "../../transfer/about-object.js";
 import type { TransferOptions } from "../../transfer/call-signal.js";
 import { abortSignalArgument, type CallSignal, transferSignal } from "../../transfer/call-signal.js";
-import { requireSame, sourceError } from "./content.js";
+import { requireSame, sourceError } from "./compare.js";
 import { isArchive, passingFields, taggingOf, writtenFields } from "./fields.js";
 import { type Migrated, type MigrateInput, type MigrateOutput, migrateArguments } from "./input.js";
 import {

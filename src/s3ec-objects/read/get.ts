@@ -11,7 +11,7 @@ import { unusableResponse } from "../../s3/errors.js";
 import { openContentRange } from "../../s3ec/content/content.js";
 import type { ContentKeys } from "../../s3ec/content/content-keys.js";
 import type { LegacyEnvelope } from "../../s3ec/envelope.js";
-import { unlockLegacy, wrapOf } from "../../s3ec/keyrings/unlock.js";
+import { unwrapContentKeys, wrapOf } from "../../s3ec/keyrings/unwrap.js";
 import { blockBytes } from "../../s3ec/suites.js";
 import { slice } from "../../transfer/slice.js";
 import { locateEnvelope, missing } from "./locate-envelope.js";
@@ -72,7 +72,7 @@ async function unlock(
   const isRange = range !== undefined;
   return untilAborted(
     signal,
-    unlockLegacy(envelope, {
+    unwrapContentKeys(envelope, {
       keyrings,
       policy,
       expected,

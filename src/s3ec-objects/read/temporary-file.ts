@@ -3,7 +3,7 @@ import { constants } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileFailed } from "../../base/file-error.js";
-import { PieceFingerprints } from "../../s3ec/content/piece-hashes.js";
+import { PieceFingerprints } from "../../s3ec/content/fingerprint.js";
 
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
 /** Windows has no such flag. */

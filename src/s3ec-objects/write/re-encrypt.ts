@@ -16,7 +16,7 @@ import { decodeInstructionFile, mayBeInstructionFile } from "../../s3ec/instruct
 import type { LegacyKeyring } from "../../s3ec/keyrings/keyring.js";
 import { legacyKeyringArgument, wrapLegacyDataKey } from "../../s3ec/keyrings/new-data-key.js";
 import { sameDescription } from "../../s3ec/keyrings/raw-keyring.js";
-import { withDataKey } from "../../s3ec/keyrings/unlock.js";
+import { withUnwrappedDataKey } from "../../s3ec/keyrings/unwrap.js";
 import { decodeLegacyMetadata } from "../../s3ec/metadata.js";
 import { instructionSuffix } from "../../s3ec/names.js";
 import { cbcSuite } from "../../s3ec/suites.js";
@@ -224,7 +224,7 @@ async function rotate(
   const contentName = envelope.suite.contentNames[0];
   const beforeUnwrap = () => requireProvable(envelope.suite, verifyContent);
   const input = { keyrings: [keyring], policy, expected, isRange: false, beforeUnwrap, abortSignal };
-  const wrapped = await withDataKey(envelope, input, async (dataKey) => {
+  const wrapped = await withUnwrappedDataKey(envelope, input, async (dataKey) => {
     // V3 has committed to it, which this compares.
     const keys = openContentKeys(envelope, dataKey, contentAad);
     await proveContent(config, { ...rotation, head }, keys, verifyContent, abortSignal);

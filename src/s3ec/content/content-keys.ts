@@ -2,11 +2,11 @@
 import { createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
 import { decryptionFailed } from "../../cobblestone/derivation.js";
 import {
-  commitmentBytes,
   commitmentOf,
   committedContentKey,
   committingNonce,
   committingSuiteId,
+  legacyCommitmentBytes,
 } from "../commitment.js";
 import type { LegacyEnvelope } from "../envelope.js";
 import type { ContentSuite } from "../suites.js";
@@ -49,7 +49,7 @@ export function openContentKeys(
   if (!suite.dataKeyBytes.includes(dataKey.length) || iv.length !== suite.ivBytes) throw decryptionFailed();
   const key = createSecretKey(dataKey);
   if (!suite.commits) return { suite, key, iv: Buffer.from(iv), aad: aadOf(suite, contentAad) };
-  if (isZero(iv) || commitment?.length !== commitmentBytes) throw decryptionFailed();
+  if (isZero(iv) || commitment?.length !== legacyCommitmentBytes) throw decryptionFailed();
   if (!timingSafeEqual(commitmentOf(key, iv), commitment)) throw decryptionFailed();
   return committedKeys(suite, key, iv);
 }

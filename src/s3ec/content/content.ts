@@ -6,13 +6,13 @@ import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import { decryptionFailed } from "../../cobblestone/derivation.js";
 import { blockBytes } from "../suites.js";
 import { type ContentKeys, useToSeal } from "./content-keys.js";
-import { Trailer } from "./tail.js";
+import { Trailer } from "./trailer.js";
 
 /** Encrypted or plain bytes, in pieces of any lengths. */
 export type ContentSource = AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
 /** Which blocks of 16 bytes a range of an object holds. */
-export interface ContentRange {
+export interface BlockRange {
   /** Index of the first block of plaintext that is wanted. */
   readonly firstBlock: number;
   /** Whether the last block of the object is part of it: in AES/CBC that one holds the padding. */
@@ -66,7 +66,7 @@ export function openContent(
 export function openContentRange(
   source: ContentSource,
   keys: ContentKeys,
-  { firstBlock, holdsLastBlock }: ContentRange,
+  { firstBlock, holdsLastBlock }: BlockRange,
 ): AsyncGenerator<Buffer> {
   const blocks = Math.ceil(keys.suite.maxPlaintextBytes / blockBytes);
   integerArgument("range.firstBlock", firstBlock, 0, blocks - 1);

@@ -27,8 +27,8 @@ export interface LegacyAesKeyringOptions {
 
 type DecryptionKey = NonNullable<LegacyAesKeyringOptions["decryptionKeys"]>[number];
 
-const nonceBytes = 12;
-const tagBytes = 16;
+const gcmNonceBytes = 12;
+const gcmTagBytes = 16;
 /** RFC 3394. */
 const wrapIv = Buffer.alloc(8, 0xa6);
 
@@ -56,11 +56,11 @@ export function legacyAesKeyring(options: LegacyAesKeyringOptions): LegacyKeyrin
       return { ...given, key: keyArgument(`${title}.wrappingKey`, given.wrappingKey) };
     }),
     wrapDataKey: wrapGcm,
-    unwrapDataKey,
+    unwrapDataKey: unwrapWithAes,
   });
 }
 
-function unwrapDataKey(key: KeyObject, { wrap, wrappedKey, contentName }: LegacyUnwrapInput): Buffer {
+function unwrapWithAes(key: KeyObject, { wrap, wrappedKey, contentName }: LegacyUnwrapInput): Buffer {
   const bits = bitsOf(key);
   if (wrap === wraps.aesGcm) return unwrapGcm(key, wrappedKey, contentName);
   // OpenSSL unwraps nothing to nothing.
@@ -77,20 +77,20 @@ function unwrapDataKey(key: KeyObject, { wrap, wrappedKey, contentName }: Legacy
 
 /** Nonce, wrapped key, tag; the name of the content algorithm is bound. */
 function wrapGcm(key: KeyObject, dataKey: Uint8Array, contentName: string): Buffer {
-  const nonce = randomBytes(nonceBytes);
+  const nonce = randomBytes(gcmNonceBytes);
   const cipher = createCipheriv(`aes-${bitsOf(key)}-gcm`, key, nonce).setAAD(Buffer.from(contentName));
   return Buffer.concat([nonce, cipher.update(dataKey), cipher.final(), cipher.getAuthTag()]);
 }
 
 function unwrapGcm(key: KeyObject, wrapped: Uint8Array, contentName: string): Buffer {
-  const end = wrapped.length - tagBytes;
-  if (end < nonceBytes) throw decryptionFailed();
-  const nonce = wrapped.subarray(0, nonceBytes);
-  const decipher = createDecipheriv(`aes-${bitsOf(key)}-gcm`, key, nonce, { authTagLength: tagBytes })
+  const end = wrapped.length - gcmTagBytes;
+  if (end < gcmNonceBytes) throw decryptionFailed();
+  const nonce = wrapped.subarray(0, gcmNonceBytes);
+  const decipher = createDecipheriv(`aes-${bitsOf(key)}-gcm`, key, nonce, { authTagLength: gcmTagBytes })
     .setAAD(Buffer.from(contentName))
     .setAuthTag(wrapped.subarray(end));
   return opened(
-    () => decipher.update(wrapped.subarray(nonceBytes, end)),
+    () => decipher.update(wrapped.subarray(gcmNonceBytes, end)),
     () => decipher.final(),
   );
 }

@@ -55,13 +55,13 @@ export interface LegacyKeyring {
 }
 
 /** Checks the names of what a keyring is asked to make a data key for. */
-export function generateInputArgument(input: unknown): LegacyGenerateInput {
+export function legacyGenerateArgument(input: unknown): LegacyGenerateInput {
   const given = fieldsArgument<LegacyGenerateInput>(legacyFieldNames.generateDataKey.input, input);
   return given as LegacyGenerateInput;
 }
 
 /** Checks the names of what a keyring is asked to wrap a data key for. */
-export function wrapInputArgument(input: unknown): Pick<LegacyGenerateInput, "contentName"> {
+export function legacyWrapArgument(input: unknown): Pick<LegacyGenerateInput, "contentName"> {
   const given = fieldsArgument<Pick<LegacyGenerateInput, "contentName">>(
     legacyFieldNames.wrapDataKey.input,
     input,
@@ -70,7 +70,7 @@ export function wrapInputArgument(input: unknown): Pick<LegacyGenerateInput, "co
 }
 
 /** Checks the names of what a keyring is asked to unwrap. */
-export function unwrapInputArgument(input: unknown): LegacyUnwrapInput {
+export function legacyUnwrapArgument(input: unknown): LegacyUnwrapInput {
   const given = fieldsArgument<LegacyUnwrapInput>(legacyFieldNames.unwrapDataKey.input, input);
   return given as LegacyUnwrapInput;
 }

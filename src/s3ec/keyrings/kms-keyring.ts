@@ -8,7 +8,12 @@ import { KmsKey } from "../../keys/kms/key.js";
 import type { KmsKeyringOptions } from "../../keys/kms/kms-keyring.js";
 import { contentContextName, reservedContextNames } from "../names.js";
 import { wraps } from "../suites.js";
-import { generateInputArgument, type LegacyKeyring, requireKeyType, unwrapInputArgument } from "./keyring.js";
+import {
+  type LegacyKeyring,
+  legacyGenerateArgument,
+  legacyUnwrapArgument,
+  requireKeyType,
+} from "./keyring.js";
 
 /**
  * Settings of {@link legacyKmsKeyring}: the one key, or `discovery`, with which KMS finds the key of each
@@ -46,14 +51,14 @@ export function legacyKmsKeyring(options: LegacyKmsKeyringOptions): LegacyKeyrin
     keyType: "kms",
 
     async generateDataKey(input) {
-      const { contentName, encryptionContext, abortSignal } = generateInputArgument(input);
+      const { contentName, encryptionContext, abortSignal } = legacyGenerateArgument(input);
       const description = boundContext(encryptionContext, contentName);
       const { plaintext, recipients } = await key.generateDataKey(description, abortSignal);
       return { plaintext, wrap: wraps.kmsContext, wrappedKey: recipients[0].ciphertext, description };
     },
 
     async unwrapDataKey(input) {
-      const { wrap, wrappedKey, description, abortSignal } = unwrapInputArgument(input);
+      const { wrap, wrappedKey, description, abortSignal } = legacyUnwrapArgument(input);
       requireKeyType(wrap, "kms");
       return key.decrypt(wrappedKey, description, abortSignal);
     },

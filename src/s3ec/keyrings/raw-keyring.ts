@@ -5,14 +5,14 @@ import { EnvelopeError } from "../../base/errors.js";
 import { type EncryptionContext, wrappingContextArgument } from "../../keys/encryption-context.js";
 import { dataKeyLengths, type WrapAlgorithm } from "../suites.js";
 import {
-  generateInputArgument,
   type LegacyDataKey,
   type LegacyGenerateInput,
   type LegacyKeyring,
   type LegacyUnwrapInput,
+  legacyGenerateArgument,
+  legacyUnwrapArgument,
+  legacyWrapArgument,
   requireKeyType,
-  unwrapInputArgument,
-  wrapInputArgument,
 } from "./keyring.js";
 
 /** A key, and the description that stands in the metadata of objects that are written under it. */
@@ -44,7 +44,7 @@ export function rawKeyring<Public, Private>(keys: RawKeys<Public, Private>): Leg
     plaintext: Uint8Array,
     input: Pick<LegacyGenerateInput, "contentName">,
   ): Promise<LegacyDataKey> {
-    const { contentName } = wrapInputArgument(input);
+    const { contentName } = legacyWrapArgument(input);
     if (!dataKeyLengths.includes(plaintext.length)) {
       throw new RangeError(`plaintext: expected 16, 24 or 32 bytes, got ${plaintext.length}`);
     }
@@ -57,7 +57,7 @@ export function rawKeyring<Public, Private>(keys: RawKeys<Public, Private>): Leg
     wrapDataKey,
 
     async generateDataKey(given) {
-      const input = generateInputArgument(given);
+      const input = legacyGenerateArgument(given);
       if (Object.keys(input.encryptionContext).length > 0) {
         throw new RangeError("input.encryptionContext: expected none, as only KMS binds it to a data key");
       }
@@ -71,7 +71,7 @@ export function rawKeyring<Public, Private>(keys: RawKeys<Public, Private>): Leg
     },
 
     async unwrapDataKey(given) {
-      const input = unwrapInputArgument(given);
+      const input = legacyUnwrapArgument(given);
       requireKeyType(input.wrap, wrap.keyType);
       const described = keys.decryptionKeys.find(({ materialsDescription: description }) =>
         sameDescription(description, input.description),

@@ -4,10 +4,11 @@ import { wrongType } from "../../base/arguments.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
-import { wraps } from "../suites.js";
+import { isEqual } from "../../keys/rsa/decode.js";
+import { RsaPrivateKey, requireValid } from "../../keys/rsa/private-key.js";
+import { dataKeyLengths, wraps } from "../suites.js";
 import type { LegacyKeyring, LegacyUnwrapInput } from "./keyring.js";
 import { decryptionKeysArgument, descriptionArgument, rawKeyring } from "./raw-keyring.js";
-import { RsaPrivateKey } from "./rsa-private-key.js";
 
 /** Settings of {@link legacyRsaKeyring}: at least one of the two keys. */
 export interface LegacyRsaKeyringOptions {
@@ -65,13 +66,13 @@ export function legacyRsaKeyring(options: LegacyRsaKeyringOptions): LegacyKeyrin
       );
       return { ...given, key: privateArgument(`${title}.privateKey`, given.privateKey) };
     }),
-    wrapDataKey,
-    unwrapDataKey,
+    wrapDataKey: wrapWithRsa,
+    unwrapDataKey: unwrapWithRsa,
   });
 }
 
 /** The length of the data key, the data key, the name of the content algorithm. */
-function wrapDataKey(key: KeyObject | undefined, dataKey: Uint8Array, contentName: string): Buffer {
+function wrapWithRsa(key: KeyObject | undefined, dataKey: Uint8Array, contentName: string): Buffer {
   const bits = key?.asymmetricKeyDetails?.modulusLength ?? 0;
   if (!key || bits < minWritingBits) {
     throw new RangeError(`options.publicKey: expected at least ${minWritingBits} bits to write, got ${bits}`);
@@ -84,10 +85,40 @@ function wrapDataKey(key: KeyObject | undefined, dataKey: Uint8Array, contentNam
   }
 }
 
-function unwrapDataKey(key: RsaPrivateKey, { wrap, wrappedKey, contentName }: LegacyUnwrapInput): Uint8Array {
-  if (wrap === wraps.rsaOaepSha1) return key.unwrapOaepSha1(wrappedKey, contentName);
-  if (wrap === wraps.rsaOaepSha256) return key.unwrapOaepSha256(wrappedKey);
-  return key.unwrapPkcs1(wrappedKey);
+function unwrapWithRsa(key: RsaPrivateKey, { wrap, wrappedKey, contentName }: LegacyUnwrapInput): Uint8Array {
+  if (wrap === wraps.rsaOaepSha1) return unwrapOaepSha1(key, wrappedKey, contentName);
+  if (wrap === wraps.rsaOaepSha256) return unwrapOaepSha256(key, wrappedKey);
+  return key.decryptPkcs1(wrappedKey, dataKeyLengths);
+}
+
+/** "RSA-OAEP-SHA1". The checks of the message have no branch: together with the padding they succeed or fail as one. */
+function unwrapOaepSha1(key: RsaPrivateKey, wrappedKey: Uint8Array, contentName: string): Buffer {
+  const name = Buffer.from(contentName);
+  const lengths = dataKeyLengths.map((length) => 1 + length + name.length);
+  const decoded = key.decryptOaep(wrappedKey, [{ label: "sha1", mask: "sha1" }], lengths);
+  const { bytes, length } = decoded;
+  let isRight = 0;
+  for (const dataKeyLength of dataKeyLengths) {
+    let isThis = isEqual(length, 1 + dataKeyLength + name.length) & isEqual(bytes[0] ?? 0, dataKeyLength);
+    for (const [index, byte] of name.entries()) {
+      isThis &= isEqual(bytes[1 + dataKeyLength + index] ?? 0, byte);
+    }
+    isRight |= isThis;
+  }
+  return requireValid({ ...decoded, isValid: decoded.isValid & isRight }, 1, length - name.length);
+}
+
+/**
+ * "RSA/ECB/OAEPWithSHA-256AndMGF1Padding": the message is the data key alone. The providers of Java do not agree on the
+ * hash of its masks: most take SHA-1, some SHA-256.
+ */
+function unwrapOaepSha256(key: RsaPrivateKey, wrappedKey: Uint8Array): Buffer {
+  const hashes = [
+    { label: "sha256", mask: "sha1" },
+    { label: "sha256", mask: "sha256" },
+  ] as const;
+  const decoded = key.decryptOaep(wrappedKey, hashes, dataKeyLengths);
+  return requireValid(decoded, 0, decoded.length);
 }
 
 function privateArgument(title: string, value: unknown): RsaPrivateKey {

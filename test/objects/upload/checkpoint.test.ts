@@ -23,7 +23,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vites
 import type { EnvelopeError } from "../../../src/index.js";
 import { Checkpoint } from "../../../src/objects/upload/checkpoint.js";
 import { parseCheckpoint } from "../../../src/objects/upload/checkpoint-lines.js";
-import { partWindow, recordPart, recordSeal } from "../../../src/objects/upload/parts.js";
+import { partRange, recordPart, recordSeal } from "../../../src/objects/upload/parts.js";
 import { RecordKey } from "../../../src/objects/upload/record-key.js";
 import { fieldsMac, requireAuthentic } from "../../../src/objects/upload/resume.js";
 import { expectBytes, testBytes } from "../../support/bytes.js";
@@ -381,7 +381,7 @@ it("reading and verifying the records of 10,000 parts gives others their turn", 
   const head = { format: "s3-envelope/checkpoint 1", ticket, fields: {} };
   const lines: object[] = [{ ...head, mac: fieldsMac(recordKey, ticket, head.fields) }];
   for (let PartNumber = 1; PartNumber <= ticket.partCount; PartNumber++) {
-    const { start, end } = partWindow(ticket, PartNumber);
+    const { start, end } = partRange(ticket, PartNumber);
     const part = { PartNumber, ETag: '"x"', size: end - start, checksums: {}, ...seal };
     lines.push({ begun: PartNumber, ...recordSeal(recordKey, ticket.mac, PartNumber, seal) });
     lines.push({ done: recordPart(recordKey, ticket.mac, part) });

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { EnvelopeError } from "../../../src/base/errors.js";
 import type { LegacyEnvelope } from "../../../src/s3ec/envelope.js";
 import { decodeInstructionFile, decodeOldNetInstructionFile } from "../../../src/s3ec/instruction-file.js";
-import { unlockLegacy } from "../../../src/s3ec/keyrings/unlock.js";
+import { unwrapContentKeys } from "../../../src/s3ec/keyrings/unwrap.js";
 import {
   decodeLegacyMetadata,
   type InInstructionFile,
@@ -88,7 +88,7 @@ async function opened(decode: () => LegacyEnvelope | InInstructionFile) {
   try {
     const envelope = decode();
     if ("needsInstructionFile" in envelope) return undefined;
-    const keys = await unlockLegacy(envelope, {
+    const keys = await unwrapContentKeys(envelope, {
       keyrings: everyKeyring(),
       policy: lax,
       expected: "any",

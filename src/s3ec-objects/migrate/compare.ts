@@ -1,6 +1,6 @@
 /** Whether what was written is what was read, and what ended the writing. */
 import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
-import { ContentFingerprint } from "../../s3ec/content/digest.js";
+import { ContentFingerprint } from "../../s3ec/content/fingerprint.js";
 
 /**
  * Reads a body to its end and compares.

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { wrappingContext } from "../../../src/envelope/envelope.js";
 import type { LegacyEnvelope } from "../../../src/s3ec/envelope.js";
-import { type UnlockLegacyInput, unlockLegacy } from "../../../src/s3ec/keyrings/unlock.js";
+import { type LegacyUnwrapRequest, unwrapContentKeys } from "../../../src/s3ec/keyrings/unwrap.js";
 import { decodeLegacyMetadata } from "../../../src/s3ec/metadata.js";
 import {
   committingSuite,
@@ -28,8 +28,8 @@ import {
 const user = { tenant: "secret-42" };
 const envelopeOf = (metadata: Metadata) => decodeLegacyMetadata(metadata) as LegacyEnvelope;
 
-function unlock(metadata: Metadata, input: Partial<UnlockLegacyInput> = {}) {
-  return unlockLegacy(envelopeOf(metadata), {
+function unlock(metadata: Metadata, input: Partial<LegacyUnwrapRequest> = {}) {
+  return unwrapContentKeys(envelopeOf(metadata), {
     keyrings: everyKeyring(),
     policy: lax,
     expected: undefined,
@@ -178,7 +178,7 @@ describe("the wrap of V1", () => {
 });
 
 describe("nothing is asked of any keyring", () => {
-  const rows: [string, Metadata, Partial<UnlockLegacyInput>, string][] = [
+  const rows: [string, Metadata, Partial<LegacyUnwrapRequest>, string][] = [
     ["for a range", v3(wraps.aesGcm), { policy: strict, isRange: true }, "LEGACY_REFUSED"],
     ["for CBC", v1(), { policy: { ...lax, enableLegacyUnauthenticatedModes: false } }, "LEGACY_REFUSED"],
     [
@@ -216,7 +216,7 @@ describe("nothing is asked of any keyring", () => {
   it("and of what is wrong, what comes first in the order of the reference is told", async () => {
     // An object with all faults at once; each step sets one of them right.
     const broken = { ...v2(wraps.kms, user, "AES/CBC/PKCS5Padding") };
-    const steps: [Partial<UnlockLegacyInput>, string, string?][] = [
+    const steps: [Partial<LegacyUnwrapRequest>, string, string?][] = [
       [{ policy: strict, isRange: true }, "LEGACY_REFUSED", "enableLegacyUnauthenticatedModes"],
       [{ policy: strict, isRange: false }, "LEGACY_REFUSED", "enableLegacyUnauthenticatedModes"],
       [
@@ -232,7 +232,7 @@ describe("nothing is asked of any keyring", () => {
       [{ policy: lax }, "KEY_NOT_FOR_OBJECT"],
       [{ keyrings: everyKeyring() }, "CONTEXT_MISMATCH"],
     ];
-    let input: Partial<UnlockLegacyInput> = { keyrings: [], expected: { other: "1" } };
+    let input: Partial<LegacyUnwrapRequest> = { keyrings: [], expected: { other: "1" } };
     for (const [change, code, option] of steps) {
       input = { ...input, ...change };
       const error = await errorOf(() => unlock(broken, input));
@@ -242,7 +242,7 @@ describe("nothing is asked of any keyring", () => {
 });
 
 describe("the context", () => {
-  type Expected = UnlockLegacyInput["expected"];
+  type Expected = LegacyUnwrapRequest["expected"];
   const opens = true;
   const rows: [WrapAlgorithm, Metadata, Expected, true | string[]][] = [
     [wraps.kmsContext, {}, undefined, opens],

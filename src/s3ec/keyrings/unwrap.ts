@@ -13,7 +13,7 @@ import { cbcSuite, gcmSuite, type KeyType, type WrapAlgorithm, wraps } from "../
 import type { LegacyKeyring, LegacyUnwrapInput } from "./keyring.js";
 
 /** What an object is unlocked with. */
-export interface UnlockLegacyInput {
+export interface LegacyUnwrapRequest {
   /** One of each key type at most. */
   readonly keyrings: readonly LegacyKeyring[];
   readonly policy: LegacyPolicy;
@@ -36,14 +36,19 @@ export interface UnlockLegacyInput {
  * @throws EnvelopeError `LEGACY_REFUSED`, `KEY_NOT_FOR_OBJECT`, `CONTEXT_MISMATCH`, `ENVELOPE_INVALID`,
  *   `DECRYPTION_FAILED`, and those of the keyring
  */
-export async function unlockLegacy(envelope: LegacyEnvelope, input: UnlockLegacyInput): Promise<ContentKeys> {
-  return withDataKey(envelope, input, (dataKey) => openContentKeys(envelope, dataKey, input.contentAad));
+export async function unwrapContentKeys(
+  envelope: LegacyEnvelope,
+  input: LegacyUnwrapRequest,
+): Promise<ContentKeys> {
+  return withUnwrappedDataKey(envelope, input, (dataKey) =>
+    openContentKeys(envelope, dataKey, input.contentAad),
+  );
 }
 
-/** Unwraps the data key of an object as {@link unlockLegacy} does, for one use; then it is zeroed. */
-export async function withDataKey<T>(
+/** Unwraps the data key of an object as {@link unwrapContentKeys} does, for one use; then it is zeroed. */
+export async function withUnwrappedDataKey<T>(
   envelope: LegacyEnvelope,
-  input: UnlockLegacyInput,
+  input: LegacyUnwrapRequest,
   use: (dataKey: Uint8Array) => T | Promise<T>,
 ): Promise<T> {
   const { keyrings, policy, expected, isRange, abortSignal } = input;
@@ -146,7 +151,7 @@ function requireBinding(
 function requireExpected(
   envelope: LegacyEnvelope,
   wrap: WrapAlgorithm,
-  expected: UnlockLegacyInput["expected"],
+  expected: LegacyUnwrapRequest["expected"],
 ): void {
   if (expected === "any") return;
   if (wrap.keyType !== "kms") {

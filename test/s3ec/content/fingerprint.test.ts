@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { PieceFingerprints } from "../../../src/s3ec/content/piece-hashes.js";
+import { PieceFingerprints } from "../../../src/s3ec/content/fingerprint.js";
 import { testBytes } from "../../support/bytes.js";
 
 it("knows each piece, however the bytes came, and no other bytes", () => {
