@@ -48,14 +48,10 @@ export type { OpenInput, OpenOptions } from "./objects/open/open.js";
 export type { PutInput } from "./objects/put/put.js";
 export type { PutOutput } from "./objects/put/write.js";
 export type { AbortUploadInput, AbortUploadOutput } from "./objects/upload/abort.js";
-export type { CompleteUploadInput } from "./objects/upload/complete.js";
-export {
-  type BeginUploadInput,
-  type UploadPartInput,
-  uploadPartRange,
-} from "./objects/upload/distributed.js";
-export type { PartSeal, UploadedPart } from "./objects/upload/parts.js";
-export type { UploadTicket } from "./objects/upload/ticket.js";
+export type { BeginUploadInput, CompleteUploadInput } from "./objects/upload/distributed.js";
+export { type UploadPartInput, uploadPartRange } from "./objects/upload/part-upload.js";
+export type { PartFingerprint, PartLayout, UploadedPart } from "./objects/upload/parts.js";
+export type { TicketInput, UploadTicket } from "./objects/upload/ticket.js";
 export type {
   AbortUploadsInput,
   AbortUploadsOutput,

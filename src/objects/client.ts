@@ -18,13 +18,13 @@ import { type OpenInput, type OpenOptions, open } from "./open/open.js";
 import { type PutInput, put } from "./put/put.js";
 import type { PutOutput } from "./put/write.js";
 import { type AbortUploadInput, type AbortUploadOutput, abortUpload } from "./upload/abort.js";
-import { type CompleteUploadInput, completeUpload } from "./upload/complete.js";
 import {
   type BeginUploadInput,
   beginUpload,
-  type UploadPartInput,
-  uploadPart,
+  type CompleteUploadInput,
+  completeUpload,
 } from "./upload/distributed.js";
+import { type UploadPartInput, uploadPart } from "./upload/part-upload.js";
 import type { UploadedPart } from "./upload/parts.js";
 import type { UploadTicket } from "./upload/ticket.js";
 import {

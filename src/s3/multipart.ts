@@ -6,13 +6,14 @@ import { type CallControl, withLeftover } from "../transfer/call.js";
 import type { Part } from "../transfer/parts.js";
 import { cleanUp } from "./clean-up.js";
 import type { ConfirmedWrite, ConfirmedWriteOutput } from "./confirmed-write.js";
-import { type RequestTarget, unusableResponse } from "./errors.js";
+import { isUploadGone, type RequestTarget, unusableResponse } from "./errors.js";
 import { checksumsOf, completeFields, createFields, objectFields, partFields } from "./fields.js";
 import {
   type AttemptObserver,
   abortMultipartUpload,
   completeMultipartUpload,
   createMultipartUpload,
+  type RequestOptions,
   uploadPart,
 } from "./requests.js";
 import { conditionOf } from "./responses.js";
@@ -211,6 +212,25 @@ export async function commitUpload(
   return commit.write({ s3, put, signal: transfer.signal }, size, (options) =>
     completeMultipartUpload(s3, fields, options),
   );
+}
+
+/**
+ * Aborts an upload.
+ *
+ * @returns false when it does not exist: it was aborted, or completed
+ */
+export async function abortUpload(
+  { s3, put }: Pick<MultipartInput, "s3" | "put">,
+  UploadId: string,
+  options: RequestOptions,
+): Promise<boolean> {
+  try {
+    await abortMultipartUpload(s3, { ...objectFields(put), UploadId }, options);
+    return true;
+  } catch (error) {
+    if (isUploadGone(error)) return false;
+    throw error;
+  }
 }
 
 /** Aborts the upload and returns the error that ended it, which names the upload if it may still be there. */

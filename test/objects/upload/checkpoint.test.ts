@@ -21,11 +21,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { EnvelopeError } from "../../../src/index.js";
-import { Checkpoint } from "../../../src/objects/upload/checkpoint.js";
-import { parseCheckpoint } from "../../../src/objects/upload/checkpoint-lines.js";
-import { partRange, recordPart, recordSeal } from "../../../src/objects/upload/parts.js";
-import { RecordKey } from "../../../src/objects/upload/record-key.js";
-import { fieldsMac, requireAuthentic } from "../../../src/objects/upload/resume.js";
+import { Checkpoint, parseCheckpoint, requireAuthentic } from "../../../src/objects/upload/checkpoint.js";
+import { partRange, startedPart, uploadedPart } from "../../../src/objects/upload/parts.js";
+import { RecordKey } from "../../../src/objects/upload/records.js";
 import { expectBytes, testBytes } from "../../support/bytes.js";
 import { coded, errorOf } from "../../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../../support/local.js";
@@ -247,13 +245,13 @@ describe("of several processes with one checkpoint exactly one goes on", () => {
       await second?.takeOver();
       return Reflect.apply(write, this, given) as never;
     });
-    const seal = {
+    const fingerprint = {
       tagDigest: "0".repeat(64),
       firstTag: "1".repeat(32),
       lastTag: "2".repeat(32),
       mac: `${"A".repeat(43)}=`,
     };
-    expect(await errorOf(() => first?.begun(4, seal))).toEqual(coded("CHECKPOINT_INVALID"));
+    expect(await errorOf(() => first?.recordStarted(4, fingerprint))).toEqual(coded("CHECKPOINT_INVALID"));
     expect(await second?.isOwn()).toBe(true);
     await first?.close();
     await second?.close();
@@ -377,18 +375,18 @@ it("reading and verifying the records of 10,000 parts gives others their turn", 
   const ticket = await local.client.beginUpload({ Bucket, Key, plaintextLength });
   expect(ticket.partCount).toBe(10_000);
   const recordKey = new RecordKey(createSecretKey(testBytes(32)));
-  const seal = { tagDigest: "0".repeat(64), firstTag: "1".repeat(32), lastTag: "1".repeat(32) };
+  const fingerprint = { tagDigest: "0".repeat(64), firstTag: "1".repeat(32), lastTag: "1".repeat(32) };
   const head = { format: "s3-envelope/checkpoint 1", ticket, fields: {} };
-  const lines: object[] = [{ ...head, mac: fieldsMac(recordKey, ticket, head.fields) }];
+  const lines: object[] = [{ ...head, mac: recordKey.macOf("checkpoint", ticket.mac, head.fields) }];
   for (let PartNumber = 1; PartNumber <= ticket.partCount; PartNumber++) {
     const { start, end } = partRange(ticket, PartNumber);
-    const part = { PartNumber, ETag: '"x"', size: end - start, checksums: {}, ...seal };
-    lines.push({ begun: PartNumber, ...recordSeal(recordKey, ticket.mac, PartNumber, seal) });
-    lines.push({ done: recordPart(recordKey, ticket.mac, part) });
+    const part = { PartNumber, ETag: '"x"', size: end - start, checksums: {}, ...fingerprint };
+    lines.push({ begun: PartNumber, ...startedPart(recordKey, ticket.mac, PartNumber, fingerprint) });
+    lines.push({ done: uploadedPart(recordKey, ticket.mac, part) });
   }
   const text = lines.map((line) => JSON.stringify(line));
   const parsed = await countTurns(() => parseCheckpoint(checkpointPath, text));
-  expect(parsed.result.done.size).toBe(10_000);
+  expect(parsed.result.completed.size).toBe(10_000);
   expect(parsed.turns).toBeGreaterThan(100);
   const verified = await countTurns(() => requireAuthentic(checkpointPath, recordKey, parsed.result));
   expect(verified.turns).toBeGreaterThan(100);

@@ -86,7 +86,7 @@ describe("an upload that failed with a checkpoint", () => {
     const { Uploads = [] } = await local.s3.send(new ListMultipartUploadsCommand({ Bucket }));
     const uploadId = Uploads[0]?.UploadId;
     expect(error).toEqual(coded("S3_ACCESS_DENIED", { checkpointPath: checkpointPath, uploadId }));
-    expect(error.message).toContain("call upload again to go on");
+    expect(error.message).toContain("call upload again to resume");
     expect(statSync(checkpointPath).mode & 0o777).toBe(0o600);
     const lines = readFileSync(checkpointPath, "utf8")
       .trimEnd()

@@ -54,8 +54,8 @@ describe("a file at the path of the checkpoint that is none", () => {
   });
 
   it("is not written to by a process that wants to make one: another one was faster", async () => {
-    const first = await Checkpoint.make(checkpointPath);
-    expect(await errorOf(() => Checkpoint.make(checkpointPath))).toEqual(
+    const first = await Checkpoint.create(checkpointPath);
+    expect(await errorOf(() => Checkpoint.create(checkpointPath))).toEqual(
       coded("CHECKPOINT_INVALID", { path: checkpointPath }),
     );
     await first.remove();
