@@ -3,7 +3,7 @@ import type { ClientRequest } from "node:http";
 import type { CompletedPart, PutObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
 import { untilAborted } from "../base/abort.js";
 import { type CallControl, withLeftover } from "../transfer/call.js";
-import type { Part } from "../transfer/parts.js";
+import type { Part } from "../transfer/part-assembly.js";
 import { cleanUp } from "./clean-up.js";
 import type { ConfirmedWrite, ConfirmedWriteOutput } from "./confirmed-write.js";
 import { isUploadGone, type RequestTarget, unusableResponse } from "./errors.js";
@@ -37,16 +37,21 @@ export interface MultipartInput {
  * Uploads parts and completes. Any failure, of the source, of S3 or by the signal, rejects with the first
  * cause after every request has ended or was given up, and the upload has been aborted.
  *
- * @param onStored told of each part that S3 has; what it throws ends the upload
+ * @param rest the parts after the first; ended early if the upload fails
+ * @param onStored called for each part that S3 has stored; an error that it throws ends the upload
  */
 export async function uploadMultipart(
   input: MultipartInput,
-  parts: AsyncIterable<Part>,
+  first: Part,
+  rest: AsyncGenerator<Part, undefined>,
   onStored: (part: Part) => void,
 ): Promise<ConfirmedWriteOutput> {
-  const uploadId = await createUpload(input);
+  const uploadId = await createUpload(input).catch((error: unknown) => {
+    end(rest);
+    throw error;
+  });
   try {
-    const completed = await uploadParts(input, uploadId, parts, onStored);
+    const completed = await uploadParts(input, uploadId, first, rest, onStored);
     return await commitUpload(input, uploadId, completed);
   } catch (error) {
     throw await discardUpload(input, uploadId, error);
@@ -106,18 +111,20 @@ export interface SentPart {
 async function uploadParts(
   input: MultipartInput,
   uploadId: string,
-  parts: AsyncIterable<Part>,
+  first: Part,
+  rest: AsyncGenerator<Part, undefined>,
   onStored: (part: Part) => void,
 ): Promise<readonly SentPart[]> {
   const { transfer, maxConcurrentParts } = input;
   const uploaded: SentPart[] = [];
   const inFlight = new Set<Promise<void>>();
   try {
-    for await (const part of parts) {
-      const request: Promise<void> = sendPart(input, uploadId, part)
+    for (let part: Part | undefined = first; part; part = (await rest.next()).value) {
+      const sending = part;
+      const request: Promise<void> = sendPart(input, uploadId, sending)
         .then((done) => {
           uploaded.push(done);
-          onStored(part);
+          onStored(sending);
         })
         .catch(transfer.abort)
         .finally(() => inFlight.delete(request));
@@ -127,10 +134,16 @@ async function uploadParts(
     }
   } catch (error) {
     transfer.abort(error);
+    end(rest);
   }
   await Promise.all(inFlight);
   transfer.signal.throwIfAborted();
   return uploaded;
+}
+
+/** Ends an iteration without waiting: a source that never responds to a read does not respond to this either. */
+function end(parts: AsyncGenerator<Part, undefined>): void {
+  void parts.return(undefined).catch(() => undefined);
 }
 
 /** Sends one part; its memory is released once it is certain that nothing reads it any more. */

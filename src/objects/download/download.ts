@@ -45,6 +45,8 @@ import {
 } from "./download-input.js";
 import { PartialFile } from "./partial-file.js";
 
+export type { DownloadInput, DownloadOutput } from "./download-input.js";
+
 interface DownloadRequest extends DownloadArguments {
   readonly config: ClientConfig;
   readonly meter: ProgressMeter;

@@ -1,6 +1,6 @@
 /**
  * What of a download is there so far: a file beside its final name, and a journal that says which windows are in it.
- * docs/decisions.md 30 explains the names and why no lock is needed.
+ * docs/decisions/0030-downloads-to-a-file.md explains the names and why no lock is needed.
  */
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";

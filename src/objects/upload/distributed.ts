@@ -5,11 +5,16 @@ import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { type CallOptions, callOptions, withCall } from "../../transfer/call.js";
 import type { ClientConfig } from "../encrypted/config.js";
-import { type PutOutput, type WriteInput, writeArguments } from "../put/write.js";
+import { type PutOutput, type WriteInput, writeArguments } from "../put/write-arguments.js";
 import { requireOneSource } from "./part-guard.js";
 import { layoutFor, readAllUploaded, requireAuthenticParts, type UploadedPart } from "./parts.js";
 import { UploadSession } from "./session.js";
 import { sourceDigestArgument, type TicketInput, ticketArguments, type UploadTicket } from "./ticket.js";
+
+export { type AbortUploadInput, type AbortUploadOutput, abortUpload } from "./abort.js";
+export { type UploadPartInput, uploadPart } from "./part-upload.js";
+export type { UploadedPart } from "./parts.js";
+export type { UploadTicket } from "./ticket.js";
 
 /** The input of `beginUpload`: that of PutObject without a body, and the length of the plaintext. */
 export interface BeginUploadInput extends WriteInput {

@@ -6,7 +6,7 @@ import { isUploadGone } from "../../s3/errors.js";
 import { abortUpload, discardUpload } from "../../s3/multipart.js";
 import { isUnfinished } from "../../s3/stored-parts.js";
 import { newSidecarLocation } from "../encrypted/sidecar.js";
-import { undoSidecar } from "../put/write.js";
+import { removeSidecar } from "../put/sidecar-write.js";
 import type { UploadSession } from "./session.js";
 
 type Upload = Pick<UploadSession, "multipart" | "ticket">;
@@ -66,10 +66,10 @@ export async function abortFailed(
   const failure = isAborted ? error : await discardUpload(multipart, UploadId, error);
   const mayExist =
     multipart.commit.mayExist || mayBeCompleted || !isAborted || (await isWritten(session)) !== false;
-  return undoSidecar(
+  return removeSidecar(
     config,
     newSidecarLocation(multipart.put, envelope.header),
-    { transfer: call, commit: { mayExist }, stored: true },
+    { call, commit: { mayExist }, stored: true },
     failure,
   );
 }

@@ -11,7 +11,7 @@ import {
 } from "../../cobblestone/layout.js";
 import { sealRange } from "../../cobblestone/stream/seal-range.js";
 import type { Call } from "../../transfer/call.js";
-import { maxPartBytes, maxParts, partSizes } from "../../transfer/parts.js";
+import { maxPartBytes, maxParts, partSizes } from "../../transfer/part-sizes.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import { invalidRecord, macPattern, type RecordKey, RecordReader } from "./records.js";
@@ -241,7 +241,7 @@ export function readAllUploaded(value: unknown, layout: PartLayout): readonly Up
   for (const [index, item] of value.entries()) {
     const part = readUploaded(new RecordReader(`parts[${index}]`, item), layout);
     if (parts.has(part.PartNumber))
-      throw invalidRecord(`parts[${index}]`, `part ${part.PartNumber} is there twice`);
+      throw invalidRecord(`parts[${index}]`, `part ${part.PartNumber} occurs twice`);
     parts.set(part.PartNumber, part);
   }
   for (let partNumber = 1; partNumber <= layout.partCount; partNumber++) {
@@ -263,6 +263,6 @@ export async function requireAuthenticParts(
   for (const part of parts) {
     if (shouldYield()) await yieldToEventLoop();
     if (verifiesUploaded(recordKey, ticketMac, part)) continue;
-    throw invalidRecord(`part ${part.PartNumber}`, "its result was changed, or belongs to another upload");
+    throw invalidRecord(`part ${part.PartNumber}`, "its result was changed, or it belongs to another upload");
   }
 }

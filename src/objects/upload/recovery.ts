@@ -5,7 +5,7 @@ import { type Call, type CallControl, withLeftover } from "../../transfer/call.j
 import { forEachConcurrently } from "../../transfer/concurrency.js";
 import { type SeekableSource, sourceChanged } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
-import { type PutOutput, putOutput, type WriteRequest } from "../put/write.js";
+import { type PutOutput, putOutput, type WriteRequest } from "../put/write-arguments.js";
 import { type Checkpoint, type CheckpointState, requireAuthentic, requireSameRequest } from "./checkpoint.js";
 import { abortFailed, findObject } from "./outcome.js";
 import { guardOf } from "./part-guard.js";

@@ -3,7 +3,7 @@ import type { Part } from "@aws-sdk/client-s3";
 import { isSameETag } from "../../s3/responses.js";
 import { forEachConcurrently } from "../../transfer/concurrency.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
-import type { PutOutput } from "../put/write.js";
+import type { PutOutput } from "../put/write-arguments.js";
 import type { Checkpoint, CheckpointState } from "./checkpoint.js";
 import { guardOf, PartGuard, requireSamePart } from "./part-guard.js";
 import { plaintextShare, type StartedPart, startedPart, type UploadedPart } from "./parts.js";

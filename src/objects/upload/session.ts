@@ -14,7 +14,9 @@ import { findPart, listAllParts } from "../../s3/stored-parts.js";
 import type { Call } from "../../transfer/call.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
-import { type PutOutput, prepareWrite, putOutput, type WriteRequest, withSidecar } from "../put/write.js";
+import { prepareWrite } from "../put/prepare-write.js";
+import { withSidecar } from "../put/sidecar-write.js";
+import { type PutOutput, putOutput, type WriteRequest } from "../put/write-arguments.js";
 import { type PartLayout, type SealedPart, sealPart, type UploadedPart, uploadedPart } from "./parts.js";
 import { RecordKey } from "./records.js";
 import {
