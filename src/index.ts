@@ -38,7 +38,12 @@ export type {
   EnvelopeClientOptions,
   EnvelopeStorage,
 } from "./objects/encrypted/config.js";
-export type { ContentOutput, LegacyObjectInfo, LegacyReadInfo, LegacyReading, RecipientName } from "./objects/encrypted/format.js";
+export type {
+  LegacyObjectInfo,
+  LegacyReadInfo,
+  LegacyReading,
+  RecipientName,
+} from "./objects/encrypted/format.js";
 export type { ExpectedContext } from "./objects/encrypted/read-arguments.js";
 export type { VerifiedBody } from "./objects/get/body.js";
 export type { GetInput, GetOutput } from "./objects/get/get-input.js";
@@ -46,16 +51,12 @@ export type { HeadInput, HeadOutput } from "./objects/head.js";
 export type { OpenObject, OpenObjectFields } from "./objects/open/object-reader.js";
 export type { OpenInput, OpenOptions } from "./objects/open/open.js";
 export type { PutInput } from "./objects/put/put.js";
-export type { PutOutput } from "./objects/put/write.js";
+export type { PutOutput } from "./objects/put/write-arguments.js";
 export type { AbortUploadInput, AbortUploadOutput } from "./objects/upload/abort.js";
-export type { CompleteUploadInput } from "./objects/upload/complete.js";
-export {
-  type BeginUploadInput,
-  type UploadPartInput,
-  uploadPartRange,
-} from "./objects/upload/distributed.js";
-export type { PartSeal, UploadedPart } from "./objects/upload/parts.js";
-export type { UploadTicket } from "./objects/upload/ticket.js";
+export type { BeginUploadInput, CompleteUploadInput } from "./objects/upload/distributed.js";
+export { type UploadPartInput, uploadPartRange } from "./objects/upload/part-upload.js";
+export type { PartFingerprint, PartLayout, UploadedPart } from "./objects/upload/parts.js";
+export type { TicketInput, UploadTicket } from "./objects/upload/ticket.js";
 export type {
   AbortUploadsInput,
   AbortUploadsOutput,
@@ -65,6 +66,6 @@ export type {
 export type { UploadInput } from "./objects/upload/upload.js";
 export type { EngineEvent } from "./observe/channels.js";
 export { createS3Client, type S3ClientOptions } from "./s3/s3-client.js";
-export type { CallOptions, TransferOptions } from "./transfer/call-signal.js";
+export type { CallOptions, TransferOptions } from "./transfer/call.js";
 export type { ProgressListener, TransferProgress } from "./transfer/progress.js";
 export type { PutBody } from "./transfer/source.js";

@@ -1,4 +1,4 @@
-/** Messages of the AWS Encryption SDK, read through Amazon's keyrings. docs/legacy.md explains what is checked when. */
+/** Messages of the AWS Encryption SDK, read through Amazon's keyrings. docs/guides/legacy-objects.md explains what is checked when. */
 import { choiceArgument, integerArgument, wrongType } from "../base/arguments.js";
 import type { ByteSource } from "../cobblestone/stream/message.js";
 import { requireContext } from "../envelope/envelope.js";

@@ -4,7 +4,7 @@ import { fieldsArgument } from "../fields/field-list.js";
 import { fieldNames } from "../fields/field-names.js";
 import type { EncryptionContext } from "../keys/encryption-context.js";
 import { requireSize, targetArgument, withoutChecksums } from "../s3/fields.js";
-import { headRequest } from "../s3/head-request.js";
+import { headObject } from "../s3/requests.js";
 import { type CallOptions, callOptions, withCall } from "../transfer/call.js";
 import type { ClientConfig } from "./encrypted/config.js";
 import type { LegacyObjectInfo, RecipientName } from "./encrypted/format.js";
@@ -46,7 +46,7 @@ export async function head(
   const { instructionFileSuffix: suffix, ...get } = given;
   const instructionFileSuffix = instructionFileSuffixArgument(config, suffix);
   return withCall({ ...target, operation: "head" }, checked, async ({ signal }) => {
-    const output = await headRequest(config, get, signal);
+    const output = await headObject(config.s3, get, { signal });
     requireSize(output.ContentLength, target);
     const found = await findFormat(readFormats(config), {
       ...pinObject({ config, get, target, signal }, output),

@@ -1,4 +1,4 @@
-/** What objects and instruction files of V2 and V3 say, as it is written. docs/legacy.md explains it. */
+/** What objects and instruction files of V2 and V3 say, as it is written. docs/guides/legacy-objects.md explains it. */
 import { asciiJsonString, encodeBase64, quoted } from "../base/bytes.js";
 import { EnvelopeError } from "../base/errors.js";
 import type { MetadataFields } from "../envelope/metadata.js";

@@ -1,4 +1,4 @@
-/** The envelope of S3 Encryption Clients in an object of its own, the instruction file. docs/legacy.md explains it. */
+/** The envelope of S3 Encryption Clients in an object of its own, the instruction file. docs/guides/legacy-objects.md explains it. */
 import type { LegacyEnvelope } from "./envelope.js";
 import { collectFields, malformed, parseFlatObject } from "./fields.js";
 import type { InInstructionFile } from "./metadata.js";

@@ -1,4 +1,4 @@
-/** The envelope of S3 Encryption Clients in the metadata of an object, of any version. docs/legacy.md has the tables. */
+/** The envelope of S3 Encryption Clients in the metadata of an object, of any version. docs/guides/legacy-objects.md has the tables. */
 import type { MetadataFields } from "../envelope/metadata.js";
 import type { LegacyEnvelope } from "./envelope.js";
 import { collectFields, isEnvelopeName, malformed } from "./fields.js";

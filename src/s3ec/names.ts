@@ -1,4 +1,4 @@
-/** Every name and constant of the S3 Encryption Client formats on the wire, once. docs/legacy.md explains them. */
+/** Every name and constant of the S3 Encryption Client formats on the wire, once. docs/guides/legacy-objects.md explains them. */
 
 /** Metadata names, as S3 gives them back: without `x-amz-meta-`, in lower case. The same in instruction files. */
 export const legacyNames = {

@@ -1,4 +1,4 @@
-/** Which objects of S3 Encryption Clients may be read, decided before any key is touched. docs/legacy.md explains it. */
+/** Which objects of S3 Encryption Clients may be read, decided before any key is touched. docs/guides/legacy-objects.md explains it. */
 import { choiceArgument } from "../base/arguments.js";
 import { EnvelopeError } from "../base/errors.js";
 import type { Fields } from "../fields/field-list.js";

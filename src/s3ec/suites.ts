@@ -1,4 +1,4 @@
-/** The algorithms of the S3 Encryption Client formats, as data. docs/legacy.md has the tables. */
+/** The algorithms of the S3 Encryption Client formats, as data. docs/guides/legacy-objects.md has the tables. */
 
 /** Bytes of a block of AES: what CBC pads to, and what a range begins with. */
 export const blockBytes = 16;

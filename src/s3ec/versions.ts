@@ -1,4 +1,4 @@
-/** From the fields of an envelope to the envelope, for each version of the formats. docs/legacy.md has the tables. */
+/** From the fields of an envelope to the envelope, for each version of the formats. docs/guides/legacy-objects.md has the tables. */
 
 import type { EncryptionContext } from "../keys/encryption-context.js";
 import { legacyCommitmentBytes } from "./commitment.js";

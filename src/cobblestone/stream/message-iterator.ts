@@ -1,10 +1,11 @@
 /**
  * A source run through a sealer or an opener, piece by piece. An async generator would do the same in fewer
- * lines and more time; docs/decisions.md 9 has the figures.
+ * lines and more time; docs/performance/notes.md has the figures.
  */
 import { bytesArgument } from "../../base/arguments.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
-import { iteratorOf, type TakenSource, unawaited } from "../../source/gate.js";
+import { iteratorOf, unawaited } from "../../base/iterators.js";
+import type { TakenSource } from "../../source/gate.js";
 import { bytesOf } from "../../source/shape.js";
 import { type Codec, type ParallelPipeline, stepBytes } from "../engine/pipeline.js";
 

@@ -1,11 +1,11 @@
 /** Fetches the blocks of an object into a partial file, and gives that its final name. */
 import { encodeBase64, quoted } from "../../base/bytes.js";
+import { forEachConcurrently } from "../../base/concurrency.js";
 import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
 import { chunkCount, chunkRange, plaintextLength, sealedBytes } from "../../cobblestone/layout.js";
 import { type CheckedRange, checkRange } from "../../cobblestone/stream/open-range.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
 import type { Call } from "../../transfer/call.js";
-import { forEachConcurrently } from "../../transfer/concurrency.js";
 import type { Lease } from "../../transfer/memory-budget.js";
 import type { ReadableObject } from "../encrypted/format.js";
 import { isOverwritten } from "../encrypted/pinned-object.js";

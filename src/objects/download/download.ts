@@ -1,5 +1,5 @@
 /** Downloads one object to a file: blocks in parallel, each verified before it is written; resumable after a failure. */
-import { fileFailed } from "../../base/file-error.js";
+import { fileFailed } from "../../base/files.js";
 import { chunkRange, plaintextLength, sealedBytes } from "../../cobblestone/layout.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { type Call, callOptions, type TransferOptions, withCall } from "../../transfer/call.js";
@@ -17,6 +17,8 @@ import {
   requirePlace,
 } from "./download-input.js";
 import { PartialFile } from "./partial-file.js";
+
+export type { DownloadInput, DownloadOutput } from "./download-input.js";
 
 /** The paths to which this process is downloading. */
 const pathsInUse = new Set<string>();

@@ -1,15 +1,19 @@
 /**
  * What of a download is there so far: a file beside its final name, and a journal that says which windows are in it.
- * docs/decisions.md 30 explains the names and why no lock is needed.
+ * docs/decisions/0030-downloads-to-a-file.md explains the names and why no lock is needed.
  */
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { fileFailed } from "../../base/file-error.js";
-import { syncFile, syncFolder } from "../../base/file-sync.js";
-import { foreignFileFault, noFollow } from "../../base/own-file.js";
+import {
+  foreignFileFault,
+  noFollow,
+  requireReplaceable,
+  syncFile,
+  syncFolder,
+  withFileError,
+} from "../../base/files.js";
 import type { ChunkRange } from "../../cobblestone/layout.js";
-import { requireReplaceable } from "../../transfer/replaceable.js";
 import { leftBehind, type Names, newNames } from "./partial-names.js";
 
 const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = constants;
@@ -162,12 +166,8 @@ export class PartialFile {
   }
 }
 
-async function told<T>(path: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (cause) {
-    throw fileFailed(path, "be written", cause);
-  }
+function told<T>(path: string, act: () => Promise<T>): Promise<T> {
+  return withFileError(path, "be written", act);
 }
 
 /** Gives a partial file its first mode back: what others may write to, no call goes on with. */

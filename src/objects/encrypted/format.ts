@@ -108,14 +108,8 @@ export interface OpenedContent {
 
 /** What `get` returns, but for the body. */
 export interface ContentOutput extends Omit<GetObjectCommandOutput, "Body" | `Checksum${string}`> {
-  /** False only for an object that is not encrypted, read with `unencrypted: "allow"`. */
   readonly encrypted: boolean;
-  /**
-   * The context that the object was written with; authenticated. Absent when the object is not encrypted, and when its
-   * key was wrapped by Amazon's clients in a way that binds no context.
-   */
   readonly encryptionContext?: EncryptionContext;
-  /** How an S3 Encryption Client wrote the object, if one did; see `legacyReading`. */
   readonly legacy?: LegacyReadInfo;
 }
 

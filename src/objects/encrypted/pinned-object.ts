@@ -45,11 +45,9 @@ export function fetchObject(
   Range: string | undefined,
   yieldsConnection = true,
 ): Promise<ObjectResponse> {
-  const { config, target, get, signal } = request;
+  const { config, get, signal } = request;
   const input = { ...get, Range };
-  return yieldsConnection
-    ? fetchStream({ ...request, get: input })
-    : getResponse(config, target, input, signal);
+  return yieldsConnection ? fetchStream({ ...request, get: input }) : getResponse(config, input, signal);
 }
 
 /** Requests another object of the same bucket, with the same payer and expected owner. */
@@ -58,8 +56,7 @@ export function fetchSibling(
   key: string,
 ): Promise<ObjectResponse> {
   const { Bucket, RequestPayer, ExpectedBucketOwner } = get;
-  const target = { operation: "GetObject", bucket: Bucket ?? "", key };
-  return getResponse(config, target, { Bucket, Key: key, RequestPayer, ExpectedBucketOwner }, signal);
+  return getResponse(config, { Bucket, Key: key, RequestPayer, ExpectedBucketOwner }, signal);
 }
 
 /** Conditions that the first response has met. One about time may no longer hold for the same object. */
@@ -102,8 +99,8 @@ export function isOverwritten(error: unknown): boolean {
 
 /** @param totalBytes bytes of the object in S3, if an earlier response included its size */
 function fetchStream(request: ObjectRequest, totalBytes?: number): Promise<ObjectResponse> {
-  const { config, target, get, signal } = request;
-  return getResponse(config, target, get, signal, {
+  const { config, get, signal } = request;
+  return getResponse(config, get, signal, {
     totalBytes,
     askAgain: (ETag, Range, own) =>
       refetchPinned({ ...request, signal: own, state: { ETag }, totalBytes }, Range),

@@ -1,11 +1,11 @@
 /** The input and the output of `get`. */
-import type { GetObjectCommandInput } from "@aws-sdk/client-s3";
+import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { choiceArgument } from "../../base/arguments.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { targetArgument } from "../../s3/fields.js";
 import type { ClientConfig } from "../encrypted/config.js";
-import type { ContentOutput, ReadRequest } from "../encrypted/format.js";
+import type { LegacyReadInfo, ReadRequest } from "../encrypted/format.js";
 import { rangeArgument } from "../encrypted/range.js";
 import {
   type ExpectedContext,
@@ -46,12 +46,21 @@ export interface GetInput extends Omit<GetObjectCommandInput, "PartNumber"> {
 }
 
 /** The output of GetObject with sizes and range in plaintext bytes, without checksums, and with a verified body. */
-export interface GetOutput extends ContentOutput {
+export interface GetOutput extends Omit<GetObjectCommandOutput, "Body" | `Checksum${string}`> {
   /**
    * The plaintext, each byte verified before it is returned. Read it once, or destroy it. An object of Amazon's clients
    * may be returned without verification if you have allowed that: see `legacy.authenticated`.
    */
   readonly Body: VerifiedBody;
+  /** False only for an object that is not encrypted, read with `unencrypted: "allow"`. */
+  readonly encrypted: boolean;
+  /**
+   * The context that the object was written with; authenticated. Absent when the object is not encrypted, and when its
+   * key was wrapped by Amazon's clients in a way that binds no context.
+   */
+  readonly encryptionContext?: EncryptionContext;
+  /** How an S3 Encryption Client wrote the object, if one did; see `legacyReading`. */
+  readonly legacy?: LegacyReadInfo;
 }
 
 /** {@link GetInput} after validation. */

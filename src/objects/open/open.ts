@@ -13,6 +13,8 @@ import { type ExpectedContext, expectedContextArgument } from "../encrypted/read
 import { tailError } from "../encrypted/tail.js";
 import { type OpenObject, openObject } from "./object-reader.js";
 
+export type { OpenObject } from "./object-reader.js";
+
 type RefusedField = "PartNumber" | "Range" | `Response${string}`;
 
 /** The input of `open`: the fields of GetObject except those for parts, ranges and response headers, and this. */

@@ -1,5 +1,6 @@
 /** Finds the envelope of an object of Amazon's clients: in its metadata, or in its instruction file. */
 import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
+import { maxKeyBytes } from "../../envelope/sidecar.js";
 import type { ObjectLookup } from "../../objects/encrypted/format.js";
 import { fetchSibling } from "../../objects/encrypted/pinned-object.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
@@ -18,9 +19,6 @@ export interface LocatedEnvelope {
   /** The instruction file that holds the envelope; if none does, the one that was requested first. */
   readonly instructionFile: { readonly key: string; readonly ETag: string | undefined } | undefined;
 }
-
-/** S3 allows this many bytes in the key of an object. */
-const maxKeyBytes = 1024;
 
 /**
  * Looks for the envelope of an object. If the metadata holds it, no instruction file is requested.

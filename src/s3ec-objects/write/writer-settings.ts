@@ -31,7 +31,7 @@ export interface LegacyWriterOptions
     | "ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY"
     | "ALG_AES_256_GCM_IV12_TAG16_NO_KDF"
     | undefined;
-  /** Puts what can be rotated into an instruction file, `<key>.instruction`; false by default. docs/legacy.md weighs it. */
+  /** Puts what can be rotated into an instruction file, `<key>.instruction`; false by default. docs/guides/legacy-objects.md weighs it. */
   readonly instructionFile?: boolean | undefined;
 }
 

@@ -1,6 +1,6 @@
 /** Writes objects that Amazon's S3 Encryption Clients read, in V3 or V2, and rotates keys in their instruction files. */
 
-import type { PutOutput } from "../../objects/put/write.js";
+import type { PutOutput } from "../../objects/put/write-arguments.js";
 import type { CallOptions, TransferOptions } from "../../transfer/call-signal.js";
 import { deleteLegacy, type LegacyDeleteInput, type LegacyDeleteOutput } from "./delete.js";
 import { type LegacyPutInput, putLegacy } from "./put.js";
@@ -17,7 +17,7 @@ import {
 
 /**
  * Writes for those who read with Amazon's S3 Encryption Clients. All else is better off with `EnvelopeClient`: an object of
- * these formats is one message of at most 64 GiB, sealed on one thread and verified as a whole. docs/legacy.md compares them.
+ * these formats is one message of at most 64 GiB, sealed on one thread and verified as a whole. docs/guides/legacy-objects.md compares them.
  *
  * Every call rejects as those of `EnvelopeClient` do.
  */

@@ -1,0 +1,128 @@
+import { EventEmitter } from "node:events";
+import { PassThrough } from "node:stream";
+import { afterEach, expect, it, vi } from "vitest";
+import { startIdleTimer } from "../../src/base/idle-timer.js";
+import { CoalescedReads } from "../../src/s3/body/coalesced-reads.js";
+import { collect } from "../../src/s3/body/collect.js";
+import { guardSource } from "../../src/source/guarded-source.js";
+import { testBytes } from "../support/bytes.js";
+import { errorOf } from "../support/errors.js";
+
+const { signal } = new AbortController();
+const stalled = () => new Error("stalled");
+const failed = (_: unknown, cause?: unknown) => new Error("failed", { cause });
+const guard = { signal, idleTimeoutMs: 1000, stalled, failed };
+const turns = async (count: number) => {
+  for (let turn = 0; turn < count; turn++) await new Promise(setImmediate);
+};
+
+/** Timers that are due when the test says so, and a clock that stands still meanwhile. */
+function fakeTime() {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+}
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/**
+ * What a process finds when it goes on after a pause: the timer is due at once, and what came meanwhile is read by the
+ * event loop only after it.
+ */
+function goOnAfter(pausedMs: number, pending: () => void): void {
+  setImmediate(pending);
+  vi.advanceTimersByTime(pausedMs);
+}
+
+it.each([
+  ["that was due for as long as the process stood still", 3_600_000],
+  ["that is due as the process goes on", 1000],
+])("a timer %s does not count before what is there has been read: a guarded source", async (_, pausedMs) => {
+  fakeTime();
+  const emitter = new EventEmitter();
+  async function* source() {
+    yield (await new Promise<Buffer>((resolve) => emitter.once("bytes", resolve))) as Buffer;
+  }
+  const read = guardSource(source(), guard).next();
+  await turns(2);
+  goOnAfter(pausedMs, () => emitter.emit("bytes", testBytes(3)));
+  expect((await read).value).toEqual(testBytes(3));
+});
+
+it.each([1000, 3_600_000])("nor for a body that is read in batches (%i ms)", async (pausedMs) => {
+  fakeTime();
+  const stream = new PassThrough();
+  const read = guardSource(new CoalescedReads(stream), guard).next();
+  await turns(2);
+  goOnAfter(pausedMs, () => stream.write(testBytes(3)));
+  expect((await read).value).toEqual(testBytes(3));
+});
+
+it.each([1000, 3_600_000])("nor for a body that is collected (%i ms)", async (pausedMs) => {
+  fakeTime();
+  const stream = new PassThrough();
+  const target = Buffer.alloc(3);
+  const read = collect(stream, [target], { ...guard, stalled, failed });
+  await turns(2);
+  goOnAfter(pausedMs, () => stream.end(testBytes(3)));
+  expect(await read).toBe(3);
+  expect(target).toEqual(testBytes(3));
+});
+
+it("nor for a source whose empty piece was read late, with bytes behind it", async () => {
+  fakeTime();
+  let reads = 0;
+  async function* source() {
+    reads += 1;
+    vi.advanceTimersByTime(3_600_000);
+    yield new Uint8Array(0);
+    await turns(1);
+    yield testBytes(3);
+  }
+  expect((await guardSource(source(), guard).next()).value).toEqual(testBytes(3));
+  expect(reads).toBe(1);
+});
+
+it("a source that is silent is told as soon as the time is over", async () => {
+  fakeTime();
+  const read = errorOf(() => guardSource(new CoalescedReads(new PassThrough()), guard).next());
+  await turns(2);
+  vi.advanceTimersByTime(999);
+  await turns(5);
+  vi.advanceTimersByTime(1);
+  expect((await read).message).toBe("stalled");
+});
+
+it("a source that is silent after a pause, too, is told when the time is over once more", async () => {
+  fakeTime();
+  const onIdle = vi.fn();
+  startIdleTimer(1000, onIdle);
+  // As timers fire after a pause: late.
+  vi.setSystemTime(0);
+  const later = vi.spyOn(performance, "now").mockReturnValue(performance.now() + 3_600_000);
+  vi.advanceTimersByTime(1000);
+  await turns(5);
+  expect(onIdle).not.toHaveBeenCalled();
+  later.mockRestore();
+  vi.advanceTimersByTime(1000);
+  await turns(5);
+  expect(onIdle).toHaveBeenCalledTimes(1);
+});
+
+it("a timer that was told of something counts from then on, and one that was stopped says nothing", async () => {
+  fakeTime();
+  const onIdle = vi.fn();
+  const timer = startIdleTimer(1000, onIdle, 400);
+  vi.advanceTimersByTime(399);
+  timer.refresh();
+  vi.advanceTimersByTime(999);
+  await turns(5);
+  expect(onIdle).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(1);
+  timer.refresh();
+  await turns(5);
+  expect(onIdle).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(1000);
+  timer.stop();
+  await turns(5);
+  expect(onIdle).not.toHaveBeenCalled();
+});
