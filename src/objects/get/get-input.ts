@@ -3,6 +3,7 @@ import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/cli
 import { choiceArgument } from "../../base/arguments.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
+import type { EncryptionContext } from "../../keys/encryption-context.js";
 import { targetArgument } from "../../s3/fields.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import type { LegacyReadInfo, ReadRequest } from "../encrypted/format.js";
