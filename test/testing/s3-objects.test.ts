@@ -19,7 +19,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
-import { unsupportedCondition } from "../../src/testing/s3/request/refused-conditions.js";
+import { unsupportedCondition } from "../../src/testing/s3/request/supported.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { failure } from "../support/errors.js";
 import { sendSigned, signedHeaders } from "./raw.js";
