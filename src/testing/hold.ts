@@ -25,15 +25,15 @@ export class Hold implements HeldRequests {
   readonly arrived: Promise<RecordedRequest>;
   readonly requests: RecordedRequest[] = [];
   readonly #released = new AbortController();
-  #tellArrival: (request: RecordedRequest) => void = () => undefined;
-  #tellNone: (reason: Error) => void = () => undefined;
+  #resolveArrived: (request: RecordedRequest) => void = () => undefined;
+  #rejectArrived: (reason: Error) => void = () => undefined;
 
   constructor(at: HoldPlace, bodyBytes: number) {
     this.#at = at;
     this.bodyBytes = at === "body" ? bodyBytes : undefined;
     this.arrived = new Promise((resolve, reject) => {
-      this.#tellArrival = resolve;
-      this.#tellNone = reject;
+      this.#resolveArrived = resolve;
+      this.#rejectArrived = reject;
     });
     // A rejection that nobody waits for is no unhandled one.
     this.arrived.catch(() => undefined);
@@ -63,14 +63,14 @@ export class Hold implements HeldRequests {
       ending.addEventListener("abort", done);
     });
     this.requests.push(request);
-    this.#tellArrival(request);
+    this.#resolveArrived(request);
     await over;
     ending.throwIfAborted();
   }
 
   release(): void {
     this.#released.abort();
-    this.#tellNone(new Error("no request came to the hold before it was released"));
+    this.#rejectArrived(new Error("no request came to the hold before it was released"));
   }
 
   [Symbol.dispose](): void {

@@ -165,7 +165,7 @@ function optionsArgument(options: unknown): LocalAwsSettings {
   const { minPartBytes = 5 * 1024 * 1024, discardBodies = false, directory, s3Port = 0, tls } = given;
   const { credentials = randomCredentials() } = given;
   if (discardBodies === true && directory !== undefined) {
-    throw new TypeError("options.directory: there is nothing to keep when options.discardBodies is true");
+    throw new TypeError("options.directory: cannot be combined with options.discardBodies");
   }
   if (!Array.isArray(buckets)) throw wrongType("options.buckets", "an array of strings", buckets);
   return {
@@ -221,6 +221,6 @@ function bucketArgument(value: unknown, index: number, all: readonly unknown[]):
     throw new RangeError(
       `${title}: expected a name that S3 allows for a bucket: 3 to 63 of a to z, 0 to 9, "-" and "."`,
     );
-  if (all.indexOf(bucket) !== index) throw new RangeError(`${title}: it is there twice`);
+  if (all.indexOf(bucket) !== index) throw new RangeError(`${title}: the name occurs twice`);
   return bucket;
 }

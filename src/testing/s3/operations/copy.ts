@@ -13,7 +13,7 @@ import { type Call, type Operations, partNumber, requestedAlgorithm, xml } from 
 import { storeBytes } from "../request/payload.js";
 import { taggedBy, versionHeader } from "../request/tagging.js";
 import type { StoredObject } from "../storage/versions.js";
-import { checksumElement } from "../wire/checksums.js";
+import { type ChecksumAlgorithm, checksumElement } from "../wire/checksums.js";
 import { s3Fault } from "../wire/s3-fault.js";
 import { element, xmlDocument } from "../wire/xml.js";
 
