@@ -46,7 +46,7 @@ export type { HeadInput, HeadOutput, RecipientName } from "./objects/head.js";
 export type { OpenObject, OpenObjectFields } from "./objects/open/object-reader.js";
 export type { OpenInput, OpenOptions } from "./objects/open/open.js";
 export type { PutInput } from "./objects/put/put.js";
-export type { PutOutput } from "./objects/put/write.js";
+export type { PutOutput } from "./objects/put/write-arguments.js";
 export type { AbortUploadInput, AbortUploadOutput } from "./objects/upload/abort.js";
 export type { BeginUploadInput, CompleteUploadInput } from "./objects/upload/distributed.js";
 export { type UploadPartInput, uploadPartRange } from "./objects/upload/part-upload.js";
@@ -61,6 +61,6 @@ export type {
 export type { UploadInput } from "./objects/upload/upload.js";
 export type { EngineEvent } from "./observe/channels.js";
 export { createS3Client, type S3ClientOptions } from "./s3/s3-client.js";
-export type { CallOptions, TransferOptions } from "./transfer/call-signal.js";
+export type { CallOptions, TransferOptions } from "./transfer/call.js";
 export type { ProgressListener, TransferProgress } from "./transfer/progress.js";
 export type { PutBody } from "./transfer/source.js";

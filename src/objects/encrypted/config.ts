@@ -8,7 +8,7 @@ import { type Fields, fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { type Keyring, keyringArgument } from "../../keys/keyring.js";
 import { MemoryBudget } from "../../transfer/memory-budget.js";
-import { maxPartBytes, minPartBytes } from "../../transfer/parts.js";
+import { maxPartBytes, minPartBytes } from "../../transfer/part-sizes.js";
 import type { LegacyReading } from "./legacy-reading.js";
 
 const mebibyte = 1024 * 1024;
@@ -147,19 +147,4 @@ function legacyArgument(value: unknown): LegacyReading | undefined {
   const reading = value as LegacyReading | undefined;
   if (reading === undefined || typeof reading?.userMetadata === "function") return reading;
   throw wrongType("options.legacy", "what legacyReading() returns", reading);
-}
-
-/** By client: for what works beside it with the same settings, without a way for others to get at them. */
-const kept = new WeakMap<object, ClientConfig>();
-
-/** Remembers the settings of a client for {@link configOf}. */
-export function keepConfig(client: object, config: ClientConfig): void {
-  kept.set(client, config);
-}
-
-/** The settings of an `EnvelopeClient` that a caller hands in. */
-export function configOf(title: string, client: unknown): ClientConfig {
-  const config = kept.get(Object(client));
-  if (config) return config;
-  throw wrongType(title, "an EnvelopeClient", client);
 }

@@ -8,10 +8,16 @@ import { dirname } from "node:path";
 import { stringArgument } from "../../base/arguments.js";
 import { EnvelopeError } from "../../base/errors.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
-import { fileFailed } from "../../base/file-error.js";
-import { syncFileData, syncFolder } from "../../base/file-sync.js";
-import { foreignFileFault, isSymbolicLink, noFollow } from "../../base/own-file.js";
-import type { WriteRequest } from "../put/write.js";
+import {
+  fileFailed,
+  foreignFileFault,
+  isSymbolicLink,
+  noFollow,
+  syncFileData,
+  syncFolder,
+  withFileError,
+} from "../../base/files.js";
+import type { WriteRequest } from "../put/write-arguments.js";
 import { PartGuard } from "./part-guard.js";
 import {
   readStarted,
@@ -289,13 +295,13 @@ export class Checkpoint {
     const fault = foreignFileFault(stats);
     if (stats.nlink === 0) throw takenOver(this.path);
     if (fault !== undefined) throw invalidCheckpoint(this.path, fault);
-    if (stats.size > maxFileBytes) throw invalidCheckpoint(this.path, "it is too long");
+    if (stats.size > maxFileBytes) throw invalidCheckpoint(this.path, "it is larger than 64 MiB");
     const bytes = await this.#bytes(0, stats.size);
     const wholeLines = bytes.lastIndexOf("\n") + 1;
     const lines = bytes.toString("utf8", 0, wholeLines).split("\n").slice(0, -1);
     // A file of another kind is never removed.
     if (lines.length === 0 && !isTornFirstLine(bytes.toString("latin1"))) {
-      throw invalidCheckpoint(this.path, "it is another file");
+      throw invalidCheckpoint(this.path, "it is not a checkpoint");
     }
     const recorded = lines.length === 0 ? undefined : await parseCheckpoint(this.path, lines);
     this.#hasHeader = recorded !== undefined;
@@ -325,12 +331,8 @@ export class Checkpoint {
     } catch {}
   }
 
-  async #attempt<T>(act: () => Promise<T>, what = "be written"): Promise<T> {
-    try {
-      return await act();
-    } catch (error) {
-      throw fileFailed(this.path, what, error);
-    }
+  #attempt<T>(act: () => Promise<T>, what = "be written"): Promise<T> {
+    return withFileError(this.path, what, act);
   }
 }
 
@@ -343,10 +345,10 @@ export async function parseCheckpoint(path: string, lines: readonly string[]): P
   const [firstLine, ...others] = lines
     .map((text, index) => ({ text, line: index + 1 }))
     .filter(({ text, line }) => text !== "" && !isTorn(text, lines[line]));
-  if (!firstLine) throw invalidCheckpoint(path, "it is another file");
+  if (!firstLine) throw invalidCheckpoint(path, "it is not a checkpoint");
   const first = readerOf(path, firstLine);
   if (first.text("format") !== checkpointFormat)
-    throw first.invalid("format", `this release knows "${checkpointFormat}" only`);
+    throw first.invalid("format", `this release supports only "${checkpointFormat}"`);
   const parsed = parseTicket("ticket", first.record("ticket"));
   const [fields, mac] = [first.record("fields"), first.text("mac", macPattern)];
   first.end();
@@ -363,13 +365,14 @@ export async function parseCheckpoint(path: string, lines: readonly string[]): P
       try {
         guard.require(partNumber, part);
       } catch {
-        throw line.invalid("begun", "it does not go with the lines before it");
+        throw line.invalid("begun", "it contradicts an earlier line");
       }
       started.set(partNumber, part);
     } else if (line.has("done")) {
       const part = readUploaded(new RecordReader("done", line.record("done"), { path }), ticket);
       const known = started.get(part.PartNumber)?.tagDigest;
-      if (known !== part.tagDigest) throw line.invalid("done", "the part was not begun so");
+      if (known !== part.tagDigest)
+        throw line.invalid("done", "no earlier line begins the part with this digest");
       completed.set(part.PartNumber, part);
     } else line.text("resumed");
     line.end();

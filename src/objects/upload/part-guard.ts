@@ -54,7 +54,7 @@ export class PartGuard {
   expect(partNumber: number, part: PartFingerprint): void {
     const known = this.#known(partNumber);
     if (known && known.tagDigest !== part.tagDigest) {
-      throw sourceChanged(`part ${partNumber} is not what was sent of it before`, { partNumber });
+      throw sourceChanged(`part ${partNumber} differs from what was sent before`, { partNumber });
     }
     this.#requireSharedChunk(partNumber - 1, this.#known(partNumber - 1), part);
     this.#requireSharedChunk(partNumber, part, this.#known(partNumber + 1));
@@ -84,7 +84,9 @@ export class PartGuard {
     if (!left || !right || left.lastTag === right.firstTag) return;
     const [before, after] = [partRange(this.#layout, partNumber), partRange(this.#layout, partNumber + 1)];
     if (before.firstChunk + before.chunks <= after.firstChunk) return;
-    throw sourceChanged(`parts ${partNumber} and ${partNumber + 1} are of different sources`, { partNumber });
+    throw sourceChanged(`parts ${partNumber} and ${partNumber + 1} belong to different sources`, {
+      partNumber,
+    });
   }
 }
 

@@ -86,13 +86,13 @@ export async function uploadPart(
   return withCall(target, checked, async (call) => {
     const session = await UploadSession.open(config, request, call);
     if (sourceDigest !== ticket.sourceDigest)
-      throw sourceChanged("its sourceDigest is not the one that the upload began with", { partNumber });
+      throw sourceChanged("its sourceDigest is not that of the ticket", { partNumber });
     const source: SeekableSource = seekable
       ? await openSeekable(seekable, call.signal, config.idleTimeoutMs)
       : bodySource(Body ?? new Uint8Array(0), ticket.plaintextLength);
     try {
       if (source.length !== ticket.plaintextLength)
-        throw sourceChanged("it has another length than the ticket says", { size: source.length });
+        throw sourceChanged("its length is not that of the ticket", { size: source.length });
       requireSameTime(source.modifiedMs, ticket.sourceModifiedMs, partNumber);
       const part = await session.sealPart(source, partNumber);
       try {
@@ -116,7 +116,7 @@ export async function uploadPart(
 /** The digest of an earlier attempt. Undefined for a first attempt, which must be stated. */
 function earlierDigestArgument(value: unknown): string | undefined {
   if (value === firstAttempt) return undefined;
-  const expected = `"${firstAttempt}", or the digest of the earlier try of this part`;
+  const expected = `"${firstAttempt}", or the digest of an earlier attempt at this part`;
   if (typeof value !== "string") throw wrongType("tagDigest", expected, value);
   if (/^[0-9a-f]{64}$/.test(value)) return value;
   throw new RangeError(`tagDigest: expected ${expected}, which is 64 hex digits, got another string`);
@@ -134,7 +134,7 @@ async function requireSamePlaintext(
 ): Promise<void> {
   const { PartNumber: partNumber, tagDigest } = part;
   if (earlierDigest !== undefined && earlierDigest !== tagDigest)
-    throw sourceChanged(`part ${partNumber} is not what its earlier attempt was`, { partNumber });
+    throw sourceChanged(`part ${partNumber} differs from its earlier attempt`, { partNumber });
   const guard = guardOf(session.config, session.ticket);
   if (earlierDigest === undefined && !guard.has(partNumber)) {
     guard.expect(partNumber, part);

@@ -1,4 +1,5 @@
 /** The parts of an upload from a seekable source: their place in the message, their fingerprint, and what S3 returned. */
+import { integerArgument } from "../../base/arguments.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import type { MessageKeys } from "../../cobblestone/derivation.js";
 import {
@@ -11,7 +12,7 @@ import {
 } from "../../cobblestone/layout.js";
 import { sealRange } from "../../cobblestone/stream/seal-range.js";
 import type { Call } from "../../transfer/call.js";
-import { maxPartBytes, maxParts, partSizes } from "../../transfer/parts.js";
+import { maxPartBytes, maxParts, partSizes } from "../../transfer/part-sizes.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import { invalidRecord, macPattern, type RecordKey, RecordReader } from "./records.js";
@@ -33,6 +34,15 @@ export interface PartLayout {
 export function layoutFor({ partSizeBytes }: ClientConfig, plaintextLength: number): PartLayout {
   const sizes = partSizes(ciphertextLength(plaintextLength), partSizeBytes);
   return layoutOf(plaintextLength, sizes(1));
+}
+
+/**
+ * Checks the length of a plaintext, and divides it as {@link layoutFor} does.
+ *
+ * @throws TypeError, RangeError
+ */
+export function layoutArgument(config: ClientConfig, plaintextLength: unknown): PartLayout {
+  return layoutFor(config, integerArgument("plaintextLength", plaintextLength, 0, maxPlaintextBytes));
 }
 
 function layoutOf(plaintextLength: number, partBytes: number): PartLayout {
@@ -241,7 +251,7 @@ export function readAllUploaded(value: unknown, layout: PartLayout): readonly Up
   for (const [index, item] of value.entries()) {
     const part = readUploaded(new RecordReader(`parts[${index}]`, item), layout);
     if (parts.has(part.PartNumber))
-      throw invalidRecord(`parts[${index}]`, `part ${part.PartNumber} is there twice`);
+      throw invalidRecord(`parts[${index}]`, `part ${part.PartNumber} occurs twice`);
     parts.set(part.PartNumber, part);
   }
   for (let partNumber = 1; partNumber <= layout.partCount; partNumber++) {
@@ -263,6 +273,6 @@ export async function requireAuthenticParts(
   for (const part of parts) {
     if (shouldYield()) await yieldToEventLoop();
     if (verifiesUploaded(recordKey, ticketMac, part)) continue;
-    throw invalidRecord(`part ${part.PartNumber}`, "its result was changed, or belongs to another upload");
+    throw invalidRecord(`part ${part.PartNumber}`, "its result was changed, or it belongs to another upload");
   }
 }

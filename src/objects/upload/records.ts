@@ -74,7 +74,7 @@ export class RecordReader {
     const entries = Object.entries(this.record(name));
     for (const [entry, value] of entries) {
       if (typeof value !== "string" || (names && !names.test(entry)))
-        throw this.invalid(name, "expected names and strings");
+        throw this.invalid(name, "expected an object of strings");
     }
     return Object.fromEntries(entries) as Record<string, string>;
   }

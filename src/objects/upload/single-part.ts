@@ -3,14 +3,10 @@ import { ConfirmedWrite } from "../../s3/confirmed-write.js";
 import type { Call } from "../../transfer/call.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
-import {
-  type PutOutput,
-  prepareWrite,
-  putOutput,
-  sendWhole,
-  type WriteRequest,
-  withSidecar,
-} from "../put/write.js";
+import { prepareWrite } from "../put/prepare-write.js";
+import { sendWhole } from "../put/send-body.js";
+import { withSidecar } from "../put/sidecar-write.js";
+import { type PutOutput, putOutput, type WriteRequest } from "../put/write-arguments.js";
 import { type PartLayout, sealPart } from "./parts.js";
 
 /** Encrypts and stores the source. */

@@ -175,7 +175,7 @@ export interface ParsedTicket {
 export function parseTicket(title: string, value: unknown): ParsedTicket {
   const reader = new RecordReader(title, value);
   if (reader.text("format") !== ticketFormat)
-    throw reader.invalid("format", `this release knows "${ticketFormat}" only`);
+    throw reader.invalid("format", `this release supports only "${ticketFormat}"`);
   const storage = envelopeStorages.find((one) => one === reader.text("envelopeStorage"));
   if (!storage) throw reader.invalid("envelopeStorage", "expected metadata or sidecar");
   const fields = reader.texts("envelope");
@@ -204,7 +204,7 @@ function envelopeOf(reader: RecordReader, fields: Readonly<Record<string, string
   } catch (error) {
     if (!hasCode(error, "ENVELOPE_INVALID")) throw error;
   }
-  throw reader.invalid("envelope", "expected a whole envelope");
+  throw reader.invalid("envelope", "expected a complete envelope");
 }
 
 /**
@@ -219,7 +219,8 @@ export function ticketPut(
   const { Bucket, Key, SSECustomerKeyMD5, RequestPayer, ...others } = ticket;
   const given = customerKeyMd5({ SSECustomerKey });
   if (given !== SSECustomerKeyMD5) {
-    const fault = SSECustomerKeyMD5 === undefined ? "the upload has none" : "it is not the one of the upload";
+    const fault =
+      SSECustomerKeyMD5 === undefined ? "the upload has no such key" : "it is not the key of the upload";
     throw invalidRecord("SSECustomerKey", fault);
   }
   const Metadata =
@@ -308,7 +309,7 @@ async function unwrapAndVerify(
   const recordKey = new RecordKey(dataKey);
   const { mac, ...unsigned } = ticket;
   if (recordKey.verifies("ticket", "", unsigned, mac)) return { keys, recordKey };
-  throw invalidRecord("ticket", "it was changed after the upload began");
+  throw invalidRecord("ticket", "it was changed after it was issued");
 }
 
 /** Forgets the keys of an upload that has ended. */

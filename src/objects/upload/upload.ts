@@ -10,7 +10,12 @@ import {
   seekableArgument,
 } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
-import { type PutOutput, type WriteInput, type WriteRequest, writeArguments } from "../put/write.js";
+import {
+  type PutOutput,
+  type WriteInput,
+  type WriteRequest,
+  writeArguments,
+} from "../put/write-arguments.js";
 import { Checkpoint, checkpointHeader, checkpointPathArgument } from "./checkpoint.js";
 import { layoutFor, type PartLayout } from "./parts.js";
 import { failedUpload, resumeUpload } from "./recovery.js";

@@ -3,7 +3,7 @@ import { GetObjectTaggingCommand, type PutObjectCommandInput } from "@aws-sdk/cl
 import { EnvelopeError, withDetails } from "../../base/errors.js";
 import type { ClientConfig } from "../../objects/encrypted/config.js";
 import type { GetOutput } from "../../objects/get/get-input.js";
-import type { WriteInput } from "../../objects/put/write.js";
+import type { WriteInput } from "../../objects/put/write-arguments.js";
 import { type RequestTarget, s3Request } from "../../s3/errors.js";
 import { customerKeyOf } from "../../s3/fields.js";
 import { guarded } from "../../service/response-guard.js";

@@ -7,7 +7,7 @@ import type { EncryptionContext } from "../../keys/encryption-context.js";
 import type { ClientConfig } from "../../objects/encrypted/config.js";
 import type { LegacyObjectInfo } from "../../objects/encrypted/legacy-reading.js";
 import { type ExpectedContext, expectedContextArgument } from "../../objects/encrypted/read-envelope.js";
-import { type WriteInput, writeArguments } from "../../objects/put/write.js";
+import { type WriteInput, writeArguments } from "../../objects/put/write-arguments.js";
 import type { RequestTarget } from "../../s3/errors.js";
 import { customerKeyOf, refuseFields, targetArgument } from "../../s3/fields.js";
 import type { TransferOptions } from "../../transfer/call-signal.js";

@@ -8,7 +8,7 @@ import {
 import { decodeEnvelope } from "../../envelope/metadata.js";
 import type { ClientConfig } from "../../objects/encrypted/config.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "../../objects/encrypted/sidecar.js";
-import type { WriteInput } from "../../objects/put/write.js";
+import type { WriteInput } from "../../objects/put/write-arguments.js";
 import { withinTime } from "../../s3/clean-up.js";
 import { customerKeyOf } from "../../s3/fields.js";
 import { conditionOf, isSameETag } from "../../s3/responses.js";

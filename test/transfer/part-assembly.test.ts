@@ -1,74 +1,23 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { MemoryBudget } from "../../src/transfer/memory-budget.js";
-import { PartLeases } from "../../src/transfer/part-leases.js";
-import {
-  assembleParts,
-  defaultPartBytes,
-  maxPartBytes,
-  maxParts,
-  type PartSizes,
-  partSizes,
-} from "../../src/transfer/parts.js";
+import { PartAssembly } from "../../src/transfer/part-assembly.js";
+import type { PartSizes } from "../../src/transfer/part-sizes.js";
 import { cut, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
+import { until } from "../support/until.js";
 
 const mebibyte = 1024 * 1024;
-const gibibyte = 1024 * mebibyte;
-const total = (sizes: (part: number) => number) => {
-  let bytes = 0;
-  for (let part = 1; part <= maxParts; part++) bytes += sizes(part);
-  return bytes;
-};
 
-describe("partSizes", () => {
-  it.each([
-    [72, undefined, 8 * mebibyte],
-    [78 * gibibyte, undefined, 8 * mebibyte],
-    [100 * gibibyte, undefined, 11 * mebibyte],
-    [5 * 1024 * gibibyte, undefined, 525 * mebibyte],
-    [maxParts * maxPartBytes, undefined, maxPartBytes],
-    [100 * gibibyte, 64 * mebibyte, 64 * mebibyte],
-    [1024 * gibibyte, 5 * mebibyte, 105 * mebibyte],
-  ])("for %i bytes and a wish of %s are all %i", (length, wish, size) => {
-    const sizes = partSizes(length, wish);
-    expect(new Set([1, 2, 1000, 1001, maxParts].map(sizes))).toEqual(new Set([size]));
-    expect(total(sizes)).toBeGreaterThanOrEqual(length);
-  });
-
-  it("refuse what no object of S3 holds", async () => {
-    expect(await errorOf(() => partSizes(maxParts * maxPartBytes + 1, undefined))).toEqual(
-      coded("SOURCE_TOO_LARGE"),
-    );
-  });
-
-  it("of an unknown length double every 1,000 parts up to 128 MiB", () => {
-    const sizes = partSizes(undefined, undefined);
-    const steps = [1, 1000, 1001, 2000, 2001, 3001, 4001, 5001, maxParts].map(
-      (part) => sizes(part) / mebibyte,
-    );
-    expect(steps).toEqual([8, 8, 16, 16, 32, 64, 128, 128, 128]);
-    expect(total(sizes) / gibibyte).toBeGreaterThan(740);
-  });
-
-  it("of an unknown length stay equal when the caller fixed one", () => {
-    const sizes = partSizes(undefined, 6 * mebibyte);
-    expect(new Set([1, 1001, maxParts].map(sizes))).toEqual(new Set([6 * mebibyte]));
-  });
-
-  it("start at the documented default", () =>
-    expect(partSizes(undefined, undefined)(1)).toBe(defaultPartBytes));
-});
-
-describe("assembleParts", () => {
+describe("PartAssembly", () => {
   async function* pieces(bytes: Uint8Array, ...lengths: number[]): AsyncGenerator<Buffer> {
     for (const piece of cut(bytes, ...lengths)) yield Buffer.from(piece);
   }
   const assemble = (source: AsyncIterable<Buffer>, sizes: PartSizes, ciphertextLength?: number) => {
     const budget = new MemoryBudget(Number.MAX_SAFE_INTEGER);
-    const shares = new PartLeases(budget, new AbortController(), 0);
-    const none = () => undefined;
-    return assembleParts(source, { sizes, ciphertextLength, shares, onRoom: none, onWait: none });
+    const call = new AbortController();
+    const assembly = { call, budget, sizes, ciphertextLength, readAheadBytes: 0 };
+    return new PartAssembly({ ...assembly, plaintextBytesFor: (bytes) => bytes }).parts(source);
   };
   const parts = async (source: AsyncIterable<Buffer>, size: number, length?: number) => {
     const made = [];
@@ -76,7 +25,7 @@ describe("assembleParts", () => {
     return made;
   };
 
-  it("cuts as it should, whatever the pieces, in memory of its own", async () => {
+  it("joins pieces of any lengths into parts, each in memory of its own", async () => {
     const lengths = fc.array(fc.integer({ min: 1, max: 500 }), { minLength: 1, maxLength: 5 });
     await fc.assert(
       fc.asyncProperty(
@@ -104,7 +53,7 @@ describe("assembleParts", () => {
     );
   });
 
-  it("uses the memory of parts that were released again, and of no others", async () => {
+  it("reuses the memory of parts that were released as unread, and of no others", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }), async (releases) => {
         const bytes = testBytes(30 * 500, 1);
@@ -127,7 +76,7 @@ describe("assembleParts", () => {
     );
   });
 
-  it("does not use released memory for parts of another size", async () => {
+  it("does not reuse memory for parts of another size", async () => {
     const sizes = [100, 200, 200, 100, 300];
     const made: Buffer[] = [];
     for await (const part of assemble(pieces(testBytes(900), 50), (number) => sizes[number - 1] ?? 0)) {
@@ -138,15 +87,44 @@ describe("assembleParts", () => {
     expectBytes(Buffer.concat(made), testBytes(900));
   });
 
-  it("takes no more memory than a small body of known length needs", async () => {
+  it("allocates no more than a small body of known length needs", async () => {
     const [part] = await parts(pieces(testBytes(100)), mebibyte, 100);
     expect(part?.bytes.buffer.byteLength).toBe(100);
   });
 
-  it("stops at the 10,001st part", async () => {
+  it("rejects at the 10,001st part", async () => {
     expect(await parts(pieces(testBytes(10_000), 1), 1)).toHaveLength(10_000);
     const error = await errorOf(() => parts(pieces(testBytes(10_001), 1), 1));
     expect(error).toEqual(coded("SOURCE_TOO_LARGE"));
     expect(error.message).toContain("state ContentLength, or a larger partSizeBytes");
+  });
+
+  it("allows the plaintext of the part being filled and one chunk more to be read, and no further", async () => {
+    const budget = new MemoryBudget(250);
+    const call = new AbortController();
+    const assembly = new PartAssembly({
+      call,
+      budget,
+      sizes: () => 100,
+      readAheadBytes: 50,
+      plaintextBytesFor: (bytes) => bytes + 16,
+    });
+    const { allowance } = assembly;
+    const made = assembly.parts(pieces(testBytes(250), 10));
+    expect([allowance.limit, budget.heldBytes]).toEqual([0, 0]);
+    const first = (await made.next()).value;
+    expect([allowance.limit, budget.heldBytes]).toEqual([116, 150]);
+    await made.next();
+    expect([allowance.limit, budget.heldBytes]).toEqual([216, 250]);
+    const last = made.next();
+    await until(() => expect(budget.hasWaiting).toBe(true));
+    expect([allowance.limit, budget.heldBytes]).toEqual([216, 200]);
+    const raised = allowance.raised();
+    first?.release(true);
+    await raised;
+    expect([(await last).value?.length, allowance.limit]).toEqual([50, 316]);
+    const waiting = errorOf(() => allowance.raised());
+    call.abort(new Error("enough"));
+    expect((await waiting).message).toBe("enough");
   });
 });
