@@ -1,7 +1,5 @@
 /** An upload session: one multipart upload with its ticket and its keys, shared by all calls that work on uploads. */
 import type { Part } from "@aws-sdk/client-s3";
-import type { MessageKeys } from "../../cobblestone/derivation.js";
-import type { Envelope } from "../../envelope/envelope.js";
 import { ConfirmedWrite } from "../../s3/confirmed-write.js";
 import {
   commitUpload,
@@ -17,7 +15,14 @@ import type { ClientConfig } from "../encrypted/config.js";
 import { prepareWrite } from "../put/prepare-write.js";
 import { withSidecar } from "../put/sidecar-write.js";
 import { type PutOutput, putOutput, type WriteRequest } from "../put/write-arguments.js";
-import { type PartLayout, type SealedPart, sealPart, type UploadedPart, uploadedPart } from "./parts.js";
+import {
+  fingerprintOf,
+  type PartLayout,
+  type SealedPart,
+  sealPart,
+  type UploadedPart,
+  uploadedPart,
+} from "./parts.js";
 import { RecordKey } from "./records.js";
 import {
   forgetTicket,
@@ -32,13 +37,13 @@ import {
 } from "./ticket.js";
 
 /** A multipart upload whose ticket this call has issued or verified. */
-export class UploadSession {
+export class UploadSession implements ParsedTicket, UnlockedTicket {
   readonly config: ClientConfig;
   readonly call: Call;
   readonly ticket: UploadTicket;
-  readonly envelope: Envelope;
+  readonly envelope: ParsedTicket["envelope"];
   /** Encrypts the parts. */
-  readonly keys: MessageKeys;
+  readonly keys: UnlockedTicket["keys"];
   /** Authenticates the records of the upload. */
   readonly recordKey: RecordKey;
   /** The input of all requests of the upload. */
@@ -104,12 +109,13 @@ export class UploadSession {
     partNumber: number,
     signal: AbortSignal = this.call.signal,
   ): Promise<SealedPart> {
-    return sealPart({ ...this, layout: this.ticket, signal }, source, partNumber);
+    const { config, call, ticket: layout, keys } = this;
+    return sealPart({ config, call, layout, keys, signal }, source, partNumber);
   }
 
   /** Finds a part that S3 has stored, by its number. See {@link findPart}. */
   findPart(partNumber: number): Promise<Part | undefined> {
-    return findPart(this.multipart, this.ticket.UploadId, partNumber, this.call.signal);
+    return findPart(this.multipart, this.ticket.UploadId, partNumber, { signal: this.call.signal });
   }
 
   /** Lists the parts that S3 has stored, by number. Undefined when the upload does not exist any more. */
@@ -126,34 +132,18 @@ export class UploadSession {
    */
   async sendPart(part: SealedPart, modifiedMs: number | undefined): Promise<UploadedPart> {
     const { UploadId, mac } = this.ticket;
-    const { PartNumber, bytes, release, tagDigest, firstTag, lastTag } = part;
-    const size = bytes.length;
-    const sent = await sendPart(this.multipart, UploadId, {
-      partNumber: PartNumber,
-      bytes,
-      length: size,
-      release,
-    });
-    const { PartNumber: _number, ETag = "", ...checksums } = sent.part;
+    const { PartNumber: partNumber, bytes, release } = part;
+    const stored = await sendPart(this.multipart, UploadId, { partNumber, bytes, release });
     return uploadedPart(this.recordKey, mac, {
-      PartNumber,
-      ETag,
-      size,
-      checksums,
-      tagDigest,
-      firstTag,
-      lastTag,
+      ...stored,
+      ...fingerprintOf(part),
       ...(modifiedMs !== undefined && { sourceModifiedMs: modifiedMs }),
     });
   }
 
   /** Completes the upload of these parts, which are all of them. */
   async complete(parts: Iterable<UploadedPart>): Promise<PutOutput> {
-    const sent = [...parts].map(({ PartNumber, ETag, size, checksums }) => ({
-      part: { PartNumber, ETag, ...checksums },
-      bytes: size,
-    }));
-    const output = await commitUpload(this.multipart, this.ticket.UploadId, sent);
+    const output = await commitUpload(this.multipart, this.ticket.UploadId, [...parts]);
     return putOutput(output, this.ticket.plaintextLength);
   }
 
