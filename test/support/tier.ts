@@ -1,24 +1,9 @@
-/** What `npm test` runs of a large table of tests, and `npm run test:slow` runs whole. */
+/** What `npm test` runs of a large table of tests. `npm run test:slow` runs the whole table. */
 
-/** Whether the slow tier is running. A file `x.slow.ts` that imports `x.test.ts` runs its tests whole. */
+/** Whether the slow tier is running, where a file `x.slow.ts` imports `x.test.ts` to run its tables whole. */
 export const isSlowTier = process.env.TEST_TIER === "slow";
 
-/** All pairs in the slow tier; else as few as have each row and each column at least once. */
-export function pairs<R, C>(rows: readonly R[], columns: readonly C[]): [R, C][] {
-  const all = rows.flatMap((row) => columns.map((column): [R, C] => [row, column]));
-  if (isSlowTier) return all;
-  const longest = Math.max(rows.length, columns.length);
-  // The cells of a diagonal that begins anew at each edge.
-  return all.filter((_, index) => {
-    const row = Math.floor(index / columns.length);
-    const column = index % columns.length;
-    return rows.length >= columns.length
-      ? column === row % columns.length
-      : row === column % rows.length && column < longest;
-  });
-}
-
-/** All in the slow tier; else each `step`th, beginning with the first. */
-export function everyNth<T>(rows: readonly T[], step: number): readonly T[] {
-  return isSlowTier ? rows : rows.filter((_, index) => index % step === 0);
+/** All items in the slow tier; else every `step`th, beginning with number `first % step`. */
+export function everyNth<T>(items: readonly T[], step: number, first = 0): T[] {
+  return items.filter((_, index) => isSlowTier || index % step === first % step);
 }
