@@ -1,7 +1,8 @@
 /** Downloads one object to a file: windows in parallel, each verified before it is written; goes on where it was. */
 import { encodeBase64, quoted } from "../../base/bytes.js";
+import { forEachConcurrently } from "../../base/concurrency.js";
 import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
-import { fileFailed } from "../../base/file-error.js";
+import { fileFailed } from "../../base/files.js";
 import {
   type ChunkRange,
   chunkCount,
@@ -22,7 +23,6 @@ import { withoutChecksums } from "../../s3/fields.js";
 import { aboutObject } from "../../transfer/about-object.js";
 import type { TransferOptions } from "../../transfer/call-signal.js";
 import { abortSignalArgument, type CallSignal, transferSignal } from "../../transfer/call-signal.js";
-import { forEachConcurrently } from "../../transfer/concurrency.js";
 import type { Lease } from "../../transfer/memory-budget.js";
 import { ProgressMeter, progressArgument } from "../../transfer/progress.js";
 import type { ClientConfig } from "../encrypted/config.js";
@@ -153,14 +153,14 @@ async function openObject(request: DownloadRequest): Promise<Opened> {
 
 /** An object without a byte has no range; what its metadata say shall be told all the same. */
 async function firstAnswer(
-  { config, get, target, transfer }: DownloadRequest,
+  { config, get, transfer }: DownloadRequest,
   Range: string,
 ): Promise<ObjectResponse> {
   try {
-    return await getResponse(config, target, { ...get, Range }, transfer.signal);
+    return await getResponse(config, { ...get, Range }, transfer.signal);
   } catch (error) {
     if (!hasCode(error, "S3_RANGE_NOT_SATISFIABLE")) throw error;
-    return getResponse(config, target, get, transfer.signal);
+    return getResponse(config, get, transfer.signal);
   }
 }
 

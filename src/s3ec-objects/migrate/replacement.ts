@@ -6,6 +6,7 @@ import {
   type PutObjectCommandInput,
   UploadPartCopyCommand,
 } from "@aws-sdk/client-s3";
+import { forEachConcurrently } from "../../base/concurrency.js";
 import { EnvelopeError } from "../../base/errors.js";
 import { decodeEnvelope, type StoredEnvelope } from "../../envelope/metadata.js";
 import { names } from "../../envelope/names.js";
@@ -15,7 +16,7 @@ import { getSidecar, newSidecarLocation, sidecarLocation } from "../../objects/e
 import { withSidecar } from "../../objects/put/sidecar-write.js";
 import type { WriteInput } from "../../objects/put/write-arguments.js";
 import { withinTime } from "../../s3/clean-up.js";
-import { type ConfirmedWrite, type ConfirmedWriteOutput, headWritten } from "../../s3/confirmed-write.js";
+import { type ConfirmedWrite, type ConfirmedWriteOutput, findWritten } from "../../s3/confirmed-write.js";
 import { type RequestTarget, requireETag, s3Request, unusableResponse } from "../../s3/errors.js";
 import { checksumsOf, customerKeyOf, objectFields } from "../../s3/fields.js";
 import { headRequest } from "../../s3/head-request.js";
@@ -29,12 +30,11 @@ import {
 import { conditionOf, isSameETag } from "../../s3/responses.js";
 import { guarded } from "../../service/response-guard.js";
 import type { CallSignal } from "../../transfer/call-signal.js";
-import { forEachConcurrently } from "../../transfer/concurrency.js";
+import { maxParts } from "../../transfer/part-sizes.js";
 import type { WrittenObject } from "./remove.js";
 
 /** S3 copies up to 5 GiB at a time; less lets several copies run side by side. */
 const copiedBytes = 1024 ** 3;
-const maxParts = 10_000;
 
 /** What is to be put where. */
 export interface Replacement {
@@ -104,11 +104,9 @@ export async function replaceObject(
     const output = await copy(input, staged, bytes, async () => {
       if (replaced) await requireUnchanged(config, replaced.object, replaced.seen, signal);
     });
-    const asked = { ...attempt, operation: "HeadObject" };
     // It is done: no signal ends this any more, which takes its bounded time, and is tried again.
     const { signal: unheard } = new AbortController();
-    const look = () =>
-      s3Request(asked, undefined, () => headWritten({ s3, put, target: attempt, signal: unheard }, bytes));
+    const look = () => findWritten({ s3, put, signal: unheard }, bytes);
     const found = await look().catch(look);
     if (found) return output;
     throw new EnvelopeError(

@@ -50,9 +50,8 @@ export async function getInstructions(
   location: SidecarLocation,
   signal: AbortSignal | undefined,
 ): Promise<StoredInstructions | undefined> {
-  const { Bucket = "", Key } = location;
-  const target = { operation: "GetObject", bucket: Bucket, key: Key };
-  const answer = await getResponse(config, target, { ...location }, signal).catch((error: unknown) => {
+  const { Key } = location;
+  const answer = await getResponse(config, { ...location }, signal).catch((error: unknown) => {
     if (hasCode(error, "S3_NOT_FOUND")) return undefined;
     throw error;
   });

@@ -69,7 +69,7 @@ export async function proveContent(
   const target = { operation: "GetObject", bucket, key };
   const ETag = requireETag(head, { ...target, operation: "HeadObject" });
   const input = { ...objectFields(put), ...customerKeyOf(put), IfMatch: ETag };
-  const answer = await getResponse(config, target, input, signal);
+  const answer = await getResponse(config, input, signal);
   try {
     const { output, read } = answer;
     // Some stores pass If-Match over.
