@@ -6,7 +6,7 @@ import type { Keyring } from "../keys/keyring.js";
 import { EnvelopeClient } from "../objects/client.js";
 import type { LegacyReading } from "../objects/encrypted/legacy-reading.js";
 import { type LegacyKmsKeyringOptions, legacyKmsKeyring } from "../s3ec/keyrings/kms-keyring.js";
-import type { CallOptions } from "../transfer/call-signal.js";
+import type { CallOptions } from "../transfer/call.js";
 import { legacyReading } from "./read/reading.js";
 
 /** What {@link sesMailReading} takes. */

@@ -10,7 +10,7 @@ import { type ExpectedContext, expectedContextArgument } from "../../objects/enc
 import { type WriteInput, writeArguments } from "../../objects/put/write-arguments.js";
 import type { RequestTarget } from "../../s3/errors.js";
 import { customerKeyOf, refuseFields, targetArgument } from "../../s3/fields.js";
-import type { TransferOptions } from "../../transfer/call-signal.js";
+import type { TransferOptions } from "../../transfer/call.js";
 import { type ProgressListener, progressArgument } from "../../transfer/progress.js";
 
 /** Fields of a request about the original. */

@@ -1,7 +1,7 @@
 /** Writes objects that Amazon's S3 Encryption Clients read, in V3 or V2, and rotates keys in their instruction files. */
 
 import type { PutOutput } from "../../objects/put/write-arguments.js";
-import type { CallOptions, TransferOptions } from "../../transfer/call-signal.js";
+import type { CallOptions, TransferOptions } from "../../transfer/call.js";
 import { deleteLegacy, type LegacyDeleteInput, type LegacyDeleteOutput } from "./delete.js";
 import { type LegacyPutInput, putLegacy } from "./put.js";
 import {
