@@ -3,6 +3,7 @@ import { encodeBase64, quoted } from "../../base/bytes.js";
 import { forEachConcurrently } from "../../base/concurrency.js";
 import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
 import { fileFailed } from "../../base/files.js";
+import { type CheckedRange, checkRange } from "../../cobblestone/engine/ranges.js";
 import {
   type ChunkRange,
   chunkCount,
@@ -10,7 +11,6 @@ import {
   plaintextLength,
   sealedBytes,
 } from "../../cobblestone/layout.js";
-import { checkRange } from "../../cobblestone/stream/open-range.js";
 import { withoutEnvelope } from "../../envelope/user-metadata.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
@@ -230,7 +230,7 @@ async function fetchOne(
     if (tagDigest) {
       first?.answer.letGo();
       const checked = await check(config, object, file, range, slab, tagDigest);
-      slab = checked.slab;
+      slab = checked.buffer;
       if (checked.isSame) {
         hold.release(Buffer.from(slab));
         meter.resume(range.plaintextBytes, 1);
@@ -240,8 +240,8 @@ async function fetchOne(
     }
     const opened = await fetchWindow(object, range, slab, tagDigest ? undefined : first?.answer);
     signal.throwIfAborted();
-    await file.write(index, range, opened.slab, opened.tagDigest);
-    hold.release(Buffer.from(opened.slab));
+    await file.write(index, range, opened.buffer, opened.tagDigest);
+    hold.release(Buffer.from(opened.buffer));
     meter.add(range.plaintextBytes, 1);
     return false;
   } finally {
@@ -255,11 +255,11 @@ async function check(
   { keys }: OpenableObject,
   file: PartialFile,
   range: ChunkRange,
-  slab: ArrayBuffer,
+  buffer: ArrayBuffer,
   tagDigest: Buffer,
-): Promise<{ readonly slab: ArrayBuffer; readonly isSame: boolean }> {
-  if (!(await file.read(range, slab))) return { slab, isSame: false };
-  return checkRange(engine, keys, range, slab, tagDigest);
+): Promise<CheckedRange> {
+  if (!(await file.read(range, buffer))) return { buffer, isSame: false };
+  return checkRange(engine, keys, range, buffer, tagDigest);
 }
 
 /** Keeps or removes what a failed call has written, and returns its error, which names what was kept. */

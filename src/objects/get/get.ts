@@ -16,7 +16,7 @@ import type { TransferOptions } from "../../transfer/call-signal.js";
 import { abortSignalArgument, transferSignal } from "../../transfer/call-signal.js";
 import type { ProgressMeter } from "../../transfer/progress.js";
 import { slice } from "../../transfer/slice.js";
-import { type ClientConfig, type EnvelopeStorage, workingOf } from "../encrypted/config.js";
+import { type ClientConfig, type EnvelopeStorage, processingOf } from "../encrypted/config.js";
 import type { LegacyReading } from "../encrypted/legacy-reading.js";
 import {
   fetchObject,
@@ -150,7 +150,7 @@ function wholeOutput(
           endChunk: chunkCount(length),
           startsWithHeader: true,
         })
-      : openSource(body, { readHeader, endsMessage: true }, workingOf(config));
+      : openSource(body, { readHeader, endsMessage: true }, processingOf(config));
   return encryptedOutput(request, answer, plaintext, { ContentLength: length });
 }
 
@@ -171,7 +171,7 @@ function rangeOutput(
         endChunk: firstChunk + chunks,
         startsWithHeader: false,
       })
-    : openSource(body, { keys, firstChunk, endsMessage }, workingOf(config));
+    : openSource(body, { keys, firstChunk, endsMessage }, processingOf(config));
   const sizes = { ContentLength: plan.length, ContentRange: contentRange(plan) };
   return encryptedOutput(
     request,

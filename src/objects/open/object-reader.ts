@@ -20,7 +20,7 @@ import type { RequestTarget } from "../../s3/errors.js";
 import { namingObject } from "../../transfer/about-object.js";
 import type { CallOptions } from "../../transfer/call-signal.js";
 import { type CallSignal, callSignal, transferSignal } from "../../transfer/call-signal.js";
-import { type ClientConfig, workingOf } from "../encrypted/config.js";
+import { type ClientConfig, processingOf } from "../encrypted/config.js";
 import { requireSameObject, type SeenObject } from "../encrypted/object-request.js";
 import { bytesOf, type Tail } from "../encrypted/tail.js";
 import { RangeCache } from "./range-cache.js";
@@ -114,7 +114,7 @@ export function objectReader(input: ReaderInput): OpenObject {
       length: totalBytes,
       read: (from, to) => readChunks(from, to, followsOn, transfer.signal),
     };
-    const message = randomAccess(source, keys, plaintextLength, workingOf(config));
+    const message = randomAccess(source, keys, plaintextLength, processingOf(config));
     try {
       const plaintext = await untilAborted(transfer.signal, message.read(start, upTo));
       if (followsOn) stretches.dropAhead(chunkOffset(chunkIndex(upTo)), totalBytes);

@@ -1,6 +1,7 @@
 /** The plaintext of chunks that follow one another, in order, from windows that are fetched ahead of the reader. */
 
 import { type MessageKeys, requireHeader } from "../../cobblestone/derivation.js";
+import type { OpenedRange } from "../../cobblestone/engine/ranges.js";
 import {
   type ChunkRange,
   chunkRange,
@@ -9,9 +10,8 @@ import {
   sealedBytes,
 } from "../../cobblestone/layout.js";
 import { openSource } from "../../cobblestone/stream/message.js";
-import type { OpenedRange } from "../../cobblestone/stream/open-range.js";
 import type { Lease } from "../../transfer/memory-budget.js";
-import { workingOf } from "../encrypted/config.js";
+import { processingOf } from "../encrypted/config.js";
 import { fetchWindow, maxWindowChunks, type OpenableObject, pinnedResponse, windowRange } from "./blocks.js";
 
 /** Which chunks are read. */
@@ -87,7 +87,7 @@ export async function* readAhead(
       current = ahead.shift();
       if (current) {
         fill();
-        yield* pieces((await current.opened).slab, current.range.plaintextBytes);
+        yield* pieces((await current.opened).buffer, current.range.plaintextBytes);
         current.hold.release();
       } else if (nextChunk < endChunk) {
         const range = nextWindow();
@@ -110,7 +110,7 @@ function* pieces(slab: ArrayBuffer, bytes: number): Generator<Buffer> {
 
 function openStreamed({ config, keys }: OpenableObject, range: ChunkRange, body: AsyncIterable<Uint8Array>) {
   const { firstChunk, endsMessage } = range;
-  return openSource(body, { keys, firstChunk, endsMessage }, workingOf(config));
+  return openSource(body, { keys, firstChunk, endsMessage }, processingOf(config));
 }
 
 /** The chunks of the first window, after the header has been compared; then lets go of the rest. */
