@@ -5,7 +5,7 @@ export {
   type EncryptionSdkKeyring,
   type EncryptionSdkMessage,
   type EncryptionSdkOptions,
-} from "./encryption-sdk/encryption-sdk.js";
+} from "./encryption-sdk/decrypt-message.js";
 export { type LegacyAesKeyringOptions, legacyAesKeyring } from "./s3ec/keyrings/aes-keyring.js";
 export type {
   LegacyDataKey,

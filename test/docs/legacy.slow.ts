@@ -142,7 +142,7 @@ describe("tables of docs/legacy.md", () => {
   it("have each option for messages of the AWS Encryption SDK, and no other", () => {
     const [, , after = ""] = text.split(/^\| Option \|/m);
     const listed = [...after.matchAll(/^\| `(\w+)/gm)].map(([, name = ""]) => name);
-    const options = fieldsOf("src/encryption-sdk/encryption-sdk.ts", "EncryptionSdkOptions");
+    const options = fieldsOf("src/encryption-sdk/decrypt-message.ts", "EncryptionSdkOptions");
     expect(listed.sort()).toEqual(options.filter((name) => name !== "keyring").sort());
   });
 
