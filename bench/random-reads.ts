@@ -93,7 +93,7 @@ async function benchAt(
     {
       name: "envelope.open, then read",
       begin: reopen,
-      read: async (offset) => opened?.read(offset, readBytes),
+      read: async (offset) => opened?.read(offset, offset + readBytes),
     },
   ];
   const offsets = Array.from({ length: reads }, (_, index) => (index * 2_654_435_761) % (bytes - readBytes));

@@ -26,6 +26,7 @@ export type {
 } from "./s3ec-objects/migrate/input.js";
 export { migrateObject } from "./s3ec-objects/migrate/migrate.js";
 export {
+  type DecryptLegacyObjectOptions,
   decryptLegacyObject,
   type LegacyObjectInput,
   type LegacyObjectOutput,

@@ -58,6 +58,23 @@ export function ownController(): AbortController {
   return controller;
 }
 
+/** A signal that aborts with another one, and that its owner can abort as well. The first reason stays. */
+export interface LinkedSignal {
+  readonly signal: AbortSignal;
+  readonly abort: (reason: unknown) => void;
+  /** Stops listening to the other signal. */
+  readonly dispose: () => void;
+}
+
+/** Makes a signal that aborts with `parent`, if there is one. */
+export function linkedSignal(parent: AbortSignal | undefined): LinkedSignal {
+  const controller = ownController();
+  const abort = (reason: unknown) => controller.abort(reason);
+  if (parent?.aborted) abort(parent.reason);
+  const stop = parent && onAbort(parent, () => abort(parent.reason));
+  return { signal: controller.signal, abort, dispose: () => stop?.() };
+}
+
 /**
  * Runs what hands a signal to others, such as the AWS SDK: they are given one of {@link ownController} that aborts with
  * the caller's, until this has settled.
@@ -67,13 +84,10 @@ export async function withOwnSignal<T>(
   act: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   if (ownSignals.has(caller)) return act(caller);
-  const controller = ownController();
-  const abort = () => controller.abort(caller.reason);
-  if (caller.aborted) abort();
-  const stop = onAbort(caller, abort);
+  const { signal, dispose } = linkedSignal(caller);
   try {
-    return await act(controller.signal);
+    return await act(signal);
   } finally {
-    stop();
+    dispose();
   }
 }

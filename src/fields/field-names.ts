@@ -54,9 +54,12 @@ const get = ofClient(
   "get",
   beside(
     getObjectNames,
-    { PartNumber: "parts are of the ciphertext: use Range" },
+    {
+      PartNumber: "parts are of the ciphertext: use Range",
+      plaintext: 'use unencrypted: "refuse" or "allow"',
+    },
     "encryptionContext",
-    "plaintext",
+    "unencrypted",
     "parallel",
     "verifyLength",
     "instructionFileSuffix",
@@ -82,7 +85,7 @@ const open = ofClient(
     {
       ...each(["PartNumber", "Range"], "an open object reads any offset: leave it out"),
       ...each(responseNames, "an open object has no such header: leave it out"),
-      plaintext: "only encrypted objects can be opened: leave it out",
+      unencrypted: "only encrypted objects can be opened: leave it out",
     },
     "encryptionContext",
   ),
@@ -94,7 +97,7 @@ const download = ofClient(
     getObjectNames,
     {
       ...each(["PartNumber", "Range"], "a file is downloaded whole: use get"),
-      plaintext: "an object that is not encrypted is not downloaded: use get",
+      unencrypted: "an object that is not encrypted is not downloaded: use get",
     },
     "filePath",
     "encryptionContext",

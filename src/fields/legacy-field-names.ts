@@ -15,18 +15,20 @@ const policy = [
   "enableLegacyUnauthenticatedModes",
   "enableLegacyWrappingAlgorithms",
 ] as const;
-const reading = only(
+const readingNames = [
   ...policy,
   "keyring",
   "maxBufferedObjectBytes",
-  "beyondBuffer",
+  "largeObjects",
   "temporaryDirectory",
   "releaseUnverifiedPlaintext",
   "disableInstructionFile",
   "instructionFileSuffix",
   "contentAad",
   "enableCbcRewrappedByJava",
-);
+] as const;
+const reading = only(...readingNames);
+const decrypting = only(...readingNames, "abortSignal");
 const customerKey = ["SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5"] as const;
 const object = ["Bucket", "Key", "RequestPayer", "ExpectedBucketOwner", ...customerKey] as const;
 
@@ -84,8 +86,7 @@ export const legacyFieldNames = {
       "encryptionContext",
       "instructionFile",
     ),
-    options: reading,
-    callOptions: plainCall,
+    options: decrypting,
   }),
   migrateObject: call("migrateObject", {
     input: only(
@@ -116,7 +117,7 @@ export const legacyFieldNames = {
         ...each(["Range", "PartNumber"], "mail is verified as a whole: leave it out"),
         ...each(responseNames, "only the mail is returned: leave it out"),
         ...each(
-          ["plaintext", "encryptionContext"],
+          ["unencrypted", "encryptionContext"],
           "decryptSesMail takes encrypted mail alone: leave it out",
         ),
       },

@@ -14,9 +14,7 @@ import { type RequestTarget, s3Request, unusableResponse } from "../s3/errors.js
 import { targetArgument } from "../s3/fields.js";
 import { headRequest } from "../s3/head-request.js";
 import { guarded } from "../service/response-guard.js";
-import { aboutObject } from "../transfer/about-object.js";
-import type { CallOptions } from "../transfer/call-signal.js";
-import { callSignal, reasonOf } from "../transfer/call-signal.js";
+import { type CallOptions, callOptions, withCall } from "../transfer/call.js";
 import { type ClientConfig, type EnvelopeStorage, envelopeStorages } from "./encrypted/config.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "./encrypted/sidecar.js";
 
@@ -45,12 +43,14 @@ export async function deleteObject(
   input: DeleteInput,
   options: CallOptions,
 ): Promise<DeleteOutput> {
-  const signal = callSignal(fieldNames.delete.options, options);
+  const checked = callOptions(fieldNames.delete.options, options);
   const given = fieldsArgument<DeleteInput>(fieldNames.delete.input, input) as DeleteInput;
   const target = targetArgument("DeleteObject", given);
   const { envelopeStorage = config.envelopeStorage, ...asked } = given;
   const storage = choiceArgument("envelopeStorage", envelopeStorage, envelopeStorages);
-  return aboutObject(target, reasonOf(signal), () => remove(config, storage, asked, target, signal));
+  return withCall({ ...target, operation: "delete" }, checked, ({ signal }) =>
+    remove(config, storage, asked, target, signal),
+  );
 }
 
 async function remove(

@@ -9,9 +9,7 @@ import { fieldNames } from "../fields/field-names.js";
 import type { EncryptionContext } from "../keys/encryption-context.js";
 import { refuseFields, requireSize, targetArgument, withoutChecksums } from "../s3/fields.js";
 import { headRequest } from "../s3/head-request.js";
-import { aboutObject } from "../transfer/about-object.js";
-import type { CallOptions } from "../transfer/call-signal.js";
-import { callSignal, reasonOf } from "../transfer/call-signal.js";
+import { type CallOptions, callOptions, withCall } from "../transfer/call.js";
 import type { ClientConfig } from "./encrypted/config.js";
 import type { LegacyLookup, LegacyObjectInfo } from "./encrypted/legacy-reading.js";
 import { fetchSibling } from "./encrypted/object-request.js";
@@ -51,15 +49,15 @@ export async function head(
   options: CallOptions,
 ): Promise<HeadOutput> {
   const { legacy } = config;
-  const signal = callSignal(fieldNames.head.options, options);
+  const checked = callOptions(fieldNames.head.options, options);
   const given = fieldsArgument<HeadInput>(fieldNames.head.input, input) as HeadInput;
   const target = targetArgument("HeadObject", given);
   if (!legacy) refuseFields(given, ["instructionFileSuffix"], "legacy reading is off: leave it out");
   const { instructionFileSuffix: suffix, ...asked } = given;
   const instructionFileSuffix =
     suffix === undefined ? undefined : textArgument("instructionFileSuffix", suffix);
-  return aboutObject(target, reasonOf(signal), () =>
-    describe(config, asked, { target: target, instructionFileSuffix, signal }),
+  return withCall({ ...target, operation: "head" }, checked, ({ signal }) =>
+    describe(config, asked, { target, instructionFileSuffix, signal }),
   );
 }
 

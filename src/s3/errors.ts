@@ -5,10 +5,10 @@ import { quoted } from "../base/bytes.js";
 import { EnvelopeError, type ErrorCode } from "../base/errors.js";
 import { isTransient, type ServiceFailure, serviceFailure, unexplained } from "../base/service-failure.js";
 import { type SetUpFault, setUpFault } from "../service/set-up-fault.js";
-import type { ObjectFacts } from "../transfer/about-object.js";
+import type { ObjectTarget } from "../transfer/call.js";
 
 /** An S3 operation and the object it was for. */
-export interface RequestTarget extends ObjectFacts {
+export interface RequestTarget extends ObjectTarget {
   readonly operation: string;
 }
 

@@ -11,9 +11,9 @@ import {
 } from "@aws-sdk/client-s3";
 import { untilAborted } from "../base/abort.js";
 import { guarded } from "../service/response-guard.js";
-import type { CallSignal } from "../transfer/call-signal.js";
+import { type CallControl, withLeftover } from "../transfer/call.js";
 import type { Part } from "../transfer/parts.js";
-import { cleanUp, withLeftover } from "./clean-up.js";
+import { cleanUp } from "./clean-up.js";
 import type { ConfirmedWrite, ConfirmedWriteOutput } from "./confirmed-write.js";
 import { type RequestTarget, requireETag, s3Request, unusableResponse } from "./errors.js";
 import { checksumsOf, completeFields, createFields, objectFields, partFields } from "./fields.js";
@@ -30,7 +30,7 @@ export interface MultipartInput {
   readonly target: RequestTarget;
   readonly maxConcurrentParts: number;
   /** Ends the upload; the upload itself raises it at its first failure. */
-  readonly transfer: CallSignal;
+  readonly transfer: CallControl;
   readonly commit: ConfirmedWrite;
 }
 

@@ -1,21 +1,10 @@
-/** One signal for all requests of a transfer: raised by the caller's signal or by the first failure. */
+/** One signal for all requests of a transfer: superseded by the frame of a call. */
 
 import { onAbort, ownController } from "../base/abort.js";
-import { wrongType } from "../base/arguments.js";
-import { type FieldList, type Fields, fieldsArgument, type NamesOf } from "../fields/field-list.js";
-import type { ProgressListener } from "./progress.js";
+import { type FieldList, fieldsArgument, type NamesOf } from "../fields/field-list.js";
+import { type CallOptions, checkedOptions } from "./call.js";
 
-/** Options of every call. */
-export interface CallOptions {
-  /** Ends the call, which then rejects with the signal's reason. */
-  readonly abortSignal?: AbortSignal | undefined;
-}
-
-/** Options of every call that moves a body. */
-export interface TransferOptions extends CallOptions {
-  /** Is told how far it has come, at most ten times a second and at its end. What it throws ends the call. */
-  readonly onProgress?: ProgressListener | undefined;
-}
+export type { CallOptions, TransferOptions } from "./call.js";
 
 /** A signal that the transfer itself can raise. The first reason stays. */
 export interface CallSignal {
@@ -56,7 +45,10 @@ export function callSignal(list: FieldList<NamesOf<CallOptions>>, options: unkno
 }
 
 /** The signal among the options of a call, checked. */
-export function abortSignalArgument({ abortSignal }: Fields<CallOptions>): AbortSignal | undefined {
-  if (abortSignal === undefined || abortSignal instanceof AbortSignal) return abortSignal;
-  throw wrongType("options.abortSignal", "an AbortSignal", abortSignal);
+export function abortSignalArgument({
+  abortSignal,
+}: {
+  readonly abortSignal?: unknown;
+}): AbortSignal | undefined {
+  return checkedOptions({ abortSignal }).abortSignal;
 }

@@ -1,86 +1,94 @@
-/** One budget of bytes for all transfers of a client, shared out fairly between them. */
+/** The memory that all transfers of a client may hold, shared fairly between them. */
 import { untilAborted } from "../base/abort.js";
 
-/** Bytes that a transfer may hold. */
+/** The right to hold some bytes of memory. */
 export interface Lease {
-  /** How many. */
+  /** Bytes; 0 once released. */
   readonly bytes: number;
-  /** Memory that was given back before, if there is some of the wanted size; gone once this has been released. */
+  /** Memory of an earlier holder, if there was some of exactly the requested size; undefined once released. */
   readonly memory: Buffer | undefined;
-  /** Gives them back, with memory that nobody can read any more, if there is some; does nothing the second time. */
+  /**
+   * Returns the bytes to the budget. Does nothing the second time.
+   *
+   * @param memory is reused for others: nobody may read or write it any more
+   */
   readonly release: (memory?: Buffer) => void;
-  /** Makes two holds of one: returns one of so many bytes, and leaves the rest in this. */
+  /** Moves some of the bytes into a new lease. */
   readonly split: (bytes: number) => Lease;
 }
 
-interface Wish {
-  readonly transfer: object;
+interface LeaseRequest {
+  readonly holder: object;
   readonly bytes: number;
   readonly memoryBytes: number;
-  /** For reading ahead. */
-  readonly isAhead?: boolean;
+  readonly isPrefetch?: boolean;
 }
 
-interface Waiting extends Wish {
+interface WaitingRequest extends LeaseRequest {
   readonly grant: () => void;
 }
 
+interface Holding {
+  bytes: number;
+  readonly leases: Set<Lease>;
+}
+
 /**
- * Shares out bytes. Whoever waits goes in the order of what their transfers hold, least first, then in the order of
- * coming; nobody overtakes another whose turn it is. More than there is at all is granted once nothing is held but
- * for reading ahead.
+ * Grants leases. Those who wait are served in the order of what their holders have, least first, then in the order of
+ * their requests; nobody overtakes another whose turn it is. A request for more than the whole budget is granted once
+ * nothing is held but prefetched bytes.
  *
- * To rule out deadlocks, whoever holds bytes must be able to give them back without being granted more, and without
- * the caller's doing anything: that is why bytes that wait for a reader are only ever asked for with {@link tryTake}.
- * (A part that is being filled waits for its source, which `idleTimeoutMs` limits.)
+ * To rule out deadlocks, a holder must be able to release its lease without another grant and without any action of the
+ * caller. That is why bytes that wait for a reader are only acquired with {@link tryAcquireForPrefetch}. (A part that is
+ * being filled waits for its source, which `idleTimeoutMs` limits.)
  */
 export class MemoryBudget {
   readonly #maxBytes: number;
   #heldBytes = 0;
-  /** Those of them that {@link tryTake} has granted, and that only a reader may ever give back. */
-  #aheadBytes = 0;
-  readonly #heldBy = new Map<object, number>();
-  readonly #waiting: Waiting[] = [];
-  /** Memory that was given back: besides what is held, and no more than the budget has left. Oldest first. */
-  readonly #kept: Buffer[] = [];
-  #keptBytes = 0;
+  /** Bytes of {@link tryAcquireForPrefetch}, which only a reader may ever release. */
+  #prefetchBytes = 0;
+  readonly #holdings = new Map<object, Holding>();
+  readonly #waiting: WaitingRequest[] = [];
+  /** Released memory, oldest first: it comes on top of what is held, and both together fit into the budget. */
+  readonly #idleMemory: Buffer[] = [];
+  #idleBytes = 0;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** Bytes of memory that was given back and is kept for others. */
-  get keptBytes(): number {
-    return this.#keptBytes;
+  /** Bytes of released memory that are kept for reuse. */
+  get idleBytes(): number {
+    return this.#idleBytes;
   }
 
-  /** Bytes that are held now. */
+  /** Bytes of all leases. */
   get heldBytes(): number {
     return this.#heldBytes;
   }
 
-  /** Whether somebody waits for bytes. */
-  get isShort(): boolean {
+  /** Whether a request waits. */
+  get hasWaiting(): boolean {
     return this.#waiting.length > 0;
   }
 
   /**
-   * Waits for bytes.
+   * Waits for a lease.
    *
-   * @param transfer stands for the transfer that will hold them
-   * @param memoryBytes memory of exactly this size comes with them, if somebody has given it back
-   * @throws the signal's reason when it aborts before they are granted
+   * @param holder stands for the transfer that will hold the bytes
+   * @param memoryBytes the size of the memory that comes with the lease, if memory of this size is idle
+   * @throws the signal's reason when it aborts before the lease is granted
    */
-  async take(transfer: object, bytes: number, signal: AbortSignal, memoryBytes = 0): Promise<Lease> {
+  async acquire(holder: object, bytes: number, signal: AbortSignal, memoryBytes = 0): Promise<Lease> {
     signal.throwIfAborted();
-    const atOnce = this.takeNow(transfer, bytes, memoryBytes);
-    if (atOnce) return atOnce;
-    let hold: Lease | undefined;
-    const waiting = { transfer, bytes, memoryBytes, grant: () => undefined as undefined };
+    const immediate = this.tryAcquire(holder, bytes, memoryBytes);
+    if (immediate) return immediate;
+    let lease: Lease | undefined;
+    const waiting = { holder, bytes, memoryBytes, grant: () => undefined as undefined };
     const granted = new Promise<Lease>((resolve) => {
       waiting.grant = () => {
-        hold = this.#hold(waiting);
-        return void resolve(hold);
+        lease = this.#grant(waiting);
+        return void resolve(lease);
       };
     });
     this.#waiting.push(waiting);
@@ -89,98 +97,106 @@ export class MemoryBudget {
     } catch (error) {
       const place = this.#waiting.indexOf(waiting);
       if (place >= 0) this.#waiting.splice(place, 1);
-      hold?.release(hold.memory);
+      lease?.release(lease.memory);
       this.#serve();
       throw error;
     }
   }
 
-  /** Bytes, if they are there and nobody waits. */
-  takeNow(transfer: object, bytes: number, memoryBytes = 0): Lease | undefined {
+  /** Grants a lease if the bytes are free and no request waits. */
+  tryAcquire(holder: object, bytes: number, memoryBytes = 0): Lease | undefined {
     const isFree = this.#waiting.length === 0 && this.#fits(bytes);
-    return isFree ? this.#hold({ transfer, bytes, memoryBytes }) : undefined;
+    return isFree ? this.#grant({ holder, bytes, memoryBytes }) : undefined;
   }
 
-  /** Bytes for reading ahead, if they are there: at most half of all is given out so, and none while others wait. */
-  tryTake(transfer: object, bytes: number): Lease | undefined {
-    if (this.#aheadBytes + bytes > this.#maxBytes / 2 || this.#heldBytes + bytes > this.#maxBytes) {
+  /** Grants a lease for prefetched bytes if they are free: at most half of the budget, and none while a request waits. */
+  tryAcquireForPrefetch(holder: object, bytes: number): Lease | undefined {
+    if (this.#prefetchBytes + bytes > this.#maxBytes / 2 || this.#heldBytes + bytes > this.#maxBytes) {
       return undefined;
     }
     if (this.#waiting.length > 0) return undefined;
-    return this.#hold({ transfer, bytes, memoryBytes: 0, isAhead: true });
+    return this.#grant({ holder, bytes, memoryBytes: 0, isPrefetch: true });
   }
 
-  /** Lets go of memory that was given back, unless others may want it: to be called at the end of a transfer. */
-  letGo(): void {
-    if (this.#heldBytes > this.#aheadBytes || this.#waiting.length > 0) return;
-    this.#kept.length = 0;
-    this.#keptBytes = 0;
+  /** Releases all leases of a holder at its end, and drops idle memory that nobody may want. */
+  releaseAll(holder: object): void {
+    for (const lease of this.#holdings.get(holder)?.leases ?? []) lease.release();
+    this.trim();
   }
 
-  /** What readers hold is no reason to wait for more than is left: they may never give it back. */
+  /** Drops idle memory unless others may want it. */
+  trim(): void {
+    if (this.#heldBytes > this.#prefetchBytes || this.#waiting.length > 0) return;
+    this.#idleMemory.length = 0;
+    this.#idleBytes = 0;
+  }
+
+  /** Prefetched bytes are no reason to wait for more than is left: their readers may never release them. */
   #fits(bytes: number): boolean {
-    return this.#heldBytes === this.#aheadBytes || this.#heldBytes + bytes <= this.#maxBytes;
+    return this.#heldBytes === this.#prefetchBytes || this.#heldBytes + bytes <= this.#maxBytes;
   }
 
-  #hold({ transfer, bytes, memoryBytes, isAhead = false }: Wish): Lease {
+  #grant({ holder, bytes, memoryBytes, isPrefetch = false }: LeaseRequest): Lease {
+    const holding = this.#holdings.get(holder) ?? { bytes: 0, leases: new Set<Lease>() };
+    this.#holdings.set(holder, holding);
     const add = (more: number) => {
       this.#heldBytes += more;
-      if (isAhead) this.#aheadBytes += more;
-      const held = (this.#heldBy.get(transfer) ?? 0) + more;
-      if (held > 0) this.#heldBy.set(transfer, held);
-      else this.#heldBy.delete(transfer);
+      holding.bytes += more;
+      if (isPrefetch) this.#prefetchBytes += more;
     };
-    const holdOf = (granted: number, memory?: Buffer): Lease => {
+    const leaseOf = (granted: number, memory?: Buffer): Lease => {
       let left = granted;
       let own = memory;
-      const release = (unread?: Buffer) => {
-        if (left === 0) return;
-        add(-left);
-        left = 0;
-        // Whoever still has the hold must not keep its memory alive.
-        own = undefined;
-        this.#keep(unread);
-        this.#serve();
-      };
-      const split = (part: number) => {
-        left -= part;
-        return holdOf(part);
-      };
-      return {
+      const lease: Lease = {
         get bytes() {
           return left;
         },
         get memory() {
           return own;
         },
-        release,
-        split,
+        release: (unread) => {
+          if (!holding.leases.delete(lease)) return;
+          add(-left);
+          left = 0;
+          // Whoever still refers to the lease must not keep its memory alive.
+          own = undefined;
+          if (holding.leases.size === 0 && this.#holdings.get(holder) === holding)
+            this.#holdings.delete(holder);
+          this.#keep(unread);
+          this.#serve();
+        },
+        split: (part) => {
+          left -= part;
+          return leaseOf(part);
+        },
       };
+      holding.leases.add(lease);
+      return lease;
     };
     const memory = this.#reuse(memoryBytes);
     add(bytes);
-    this.#trim();
-    return holdOf(bytes, memory);
+    this.#dropExcess();
+    return leaseOf(bytes, memory);
   }
 
   #reuse(bytes: number): Buffer | undefined {
-    const place = this.#kept.findIndex(({ length }) => length === bytes);
-    const [memory] = place >= 0 ? this.#kept.splice(place, 1) : [];
-    this.#keptBytes -= memory?.length ?? 0;
+    const place = this.#idleMemory.findIndex(({ length }) => length === bytes);
+    const [memory] = place >= 0 ? this.#idleMemory.splice(place, 1) : [];
+    this.#idleBytes -= memory?.length ?? 0;
     return memory;
   }
 
   #keep(memory: Buffer | undefined): void {
     if (!memory) return;
-    this.#kept.push(memory);
-    this.#keptBytes += memory.length;
-    this.#trim();
+    this.#idleMemory.push(memory);
+    this.#idleBytes += memory.length;
+    this.#dropExcess();
   }
 
-  /** Keeps memory only where there is room for it. */
-  #trim(): void {
-    while (this.#keptBytes > Math.max(this.#maxBytes - this.#heldBytes, 0))
-      this.#keptBytes -= this.#kept.shift()?.length ?? 0;
+  /** Drops the oldest idle memory that the budget has no room for. */
+  #dropExcess(): void {
+    while (this.#idleBytes > Math.max(this.#maxBytes - this.#heldBytes, 0))
+      this.#idleBytes -= this.#idleMemory.shift()?.length ?? 0;
   }
 
   #serve(): void {
@@ -190,8 +206,8 @@ export class MemoryBudget {
     }
   }
 
-  #next(): Waiting | undefined {
-    const held = ({ transfer }: Waiting) => this.#heldBy.get(transfer) ?? 0;
+  #next(): WaitingRequest | undefined {
+    const held = ({ holder }: WaitingRequest) => this.#holdings.get(holder)?.bytes ?? 0;
     let least = this.#waiting[0];
     for (const waiting of this.#waiting) if (least && held(waiting) < held(least)) least = waiting;
     return least;

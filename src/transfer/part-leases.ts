@@ -1,4 +1,5 @@
 /** What one put holds of the client's budget: the parts being filled or sent, and what is read ahead for them. */
+import type { CallControl } from "./call.js";
 import type { Lease, MemoryBudget } from "./memory-budget.js";
 
 /**
@@ -7,49 +8,34 @@ import type { Lease, MemoryBudget } from "./memory-budget.js";
  */
 export class PartLeases {
   readonly #budget: MemoryBudget;
-  readonly #signal: AbortSignal;
+  readonly #call: Pick<CallControl, "signal">;
   readonly #aheadBytes: number;
   /** For reading ahead. */
   #ahead: Lease | undefined;
-  readonly #holds = new Set<Lease>();
 
   /** @param aheadBytes what reading ahead takes besides the parts */
-  constructor(budget: MemoryBudget, signal: AbortSignal, aheadBytes: number) {
+  constructor(budget: MemoryBudget, call: Pick<CallControl, "signal">, aheadBytes: number) {
     this.#budget = budget;
-    this.#signal = signal;
+    this.#call = call;
     this.#aheadBytes = aheadBytes;
   }
 
   /** The right to hold a part of so many bytes, if it is there; to be released once its request is over. */
   now(bytes: number): Lease | undefined {
-    const hold = this.#ahead && this.#budget.takeNow(this, bytes, bytes);
-    return hold && this.#note(hold);
+    return this.#ahead && this.#budget.tryAcquire(this.#call, bytes, bytes);
   }
 
   /** Waits for the same; nothing may have been read ahead. Rejects with the signal's reason. */
   async wait(bytes: number): Promise<Lease> {
     this.#ahead?.release();
     this.#ahead = undefined;
-    const hold = await this.#budget.take(this, bytes + this.#aheadBytes, this.#signal, bytes);
-    this.#ahead = hold.split(this.#aheadBytes);
-    return this.#note(hold);
-  }
-
-  /** Gives a part's share back, with its memory if nobody can read that any more. */
-  release(hold: Lease, unread: Buffer | undefined): void {
-    this.#holds.delete(hold);
-    hold.release(unread);
+    const lease = await this.#budget.acquire(this.#call, bytes + this.#aheadBytes, this.#call.signal, bytes);
+    this.#ahead = lease.split(this.#aheadBytes);
+    return lease;
   }
 
   /** Gives all of it back. Nothing may be taken any more. */
   close(): void {
-    this.#ahead?.release();
-    for (const hold of this.#holds) hold.release();
-    this.#budget.letGo();
-  }
-
-  #note(hold: Lease): Lease {
-    this.#holds.add(hold);
-    return hold;
+    this.#budget.releaseAll(this.#call);
   }
 }

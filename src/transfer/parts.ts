@@ -93,7 +93,6 @@ export async function* assembleParts(
   pieces: AsyncIterable<Buffer>,
   { sizes, ciphertextLength = Number.POSITIVE_INFINITY, shares, onRoom, onWait }: Assembly,
 ): AsyncGenerator<Part, undefined> {
-  const giveBack = (hold: Lease) => (unread?: Buffer) => shares.release(hold, unread);
   let partNumber = 1;
   let start = 0;
   let partBytes = Math.min(sizes(partNumber), ciphertextLength);
@@ -107,7 +106,7 @@ export async function* assembleParts(
         if (partNumber === maxParts) {
           throw tooLarge("it needs more than 10,000 parts: state ContentLength, or a larger partSizeBytes");
         }
-        yield partOf(partNumber, start, false, buffer, giveBack(share));
+        yield partOf(partNumber, start, false, buffer, share.release);
         partNumber += 1;
         start += partBytes;
         partBytes = Math.min(sizes(partNumber), ciphertextLength - start);
@@ -125,7 +124,7 @@ export async function* assembleParts(
       rest = rest.subarray(buffer.fill(rest));
     }
   }
-  yield partOf(partNumber, start, true, buffer, giveBack(share));
+  yield partOf(partNumber, start, true, buffer, share.release);
   return undefined;
 }
 

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { KMS, KmsKeyringNode } from "@aws-crypto/client-node";
 import { GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { beforeAll, describe, expect, it } from "vitest";
+import { fieldsArgument } from "../../src/fields/field-list.js";
 import { legacyFieldNames } from "../../src/fields/legacy-field-names.js";
 import { ciphertextLength, errorCodes } from "../../src/index.js";
 import * as legacy from "../../src/legacy.js";
@@ -115,17 +116,20 @@ describe("tables of docs/legacy.md", () => {
 
   it("state the defaults that legacy reading has", () => {
     const keyring = legacy.legacyAesKeyring({ wrappingKey: kek });
-    const names = legacyFieldNames.legacyReading.options;
-    const defaults = readingArguments(names, { keyring });
-    const toFile = readingArguments(names, { keyring, beyondBuffer: "temporary-file" });
-    const noFile = readingArguments(names, { keyring, disableInstructionFile: true });
+    const argumentsOf = (options: legacy.LegacyReadingOptions) =>
+      readingArguments(
+        fieldsArgument<legacy.LegacyReadingOptions>(legacyFieldNames.legacyReading.options, options),
+      );
+    const defaults = argumentsOf({ keyring });
+    const toFile = argumentsOf({ keyring, largeObjects: "temporary-file" });
+    const noFile = argumentsOf({ keyring, disableInstructionFile: true });
     const { commitmentPolicy, ...flags } = defaults.policy;
     const actual: Record<string, string> = {
       commitmentPolicy: JSON.stringify(commitmentPolicy),
       enableLegacyWrappingAlgorithms: String(flags.enableLegacyWrappingAlgorithms),
       enableLegacyUnauthenticatedModes: String(flags.enableLegacyUnauthenticatedModes),
       maxBufferedObjectBytes: `${defaults.maxBufferedObjectBytes / 1024 / 1024} MiB`,
-      beyondBuffer: defaults.temporaryDirectory === undefined ? '"refuse"' : '"temporary-file"',
+      largeObjects: defaults.temporaryDirectory === undefined ? '"refuse"' : '"temporary-file"',
       temporaryDirectory: toFile.temporaryDirectory === undefined ? "none" : "that of the system",
       releaseUnverifiedPlaintext: String(defaults.releaseUnverifiedPlaintext),
       instructionFileSuffix: JSON.stringify(defaults.instructionFileSuffix),

@@ -133,11 +133,11 @@ async function perform(act: Act, Key: string): Promise<void> {
     case "parallel":
       return get("medium", medium, { parallel: true });
     case "verifyLength":
-      return get("small", small, { verifyLength: "tail" });
+      return get("small", small, { verifyLength: true });
     case "open": {
       using object = await client.open({ Bucket, Key: "medium" });
-      expectBytes(await object.read(100_000, 500), medium.subarray(100_000, 100_500));
-      expectBytes(await object.read(medium.length - 10, 100), medium.subarray(-10));
+      expectBytes(await object.read(100_000, 100_500), medium.subarray(100_000, 100_500));
+      expectBytes(await object.read(medium.length - 10, medium.length + 90), medium.subarray(-10));
       return;
     }
     case "download":

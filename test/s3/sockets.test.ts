@@ -164,7 +164,7 @@ describe("a body that nobody reads while another request wants its only socket",
   it.each([
     ["a range", { Range: "bytes=100000-899999" }, bytes.subarray(100_000, 900_000)],
     ["a range from the end", { Range: "bytes=-700000" }, bytes.subarray(300_000)],
-    ["with its length verified", { verifyLength: "tail" }, bytes],
+    ["with its length verified", { verifyLength: true }, bytes],
     ["read in parallel", { parallel: true }, bytes],
   ] as const)("%s comes whole", async (_name, input, wanted) => {
     await stored();
@@ -175,7 +175,7 @@ describe("a body that nobody reads while another request wants its only socket",
   it.each(kinds)("not encrypted comes whole, by %s", async (_name, make) => {
     await local.putRaw("object", bytes);
     for (const input of [{}, { Range: "bytes=5-899999" }]) {
-      const { Body } = await released({ plaintext: "allow", ...input }, s3With(make, 1));
+      const { Body } = await released({ unencrypted: "allow", ...input }, s3With(make, 1));
       const wanted = "Range" in input ? bytes.subarray(5, 900_000) : bytes;
       expect(hash(await Body.transformToByteArray())).toBe(hash(wanted));
     }
@@ -183,7 +183,7 @@ describe("a body that nobody reads while another request wants its only socket",
 
   it("not encrypted is still compared with its checksum, all of it", async () => {
     await local.putRaw("object", bytes);
-    const { Body, client } = await opened({ plaintext: "allow" });
+    const { Body, client } = await opened({ unencrypted: "allow" });
     const first = (await once(Body, "readable").then(() => Body.read())) as Buffer;
     await client.head(object);
     local.aws.fault({ operation: "GetObject", corrupt: { offset: 100_000, xor: 1 } });

@@ -156,16 +156,17 @@ describe("a downloaded object", () => {
     await expect.poll(() => destroyed.destroyed).toBe(true);
     const never = new Readable({ read: () => undefined });
     const abort = new AbortController();
-    const output = await decryptLegacyObject({ Body: never, Metadata }, options(), {
-      abortSignal: abort.signal,
-    });
+    const output = await decryptLegacyObject(
+      { Body: never, Metadata },
+      options({ abortSignal: abort.signal }),
+    );
     const reading = collectUntilError(output.Body);
     const reason = new Error("enough");
     abort.abort(reason);
     expect((await reading).error).toBe(reason);
     await expect.poll(() => never.destroyed).toBe(true);
     const early = { abortSignal: AbortSignal.abort(reason) };
-    expect(await errorOf(() => decryptLegacyObject({ Body: body, Metadata }, options(), early))).toBe(reason);
+    expect(await errorOf(() => decryptLegacyObject({ Body: body, Metadata }, options(early)))).toBe(reason);
   });
 
   it.each([

@@ -96,7 +96,7 @@ describe("native objects", () => {
     const { legacy, encryptionContext, Metadata, Body } = await client.get({ Bucket, Key: "native" });
     expect([legacy, encryptionContext, Metadata]).toEqual([undefined, {}, { note: "x" }]);
     expectBytes(await Body.transformToByteArray(), plain(50_000));
-    const part = await client.get({ Bucket, Key: "native", Range: "bytes=-10", verifyLength: "tail" });
+    const part = await client.get({ Bucket, Key: "native", Range: "bytes=-10", verifyLength: true });
     expectBytes(await part.Body.transformToByteArray(), plain(50_000).subarray(-10));
     expect(local.operations()).toEqual(["GetObject", "GetObject"]);
     const beyond = { Bucket, Key: "native", Range: "bytes=99999-" };
@@ -179,8 +179,8 @@ describe("the instruction file", () => {
   ] as const)("that %s is an error", async (_what, instructionFile, code) => {
     const { body, metadata } = await writeLegacy(plain(5), shape, { storage: "instruction-file" });
     await store(local, `bad-${code}`, { body, metadata, ...(instructionFile && { instructionFile }) });
-    for (const plaintext of ["refuse", "allow"] as const) {
-      const call = () => readerOf(local, allowAll).get({ Bucket, Key: `bad-${code}`, plaintext });
+    for (const unencrypted of ["refuse", "allow"] as const) {
+      const call = () => readerOf(local, allowAll).get({ Bucket, Key: `bad-${code}`, unencrypted });
       expect(await errorOf(call)).toEqual(coded(code));
     }
   });
@@ -192,7 +192,7 @@ describe("the instruction file", () => {
       const code = status === 403 ? "S3_ACCESS_DENIED" : "S3_UNAVAILABLE";
       for (const skip of [1, 2]) {
         local.aws.fault({ service: "s3", operation: "GetObject", status, code: "AccessDenied", skip });
-        const call = () => readerOf(local).get({ Bucket, Key: "unknown", plaintext: "allow" });
+        const call = () => readerOf(local).get({ Bucket, Key: "unknown", unencrypted: "allow" });
         const key = skip === 1 ? "unknown.instruction" : "unknownINSTRUCTION_SUFFIX";
         const error = await errorOf(call);
         expect(error).toEqual(coded(code, { key }));
@@ -228,7 +228,7 @@ describe("the instruction file", () => {
     expect(local.operations()).toEqual(["GetObject"]);
     expect(await errorOf(() => client.get({ Bucket, Key: "plain" }))).toEqual(coded("ENVELOPE_MISSING"));
     expect(local.operations()).toEqual(["GetObject"]);
-    const { Body, encrypted } = await client.get({ Bucket, Key: "plain", plaintext: "allow" });
+    const { Body, encrypted } = await client.get({ Bucket, Key: "plain", unencrypted: "allow" });
     expect(encrypted).toBe(false);
     expectBytes(await Body.transformToByteArray(), plain(9));
   });
@@ -302,13 +302,13 @@ describe("an object that is not encrypted", () => {
       const error = await errorOf(() => readerOf(local).get({ Bucket, Key }));
       expect(error).toEqual(coded("ENVELOPE_MISSING", { instructionFileKey: `${Key}.instruction` }));
       expect(error.message).toContain(`"${Key}.instruction"`);
-      expect(error.message).toContain('plaintext: "allow"');
+      expect(error.message).toContain('unencrypted: "allow"');
     }
   });
 
   it("is read when that is allowed, whole and in ranges", async () => {
     const client = readerOf(local);
-    const allow = { Bucket, Key: "plain", plaintext: "allow" } as const;
+    const allow = { Bucket, Key: "plain", unencrypted: "allow" } as const;
     const whole = await client.get(allow);
     expect([whole.encrypted, whole.legacy, whole.Metadata]).toEqual([false, undefined, { note: "x" }]);
     expectBytes(await whole.Body.transformToByteArray(), plain(20_000));
@@ -325,7 +325,7 @@ describe("an object that is not encrypted", () => {
       const error = await errorOf(() => client.get({ ...allow, Range }));
       expect(error).toEqual(coded("S3_RANGE_NOT_SATISFIABLE"));
     }
-    for (const verifyLength of ["tail", undefined] as const) {
+    for (const verifyLength of [true, undefined]) {
       const { Body } = await client.get({ ...allow, Key: "nothing", verifyLength });
       expect((await Body.transformToByteArray()).length).toBe(0);
     }
@@ -334,8 +334,8 @@ describe("an object that is not encrypted", () => {
   it("is not what an object is that has lost its instruction file, and has but a mark of Amazon's client", async () => {
     for (const mark of ["x-amz-unencrypted-content-length", "x-amz-unencrypted-content-md5"]) {
       await local.putRaw("lost", plain(20), { [mark]: "4" });
-      for (const plaintext of ["refuse", "allow"] as const) {
-        const stated = { Bucket, Key: "lost", plaintext };
+      for (const unencrypted of ["refuse", "allow"] as const) {
+        const stated = { Bucket, Key: "lost", unencrypted };
         const lost = coded("ENVELOPE_MISSING", { instructionFileKey: "lost.instruction" });
         expect(await errorOf(() => readerOf(local).get(stated))).toEqual(lost);
         expect(await errorOf(() => readerOf(local).get({ ...stated, Range: "bytes=0-1" }))).toEqual(lost);
@@ -353,7 +353,7 @@ describe("an object that is not encrypted", () => {
   it("has no instruction file when its key leaves no room for one", async () => {
     const Key = "k".repeat(1020);
     await local.putRaw(Key, plain(3));
-    const { Body } = await readerOf(local).get({ Bucket, Key, plaintext: "allow" });
+    const { Body } = await readerOf(local).get({ Bucket, Key, unencrypted: "allow" });
     expectBytes(await Body.transformToByteArray(), plain(3));
   });
 });
@@ -374,7 +374,7 @@ describe("what is not allowed", () => {
       commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT",
     });
     await refused(localShapes["115"], "enableLegacyUnauthenticatedModes", {}, { Range: "bytes=0-5" });
-    const tail = { verifyLength: "tail" } as const;
+    const tail = { verifyLength: true } as const;
     await refused(cbc, "verifyLength", allowAll, tail);
     await refused(localShapes["115"], "verifyLength", { releaseUnverifiedPlaintext: true }, tail);
     await refused(localShapes["115"], "verifyLength", allowAll, { ...tail, Range: "bytes=0-5" });

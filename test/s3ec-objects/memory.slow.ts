@@ -54,7 +54,7 @@ it("is a few pieces for AES/CBC, for delayed authentication and through a tempor
   const ways = [
     ["cbc", {}],
     ["115", { releaseUnverifiedPlaintext: true }],
-    ["115", { beyondBuffer: "temporary-file", maxBufferedObjectBytes: mebibyte }],
+    ["115", { largeObjects: "temporary-file", maxBufferedObjectBytes: mebibyte }],
   ] as const;
   const files = readdirSync(tmpdir()).filter((name) => name.startsWith(".s3e-"));
   for (const [content, options] of ways) {

@@ -124,7 +124,7 @@ describe.each(contents)("a range of %s", (content) => {
     await store(local, `${content}-777`, files);
     for (const Range of ["bytes=0-0", "bytes=17-700", "bytes=-20", "bytes=760-", "bytes=777-"]) {
       await check(content, 777, Range);
-      await check(content, 777, Range, { plaintext: "allow" });
+      await check(content, 777, Range, { unencrypted: "allow" });
     }
   });
 

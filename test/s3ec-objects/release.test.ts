@@ -55,7 +55,7 @@ const get = (options: Partial<LegacyReadingOptions>, call = {}, input = {}) =>
   readerOf(local, options).get({ Bucket, Key: "k", ...input }, call);
 const toFile = {
   maxBufferedObjectBytes: 1000,
-  beyondBuffer: "temporary-file",
+  largeObjects: "temporary-file",
   temporaryDirectory: directory,
 } as const;
 const inMemory = {};

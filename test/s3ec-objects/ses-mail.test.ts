@@ -109,7 +109,7 @@ describe("inbound mail of SES", () => {
     await local.putRaw("plain", mail);
     local.operations();
     for (const more of [
-      { plaintext: "allow" },
+      { unencrypted: "allow" },
       { Range: "bytes=0-1" },
       { PartNumber: 1 },
       { encryptionContext: { tenant: "1" } },

@@ -223,7 +223,7 @@ describe("the budget", () => {
         await putLegacy(settings, { ...at, Body: body() }, {}).catch(() => undefined);
         local.aws.clearFaults();
       }
-      expect([settings.budget.heldBytes, settings.budget.keptBytes, settings.budget.isShort]).toEqual([
+      expect([settings.budget.heldBytes, settings.budget.idleBytes, settings.budget.hasWaiting]).toEqual([
         0,
         0,
         false,
@@ -254,7 +254,7 @@ describe("the budget", () => {
 
   it("keeps a write that waits for its share from reading", async () => {
     const settings = settingsWith({ maxBufferedBytes: 16 * mebibyte, idleTimeoutMs: 40 });
-    const all = await settings.budget.take({}, 16 * mebibyte, new AbortController().signal);
+    const all = await settings.budget.acquire({}, 16 * mebibyte, new AbortController().signal);
     let read = 0;
     const Body = (async function* () {
       for (const piece of cut(large, 65_536)) {
@@ -263,7 +263,7 @@ describe("the budget", () => {
       }
     })();
     const call = putLegacy(settings, { ...at, Body }, {});
-    await until(() => expect(settings.budget.isShort).toBe(true));
+    await until(() => expect(settings.budget.hasWaiting).toBe(true));
     expect(read).toBe(0);
     all.release();
     await call;

@@ -11,7 +11,7 @@ const settle = () => new Promise(setImmediate);
 function asker(budget: MemoryBudget) {
   const order: string[] = [];
   const ask = (name: string, transfer: object, bytes: number, signal = never) =>
-    budget.take(transfer, bytes, signal).then((hold) => {
+    budget.acquire(transfer, bytes, signal).then((hold) => {
       order.push(name);
       return hold;
     });
@@ -25,13 +25,13 @@ describe("a budget", () => {
     const [a, b] = [await ask("a", {}, 6), await ask("b", {}, 4)];
     const third = ask("c", {}, 5);
     await settle();
-    expect([order, budget.heldBytes, budget.isShort]).toEqual([["a", "b"], 10, true]);
+    expect([order, budget.heldBytes, budget.hasWaiting]).toEqual([["a", "b"], 10, true]);
     b.release();
     await settle();
     expect(order).toEqual(["a", "b"]);
     a.release();
     expect((await third).bytes).toBe(5);
-    expect([budget.heldBytes, budget.isShort]).toEqual([5, false]);
+    expect([budget.heldBytes, budget.hasWaiting]).toEqual([5, false]);
   });
 
   it("serves first the transfer that holds least, then the one that came first", async () => {
@@ -60,7 +60,7 @@ describe("a budget", () => {
     const small = ask("small", {}, 1);
     a.release();
     await settle();
-    expect(budget.takeNow({}, 1)).toBeUndefined();
+    expect(budget.tryAcquire({}, 1)).toBeUndefined();
     expect(order).toEqual(["a", "b"]);
     b.release();
     await Promise.all([large, small]);
@@ -85,7 +85,7 @@ describe("a budget", () => {
 
   it("takes back each hold once, and the parts of one that was split each for itself", async () => {
     const budget = new MemoryBudget(10);
-    const hold = await budget.take({}, 8, never);
+    const hold = await budget.acquire({}, 8, never);
     const part = hold.split(3);
     expect([hold.bytes, part.bytes, budget.heldBytes]).toEqual([5, 3, 8]);
     part.release();
@@ -110,16 +110,16 @@ describe("a budget", () => {
     expect(await aborted).toBe(reason);
     (await next).release();
     first.release();
-    expect([order, budget.heldBytes, budget.isShort]).toEqual([["first", "next"], 0, false]);
-    expect(await errorOf(() => budget.take({}, 1, controller.signal))).toBe(reason);
+    expect([order, budget.heldBytes, budget.hasWaiting]).toEqual([["first", "next"], 0, false]);
+    expect(await errorOf(() => budget.acquire({}, 1, controller.signal))).toBe(reason);
     expect(budget.heldBytes).toBe(0);
   });
 
   it("takes back what was granted at the moment of the abort", async () => {
     const budget = new MemoryBudget(10);
-    const first = await budget.take({}, 10, never);
+    const first = await budget.acquire({}, 10, never);
     const controller = new AbortController();
-    const waiting = budget.take({}, 10, controller.signal).then(
+    const waiting = budget.acquire({}, 10, controller.signal).then(
       (hold) => hold.release(),
       () => undefined,
     );
@@ -127,11 +127,11 @@ describe("a budget", () => {
     controller.abort();
     first.release();
     await waiting;
-    const second = budget.take({}, 10, new AbortController().signal);
+    const second = budget.acquire({}, 10, new AbortController().signal);
     (await second).release();
     const other = new AbortController();
-    const again = await budget.take({}, 10, never);
-    const late = errorOf(() => budget.take({}, 10, other.signal));
+    const again = await budget.acquire({}, 10, never);
+    const late = errorOf(() => budget.acquire({}, 10, other.signal));
     again.release();
     other.abort(new Error("late"));
     expect((await late).message).toBe("late");
@@ -141,43 +141,43 @@ describe("a budget", () => {
   it("hands on memory that was given back, to whoever wants its size, within the budget", async () => {
     const budget = new MemoryBudget(10);
     const memory = Buffer.alloc(4);
-    const [first, second] = [budget.takeNow({}, 4), budget.takeNow({}, 4)];
+    const [first, second] = [budget.tryAcquire({}, 4), budget.tryAcquire({}, 4)];
     expect(first?.memory).toBeUndefined();
     first?.release(memory);
     first?.release(memory);
-    expect([budget.heldBytes, budget.keptBytes]).toEqual([4, 4]);
-    const other = budget.takeNow({}, 1, 1);
-    expect([other?.memory, budget.keptBytes]).toEqual([undefined, 4]);
-    const again = await budget.take({}, 5, never, 4);
-    expect([again.memory, budget.keptBytes]).toEqual([memory, 0]);
+    expect([budget.heldBytes, budget.idleBytes]).toEqual([4, 4]);
+    const other = budget.tryAcquire({}, 1, 1);
+    expect([other?.memory, budget.idleBytes]).toEqual([undefined, 4]);
+    const again = await budget.acquire({}, 5, never, 4);
+    expect([again.memory, budget.idleBytes]).toEqual([memory, 0]);
     again.release(memory);
     // Who wants more than is left besides the memory that is kept has it let go of.
-    const more = budget.takeNow({}, 5);
-    expect([more?.bytes, budget.keptBytes]).toEqual([5, 0]);
+    const more = budget.tryAcquire({}, 5);
+    expect([more?.bytes, budget.idleBytes]).toEqual([5, 0]);
     for (const hold of [second, other, more]) hold?.release(Buffer.alloc(1));
-    expect([budget.heldBytes, budget.keptBytes]).toEqual([0, 3]);
-    budget.letGo();
-    expect([budget.heldBytes, budget.keptBytes]).toEqual([0, 0]);
+    expect([budget.heldBytes, budget.idleBytes]).toEqual([0, 3]);
+    budget.trim();
+    expect([budget.heldBytes, budget.idleBytes]).toEqual([0, 0]);
   });
 
   it("takes the same memory back once only: two parts would share it", () => {
     const budget = new MemoryBudget(100);
-    const hold = budget.takeNow({}, 4);
+    const hold = budget.tryAcquire({}, 4);
     const memory = Buffer.alloc(4);
     hold?.release(memory);
     hold?.release(memory);
-    expect(budget.keptBytes).toBe(4);
-    expect(budget.takeNow({}, 4, 4)?.memory).toBe(memory);
-    expect(budget.takeNow({}, 4, 4)?.memory).toBeUndefined();
+    expect(budget.idleBytes).toBe(4);
+    expect(budget.tryAcquire({}, 4, 4)?.memory).toBe(memory);
+    expect(budget.tryAcquire({}, 4, 4)?.memory).toBeUndefined();
   });
 
   it("hands memory on to one who waits, and keeps it when the wait was aborted at that moment", async () => {
     const budget = new MemoryBudget(10);
     const memory = Buffer.alloc(10);
-    const first = budget.takeNow({}, 10);
+    const first = budget.tryAcquire({}, 10);
     const controller = new AbortController();
-    const aborted = errorOf(() => budget.take({}, 10, controller.signal, 10));
-    const waiting = budget.take({}, 10, never, 10);
+    const aborted = errorOf(() => budget.acquire({}, 10, controller.signal, 10));
+    const waiting = budget.acquire({}, 10, never, 10);
     first?.release(memory);
     controller.abort(new Error("enough"));
     await aborted;
@@ -190,30 +190,30 @@ describe("a budget", () => {
 describe("for reading ahead", () => {
   it("a budget gives at most half, and nothing while others wait", async () => {
     const budget = new MemoryBudget(10);
-    const ahead = budget.tryTake({}, 4);
+    const ahead = budget.tryAcquireForPrefetch({}, 4);
     expect(ahead?.bytes).toBe(4);
-    expect(budget.tryTake({}, 2)).toBeUndefined();
-    const one = budget.tryTake({}, 1);
+    expect(budget.tryAcquireForPrefetch({}, 2)).toBeUndefined();
+    const one = budget.tryAcquireForPrefetch({}, 1);
     expect(budget.heldBytes).toBe(5);
     one?.release();
     one?.release();
     ahead?.release();
     expect(budget.heldBytes).toBe(0);
-    const hold = await budget.take({}, 8, never);
-    expect(budget.tryTake({}, 3)).toBeUndefined();
-    const waiting = budget.take({}, 3, never);
+    const hold = await budget.acquire({}, 8, never);
+    expect(budget.tryAcquireForPrefetch({}, 3)).toBeUndefined();
+    const waiting = budget.acquire({}, 3, never);
     await settle();
-    expect(budget.tryTake({}, 1)).toBeUndefined();
+    expect(budget.tryAcquireForPrefetch({}, 1)).toBeUndefined();
     hold.release();
     (await waiting).release();
-    expect(budget.tryTake({}, 5)?.bytes).toBe(5);
+    expect(budget.tryAcquireForPrefetch({}, 5)?.bytes).toBe(5);
   });
 
   it("what readers hold, who may never give it back, keeps nobody waiting for ever", async () => {
     const budget = new MemoryBudget(10);
-    budget.tryTake({}, 5);
+    budget.tryAcquireForPrefetch({}, 5);
     for (const bytes of [5, 8, 10, 20]) {
-      const hold = await budget.take({}, bytes, never);
+      const hold = await budget.acquire({}, bytes, never);
       expect(budget.heldBytes).toBe(5 + bytes);
       hold.release();
     }
@@ -241,7 +241,7 @@ it("keeps its promises whatever comes", async () => {
       const sum = (holds: Set<Lease>) => [...holds].reduce((total, { bytes }) => total + bytes, 0);
       const check = () => {
         expect(budget.heldBytes).toBeGreaterThanOrEqual(sum(firm) + sum(ahead));
-        if (budget.keptBytes > 0) expect(budget.heldBytes + budget.keptBytes).toBeLessThanOrEqual(maxBytes);
+        if (budget.idleBytes > 0) expect(budget.heldBytes + budget.idleBytes).toBeLessThanOrEqual(maxBytes);
         expect(sum(ahead)).toBeLessThanOrEqual(maxBytes / 2);
         // More than there is only for one alone; what readers hold is beside it.
         if (firm.size > 1) expect(budget.heldBytes).toBeLessThanOrEqual(maxBytes + (sum(ahead) > 0 ? 50 : 0));
@@ -259,11 +259,11 @@ it("keeps its promises whatever comes", async () => {
       };
       for (const { transfer, bytes, kind, releases } of steps) {
         const whose = transfers[transfer] ?? {};
-        if (kind === "now") keep(firm)(budget.takeNow(whose, bytes, bytes));
-        else if (kind === "ahead") keep(ahead)(budget.tryTake(whose, bytes));
+        if (kind === "now") keep(firm)(budget.tryAcquire(whose, bytes, bytes));
+        else if (kind === "ahead") keep(ahead)(budget.tryAcquireForPrefetch(whose, bytes));
         else {
           const controller = new AbortController();
-          calls.push(budget.take(whose, bytes, controller.signal).then(keep(firm), () => undefined));
+          calls.push(budget.acquire(whose, bytes, controller.signal).then(keep(firm), () => undefined));
           if (kind === "abort") controller.abort();
         }
         await settle();
@@ -271,15 +271,15 @@ it("keeps its promises whatever comes", async () => {
         await settle();
       }
       // All that waits is granted once the others have given back, readers excepted.
-      for (let turns = 0; budget.isShort && turns < steps.length; turns++) {
+      for (let turns = 0; budget.hasWaiting && turns < steps.length; turns++) {
         expect(firm.size).toBeGreaterThan(0);
         release();
         await settle();
       }
       await Promise.all(calls);
       for (const hold of [...firm, ...ahead]) hold.release();
-      budget.letGo();
-      expect([budget.heldBytes, budget.keptBytes, budget.isShort]).toEqual([0, 0, false]);
+      budget.trim();
+      expect([budget.heldBytes, budget.idleBytes, budget.hasWaiting]).toEqual([0, 0, false]);
     }),
   );
 });

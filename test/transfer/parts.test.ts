@@ -68,7 +68,7 @@ describe("assembleParts", () => {
   }
   const assemble = (source: AsyncIterable<Buffer>, sizes: PartSizes, ciphertextLength?: number) => {
     const budget = new MemoryBudget(Number.MAX_SAFE_INTEGER);
-    const shares = new PartLeases(budget, new AbortController().signal, 0);
+    const shares = new PartLeases(budget, new AbortController(), 0);
     const none = () => undefined;
     return assembleParts(source, { sizes, ciphertextLength, shares, onRoom: none, onWait: none });
   };

@@ -110,7 +110,7 @@ async function run(request: DownloadRequest): Promise<DownloadOutput> {
   const { config, transfer, windowChunks } = request;
   // Before the connection: whoever waits for memory must hold no connection that others need to let go of theirs.
   const bytes = batchBufferBytes(windowChunks);
-  const hold = await config.budget.take(transfer, bytes, transfer.signal, bytes);
+  const hold = await config.budget.acquire(transfer, bytes, transfer.signal, bytes);
   try {
     const opened = await openObject(request);
     return await fetchFile(request, opened, hold);
@@ -119,7 +119,7 @@ async function run(request: DownloadRequest): Promise<DownloadOutput> {
     throw error;
   } finally {
     hold.release();
-    config.budget.letGo();
+    config.budget.trim();
   }
 }
 
@@ -216,7 +216,7 @@ async function fetchOne(
   const { signal } = transfer;
   const window = windowAt(index * windowChunks, windowChunks, total);
   const bytes = batchBufferBytes(Math.min(windowChunks, chunkCount(total)));
-  const hold = first?.hold ?? (await config.budget.take(transfer, bytes, signal, bytes));
+  const hold = first?.hold ?? (await config.budget.acquire(transfer, bytes, signal, bytes));
   try {
     let slab = (hold.memory ?? Buffer.allocUnsafeSlow(bytes)).buffer as ArrayBuffer;
     const tagDigest = file.digestOf(index);

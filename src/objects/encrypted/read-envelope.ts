@@ -55,7 +55,7 @@ export function notEncrypted(key: string): EnvelopeError {
   return new EnvelopeError(
     "ENVELOPE_MISSING",
     `${quoted(key)} has no envelope: it was not written by this package, or its metadata was lost in a copy. ` +
-      'To read objects that are not encrypted too, say plaintext: "allow"',
+      'To read objects that are not encrypted too, say unencrypted: "allow"',
   );
 }
 

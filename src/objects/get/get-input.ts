@@ -22,7 +22,7 @@ export interface GetInput extends Omit<GetObjectCommandInput, "PartNumber"> {
    */
   readonly encryptionContext?: ExpectedContext | undefined;
   /** Whether an object that is not encrypted is refused (default) or returned, with `encrypted: false`. */
-  readonly plaintext?: "refuse" | "allow" | undefined;
+  readonly unencrypted?: "refuse" | "allow" | undefined;
   /**
    * Whether the body is read by several requests at a time, each for 8 MiB, and handed out in order; false by default.
    * At most `maxConcurrentParts`, and fewer while `maxBufferedBytes` has nothing to spare: what is ahead of the reader
@@ -31,13 +31,13 @@ export interface GetInput extends Omit<GetObjectCommandInput, "PartNumber"> {
    */
   readonly parallel?: boolean | undefined;
   /**
-   * "tail" reads and verifies the last chunk first, so that nothing is handed out of an object that was cut off: one
+   * With true, reads and verifies the last chunk first, so that nothing is handed out of an object that was cut off: one
    * small request more, unless the end of the object is all that is wanted. Without it a range that does not reach the
    * last chunk proves its own bytes, not the size of the object; and a whole body tells at its end. A range that counts
    * from the end ("bytes=-100") is always read so, as where it lies depends on the end; up to 200 KiB it takes no
    * request more, and is held in memory until the last chunk has verified.
    */
-  readonly verifyLength?: "tail" | undefined;
+  readonly verifyLength?: boolean | undefined;
   /**
    * With legacy reading: what follows the object's key in the key of its instruction file, such as ".instruction-rsa".
    * Overrides the setting of `legacyReading`.
@@ -52,7 +52,7 @@ export interface GetOutput extends Omit<GetObjectCommandOutput, "Body" | `Checks
    * clients it can be otherwise, when you have allowed that: see `legacy.authenticated`.
    */
   readonly Body: VerifiedBody;
-  /** False only for an object that is not encrypted, read with `plaintext: "allow"`. */
+  /** False only for an object that is not encrypted, read with `unencrypted: "allow"`. */
   readonly encrypted: boolean;
   /**
    * The context that the object was written with; authenticated. Absent when it is not encrypted, and when its key was
@@ -86,7 +86,14 @@ export function getArguments(
 ): GetRequest {
   const given = fieldsArgument<GetInput>(fieldNames.get.input, input) as GetInput;
   const target = targetArgument("GetObject", given);
-  const { encryptionContext, plaintext = "refuse", verifyLength, parallel = false, Range, ...rest } = given;
+  const {
+    encryptionContext,
+    unencrypted = "refuse",
+    verifyLength = false,
+    parallel = false,
+    Range,
+    ...rest
+  } = given;
   const { instructionFileSuffix: suffix, ...get } = rest;
   if (!legacy) refuseFields(given, ["instructionFileSuffix"], "legacy reading is off: leave it out");
   const listener = progressArgument(options.onProgress);
@@ -96,10 +103,9 @@ export function getArguments(
     target: target,
     range: rangeArgument(Range),
     expected: expectedContextArgument(encryptionContext),
-    allowPlaintext: choiceArgument("plaintext", plaintext, ["refuse", "allow"]) === "allow",
+    allowPlaintext: choiceArgument("unencrypted", unencrypted, ["refuse", "allow"]) === "allow",
     parallel: choiceArgument("parallel", parallel, [true, false]),
-    verifyTail:
-      verifyLength !== undefined && choiceArgument("verifyLength", verifyLength, ["tail"]) === "tail",
+    verifyTail: choiceArgument("verifyLength", verifyLength, [true, false]),
     statesContext: encryptionContext !== undefined,
     instructionFileSuffix: suffix === undefined ? undefined : textArgument("instructionFileSuffix", suffix),
     transfer,

@@ -33,7 +33,7 @@ export interface OpenObject extends OpenObjectFields, Disposable {
   /** The context that the object was written with; authenticated. */
   readonly encryptionContext: EncryptionContext;
   /**
-   * Reads `length` bytes of plaintext from `offset` on: fewer at the end, none beyond it. All that comes has verified.
+   * Reads plaintext bytes `start` (included) to `end` (excluded): fewer at the end of the object, none beyond it. All that comes has verified.
    * Each read stands by itself: after one that failed another may succeed. At most 256 MiB at a time, and whole in
    * memory. Any number of reads may be under way; a read takes one request, or none when its chunks are at hand.
    *
@@ -41,7 +41,7 @@ export interface OpenObject extends OpenObjectFields, Disposable {
    * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_STALLED`, those of S3, and `BODY_INTERRUPTED`, also when the object
    *   was overwritten since it was opened
    */
-  read(offset: number, length: number, options?: CallOptions): Promise<Buffer>;
+  read(start: number, end: number, options?: CallOptions): Promise<Buffer>;
   /** Ends all reads and lets go of the keys. May be called again. */
   close(): void;
 }
@@ -68,8 +68,8 @@ export function objectReader(input: ReaderInput): OpenObject {
   const { config, fields, tail } = input;
   const { totalBytes, plaintextLength } = tail;
   const stretches = new RangeCache(fetchOf(input), config.budget);
-  const { start, bytes } = wholeChunksOf(tail);
-  stretches.keep(start, bytes);
+  const held = wholeChunksOf(tail);
+  stretches.keep(held.start, held.bytes);
   const windowBytes = windowOf(input.prefetchBytes);
   const pending = new Set<CallSignal>();
   let keys: MessageKeys | undefined = input.keys;
@@ -86,21 +86,21 @@ export function objectReader(input: ReaderInput): OpenObject {
     return chunks;
   };
 
-  const read = async (offset: number, length: number, options: CallOptions = {}): Promise<Buffer> => {
+  const read = async (start: number, end: number, options: CallOptions = {}): Promise<Buffer> => {
     const caller = callSignal(fieldNames.read.options, options);
-    integerArgument("offset", offset, 0, Number.MAX_SAFE_INTEGER);
-    integerArgument("length", length, 0, Number.MAX_SAFE_INTEGER);
-    const end = Math.min(offset + length, plaintextLength);
-    if (end - offset > maxReadBytes) {
+    integerArgument("start", start, 0, Number.MAX_SAFE_INTEGER);
+    integerArgument("end", end, start, Number.MAX_SAFE_INTEGER);
+    const upTo = Math.min(end, plaintextLength);
+    if (upTo - start > maxReadBytes) {
       throw new RangeError(
-        `length: expected at most ${maxReadBytes} bytes at a time, got ${end - offset}: for more, use get`,
+        `end: expected at most ${maxReadBytes} bytes at a time, got ${upTo - start}: for more, use get`,
       );
     }
     if (!keys) throw closed();
     caller?.throwIfAborted();
-    if (end <= offset) return Buffer.alloc(0);
-    const followsOn = offset === next;
-    next = end;
+    if (upTo <= start) return Buffer.alloc(0);
+    const followsOn = start === next;
+    next = upTo;
     const transfer = transferSignal(caller);
     pending.add(transfer);
     const source: RandomAccessSource = {
@@ -109,14 +109,14 @@ export function objectReader(input: ReaderInput): OpenObject {
     };
     const message = randomAccess(source, keys, plaintextLength, workingOf(config));
     try {
-      const plaintext = await untilAborted(transfer.signal, message.read(offset, end));
-      if (followsOn) stretches.dropAhead(chunkOffset(Math.floor(end / chunkBytes)), totalBytes);
+      const plaintext = await untilAborted(transfer.signal, message.read(start, upTo));
+      if (followsOn) stretches.dropAhead(chunkOffset(Math.floor(upTo / chunkBytes)), totalBytes);
       return plaintext;
     } catch (error) {
       // What was damaged on its way must not be kept.
       if (hasCode(error, "DECRYPTION_FAILED")) stretches.clear();
       const { bucket, key } = input.target;
-      throw namingObject(error, { bucket, key, range: rangeOf(offset, end, totalBytes) }, transfer);
+      throw namingObject(error, { bucket, key, range: rangeOf(start, upTo, totalBytes) }, transfer);
     } finally {
       pending.delete(transfer);
       transfer.dispose();

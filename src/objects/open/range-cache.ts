@@ -83,7 +83,7 @@ export class RangeCache {
     const end = Math.min(start + bytes, ...this.#known.map((one) => one.start).filter((at) => at > start));
     const ahead = this.#known.filter(({ isAhead }) => isAhead).map(sizeOf);
     if (ahead.reduce((sum, size) => sum + size, end - start) > mostBytes) return;
-    const hold = this.#budget.tryTake(this, end - start);
+    const hold = this.#budget.tryAcquireForPrefetch(this, end - start);
     if (hold) this.#start(start, end, hold);
   }
 
@@ -172,7 +172,7 @@ export class RangeCache {
         room -= sizeOf(other);
         if (room < 0) this.#forget(other);
       }
-      stretch.hold = this.#budget.tryTake(this, sizeOf(stretch));
+      stretch.hold = this.#budget.tryAcquireForPrefetch(this, sizeOf(stretch));
     }
     if (!stretch.hold) this.#forget(stretch);
   }

@@ -53,7 +53,7 @@ export async function* readAhead(
   const fill = () => {
     // With the one that is being read.
     while (ahead.length + 1 < config.maxConcurrentParts && nextChunk < endChunk) {
-      const hold = config.budget.tryTake(
+      const hold = config.budget.tryAcquireForPrefetch(
         object,
         batchBufferBytes(Math.min(windowChunks, endChunk - nextChunk)),
       );

@@ -1,15 +1,13 @@
 /** Sends a plaintext as the body of an object: in one PutObject or in a multipart upload, within the budget. */
-import type { Fields } from "../../fields/field-list.js";
 import type { ConfirmedWriteOutput } from "../../s3/confirmed-write.js";
 import type { RequestTarget } from "../../s3/errors.js";
 import { type MultipartInput, uploadMultipart } from "../../s3/multipart.js";
-import { aboutObject } from "../../transfer/about-object.js";
-import type { TransferOptions } from "../../transfer/call-signal.js";
-import { abortSignalArgument, type CallSignal, transferSignal } from "../../transfer/call-signal.js";
+import { type Call, type CheckedCallOptions, withCall } from "../../transfer/call.js";
 import { FlowControl } from "../../transfer/flow-control.js";
+import type { MemoryBudget } from "../../transfer/memory-budget.js";
 import { PartLeases } from "../../transfer/part-leases.js";
 import { assembleParts, type Part, partSizes } from "../../transfer/parts.js";
-import { ProgressMeter, progressArgument } from "../../transfer/progress.js";
+import type { ProgressMeter } from "../../transfer/progress.js";
 import type { Source } from "../../transfer/source.js";
 import type { TransferConfig } from "../encrypted/config.js";
 import { sendWhole } from "./write.js";
@@ -37,9 +35,9 @@ export interface SealedPieces extends AsyncIterable<Buffer> {
 }
 
 /** What {@link putBody} sends, and for which object. */
-export interface BodyRequest extends Omit<MultipartInput, "s3" | "maxConcurrentParts"> {
+export interface BodyRequest extends Omit<MultipartInput, "s3" | "maxConcurrentParts" | "transfer"> {
   readonly source: Source;
-  readonly progress: ProgressMeter;
+  readonly call: Call;
 }
 
 /** Bytes in memory up to this many are sealed in one go: it takes less than a turn of the event loop. */
@@ -51,31 +49,18 @@ export interface PutSubject {
   readonly source: Source;
 }
 
-/**
- * Runs a put: checks its options before its input, and closes the source when it fails.
- *
- * @param check checks the input; from then on the source is the put's
- */
-export async function runPut<T extends PutSubject, R>(
-  options: Fields<TransferOptions>,
-  check: () => T,
-  write: (request: T & { readonly progress: ProgressMeter }, transfer: CallSignal) => Promise<R>,
+/** Runs a put in its frame, and closes the source when it fails. */
+export async function runPut<R>(
+  { target, source }: PutSubject,
+  budget: MemoryBudget,
+  options: CheckedCallOptions,
+  write: (call: Call) => Promise<R>,
 ): Promise<R> {
-  const caller = abortSignalArgument(options);
-  const onProgress = progressArgument(options.onProgress);
-  const asked = check();
-  const { bucket: Bucket, key: Key } = asked.target;
-  const progress = new ProgressMeter({ operation: "put", Bucket, Key }, onProgress);
-  const transfer = transferSignal(caller);
   try {
-    transfer.signal.throwIfAborted();
-    return await aboutObject(asked.target, transfer, () => write({ ...asked, progress }, transfer));
+    return await withCall({ ...target, operation: "put", budget }, options, write);
   } catch (error) {
-    transfer.abort(error);
-    asked.source.close();
+    source.close();
     throw error;
-  } finally {
-    transfer.dispose();
   }
 }
 
@@ -86,7 +71,8 @@ export async function putBody(
   sealing: BodyEncoder,
 ): Promise<ConfirmedWriteOutput> {
   const { idleTimeoutMs, partSizeBytes, budget } = config;
-  const { source, progress, transfer } = request;
+  const { source, call } = request;
+  const { meter: progress } = call;
   const { bytes, length } = source;
   progress.totalBytes = length;
   let storedParts = 0;
@@ -97,7 +83,7 @@ export async function putBody(
     if (isLast) [progress.totalBytes, progress.totalParts] = [end, partNumber];
     progress.add(end - before, 1);
   };
-  const input = { ...config, ...request };
+  const input = { ...config, ...request, transfer: call };
   if (sealing.sealAtOnce && bytes !== undefined && bytes.length <= maxSealedAtOnceBytes) {
     const output = await sendWhole(input, sealing.sealAtOnce(bytes));
     tellWhole(progress, bytes.length);
@@ -107,8 +93,8 @@ export async function putBody(
   const sizes = partSizes(sealedLength, partSizeBytes);
   if (sealedLength !== undefined) progress.totalParts = Math.ceil(sealedLength / sizes(1));
   const gate = new FlowControl();
-  const shares = new PartLeases(budget, transfer.signal, sealing.readAheadBytes);
-  const pieces = sealing.seal(gate.read(source.read({ signal: transfer.signal, idleTimeoutMs })));
+  const shares = new PartLeases(budget, call, sealing.readAheadBytes);
+  const pieces = sealing.seal(gate.read(source.read({ signal: call.signal, idleTimeoutMs })));
   try {
     const parts = assembleParts(pieces, {
       sizes,

@@ -7,9 +7,8 @@ import { Sealer } from "../../cobblestone/stream/sealer.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { ConfirmedWrite } from "../../s3/confirmed-write.js";
-import type { CallSignal, TransferOptions } from "../../transfer/call-signal.js";
+import { type Call, callOptions, type TransferOptions } from "../../transfer/call.js";
 import { plaintextBytesBefore } from "../../transfer/parts.js";
-import type { ProgressMeter } from "../../transfer/progress.js";
 import { type PutBody, type Source, sourceArgument } from "../../transfer/source.js";
 import { type ClientConfig, readAheadBytesOf, workingOf } from "../encrypted/config.js";
 import { type BodyEncoder, putBody, runPut } from "./put-body.js";
@@ -38,7 +37,6 @@ export interface PutInput extends WriteInput {
 
 interface PutRequest extends WriteRequest {
   readonly source: Source;
-  readonly progress: ProgressMeter;
 }
 
 /** See `EnvelopeClient.put`. */
@@ -47,14 +45,12 @@ export async function put(
   input: PutInput,
   options: TransferOptions,
 ): Promise<PutOutput> {
-  return runPut(
-    fieldsArgument<TransferOptions>(fieldNames.put.options, options),
-    () => putArguments(config, input),
-    (request, transfer) => write(config, request, transfer),
-  );
+  const checked = callOptions(fieldNames.put.options, options);
+  const request = putArguments(config, input);
+  return runPut(request, config.budget, checked, (call) => write(config, request, call));
 }
 
-function putArguments(config: ClientConfig, input: PutInput): Omit<PutRequest, "progress"> {
+function putArguments(config: ClientConfig, input: PutInput): PutRequest {
   const { Body, ContentLength, ...others } = fieldsArgument<PutInput>(
     fieldNames.put.input,
     input,
@@ -62,13 +58,13 @@ function putArguments(config: ClientConfig, input: PutInput): Omit<PutRequest, "
   return { ...writeArguments(config, others, "PutObject"), source: sourceArgument(Body, ContentLength) };
 }
 
-async function write(config: ClientConfig, request: PutRequest, transfer: CallSignal): Promise<PutOutput> {
-  const { target, source, progress } = request;
-  const prepared = await prepareWrite(config, request, transfer.signal);
+async function write(config: ClientConfig, request: PutRequest, call: Call): Promise<PutOutput> {
+  const { target, source } = request;
+  const prepared = await prepareWrite(config, request, call.signal);
   const commit = new ConfirmedWrite();
-  const body = { put: prepared.put, target, source, progress, transfer, commit };
+  const body = { put: prepared.put, target, source, call, commit };
   const sealing = sealingOf(config, prepared.keys, source.length);
-  const output = await withSidecar(config, prepared, transfer, commit, () => putBody(config, body, sealing));
+  const output = await withSidecar(config, prepared, call, commit, () => putBody(config, body, sealing));
   return putOutput(output, source.bytes?.length ?? source.bytesRead);
 }
 

@@ -15,13 +15,12 @@ import { encodeSidecar, newSidecarKey } from "../../envelope/sidecar.js";
 import { joinMetadata, userMetadataArgument } from "../../envelope/user-metadata.js";
 import { contextArgument, type EncryptionContext } from "../../keys/encryption-context.js";
 import { generateDataKey } from "../../keys/keyring.js";
-import { type Leftover, withLeftover } from "../../s3/clean-up.js";
 import { type ConfirmedWrite, type ConfirmedWriteOutput, isRefusal } from "../../s3/confirmed-write.js";
 import type { RequestTarget } from "../../s3/errors.js";
 import { type RefusedPutField, targetArgument, withoutChecksums } from "../../s3/fields.js";
 import type { MultipartInput } from "../../s3/multipart.js";
 import { guarded } from "../../service/response-guard.js";
-import type { CallSignal } from "../../transfer/call-signal.js";
+import { type CallControl, type Leftover, withLeftover } from "../../transfer/call.js";
 import { type ClientConfig, type EnvelopeStorage, envelopeStorages } from "../encrypted/config.js";
 import { deleteSidecar, newSidecarLocation, putSidecar, type SidecarLocation } from "../encrypted/sidecar.js";
 
@@ -102,7 +101,7 @@ export async function prepareWrite(
 export async function withSidecar<T>(
   config: ClientConfig,
   { put, sidecar }: Pick<PreparedWrite, "put" | "sidecar">,
-  transfer: CallSignal,
+  transfer: CallControl,
   commit: ConfirmedWrite,
   write: () => Promise<T>,
 ): Promise<T> {
@@ -126,7 +125,7 @@ export async function undoSidecar(
   { s3 }: ClientConfig,
   location: SidecarLocation,
   write: {
-    readonly transfer: CallSignal;
+    readonly transfer: CallControl;
     readonly commit: Pick<ConfirmedWrite, "mayExist">;
     readonly stored: boolean;
   },

@@ -181,7 +181,7 @@ export async function uploadPart(
     } catch (error) {
       throw isUploadGone(error) ? uploadGone(error) : error;
     } finally {
-      config.budget.letGo();
+      config.budget.trim();
       await source.close();
     }
   });

@@ -218,7 +218,7 @@ export class PartMaker {
     const { config, layout, keys, source, signal } = this.#making;
     const window = partWindow(layout, partNumber);
     const bytes = this.#slabBytes;
-    const hold = await config.budget.take(this, bytes, signal, bytes);
+    const hold = await config.budget.acquire(this, bytes, signal, bytes);
     try {
       const memory = (hold.memory ?? Buffer.allocUnsafeSlow(bytes)).buffer as ArrayBuffer;
       const { plaintextStart, plaintextEnd } = window;

@@ -97,7 +97,7 @@ export async function upload(
     throw error;
   } finally {
     transfer.dispose();
-    config.budget.letGo();
+    config.budget.trim();
     await opened?.close();
   }
 }

@@ -20,7 +20,7 @@ import {
 import { unwrapContentKeys, wrapOf } from "../../s3ec/keyrings/unwrap.js";
 import { decodeLegacyMetadata } from "../../s3ec/metadata.js";
 import type { CallOptions } from "../../transfer/call-signal.js";
-import { callSignal, transferSignal } from "../../transfer/call-signal.js";
+import { abortSignalArgument, transferSignal } from "../../transfer/call-signal.js";
 import { type PutBody, sourceArgument } from "../../transfer/source.js";
 import { objectInfoOf, provenContext, withoutLegacyFields } from "./object-info.js";
 import { plainLengthOf } from "./range-plan.js";
@@ -44,7 +44,10 @@ export interface LegacyObjectInput {
 /** All that an output of GetObject may have; only what `LegacyObjectInput` names is read. */
 type ObjectFields = LegacyObjectInput & Omit<GetObjectCommandOutput, "ContentRange">;
 
-/** What was made of it. */
+/** Options of `decryptLegacyObject`: those of `legacyReading`, and a signal that also ends the reading of the body. */
+export interface DecryptLegacyObjectOptions extends LegacyReadingOptions, CallOptions {}
+
+/** The decrypted object. */
 export interface LegacyObjectOutput {
   /** The plaintext: read it once, or destroy it. `legacy.authenticated` says when it has been verified. */
   readonly Body: VerifiedBody;
@@ -69,12 +72,12 @@ export interface LegacyObjectOutput {
  */
 export async function decryptLegacyObject(
   input: LegacyObjectInput,
-  options: LegacyReadingOptions,
-  callOptions: CallOptions = {},
+  options: DecryptLegacyObjectOptions,
 ): Promise<LegacyObjectOutput> {
   const names = legacyFieldNames.decryptLegacyObject;
-  const config = readingArguments(names.options, options);
-  const caller = callSignal(names.callOptions, callOptions);
+  const stated = fieldsArgument<DecryptLegacyObjectOptions>(names.options, options);
+  const config = readingArguments(stated);
+  const caller = abortSignalArgument(stated);
   const given = fieldsArgument<ObjectFields>(names.input, input);
   const metadata = metadataArgument(given.Metadata);
   const file = fileArgument(given.instructionFile);

@@ -61,7 +61,7 @@ export async function locateEnvelope(
 export function missing(
   key: string,
   instructionFileKey: string | undefined,
-  advice = 'if they were lost in a copy, restore them; for objects that are not encrypted say plaintext: "allow"',
+  advice = 'if they were lost in a copy, restore them; for objects that are not encrypted say unencrypted: "allow"',
 ): EnvelopeError {
   const where =
     instructionFileKey === undefined

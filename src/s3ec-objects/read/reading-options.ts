@@ -7,7 +7,7 @@ import {
   stringArgument,
   textArgument,
 } from "../../base/arguments.js";
-import { type FieldList, fieldsArgument, type NamesOf } from "../../fields/field-list.js";
+import type { Fields } from "../../fields/field-list.js";
 import { refuseFields } from "../../s3/fields.js";
 import type { LegacyKeyring } from "../../s3ec/keyrings/keyring.js";
 import { legacyKeyringArgument } from "../../s3ec/keyrings/new-data-key.js";
@@ -30,7 +30,7 @@ export interface LegacyReadingOptions extends Partial<LegacyPolicy> {
    * keeps what comes from S3, still encrypted, in a file that only this process can open, and decrypts it from there
    * once it has been verified.
    */
-  readonly beyondBuffer?: "refuse" | "temporary-file" | undefined;
+  readonly largeObjects?: "refuse" | "temporary-file" | undefined;
   /** The folder of that file; that of the system by default, which may be in memory. */
   readonly temporaryDirectory?: string | undefined;
   /**
@@ -71,14 +71,10 @@ export interface ReadingConfig {
 const booleans = [true, false] as const;
 
 /** Checks the options of legacy reading. */
-export function readingArguments(
-  names: FieldList<NamesOf<LegacyReadingOptions>>,
-  options: unknown,
-): ReadingConfig {
-  const given = fieldsArgument<LegacyReadingOptions>(names, options);
+export function readingArguments(given: Fields<LegacyReadingOptions>): ReadingConfig {
   const {
     maxBufferedObjectBytes = 64 * 1024 * 1024,
-    beyondBuffer = "refuse",
+    largeObjects = "refuse",
     temporaryDirectory = tmpdir(),
     releaseUnverifiedPlaintext = false,
     disableInstructionFile = false,
@@ -91,11 +87,11 @@ export function readingArguments(
     releaseUnverifiedPlaintext,
     booleans,
   );
-  const held = ["maxBufferedObjectBytes", "beyondBuffer", "temporaryDirectory"];
+  const held = ["maxBufferedObjectBytes", "largeObjects", "temporaryDirectory"];
   if (holdsNothing) refuse(given, held, "releaseUnverifiedPlaintext holds nothing back: leave it out");
   const toFile =
-    choiceArgument("options.beyondBuffer", beyondBuffer, ["refuse", "temporary-file"]) === "temporary-file";
-  if (!toFile) refuse(given, ["temporaryDirectory"], 'it takes beyondBuffer: "temporary-file"');
+    choiceArgument("options.largeObjects", largeObjects, ["refuse", "temporary-file"]) === "temporary-file";
+  if (!toFile) refuse(given, ["temporaryDirectory"], 'it takes largeObjects: "temporary-file"');
   const asksNoFile = choiceArgument("options.disableInstructionFile", disableInstructionFile, booleans);
   if (asksNoFile) refuse(given, ["instructionFileSuffix"], "disableInstructionFile is on: leave it out");
   return {

@@ -1,4 +1,5 @@
 /** Legacy reading for an `EnvelopeClient`: `get` and `head` then take objects of Amazon's S3 Encryption Clients. */
+import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import type { LegacyReading } from "../../objects/encrypted/legacy-reading.js";
 import { getLegacy } from "./get.js";
@@ -17,7 +18,9 @@ import { requirePossibleSize } from "./verify-then-release.js";
  * @throws TypeError, RangeError when an option is wrong
  */
 export function legacyReading(options: LegacyReadingOptions): LegacyReading {
-  const config = readingArguments(legacyFieldNames.legacyReading.options, options);
+  const config = readingArguments(
+    fieldsArgument<LegacyReadingOptions>(legacyFieldNames.legacyReading.options, options),
+  );
   return Object.freeze<LegacyReading>({
     get: (object) => getLegacy(config, object),
     async head(object, totalBytes) {

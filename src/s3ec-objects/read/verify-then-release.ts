@@ -116,7 +116,7 @@ function tooLarge(maxBufferedObjectBytes: number, totalBytes: number | undefined
   return new EnvelopeError(
     "LEGACY_TOO_LARGE",
     `an object of at most ${maxBufferedObjectBytes} bytes is held in memory until it has been verified, this one has ${size}: ` +
-      'raise maxBufferedObjectBytes, or say beyondBuffer: "temporary-file"',
+      'raise maxBufferedObjectBytes, or say largeObjects: "temporary-file"',
     { details: { maxBufferedObjectBytes, ...(totalBytes !== undefined && { bytes: totalBytes }) } },
   );
 }

@@ -7,7 +7,6 @@ import { untilAborted } from "../../base/abort.js";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import type { TransferConfig } from "../../objects/encrypted/config.js";
 import { putSidecar, type SidecarLocation } from "../../objects/encrypted/sidecar.js";
-import type { BodyRequest } from "../../objects/put/put-body.js";
 import { type Leftover, withinTime, withLeftover } from "../../s3/clean-up.js";
 import { isRefusal } from "../../s3/confirmed-write.js";
 import { type RequestTarget, s3Request } from "../../s3/errors.js";
@@ -22,7 +21,7 @@ import {
   type StoredInstructions,
 } from "../read/instruction-object.js";
 
-type ObjectWrite = Pick<BodyRequest, "put" | "target" | "transfer" | "commit">;
+type ObjectWrite = Pick<MultipartInput, "put" | "target" | "transfer" | "commit">;
 
 /** What was at the two keys before the write. */
 interface Earlier {

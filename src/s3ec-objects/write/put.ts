@@ -24,8 +24,7 @@ import type { LegacyEnvelope } from "../../s3ec/envelope.js";
 import type { LegacyKeyring } from "../../s3ec/keyrings/keyring.js";
 import { generateLegacyDataKey } from "../../s3ec/keyrings/new-data-key.js";
 import { legacyNames } from "../../s3ec/names.js";
-import type { CallSignal, TransferOptions } from "../../transfer/call-signal.js";
-import type { ProgressMeter } from "../../transfer/progress.js";
+import { type Call, callOptions, type TransferOptions } from "../../transfer/call.js";
 import { type Source, sourceArgument } from "../../transfer/source.js";
 import { newInstructionLocation } from "../read/instruction-object.js";
 import { withInstructionFile } from "./instruction-write.js";
@@ -44,16 +43,14 @@ interface LegacyPutRequest extends PutSubject {
 }
 
 /** See `LegacyWriter.put`. */
-export function putLegacy(
+export async function putLegacy(
   config: LegacyWriterConfig,
   input: LegacyPutInput,
   options: TransferOptions,
 ): Promise<PutOutput> {
-  return runPut(
-    fieldsArgument<TransferOptions>(legacyFieldNames.put.options, options),
-    () => putArguments(config, input),
-    (request, transfer) => write(config, request, transfer),
-  );
+  const checked = callOptions(legacyFieldNames.put.options, options);
+  const request = putArguments(config, input);
+  return runPut(request, config.budget, checked, (call) => write(config, request, call));
 }
 
 function putArguments(config: LegacyWriterConfig, input: LegacyPutInput): LegacyPutRequest {
@@ -80,22 +77,18 @@ function contextFor(keyring: LegacyKeyring, value: unknown): EncryptionContext {
   );
 }
 
-async function write(
-  config: LegacyWriterConfig,
-  request: LegacyPutRequest & { readonly progress: ProgressMeter },
-  transfer: CallSignal,
-): Promise<PutOutput> {
-  const { target, source, progress, userMetadata } = request;
+async function write(config: LegacyWriterConfig, request: LegacyPutRequest, call: Call): Promise<PutOutput> {
+  const { target, source, userMetadata } = request;
   const { suite } = config;
   if ((source.length ?? 0) > suite.maxPlaintextBytes) throw tooLarge(suite.maxPlaintextBytes);
-  const { envelope, keys } = await newEnvelope(config, request.context, transfer.signal);
+  const { envelope, keys } = await newEnvelope(config, request.context, call.signal);
   const encoded = encodeLegacyEnvelope(envelope);
   const put = { ...request.put, Metadata: joinLegacyMetadata(userMetadata, encoded) };
   // With an instruction file V2 has neither, and its object cannot be told.
   const commit = new ConfirmedWrite(suite.commits ? legacyNames.messageId : legacyNames.iv);
-  const body = { put, target, source, progress, transfer, commit };
+  const body = { put, target, source, call, commit };
   const sealing = sealingOf(keys, source);
-  const output = await withInstructionFile(config, body, encoded.instructions, () =>
+  const output = await withInstructionFile(config, { ...body, transfer: call }, encoded.instructions, () =>
     putBody(config, body, sealing),
   );
   return putOutput(output, source.bytesRead, sealing.ciphertextLength);

@@ -152,7 +152,7 @@ describe("plaintext whose tag does not verify is overwritten with zeros", () => 
       () =>
         readLegacy({
           maxBufferedObjectBytes: 10_000,
-          beyondBuffer: "temporary-file",
+          largeObjects: "temporary-file",
           temporaryDirectory: tmpdir(),
         }),
     ],

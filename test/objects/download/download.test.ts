@@ -126,8 +126,8 @@ describe("a download", () => {
     const few = settings({ maxBufferedBytes: 16 * 1024 * 1024 });
     const input = { Bucket, Key, filePath, encryptionContext };
     let most = 0;
-    const take = few.budget.take.bind(few.budget);
-    few.budget.take = async (...args) => {
+    const take = few.budget.acquire.bind(few.budget);
+    few.budget.acquire = async (...args) => {
       const hold = await take(...args);
       most = Math.max(most, few.budget.heldBytes);
       return hold;
@@ -143,11 +143,11 @@ describe("a download", () => {
 
   it("keeps no memory for puts that ended before it did", async () => {
     const own = settings();
-    const hold = await own.budget.take({}, 100, new AbortController().signal);
+    const hold = await own.budget.acquire({}, 100, new AbortController().signal);
     hold.release(Buffer.alloc(100));
-    expect(own.budget.keptBytes).toBe(100);
+    expect(own.budget.idleBytes).toBe(100);
     await download(own, { Bucket, Key, filePath, encryptionContext }, {}, windowChunks);
-    expect(own.budget.keptBytes).toBe(0);
+    expect(own.budget.idleBytes).toBe(0);
   });
 
   it("many at once, of a client whose connections and memory are few, all end", async () => {
@@ -168,8 +168,8 @@ describe("a call that is wrong sends nothing", () => {
     [{ Range: "bytes=0-1" }, new TypeError("Range: a file is downloaded whole: use get")],
     [{ PartNumber: 1 }, new TypeError("PartNumber: a file is downloaded whole: use get")],
     [
-      { plaintext: "allow" },
-      new TypeError("plaintext: an object that is not encrypted is not downloaded: use get"),
+      { unencrypted: "allow" },
+      new TypeError("unencrypted: an object that is not encrypted is not downloaded: use get"),
     ],
     [{ fsync: 1 }, new TypeError("fsync: expected one of true, false, got the number 1")],
     [{ mode: 0o1000 }, new RangeError("mode: expected an integer from 0 to 511, got 512")],

@@ -134,7 +134,7 @@ describe("a whole object", () => {
 
   it("is not an object with checksums of S3, which are of the ciphertext", async () => {
     for (const Key of ["size-1", "plain"]) {
-      const object = await local.client.get({ Bucket, Key, ChecksumMode: "ENABLED", plaintext: "allow" });
+      const object = await local.client.get({ Bucket, Key, ChecksumMode: "ENABLED", unencrypted: "allow" });
       object.Body.destroy();
       expect(Object.keys(object).filter((field) => field.startsWith("Checksum"))).toEqual([]);
     }
@@ -335,7 +335,7 @@ describe("objects that are not ours", () => {
 
   it("are returned and flagged when the caller allows it, whole or in part", async () => {
     const get = (Range?: string) =>
-      local.client.get({ Bucket, Key: "plain", plaintext: "allow", ...(Range !== undefined && { Range }) });
+      local.client.get({ Bucket, Key: "plain", unencrypted: "allow", ...(Range !== undefined && { Range }) });
     const whole = await get();
     expect(whole).toMatchObject({
       encrypted: false,
@@ -362,7 +362,7 @@ describe("objects that are not ours", () => {
     const part = await local.client.get({
       Bucket,
       Key: "plain-large",
-      plaintext: "allow",
+      unencrypted: "allow",
       Range: "bytes=17000-17009",
     });
     expectBytes(await part.Body.transformToByteArray(), plain(50_000).subarray(17_000, 17_010));
@@ -374,20 +374,25 @@ describe("objects that are not ours", () => {
 
   it("an allowance for plaintext does not loosen anything for our own", async () => {
     const get = (Range?: string) =>
-      local.client.get({ Bucket, Key: "size-1", plaintext: "allow", ...(Range !== undefined && { Range }) });
+      local.client.get({
+        Bucket,
+        Key: "size-1",
+        unencrypted: "allow",
+        ...(Range !== undefined && { Range }),
+      });
     expect(await (await get()).Body.transformToByteArray()).toEqual(Uint8Array.from(plain(1)));
     // S3 itself answers 416 to the ciphertext range; the plain range would have been satisfiable.
     expect(await errorOf(() => get("bytes=20000-"))).toEqual(coded("S3_RANGE_NOT_SATISFIABLE"));
     // 16,380 bytes make a message of 16,452: chunk 1, at 16,456, is outside, byte 16,400 is not.
     await local.kmsClient.put({ Bucket, Key: "short", Body: plain(16_380) });
     local.operations();
-    const beyond = { Bucket, Key: "short", plaintext: "allow", Range: "bytes=16400-16410" } as const;
+    const beyond = { Bucket, Key: "short", unencrypted: "allow", Range: "bytes=16400-16410" } as const;
     expect(await errorOf(() => local.kmsClient.get(beyond))).toEqual(coded("S3_RANGE_NOT_SATISFIABLE"));
     expect(local.operations()).toEqual(["GetObject", "GetObject"]);
     await local.client.put({ Bucket, Key: "grown", Body: plain(16_384) });
     expect(
       await errorOf(() =>
-        local.client.get({ Bucket, Key: "grown", plaintext: "allow", Range: "bytes=16400-16410" }),
+        local.client.get({ Bucket, Key: "grown", unencrypted: "allow", Range: "bytes=16400-16410" }),
       ),
     ).toEqual(coded("S3_RANGE_NOT_SATISFIABLE"));
   });
@@ -399,18 +404,18 @@ describe("objects that are not ours", () => {
     [{ "x-amz-i": "b", "x-amz-c": "115" }, "V3"],
   ])("with the metadata %j are named as legacy, allowed or not", async (metadata, format) => {
     await local.putRaw("legacy", Buffer.from("ciphertext"), metadata as Record<string, string>);
-    for (const plaintext of ["refuse", "allow"] as const) {
-      const error = await errorOf(() => local.client.get({ Bucket, Key: "legacy", plaintext }));
+    for (const unencrypted of ["refuse", "allow"] as const) {
+      const error = await errorOf(() => local.client.get({ Bucket, Key: "legacy", unencrypted }));
       expect(error).toEqual(coded("LEGACY_FORMAT", { format }));
     }
   });
 
   it("with part of an envelope are broken, not plaintext", async () => {
     await local.putRaw("partial", plain(100), { "s3e-salt": "AAAA" });
-    const error = await errorOf(() => local.client.get({ Bucket, Key: "partial", plaintext: "allow" }));
+    const error = await errorOf(() => local.client.get({ Bucket, Key: "partial", unencrypted: "allow" }));
     expect(error).toEqual(coded("ENVELOPE_INVALID", { field: "s3e-version" }));
     await local.putRaw("partial", plain(100), { "s3e-version": "2" });
-    expect(await errorOf(() => local.client.get({ Bucket, Key: "partial", plaintext: "allow" }))).toEqual(
+    expect(await errorOf(() => local.client.get({ Bucket, Key: "partial", unencrypted: "allow" }))).toEqual(
       coded("ENVELOPE_VERSION_UNSUPPORTED"),
     );
   });
@@ -437,8 +442,9 @@ describe("requests and conditions", () => {
   it.each([
     [{ PartNumber: 1 }, TypeError, "PartNumber: parts are of the ciphertext: use Range"],
     [{ Range: 5 }, TypeError, "Range: expected a string, got the number 5"],
-    [{ plaintext: true }, TypeError, 'plaintext: expected one of "refuse", "allow", got a boolean'],
-    [{ plaintext: null }, TypeError, 'plaintext: expected one of "refuse", "allow", got null'],
+    [{ plaintext: "allow" }, TypeError, 'plaintext: use unencrypted: "refuse" or "allow"'],
+    [{ unencrypted: true }, TypeError, 'unencrypted: expected one of "refuse", "allow", got a boolean'],
+    [{ unencrypted: null }, TypeError, 'unencrypted: expected one of "refuse", "allow", got null'],
     [{ encryptionContext: null }, TypeError, "encryptionContext: expected an object, got null"],
     [{ encryptionContext: "all" }, TypeError, "encryptionContext: expected an object, got a string"],
     [{ Key: undefined }, TypeError, "Key: expected a string, got undefined"],
@@ -469,7 +475,7 @@ describe("an answer that cannot be true", () => {
     for (const Key of ["size-100000", "plain"]) {
       if (Key === "plain" && Range) continue;
       const read = async () => {
-        const given = { Bucket, Key, plaintext: "allow", ...(Range && { Range }) } as const;
+        const given = { Bucket, Key, unencrypted: "allow", ...(Range && { Range }) } as const;
         await (await local.clientWith({ s3 }).get(given)).Body.transformToByteArray();
       };
       const error = await errorOf(read);
@@ -522,7 +528,7 @@ describe("a body that breaks", () => {
     const s3 = { config: local.s3.config, send } as unknown as S3Client;
     const { Body } = await local
       .clientWith({ s3 })
-      .get({ Bucket, Key, plaintext: "allow", ...(Range !== undefined && { Range }) });
+      .get({ Bucket, Key, unencrypted: "allow", ...(Range !== undefined && { Range }) });
     expect((await collectUntilError(Body)).error).toEqual(coded("BODY_INTERRUPTED"));
   });
 
@@ -638,7 +644,7 @@ describe("letting go", () => {
   it("of the answer that a plain range replaces closes its connection", async () => {
     await local.putRaw("plain-large", testBytes(4_000_000));
     for (let round = 0; round < 10; round++) {
-      const input = { Bucket, Key: "plain-large", plaintext: "allow", Range: "bytes=0-3000000" } as const;
+      const input = { Bucket, Key: "plain-large", unencrypted: "allow", Range: "bytes=0-3000000" } as const;
       await (await local.client.get(input)).Body.transformToByteArray();
     }
     await settled();

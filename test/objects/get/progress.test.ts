@@ -52,7 +52,7 @@ describe("progress of a get", () => {
     ] as const) {
       const told: { bytes: number }[] = [];
       const onProgress = (progress: { bytes: number }) => void told.push(progress);
-      const { Body } = await local.client.get({ Bucket, Key, plaintext: "allow" }, { onProgress });
+      const { Body } = await local.client.get({ Bucket, Key, unencrypted: "allow" }, { onProgress });
       await Body.transformToByteArray();
       expect(told.at(-1)).toMatchObject({ bytes, totalBytes: bytes, parts: 1 });
     }

@@ -101,17 +101,17 @@ describe("a parallel get", () => {
 
   it("of an object that is not encrypted is an ordinary one", async () => {
     await local.putRaw("plain", plaintext);
-    const { Body, encrypted } = await read({ Key: "plain", plaintext: "allow" });
+    const { Body, encrypted } = await read({ Key: "plain", unencrypted: "allow" });
     expect(encrypted).toBe(false);
     expectBytes(await collect(Body), plaintext);
     expect(ranges()).toEqual(["all"]);
   });
 
   it("of an object whose length is verified first", async () => {
-    const { Body } = await read({ verifyLength: "tail" });
+    const { Body } = await read({ verifyLength: true });
     expectBytes(await collect(Body), plaintext);
     expect(ranges()).toHaveLength(5);
-    const { Body: end } = await read({ verifyLength: "tail", Range: `bytes=-${windowBytes}` });
+    const { Body: end } = await read({ verifyLength: true, Range: `bytes=-${windowBytes}` });
     expectBytes(await collect(end), plaintext.subarray(-windowBytes));
   });
 

@@ -21,7 +21,7 @@ const signal = new AbortController().signal;
 const settingsWith = (options: Partial<EnvelopeClientOptions> = {}) =>
   configArgument({ s3: local.s3, keyring, partSizeBytes: partBytes, engine: onThread, ...options });
 
-const leftOf = ({ budget }: ClientConfig) => [budget.heldBytes, budget.keptBytes, budget.isShort];
+const leftOf = ({ budget }: ClientConfig) => [budget.heldBytes, budget.idleBytes, budget.hasWaiting];
 
 /** Counts what is read of it. */
 function sourceOf(bytes: Uint8Array, then: () => unknown = () => undefined) {
@@ -108,18 +108,18 @@ describe("nothing of the budget is left", () => {
 
   it("when the caller aborts a put that waits for its share, whose source is closed unread", async () => {
     const settings = settingsWith();
-    const all = await settings.budget.take({}, 128 * mebibyte, signal);
+    const all = await settings.budget.acquire({}, 128 * mebibyte, signal);
     const controller = new AbortController();
     const cancel = vi.fn();
     const Body = new ReadableStream<Uint8Array>({ cancel }, { highWaterMark: 0 });
     const error = errorOf(() =>
       put(settings, { Bucket, Key: "k", Body }, { abortSignal: controller.signal }),
     );
-    await until(() => expect(settings.budget.isShort).toBe(true));
+    await until(() => expect(settings.budget.hasWaiting).toBe(true));
     controller.abort(new Error("enough"));
     expect((await error).message).toBe("enough");
     await until(() => expect(cancel).toHaveBeenCalledTimes(1));
-    expect(settings.budget.isShort).toBe(false);
+    expect(settings.budget.hasWaiting).toBe(false);
     all.release();
     expect(settings.budget.heldBytes).toBe(0);
     expect(local.operations()).toEqual([]);
@@ -131,10 +131,10 @@ describe("a put that waits for its share", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     onTestFinished(() => void vi.useRealTimers());
     const settings = settingsWith({ idleTimeoutMs: 240_000, maxBufferedBytes: 16 * mebibyte });
-    const all = await settings.budget.take({}, 16 * mebibyte, signal);
+    const all = await settings.budget.acquire({}, 16 * mebibyte, signal);
     const Body = sourceOf(large);
     const call = put(settings, { Bucket, Key: "waited", Body }, {});
-    await until(() => expect(settings.budget.isShort).toBe(true));
+    await until(() => expect(settings.budget.hasWaiting).toBe(true));
     vi.advanceTimersByTime(720_000);
     await steady(() => Body.bytesRead);
     expect(Body.bytesRead).toBe(0);
@@ -151,14 +151,14 @@ describe("a put that waits for its share", () => {
     const settings = settingsWith({ idleTimeoutMs: 240_000, maxBufferedBytes: 16 * mebibyte, engine });
     const { budget } = settings;
     const Body = sourceOf(large);
-    let other: ReturnType<typeof budget.take> | undefined;
+    let other: ReturnType<typeof budget.acquire> | undefined;
     const call = put(
       settings,
       { Bucket, Key: "waited", Body },
       // Comes before the put, as that holds some while it is in line, or nothing and came later.
       {
         onProgress: ({ bytes }) => {
-          if (bytes < large.length) other ??= budget.take({}, 16 * mebibyte, signal);
+          if (bytes < large.length) other ??= budget.acquire({}, 16 * mebibyte, signal);
         },
       },
     );

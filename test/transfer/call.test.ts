@@ -1,0 +1,211 @@
+import { getEventListeners } from "node:events";
+import { describe, expect, it } from "vitest";
+import { linkedSignal, untilAborted } from "../../src/base/abort.js";
+import { EnvelopeError } from "../../src/base/errors.js";
+import { fieldNames } from "../../src/fields/field-names.js";
+import {
+  type Call,
+  type CheckedCallOptions,
+  callOptions,
+  iterateCall,
+  type OpenCall,
+  openCall,
+  withCall,
+  withLeftover,
+} from "../../src/transfer/call.js";
+import { MemoryBudget } from "../../src/transfer/memory-budget.js";
+import type { TransferProgress } from "../../src/transfer/progress.js";
+import { errorOf } from "../support/errors.js";
+
+const reason = new Error("enough");
+const target = { operation: "put", bucket: "bucket", key: "key" } as const;
+const none: CheckedCallOptions = { abortSignal: undefined, onProgress: undefined };
+const failed = () => new EnvelopeError("DECRYPTION_FAILED", "no");
+
+describe("callOptions", () => {
+  it("accepts the options that the list of the call names, and no others", () => {
+    const { signal } = new AbortController();
+    expect(callOptions(fieldNames.head.options, { abortSignal: signal })).toEqual({
+      ...none,
+      abortSignal: signal,
+    });
+    expect(() => callOptions(fieldNames.head.options, { onProgress: () => undefined })).toThrow(TypeError);
+    expect(() => callOptions(fieldNames.put.options, { abortsignal: signal })).toThrow("abortSignal");
+  });
+
+  it("rejects values of other types and names the option", () => {
+    expect(() => callOptions(fieldNames.put.options, { abortSignal: {} })).toThrow("options.abortSignal");
+    expect(() => callOptions(fieldNames.put.options, { onProgress: 1 })).toThrow("options.onProgress");
+  });
+});
+
+describe("withCall", () => {
+  it("does not begin a call whose signal was aborted before", async () => {
+    const aborted = { ...none, abortSignal: AbortSignal.abort(reason) };
+    const began: Call[] = [];
+    const error = await errorOf(() => withCall(target, aborted, async (call) => void began.push(call)));
+    expect([error, began]).toEqual([reason, []]);
+  });
+
+  it("aborts its signal with the caller's reason", async () => {
+    const caller = new AbortController();
+    const call = withCall(target, { ...none, abortSignal: caller.signal }, ({ signal }) =>
+      untilAborted(signal, new Promise<never>(() => undefined)),
+    );
+    caller.abort(reason);
+    expect(await errorOf(() => call)).toBe(reason);
+  });
+
+  it("aborts its signal with its first failure, and keeps the first reason", async () => {
+    let signal: AbortSignal | undefined;
+    await errorOf(() =>
+      withCall(target, none, async (call) => {
+        signal = call.signal;
+        throw reason;
+      }),
+    );
+    expect(signal?.reason).toBe(reason);
+    await errorOf(() =>
+      withCall(target, none, async (call) => {
+        signal = call.signal;
+        call.abort(reason);
+        throw new Error("later");
+      }),
+    );
+    expect(signal?.reason).toBe(reason);
+  });
+
+  it("does not abort its signal when it succeeds, and stops listening to the caller's", async () => {
+    const { signal: abortSignal } = new AbortController();
+    const signal = await withCall(target, { ...none, abortSignal }, async (call) => {
+      expect(getEventListeners(abortSignal, "abort")).toHaveLength(1);
+      return call.signal;
+    });
+    expect(signal.aborted).toBe(false);
+    expect(getEventListeners(abortSignal, "abort")).toEqual([]);
+  });
+
+  it("names the object in its errors, unless they name the object of a request", async () => {
+    const part = { ...target, partNumber: 3 };
+    const named = await errorOf(() => withCall(part, none, () => Promise.reject(failed())));
+    expect(named).toMatchObject({ details: { bucket: "bucket", key: "key", partNumber: 3 } });
+    const sidecar = new EnvelopeError("S3_NOT_FOUND", "no", {
+      details: { bucket: "bucket", key: "sidecar" },
+    });
+    expect(await errorOf(() => withCall(target, none, () => Promise.reject(sidecar)))).toBe(sidecar);
+  });
+
+  it("changes neither the reason of the caller's signal nor an error of a caller's class", async () => {
+    const own = failed();
+    const caller = new AbortController();
+    const error = await errorOf(() =>
+      withCall(target, { ...none, abortSignal: caller.signal }, async (call) => {
+        caller.abort(own);
+        throw withLeftover(call.signal.reason, call, {
+          details: { orphanedUploadId: "1" },
+          advice: "abort it",
+        });
+      }),
+    );
+    expect(error).toBe(own);
+    class CallersError extends EnvelopeError {}
+    const other = new CallersError("SOURCE_FAILED", "no");
+    expect(await errorOf(() => withCall(target, none, () => Promise.reject(other)))).toBe(other);
+  });
+
+  it("adds what a failed clean-up leaves to message and details", async () => {
+    const error = await errorOf(() =>
+      withCall(target, none, async (call) => {
+        throw withLeftover(failed(), call, { details: { orphanedUploadId: "1" }, advice: "Abort it" });
+      }),
+    );
+    expect(error).toMatchObject({ message: "no. Abort it", details: { orphanedUploadId: "1", key: "key" } });
+  });
+
+  it.each(["succeeds", "fails"])("releases the memory that it holds when it %s", async (how) => {
+    const budget = new MemoryBudget(10);
+    const act = async (call: Call) => {
+      const lease = await budget.acquire(call, 8, call.signal);
+      lease.split(3);
+      budget.tryAcquireForPrefetch(call, 2);
+      (await budget.acquire({}, 0, call.signal)).release(Buffer.alloc(0));
+      if (how === "fails") throw reason;
+    };
+    await withCall({ ...target, budget }, none, act).catch(() => undefined);
+    expect([budget.heldBytes, budget.idleBytes, budget.hasWaiting]).toEqual([0, 0, false]);
+  });
+
+  it("reports progress under its operation and object", async () => {
+    const seen: TransferProgress[] = [];
+    await withCall(target, { ...none, onProgress: (progress) => seen.push(progress) }, async ({ meter }) =>
+      meter.end(3, 1),
+    );
+    expect(seen).toMatchObject([{ operation: "put", Bucket: "bucket", Key: "key", bytes: 3, parts: 1 }]);
+  });
+});
+
+describe("openCall", () => {
+  const begin = (abortSignal: AbortSignal | undefined, budget?: MemoryBudget): Promise<OpenCall> =>
+    openCall({ ...target, budget }, { ...none, abortSignal }, async (call) => call);
+
+  it("stays open until its result has been read to the end, which does not abort it", async () => {
+    const budget = new MemoryBudget(10);
+    const caller = new AbortController();
+    const call = await begin(caller.signal, budget);
+    await budget.acquire(call, 8, call.signal);
+    expect([budget.heldBytes, getEventListeners(caller.signal, "abort").length]).toEqual([8, 1]);
+    call.end();
+    expect([budget.heldBytes, getEventListeners(caller.signal, "abort").length]).toEqual([0, 0]);
+    call.close();
+    caller.abort(reason);
+    expect(call.signal.reason).not.toBe(reason);
+  });
+
+  it("aborts what still runs when its result is closed", async () => {
+    const call = await begin(undefined);
+    expect(call.signal.aborted).toBe(false);
+    call.close();
+    expect(call.signal.aborted).toBe(true);
+  });
+
+  it("names the object, and the range of it, in errors of its result", async () => {
+    const call = await begin(undefined);
+    expect(call.named(failed(), "bytes=0-9")).toMatchObject({ details: { key: "key", range: "bytes=0-9" } });
+  });
+
+  it("ends when the function that makes its result fails", async () => {
+    const caller = new AbortController();
+    const error = await errorOf(() =>
+      openCall(target, { ...none, abortSignal: caller.signal }, () => Promise.reject(reason)),
+    );
+    expect([error, getEventListeners(caller.signal, "abort")]).toEqual([reason, []]);
+  });
+});
+
+describe("iterateCall", () => {
+  it("ends with the iteration and names the object in its errors", async () => {
+    const caller = new AbortController();
+    const all = iterateCall(target, { ...none, abortSignal: caller.signal }, async function* () {
+      yield 1;
+      throw failed();
+    });
+    expect((await all.next()).value).toBe(1);
+    expect(await errorOf(() => all.next())).toMatchObject({ details: { bucket: "bucket", key: "key" } });
+    expect(getEventListeners(caller.signal, "abort")).toEqual([]);
+  });
+});
+
+describe("linkedSignal", () => {
+  it("keeps no listener once the promise that waited for it has settled", async () => {
+    const { signal } = linkedSignal(undefined);
+    expect(await untilAborted(signal, Promise.resolve(1))).toBe(1);
+    expect(await errorOf(() => untilAborted(signal, Promise.reject(reason)))).toBe(reason);
+    await new Promise(setImmediate);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+  });
+
+  it("is aborted from the beginning when the other signal was", async () => {
+    const { signal } = linkedSignal(AbortSignal.abort(reason));
+    expect(await errorOf(() => untilAborted(signal, new Promise<never>(() => undefined)))).toBe(reason);
+  });
+});
