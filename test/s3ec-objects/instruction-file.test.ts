@@ -222,7 +222,7 @@ describe.each(formats)("when a write in %s fails", (format) => {
     local.aws.fault({ operation: "PutObject", skip: 1, ...fault });
     const error = await errorOf(() => put());
     expect(error).toEqual(coded("S3_UNAVAILABLE", { possiblyOrphanedInstructionFileKey: file }));
-    expect(error.message).toContain("was put back");
+    expect(error.message).toContain("was restored");
     expect(await read()).toBe("old");
   });
 
@@ -255,7 +255,7 @@ describe.each(formats)("when a write in %s fails", (format) => {
     expect(error).toEqual(
       coded("S3_ACCESS_DENIED", { operation: "PutObject", key: Key, lostInstructionFileKey: file }),
     );
-    expect(error.message).toContain("could not be put back");
+    expect(error.message).toContain("could not be restored");
   });
 
   it("and so does removing, the error names what is left", async () => {

@@ -22,11 +22,11 @@ import {
 } from "../../s3ec/encode.js";
 import type { LegacyEnvelope } from "../../s3ec/envelope.js";
 import type { LegacyKeyring } from "../../s3ec/keyrings/keyring.js";
-import { generateLegacyDataKey } from "../../s3ec/keyrings/new-data-key.js";
+import { generateLegacyDataKey } from "../../s3ec/keyrings/keyring.js";
 import { legacyNames } from "../../s3ec/names.js";
 import { type Call, callOptions, type TransferOptions } from "../../transfer/call.js";
 import { type Source, sourceArgument } from "../../transfer/source.js";
-import { newInstructionLocation } from "../read/instruction-object.js";
+import { newInstructionLocation } from "./instruction-file.js";
 import { withInstructionFile } from "./instruction-write.js";
 import type { LegacyWriterConfig } from "./writer-settings.js";
 
