@@ -19,5 +19,8 @@ export default defineConfig({
     expect: { poll: { timeout: 240_000, interval: 10 } },
     // Some tests wait for what is scripted to fail, while others compute.
     maxWorkers: 3,
+    // A worker loads the AWS SDK once for all its files, but evaluates this project's modules anew for each.
+    isolate: false,
+    setupFiles: ["test/support/fresh-modules.ts"],
   },
 });

@@ -11,5 +11,7 @@ export default defineConfig({
     hookTimeout: 600_000,
     // One file at a time: the servers share two cores with the tests.
     fileParallelism: false,
+    isolate: true,
+    setupFiles: [],
   },
 });

@@ -8,5 +8,8 @@ export default defineConfig({
     ...base.test,
     include: ["test/**/*.slow.ts"],
     maxWorkers: 2,
+    // What other files have left would count as held memory.
+    isolate: true,
+    setupFiles: [],
   },
 });

@@ -1,4 +1,4 @@
-/** The part of docs/performance.md that is made from the results in docs/performance. */
+/** The part of docs/performance/results.md that is made from the results beside it. */
 import { formatMachine, markdownGoals, markdownRatios, markdownTable } from "./report.js";
 import type { Results, Table } from "./results.js";
 

@@ -1,4 +1,4 @@
-/** Tables and machines as text: for the terminal and for docs/performance.md. */
+/** Tables and machines as text: for the terminal and for docs/performance/results.md. */
 import type { Goal, Results, Row, Table } from "./results.js";
 
 /** A number with three digits that matter. */

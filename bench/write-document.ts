@@ -1,10 +1,10 @@
-/** `npm run bench:docs`: puts docs/performance/results-*.json into docs/performance.md and draws its chart. */
+/** `npm run bench:docs`: puts docs/performance/results-*.json into docs/performance/results.md and draws the chart. */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { chart } from "./chart.js";
 import { withResults } from "./document.js";
 import { readResults } from "./results-file.js";
 
-const document = "docs/performance.md";
+const document = "docs/performance/results.md";
 const folder = "docs/performance";
 const all = readdirSync(folder)
   .filter((file) => /^results-.*\.json$/.test(file))

@@ -46,16 +46,12 @@ export type { HeadInput, HeadOutput, RecipientName } from "./objects/head.js";
 export type { OpenObject, OpenObjectFields } from "./objects/open/object-reader.js";
 export type { OpenInput, OpenOptions } from "./objects/open/open.js";
 export type { PutInput } from "./objects/put/put.js";
-export type { PutOutput } from "./objects/put/write.js";
+export type { PutOutput } from "./objects/put/write-arguments.js";
 export type { AbortUploadInput, AbortUploadOutput } from "./objects/upload/abort.js";
-export type { CompleteUploadInput } from "./objects/upload/complete.js";
-export {
-  type BeginUploadInput,
-  type UploadPartInput,
-  uploadPartRange,
-} from "./objects/upload/distributed.js";
-export type { PartSeal, UploadedPart } from "./objects/upload/parts.js";
-export type { UploadTicket } from "./objects/upload/ticket.js";
+export type { BeginUploadInput, CompleteUploadInput } from "./objects/upload/distributed.js";
+export { type UploadPartInput, uploadPartRange } from "./objects/upload/part-upload.js";
+export type { PartFingerprint, PartLayout, UploadedPart } from "./objects/upload/parts.js";
+export type { TicketInput, UploadTicket } from "./objects/upload/ticket.js";
 export type {
   AbortUploadsInput,
   AbortUploadsOutput,

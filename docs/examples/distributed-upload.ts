@@ -1,7 +1,7 @@
 /**
- * Three processes upload the parts of one object; one is killed and replaced; the object is read back and compared.
- * S3 runs in the first process, over HTTP on loopback. At your place the workers may be on different machines, and the
- * folder of notes a table of a database.
+ * Three worker processes upload the parts of one object. One is killed and replaced. Then the object is read and compared.
+ * S3 runs in the first process, over HTTP on loopback. In production, the workers may run on different machines, and a
+ * database table takes the place of the folder of notes.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -20,12 +20,12 @@ import {
 } from "s3-envelope";
 import { type LocalClientConfig, startLocalAws } from "s3-envelope/testing";
 
-process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true"; // an example is no place for it
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true"; // not part of the example
 const object = { Bucket: "example", Key: "backups/node" };
 const encryptionContext = { tenant: "42" };
 const filePath = process.execPath;
 
-/** What a worker is told. Nothing in it is secret but the key of this example: with kmsKeyring each asks KMS. */
+/** The first message to a worker. Only the key of this example is secret: with kmsKeyring, each worker calls KMS. */
 interface Order {
   readonly ticket: UploadTicket;
   readonly notes: string;
@@ -39,7 +39,7 @@ function clientOf({ s3Config, wrappingKey }: Omit<Order, "ticket" | "notes">): E
   return new EnvelopeClient({ s3: createS3Client(s3Config), keyring });
 }
 
-/** Uploads the parts that it is told to, one after the other. */
+/** Uploads the parts that the coordinator assigns, one after the other. */
 function work(): void {
   let order: Order | undefined;
   let client: EnvelopeClient | undefined;
@@ -53,7 +53,7 @@ function work(): void {
     const { ticket, notes } = order;
     const { PartNumber } = message;
     const note = join(notes, `${PartNumber}`);
-    // An earlier worker may have begun this part: it must be sent with the same bytes, or not at all.
+    // An earlier worker may have started this part: it must be sent with the same bytes, or not at all.
     const tagDigest = existsSync(note) ? await readFile(note, "utf8") : "first-attempt";
     const part = await client.uploadPart({
       ticket,
@@ -61,7 +61,7 @@ function work(): void {
       filePath,
       encryptionContext,
       tagDigest,
-      // Before the first byte is sent: what a replacement will need is on the disk.
+      // Before the first byte is sent, the digest that a replacement needs is on the disk.
       onSealed: ({ tagDigest }) => writeNote(note, tagDigest),
     });
     process.send?.(part);
@@ -69,20 +69,20 @@ function work(): void {
   process.once("disconnect", () => process.exit());
 }
 
-/** Whole or not at all, and still there after a loss of power. */
+/** Writes a note atomically and durably: it is complete, and survives a loss of power. */
 async function writeNote(path: string, text: string): Promise<void> {
   const file = await open(`${path}.${process.pid}`, "w");
   await file.writeFile(text);
   await file.sync();
   await file.close();
   await rename(`${path}.${process.pid}`, path);
-  // The name, too.
+  // Also makes the name durable.
   const folder = await open(dirname(path), "r");
   await folder.sync();
   await folder.close();
 }
 
-/** Begins, hands out parts to three workers, kills one of them, completes, reads. */
+/** Begins the upload, assigns parts to three workers, kills one of them, completes the upload, and reads the object. */
 async function coordinate(): Promise<void> {
   await using aws = await startLocalAws({ buckets: [object.Bucket] });
   const notes = await mkdtemp(join(tmpdir(), "s3-envelope-example-"));
@@ -93,7 +93,7 @@ async function coordinate(): Promise<void> {
     ...object,
     encryptionContext,
     plaintextLength: size,
-    // A worker whose copy of the file is of another time sends nothing.
+    // A worker whose copy of the file has another modification time sends nothing.
     sourceModifiedMs: mtimeMs,
   });
   console.log(`${filePath}: ${size} bytes in ${ticket.partCount} parts`);
@@ -106,25 +106,27 @@ async function coordinate(): Promise<void> {
   const todo = Array.from({ length: ticket.partCount }, (_, index) => index + 1);
   const parts = new Map<number, UploadedPart>();
   let toKill = 1;
-  /** Gives a worker one part after the other; a part whose worker dies goes back to the others. */
+  /** Assigns one part after the other to a worker. The part of a worker that dies is assigned again. */
   const employ = async (worker: ChildProcess): Promise<void> => {
     const gone = once(worker, "exit").then(() => undefined);
     for (let PartNumber = todo.shift(); PartNumber !== undefined; PartNumber = todo.shift()) {
       worker.send({ PartNumber });
       const killing = toKill-- > 0;
       if (killing) {
-        // In the midst of it: the note is written, so its bytes are on their way.
+        // While it sends the part: the note exists, so the request has started.
         while (!existsSync(join(notes, `${PartNumber}`)))
           await new Promise((resolve) => setTimeout(resolve, 1));
         worker.kill("SIGKILL");
       }
-      const answer = await Promise.race([once(worker, "message"), gone]);
-      if (!answer || killing) {
+      const message = await Promise.race([once(worker, "message"), gone]);
+      if (!message || killing) {
         todo.unshift(PartNumber);
-        console.log(`worker ${worker.pid} was killed amid part ${PartNumber}: another takes its place`);
+        console.log(
+          `worker ${worker.pid} was killed while it sent part ${PartNumber}: another worker replaces it`,
+        );
         return employ(startWorker());
       }
-      const [part] = answer as [UploadedPart];
+      const [part] = message as [UploadedPart];
       parts.set(part.PartNumber, part);
     }
     worker.disconnect();

@@ -25,11 +25,6 @@ export function batchOf(
   return { kind, key: keys.key, baseNonce: Uint8Array.from(keys.baseNonce), firstChunk, chunks };
 }
 
-/** Bytes of a slab that has room for so many chunks, sealed or not. */
-export function batchBufferBytes(chunks: number): number {
-  return chunks * sealedChunkBytes;
-}
-
 /**
  * Works on the run that starts at the start of the slab, in place: plaintext, chunk after chunk, becomes the
  * stretch of the message that holds it, or the other way round.

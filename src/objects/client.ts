@@ -16,15 +16,15 @@ import { type HeadInput, type HeadOutput, head } from "./head.js";
 import type { OpenObject } from "./open/object-reader.js";
 import { type OpenInput, type OpenOptions, open } from "./open/open.js";
 import { type PutInput, put } from "./put/put.js";
-import type { PutOutput } from "./put/write.js";
+import type { PutOutput } from "./put/write-arguments.js";
 import { type AbortUploadInput, type AbortUploadOutput, abortUpload } from "./upload/abort.js";
-import { type CompleteUploadInput, completeUpload } from "./upload/complete.js";
 import {
   type BeginUploadInput,
   beginUpload,
-  type UploadPartInput,
-  uploadPart,
+  type CompleteUploadInput,
+  completeUpload,
 } from "./upload/distributed.js";
+import { type UploadPartInput, uploadPart } from "./upload/part-upload.js";
 import type { UploadedPart } from "./upload/parts.js";
 import type { UploadTicket } from "./upload/ticket.js";
 import {
@@ -133,23 +133,25 @@ export class EnvelopeClient {
   }
 
   /**
-   * Uploads a file, or any source of known length that can be read at any offset: parts are encrypted apart from each
-   * other, `maxConcurrentParts` at a time, within the client's `maxBufferedBytes`. With a `checkpointPath` the same call
-   * goes on after a crash with what was not done, on this host or on another; a failure then keeps upload and
-   * checkpoint (`details.uploadId`, `details.checkpointPath`), except for the reason of your signal, a condition that
-   * does not hold, and your own errors. Nothing is asked of S3 before all of the checkpoint has been authenticated, and until
-   * then nothing is ended either. Without it, the upload is aborted if anything fails.
+   * Uploads a file, or any source of known length that can be read at any offset. Parts are encrypted independently,
+   * `maxConcurrentParts` at a time, within the client's `maxBufferedBytes`.
    *
-   * @throws EnvelopeError `SOURCE_CHANGED` when the source is not what it was, before anything of it is sent where parts
-   *   were begun; `FILE_FAILED`, `SOURCE_FAILED`, `SOURCE_STALLED`, `SOURCE_TOO_LARGE`; `ENVELOPE_TOO_LARGE`;
-   *   `CHECKPOINT_INVALID`, `CONTEXT_MISMATCH` when the checkpoint is of another upload
+   * With a `checkpointPath`, call `upload` again with the same input after a crash or a failure, on this host or on another:
+   * it sends only the missing parts. A failure then keeps upload and checkpoint (`details.uploadId`,
+   * `details.checkpointPath`), except for the reason of your signal, a condition that does not hold, and an error of your
+   * own. The whole checkpoint is authenticated before it causes any request. Without a checkpoint, the upload is aborted
+   * if anything fails.
+   *
+   * @throws EnvelopeError `SOURCE_CHANGED` when the source has changed; if parts were started, before anything of it is
+   *   sent. `FILE_FAILED`, `SOURCE_FAILED`, `SOURCE_STALLED`, `SOURCE_TOO_LARGE`, `ENVELOPE_TOO_LARGE`;
+   *   `CHECKPOINT_INVALID` and `CONTEXT_MISMATCH` when the checkpoint belongs to another upload
    */
   upload(input: UploadInput, options: TransferOptions = {}): Promise<PutOutput> {
     return upload(this.#settings, input, options);
   }
 
   /**
-   * Begins an upload whose parts are sent by any number of processes, by {@link uploadPart}. Give each the ticket.
+   * Begins an upload whose parts are sent by any number of processes with {@link uploadPart}. Give the ticket to each.
    *
    * @throws EnvelopeError `ENVELOPE_TOO_LARGE`, `SOURCE_TOO_LARGE`
    */
@@ -158,50 +160,53 @@ export class EnvelopeClient {
   }
 
   /**
-   * Encrypts one part of an upload and sends it; the result is plain data for {@link completeUpload}. **A part that was
-   * tried before must be made of the same bytes**: keep what `onSealed` is told where a process that takes over will
-   * find it, and state it as `tagDigest`. At a first attempt state "first-attempt": S3 is then asked, by one ListParts request, for a
-   * part of that number, and what is not surely the same is refused. A client also refuses other bytes for any part that
-   * it has sealed before, and for its neighbours, for as long as it lives (of 65,536 parts at least). The keyring is asked
-   * once for the parts of one ticket.
+   * Encrypts and sends one part of an upload. The result is plain data for {@link completeUpload}.
    *
-   * **What cannot be noticed**: an earlier attempt with other bytes whose part never came to be in S3, or that is under way
-   * at the same time in another client; bytes of a `Body` or `source` that differ under one `sourceDigest`, or under none;
-   * and a store that does not tell the truth.
+   * **A part that was attempted before must be sent with the same bytes.** Store what `onSealed` receives where a process
+   * that takes over finds it, and state its `tagDigest`. At a first attempt, state "first-attempt": one ListParts request
+   * then asks S3 for a part of that number, and the call is refused unless that part is certainly the same. A client also
+   * refuses other bytes for any part that it has encrypted before, and for its neighbours, as long as it lives (for at
+   * least 65,536 parts). It calls the keyring once for the parts of a ticket.
    *
-   * @throws EnvelopeError `SOURCE_CHANGED` before anything of it is sent; `CHECKPOINT_INVALID`, `CONTEXT_MISMATCH`,
-   *   `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`; `S3_NOT_FOUND` when the upload is gone; `FILE_FAILED`, `SOURCE_FAILED`, `SOURCE_STALLED`
+   * **This does not detect** an earlier attempt with other bytes whose part never reached S3, or that another client makes
+   * at the same time; bytes of a `Body` or `source` that differ under the same `sourceDigest`, or under none; and a store
+   * whose responses are wrong.
+   *
+   * @throws EnvelopeError `SOURCE_CHANGED` before anything of the part is sent; `CHECKPOINT_INVALID`, `CONTEXT_MISMATCH`,
+   *   `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`; `S3_NOT_FOUND` when the upload does not exist any more; `FILE_FAILED`,
+   *   `SOURCE_FAILED`, `SOURCE_STALLED`
    */
   uploadPart(input: UploadPartInput, options: CallOptions = {}): Promise<UploadedPart> {
     return uploadPart(this.#settings, input, options);
   }
 
   /**
-   * Makes the object of its parts, under the `IfMatch` and `IfNoneMatch` that the upload began with. May be called again
-   * after a failure. The upload is not aborted when it fails: that is for {@link abortUpload}.
+   * Completes an upload: its parts become the object, under the `IfMatch` and `IfNoneMatch` of `beginUpload`. Can be
+   * repeated after a failure, which does not abort the upload; see {@link abortUpload}.
    *
-   * @throws EnvelopeError `SOURCE_CHANGED` when two parts are of different sources, by the time of modification of their
-   *   files and by the chunks that neighbours share; `CHECKPOINT_INVALID` when a part is missing, was changed or is not of this upload; `CONTEXT_MISMATCH`, `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`
+   * @throws EnvelopeError `SOURCE_CHANGED` when two parts are of different sources, by the modification times of their
+   *   files and by the chunks that neighbours share; `CHECKPOINT_INVALID` when a part is missing, was changed or belongs to
+   *   another upload; `CONTEXT_MISMATCH`, `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`
    */
   completeUpload(input: CompleteUploadInput, options: CallOptions = {}): Promise<PutOutput> {
     return completeUpload(this.#settings, input, options);
   }
 
   /**
-   * Gives up an upload, by its ticket or its checkpoint, which is removed. Stop its workers first: a part that arrives
-   * later may stay. One that is gone already is no error. Asks no key, unless the envelope is in a sidecar: that is removed
-   * only if the key shows the ticket to be what was issued. Where there is no such key any more, the upload is ended all the
-   * same, and the sidecar stays and is named.
+   * Aborts an upload, by its ticket or its checkpoint, and removes the checkpoint. Stop its workers first: a part that
+   * arrives later may be stored. An upload that does not exist any more is no error. Needs no key, unless the envelope is
+   * in a sidecar, which is removed only if the key verifies the ticket. If no key can verify it, the upload is aborted all
+   * the same, and the sidecar is kept and named in the result.
    *
-   * @throws EnvelopeError `CHECKPOINT_INVALID`; what the keyring fails with, if it may succeed later
+   * @throws EnvelopeError `CHECKPOINT_INVALID`; retryable errors of the keyring
    */
   abortUpload(input: AbortUploadInput, options: CallOptions = {}): Promise<AbortUploadOutput> {
     return abortUpload(this.#settings, input, options);
   }
 
   /**
-   * Lists the multipart uploads of a bucket that nobody has completed or aborted. **All of them, those of others and
-   * those under way too**: S3 does not tell what they are for.
+   * Lists the multipart uploads of a bucket that are neither completed nor aborted. **These are all uploads, including
+   * those of other applications and those in progress**: S3 does not record their purpose.
    */
   listUploads(
     input: ListUploadsInput,
@@ -211,9 +216,9 @@ export class EnvelopeClient {
   }
 
   /**
-   * Aborts the multipart uploads that {@link listUploads} lists and that are older than you say. **They may be somebody
-   * else's, or still under way, or wait for a resume from a checkpoint**: name a `Prefix` that is yours alone, and an age
-   * that no upload reaches.
+   * Aborts the multipart uploads that {@link listUploads} lists and that are older than a given age. **They may belong to
+   * other applications, be in progress, or wait for a resume from a checkpoint**: give a `Prefix` that only you use, and
+   * an age that no upload reaches.
    */
   abortUploads(input: AbortUploadsInput, options: CallOptions = {}): Promise<AbortUploadsOutput> {
     return abortUploads(this.#settings, input, options);

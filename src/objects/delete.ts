@@ -10,6 +10,7 @@ import { EnvelopeError, hasCode } from "../base/errors.js";
 import { decodeEnvelope } from "../envelope/metadata.js";
 import { fieldsArgument } from "../fields/field-list.js";
 import { fieldNames } from "../fields/field-names.js";
+import { sdkFields } from "../fields/sdk-fields.js";
 import { type RequestTarget, s3Request, unusableResponse } from "../s3/errors.js";
 import { targetArgument } from "../s3/fields.js";
 import { headRequest } from "../s3/head-request.js";
@@ -46,10 +47,10 @@ export async function deleteObject(
   const checked = callOptions(fieldNames.delete.options, options);
   const given = fieldsArgument<DeleteInput>(fieldNames.delete.input, input) as DeleteInput;
   const target = targetArgument("DeleteObject", given);
-  const { envelopeStorage = config.envelopeStorage, ...asked } = given;
+  const { envelopeStorage = config.envelopeStorage } = given;
   const storage = choiceArgument("envelopeStorage", envelopeStorage, envelopeStorages);
   return withCall({ ...target, operation: "delete" }, checked, ({ signal }) =>
-    remove(config, storage, asked, target, signal),
+    remove(config, storage, sdkFields(given), target, signal),
   );
 }
 

@@ -12,7 +12,7 @@ import type {
 import { quoted } from "../base/bytes.js";
 import { EnvelopeError } from "../base/errors.js";
 import { forEachConcurrently } from "../transfer/concurrency.js";
-import { partSizes } from "../transfer/parts.js";
+import { partSizes } from "../transfer/part-sizes.js";
 import type { ConfirmedWriteOutput } from "./confirmed-write.js";
 import { requireETag } from "./errors.js";
 import { checksumsOf, createFields, customerKeyOf, objectFields } from "./fields.js";

@@ -12,10 +12,10 @@ import {
 import { untilAborted } from "../base/abort.js";
 import { guarded } from "../service/response-guard.js";
 import { type CallControl, withLeftover } from "../transfer/call.js";
-import type { Part } from "../transfer/parts.js";
+import type { Part } from "../transfer/part-assembly.js";
 import { cleanUp } from "./clean-up.js";
 import type { ConfirmedWrite, ConfirmedWriteOutput } from "./confirmed-write.js";
-import { type RequestTarget, requireETag, s3Request, unusableResponse } from "./errors.js";
+import { isUploadGone, type RequestTarget, requireETag, s3Request, unusableResponse } from "./errors.js";
 import { checksumsOf, completeFields, createFields, objectFields, partFields } from "./fields.js";
 import { conditionOf } from "./responses.js";
 
@@ -38,16 +38,21 @@ export interface MultipartInput {
  * Uploads parts and completes. Any failure, of the source, of S3 or by the signal, rejects with the first
  * cause after every request has ended or was given up, and the upload has been aborted.
  *
- * @param onStored told of each part that S3 has; what it throws ends the upload
+ * @param rest the parts after the first; ended early if the upload fails
+ * @param onStored called for each part that S3 has stored; an error that it throws ends the upload
  */
 export async function uploadMultipart(
   input: MultipartInput,
-  parts: AsyncIterable<Part>,
+  first: Part,
+  rest: AsyncGenerator<Part, undefined>,
   onStored: (part: Part) => void,
 ): Promise<ConfirmedWriteOutput> {
-  const uploadId = await createUpload(input);
+  const uploadId = await createUpload(input).catch((error: unknown) => {
+    end(rest);
+    throw error;
+  });
   try {
-    const completed = await uploadParts(input, uploadId, parts, onStored);
+    const completed = await uploadParts(input, uploadId, first, rest, onStored);
     return await commitUpload(input, uploadId, completed);
   } catch (error) {
     throw await discardUpload(input, uploadId, error);
@@ -122,18 +127,20 @@ export interface SentPart {
 async function uploadParts(
   input: MultipartInput,
   uploadId: string,
-  parts: AsyncIterable<Part>,
+  first: Part,
+  rest: AsyncGenerator<Part, undefined>,
   onStored: (part: Part) => void,
 ): Promise<readonly SentPart[]> {
   const { transfer, maxConcurrentParts } = input;
   const uploaded: SentPart[] = [];
   const inFlight = new Set<Promise<void>>();
   try {
-    for await (const part of parts) {
-      const request: Promise<void> = sendPart(input, uploadId, part)
+    for (let part: Part | undefined = first; part; part = (await rest.next()).value) {
+      const sending = part;
+      const request: Promise<void> = sendPart(input, uploadId, sending)
         .then((done) => {
           uploaded.push(done);
-          onStored(part);
+          onStored(sending);
         })
         .catch(transfer.abort)
         .finally(() => inFlight.delete(request));
@@ -143,10 +150,16 @@ async function uploadParts(
     }
   } catch (error) {
     transfer.abort(error);
+    end(rest);
   }
   await Promise.all(inFlight);
   transfer.signal.throwIfAborted();
   return uploaded;
+}
+
+/** Ends an iteration without waiting: a source that never responds to a read does not respond to this either. */
+function end(parts: AsyncGenerator<Part, undefined>): void {
+  void parts.return(undefined).catch(() => undefined);
 }
 
 /** Sends one part; its memory is released once it is surely read no more. */
@@ -232,6 +245,27 @@ export async function commitUpload(
   return commit.send(commitInput, "CompleteMultipartUpload", size, (options) =>
     s3.send(guarded(command), options),
   );
+}
+
+/**
+ * Aborts an upload.
+ *
+ * @returns false when it does not exist: it was aborted, or completed
+ */
+export async function abortUpload(
+  { s3, put, target }: MultipartInput,
+  UploadId: string,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const command = guarded(new AbortMultipartUploadCommand({ ...objectFields(put), UploadId }));
+  const asked = { ...target, operation: "AbortMultipartUpload" };
+  try {
+    await s3Request(asked, signal, (options) => s3.send(command, options));
+    return true;
+  } catch (error) {
+    if (isUploadGone(error)) return false;
+    throw error;
+  }
 }
 
 /** Aborts the upload and returns the error that ended it, which names the upload if it may still be there. */

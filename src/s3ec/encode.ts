@@ -1,4 +1,4 @@
-/** Encodes the envelopes of V2 and V3 for metadata and instruction files. docs/legacy.md describes the formats. */
+/** Encodes the envelopes of V2 and V3 for metadata and instruction files. docs/guides/legacy-objects.md describes the formats. */
 import { asciiJsonString, encodeBase64, quoted } from "../base/bytes.js";
 import { EnvelopeError } from "../base/errors.js";
 import type { MetadataFields } from "../envelope/metadata.js";

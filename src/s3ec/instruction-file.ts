@@ -1,4 +1,4 @@
-/** Decodes instruction files: objects that hold the envelope of another object. docs/legacy.md describes the formats. */
+/** Decodes instruction files: objects that hold the envelope of another object. docs/guides/legacy-objects.md describes the formats. */
 import type { LegacyEnvelope } from "./envelope.js";
 import { collectFields, malformed, parseFlatObject } from "./fields.js";
 import type { InInstructionFile } from "./metadata.js";

@@ -1,4 +1,4 @@
-/** Decodes the envelope of S3 Encryption Clients in the metadata of an object. docs/legacy.md has the tables of fields. */
+/** Decodes the envelope of S3 Encryption Clients in the metadata of an object. docs/guides/legacy-objects.md has the tables of fields. */
 import type { MetadataFields } from "../envelope/metadata.js";
 import type { LegacyEnvelope } from "./envelope.js";
 import { collectFields, isEnvelopeName, malformed } from "./fields.js";

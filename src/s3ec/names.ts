@@ -1,4 +1,4 @@
-/** The names and constants of the S3 Encryption Client formats. docs/legacy.md describes them. */
+/** The names and constants of the S3 Encryption Client formats. docs/guides/legacy-objects.md describes them. */
 
 /** Names in metadata, as S3 returns them: without `x-amz-meta-`, in lower case. Instruction files have the same names. */
 export const legacyNames = {

@@ -1,4 +1,4 @@
-/** The policy that decides, before any key is used, which objects of S3 Encryption Clients may be read. docs/legacy.md */
+/** The policy that decides, before any key is used, which objects of S3 Encryption Clients may be read. docs/guides/legacy-objects.md */
 import { choiceArgument } from "../base/arguments.js";
 import { EnvelopeError } from "../base/errors.js";
 import type { Fields } from "../fields/field-list.js";

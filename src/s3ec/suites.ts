@@ -1,4 +1,4 @@
-/** The algorithms of the S3 Encryption Client formats, as data. docs/legacy.md has the tables. */
+/** The algorithms of the S3 Encryption Client formats, as data. docs/guides/legacy-objects.md has the tables. */
 
 /** The length of an AES block in bytes. CBC pads to it, and ranges are read in whole blocks. */
 export const blockBytes = 16;

@@ -1,4 +1,4 @@
-/** Decodes the fields of an envelope, for each version of the formats. docs/legacy.md has the tables of fields. */
+/** Decodes the fields of an envelope, for each version of the formats. docs/guides/legacy-objects.md has the tables of fields. */
 
 import type { EncryptionContext } from "../keys/encryption-context.js";
 import { legacyCommitmentBytes } from "./commitment.js";

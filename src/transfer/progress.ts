@@ -72,6 +72,13 @@ export class ProgressMeter {
     if (this.#listener) this.#tell(this.#listener);
   }
 
+  /** Counts everything as done, and reports the end. Throws what the listener throws. */
+  complete(bytes: number, parts: number): void {
+    [this.#bytes, this.totalBytes] = [bytes, bytes];
+    [this.#parts, this.totalParts] = [parts, parts];
+    this.end();
+  }
+
   #tell(listener: ProgressListener): void {
     const now = performance.now();
     this.#toldAt = now;

@@ -9,6 +9,7 @@ import { isAsyncSource, type TakenSource, takeSource } from "../source/gate.js";
 import { guardSource, type SourceGuard } from "../source/guarded-source.js";
 import { bytesOf, isBlob } from "../source/shape.js";
 import { sourceFailed } from "../source/source-failed.js";
+import type { ReadAllowance } from "./part-assembly.js";
 
 /**
  * All that `put` takes as a body. Strings are UTF-8. A stream is read once, from where it stands, whatever package made
@@ -34,17 +35,33 @@ export type PutBody =
 
 /** A body that has been checked and can be read once. */
 export interface Source {
-  /** Plaintext bytes, when they are known beforehand. */
+  /** Bytes, if they are known before it is read. */
   readonly length: number | undefined;
-  /** The bytes themselves, when they are all in memory. */
+  /** The bytes themselves, if all of them are in memory. */
   readonly bytes: Uint8Array | undefined;
-  /** How many bytes reading has yielded so far. */
+  /** Bytes read so far. */
   readonly bytesRead: number;
-  /** Yields the bytes; rejects when there turn out to be more or fewer than `length`. */
-  read(guard: Pick<SourceGuard, "signal" | "idleTimeoutMs">): AsyncIterable<Uint8Array>;
-  /** Lets go of the body, read or not. */
+  /**
+   * Yields the bytes. Rejects when there turn out to be more or fewer than `length`.
+   *
+   * @param allowance how far it may be read; one piece of the caller's more is requested, to know whether there is one
+   */
+  read(guard: ReadGuard, allowance?: ReadAllowance): AsyncIterable<Uint8Array>;
+  /** Closes the body, read or not. */
   close(): void;
 }
+
+/** Runs a call that reads a body, and closes the body if the call fails. */
+export async function closingOnFailure<T>(source: Source, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    source.close();
+    throw error;
+  }
+}
+
+type ReadGuard = Pick<SourceGuard, "signal" | "idleTimeoutMs">;
 
 /**
  * Checks a body and the length that the caller says it has.
@@ -70,12 +87,15 @@ export function sourceArgument(body: unknown, contentLength: unknown): Source {
     get bytesRead() {
       return progress.bytesRead;
     },
-    read: (guard) => readAll(taken ?? pieces, known, guard, progress),
+    read: (guard, allowance = unlimited) =>
+      readAll(taken ?? pieces, known, { ...guard, allowance }, progress),
     close: () => taken?.close(),
   };
 }
 
-/** Bytes in memory are taken so many at a time. */
+const unlimited: ReadAllowance = { limit: Number.POSITIVE_INFINITY, raised: async () => undefined };
+
+/** Bytes in memory are read in pieces of this size. */
 const sliceBytes = 1024 * 1024;
 
 type Pieces = AsyncIterable<unknown> | Iterable<unknown>;
@@ -99,7 +119,7 @@ function open(body: unknown): OpenBody {
   );
 }
 
-/** Cut so that sealing a large body lets other work have its turn. */
+/** In slices, so that encrypting a large body does not block the event loop. */
 function* slices(bytes: Uint8Array): Generator<Uint8Array, undefined> {
   for (let start = 0; start < bytes.length; start += sliceBytes) {
     yield bytes.subarray(start, start + sliceBytes);
@@ -110,10 +130,11 @@ function* slices(bytes: Uint8Array): Generator<Uint8Array, undefined> {
 async function* readAll(
   pieces: Pieces,
   length: number | undefined,
-  guard: Pick<SourceGuard, "signal" | "idleTimeoutMs">,
+  { allowance, ...guard }: ReadGuard & { readonly allowance: ReadAllowance },
   progress: { bytesRead: number },
 ): AsyncGenerator<Uint8Array, undefined> {
   let seen = 0;
+  let yielded = 0;
   const guarded = guardSource(pieces, {
     ...guard,
     stalled: () =>
@@ -135,7 +156,12 @@ async function* readAll(
     seen += bytes.length;
     if (length !== undefined && seen > length) throw wrongLength(length, seen);
     progress.bytesRead = seen;
-    yield bytes;
+    while (yielded < seen) {
+      while (yielded >= allowance.limit) await allowance.raised();
+      const allowed = bytes.subarray(bytes.length - (seen - yielded)).subarray(0, allowance.limit - yielded);
+      yielded += allowed.length;
+      yield allowed;
+    }
   }
   if (length !== undefined && seen < length) throw wrongLength(length, seen);
   return undefined;

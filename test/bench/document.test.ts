@@ -8,13 +8,13 @@ import { smallResults } from "./support.js";
 
 const docs = new URL("../../docs/", import.meta.url);
 
-it("docs/performance.md and its chart are made from the results beside them", () => {
+it("docs/performance/results.md and the chart are made from the results beside them", () => {
   const folder = new URL("performance/", docs);
   const files = readdirSync(folder).filter((file) => file.endsWith(".json"));
   const all = files.sort().map((file) => readResults(new URL(file, folder).pathname));
   const [first] = all;
   if (!first) throw new Error("there are no results");
-  const text = readFileSync(new URL("performance.md", docs), "utf8");
+  const text = readFileSync(new URL("results.md", folder), "utf8");
   expect(text, "run `npm run bench:docs`").toBe(withResults(text, all));
   expect(readFileSync(new URL("chart.svg", folder), "utf8"), "run `npm run bench:docs`").toBe(chart(first));
 });

@@ -1,15 +1,9 @@
 import { createSecretKey } from "node:crypto";
 import { expect, it } from "vitest";
-import {
-  batchBufferBytes,
-  batchOf,
-  type ChunkBatch,
-  workedBytes,
-  workInPlace,
-} from "../../src/cobblestone/batch.js";
+import { batchOf, type ChunkBatch, workedBytes, workInPlace } from "../../src/cobblestone/batch.js";
 import { openChunk, sealChunk } from "../../src/cobblestone/chunk.js";
 import { deriveMessageKeys } from "../../src/cobblestone/derivation.js";
-import { chunkBytes, sealedChunkBytes } from "../../src/cobblestone/layout.js";
+import { chunkBytes, sealedBytes, sealedChunkBytes } from "../../src/cobblestone/layout.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 
@@ -22,7 +16,7 @@ const run = (kind: ChunkBatch["kind"], chunks: number): ChunkBatch => ({
   chunks,
 });
 const slabOf = (bytes: Buffer, chunks: number) => {
-  const slab = Buffer.alloc(batchBufferBytes(chunks), 0xee);
+  const slab = Buffer.alloc(sealedBytes(chunks), 0xee);
   bytes.copy(slab);
   return slab;
 };

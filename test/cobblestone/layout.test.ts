@@ -1,12 +1,20 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
-  chunkCount,
+  bytesToRequest,
+  type ChunkRange,
   chunkOffset,
-  chunkSpan,
+  chunkRange,
+  chunksOfPlaintext,
   ciphertextLength,
+  fullChunks,
+  lastBytesToRequest,
   maxPlaintextBytes,
+  nextChunkOffset,
+  plaintextBytesFor,
+  plaintextBytesIn,
   plaintextLength,
+  unalignedRange,
 } from "../../src/cobblestone/layout.js";
 import { coded } from "../support/errors.js";
 
@@ -84,32 +92,181 @@ describe("plaintextLength", () => {
   });
 });
 
-describe("chunkSpan", () => {
-  it.each([
-    [0, 1, 0, 0, 0],
-    [16_383, 16_384, 0, 0, 16_383],
-    [16_384, 16_385, 1, 1, 0],
-    [16_383, 16_385, 0, 1, 16_383],
-    [100_000, 200_000, 6, 12, 1696],
-  ])("of bytes %i to %i is chunks %3$i to %4$i", (start, end, firstChunk, lastChunk, skip) => {
-    expect(chunkSpan(start, end)).toEqual({
-      firstChunk,
-      lastChunk,
-      skip,
-      ciphertextStart: 56 + firstChunk * 16_400,
-      ciphertextEnd: 56 + (lastChunk + 1) * 16_400,
+describe("chunkRange", () => {
+  it("has the offsets of its chunks in the plaintext and in the message", () => {
+    expect(chunkRange(3, 2, 100_000)).toEqual({
+      firstChunk: 3,
+      chunks: 2,
+      endsMessage: false,
+      plaintextStart: 3 * 16_384,
+      plaintextEnd: 5 * 16_384,
+      plaintextBytes: 2 * 16_384,
+      ciphertextStart: 56 + 3 * 16_400,
+      ciphertextEnd: 56 + 5 * 16_400,
+      ciphertextBytes: 2 * 16_400,
+    });
+    expect(chunkRange(5, 9, 100_000)).toEqual({
+      firstChunk: 5,
+      chunks: 2,
+      endsMessage: true,
+      plaintextStart: 5 * 16_384,
+      plaintextEnd: 100_000,
+      plaintextBytes: 100_000 - 5 * 16_384,
+      ciphertextStart: 56 + 5 * 16_400,
+      ciphertextEnd: ciphertextLength(100_000),
+      ciphertextBytes: 100_000 - 5 * 16_384 + 32,
     });
   });
 
-  it("lies within the message", () => {
+  it("covers a message without gap or overlap, and the last range ends it", () => {
     fc.assert(
-      fc.property(fc.nat(1 << 20), fc.nat(1 << 20), (a, b) => {
-        const [start, end] = a < b ? [a, b] : [b, a + 1];
-        const span = chunkSpan(start, end);
-        expect(span.lastChunk).toBeLessThan(chunkCount(end));
-        expect(span.ciphertextStart).toBe(chunkOffset(span.firstChunk));
-        expect(span.ciphertextEnd).toBe(chunkOffset(span.lastChunk + 1));
+      fc.property(
+        fc.integer({ min: 0, max: 40 * 16_384 }),
+        fc.integer({ min: 1, max: 9 }),
+        (length, maxChunks) => {
+          let [plaintext, ciphertext, firstChunk] = [0, 56, 0];
+          let range: ChunkRange;
+          do {
+            range = chunkRange(firstChunk, maxChunks, length);
+            expect([range.plaintextStart, range.ciphertextStart]).toEqual([plaintext, ciphertext]);
+            expect(range.plaintextEnd - range.plaintextStart).toBe(range.plaintextBytes);
+            expect(range.ciphertextEnd - range.ciphertextStart).toBe(range.ciphertextBytes);
+            expect(range.chunks).toBeLessThanOrEqual(maxChunks);
+            expect(fullChunks(range)).toBe(Math.floor(range.plaintextBytes / 16_384));
+            [plaintext, ciphertext] = [range.plaintextEnd, range.ciphertextEnd];
+            firstChunk += range.chunks;
+          } while (!range.endsMessage);
+          expect([plaintext, ciphertext]).toEqual([length, ciphertextLength(length)]);
+        },
+      ),
+    );
+  });
+
+  it("of a message of unknown length has full chunks and does not end it", () => {
+    expect(chunkRange(0, 512)).toEqual(chunkRange(0, 512, 2 ** 40));
+  });
+});
+
+describe("chunksOfPlaintext", () => {
+  it.each([
+    [0, 1, 0, 0],
+    [16_383, 16_384, 0, 0],
+    [16_384, 16_385, 1, 1],
+    [16_383, 16_385, 0, 1],
+    [100_000, 200_000, 6, 12],
+  ])("for bytes %i to %i is chunks %i to %i", (start, end, firstChunk, lastChunk) => {
+    const range = chunkRange(firstChunk, lastChunk - firstChunk + 1);
+    expect(chunksOfPlaintext(start, end)).toEqual(range);
+    expect(chunksOfPlaintext(start, end, 2 ** 30)).toEqual(range);
+  });
+
+  it.each([
+    [0, 16_384, 0, 2],
+    [16_384, 32_768, 1, 2],
+    [16_383, 32_767, 0, 2],
+    [40_000, 40_001, 2, 1],
+  ])("for bytes %i to %i, the last of all, includes the last chunk", (start, end, firstChunk, chunks) => {
+    expect(chunksOfPlaintext(start, end, end)).toMatchObject({
+      firstChunk,
+      chunks,
+      endsMessage: true,
+      ciphertextEnd: ciphertextLength(end),
+    });
+  });
+
+  it("lies within what bytesToRequest and lastBytesToRequest fetch, whatever the length of the message", () => {
+    const near = fc.oneof(
+      fc.nat(100_000),
+      fc.nat(6).map((chunks) => chunks * 16_384),
+    );
+    fc.assert(
+      fc.property(near, fc.nat(50_000), fc.nat(50_000), (start, more, rest) => {
+        const end = start + more + 1;
+        const length = end + rest;
+        const { ciphertextStart, ciphertextEnd } = chunksOfPlaintext(start, end, length);
+        const requested = bytesToRequest(start, end);
+        expect(requested.start).toBe(ciphertextStart);
+        expect(requested.end).toBeGreaterThanOrEqual(ciphertextEnd);
+        const last = chunksOfPlaintext(start, length, length);
+        const total = ciphertextLength(length);
+        expect(total - lastBytesToRequest(length - start)).toBeLessThanOrEqual(last.ciphertextStart);
       }),
     );
+  });
+});
+
+describe("unalignedRange", () => {
+  it.each([
+    [0, 56, 0, 1],
+    [0, 57, 0, 1],
+    [56, 56 + 16_400, 0, 1],
+    [56, 56 + 16_401, 0, 2],
+    [56 + 16_399, 56 + 16_401, 0, 2],
+    [56 + 16_400, 56 + 16_401, 1, 1],
+  ])("of bytes %i to %i touches chunk %i and so on, %i in all", (start, end, firstChunk, chunks) => {
+    expect(unalignedRange(start, end, 100_000)).toMatchObject({ start, end, firstChunk, chunks });
+  });
+});
+
+describe("nextChunkOffset", () => {
+  it.each([
+    [0, 56],
+    [56, 56],
+    [57, 16_456],
+    [16_456, 16_456],
+    [16_457, 32_856],
+  ])("at or after byte %i is %i", (offset, next) => {
+    expect(nextChunkOffset(offset)).toBe(next);
+  });
+});
+
+describe("plaintextBytesIn", () => {
+  it("counts the ciphertext in the last chunk, of which no tag has been seen: 8 MiB hold 8,380,376 bytes", () => {
+    // 511 whole chunks, and the first 8,152 bytes of the next one. Its tag comes after its ciphertext, so each of these
+    // stands for a byte of plaintext: 8,380,360, with 16 bytes taken off for the tag, would be wrong.
+    expect(plaintextBytesIn(8 * 2 ** 20, 25 * 2 ** 20)).toBe(511 * 16_384 + 8152);
+    expect(511 * 16_384 + 8152).toBe(8_380_376);
+  });
+
+  it.each([
+    [0, 0],
+    [56, 0],
+    [57, 1],
+    [56 + 16_384, 16_384],
+    [56 + 16_385, 16_384],
+    [56 + 16_400, 16_384],
+    [56 + 16_401, 16_385],
+  ])("of the first %i bytes is %i", (ciphertextBytes, plaintextBytes) => {
+    expect(plaintextBytesIn(ciphertextBytes, 100_000)).toBe(plaintextBytes);
+  });
+
+  it("never counts too much, grows, and is exact at the end", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: 200_000 }),
+        fc.array(fc.double({ min: 0, max: 1, noNaN: true })),
+        (length, places) => {
+          const total = ciphertextLength(length);
+          expect(plaintextBytesIn(total, length)).toBe(length);
+          const counts = places
+            .sort((left, right) => left - right)
+            .map((at) => plaintextBytesIn(Math.floor(at * total), length));
+          const ordered = [0, ...counts, length];
+          expect(ordered).toEqual([...ordered].sort((left, right) => left - right));
+        },
+      ),
+    );
+  });
+});
+
+describe("plaintextBytesFor", () => {
+  it("is what must be read before the message has one byte more than these", () => {
+    for (const ciphertextBytes of [0, 1, 55, 56, 57, 16_455, 16_456, 16_457, 100_000]) {
+      const needed = plaintextBytesFor(ciphertextBytes);
+      expect(chunkOffset(needed / 16_384)).toBeGreaterThan(ciphertextBytes);
+      expect(chunkOffset(Math.max(0, needed / 16_384 - 1))).toBeLessThanOrEqual(
+        Math.max(56, ciphertextBytes),
+      );
+    }
   });
 });

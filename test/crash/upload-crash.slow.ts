@@ -21,7 +21,8 @@ const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-upload-crash-"));
 const filePath = join(folder, "source");
 const checkpointPath = join(folder, "checkpoint");
-const input = { Bucket, Key: "crashed", encryptionContext: { tenant: "42" }, filePath, checkpointPath };
+const object = { Bucket, Key: "crashed", encryptionContext: { tenant: "42" } };
+const input = { ...object, filePath, checkpointPath };
 const built = (path: string) => JSON.stringify(new URL(`../../dist/${path}`, import.meta.url).href);
 
 /** The package as it was built: it starts sooner than the source. The same keyring as in the tests. */
@@ -168,7 +169,7 @@ test(`killed ${kills} times, the S3 too: every upload is gone on with and its ob
     }
     const took = performance.now() - started;
     typicalMs = typicalMs === undefined ? took : (typicalMs + took) / 2;
-    const { Body } = await client.get(input);
+    const { Body } = await client.get(object);
     expectBytes(Buffer.from(await Body.transformToByteArray()), bytes);
     expect(existsSync(checkpointPath)).toBe(false);
     // A process that was killed before it could write down its upload has sent nothing for it.

@@ -20,6 +20,6 @@ it("docs/examples/distributed-upload.ts runs: one of three processes is killed a
   ]);
   expect(stderr).toBe("");
   expect(status).toBe(0);
-  expect(stdout.match(/was killed amid part/g)).toHaveLength(1);
+  expect(stdout.match(/was killed while it sent part/g)).toHaveLength(1);
   expect(stdout).toContain("the object is the file, byte for byte");
 });

@@ -4,8 +4,8 @@ import { EnvelopeError, type ErrorCode, errorCodes } from "../../src/index.js";
 import { s3Error } from "../../src/s3/errors.js";
 
 const named = (name: string, message: string) => Object.assign(new Error(message), { name });
-/** What the SDK throws for an answer. */
-const answer = (name: string, httpStatusCode: number, headers = {}) =>
+/** What the SDK throws for a response. */
+const responseError = (name: string, httpStatusCode: number, headers = {}) =>
   Object.assign(named(name, "refused"), {
     $fault: "client",
     $metadata: { httpStatusCode },
@@ -15,27 +15,27 @@ const answer = (name: string, httpStatusCode: number, headers = {}) =>
 const text = readFileSync(new URL("../../docs/errors.md", import.meta.url), "utf8");
 const sections = new Map(
   text
-    .split(/^## /m)
+    .split(/^#{2,3} /m)
     .slice(1)
     .map((section) => section.split(/\n(.*)/s).slice(0, 2) as [string, string]),
 );
 
-it("docs/errors.md explains every code, in order", () => {
+it("docs/errors.md explains every code in the order of errorCodes", () => {
   expect([...sections.keys()].filter((title) => /^[A-Z0-9_]+$/.test(title))).toEqual([...errorCodes]);
 });
 
-it("docs/errors.md names no detail that no error has", () => {
+it("docs/errors.md names only details that errors have", () => {
   const folder = new URL("../../src/", import.meta.url);
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) =>
     file.endsWith(".ts"),
   );
   const source = files.map((file) => readFileSync(new URL(file, folder), "utf8")).join("\n");
-  const told = [...text.matchAll(/`details\.(\w+)`/g)].map(([, name = ""]) => name);
-  expect(told).toContain("bucket");
-  for (const name of told) expect(source, name).toMatch(new RegExp(`\\b${name}\\b\\??[:,} ]`));
+  const details = [...text.matchAll(/`details\.(\w+)`/g)].map(([, name = ""]) => name);
+  expect(details).toContain("bucket");
+  for (const name of details) expect(source, name).toMatch(new RegExp(`\\b${name}\\b\\??[:,} ]`));
 });
 
-it("the messages for Region, credentials and clock are those that docs/errors.md has a remedy for", () => {
+it("docs/errors.md has a remedy for each message about Region, credentials and clock", () => {
   const rows = (sections.get("Region, credentials, clock") ?? "")
     .split("\n")
     .filter((row) => /^\| [^|-]/.test(row));
@@ -43,7 +43,7 @@ it("the messages for Region, credentials and clock are those that docs/errors.md
   const cases: [object, ErrorCode, RegExp, object][] = [
     [new Error("Region is missing"), "S3_REQUEST_FAILED", /no Region is configured/, {}],
     [
-      answer("PermanentRedirect", 301, { "x-amz-bucket-region": "eu-west-1" }),
+      responseError("PermanentRedirect", 301, { "x-amz-bucket-region": "eu-west-1" }),
       "S3_REQUEST_FAILED",
       /in Region eu-west-1/,
       { bucketRegion: "eu-west-1" },
@@ -61,13 +61,13 @@ it("the messages for Region, credentials and clock are those that docs/errors.md
       {},
     ],
     [
-      answer("ExpiredToken", 400),
+      responseError("ExpiredToken", 400),
       "S3_ACCESS_DENIED",
       /credentials of the S3 client were refused/,
       { serviceError: "ExpiredToken" },
     ],
     [
-      answer("RequestTimeTooSkewed", 403, { date: new Date(Date.now() - 3_600_000).toUTCString() }),
+      responseError("RequestTimeTooSkewed", 403, { date: new Date(Date.now() - 3_600_000).toUTCString() }),
       "S3_ACCESS_DENIED",
       /is 60 minutes ahead of that of S3/,
       {},
@@ -81,13 +81,13 @@ it("the messages for Region, credentials and clock are those that docs/errors.md
   }
 });
 
-it.each([...errorCodes])("docs/errors.md says of %s whether to retry, and what to do", (code) => {
+it.each([...errorCodes])("docs/errors.md says whether to retry after %s and what to do", (code) => {
   const section = sections.get(code) ?? "";
   expect(section).toMatch(new EnvelopeError(code, "").retryable ? /^\nRetry: yes\.\n/ : /^\nRetry: no\.\n/);
   expect(section).toMatch(/\n\*\*What to do:\*\* \S/);
 });
 
-it("every code is asserted by a test", () => {
+it("every error code is asserted by a test", () => {
   const folder = new URL("../", import.meta.url);
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((file) =>
     /\.(test|slow)\.ts$/.test(file),
@@ -96,7 +96,7 @@ it("every code is asserted by a test", () => {
   for (const code of errorCodes) expect(tests.includes(`"${code}"`), code).toBe(true);
 });
 
-it("an EnvelopeError keeps its cause and cannot be changed", () => {
+it("an EnvelopeError keeps its cause, and its details are frozen", () => {
   const cause = new Error("first");
   const error = new EnvelopeError("S3_UNAVAILABLE", "message", { cause, details: { bucket: "b" } });
   expect(error).toMatchObject({
@@ -110,7 +110,7 @@ it("an EnvelopeError keeps its cause and cannot be changed", () => {
   expect("cause" in new EnvelopeError("S3_UNAVAILABLE", "message")).toBe(false);
 });
 
-it("an EnvelopeError has a code of the list", () => {
+it("an EnvelopeError refuses a code that is not in errorCodes", () => {
   expect(() => new EnvelopeError("NOPE" as never, "message")).toThrow(
     new RangeError("code: expected one of errorCodes"),
   );

@@ -1,4 +1,4 @@
-/** The built package in the bundles of the tools that docs/performance.md names. Each must carry the worker threads along. */
+/** The built package in the bundles of the tools that docs/guides/bundlers-and-lambda.md names. Each must carry the worker threads along. */
 import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

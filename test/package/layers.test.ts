@@ -137,6 +137,18 @@ describe("layers", () => {
     }
   });
 
+  it("keep the sizes of a chunk inside the frame layer, which alone computes with them", () => {
+    for (const file of files.filter((name) => !/^(cobblestone|testing)\//.test(name))) {
+      const text = readFileSync(join(source, file), "utf8");
+      for (const [, names = ""] of text.matchAll(
+        /import (?:type )?\{([^}]*)\} from "[^"]*\/cobblestone\/[^"]*"/g,
+      )) {
+        expect(names, file).not.toMatch(/\b(chunkBytes|sealedChunkBytes|tagBytes)\b/);
+      }
+      expect(text, file).not.toMatch(/\b(16_?384|16_?400)\b/);
+    }
+  });
+
   it("have folders of at most 33 files", () => {
     const counts = new Map<string, number>();
     for (const file of files) counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1);

@@ -10,6 +10,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { ConfirmedWrite } from "../../src/s3/confirmed-write.js";
 import { uploadMultipart } from "../../src/s3/multipart.js";
 import { transferSignal } from "../../src/transfer/call-signal.js";
+import type { Part } from "../../src/transfer/part-assembly.js";
 import { coded, errorOf } from "../support/errors.js";
 import { steady, until } from "../support/until.js";
 
@@ -33,13 +34,17 @@ async function upload(
   const bytes = Buffer.alloc(partBytes);
   const released: number[] = [];
   const stored: number[] = [];
-  async function* parts() {
+  async function* parts(): AsyncGenerator<Part, undefined> {
     for (let partNumber = 1; partNumber <= count; partNumber++) {
       const isLast = partNumber === count;
       const release = () => void released.push(partNumber);
       yield { partNumber, start: (partNumber - 1) * partBytes, length: partBytes, isLast, bytes, release };
     }
+    return undefined;
   }
+  const rest = parts();
+  const { value: first } = await rest.next();
+  if (!first) throw new Error("expected a part");
   await uploadMultipart(
     {
       s3,
@@ -49,7 +54,8 @@ async function upload(
       transfer: transferSignal(undefined),
       commit: new ConfirmedWrite(),
     },
-    parts(),
+    first,
+    rest,
     ({ partNumber }) => {
       stored.push(partNumber);
       onStored();

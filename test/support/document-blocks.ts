@@ -1,6 +1,6 @@
-/** Runs the code blocks of the documents as a user would: against the built package, with the AWS of the environment. */
+/** Reads the documents, and runs their code blocks as a user would: on the built package, with the AWS of the environment. */
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -9,6 +9,20 @@ import { afterAll, beforeAll, expect } from "vitest";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** The documents of a folder and of the folders in it, as paths from the root. */
+export function documentsIn(folder: string): string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => join(folder, file))
+    .sort();
+}
+
+/** All documents, as paths from the root. */
+export function allDocuments(): string[] {
+  const atRoot = readdirSync(root).filter((file) => file.endsWith(".md"));
+  return [...atRoot.sort(), ...documentsIn("docs")];
+}
 
 /** The text of a document. */
 export const documentText = (file: string): string => readFileSync(join(root, file), "utf8");
@@ -23,17 +37,17 @@ export function blocksOf(...files: readonly string[]): [name: string, code: stri
   );
 }
 
-/** What {@link useBlockRunner} gives. */
+/** Runs and type-checks code blocks; see {@link useBlockRunner}. */
 export interface BlockRunner {
-  /** Has the bucket "my-bucket" and the key "alias/backups". */
+  /** An in-process AWS with the bucket "my-bucket" and the key "alias/backups". */
   readonly aws: LocalAws;
   /** The ARN of that key. */
   readonly keyArn: string;
   /** The folder that blocks run in. */
   readonly work: string;
-  /** Runs a block, which may not write to stderr nor fail, and gives what it wrote to stdout. */
+  /** Runs a block, asserts that it succeeds and writes nothing to stderr, and returns its stdout. */
   run(code: string): Promise<string>;
-  /** Checks the types of blocks as they are written. */
+  /** Type-checks blocks as they are written. */
   typeCheck(blocks: readonly string[]): void;
 }
 
@@ -56,7 +70,7 @@ export function useBlockRunner(): BlockRunner {
     rmSync(work, { recursive: true });
   });
   const local = () => {
-    if (!started) throw new Error("the AWS of the blocks is not there yet");
+    if (!started) throw new Error("the AWS of the blocks has not started");
     return started;
   };
   return {
@@ -74,7 +88,9 @@ export function useBlockRunner(): BlockRunner {
 
 async function run(code: string, folder: string, work: string, aws: LocalAws): Promise<string> {
   const file = join(folder, `${Math.random().toString(36).slice(2)}.mts`);
-  writeFileSync(file, code.replaceAll("new S3Client()", "new S3Client({ forcePathStyle: true })"));
+  const pathStyle = (code: string, make: string) =>
+    code.replaceAll(`${make}()`, `${make}({ forcePathStyle: true })`);
+  writeFileSync(file, pathStyle(pathStyle(code, "new S3Client"), "createS3Client"));
   const { credentials, region } = aws.s3Config;
   const env = {
     ...process.env,

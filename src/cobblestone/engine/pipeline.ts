@@ -1,6 +1,7 @@
 /** One message worked on by an engine's workers: read ahead within a bound, handed out in order. */
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
-import { batchBufferBytes, type ChunkBatch, workedBytes } from "../batch.js";
+import { type ChunkBatch, workedBytes } from "../batch.js";
+import { sealedBytes } from "../layout.js";
 import type { WorkerPool } from "./worker-pool.js";
 
 /** What turns input into pieces of output: a Sealer or an Opener. */
@@ -201,7 +202,7 @@ export class ParallelPipeline {
       let rest = chunks;
       while (rest.length > 0) {
         this.#slab ??= Buffer.from(
-          this.#spares.pop() ?? Buffer.allocUnsafeSlow(batchBufferBytes(slabChunks)).buffer,
+          this.#spares.pop() ?? Buffer.allocUnsafeSlow(sealedBytes(slabChunks)).buffer,
         );
         const part = rest.subarray(0, slabChunks * inputUnit - this.#slabInput);
         this.#slab.set(part, this.#slabInput);

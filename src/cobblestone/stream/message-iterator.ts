@@ -1,6 +1,6 @@
 /**
  * A source run through a sealer or an opener, piece by piece. An async generator would do the same in fewer
- * lines and more time; docs/decisions.md 9 has the figures.
+ * lines and more time; docs/performance/notes.md has the figures.
  */
 import { bytesArgument } from "../../base/arguments.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";

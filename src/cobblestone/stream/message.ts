@@ -46,7 +46,7 @@ export interface Working {
   readonly engine?: CryptoEngine;
   /**
    * Whether the memory of a piece may be used again once the next one is asked for; false by default. Faster, but
-   * only for a consumer that copies: a piece that was kept has no bytes any more. docs/decisions.md 27.
+   * only for a consumer that copies: a piece that was kept has no bytes any more. docs/decisions/0027-worker-threads.md
    */
   readonly reuseBuffers?: boolean;
   /** How many workers the message can make use of; as many as the engine may have by default. */

@@ -3,7 +3,14 @@ import { integerArgument, wrongType } from "../../base/arguments.js";
 import { EnvelopeError } from "../../base/errors.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { type MessageKeys, openHeader } from "../derivation.js";
-import { chunkCount, chunkOffset, chunkSpan, headerBytes, plaintextLength } from "../layout.js";
+import {
+  type ChunkRange,
+  chunkCount,
+  chunkRange,
+  chunksOfPlaintext,
+  headerBytes,
+  plaintextLength,
+} from "../layout.js";
 import { type MessageOptions, messageArguments, openSource, type Working } from "./message.js";
 
 /** A message that can be read at any offset: a file, a buffer, an object behind ranged requests. */
@@ -58,11 +65,9 @@ export function randomAccess(
   length: number,
   working?: Working,
 ): RandomAccessMessage {
-  const lastChunk = chunkCount(length) - 1;
-  const openChunks = async (firstChunk: number, toChunk: number): Promise<Buffer> => {
-    const endsMessage = toChunk === lastChunk;
-    const end = endsMessage ? source.length : chunkOffset(toChunk + 1);
-    const sealed = await readExactly(source, chunkOffset(firstChunk), end);
+  const openChunks = async (range: ChunkRange): Promise<Buffer> => {
+    const { firstChunk, endsMessage, ciphertextStart, ciphertextEnd } = range;
+    const sealed = await readExactly(source, ciphertextStart, ciphertextEnd);
     const plaintext: Buffer[] = [];
     // Shares the event loop, however many chunks there are.
     for await (const piece of openSource(sealed, { keys, firstChunk, endsMessage }, working)) {
@@ -77,13 +82,13 @@ export function randomAccess(
       integerArgument("end", end, start, Number.MAX_SAFE_INTEGER);
       const wanted = Math.min(end, length) - start;
       if (wanted <= 0) return Buffer.alloc(0);
-      const span = chunkSpan(start, start + wanted);
-      const toChunk = start + wanted === length ? lastChunk : span.lastChunk;
-      const plaintext = await openChunks(span.firstChunk, toChunk);
-      return plaintext.subarray(span.skip, span.skip + wanted);
+      const range = chunksOfPlaintext(start, start + wanted, length);
+      const plaintext = await openChunks(range);
+      const skip = start - range.plaintextStart;
+      return plaintext.subarray(skip, skip + wanted);
     },
     async verifyLength() {
-      await openChunks(lastChunk, lastChunk);
+      await openChunks(chunkRange(chunkCount(length) - 1, 1, length));
     },
   };
 }

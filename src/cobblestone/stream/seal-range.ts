@@ -7,63 +7,17 @@ import type { MessageKeys } from "../derivation.js";
 import type { CryptoEngine } from "../engine/engine.js";
 import { processBatch } from "../engine/process-batch.js";
 import {
+  bufferStart,
   chunkBytes,
-  chunkCount,
-  chunkOffset,
-  ciphertextLength,
+  fullChunks,
   headerBytes,
-  sealedChunkBytes,
+  sealedBytes,
   tagBytes,
+  type UnalignedRange,
 } from "../layout.js";
 
-/** Bytes `start` to `end` of a message, and what it takes to make them. */
-export interface MessageWindow {
-  readonly start: number;
-  readonly end: number;
-  /** Plaintext bytes of all chunks that the window touches: from here on, */
-  readonly plaintextStart: number;
-  /** and up to here. */
-  readonly plaintextEnd: number;
-  readonly firstChunk: number;
-  readonly lastChunk: number;
-  /** Whether the last chunk is the message's last, the short one. */
-  readonly endsMessage: boolean;
-  /** Bytes of memory that it is made in. */
-  readonly slabBytes: number;
-}
-
-/** The window from byte `start` (included) to `end` (excluded) of the message that holds so much plaintext. */
-export function messageWindow(plaintextLength: number, start: number, end: number): MessageWindow {
-  const last = chunkCount(plaintextLength) - 1;
-  const chunkAt = (offset: number) => Math.max(0, Math.floor((offset - headerBytes) / sealedChunkBytes));
-  const firstChunk = chunkAt(start);
-  const lastChunk = chunkAt(end - 1);
-  const endsMessage = lastChunk === last;
-  const sealedEnd = endsMessage ? ciphertextLength(plaintextLength) : chunkOffset(lastChunk + 1);
-  return {
-    start,
-    end,
-    plaintextStart: firstChunk * chunkBytes,
-    plaintextEnd: endsMessage ? plaintextLength : (lastChunk + 1) * chunkBytes,
-    firstChunk,
-    lastChunk,
-    endsMessage,
-    slabBytes: sealedEnd - slabOffset(start, firstChunk),
-  };
-}
-
-/** Bytes that are enough for the slab of any window of so many bytes. */
-export function maxSlabBytes(windowBytes: number): number {
-  return headerBytes + (Math.ceil(windowBytes / sealedChunkBytes) + 1) * sealedChunkBytes;
-}
-
-/** Where in the message the slab starts once it has been sealed: a window that touches the header has all of it. */
-function slabOffset(start: number, firstChunk: number): number {
-  return start < headerBytes ? 0 : chunkOffset(firstChunk);
-}
-
 /** A window of a message. */
-export interface SealedWindow {
+export interface SealedRange {
   /** The bytes: a view of `slab`. */
   readonly bytes: Buffer;
   /** The memory, which may have moved. */
@@ -86,31 +40,28 @@ export interface SealedWindow {
  * @param slab starts with the plaintext of the chunks that the window touches; is overwritten, or moves
  * @throws EnvelopeError `WORKER_FAILED`
  */
-export async function sealWindow(
-  window: MessageWindow,
-  keys: MessageKeys,
-  slab: ArrayBuffer,
+export async function sealRange(
   engine: CryptoEngine,
-): Promise<SealedWindow> {
-  const { firstChunk, lastChunk, endsMessage, start, end } = window;
-  const fullChunks = lastChunk - firstChunk + (endsMessage ? 0 : 1);
+  keys: MessageKeys,
+  range: UnalignedRange,
+  slab: ArrayBuffer,
+): Promise<SealedRange> {
+  const { firstChunk, endsMessage, plaintextBytes, start, end } = range;
+  const full = fullChunks(range);
   // First, as the run grows over it.
-  const short = new Uint8Array(slab, fullChunks * chunkBytes).subarray(0, shortBytes(window));
-  const last = endsMessage ? sealChunk(keys, lastChunk, short) : undefined;
-  const sealed = Buffer.from(
-    await processBatch(engine, batchOf("seal", keys, firstChunk, fullChunks), end, slab),
-  );
+  const short = new Uint8Array(slab, full * chunkBytes, plaintextBytes - full * chunkBytes);
+  const last = endsMessage ? sealChunk(keys, firstChunk + full, short) : undefined;
+  const sealed = Buffer.from(await processBatch(engine, batchOf("seal", keys, firstChunk, full), end, slab));
   if (last) {
-    sealed.set(last.ciphertext, fullChunks * sealedChunkBytes);
-    sealed.set(last.tag, fullChunks * sealedChunkBytes + last.ciphertext.length);
+    sealed.set(last.ciphertext, sealedBytes(full));
+    sealed.set(last.tag, sealedBytes(full) + last.ciphertext.length);
   }
-  const lastTagEnd = fullChunks * sealedChunkBytes + (last ? last.ciphertext.length + tagBytes : 0);
-  const tags = tagsOf(sealed.subarray(0, lastTagEnd));
+  const tags = tagsOf(sealed.subarray(0, range.ciphertextBytes));
   if (start < headerBytes) {
-    await moveUp(sealed, lastTagEnd, headerBytes);
+    await moveUp(sealed, range.ciphertextBytes, headerBytes);
     sealed.set(keys.header);
   }
-  const offset = slabOffset(start, firstChunk);
+  const offset = bufferStart(start, range);
   return {
     bytes: sealed.subarray(start - offset, end - offset),
     slab: sealed.buffer as ArrayBuffer,
@@ -118,11 +69,6 @@ export async function sealWindow(
     firstTag: tags.toString("hex", 0, tagBytes),
     lastTag: tags.toString("hex", tags.length - tagBytes),
   };
-}
-
-/** Plaintext bytes of the message's last chunk, if the window touches it. */
-function shortBytes({ endsMessage, lastChunk, plaintextEnd }: MessageWindow): number {
-  return endsMessage ? plaintextEnd - lastChunk * chunkBytes : 0;
 }
 
 /** Bytes that are moved at a time. */

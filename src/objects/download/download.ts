@@ -2,9 +2,14 @@
 import { encodeBase64, quoted } from "../../base/bytes.js";
 import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
 import { fileFailed } from "../../base/file-error.js";
-import { batchBufferBytes } from "../../cobblestone/batch.js";
-import { chunkCount, plaintextLength } from "../../cobblestone/layout.js";
-import { checkWindow, type Window, windowAt } from "../../cobblestone/stream/open-range.js";
+import {
+  type ChunkRange,
+  chunkCount,
+  chunkRange,
+  plaintextLength,
+  sealedBytes,
+} from "../../cobblestone/layout.js";
+import { checkRange } from "../../cobblestone/stream/open-range.js";
 import { withoutEnvelope } from "../../envelope/user-metadata.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
@@ -109,7 +114,7 @@ async function runAlone(request: DownloadRequest): Promise<DownloadOutput> {
 async function run(request: DownloadRequest): Promise<DownloadOutput> {
   const { config, transfer, windowChunks } = request;
   // Before the connection: whoever waits for memory must hold no connection that others need to let go of theirs.
-  const bytes = batchBufferBytes(windowChunks);
+  const bytes = sealedBytes(windowChunks);
   const hold = await config.budget.acquire(transfer, bytes, transfer.signal, bytes);
   try {
     const opened = await openObject(request);
@@ -126,7 +131,7 @@ async function run(request: DownloadRequest): Promise<DownloadOutput> {
 /** From the first request to the keys: nothing has been written. */
 async function openObject(request: DownloadRequest): Promise<Opened> {
   const { config, target, windowChunks } = request;
-  const Range = windowRange(windowAt(0, windowChunks, Number.MAX_SAFE_INTEGER / 4));
+  const Range = windowRange(chunkRange(0, windowChunks));
   let first = await firstAnswer(request, Range);
   const stored = storedEnvelope(config, first.output.Metadata);
   if (!stored) throw notEncrypted(target.key);
@@ -174,7 +179,7 @@ async function fetchFile(
     await forEachConcurrently(new Array(windows).keys(), maxConcurrentParts, transfer, async (index) => {
       const first = index === 0 ? { answer, hold: firstHold } : undefined;
       if (await fetchOne(request, opened, file, index, first))
-        resumedBytes += windowAt(index * windowChunks, windowChunks, bytes).plaintextBytes;
+        resumedBytes += chunkRange(index * windowChunks, windowChunks, bytes).plaintextBytes;
     });
     await file.finish({ bytes, fsync, mode });
   } catch (error) {
@@ -214,28 +219,28 @@ async function fetchOne(
   first: { readonly answer: ObjectResponse; readonly hold: Lease } | undefined,
 ): Promise<boolean> {
   const { signal } = transfer;
-  const window = windowAt(index * windowChunks, windowChunks, total);
-  const bytes = batchBufferBytes(Math.min(windowChunks, chunkCount(total)));
+  const range = chunkRange(index * windowChunks, windowChunks, total);
+  const bytes = sealedBytes(Math.min(windowChunks, chunkCount(total)));
   const hold = first?.hold ?? (await config.budget.acquire(transfer, bytes, signal, bytes));
   try {
     let slab = (hold.memory ?? Buffer.allocUnsafeSlow(bytes)).buffer as ArrayBuffer;
     const tagDigest = file.digestOf(index);
     if (tagDigest) {
       first?.answer.letGo();
-      const checked = await check(config, object, file, window, slab, tagDigest);
+      const checked = await check(config, object, file, range, slab, tagDigest);
       slab = checked.slab;
       if (checked.isSame) {
         hold.release(Buffer.from(slab));
-        meter.resume(window.plaintextBytes, 1);
+        meter.resume(range.plaintextBytes, 1);
         return true;
       }
       signal.throwIfAborted();
     }
-    const opened = await fetchWindow(object, window, slab, tagDigest ? undefined : first?.answer);
+    const opened = await fetchWindow(object, range, slab, tagDigest ? undefined : first?.answer);
     signal.throwIfAborted();
-    await file.write(index, window, opened.slab, opened.tagDigest);
+    await file.write(index, range, opened.slab, opened.tagDigest);
     hold.release(Buffer.from(opened.slab));
-    meter.add(window.plaintextBytes, 1);
+    meter.add(range.plaintextBytes, 1);
     return false;
   } finally {
     hold.release();
@@ -247,12 +252,12 @@ async function check(
   { engine }: ClientConfig,
   { keys }: OpenableObject,
   file: PartialFile,
-  window: Window,
+  range: ChunkRange,
   slab: ArrayBuffer,
   tagDigest: Buffer,
 ): Promise<{ readonly slab: ArrayBuffer; readonly isSame: boolean }> {
-  if (!(await file.read(window, slab))) return { slab, isSame: false };
-  return checkWindow(engine, keys, window, slab, tagDigest);
+  if (!(await file.read(range, slab))) return { slab, isSame: false };
+  return checkRange(engine, keys, range, slab, tagDigest);
 }
 
 /** Keeps or removes what a failed call has written, and returns its error, which names what was kept. */

@@ -1,6 +1,6 @@
 /**
  * What of a download is there so far: a file beside its final name, and a journal that says which windows are in it.
- * docs/decisions.md 30 explains the names and why no lock is needed.
+ * docs/decisions/0030-downloads-to-a-file.md explains the names and why no lock is needed.
  */
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
@@ -8,7 +8,7 @@ import { dirname } from "node:path";
 import { fileFailed } from "../../base/file-error.js";
 import { syncFile, syncFolder } from "../../base/file-sync.js";
 import { foreignFileFault, noFollow } from "../../base/own-file.js";
-import type { Window } from "../../cobblestone/stream/open-range.js";
+import type { ChunkRange } from "../../cobblestone/layout.js";
 import { requireReplaceable } from "../../transfer/replaceable.js";
 import { leftBehind, type Names, newNames } from "./partial-names.js";
 
@@ -86,7 +86,7 @@ export class PartialFile {
   }
 
   /** Reads a window; false when the file ends before it does. */
-  read({ plaintextStart, plaintextBytes }: Window, slab: ArrayBuffer): Promise<boolean> {
+  read({ plaintextStart, plaintextBytes }: ChunkRange, slab: ArrayBuffer): Promise<boolean> {
     return this.#told(async () => {
       for (let done = 0; done < plaintextBytes; ) {
         const target = new Uint8Array(slab, done, plaintextBytes - done);
@@ -101,7 +101,7 @@ export class PartialFile {
   /** Writes a window that has been verified, then says so in the journal. */
   write(
     index: number,
-    { plaintextStart, plaintextBytes }: Window,
+    { plaintextStart, plaintextBytes }: ChunkRange,
     slab: ArrayBuffer,
     tagDigest: Buffer,
   ): Promise<void> {

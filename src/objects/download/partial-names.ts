@@ -1,4 +1,4 @@
-/** The names of what a download has written so far, beside the file that it will be. docs/decisions.md 30 explains them. */
+/** The names of what a download has written so far, beside the file that it will be. docs/decisions/0030-downloads-to-a-file.md explains them. */
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 

@@ -8,7 +8,7 @@ import { type Fields, fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { type Keyring, keyringArgument } from "../../keys/keyring.js";
 import { MemoryBudget } from "../../transfer/memory-budget.js";
-import { maxPartBytes, minPartBytes } from "../../transfer/parts.js";
+import { maxPartBytes, minPartBytes } from "../../transfer/part-sizes.js";
 import type { LegacyReading } from "./legacy-reading.js";
 
 const mebibyte = 1024 * 1024;

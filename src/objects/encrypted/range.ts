@@ -3,13 +3,14 @@
 import { wrongType } from "../../base/arguments.js";
 import { EnvelopeError } from "../../base/errors.js";
 import {
-  chunkBytes,
-  chunkCount,
+  bytesToRequest,
+  type ChunkRange,
+  chunkIndex,
   chunkOffset,
-  chunkSpan,
+  chunksOfPlaintext,
+  lastBytesToRequest,
   maxPlaintextBytes,
   plaintextLength,
-  tagBytes,
 } from "../../cobblestone/layout.js";
 import { otherRange, parseContentRange } from "../../s3/content-range.js";
 import type { RequestTarget } from "../../s3/errors.js";
@@ -41,14 +42,10 @@ export function rangeArgument(value: unknown): ByteRange | undefined {
  * with them, the empty last chunk is asked for as well, so that a range which reaches the end proves it.
  */
 export function ciphertextRange(range: ByteRange): string {
-  if ("suffix" in range) {
-    const chunks = chunkCount(range.suffix) + 1;
-    return `bytes=-${range.suffix + chunkBytes + chunks * tagBytes}`;
-  }
-  const start = chunkOffset(Math.floor(range.first / chunkBytes));
-  if (range.last === undefined) return `bytes=${start}-`;
-  const end = chunkSpan(range.first, range.last + 1).ciphertextEnd;
-  return `bytes=${start}-${end - 1 + (endsChunk(range.last) ? tagBytes : 0)}`;
+  if ("suffix" in range) return `bytes=-${lastBytesToRequest(range.suffix)}`;
+  if (range.last === undefined) return `bytes=${chunkOffset(chunkIndex(range.first))}-`;
+  const { start, end } = bytesToRequest(range.first, range.last + 1);
+  return `bytes=${start}-${end - 1}`;
 }
 
 /** Which part of an answer of S3 holds which chunks, and which of their plaintext is wanted. */
@@ -61,11 +58,8 @@ export interface RangePlan {
   readonly plaintextLength: number;
   /** Bytes of the answer that come before the first chunk. */
   readonly skipCiphertext: number;
-  /** Bytes of the answer that hold the chunks. */
-  readonly ciphertextBytes: number;
-  readonly firstChunk: number;
-  /** Whether the last of these chunks is the last of the object. */
-  readonly endsMessage: boolean;
+  /** The chunks that hold the wanted plaintext. */
+  readonly chunkRange: ChunkRange;
   /** Plaintext bytes of the first chunk that come before `start`. */
   readonly skipPlaintext: number;
 }
@@ -86,19 +80,16 @@ export function planRange(
   if (!answer) throw otherRange(target);
   const total = plaintextLength(answer.total);
   const { start, last } = fitRange(range, total);
-  const span = chunkSpan(start, last + 1);
-  const endsMessage = last === total - 1 || span.lastChunk === chunkCount(total) - 1;
-  const ciphertextEnd = endsMessage ? answer.total : span.ciphertextEnd;
-  if (answer.first > span.ciphertextStart || answer.last + 1 < ciphertextEnd) throw otherRange(target);
+  const chunkRange = chunksOfPlaintext(start, last + 1, total);
+  const { ciphertextStart, ciphertextEnd, plaintextStart } = chunkRange;
+  if (answer.first > ciphertextStart || answer.last + 1 < ciphertextEnd) throw otherRange(target);
   return {
     start,
     length: last + 1 - start,
     plaintextLength: total,
-    skipCiphertext: span.ciphertextStart - answer.first,
-    ciphertextBytes: ciphertextEnd - span.ciphertextStart,
-    firstChunk: span.firstChunk,
-    endsMessage,
-    skipPlaintext: span.skip,
+    skipCiphertext: ciphertextStart - answer.first,
+    chunkRange,
+    skipPlaintext: start - plaintextStart,
   };
 }
 
@@ -124,10 +115,6 @@ export function plainRange(range: ByteRange): string {
 /** The Content-Range of an answer in plaintext bytes. */
 export function contentRange({ start, length, plaintextLength: total }: RangePlan): string {
   return `bytes ${start}-${start + length - 1}/${total}`;
-}
-
-function endsChunk(last: number): boolean {
-  return (last + 1) % chunkBytes === 0;
 }
 
 function clipped(digits: string): number {

@@ -6,14 +6,14 @@ import type { MessageKeys } from "../../cobblestone/derivation.js";
 import {
   chunkCount,
   chunkOffset,
-  headerBytes,
+  lastBytesToRequest,
   plaintextLength,
-  sealedChunkBytes,
+  sealedBytes,
 } from "../../cobblestone/layout.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
 import { otherRange, parseContentRange } from "../../s3/content-range.js";
 import type { RequestTarget } from "../../s3/errors.js";
-import { type ByteRange, ciphertextRange, planRange } from "./range.js";
+import { type ByteRange, planRange } from "./range.js";
 
 /** The last bytes of an object, in memory. */
 export interface Tail {
@@ -34,9 +34,8 @@ const maxTailBytes = 256 * 1024;
  * of which it is all, comes in one request.
  */
 export function tailBytesFor(range: ByteRange | undefined): number {
-  if (!range || !("suffix" in range)) return sealedChunkBytes;
-  const bytes = Number(ciphertextRange(range).slice("bytes=-".length));
-  return Math.min(bytes, maxTailBytes);
+  if (!range || !("suffix" in range)) return sealedBytes(1);
+  return Math.min(lastBytesToRequest(range.suffix), maxTailBytes);
 }
 
 /**
@@ -67,12 +66,6 @@ export async function readTail(
 export function verifyTail({ bytes, start, plaintextLength: length }: Tail, keys: MessageKeys): void {
   const lastChunk = chunkCount(length) - 1;
   openChunk(keys, lastChunk, bytes.subarray(chunkOffset(lastChunk) - start)).fill(0);
-}
-
-/** The chunks that a tail holds from their first byte on. */
-export function wholeChunksOf({ bytes, start }: Tail): { readonly start: number; readonly bytes: Buffer } {
-  const firstChunk = Math.max(0, Math.ceil((start - headerBytes) / sealedChunkBytes));
-  return { start: chunkOffset(firstChunk), bytes: bytes.subarray(chunkOffset(firstChunk) - start) };
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { hasCode } from "../../base/errors.js";
 import { type MessageKeys, requireHeader } from "../../cobblestone/derivation.js";
-import { chunkCount, chunkOffset, plaintextLength, sealedChunkBytes } from "../../cobblestone/layout.js";
+import { chunkCount, plaintextLength } from "../../cobblestone/layout.js";
 import { openSource } from "../../cobblestone/stream/message.js";
 import { decodeEnvelope } from "../../envelope/metadata.js";
 import { withoutEnvelope } from "../../envelope/user-metadata.js";
@@ -160,23 +160,23 @@ function rangeOutput(
   range: ByteRange,
 ): Output {
   const plan = planRange(range, answer.output.ContentRange, request.target);
-  const { firstChunk, endsMessage } = plan;
-  const body = answer.read(plan.skipCiphertext, plan.ciphertextBytes);
+  const { firstChunk, chunks, endsMessage, ciphertextStart, ciphertextEnd, ciphertextBytes } =
+    plan.chunkRange;
+  const body = answer.read(plan.skipCiphertext, ciphertextBytes);
   const plaintext = request.parallel
     ? readAhead(openableObject(config, request, answer, keys), body, {
         firstChunk,
-        endChunk: firstChunk + Math.ceil(plan.ciphertextBytes / sealedChunkBytes),
+        endChunk: firstChunk + chunks,
         startsWithHeader: false,
       })
     : openSource(body, { keys, firstChunk, endsMessage }, workingOf(config));
-  const start = chunkOffset(firstChunk);
   const sizes = { ContentLength: plan.length, ContentRange: contentRange(plan) };
   return encryptedOutput(
     request,
     answer,
     slice(plaintext, plan.skipPlaintext, plan.length),
     sizes,
-    `bytes=${start}-${start + plan.ciphertextBytes - 1}`,
+    `bytes=${ciphertextStart}-${ciphertextEnd - 1}`,
   );
 }
 

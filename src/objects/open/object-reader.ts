@@ -4,7 +4,14 @@ import { untilAborted } from "../../base/abort.js";
 import { integerArgument } from "../../base/arguments.js";
 import { hasCode } from "../../base/errors.js";
 import type { MessageKeys } from "../../cobblestone/derivation.js";
-import { chunkBytes, chunkOffset, chunkSpan, sealedChunkBytes } from "../../cobblestone/layout.js";
+import {
+  chunkCount,
+  chunkIndex,
+  chunkOffset,
+  chunksOfPlaintext,
+  nextChunkOffset,
+  sealedBytes,
+} from "../../cobblestone/layout.js";
 import { type RandomAccessSource, randomAccess } from "../../cobblestone/stream/random-access.js";
 import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
@@ -15,7 +22,7 @@ import type { CallOptions } from "../../transfer/call-signal.js";
 import { type CallSignal, callSignal, transferSignal } from "../../transfer/call-signal.js";
 import { type ClientConfig, workingOf } from "../encrypted/config.js";
 import { requireSameObject, type SeenObject } from "../encrypted/object-request.js";
-import { bytesOf, type Tail, wholeChunksOf } from "../encrypted/tail.js";
+import { bytesOf, type Tail } from "../encrypted/tail.js";
 import { RangeCache } from "./range-cache.js";
 
 /** What an open object tells of itself, in the words of GetObject. */
@@ -68,8 +75,8 @@ export function objectReader(input: ReaderInput): OpenObject {
   const { config, fields, tail } = input;
   const { totalBytes, plaintextLength } = tail;
   const stretches = new RangeCache(fetchOf(input), config.budget);
-  const held = wholeChunksOf(tail);
-  stretches.keep(held.start, held.bytes);
+  const firstWhole = nextChunkOffset(tail.start);
+  stretches.keep(firstWhole, tail.bytes.subarray(firstWhole - tail.start));
   const windowBytes = windowOf(input.prefetchBytes);
   const pending = new Set<CallSignal>();
   let keys: MessageKeys | undefined = input.keys;
@@ -110,13 +117,13 @@ export function objectReader(input: ReaderInput): OpenObject {
     const message = randomAccess(source, keys, plaintextLength, workingOf(config));
     try {
       const plaintext = await untilAborted(transfer.signal, message.read(start, upTo));
-      if (followsOn) stretches.dropAhead(chunkOffset(Math.floor(upTo / chunkBytes)), totalBytes);
+      if (followsOn) stretches.dropAhead(chunkOffset(chunkIndex(upTo)), totalBytes);
       return plaintext;
     } catch (error) {
       // What was damaged on its way must not be kept.
       if (hasCode(error, "DECRYPTION_FAILED")) stretches.clear();
       const { bucket, key } = input.target;
-      throw namingObject(error, { bucket, key, range: rangeOf(start, upTo, totalBytes) }, transfer);
+      throw namingObject(error, { bucket, key, range: rangeOf(start, upTo, plaintextLength) }, transfer);
     } finally {
       pending.delete(transfer);
       transfer.dispose();
@@ -133,15 +140,15 @@ export function objectReader(input: ReaderInput): OpenObject {
 }
 
 /** The chunks that a read touches, in bytes of the object in S3. */
-function rangeOf(start: number, end: number, totalBytes: number): string {
-  const { ciphertextStart, ciphertextEnd } = chunkSpan(start, end);
-  return `bytes=${ciphertextStart}-${Math.min(ciphertextEnd, totalBytes) - 1}`;
+function rangeOf(start: number, end: number, plaintextLength: number): string {
+  const { ciphertextStart, ciphertextEnd } = chunksOfPlaintext(start, end, plaintextLength);
+  return `bytes=${ciphertextStart}-${ciphertextEnd - 1}`;
 }
 
 /** Two windows are what may be fetched ahead: one to read from, one on its way. */
 function windowOf(prefetchBytes: number): number {
   if (prefetchBytes === 0) return 0;
-  return Math.max(1, Math.floor(prefetchBytes / 2 / chunkBytes)) * sealedChunkBytes;
+  return sealedBytes(Math.max(1, chunkCount(prefetchBytes / 2) - 1));
 }
 
 /** Fetches ciphertext of the object that was opened, and of none that has taken its place. */

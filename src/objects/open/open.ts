@@ -1,7 +1,7 @@
 /** Opens one object for many small reads: its key is unwrapped once, and every read is one ranged GET or none. */
 import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { integerArgument } from "../../base/arguments.js";
-import { sealedChunkBytes } from "../../cobblestone/layout.js";
+import { sealedBytes } from "../../cobblestone/layout.js";
 import { withoutEnvelope } from "../../envelope/user-metadata.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
@@ -40,7 +40,7 @@ export interface OpenOptions extends CallOptions {
 /** The most bytes that may be fetched ahead. */
 const maxPrefetchBytes = 64 * 1024 * 1024;
 /** Of the last bytes of an object so many are fetched first: the last chunk, and a whole one before it. */
-const openingBytes = 2 * sealedChunkBytes;
+const openingBytes = sealedBytes(2);
 
 /** See `EnvelopeClient.open`. */
 export async function open(

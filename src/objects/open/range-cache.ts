@@ -1,14 +1,14 @@
 /** Ciphertext of one object in stretches of whole chunks: what is under way is shared, and a little of it is kept. */
 
 import { untilAborted } from "../../base/abort.js";
-import { sealedChunkBytes } from "../../cobblestone/layout.js";
+import { sealedBytes } from "../../cobblestone/layout.js";
 import type { Lease, MemoryBudget } from "../../transfer/memory-budget.js";
 
 /** Fetches ciphertext from `start` (included) to `end` (excluded). */
 export type FetchRange = (start: number, end: number, signal: AbortSignal) => Promise<Buffer>;
 
 /** The most bytes that are kept of what was read: eight chunks. */
-export const maxCachedBytes = 8 * sealedChunkBytes;
+export const maxCachedBytes = sealedBytes(8);
 
 interface Stretch {
   readonly start: number;

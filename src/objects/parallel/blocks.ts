@@ -4,8 +4,8 @@ import type { GetObjectCommandInput } from "@aws-sdk/client-s3";
 import { untilAborted } from "../../base/abort.js";
 import { type ErrorCode, hasCode } from "../../base/errors.js";
 import { type MessageKeys, requireHeader } from "../../cobblestone/derivation.js";
-import { headerBytes } from "../../cobblestone/layout.js";
-import { type OpenedWindow, openWindow, type Window } from "../../cobblestone/stream/open-range.js";
+import type { ChunkRange } from "../../cobblestone/layout.js";
+import { type OpenedRange, openRange } from "../../cobblestone/stream/open-range.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
 import { otherRange, parseContentRange } from "../../s3/content-range.js";
 import type { RequestTarget } from "../../s3/errors.js";
@@ -72,8 +72,8 @@ export function pinnedResponse(
 }
 
 /** The Range that asks for a window; for the first one from the header on, to compare it with the envelope's. */
-export function windowRange(window: Window): string {
-  return `bytes=${startOf(window)}-${window.ciphertextStart + window.ciphertextBytes - 1}`;
+export function windowRange(range: ChunkRange): string {
+  return `bytes=${startOf(range)}-${range.ciphertextEnd - 1}`;
 }
 
 /**
@@ -93,10 +93,10 @@ const firstWaitMs = 100;
  */
 export async function fetchWindow(
   object: OpenableObject,
-  window: Window,
+  range: ChunkRange,
   slab: ArrayBuffer,
   first?: ObjectResponse,
-): Promise<OpenedWindow> {
+): Promise<OpenedRange> {
   const { config, keys, signal, target } = object;
   const { bucket, key } = target;
   const failures = new Map<ErrorCode, number>();
@@ -105,15 +105,15 @@ export async function fetchWindow(
   let memory = slab;
   for (let tries = 1; ; tries++) {
     try {
-      answer ??= await pinnedResponse(object, windowRange(window));
-      await readWindow(object, window, answer, memory);
-      return await openWindow(config.engine, keys, window, memory);
+      answer ??= await pinnedResponse(object, windowRange(range));
+      await readWindow(object, range, answer, memory);
+      return await openRange(config.engine, keys, range, memory);
     } catch (error) {
       answer?.letGo();
       answer = undefined;
       if (signal.aborted) throw error;
       if (tries === maxAttempts || !mayPass(error, failures))
-        throw namingObject(error, { bucket, key, range: windowRange(window) }, own);
+        throw namingObject(error, { bucket, key, range: windowRange(range) }, own);
       // Memory that a worker was given does not come back with an error.
       if (memory.byteLength === 0) memory = Buffer.allocUnsafeSlow(bytes).buffer as ArrayBuffer;
       await wait(firstWaitMs * 2 ** (tries - 1), signal);
@@ -126,25 +126,21 @@ const own = { isCallersReason: () => false };
 
 async function readWindow(
   { target, ciphertextLength, keys }: OpenableObject,
-  window: Window,
+  range: ChunkRange,
   answer: ObjectResponse,
   slab: ArrayBuffer,
 ): Promise<void> {
-  const range = parseContentRange(answer.output.ContentRange);
-  const { ciphertextStart, ciphertextBytes } = window;
-  if (
-    range?.first !== startOf(window) ||
-    range.last + 1 !== ciphertextStart + ciphertextBytes ||
-    range.total !== ciphertextLength
-  )
+  const sent = parseContentRange(answer.output.ContentRange);
+  const { ciphertextStart, ciphertextEnd, ciphertextBytes } = range;
+  if (sent?.first !== startOf(range) || sent.last + 1 !== ciphertextEnd || sent.total !== ciphertextLength)
     throw otherRange(target);
-  const header = Buffer.alloc(ciphertextStart - range.first);
+  const header = Buffer.alloc(ciphertextStart - sent.first);
   await answer.readInto([header, new Uint8Array(slab, 0, ciphertextBytes)]);
   if (header.length > 0) requireHeader(keys, header);
 }
 
-function startOf({ ciphertextStart }: Window): number {
-  return ciphertextStart === headerBytes ? 0 : ciphertextStart;
+function startOf({ firstChunk, ciphertextStart }: ChunkRange): number {
+  return firstChunk === 0 ? 0 : ciphertextStart;
 }
 
 function mayPass(error: unknown, failures: Map<ErrorCode, number>): boolean {

@@ -1,10 +1,15 @@
 /** The plaintext of chunks that follow one another, in order, from windows that are fetched ahead of the reader. */
 
-import { batchBufferBytes } from "../../cobblestone/batch.js";
 import { type MessageKeys, requireHeader } from "../../cobblestone/derivation.js";
-import { headerBytes, plaintextLength } from "../../cobblestone/layout.js";
+import {
+  type ChunkRange,
+  chunkRange,
+  headerBytes,
+  plaintextLength,
+  sealedBytes,
+} from "../../cobblestone/layout.js";
 import { openSource } from "../../cobblestone/stream/message.js";
-import { type OpenedWindow, type Window, windowAt } from "../../cobblestone/stream/open-range.js";
+import type { OpenedRange } from "../../cobblestone/stream/open-range.js";
 import type { Lease } from "../../transfer/memory-budget.js";
 import { workingOf } from "../encrypted/config.js";
 import { fetchWindow, maxWindowChunks, type OpenableObject, pinnedResponse, windowRange } from "./blocks.js";
@@ -21,9 +26,9 @@ export interface ReadAheadInput {
 }
 
 interface Ahead {
-  readonly window: Window;
+  readonly range: ChunkRange;
   readonly hold: Lease;
-  readonly opened: Promise<OpenedWindow>;
+  readonly opened: Promise<OpenedRange>;
 }
 
 /** Plaintext is handed out in pieces of at most so many bytes. */
@@ -46,25 +51,25 @@ export async function* readAhead(
   const ahead: Ahead[] = [];
   let nextChunk = input.firstChunk;
   const nextWindow = () => {
-    const window = windowAt(nextChunk, Math.min(windowChunks, endChunk - nextChunk), total);
-    nextChunk += window.chunks;
-    return window;
+    const range = chunkRange(nextChunk, Math.min(windowChunks, endChunk - nextChunk), total);
+    nextChunk += range.chunks;
+    return range;
   };
   const fill = () => {
     // With the one that is being read.
     while (ahead.length + 1 < config.maxConcurrentParts && nextChunk < endChunk) {
       const hold = config.budget.tryAcquireForPrefetch(
         object,
-        batchBufferBytes(Math.min(windowChunks, endChunk - nextChunk)),
+        sealedBytes(Math.min(windowChunks, endChunk - nextChunk)),
       );
       if (!hold) return;
-      const window = nextWindow();
+      const range = nextWindow();
       // Memory of its own: what is handed out is the reader's.
-      const slab = Buffer.allocUnsafeSlow(batchBufferBytes(window.chunks)).buffer as ArrayBuffer;
-      const opened = fetchWindow(object, window, slab);
+      const slab = Buffer.allocUnsafeSlow(sealedBytes(range.chunks)).buffer as ArrayBuffer;
+      const opened = fetchWindow(object, range, slab);
       // It is told when its turn comes, if it ever does.
       opened.catch(() => undefined);
-      ahead.push({ window, hold, opened });
+      ahead.push({ range, hold, opened });
     }
   };
   let current: Ahead | undefined;
@@ -82,11 +87,11 @@ export async function* readAhead(
       current = ahead.shift();
       if (current) {
         fill();
-        yield* pieces((await current.opened).slab, current.window.plaintextBytes);
+        yield* pieces((await current.opened).slab, current.range.plaintextBytes);
         current.hold.release();
       } else if (nextChunk < endChunk) {
-        const window = nextWindow();
-        for await (const piece of openStreamed(object, window, streamWindow(object, window))) {
+        const range = nextWindow();
+        for await (const piece of openStreamed(object, range, streamWindow(object, range))) {
           fill();
           yield piece;
         }
@@ -103,15 +108,15 @@ function* pieces(slab: ArrayBuffer, bytes: number): Generator<Buffer> {
     yield Buffer.from(slab, start, Math.min(pieceBytes, bytes - start));
 }
 
-function openStreamed({ config, keys }: OpenableObject, window: Window, body: AsyncIterable<Uint8Array>) {
-  const { firstChunk, endsMessage } = window;
+function openStreamed({ config, keys }: OpenableObject, range: ChunkRange, body: AsyncIterable<Uint8Array>) {
+  const { firstChunk, endsMessage } = range;
   return openSource(body, { keys, firstChunk, endsMessage }, workingOf(config));
 }
 
 /** The chunks of the first window, after the header has been compared; then lets go of the rest. */
 async function* firstWindow(
   body: AsyncIterable<Uint8Array>,
-  { ciphertextBytes }: Window,
+  { ciphertextBytes }: ChunkRange,
   keysOfHeader: MessageKeys | undefined,
   isAll: boolean,
 ): AsyncGenerator<Uint8Array, undefined> {
@@ -133,8 +138,11 @@ async function* firstWindow(
   return undefined;
 }
 
-async function* streamWindow(object: OpenableObject, window: Window): AsyncGenerator<Uint8Array, undefined> {
-  const answer = await pinnedResponse(object, windowRange(window));
-  yield* answer.read(0, window.ciphertextBytes);
+async function* streamWindow(
+  object: OpenableObject,
+  range: ChunkRange,
+): AsyncGenerator<Uint8Array, undefined> {
+  const answer = await pinnedResponse(object, windowRange(range));
+  yield* answer.read(0, range.ciphertextBytes);
   return undefined;
 }

@@ -1,40 +1,32 @@
-/** Gives up an upload by its ticket or its checkpoint, with a sidecar that is surely its own. */
-
-import { AbortMultipartUploadCommand } from "@aws-sdk/client-s3";
-import { stringArgument } from "../../base/arguments.js";
+/** Aborts an upload by its ticket or its checkpoint, together with a sidecar that certainly belongs to it alone. */
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
-import { isUploadGone, s3Request } from "../../s3/errors.js";
-import { objectFields } from "../../s3/fields.js";
-import { guarded } from "../../service/response-guard.js";
-import { withTransfer } from "../../transfer/about-object.js";
-import type { CallOptions } from "../../transfer/call-signal.js";
-import { callSignal } from "../../transfer/call-signal.js";
+import { abortUpload as abortMultipart } from "../../s3/multipart.js";
+import { isUnfinished } from "../../s3/stored-parts.js";
+import { type CallOptions, type CheckedCallOptions, callOptions, withCall } from "../../transfer/call.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import { deleteSidecar, sidecarLocation } from "../encrypted/sidecar.js";
-import { multipartInput } from "./begin.js";
-import { Checkpoint } from "./checkpoint.js";
-import { isWritten } from "./ending.js";
-import { isUnfinished } from "./listing.js";
+import { Checkpoint, checkpointPathArgument } from "./checkpoint.js";
+import { isWritten } from "./outcome.js";
+import { multipartInput } from "./session.js";
 import {
   forgetTicket,
-  objectOf,
   type ParsedTicket,
-  readTicket,
-  ticketKeys,
+  parseTicket,
   ticketPut,
   type UploadTicket,
+  unlockTicket,
 } from "./ticket.js";
 
-/** What `abortUpload` takes: the ticket, or the checkpoint of an `upload` that will not be gone on with. */
+/** The input of `abortUpload`: the ticket, or the checkpoint of an `upload` that will not be resumed. */
 export type AbortUploadInput = { readonly ticket: UploadTicket } | { readonly checkpointPath: string };
 
-/** What `abortUpload` gives. */
+/** The output of `abortUpload`. */
 export interface AbortUploadOutput {
   /**
-   * The key of the upload's sidecar, when it was kept, since it could not be shown that no object needs it: remove it if no
-   * object, older versions included, has the salt that is in its key.
+   * Key of the upload's sidecar, if it was kept because an object may need it. Remove it if no object, older versions
+   * included, has the salt that is in its key.
    */
   readonly possiblyOrphanedSidecarKey?: string;
 }
@@ -45,17 +37,18 @@ export async function abortUpload(
   input: AbortUploadInput,
   options: CallOptions,
 ): Promise<AbortUploadOutput> {
-  const signal = callSignal(fieldNames.abortUpload.options, options);
-  const { ticket, checkpointPath } = fieldsArgument<AbortUploadInput>(fieldNames.abortUpload.input, input);
+  const { abortUpload: names } = fieldNames;
+  const checked = callOptions(names.options, options);
+  const { ticket, checkpointPath } = fieldsArgument<AbortUploadInput>(names.input, input);
   if ((ticket === undefined) === (checkpointPath === undefined))
     throw new TypeError("ticket, checkpointPath: expected one of them");
-  if (checkpointPath === undefined) return abortTicket(config, readTicket("ticket", ticket), signal);
-  const checkpoint = await Checkpoint.find(stringArgument("checkpointPath", checkpointPath));
+  if (checkpointPath === undefined) return abortParsed(config, parseTicket("ticket", ticket), checked);
+  const checkpoint = await Checkpoint.find(checkpointPathArgument(checkpointPath));
   if (!checkpoint) return {};
   try {
     const { recorded } = checkpoint;
     if (recorded) await checkpoint.takeOver();
-    const output = recorded ? await abortTicket(config, recorded.read, signal) : {};
+    const output = recorded ? await abortParsed(config, recorded.parsed, checked) : {};
     await checkpoint.remove();
     return output;
   } finally {
@@ -64,41 +57,34 @@ export async function abortUpload(
 }
 
 /**
- * Ends the upload that a ticket names. A ticket that nobody has verified may end that and nothing else: its salt may
- * be the one of an object that is read every day.
+ * Aborts the upload of a ticket. An unverified ticket can end only that: its salt may be that of an object that is in
+ * use.
  */
-function abortTicket(
+function abortParsed(
   config: ClientConfig,
-  read: ParsedTicket,
-  caller: AbortSignal | undefined,
+  parsed: ParsedTicket,
+  options: CheckedCallOptions,
 ): Promise<AbortUploadOutput> {
-  const { UploadId, envelopeStorage } = read.ticket;
-  return withTransfer(caller, objectOf(read.ticket), async (transfer) => {
-    const { signal } = transfer;
-    const put = ticketPut({ ...read, ticket: withoutCustomerKey(read.ticket) }, undefined);
-    const input = multipartInput(config, read, put, transfer);
-    const isSidecar = envelopeStorage === "sidecar";
-    const isVerified = isSidecar && (await verify(config, read, signal));
-    forgetTicket(config, read);
-    // One that was completed may have been overwritten since, and an older version need its sidecar.
-    const wasUnfinished = isVerified && (await isUnfinished(input, UploadId, signal));
-    const { s3, target } = input;
-    const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId });
-    const asked = { ...target, operation: "AbortMultipartUpload" };
-    try {
-      await s3Request(asked, signal, (sending) => s3.send(guarded(command), sending));
-    } catch (error) {
-      // It may have been completed, and its object need its sidecar.
-      if (isUploadGone(error)) return {};
-      throw error;
-    }
-    const location = isSidecar ? sidecarLocation(put, read.envelope.header) : undefined;
+  const { ticket, envelope } = parsed;
+  const { UploadId, Bucket: bucket, Key: key } = ticket;
+  return withCall({ operation: "abortUpload", bucket, key }, options, async (call) => {
+    const { signal } = call;
+    const put = ticketPut({ envelope, ticket: withoutCustomerKey(ticket) }, undefined);
+    const multipart = multipartInput(config, call, put);
+    const hasSidecar = ticket.envelopeStorage === "sidecar";
+    const isVerified = hasSidecar && (await verifies(config, parsed, signal));
+    forgetTicket(config, ticket);
+    // A completed object may have been overwritten since, and an older version needs the sidecar.
+    const wasUnfinished = isVerified && (await isUnfinished(multipart, UploadId, signal));
+    // Without an upload, the object may exist and need its sidecar.
+    if (!(await abortMultipart(multipart, UploadId, signal))) return {};
+    const location = hasSidecar ? sidecarLocation(put, envelope.header) : undefined;
     if (!location) return {};
-    const written = isVerified ? await isWritten(input, read, signal) : undefined;
+    const written = isVerified ? await isWritten({ multipart, ticket }, signal) : undefined;
     signal.throwIfAborted();
     if (written) return {};
     if (!wasUnfinished || written === undefined) return { possiblyOrphanedSidecarKey: location.Key };
-    if (await deleteSidecar(s3, location, signal)) return {};
+    if (await deleteSidecar(config.s3, location, signal)) return {};
     signal.throwIfAborted();
     throw new EnvelopeError(
       "S3_UNAVAILABLE",
@@ -109,14 +95,14 @@ function abortTicket(
 }
 
 /**
- * Whether a ticket is what was issued; false when no key can tell. What can be ended must not depend on a key that is
- * gone.
+ * Verifies a ticket. An upload can be aborted without its key, so a key that is gone is no failure.
  *
- * @throws EnvelopeError `CHECKPOINT_INVALID` when it was changed, and what is worth another try
+ * @returns false when no key can verify it
+ * @throws EnvelopeError `CHECKPOINT_INVALID` when the ticket was changed; every retryable error
  */
-async function verify(config: ClientConfig, read: ParsedTicket, signal: AbortSignal): Promise<boolean> {
+async function verifies(config: ClientConfig, parsed: ParsedTicket, signal: AbortSignal): Promise<boolean> {
   try {
-    await ticketKeys(config, read, "any", signal);
+    await unlockTicket(config, parsed, "any", signal);
     return true;
   } catch (error) {
     signal.throwIfAborted();

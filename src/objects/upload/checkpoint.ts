@@ -1,42 +1,137 @@
-/** The file by which an upload goes on after a crash: what was begun, before its first byte is sent, and what is done. */
+/**
+ * The checkpoint of an upload: a file of JSON lines that records each part before its first byte is sent, and again once
+ * S3 has stored it, so that the upload can be resumed after a crash.
+ */
 import { constants } from "node:fs";
 import { type FileHandle, open, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
+import { stringArgument } from "../../base/arguments.js";
 import { EnvelopeError } from "../../base/errors.js";
+import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import { fileFailed } from "../../base/file-error.js";
 import { syncFileData, syncFolder } from "../../base/file-sync.js";
 import { foreignFileFault, isSymbolicLink, noFollow } from "../../base/own-file.js";
+import type { WriteRequest } from "../put/write-arguments.js";
+import { PartGuard } from "./part-guard.js";
 import {
-  type CheckpointHeader,
-  type CheckpointState,
-  checkpointFormat,
-  claimOf,
-  foreignCheckpoint,
-  isTornFirstLine,
-  parseCheckpoint,
-} from "./checkpoint-lines.js";
-import type { RecordedSeal, UploadedPart } from "./parts.js";
+  readStarted,
+  readUploaded,
+  type StartedPart,
+  type UploadedPart,
+  verifiesStarted,
+  verifiesUploaded,
+} from "./parts.js";
+import { invalidRecord, macPattern, type RecordKey, RecordReader } from "./records.js";
+import { customerKeyMd5, type ParsedTicket, parseTicket, type UploadTicket } from "./ticket.js";
 
+const checkpointFormat = "s3-envelope/checkpoint 1";
 const maxFileBytes = 64 * 1024 * 1024;
 
+/** The first line: the upload, and the input that it began with. */
+export interface CheckpointHeader {
+  readonly ticket: UploadTicket;
+  /** The caller's input as JSON, without keys. */
+  readonly fields: Readonly<Record<string, unknown>>;
+  /** Authenticates the fields under the data key of the upload. */
+  readonly mac: string;
+}
+
+/** The contents of a checkpoint. They are not authenticated until {@link requireAuthentic} returns. */
+export interface CheckpointState extends Omit<CheckpointHeader, "ticket"> {
+  readonly parsed: ParsedTicket;
+  /** Parts that were about to be sent, by number. Includes those that were completed. */
+  readonly started: ReadonlyMap<number, StartedPart>;
+  /** Parts that S3 has stored, by number. */
+  readonly completed: ReadonlyMap<number, UploadedPart>;
+}
+
+/** Checks the path of a checkpoint. */
+export function checkpointPathArgument(value: unknown): string {
+  return stringArgument("checkpointPath", value);
+}
+
+/** Makes the header of a new checkpoint. */
+export function checkpointHeader(
+  recordKey: RecordKey,
+  ticket: UploadTicket,
+  request: WriteRequest,
+): CheckpointHeader {
+  const fields = fieldsOf(request);
+  return { ticket, fields, mac: recordKey.macOf("checkpoint", ticket.mac, fields) };
+}
+
+/** The caller's input as a checkpoint stores it: JSON, without keys. */
+function fieldsOf({ put, userMetadata, storage }: WriteRequest): Readonly<Record<string, unknown>> {
+  const { SSECustomerKey: _key, ...fields } = put;
+  const Metadata = Object.fromEntries(Object.entries(userMetadata).sort());
+  const SSECustomerKeyMD5 = customerKeyMd5(put);
+  return JSON.parse(JSON.stringify({ ...fields, SSECustomerKeyMD5, Metadata, envelopeStorage: storage }));
+}
+
 /**
- * A file of JSON lines that only grows. Every line is on the disk before the next step. Of several processes with one
- * file the one that claimed it last goes on: each claims it by a line with an id of its own, which is appended in one
- * piece, and looks before and after every line that it writes, and before it completes the upload, whether another's
- * claim has come after its own. Then it stops. So the order of the claims in the file decides, no two processes can
- * both go on or both stop, and no lock can be left behind.
+ * Compares the input and the object of a call with those that the upload began with.
+ *
+ * @throws EnvelopeError `CHECKPOINT_INVALID` that names the field
+ */
+export function requireSameRequest(
+  path: string,
+  { fields: before, parsed: { ticket } }: CheckpointState,
+  request: WriteRequest,
+): void {
+  const now = fieldsOf(request);
+  for (const name of new Set([...Object.keys(before), ...Object.keys(now)])) {
+    if (JSON.stringify(before[name]) === JSON.stringify(now[name])) continue;
+    throw invalidRecord(name, "it is not what the upload of the checkpoint began with", { path });
+  }
+  const { bucket, key } = request.target;
+  if (ticket.Bucket !== bucket)
+    throw invalidRecord("ticket.Bucket", "it is not the bucket that the call names", { path });
+  if (ticket.Key !== key)
+    throw invalidRecord("ticket.Key", "it is not the key that the call names", { path });
+}
+
+/**
+ * Verifies the MACs of all lines of a checkpoint. That of its ticket has been verified before.
+ *
+ * @throws EnvelopeError `CHECKPOINT_INVALID`
+ */
+export async function requireAuthentic(
+  path: string,
+  recordKey: RecordKey,
+  { parsed, fields, mac, started, completed }: CheckpointState,
+): Promise<void> {
+  const ticketMac = parsed.ticket.mac;
+  const changed = (field: string) =>
+    invalidRecord(field, "it was changed after it was written, or it belongs to another upload", { path });
+  if (!recordKey.verifies("checkpoint", ticketMac, fields, mac)) throw changed("fields");
+  for (const [partNumber, part] of started) {
+    if (shouldYield()) await yieldToEventLoop();
+    if (!verifiesStarted(recordKey, ticketMac, partNumber, part)) throw changed("begun");
+  }
+  for (const part of completed.values()) {
+    if (shouldYield()) await yieldToEventLoop();
+    if (!verifiesUploaded(recordKey, ticketMac, part)) throw changed("done");
+  }
+}
+
+/**
+ * An open checkpoint, which only grows. Every line is on the disk before the next step. Among several processes with
+ * one file, the one that claimed it last continues: each process claims it by appending a line with an id of its own in
+ * one piece, and checks before and after every line that it writes, and before it completes the upload, whether another
+ * claim follows its own. If one does, it stops. So the order of the claims in the file decides: two processes cannot
+ * both continue or both stop, and no lock can be left behind.
  */
 export class Checkpoint {
   readonly path: string;
   readonly #file: FileHandle;
   readonly #id = crypto.randomUUID();
-  /** What has been looked through for claims, in bytes. */
-  #seen = 0;
-  /** Whether this process has made the file or claimed it: until then any line of another's is a reason to stop. */
+  /** Number of bytes that have been searched for claims. */
+  #searched = 0;
+  /** Whether this process has created or claimed the file. Until then, any line of another process makes it stop. */
   #isClaimed: boolean;
   #isLost = false;
-  #hasBegun = false;
-  #last: Promise<void> = Promise.resolve();
+  #hasHeader = false;
+  #lastAppend: Promise<void> = Promise.resolve();
   #recorded: CheckpointState | undefined;
 
   private constructor(path: string, file: FileHandle, isClaimed: boolean) {
@@ -46,9 +141,10 @@ export class Checkpoint {
   }
 
   /**
-   * Opens a checkpoint; undefined when there is none.
+   * Opens a checkpoint.
    *
-   * @throws EnvelopeError `FILE_FAILED`; `CHECKPOINT_INVALID` also when others can have written it
+   * @returns undefined when there is none
+   * @throws EnvelopeError `FILE_FAILED`; `CHECKPOINT_INVALID` also when another user can have written it
    */
   static async find(path: string): Promise<Checkpoint | undefined> {
     let file: FileHandle;
@@ -72,11 +168,11 @@ export class Checkpoint {
   }
 
   /**
-   * Makes the file, which must not be there.
+   * Creates the file, which must not exist.
    *
-   * @throws EnvelopeError `FILE_FAILED`; `CHECKPOINT_INVALID` when another process has made it
+   * @throws EnvelopeError `FILE_FAILED`; `CHECKPOINT_INVALID` when another process has created it
    */
-  static async make(path: string): Promise<Checkpoint> {
+  static async create(path: string): Promise<Checkpoint> {
     const { O_RDWR, O_APPEND, O_CREAT, O_EXCL } = constants;
     try {
       return new Checkpoint(path, await open(path, O_RDWR | O_APPEND | O_CREAT | O_EXCL, 0o600), true);
@@ -87,71 +183,72 @@ export class Checkpoint {
     }
   }
 
-  /** What was found, unless there was nothing: a first line that was not finished says that nothing was begun. */
+  /** The contents that {@link find} read. Undefined when the first line is incomplete, since nothing was begun then. */
   get recorded(): CheckpointState | undefined {
     return this.#recorded;
   }
 
   /** Writes the first line. */
-  async begin(header: CheckpointHeader): Promise<void> {
+  async recordHeader(header: CheckpointHeader): Promise<void> {
     await this.#append({ format: checkpointFormat, ...header });
     await this.#syncFolder();
   }
 
   /**
-   * Claims the file for this process: any other stops at its next step.
+   * Claims the file for this process: every other process stops at its next step.
    *
-   * @returns what the file says by now: another process may have gone on since it was found
+   * @returns the current contents: another process may have continued since {@link find}
    * @throws EnvelopeError `CHECKPOINT_INVALID` when another process has claimed it after this one
    */
   async takeOver(): Promise<CheckpointState> {
     this.#isClaimed = true;
-    // What a crash or a full disk left of a line ends with the line break before.
+    // The line break first ends an incomplete line that a crash or a full disk has left.
     await this.#write(`\n${JSON.stringify({ resumed: this.#id })}\n`);
     const recorded = await this.#read();
     await this.requireOwn();
-    if (recorded?.read.ticket.mac === this.#recorded?.read.ticket.mac && recorded) return recorded;
+    if (recorded?.parsed.ticket.mac === this.#recorded?.parsed.ticket.mac && recorded) return recorded;
     throw takenOver(this.path);
   }
 
-  /** Has it on the disk that a part is about to be sent. */
-  begun(partNumber: number, { tagDigest, firstTag, lastTag, mac }: RecordedSeal): Promise<void> {
+  /** Records that a part is about to be sent. The line is on the disk when this resolves. */
+  recordStarted(partNumber: number, { tagDigest, firstTag, lastTag, mac }: StartedPart): Promise<void> {
     return this.#append({ begun: partNumber, tagDigest, firstTag, lastTag, mac });
   }
 
-  done(part: UploadedPart): Promise<void> {
+  /** Records that S3 has stored a part. */
+  recordCompleted(part: UploadedPart): Promise<void> {
     return this.#append({ done: part });
   }
 
-  /** Whether there is a first line, so that the upload may be somebody else's to end. */
-  get hasBegun(): boolean {
-    return this.#hasBegun;
+  /** Whether the first line may be on the disk, from which another process can resume the upload. */
+  get hasHeader(): boolean {
+    return this.#hasHeader;
   }
 
-  /** Whether no other process has gone on with it. */
+  /** Whether no other process has taken over. */
   async isOwn(): Promise<boolean> {
     const { size, nlink } = await this.#attempt(() => this.#file.stat());
-    if (nlink === 0 || size < this.#seen || size - this.#seen > maxFileBytes) return false;
-    if (size > this.#seen) {
+    if (nlink === 0 || size < this.#searched || size - this.#searched > maxFileBytes) return false;
+    if (size > this.#searched) {
       if (!this.#isClaimed) return false;
-      const start = this.#seen;
+      const start = this.#searched;
       const bytes = await this.#bytes(start, size);
-      const whole = bytes.lastIndexOf("\n") + 1;
-      const claim = lastClaim(bytes.toString("utf8", 0, whole).split("\n"));
+      const wholeLines = bytes.lastIndexOf("\n") + 1;
+      const claim = lastClaim(bytes.toString("utf8", 0, wholeLines).split("\n"));
       if (claim !== undefined && claim !== this.#id) this.#isLost = true;
-      // Another look may have come further meanwhile.
-      this.#seen = Math.max(this.#seen, start + whole);
+      // A concurrent call may have searched further.
+      this.#searched = Math.max(this.#searched, start + wholeLines);
     }
     return !this.#isLost;
   }
 
-  /** @throws EnvelopeError `CHECKPOINT_INVALID` when another process has gone on with it */
+  /** @throws EnvelopeError `CHECKPOINT_INVALID` when another process has taken over */
   async requireOwn(): Promise<void> {
     if (await this.isOwn()) return;
     throw takenOver(this.path);
   }
 
-  /** Removes the file, unless it is another process's by now. */
+  /** Removes the file, unless another process has taken over. */
   async remove(): Promise<void> {
     if (!(await this.isOwn())) return;
     await this.#attempt(() => unlink(this.path), "be removed");
@@ -161,28 +258,28 @@ export class Checkpoint {
     return this.#file.close();
   }
 
-  /** One line after the other, each flushed: a loss of power must not forget that a part was begun. */
+  /** Appends lines one after the other and flushes each: a part that was begun must survive a loss of power. */
   #append(record: object): Promise<void> {
     const append = async () => {
       await this.requireOwn();
       await this.#write(`${JSON.stringify(record)}\n`);
       await this.requireOwn();
     };
-    this.#last = this.#last.then(append);
-    return this.#last;
+    this.#lastAppend = this.#lastAppend.then(append);
+    return this.#lastAppend;
   }
 
   #write(text: string): Promise<void> {
     const line = Buffer.from(text);
     return this.#attempt(async () => {
-      // A full disk takes a part of a line, and fails at the rest.
+      // A full disk takes some bytes of a line and fails at the next write.
       for (let done = 0; done < line.length; ) {
         const { bytesWritten } = await this.#file.write(line, done, line.length - done);
         if (bytesWritten === 0) throw new Error("the file takes no more bytes");
         done += bytesWritten;
       }
-      // From here on another process can go on with it, whatever becomes of this one.
-      this.#hasBegun = true;
+      // From now on another process can resume from it, even if this one fails.
+      this.#hasHeader = true;
       await syncFileData(this.#file);
     });
   }
@@ -191,24 +288,24 @@ export class Checkpoint {
     const stats = await this.#attempt(() => this.#file.stat());
     const fault = foreignFileFault(stats);
     if (stats.nlink === 0) throw takenOver(this.path);
-    if (fault !== undefined) throw foreignCheckpoint(this.path, fault);
-    if (stats.size > maxFileBytes) throw foreignCheckpoint(this.path, "it is too long");
+    if (fault !== undefined) throw invalidCheckpoint(this.path, fault);
+    if (stats.size > maxFileBytes) throw invalidCheckpoint(this.path, "it is larger than 64 MiB");
     const bytes = await this.#bytes(0, stats.size);
-    const whole = bytes.lastIndexOf("\n") + 1;
-    const lines = bytes.toString("utf8", 0, whole).split("\n").slice(0, -1);
-    // Whatever else it is, it must not be removed.
+    const wholeLines = bytes.lastIndexOf("\n") + 1;
+    const lines = bytes.toString("utf8", 0, wholeLines).split("\n").slice(0, -1);
+    // A file of another kind is never removed.
     if (lines.length === 0 && !isTornFirstLine(bytes.toString("latin1"))) {
-      throw foreignCheckpoint(this.path, "it is another file");
+      throw invalidCheckpoint(this.path, "it is not a checkpoint");
     }
     const recorded = lines.length === 0 ? undefined : await parseCheckpoint(this.path, lines);
-    this.#hasBegun = recorded !== undefined;
+    this.#hasHeader = recorded !== undefined;
     if (this.#isClaimed) this.#isLost = lastClaim(lines) !== this.#id;
-    // Before it is claimed, also what a crash left of a line.
-    this.#seen = this.#isClaimed ? whole : stats.size;
+    // Before the claim, an incomplete line counts as searched, too.
+    this.#searched = this.#isClaimed ? wholeLines : stats.size;
     return recorded;
   }
 
-  /** What is in the file from one offset to another. */
+  /** Reads the file from one offset to another. */
   async #bytes(start: number, end: number): Promise<Buffer> {
     const bytes = Buffer.alloc(end - start);
     let filled = 0;
@@ -221,7 +318,7 @@ export class Checkpoint {
     return bytes.subarray(0, filled);
   }
 
-  /** The name of a new file, too. Some systems cannot open folders. */
+  /** Flushes the name of a new file. Some file systems cannot open folders. */
   async #syncFolder(): Promise<void> {
     try {
       await syncFolder(dirname(this.path));
@@ -237,21 +334,109 @@ export class Checkpoint {
   }
 }
 
-/** A link could lead to a file that is somebody else's to choose, or to none. */
-async function requireNoLink(path: string): Promise<void> {
-  if (!(await isSymbolicLink(path))) return;
-  throw foreignCheckpoint(path, "it is a symbolic link, which is not followed: name the file itself");
+/**
+ * Parses the lines of a checkpoint. 10,000 parts have 20,000 lines, so it yields to the event loop.
+ *
+ * @throws EnvelopeError `CHECKPOINT_INVALID`
+ */
+export async function parseCheckpoint(path: string, lines: readonly string[]): Promise<CheckpointState> {
+  const [firstLine, ...others] = lines
+    .map((text, index) => ({ text, line: index + 1 }))
+    .filter(({ text, line }) => text !== "" && !isTorn(text, lines[line]));
+  if (!firstLine) throw invalidCheckpoint(path, "it is not a checkpoint");
+  const first = readerOf(path, firstLine);
+  if (first.text("format") !== checkpointFormat)
+    throw first.invalid("format", `this release supports only "${checkpointFormat}"`);
+  const parsed = parseTicket("ticket", first.record("ticket"));
+  const [fields, mac] = [first.record("fields"), first.text("mac", macPattern)];
+  first.end();
+  const { ticket } = parsed;
+  const guard = new PartGuard(ticket);
+  const started = new Map<number, StartedPart>();
+  const completed = new Map<number, UploadedPart>();
+  for (const other of others) {
+    if (shouldYield()) await yieldToEventLoop();
+    const line = readerOf(path, other);
+    if (line.has("begun")) {
+      const partNumber = line.integer("begun", 1, ticket.partCount);
+      const part = readStarted(line);
+      try {
+        guard.require(partNumber, part);
+      } catch {
+        throw line.invalid("begun", "it contradicts an earlier line");
+      }
+      started.set(partNumber, part);
+    } else if (line.has("done")) {
+      const part = readUploaded(new RecordReader("done", line.record("done"), { path }), ticket);
+      const known = started.get(part.PartNumber)?.tagDigest;
+      if (known !== part.tagDigest)
+        throw line.invalid("done", "no earlier line begins the part with this digest");
+      completed.set(part.PartNumber, part);
+    } else line.text("resumed");
+    line.end();
+  }
+  return { parsed, fields, mac, started, completed };
 }
 
-/** The last of the claims in these lines, if there is one. */
+/** Whether a line is the incomplete rest of a crash or a full disk: the next process has claimed the file right after it. */
+function isTorn(text: string, next: string | undefined): boolean {
+  if (next === undefined || claimIn(next) === undefined) return false;
+  try {
+    JSON.parse(text);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+const checkpointStart = `{"format":${JSON.stringify(checkpointFormat)},`;
+
+/** Whether a file without a line break contains nothing but the beginning of a checkpoint. */
+function isTornFirstLine(text: string): boolean {
+  return text.startsWith(checkpointStart) || checkpointStart.startsWith(text);
+}
+
+/** The id in a line by which a process has claimed the file. Undefined for any other line. */
+function claimIn(line: string): unknown {
+  if (!line.startsWith('{"resumed":')) return undefined;
+  try {
+    return (JSON.parse(line) as { resumed: unknown }).resumed;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The last claim in these lines, if there is one. */
 function lastClaim(lines: readonly string[]): unknown {
-  return lines.map(claimOf).findLast((claim) => claim !== undefined);
+  return lines.map(claimIn).findLast((claim) => claim !== undefined);
+}
+
+function readerOf(path: string, { text, line }: { text: string; line: number }): RecordReader {
+  const title = `line ${line}`;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw invalidRecord(title, "expected JSON", { path, line });
+  }
+  return new RecordReader(title, value, { path, line });
+}
+
+/** A link could lead to a file of another user's choice, or to none. */
+async function requireNoLink(path: string): Promise<void> {
+  if (!(await isSymbolicLink(path))) return;
+  throw invalidCheckpoint(path, "it is a symbolic link, which is not followed: name the file itself");
+}
+
+/** Returns the error for a file that is no checkpoint, or that another user can have written. */
+function invalidCheckpoint(path: string, fault: string): EnvelopeError {
+  return invalidRecord("checkpoint", fault, { path });
 }
 
 function takenOver(path: string): EnvelopeError {
   return new EnvelopeError(
     "CHECKPOINT_INVALID",
-    `another process has gone on with the checkpoint "${path}", or has ended it: this one stops`,
+    `another process has resumed or ended the upload of the checkpoint "${path}": this call stops`,
     { details: { path } },
   );
 }

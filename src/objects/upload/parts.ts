@@ -1,107 +1,139 @@
-/** The parts of an upload from a seekable source: which bytes each has, and what must be true of two of them. */
-
+/** The parts of an upload from a seekable source: their place in the message, their fingerprint, and what S3 returned. */
+import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import type { MessageKeys } from "../../cobblestone/derivation.js";
 import {
-  chunkBytes,
-  headerBytes,
+  ciphertextLength,
+  maxBufferBytes,
   maxPlaintextBytes,
-  sealedChunkBytes,
-  ciphertextLength as sealedLength,
+  plaintextBytesIn,
+  type UnalignedRange,
+  unalignedRange,
 } from "../../cobblestone/layout.js";
-import {
-  type MessageWindow,
-  maxSlabBytes,
-  messageWindow,
-  type SealedWindow,
-  sealWindow,
-} from "../../cobblestone/stream/seal-range.js";
-import { maxPartBytes, maxParts } from "../../transfer/parts.js";
+import { sealRange } from "../../cobblestone/stream/seal-range.js";
+import type { Call } from "../../transfer/call.js";
+import { maxPartBytes, maxParts, partSizes } from "../../transfer/part-sizes.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
-import { macPattern, type RecordKey } from "./record-key.js";
-import { invalidRecord, RecordReader } from "./records.js";
+import { invalidRecord, macPattern, type RecordKey, RecordReader } from "./records.js";
 
-/** How a message is cut into parts. */
+/** How a message is divided into parts. */
 export interface PartLayout {
-  /** Bytes of the plaintext. */
+  /** Length of the plaintext, in bytes. */
   readonly plaintextLength: number;
-  /** Bytes of each part but the last. */
+  /** Size of every part except the last, in bytes of ciphertext. */
   readonly partBytes: number;
   readonly partCount: number;
 }
 
-/** The layout of a plaintext of so many bytes. */
-export function partLayout(plaintextLength: number, partBytes: number): PartLayout {
-  const partCount = Math.ceil(sealedLength(plaintextLength) / partBytes);
+/**
+ * Divides a plaintext into parts of the size that the client is configured for.
+ *
+ * @throws EnvelopeError `SOURCE_TOO_LARGE`
+ */
+export function layoutFor({ partSizeBytes }: ClientConfig, plaintextLength: number): PartLayout {
+  const sizes = partSizes(ciphertextLength(plaintextLength), partSizeBytes);
+  return layoutOf(plaintextLength, sizes(1));
+}
+
+function layoutOf(plaintextLength: number, partBytes: number): PartLayout {
+  const partCount = Math.ceil(ciphertextLength(plaintextLength) / partBytes);
   return { plaintextLength, partBytes, partCount };
 }
+
+/** The smallest part size that a record may state, in bytes: about a chunk. S3 takes no part below 5 MiB, some stores do. */
+const minStatedPartBytes = 16 * 1024;
 
 /** Reads a layout from a record. */
 export function readLayout(reader: RecordReader): PartLayout {
   const plaintextLength = reader.integer("plaintextLength", 0, maxPlaintextBytes);
-  const partBytes = reader.integer("partBytes", chunkBytes, maxPartBytes);
-  const layout = partLayout(plaintextLength, partBytes);
+  const partBytes = reader.integer("partBytes", minStatedPartBytes, maxPartBytes);
+  const layout = layoutOf(plaintextLength, partBytes);
   if (reader.integer("partCount", 1, maxParts) === layout.partCount) return layout;
   throw reader.invalid("partCount", `expected ${layout.partCount}`);
 }
 
-/** What part `partNumber` (from 1) holds. */
-export function partWindow({ plaintextLength, partBytes }: PartLayout, partNumber: number): MessageWindow {
+/** The place of part `partNumber` (from 1) in the message. */
+export function partRange({ plaintextLength, partBytes }: PartLayout, partNumber: number): UnalignedRange {
   const start = (partNumber - 1) * partBytes;
-  return messageWindow(plaintextLength, start, Math.min(start + partBytes, sealedLength(plaintextLength)));
+  const end = Math.min(start + partBytes, ciphertextLength(plaintextLength));
+  return unalignedRange(start, end, plaintextLength);
 }
 
-/** Plaintext bytes that a part adds to those before it, for counting: those of all parts are those of the plaintext. */
+/** Plaintext bytes that progress counts for a part. All parts together count the plaintext once. */
 export function plaintextShare(layout: PartLayout, partNumber: number): number {
-  const before = (offset: number) => {
-    const sealed = Math.max(0, offset - headerBytes);
-    const chunk = Math.floor(sealed / sealedChunkBytes);
-    const bytes = chunk * chunkBytes + Math.min(sealed - chunk * sealedChunkBytes, chunkBytes);
-    return Math.min(bytes, layout.plaintextLength);
-  };
-  const { start, end } = partWindow(layout, partNumber);
-  return before(end) - before(start);
+  const { plaintextLength } = layout;
+  const { start, end } = partRange(layout, partNumber);
+  return plaintextBytesIn(end, plaintextLength) - plaintextBytesIn(start, plaintextLength);
 }
 
-/** What tells whether a part has been made of the same plaintext twice; no secret. */
-export interface PartSeal {
-  /** SHA-256 over the tags of the chunks that the part touches, in hex. */
+/** Identifies the plaintext of a part within its upload. Reveals nothing without the key. */
+export interface PartFingerprint {
+  /** SHA-256 of the tags of all chunks that the part touches, in hex. */
   readonly tagDigest: string;
-  /** The tag of the first of them, in hex. */
+  /** Tag of the first of these chunks, in hex. */
   readonly firstTag: string;
-  /** The tag of the last of them, in hex. */
+  /** Tag of the last of these chunks, in hex. */
   readonly lastTag: string;
 }
 
-/** A seal as it is written down before the first byte of its part is sent. */
-export interface RecordedSeal extends PartSeal {
-  /** Authenticates the seal and the number of its part. */
-  readonly mac: string;
+/** A part in memory, encrypted. */
+export interface SealedPart extends PartFingerprint {
+  readonly PartNumber: number;
+  /** The ciphertext. */
+  readonly bytes: Buffer;
+  /**
+   * Returns the lease of the memory. A second call does nothing.
+   *
+   * @param isUnread whether nobody reads `bytes` any more, so that their memory can be used for another part
+   */
+  readonly release: (isUnread: boolean) => void;
 }
 
-/** Writes down the seal of a part. */
-export function recordSeal(
-  recordKey: RecordKey,
-  ticketMac: string,
-  partNumber: number,
-  { tagDigest, firstTag, lastTag }: PartSeal,
-): RecordedSeal {
-  const seal = { tagDigest, firstTag, lastTag };
-  return { ...seal, mac: recordKey.macOf("begun", ticketMac, [partNumber, seal]) };
+/** The upload that parts are encrypted for. */
+interface PartSealing {
+  readonly config: ClientConfig;
+  /** Holds the leases. */
+  readonly call: Call;
+  readonly layout: PartLayout;
+  readonly keys: MessageKeys;
+  readonly signal: AbortSignal;
 }
 
-/** Whether a seal was written down by {@link recordSeal} for this part of this upload. */
-export function verifiesSeal(
-  recordKey: RecordKey,
-  ticketMac: string,
-  partNumber: number,
-  { tagDigest, firstTag, lastTag, mac }: RecordedSeal,
-): boolean {
-  return recordKey.verifies("begun", ticketMac, [partNumber, { tagDigest, firstTag, lastTag }], mac);
+/**
+ * Reads and encrypts a part, in memory that is leased from the client's budget until the part is released. The same
+ * plaintext always gives the same bytes.
+ *
+ * @throws EnvelopeError those of the source, `WORKER_FAILED`
+ */
+export async function sealPart(
+  { config, call, layout, keys, signal }: PartSealing,
+  source: Pick<SeekableSource, "read">,
+  PartNumber: number,
+): Promise<SealedPart> {
+  const range = partRange(layout, PartNumber);
+  // One size for all parts, so that each can use the memory of another.
+  const bufferBytes = Math.min(maxBufferBytes(layout.partBytes), ciphertextLength(layout.plaintextLength));
+  const lease = await config.budget.acquire(call, bufferBytes, signal, bufferBytes);
+  try {
+    const memory = (lease.memory ?? Buffer.allocUnsafeSlow(bufferBytes)).buffer as ArrayBuffer;
+    await source.read(new Uint8Array(memory, 0, range.plaintextBytes), range.plaintextStart);
+    signal.throwIfAborted();
+    const { bytes, slab, ...fingerprint } = await sealRange(config.engine, keys, range, memory);
+    const release = (isUnread: boolean) => lease.release(isUnread ? Buffer.from(slab) : undefined);
+    return { PartNumber, bytes, ...fingerprint, release };
+  } catch (error) {
+    lease.release();
+    throw error;
+  }
 }
 
-/** Reads the seal of a part from a record. */
-export function readSeal(reader: RecordReader): PartSeal {
+/** Only the three fields of a fingerprint, in the order that MACs cover. */
+export function fingerprintOf({ tagDigest, firstTag, lastTag }: PartFingerprint): PartFingerprint {
+  return { tagDigest, firstTag, lastTag };
+}
+
+/** Reads a fingerprint from a record. */
+function readFingerprint(reader: RecordReader): PartFingerprint {
   return {
     tagDigest: reader.text("tagDigest", /^[0-9a-f]{64}$/),
     firstTag: reader.text("firstTag", /^[0-9a-f]{32}$/),
@@ -109,22 +141,55 @@ export function readSeal(reader: RecordReader): PartSeal {
   };
 }
 
-/** A part that S3 has; plain data, which JSON keeps. */
-export interface UploadedPart extends PartSeal {
+/** The record that is stored before the first byte of a part is sent. */
+export interface StartedPart extends PartFingerprint {
+  /** Authenticates the fingerprint and the part number. */
+  readonly mac: string;
+}
+
+/** Makes the record of a part that is about to be sent. */
+export function startedPart(
+  recordKey: RecordKey,
+  ticketMac: string,
+  partNumber: number,
+  part: PartFingerprint,
+): StartedPart {
+  const fingerprint = fingerprintOf(part);
+  return { ...fingerprint, mac: recordKey.macOf("begun", ticketMac, [partNumber, fingerprint]) };
+}
+
+/** Whether {@link startedPart} made the record, for this part of this upload. */
+export function verifiesStarted(
+  recordKey: RecordKey,
+  ticketMac: string,
+  partNumber: number,
+  part: StartedPart,
+): boolean {
+  return recordKey.verifies("begun", ticketMac, [partNumber, fingerprintOf(part)], part.mac);
+}
+
+/** Reads what {@link startedPart} made from a record. */
+export function readStarted(reader: RecordReader): StartedPart {
+  return { ...readFingerprint(reader), mac: reader.text("mac", macPattern) };
+}
+
+/** A part that S3 has stored. Plain data: it survives JSON. */
+export interface UploadedPart extends PartFingerprint {
+  /** From 1. */
   readonly PartNumber: number;
   readonly ETag: string;
-  /** Bytes. */
+  /** Size of the part in S3, in bytes. */
   readonly size: number;
-  /** The checksums that S3 answered, by their names in the SDK. */
+  /** Checksums that S3 returned, by their names in the AWS SDK. */
   readonly checksums: Readonly<Record<string, string>>;
-  /** When the file that it was made of was modified last, in milliseconds, if it was made of a file. */
+  /** Modification time of the file that the part was read from, in milliseconds. Absent for other sources. */
   readonly sourceModifiedMs?: number;
   /** Authenticates all other fields under the data key of the upload. */
   readonly mac: string;
 }
 
-/** The record of a part that S3 has. */
-export function recordPart(
+/** Makes the record of a part that S3 has stored. */
+export function uploadedPart(
   recordKey: RecordKey,
   ticketMac: string,
   part: Omit<UploadedPart, "mac">,
@@ -133,37 +198,35 @@ export function recordPart(
   return { ...unsigned, mac: recordKey.macOf("part", ticketMac, unsigned) };
 }
 
-/** Whether a part was recorded by {@link recordPart} for this upload. */
-export function verifiesPart(recordKey: RecordKey, ticketMac: string, part: UploadedPart): boolean {
+/** Whether {@link uploadedPart} made the record, for this upload. */
+export function verifiesUploaded(recordKey: RecordKey, ticketMac: string, part: UploadedPart): boolean {
   return recordKey.verifies("part", ticketMac, canonicalPart(part), part.mac);
 }
 
-/** All fields in one order: a queue or a database may have kept them in another. */
+/** All fields in one order, since a queue or a database may return them in another. */
 function canonicalPart(part: Omit<UploadedPart, "mac">): Omit<UploadedPart, "mac"> {
-  const { PartNumber, ETag, size, checksums, tagDigest, firstTag, lastTag, sourceModifiedMs } = part;
+  const { PartNumber, ETag, size, checksums, sourceModifiedMs } = part;
   const sorted = Object.fromEntries(Object.entries(checksums).sort());
   return {
     PartNumber,
     ETag,
     size,
     checksums: sorted,
-    tagDigest,
-    firstTag,
-    lastTag,
+    ...fingerprintOf(part),
     ...(sourceModifiedMs !== undefined && { sourceModifiedMs }),
   };
 }
 
-/** Reads a finished part from a record. */
-export function readUploadedPart(reader: RecordReader, layout: PartLayout): UploadedPart {
+/** Reads what {@link uploadedPart} made from a record. */
+export function readUploaded(reader: RecordReader, layout: PartLayout): UploadedPart {
   const PartNumber = reader.integer("PartNumber", 1, layout.partCount);
-  const { start, end } = partWindow(layout, PartNumber);
+  const { start, end } = partRange(layout, PartNumber);
   const part: UploadedPart = {
     PartNumber,
     ETag: reader.text("ETag"),
     size: reader.integer("size", end - start, end - start),
     checksums: reader.texts("checksums", /^Checksum[A-Za-z0-9]+$/),
-    ...readSeal(reader),
+    ...readFingerprint(reader),
     ...(reader.has("sourceModifiedMs") && { sourceModifiedMs: reader.number("sourceModifiedMs") }),
     mac: reader.text("mac", macPattern),
   };
@@ -171,14 +234,14 @@ export function readUploadedPart(reader: RecordReader, layout: PartLayout): Uplo
   return part;
 }
 
-/** Reads the finished parts that make up an object: each once. */
-export function readUploadedParts(value: unknown, layout: PartLayout): readonly UploadedPart[] {
+/** Reads the parts that make up an object, each of them once, and returns them in order. */
+export function readAllUploaded(value: unknown, layout: PartLayout): readonly UploadedPart[] {
   if (!Array.isArray(value)) throw invalidRecord("parts", "expected an array");
   const parts = new Map<number, UploadedPart>();
   for (const [index, item] of value.entries()) {
-    const part = readUploadedPart(new RecordReader(`parts[${index}]`, item), layout);
+    const part = readUploaded(new RecordReader(`parts[${index}]`, item), layout);
     if (parts.has(part.PartNumber))
-      throw invalidRecord(`parts[${index}]`, `part ${part.PartNumber} is there twice`);
+      throw invalidRecord(`parts[${index}]`, `part ${part.PartNumber} occurs twice`);
     parts.set(part.PartNumber, part);
   }
   for (let partNumber = 1; partNumber <= layout.partCount; partNumber++) {
@@ -187,47 +250,19 @@ export function readUploadedParts(value: unknown, layout: PartLayout): readonly 
   return [...parts.values()].sort((left, right) => left.PartNumber - right.PartNumber);
 }
 
-/** A part in memory. */
-export interface SealedPart extends SealedWindow {
-  /** Says that nobody reads the bytes any more, nor will: others are given their memory. */
-  readonly release: () => void;
-}
-
-/** What parts are made with. */
-export interface PartMaking {
-  readonly config: ClientConfig;
-  readonly layout: PartLayout;
-  readonly keys: MessageKeys;
-  readonly source: Pick<SeekableSource, "read">;
-  readonly signal: AbortSignal;
-}
-
-/** Makes the parts of one upload, each in memory that the client's budget allows. */
-export class PartMaker {
-  readonly #making: PartMaking;
-  readonly #slabBytes: number;
-
-  constructor(making: PartMaking) {
-    const { plaintextLength, partBytes } = making.layout;
-    this.#making = making;
-    this.#slabBytes = Math.min(maxSlabBytes(partBytes), sealedLength(plaintextLength));
-  }
-
-  /** Makes a part and holds it while it is used. */
-  async with<T>(partNumber: number, use: (part: SealedPart) => Promise<T>): Promise<T> {
-    const { config, layout, keys, source, signal } = this.#making;
-    const window = partWindow(layout, partNumber);
-    const bytes = this.#slabBytes;
-    const hold = await config.budget.acquire(this, bytes, signal, bytes);
-    try {
-      const memory = (hold.memory ?? Buffer.allocUnsafeSlow(bytes)).buffer as ArrayBuffer;
-      const { plaintextStart, plaintextEnd } = window;
-      await source.read(new Uint8Array(memory, 0, plaintextEnd - plaintextStart), plaintextStart);
-      signal.throwIfAborted();
-      const sealed = await sealWindow(window, keys, memory, config.engine);
-      return await use({ ...sealed, release: () => hold.release(Buffer.from(sealed.slab)) });
-    } finally {
-      hold.release();
-    }
+/**
+ * Verifies the MACs of parts. There may be 10,000, so it yields to the event loop.
+ *
+ * @throws EnvelopeError `CHECKPOINT_INVALID` when a part was changed, or belongs to another upload
+ */
+export async function requireAuthenticParts(
+  recordKey: RecordKey,
+  ticketMac: string,
+  parts: readonly UploadedPart[],
+): Promise<void> {
+  for (const part of parts) {
+    if (shouldYield()) await yieldToEventLoop();
+    if (verifiesUploaded(recordKey, ticketMac, part)) continue;
+    throw invalidRecord(`part ${part.PartNumber}`, "its result was changed, or it belongs to another upload");
   }
 }

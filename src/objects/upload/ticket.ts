@@ -1,20 +1,18 @@
-/** What an upload that several processes share is known by: plain data, without secrets, authenticated. */
+/** The ticket of an upload, by which several processes share it: plain data without secrets, authenticated. */
 import { createHash } from "node:crypto";
 import type { PutObjectCommandInput, RequestPayer } from "@aws-sdk/client-s3";
 import { untilAborted } from "../../base/abort.js";
+import { textArgument } from "../../base/arguments.js";
 import { decodeBase64 } from "../../base/bytes.js";
 import { hasCode } from "../../base/errors.js";
 import type { MessageKeys } from "../../cobblestone/derivation.js";
 import { type Envelope, openEnvelope, requireContext, wrappingContext } from "../../envelope/envelope.js";
 import { decodeEnvelope, encodeEnvelope, encodeSidecarReference } from "../../envelope/metadata.js";
 import { unwrapDataKey } from "../../keys/keyring.js";
-import type { ObjectFacts } from "../../transfer/about-object.js";
 import { type ClientConfig, type EnvelopeStorage, envelopeStorages } from "../encrypted/config.js";
-import type { ExpectedContext } from "../encrypted/read-envelope.js";
-import type { PreparedWrite } from "../put/write.js";
+import { type ExpectedContext, expectedContextArgument } from "../encrypted/read-envelope.js";
 import { type PartLayout, readLayout } from "./parts.js";
-import { macPattern, RecordKey } from "./record-key.js";
-import { invalidRecord, RecordReader } from "./records.js";
+import { invalidRecord, macPattern, RecordKey, RecordReader } from "./records.js";
 
 const ticketFormat = "s3-envelope/upload 1";
 const optionalNames = [
@@ -29,20 +27,20 @@ const optionalNames = [
 ] as const;
 
 /**
- * An upload that has begun, for any process that may use its data key: plain data, which JSON keeps. It holds no
- * secret, and nobody can change it unnoticed without the data key. It is for one plaintext: a part that is made of
- * another under the same ticket would break the encryption of both. docs/threat-model.md says more.
+ * Identifies an upload to every process that may use its data key. Plain data: it survives JSON, contains no secret, and
+ * cannot be changed without the data key unnoticed. A ticket is for one plaintext: a part of another plaintext under the
+ * same ticket would break the encryption of both. See docs/threat-model.md.
  */
 export interface UploadTicket extends PartLayout {
   readonly format: typeof ticketFormat;
   readonly Bucket: string;
   readonly Key: string;
   readonly UploadId: string;
-  /** Where readers will look for the envelope. */
+  /** Where the envelope of the object is stored. */
   readonly envelopeStorage: EnvelopeStorage;
   /** The envelope: salt, commitment, wrapped data keys, encryption context. */
   readonly envelope: Readonly<Record<string, string>>;
-  /** Fields of the PutObject that later requests need. Of a customer-provided key it has the MD5 alone. */
+  /** Fields of the input that later requests need. Of a customer-provided key, only the MD5 is kept. */
   readonly ChecksumAlgorithm?: string;
   readonly RequestPayer?: string;
   readonly ExpectedBucketOwner?: string;
@@ -50,33 +48,79 @@ export interface UploadTicket extends PartLayout {
   readonly SSECustomerKeyMD5?: string;
   readonly IfMatch?: string;
   readonly IfNoneMatch?: string;
-  /** When the file that the upload is made of was modified last, in milliseconds; `stat` calls it `mtimeMs`. */
+  /** Modification time of the source file, in milliseconds, as `stat` returns it in `mtimeMs`. */
   readonly sourceModifiedMs?: number;
-  /** What tells the state of the source from others, in the caller's own terms. */
+  /** Identifies the state of the source, in the caller's own terms. */
   readonly sourceDigest?: string;
   /** Authenticates all other fields under the data key. */
   readonly mac: string;
 }
 
-/** What a ticket states of the source of its upload, besides its length. */
+/** The state of a source that a ticket records besides its length. */
 export interface SourceState {
   readonly sourceModifiedMs: number | undefined;
   readonly sourceDigest: string | undefined;
 }
 
-/** The object that a ticket is for, and the part of it that a call is about. */
-export function objectOf({ Bucket, Key }: UploadTicket, partNumber?: number): ObjectFacts {
-  return { bucket: Bucket, key: Key, partNumber };
+/** Maximum length of a `sourceDigest`, in characters. */
+const maxSourceDigestLength = 1024;
+
+/** Checks a `sourceDigest` of the caller. */
+export function sourceDigestArgument(value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  const text = textArgument("sourceDigest", value);
+  if (text.length <= maxSourceDigestLength) return text;
+  throw new RangeError(
+    `sourceDigest: expected at most ${maxSourceDigestLength} characters, got ${text.length}`,
+  );
+}
+
+/** The fields that every call with a ticket takes. */
+export interface TicketInput {
+  readonly ticket: UploadTicket;
+  /** The exact encryption context that the upload must have. Empty by default; "any" accepts every context. */
+  readonly encryptionContext?: ExpectedContext | undefined;
+  /** The customer-provided key of the object, if it has one: the ticket contains only its MD5. */
+  readonly SSECustomerKey?: string | undefined;
+}
+
+/** {@link TicketInput} after validation. */
+export interface TicketRequest {
+  readonly parsed: ParsedTicket;
+  readonly expected: ExpectedContext;
+  readonly SSECustomerKey: unknown;
+}
+
+/**
+ * Checks the fields of {@link TicketInput}.
+ *
+ * @throws EnvelopeError `CHECKPOINT_INVALID`, `ENVELOPE_VERSION_UNSUPPORTED`
+ */
+export function ticketArguments({
+  ticket,
+  encryptionContext,
+  SSECustomerKey,
+}: {
+  readonly [Name in keyof TicketInput]: unknown;
+}): TicketRequest {
+  const expected = expectedContextArgument(encryptionContext);
+  return { parsed: parseTicket("ticket", ticket), expected, SSECustomerKey };
+}
+
+/** A multipart upload that has been created, as its ticket describes it. */
+export interface CreatedUpload {
+  /** The PutObject that the upload amounts to. */
+  readonly put: PutObjectCommandInput;
+  readonly envelope: Envelope;
+  readonly envelopeStorage: EnvelopeStorage;
+  readonly layout: PartLayout;
+  readonly source: SourceState;
+  readonly UploadId: string;
 }
 
 /** Issues the ticket of an upload. */
-export function issueTicket(
-  prepared: PreparedWrite,
-  layout: PartLayout,
-  source: SourceState,
-  UploadId: string,
-): UploadTicket {
-  const { put, envelope, sidecar, dataKey } = prepared;
+export function issueTicket(recordKey: RecordKey, upload: CreatedUpload): UploadTicket {
+  const { put, envelope, envelopeStorage, layout, source, UploadId } = upload;
   const unsigned = canonical({
     ...put,
     ...source,
@@ -84,16 +128,16 @@ export function issueTicket(
     Bucket: put.Bucket ?? "",
     Key: put.Key ?? "",
     UploadId,
-    envelopeStorage: sidecar ? "sidecar" : "metadata",
+    envelopeStorage,
     envelope: encodeEnvelope(envelope),
     SSECustomerKeyMD5: customerKeyMd5(put),
   });
-  return { ...unsigned, mac: new RecordKey(dataKey).macOf("ticket", "", unsigned) };
+  return { ...unsigned, mac: recordKey.macOf("ticket", "", unsigned) };
 }
 
 type UnsignedTicket = Omit<UploadTicket, "mac">;
 
-/** All fields in one order, which the MAC and comparisons go by; those that are not there are left out. */
+/** All fields in the order that the MAC covers, without those that are undefined. */
 function canonical(
   ticket: Omit<UnsignedTicket, "format" | (typeof optionalNames)[number] | "sourceModifiedMs"> &
     Readonly<Record<string, unknown>>,
@@ -116,21 +160,22 @@ function canonical(
   };
 }
 
-/** A ticket that has been read, and the envelope in it. */
+/** A ticket whose fields have been read, with its envelope. Its MAC is not verified. */
 export interface ParsedTicket {
   readonly ticket: UploadTicket;
   readonly envelope: Envelope;
 }
 
 /**
- * Reads a ticket from wherever it was kept. Its MAC is checked by {@link ticketKeys}.
+ * Reads the fields of a ticket. {@link unlockTicket} verifies its MAC.
  *
+ * @param title name of the ticket in error messages
  * @throws EnvelopeError `CHECKPOINT_INVALID`, `ENVELOPE_VERSION_UNSUPPORTED`
  */
-export function readTicket(title: string, value: unknown): ParsedTicket {
+export function parseTicket(title: string, value: unknown): ParsedTicket {
   const reader = new RecordReader(title, value);
   if (reader.text("format") !== ticketFormat)
-    throw reader.invalid("format", `this release knows "${ticketFormat}" only`);
+    throw reader.invalid("format", `this release supports only "${ticketFormat}"`);
   const storage = envelopeStorages.find((one) => one === reader.text("envelopeStorage"));
   if (!storage) throw reader.invalid("envelopeStorage", "expected metadata or sidecar");
   const fields = reader.texts("envelope");
@@ -144,7 +189,7 @@ export function readTicket(title: string, value: unknown): ParsedTicket {
     Key: reader.text("Key"),
     UploadId: reader.text("UploadId"),
     envelopeStorage: storage,
-    // Not as it came: in the one order that encoding gives.
+    // Encoded again, so that its entries have one order.
     envelope: encodeEnvelope(envelope),
   });
   const mac = reader.text("mac", macPattern);
@@ -159,13 +204,13 @@ function envelopeOf(reader: RecordReader, fields: Readonly<Record<string, string
   } catch (error) {
     if (!hasCode(error, "ENVELOPE_INVALID")) throw error;
   }
-  throw reader.invalid("envelope", "expected a whole envelope");
+  throw reader.invalid("envelope", "expected a complete envelope");
 }
 
 /**
- * The PutObject that a ticket stands for, as far as later requests need it.
+ * The fields of PutObject that requests about the upload need.
  *
- * @throws EnvelopeError `CHECKPOINT_INVALID` when the customer-provided key is not the one of the ticket
+ * @throws EnvelopeError `CHECKPOINT_INVALID` when the customer-provided key is not that of the upload
  */
 export function ticketPut(
   { ticket, envelope }: ParsedTicket,
@@ -174,7 +219,8 @@ export function ticketPut(
   const { Bucket, Key, SSECustomerKeyMD5, RequestPayer, ...others } = ticket;
   const given = customerKeyMd5({ SSECustomerKey });
   if (given !== SSECustomerKeyMD5) {
-    const fault = SSECustomerKeyMD5 === undefined ? "the upload has none" : "it is not the one of the upload";
+    const fault =
+      SSECustomerKeyMD5 === undefined ? "the upload has no such key" : "it is not the key of the upload";
     throw invalidRecord("SSECustomerKey", fault);
   }
   const Metadata =
@@ -195,7 +241,7 @@ export function ticketPut(
   };
 }
 
-/** The MD5 of a customer-provided key, in base64, as the SDK computes it of the forms that it takes. */
+/** MD5 of a customer-provided key, in base64, as the AWS SDK computes it from each form that it accepts. */
 export function customerKeyMd5(put: {
   readonly SSECustomerKey?: unknown;
   readonly SSECustomerKeyMD5?: string | undefined;
@@ -213,46 +259,49 @@ export function customerKeyMd5(put: {
   return createHash("md5").update(bytes).digest("base64");
 }
 
-/** A ticket whose MAC has been verified. */
+/** The keys of a ticket whose MAC has been verified. */
 export interface UnlockedTicket {
+  /** The keys of the object's body. */
   readonly keys: MessageKeys;
   /** Authenticates the other records of the upload. */
   readonly recordKey: RecordKey;
 }
 
-/** A client keeps the keys of so many tickets, those that it used last. */
+/** Number of tickets whose keys a client keeps, least recently used first to go. */
 const maxRememberedKeys = 8;
 const rememberedKeys = new WeakMap<ClientConfig, Map<string, Promise<UnlockedTicket>>>();
 
 /**
- * The keys of an upload: the expected context is compared first, then the data key unwrapped, the commitment and
- * the MAC checked. A client asks its keyring once for the parts of one ticket.
+ * Compares the expected context, unwraps the data key, and verifies the commitment and the MAC, in this order. A client
+ * asks its keyring once for the parts of one ticket.
  *
  * @throws EnvelopeError `CONTEXT_MISMATCH`, `CHECKPOINT_INVALID`, `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`, and
  *   those of the keyring
  */
-export async function ticketKeys(
+export async function unlockTicket(
   config: ClientConfig,
-  read: ParsedTicket,
+  parsed: ParsedTicket,
   expected: ExpectedContext,
   signal: AbortSignal,
 ): Promise<UnlockedTicket> {
-  if (expected !== "any") requireContext(read.envelope.encryptionContext, expected);
+  if (expected !== "any") requireContext(parsed.envelope.encryptionContext, expected);
   const keys = rememberedKeys.get(config) ?? new Map<string, Promise<UnlockedTicket>>();
   rememberedKeys.set(config, keys);
-  const id = JSON.stringify(read.ticket);
-  const known = keys.get(id) ?? unlockTicket(config, read);
-  // The one used last goes to the end.
+  const id = JSON.stringify(parsed.ticket);
+  const unlocked = keys.get(id) ?? unwrapAndVerify(config, parsed);
+  // Moves it to the end, where the most recently used one is.
   keys.delete(id);
-  keys.set(id, known);
+  keys.set(id, unlocked);
   for (const oldest of keys.keys()) if (keys.size > maxRememberedKeys) keys.delete(oldest);
-  known.catch(() => keys.delete(id));
-  return untilAborted(signal, known);
+  unlocked.catch(() => keys.delete(id));
+  return untilAborted(signal, unlocked);
 }
 
-/** Not given the signal of a caller, as others may wait for it as well. */
-async function unlockTicket({ keyring }: ClientConfig, read: ParsedTicket): Promise<UnlockedTicket> {
-  const { envelope, ticket } = read;
+/** Takes no signal, since other calls may wait for the same keys. */
+async function unwrapAndVerify(
+  { keyring }: ClientConfig,
+  { envelope, ticket }: ParsedTicket,
+): Promise<UnlockedTicket> {
   const { recipients } = envelope;
   const encryptionContext = wrappingContext(envelope.encryptionContext);
   const dataKey = await unwrapDataKey(keyring, { recipients, encryptionContext });
@@ -260,10 +309,10 @@ async function unlockTicket({ keyring }: ClientConfig, read: ParsedTicket): Prom
   const recordKey = new RecordKey(dataKey);
   const { mac, ...unsigned } = ticket;
   if (recordKey.verifies("ticket", "", unsigned, mac)) return { keys, recordKey };
-  throw invalidRecord("ticket", "it was changed after the upload began");
+  throw invalidRecord("ticket", "it was changed after it was issued");
 }
 
-/** Lets go of the keys of an upload that has ended. */
-export function forgetTicket(config: ClientConfig, { ticket }: ParsedTicket): void {
+/** Forgets the keys of an upload that has ended. */
+export function forgetTicket(config: ClientConfig, ticket: UploadTicket): void {
   rememberedKeys.get(config)?.delete(JSON.stringify(ticket));
 }

@@ -1,4 +1,4 @@
-/** Multipart uploads that nobody has completed or aborted: lists them, and aborts those of some age. */
+/** Multipart uploads that nobody has completed or aborted: lists them, and aborts those of a given age. */
 import {
   AbortMultipartUploadCommand,
   ListMultipartUploadsCommand,
@@ -13,40 +13,39 @@ import { fieldNames } from "../../fields/field-names.js";
 import { isUploadGone, s3Request, unusableResponse } from "../../s3/errors.js";
 import { listGuard, pageCounter } from "../../s3/responses.js";
 import { guarded } from "../../service/response-guard.js";
-import type { CallOptions } from "../../transfer/call-signal.js";
-import { callSignal } from "../../transfer/call-signal.js";
+import { type CallOptions, callOptions, iterateCall, withCall } from "../../transfer/call.js";
 import type { ClientConfig } from "../encrypted/config.js";
 
-/** What `listUploads` takes. */
+/** The input of `listUploads`. */
 export interface ListUploadsInput {
   readonly Bucket: string;
-  /** Uploads of keys that start so; all by default. */
+  /** Lists only uploads whose key begins with this. All by default. */
   readonly Prefix?: string | undefined;
   readonly RequestPayer?: RequestPayer | undefined;
   readonly ExpectedBucketOwner?: string | undefined;
 }
 
-/** An upload that is under way, or was left behind. */
+/** A multipart upload that is neither completed nor aborted. It may still be in progress. */
 export interface UnfinishedUpload {
   readonly Key: string;
   readonly UploadId: string;
-  /** When it was begun, by the clock of S3. */
+  /** Time at which it began, by the clock of S3. */
   readonly Initiated: Date;
 }
 
-/** What `abortUploads` takes: one of the two ages. */
+/** The input of `abortUploads`, with exactly one of the two ages. */
 export interface AbortUploadsInput extends ListUploadsInput {
-  /** Aborts uploads that were begun before this. */
+  /** Aborts uploads that began before this time. */
   readonly initiatedBefore?: Date | undefined;
-  /** Aborts uploads that were begun longer ago than so many milliseconds, by the clock of this machine. */
+  /** Aborts uploads that began more than this many milliseconds ago, by the clock of this machine. */
   readonly olderThanMs?: number | undefined;
 }
 
-/** What `abortUploads` gives. */
+/** The output of `abortUploads`. */
 export interface AbortUploadsOutput {
-  /** Those that are gone. */
+  /** Uploads that were aborted, or did not exist any more. */
   readonly aborted: readonly UnfinishedUpload[];
-  /** Those that may still be there, and why. */
+  /** Uploads that may still exist, with the error of their abort. */
   readonly failed: readonly { readonly upload: UnfinishedUpload; readonly error: EnvelopeError }[];
 }
 
@@ -56,9 +55,11 @@ export function listUploads(
   input: ListUploadsInput,
   options: CallOptions,
 ): AsyncGenerator<UnfinishedUpload, undefined> {
-  const signal = callSignal(fieldNames.listUploads.options, options);
-  const given = fieldsArgument<ListUploadsInput>(fieldNames.listUploads.input, input);
-  return pages(config, listArguments(given), signal);
+  const { listUploads: names } = fieldNames;
+  const checked = callOptions(names.options, options);
+  const list = listArguments(fieldsArgument<ListUploadsInput>(names.input, input));
+  const target = { operation: "listUploads", ...targetOf(list) } as const;
+  return iterateCall(target, checked, ({ signal }) => listAll(config, list, signal));
 }
 
 function listArguments(input: Fields<ListUploadsInput>): ListUploadsInput {
@@ -71,13 +72,17 @@ function listArguments(input: Fields<ListUploadsInput>): ListUploadsInput {
   };
 }
 
-async function* pages(
+function targetOf({ Bucket, Prefix = "" }: ListUploadsInput) {
+  return { bucket: Bucket, key: Prefix };
+}
+
+async function* listAll(
   { s3 }: ClientConfig,
   input: ListUploadsInput,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): AsyncGenerator<UnfinishedUpload, undefined> {
-  const target = { operation: "ListMultipartUploads", bucket: input.Bucket, key: input.Prefix ?? "" };
-  // Upload ids have no order that is known here.
+  const target = { operation: "ListMultipartUploads", ...targetOf(input) };
+  // The order of upload ids of one key is not specified.
   const count = pageCounter(target, (before, next) => {
     const order = compareUtf8(next[0] ?? "", before[0] ?? "");
     return order > 0 || (order === 0 && next[1] !== before[1]);
@@ -92,14 +97,14 @@ async function* pages(
       if (Key === undefined || UploadId === undefined || Initiated === undefined)
         throw unusableResponse(
           target,
-          "the store listed an upload without its key, its id or the time it began",
+          "the store listed an upload without its key, its id or the time at which it began",
         );
-      // A store that passes the prefix over lists those of others, too.
+      // A store that ignores the prefix lists other uploads, too.
       if (!Key.startsWith(input.Prefix ?? "")) continue;
       yield { Key, UploadId, Initiated };
     }
     const { NextKeyMarker, NextUploadIdMarker } = page;
-    // A store that names no next page, or the same again, has no more.
+    // A store that returns no marker, or the same one again, has no further page.
     const isLast = !page.IsTruncated || NextKeyMarker === undefined;
     if (isLast || (NextKeyMarker === markers.KeyMarker && NextUploadIdMarker === markers.UploadIdMarker))
       return undefined;
@@ -114,24 +119,34 @@ export async function abortUploads(
   input: AbortUploadsInput,
   options: CallOptions,
 ): Promise<AbortUploadsOutput> {
-  const { s3 } = config;
-  const signal = callSignal(fieldNames.abortUploads.options, options);
-  const given = fieldsArgument<AbortUploadsInput>(fieldNames.abortUploads.input, input);
+  const { abortUploads: names } = fieldNames;
+  const checked = callOptions(names.options, options);
+  const given = fieldsArgument<AbortUploadsInput>(names.input, input);
   const list = listArguments(given);
   const before = ageArgument(given);
+  const target = { operation: "abortUploads", ...targetOf(list) } as const;
+  return withCall(target, checked, ({ signal }) => abortAll(config, list, before, signal));
+}
+
+async function abortAll(
+  config: ClientConfig,
+  list: ListUploadsInput,
+  beforeMs: number,
+  signal: AbortSignal,
+): Promise<AbortUploadsOutput> {
   const aborted: UnfinishedUpload[] = [];
   const failed: { upload: UnfinishedUpload; error: EnvelopeError }[] = [];
   const { Prefix: _prefix, ...fields } = list;
-  for await (const upload of pages(config, list, signal)) {
-    if (!(upload.Initiated.getTime() < before)) continue;
+  for await (const upload of listAll(config, list, signal)) {
+    if (!(upload.Initiated.getTime() < beforeMs)) continue;
     const { Key, UploadId } = upload;
     const target = { operation: "AbortMultipartUpload", bucket: list.Bucket, key: Key };
     const command = new AbortMultipartUploadCommand({ ...fields, Key, UploadId });
     try {
-      await s3Request(target, signal, (sending) => s3.send(guarded(command), sending));
+      await s3Request(target, signal, (sending) => config.s3.send(guarded(command), sending));
       aborted.push(upload);
     } catch (error) {
-      if (signal?.aborted || !(error instanceof EnvelopeError)) throw error;
+      if (signal.aborted || !(error instanceof EnvelopeError)) throw error;
       if (isUploadGone(error)) aborted.push(upload);
       else failed.push({ upload, error });
     }
@@ -139,6 +154,7 @@ export async function abortUploads(
   return { aborted, failed };
 }
 
+/** The time before which an upload must have begun, in milliseconds since 1970. */
 function ageArgument({ initiatedBefore, olderThanMs }: Fields<AbortUploadsInput>): number {
   if ((initiatedBefore === undefined) === (olderThanMs === undefined))
     throw new TypeError("initiatedBefore, olderThanMs: expected one of them");

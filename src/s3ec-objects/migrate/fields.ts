@@ -2,7 +2,7 @@
 import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { EnvelopeError, withDetails } from "../../base/errors.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
-import type { WriteInput } from "../../objects/put/write.js";
+import type { WriteInput } from "../../objects/put/write-arguments.js";
 import { type CopiedOutput, carriedEncryption, carriedFields, carriedTags } from "../../s3/copy.js";
 import type { MigrateRequest, Migration } from "./input.js";
 

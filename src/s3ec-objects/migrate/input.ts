@@ -8,7 +8,7 @@ import type { ClientConfig } from "../../objects/encrypted/config.js";
 import type { LegacyObjectInfo } from "../../objects/encrypted/legacy-reading.js";
 import { type ExpectedContext, expectedContextArgument } from "../../objects/encrypted/read-envelope.js";
 import type { GetOutput } from "../../objects/get/get-input.js";
-import { type WriteInput, writeArguments } from "../../objects/put/write.js";
+import { type WriteInput, writeArguments } from "../../objects/put/write-arguments.js";
 import type { RequestTarget } from "../../s3/errors.js";
 import { customerKeyOf, refuseFields, targetArgument } from "../../s3/fields.js";
 import type { Call } from "../../transfer/call.js";

@@ -2,7 +2,7 @@
 import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
 import { get } from "../../objects/get/get.js";
 import { put } from "../../objects/put/put.js";
-import type { PutOutput, WriteInput } from "../../objects/put/write.js";
+import type { PutOutput, WriteInput } from "../../objects/put/write-arguments.js";
 import { type ConfirmedWriteOutput, isRefusal } from "../../s3/confirmed-write.js";
 import { customerKeyOf } from "../../s3/fields.js";
 import { headObject, targetOf } from "../../s3/requests.js";

@@ -1,7 +1,7 @@
 /** Puts a verified object in its final place: S3 copies it there in one step, if the place has not changed in the meantime. */
 import { EnvelopeError } from "../../base/errors.js";
 import { copiedSidecar } from "../../objects/encrypted/sidecar.js";
-import { withSidecar } from "../../objects/put/write.js";
+import { withSidecar } from "../../objects/put/sidecar-write.js";
 import {
   ConfirmedWrite,
   type ConfirmedWriteOutput,

@@ -4,7 +4,7 @@ import { decodeEnvelope, type StoredEnvelope } from "../../envelope/metadata.js"
 import { names } from "../../envelope/names.js";
 import type { ClientConfig } from "../../objects/encrypted/config.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "../../objects/encrypted/sidecar.js";
-import type { WriteInput } from "../../objects/put/write.js";
+import type { WriteInput } from "../../objects/put/write-arguments.js";
 import { unusableResponse } from "../../s3/errors.js";
 import { customerKeyOf } from "../../s3/fields.js";
 import { findObject, isOtherObject, lacksETag, removeUnchanged } from "../../s3/remove-unchanged.js";

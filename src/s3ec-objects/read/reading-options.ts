@@ -1,4 +1,4 @@
-/** The options of legacy reading, checked once. docs/legacy.md says what each gives up. */
+/** The options of legacy reading, checked once. docs/guides/legacy-objects.md says what each gives up. */
 import { tmpdir } from "node:os";
 import {
   bytesArgument,

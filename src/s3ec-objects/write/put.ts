@@ -1,17 +1,19 @@
 /** Writes one object as Amazon's S3 Encryption Clients do: one GCM message, its envelope in metadata or in an instruction file. */
 
+import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { untilAborted } from "../../base/abort.js";
 import { EnvelopeError } from "../../base/errors.js";
 import type { MetadataFields } from "../../envelope/metadata.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
+import { sdkFields } from "../../fields/sdk-fields.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
-import type { PutInput } from "../../objects/put/put.js";
-import { type BodyEncoder, type PutSubject, putBody, runPut } from "../../objects/put/put-body.js";
-import { type PutOutput, putOutput } from "../../objects/put/write.js";
+import type { BodyEncoder } from "../../objects/put/body-encoder.js";
+import { sendBody } from "../../objects/put/send-body.js";
+import type { PutFields, PutOutput } from "../../objects/put/write-arguments.js";
 import { ConfirmedWrite } from "../../s3/confirmed-write.js";
+import type { RequestTarget } from "../../s3/errors.js";
 import { targetArgument } from "../../s3/fields.js";
-import type { MultipartInput } from "../../s3/multipart.js";
 import { sealContent } from "../../s3ec/content/content.js";
 import { type ContentKeys, sealContentKeys } from "../../s3ec/content/content-keys.js";
 import {
@@ -24,22 +26,27 @@ import type { LegacyEnvelope } from "../../s3ec/envelope.js";
 import type { LegacyKeyring } from "../../s3ec/keyrings/keyring.js";
 import { generateLegacyDataKey } from "../../s3ec/keyrings/keyring.js";
 import { legacyNames } from "../../s3ec/names.js";
-import { type Call, callOptions, type TransferOptions } from "../../transfer/call.js";
-import { type Source, sourceArgument } from "../../transfer/source.js";
+import { callOptions, type TransferOptions, withCall } from "../../transfer/call.js";
+import { closingOnFailure, type PutBody, type Source, sourceArgument } from "../../transfer/source.js";
 import { newInstructionLocation } from "./instruction-file.js";
 import { withInstructionFile } from "./instruction-write.js";
 import type { LegacyWriterConfig } from "./writer-settings.js";
 
-/**
- * What `put` takes: the input of PutObject, except for fields that describe the bytes sent. `encryptionContext` is for
- * keyrings of KMS alone: the others have a `materialsDescription`, as nothing binds a context to what they wrap.
- */
-export type LegacyPutInput = Omit<PutInput, "envelopeStorage">;
+/** The input of `put`: that of PutObject, except for fields that describe the bytes sent, and these. */
+export interface LegacyPutInput extends PutFields {
+  /** The plaintext, as for `EnvelopeClient.put`. */
+  readonly Body: PutBody;
+  ContentLength?: PutObjectCommandInput["ContentLength"];
+  /** For keyrings of KMS alone: the others have a `materialsDescription`, as nothing binds a context to the key they wrap. */
+  readonly encryptionContext?: EncryptionContext | undefined;
+}
 
-interface LegacyPutRequest extends PutSubject {
-  readonly put: MultipartInput["put"];
+interface LegacyPutRequest {
+  readonly put: PutObjectCommandInput;
+  readonly target: RequestTarget;
   readonly userMetadata: MetadataFields;
   readonly context: EncryptionContext;
+  readonly source: Source;
 }
 
 /** See `LegacyWriter.put`. */
@@ -48,23 +55,35 @@ export async function putLegacy(
   input: LegacyPutInput,
   options: TransferOptions,
 ): Promise<PutOutput> {
+  const { suite, budget } = config;
   const checked = callOptions(legacyFieldNames.put.options, options);
-  const request = putArguments(config, input);
-  return runPut(request, config.budget, checked, (call) => write(config, request, call));
+  const { put, target, userMetadata, context, source } = putArguments(config, input);
+  return closingOnFailure(source, () =>
+    withCall({ ...target, operation: "put", budget }, checked, async (call) => {
+      if ((source.length ?? 0) > suite.maxPlaintextBytes) throw tooLarge(suite.maxPlaintextBytes);
+      const { envelope, keys } = await newEnvelope(config, context, call.signal);
+      const encoded = encodeLegacyEnvelope(envelope);
+      const Metadata = joinLegacyMetadata(userMetadata, encoded);
+      // With an instruction file V2 has neither, and its object cannot be told.
+      const commit = new ConfirmedWrite(suite.commits ? legacyNames.messageId : legacyNames.iv);
+      const write = { put: { ...put, Metadata }, target, call, commit };
+      return withInstructionFile(config, { ...write, transfer: call }, encoded.instructions, () =>
+        sendBody(config, write, source, contentEncoder(keys, source)),
+      );
+    }),
+  );
 }
 
 function putArguments(config: LegacyWriterConfig, input: LegacyPutInput): LegacyPutRequest {
-  const { Body, ContentLength, Metadata, encryptionContext, ...put } = fieldsArgument<LegacyPutInput>(
-    legacyFieldNames.put.input,
-    input,
-  ) as LegacyPutInput;
+  const given = fieldsArgument<LegacyPutInput>(legacyFieldNames.put.input, input) as LegacyPutInput;
+  const { Body, ContentLength, Metadata, ...put } = sdkFields(given);
   const target = targetArgument("PutObject", put);
   if (config.instructionFile) newInstructionLocation(put);
   return {
     put,
-    target: target,
+    target,
     userMetadata: legacyUserMetadata(Metadata),
-    context: contextFor(config.keyring, encryptionContext),
+    context: contextFor(config.keyring, given.encryptionContext),
     source: sourceArgument(Body, ContentLength),
   };
 }
@@ -75,23 +94,6 @@ function contextFor(keyring: LegacyKeyring, value: unknown): EncryptionContext {
   throw new TypeError(
     "encryptionContext: expected none, as only KMS binds it to the data key; give the keyring a materialsDescription",
   );
-}
-
-async function write(config: LegacyWriterConfig, request: LegacyPutRequest, call: Call): Promise<PutOutput> {
-  const { target, source, userMetadata } = request;
-  const { suite } = config;
-  if ((source.length ?? 0) > suite.maxPlaintextBytes) throw tooLarge(suite.maxPlaintextBytes);
-  const { envelope, keys } = await newEnvelope(config, request.context, call.signal);
-  const encoded = encodeLegacyEnvelope(envelope);
-  const put = { ...request.put, Metadata: joinLegacyMetadata(userMetadata, encoded) };
-  // With an instruction file V2 has neither, and its object cannot be told.
-  const commit = new ConfirmedWrite(suite.commits ? legacyNames.messageId : legacyNames.iv);
-  const body = { put, target, source, call, commit };
-  const sealing = sealingOf(keys, source);
-  const output = await withInstructionFile(config, { ...body, transfer: call }, encoded.instructions, () =>
-    putBody(config, body, sealing),
-  );
-  return putOutput(output, source.bytesRead, sealing.ciphertextLength);
 }
 
 /** A data key for one object, and what is sealed and said with it. Another try takes another one. */
@@ -117,19 +119,19 @@ async function newEnvelope(
   }
 }
 
-/** So much more than the parts hold is read, to know whether there is more. */
-const readAheadBytes = 16 * 1024;
+/** Plaintext that is read beyond the part being filled, to know whether there is more. */
+const lookaheadBytes = 16 * 1024;
 
-/** One message, sealed from its first byte to its last; parts are sent as they come of it. */
-function sealingOf(keys: ContentKeys, source: Source): BodyEncoder {
+/** The encoder of one GCM message, encrypted from its first byte to its last; parts are sent as they are filled. */
+function contentEncoder(keys: ContentKeys, source: Source): BodyEncoder {
   const { tagBytes } = keys.suite;
   return {
     ciphertextLength: (plaintextLength) => plaintextLength + tagBytes,
-    // The tag comes once all has been read.
-    plaintextBytesBefore: (ciphertextBytes) => Math.min(ciphertextBytes, source.bytesRead),
-    plaintextBytesFor: (ciphertextBytes) => ciphertextBytes + readAheadBytes,
+    // The tag comes after the last byte has been read.
+    plaintextBytesIn: (ciphertextBytes) => Math.min(ciphertextBytes, source.bytesRead),
+    plaintextBytesFor: (ciphertextBytes) => ciphertextBytes + lookaheadBytes,
     readAheadBytes: 0,
-    seal: (plaintext) => sealContent(plaintext, keys),
+    encode: (plaintext) => sealContent(plaintext, keys),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Writes objects for Amazon's S3 Encryption Clients, in V3 or V2, and re-encrypts their instruction files. */
 
-import type { PutOutput } from "../../objects/put/write.js";
+import type { PutOutput } from "../../objects/put/write-arguments.js";
 import type { CallOptions, TransferOptions } from "../../transfer/call.js";
 import { deleteLegacy, type LegacyDeleteInput, type LegacyDeleteOutput } from "./delete.js";
 import { type LegacyPutInput, putLegacy } from "./put.js";

@@ -8,7 +8,7 @@ import { chunkBytes, sealedChunkBytes } from "../../../src/cobblestone/layout.js
 import { Sealer } from "../../../src/cobblestone/stream/sealer.js";
 import { aesKeyring, decrypt, encrypt } from "../../../src/index.js";
 import { decryptLegacyObject, legacyAesKeyring } from "../../../src/legacy.js";
-import { RecordKey } from "../../../src/objects/upload/record-key.js";
+import { RecordKey } from "../../../src/objects/upload/records.js";
 import { wraps } from "../../../src/s3ec/suites.js";
 import { collect, testBytes } from "../../support/bytes.js";
 import { readMessage, writeMessage } from "../../support/encryption-sdk.js";

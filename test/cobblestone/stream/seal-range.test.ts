@@ -7,15 +7,12 @@ import {
   chunkBytes,
   ciphertextLength,
   headerBytes,
+  maxBufferBytes,
   sealedChunkBytes,
+  unalignedRange,
 } from "../../../src/cobblestone/layout.js";
 import { sealSource } from "../../../src/cobblestone/stream/message.js";
-import {
-  maxSlabBytes,
-  messageWindow,
-  type SealedWindow,
-  sealWindow,
-} from "../../../src/cobblestone/stream/seal-range.js";
+import { type SealedRange, sealRange } from "../../../src/cobblestone/stream/seal-range.js";
 import { collect, expectBytes, testBytes } from "../../support/bytes.js";
 import { useEngines, workerOf } from "../../support/engines.js";
 import { coded, errorOf } from "../../support/errors.js";
@@ -28,17 +25,17 @@ const keys: MessageKeys = deriveMessageKeys(
   testBytes(5, 3),
 );
 
-function seal(plaintext: Buffer, start: number, end: number, engine = onThread): Promise<SealedWindow> {
-  const window = messageWindow(plaintext.length, start, end);
-  expect(window.slabBytes).toBeLessThanOrEqual(maxSlabBytes(end - start));
-  const slab = new Uint8Array(window.slabBytes).fill(255);
-  slab.set(plaintext.subarray(window.plaintextStart, window.plaintextEnd));
-  return sealWindow(window, keys, slab.buffer, engine);
+function seal(plaintext: Buffer, start: number, end: number, engine = onThread): Promise<SealedRange> {
+  const range = unalignedRange(start, end, plaintext.length);
+  expect(range.bufferBytes).toBeLessThanOrEqual(maxBufferBytes(end - start));
+  const buffer = new Uint8Array(range.bufferBytes).fill(255);
+  buffer.set(plaintext.subarray(range.plaintextStart, range.plaintextEnd));
+  return sealRange(engine, keys, range, buffer.buffer);
 }
 
 const lengths = [0, 1, 100, chunkBytes - 1, chunkBytes, chunkBytes + 1, 3 * chunkBytes, 5 * chunkBytes - 1];
 
-describe("a window of a message", () => {
+describe("sealRange", () => {
   it.each(lengths)(
     "of %i plaintext bytes is what the whole message has there, at every bound",
     async (length) => {

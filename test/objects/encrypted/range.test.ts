@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { chunkRange } from "../../../src/cobblestone/layout.js";
 import { planRange } from "../../../src/objects/encrypted/range.js";
 import { coded } from "../../support/errors.js";
 
@@ -16,9 +17,7 @@ describe("planRange", () => {
         length: 1,
         plaintextLength: 1,
         skipCiphertext,
-        ciphertextBytes: 17,
-        firstChunk: 0,
-        endsMessage: true,
+        chunkRange: chunkRange(0, 1, 1),
         skipPlaintext: 0,
       });
     }
@@ -40,7 +39,7 @@ describe("planRange", () => {
 
   it("refuses an answer that lacks the empty chunk after the last full one", () => {
     const all = { first: 0, last: undefined };
-    expect(planRange(all, "bytes 56-16471/16472", attempt).endsMessage).toBe(true);
+    expect(planRange(all, "bytes 56-16471/16472", attempt).chunkRange.endsMessage).toBe(true);
     expect(() => planRange(all, "bytes 56-16455/16472", attempt)).toThrow(
       coded("S3_REQUEST_FAILED") as Error,
     );

@@ -1,4 +1,4 @@
-/** The file by which an upload goes on: whose it is, who goes on with it, and what a full disk leaves of it. */
+/** The checkpoint file of an upload: who may have written it, which process owns it, and what a full disk leaves of it. */
 import { createSecretKey } from "node:crypto";
 import {
   appendFileSync,
@@ -21,11 +21,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { EnvelopeError } from "../../../src/index.js";
-import { Checkpoint } from "../../../src/objects/upload/checkpoint.js";
-import { parseCheckpoint } from "../../../src/objects/upload/checkpoint-lines.js";
-import { partWindow, recordPart, recordSeal } from "../../../src/objects/upload/parts.js";
-import { RecordKey } from "../../../src/objects/upload/record-key.js";
-import { fieldsMac, requireAuthentic } from "../../../src/objects/upload/resume.js";
+import { Checkpoint, parseCheckpoint, requireAuthentic } from "../../../src/objects/upload/checkpoint.js";
+import { partRange, startedPart, uploadedPart } from "../../../src/objects/upload/parts.js";
+import { RecordKey } from "../../../src/objects/upload/records.js";
 import { expectBytes, testBytes } from "../../support/bytes.js";
 import { coded, errorOf } from "../../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../../support/local.js";
@@ -52,7 +50,7 @@ afterEach(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Uploads until part `part` fails for good, and leaves a checkpoint. */
+/** Uploads until part `part` fails permanently, and leaves a checkpoint. */
 async function interrupt(part = 3): Promise<void> {
   local.aws.fault({ operation: "UploadPart", skip: part - 1, times: 1, status: 403, code: "AccessDenied" });
   const client = local.clientWith({ maxConcurrentParts: 1 });
@@ -66,14 +64,14 @@ async function expectObject(expected = bytes): Promise<void> {
   expectBytes(Buffer.from(await Body.transformToByteArray()), expected);
 }
 
-/** What all open files share. */
+/** The prototype of all open files. */
 async function fileHandles(): Promise<FileHandle> {
   const handle = await open(filePath);
   await handle.close();
   return Object.getPrototypeOf(handle) as FileHandle;
 }
 
-describe("a checkpoint that others can have written", () => {
+describe("a checkpoint that another user can have written", () => {
   it.each([
     ["writable by everybody", () => chmodSync(checkpointPath, 0o666), "let other users write"],
     ["with a second name", () => linkSync(checkpointPath, join(folder, "second")), "hard link"],
@@ -85,22 +83,25 @@ describe("a checkpoint that others can have written", () => {
       },
       "symbolic link",
     ],
-  ])("is refused by upload and abortUpload, with nothing sent: %s", async (_, change, message) => {
-    await interrupt();
-    change();
-    for (const call of [
-      () => local.client.upload(input),
-      () => local.client.abortUpload({ checkpointPath }),
-    ]) {
-      const error = await errorOf(call);
-      expect(error).toEqual(coded("CHECKPOINT_INVALID", { path: checkpointPath }));
-      expect(error.message).toContain(message);
-    }
-    expect(local.operations()).toEqual([]);
-    rmSync(join(folder, "second"), { force: true });
-  });
+  ])(
+    "upload and abortUpload refuse a checkpoint that another user can have written, and send nothing: %s",
+    async (_, change, message) => {
+      await interrupt();
+      change();
+      for (const call of [
+        () => local.client.upload(input),
+        () => local.client.abortUpload({ checkpointPath }),
+      ]) {
+        const error = await errorOf(call);
+        expect(error).toEqual(coded("CHECKPOINT_INVALID", { path: checkpointPath }));
+        expect(error.message).toContain(message);
+      }
+      expect(local.operations()).toEqual([]);
+      rmSync(join(folder, "second"), { force: true });
+    },
+  );
 
-  it("is told to be a link when it is one that leads nowhere", async () => {
+  it("upload refuses a checkpoint that is a dangling symbolic link, and names it as a link", async () => {
     symlinkSync(join(folder, "nowhere"), checkpointPath);
     const error = await errorOf(() => local.client.upload(input));
     expect(error).toEqual(coded("CHECKPOINT_INVALID", { path: checkpointPath }));
@@ -115,27 +116,30 @@ describe("a checkpoint that is the source", () => {
     ["by the same path", () => undefined],
     ["by a hard link", () => linkSync(filePath, checkpointPath)],
     ["by a symbolic link", () => symlinkSync(filePath, checkpointPath)],
-  ])("is refused, and the source stays as it is: %s", async (_, link) => {
-    link();
-    const path = existsSync(checkpointPath) ? checkpointPath : `${folder}/./source`;
-    for (const content of [bytes, Buffer.alloc(0), Buffer.from('{"format":"s3-env')]) {
-      writeFileSync(filePath, content);
-      const error = await errorOf(() => local.client.upload({ ...input, checkpointPath: path }));
-      expect(error).toEqual(
-        new TypeError("checkpointPath: expected another file than filePath, got the same one"),
-      );
-      expectBytes(readFileSync(filePath), content);
-    }
-    expect(local.operations()).toEqual([]);
-  });
+  ])(
+    "upload refuses a checkpoint that is its own source, and leaves the source unchanged: %s",
+    async (_, link) => {
+      link();
+      const path = existsSync(checkpointPath) ? checkpointPath : `${folder}/./source`;
+      for (const content of [bytes, Buffer.alloc(0), Buffer.from('{"format":"s3-env')]) {
+        writeFileSync(filePath, content);
+        const error = await errorOf(() => local.client.upload({ ...input, checkpointPath: path }));
+        expect(error).toEqual(
+          new TypeError("checkpointPath: expected another file than filePath, got the same one"),
+        );
+        expectBytes(readFileSync(filePath), content);
+      }
+      expect(local.operations()).toEqual([]);
+    },
+  );
 });
 
-describe("a disk that is full within a line of the checkpoint", () => {
+describe("a full disk", () => {
   it.each([
-    ["of a part", '{"begun":2'],
-    ["by which a call goes on", '\n{"resumed":'],
+    ["a part", '{"begun":2'],
+    ["a claim", '\n{"resumed":'],
   ])(
-    "is told, with upload, checkpoint and cause, and the upload goes on later: the line %s",
+    "a disk that is full within the line of %s fails the upload with checkpoint, upload id and cause, and a later call resumes",
     async (_, start) => {
       const isResuming = start.includes("resumed");
       if (isResuming) await interrupt();
@@ -164,7 +168,7 @@ describe("a disk that is full within a line of the checkpoint", () => {
     },
   );
 
-  it("goes on though the first line after the torn one is that of the next call, several times", async () => {
+  it("upload resumes after several incomplete lines, each followed by the claim of the next call", async () => {
     await interrupt();
     for (let round = 0; round < 3; round++) {
       appendFileSync(checkpointPath, '{"begun":3,"tagDi');
@@ -177,8 +181,8 @@ describe("a disk that is full within a line of the checkpoint", () => {
   });
 });
 
-describe("of several processes with one checkpoint exactly one goes on", () => {
-  it("when all claim it at the same moment, whatever the order of their looks: the claim that is last in the file", async () => {
+describe("several processes with one checkpoint", () => {
+  it("of several processes that claim a checkpoint at once, exactly the one with the last claim in the file owns it", async () => {
     await interrupt();
     const found = await Promise.all([1, 2, 3, 4].map(() => Checkpoint.find(checkpointPath)));
     const claims = found.map((checkpoint) => checkpoint?.takeOver());
@@ -192,9 +196,9 @@ describe("of several processes with one checkpoint exactly one goes on", () => {
     for (const checkpoint of found) await checkpoint?.close();
   });
 
-  it("when two resume at once: one uploads, the other says why it stopped, and nothing is lost", async () => {
+  it("of two calls that resume one upload at once, one uploads and the other stops with CHECKPOINT_INVALID", async () => {
     await interrupt();
-    /** Resolved when both have come as far as the source, or have ended. */
+    /** Resolved when both calls have reached the keyring. */
     const arrived: Promise<void>[] = [];
     let open = (): void => undefined;
     const gate = new Promise<void>((resolve) => {
@@ -207,11 +211,11 @@ describe("of several processes with one checkpoint exactly one goes on", () => {
           arrive = resolve;
         }),
       );
-      // The keyring is asked before the file is claimed: both have read it by then.
+      // The keyring is called before the file is claimed: both calls have read it by then.
       const client = local.clientWith({
         keyring: {
           async generateDataKey() {
-            throw new Error("nothing is begun anew");
+            throw new Error("no new upload begins");
           },
           async unwrapDataKey(given) {
             arrive();
@@ -232,7 +236,7 @@ describe("of several processes with one checkpoint exactly one goes on", () => {
     expect(existsSync(checkpointPath)).toBe(false);
   });
 
-  it("when another claims it between a look and the line that follows: the line is not acted upon", async () => {
+  it("a process whose checkpoint is claimed between its check and its line stops after the line", async () => {
     await interrupt();
     const first = await Checkpoint.find(checkpointPath);
     await first?.takeOver();
@@ -247,20 +251,20 @@ describe("of several processes with one checkpoint exactly one goes on", () => {
       await second?.takeOver();
       return Reflect.apply(write, this, given) as never;
     });
-    const seal = {
+    const fingerprint = {
       tagDigest: "0".repeat(64),
       firstTag: "1".repeat(32),
       lastTag: "2".repeat(32),
       mac: `${"A".repeat(43)}=`,
     };
-    expect(await errorOf(() => first?.begun(4, seal))).toEqual(coded("CHECKPOINT_INVALID"));
+    expect(await errorOf(() => first?.recordStarted(4, fingerprint))).toEqual(coded("CHECKPOINT_INVALID"));
     expect(await second?.isOwn()).toBe(true);
     await first?.close();
     await second?.close();
   });
 });
 
-it("an upload whose first line another process has gone on with at once is not aborted under it", async () => {
+it("an upload that another process resumed right after its first line is not aborted by the first process", async () => {
   const prototype = await fileHandles();
   const { write } = prototype;
   let second: Checkpoint | undefined;
@@ -282,7 +286,7 @@ it("an upload whose first line another process has gone on with at once is not a
   await expectObject();
 });
 
-describe("an upload that is gone since it was completed", () => {
+describe("an upload that does not exist any more since it was completed", () => {
   beforeEach(async () => {
     local.aws.fault({ operation: "CompleteMultipartUpload", reset: "after" });
     local.aws.fault({ operation: "HeadObject", status: 503 });
@@ -294,10 +298,10 @@ describe("an upload that is gone since it was completed", () => {
   changed[partBytes + 7] = 1 ^ (changed[partBytes + 7] ?? 0);
 
   it.each([
-    ["another time", () => utimesSync(filePath, time, new Date(time.getTime() + 1)), bytes],
+    ["another modification time", () => utimesSync(filePath, time, new Date(time.getTime() + 1)), bytes],
     ["another size", () => truncateSync(filePath, bytes.length - 1), bytes.subarray(0, -1)],
     [
-      "other bytes, with size and time put back",
+      "other bytes, with size and time restored",
       () => {
         writeFileSync(filePath, changed);
         utimesSync(filePath, time, time);
@@ -305,7 +309,7 @@ describe("an upload that is gone since it was completed", () => {
       changed,
     ],
   ])(
-    "is not reported as done for a source of another state, which is uploaded anew: %s",
+    "upload does not report a completed upload as the result for a changed source, but uploads the source: %s",
     async (_, change, expected) => {
       change();
       const { mtimeMs } = statSync(filePath);
@@ -317,7 +321,7 @@ describe("an upload that is gone since it was completed", () => {
   );
 });
 
-it("a sidecar stays when the caller aborts a resume of an upload that was completed, and overwritten since", async () => {
+it("a sidecar is kept when the caller aborts the resume of an upload whose object was completed and overwritten", async () => {
   const client = local.clientWith({ envelopeStorage: "sidecar" });
   local.aws.fault({ operation: "CompleteMultipartUpload", reset: "after" });
   local.aws.fault({ operation: "HeadObject", status: 503 });
@@ -329,7 +333,7 @@ it("a sidecar stays when the caller aborts a resume of an upload that was comple
   await local.client.put({ Bucket, Key, Body: "another" });
   local.operations();
   const held = local.aws.hold({ operation: "ListParts" });
-  // S3 says so of uploads that were completed, too.
+  // S3 responds like this for completed uploads, too.
   local.aws.fault({ operation: "AbortMultipartUpload", status: 204 });
   const controller = new AbortController();
   const resumed = client.upload(input, { abortSignal: controller.signal });
@@ -340,7 +344,7 @@ it("a sidecar stays when the caller aborts a resume of an upload that was comple
   await local.client.delete({ Bucket, Key: before[0] });
 });
 
-it("an upload is not ended while nobody can tell whose its checkpoint is", async () => {
+it("an aborted call keeps the upload while the owner of its checkpoint is unknown", async () => {
   const prototype = await fileHandles();
   const controller = new AbortController();
   const held = local.aws.hold({ operation: "UploadPart" });
@@ -357,38 +361,38 @@ it("an upload is not ended while nobody can tell whose its checkpoint is", async
   await expectObject();
 });
 
-it("a part that S3 has, and whose line was taken out of the checkpoint, is not sent of other bytes", async () => {
+it("a part that S3 has stored is not sent with other bytes after its line was removed from the checkpoint", async () => {
   await interrupt();
   const changed = Buffer.from(bytes);
   changed[partBytes + 100_000] = 1 ^ (changed[partBytes + 100_000] ?? 0);
   writeFileSync(filePath, changed);
   utimesSync(filePath, time, time);
   const lines = readFileSync(checkpointPath, "utf8").split("\n");
-  const isOfOthers = (line: string) => /"(begun|PartNumber)":[23]/.test(line);
-  writeFileSync(checkpointPath, lines.filter((line) => !isOfOthers(line)).join("\n"));
+  const isOfParts2And3 = (line: string) => /"(begun|PartNumber)":[23]/.test(line);
+  writeFileSync(checkpointPath, lines.filter((line) => !isOfParts2And3(line)).join("\n"));
   const error = await errorOf(() => local.clientWith({}).upload(input));
   expect(error).toEqual(coded("SOURCE_CHANGED", { partNumber: 2, checkpointPath: checkpointPath }));
   const sent = local.aws.requests.filter(({ operation }) => operation === "UploadPart");
   expect(sent.map(({ query }) => query.partNumber)).not.toContain("2");
 });
 
-it("reading and verifying the records of 10,000 parts gives others their turn", async () => {
+it("parsing and verifying the records of 10,000 parts yields to the event loop", async () => {
   const plaintextLength = 9_990 * partBytes;
   const ticket = await local.client.beginUpload({ Bucket, Key, plaintextLength });
   expect(ticket.partCount).toBe(10_000);
   const recordKey = new RecordKey(createSecretKey(testBytes(32)));
-  const seal = { tagDigest: "0".repeat(64), firstTag: "1".repeat(32), lastTag: "1".repeat(32) };
+  const fingerprint = { tagDigest: "0".repeat(64), firstTag: "1".repeat(32), lastTag: "1".repeat(32) };
   const head = { format: "s3-envelope/checkpoint 1", ticket, fields: {} };
-  const lines: object[] = [{ ...head, mac: fieldsMac(recordKey, ticket, head.fields) }];
+  const lines: object[] = [{ ...head, mac: recordKey.macOf("checkpoint", ticket.mac, head.fields) }];
   for (let PartNumber = 1; PartNumber <= ticket.partCount; PartNumber++) {
-    const { start, end } = partWindow(ticket, PartNumber);
-    const part = { PartNumber, ETag: '"x"', size: end - start, checksums: {}, ...seal };
-    lines.push({ begun: PartNumber, ...recordSeal(recordKey, ticket.mac, PartNumber, seal) });
-    lines.push({ done: recordPart(recordKey, ticket.mac, part) });
+    const { start, end } = partRange(ticket, PartNumber);
+    const part = { PartNumber, ETag: '"x"', size: end - start, checksums: {}, ...fingerprint };
+    lines.push({ begun: PartNumber, ...startedPart(recordKey, ticket.mac, PartNumber, fingerprint) });
+    lines.push({ done: uploadedPart(recordKey, ticket.mac, part) });
   }
   const text = lines.map((line) => JSON.stringify(line));
   const parsed = await countTurns(() => parseCheckpoint(checkpointPath, text));
-  expect(parsed.result.done.size).toBe(10_000);
+  expect(parsed.result.completed.size).toBe(10_000);
   expect(parsed.turns).toBeGreaterThan(100);
   const verified = await countTurns(() => requireAuthentic(checkpointPath, recordKey, parsed.result));
   expect(verified.turns).toBeGreaterThan(100);

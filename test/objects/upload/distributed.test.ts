@@ -19,7 +19,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 let ticket: UploadTicket;
 const input = { Bucket, Key, encryptionContext, plaintextLength: bytes.length };
-/** What JSON keeps: tickets and results travel between processes. */
+/** A copy through JSON, as tickets and results travel between processes. */
 const sent = <T>(value: T): T => JSON.parse(JSON.stringify(value));
 const bodyOf = (PartNumber: number, all = bytes) => {
   const { start, end } = uploadPartRange(ticket, PartNumber);
@@ -50,8 +50,8 @@ async function expectObject(): Promise<void> {
   expect(ContentType).toBe("text/x");
 }
 
-describe("an upload in pieces", () => {
-  it("is begun, sent by several clients from bytes, a file and a source, completed, and read", async () => {
+describe("a distributed upload", () => {
+  it("several clients upload the parts of one object, from bytes, a file and a source", async () => {
     const { Body: _body, ...one } = part(1);
     const { Body: _other, ...two } = part(2);
     const read = async (start: number, end: number) => bytes.subarray(start, end);
@@ -67,7 +67,7 @@ describe("an upload in pieces", () => {
     await expectObject();
   });
 
-  it("tells the plaintext of each part, with the chunks that two parts share", () => {
+  it("uploadPartRange returns whole chunks, and the chunk that two parts share for both", () => {
     expect(ticket).toMatchObject({ plaintextLength: bytes.length, partBytes, partCount: 3 });
     const ranges = [1, 2, 3].map((number) => uploadPartRange(ticket, number));
     expect(ranges[0]?.start).toBe(0);
@@ -77,7 +77,7 @@ describe("an upload in pieces", () => {
     expect(() => uploadPartRange(ticket, 4)).toThrow(RangeError);
   });
 
-  it("asks the keyring once in each client, however many parts it sends at once", async () => {
+  it("each client asks its keyring once for all parts of a ticket", async () => {
     let calls = 0;
     const counting = {
       ...keyring,
@@ -95,7 +95,7 @@ describe("an upload in pieces", () => {
     expect([calls, parts.length]).toEqual([1, 3]);
   });
 
-  it("of an empty object has one part", async () => {
+  it("a distributed upload of an empty object has one part", async () => {
     await local.client.abortUpload({ ticket });
     ticket = await local.client.beginUpload({ ...input, plaintextLength: 0 });
     expect(ticket.partCount).toBe(1);
@@ -106,7 +106,7 @@ describe("an upload in pieces", () => {
     });
   });
 
-  it("has its envelope in a sidecar, which goes with an abort", async () => {
+  it("abortUpload removes the sidecar of a distributed upload", async () => {
     await local.client.abortUpload({ ticket });
     ticket = await local.client.beginUpload({ ...input, envelopeStorage: "sidecar" });
     expect((await local.contents()).keys).toEqual([expect.stringMatching(/^shared\..*\.envelope$/)]);
@@ -117,7 +117,7 @@ describe("an upload in pieces", () => {
     expect(local.operations()).toEqual(["ListParts", "AbortMultipartUpload"]);
   });
 
-  it("keeps the condition it began with, and may be completed again when the answer was lost", async () => {
+  it("completeUpload sends the condition of beginUpload, and can be repeated after a lost response", async () => {
     await local.client.abortUpload({ ticket });
     ticket = sent(await local.client.beginUpload({ ...input, ContentType: "text/x", IfNoneMatch: "*" }));
     const parts = await sendAll();
@@ -133,19 +133,19 @@ describe("an upload in pieces", () => {
   });
 });
 
-describe("a part that is sent by a replacement", () => {
+describe("a part that was sent before", () => {
   const changed = Buffer.from(bytes);
   changed[partBytes + 500_000] = 1 ^ (changed[partBytes + 500_000] ?? 0);
 
-  it("is sent when it is made of the same bytes, and refused with nothing sent when it is not", async () => {
-    const seals: string[] = [];
+  it("uploadPart with the tagDigest of an earlier attempt sends the same bytes, and refuses others with nothing sent", async () => {
+    const digests: string[] = [];
     const onSealed = async ({ tagDigest }: { tagDigest: string }) => {
       expect(local.operations()).not.toContain("UploadPart");
-      seals.push(tagDigest);
+      digests.push(tagDigest);
     };
     local.operations();
     const { tagDigest } = await local.client.uploadPart({ ...part(2), onSealed });
-    expect(seals).toEqual([tagDigest]);
+    expect(digests).toEqual([tagDigest]);
     local.operations();
     const replaced = await errorOf(() => local.clientWith({}).uploadPart({ ...part(2, changed), tagDigest }));
     expect(replaced).toEqual(coded("SOURCE_CHANGED", { partNumber: 2 }));
@@ -154,7 +154,7 @@ describe("a part that is sent by a replacement", () => {
     expect(local.operations()).toEqual(["UploadPart"]);
   });
 
-  it("is refused by the client that has sent it of other bytes, digest or not; its neighbour, too", async () => {
+  it("a client refuses other bytes for a part that it has sent, and for its neighbour", async () => {
     const other = Buffer.from(bytes);
     other[uploadPartRange(ticket, 2).start] = 1 ^ (other[uploadPartRange(ticket, 2).start] ?? 0);
     await local.client.uploadPart(part(2));
@@ -167,7 +167,7 @@ describe("a part that is sent by a replacement", () => {
     await local.client.uploadPart(part(1));
   });
 
-  it("is not sent when what onSealed does fails", async () => {
+  it("uploadPart sends nothing when onSealed rejects", async () => {
     local.operations();
     const mine = new Error("no database");
     const onSealed = () => Promise.reject(mine);
@@ -175,7 +175,7 @@ describe("a part that is sent by a replacement", () => {
     expect(local.operations()).toEqual(["ListParts"]);
   });
 
-  it("of another source than its neighbour is found out at completion, and nothing is completed", async () => {
+  it("completeUpload refuses neighbouring parts of different sources, and sends nothing", async () => {
     const { start } = uploadPartRange(ticket, 2);
     const other = Buffer.from(bytes);
     other[start + 3] = 1 ^ (other[start + 3] ?? 0);
@@ -188,7 +188,7 @@ describe("a part that is sent by a replacement", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("of a file or source of another length is refused", async () => {
+  it("uploadPart refuses a source of another length than the ticket states", async () => {
     const { Body: _body, ...one } = part(1);
     const source = { length: bytes.length - 1, read: async () => bytes };
     expect(await errorOf(() => local.client.uploadPart({ ...one, source }))).toEqual(coded("SOURCE_CHANGED"));
@@ -196,7 +196,7 @@ describe("a part that is sent by a replacement", () => {
 });
 
 describe("a ticket", () => {
-  it("is plain data without secrets", () => {
+  it("a ticket is plain data without secrets", () => {
     expect(sent(ticket)).toEqual(ticket);
     expect(Object.keys(ticket.envelope).every((name) => name.startsWith("s3e-"))).toBe(true);
   });
@@ -208,8 +208,8 @@ describe("a ticket", () => {
     ["another length", { plaintextLength: bytes.length + 1 }],
     ["other parts", { partBytes: partBytes + 1 }],
     ["no condition any more", { IfNoneMatch: "*" }],
-    ["another place of the envelope", { envelopeStorage: "sidecar" as const }],
-  ])("that was changed is refused before anything is sent: %s", async (_, change) => {
+    ["another storage of the envelope", { envelopeStorage: "sidecar" as const }],
+  ])("a changed ticket is refused before any request: %s", async (_, change) => {
     const forged = { ...ticket, ...change };
     const { Body: _body, ...one } = part(1);
     const { start, end } = uploadPartRange(forged, 1);
@@ -223,7 +223,7 @@ describe("a ticket", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("with the envelope of another upload is refused", async () => {
+  it("a ticket with the envelope of another upload is refused", async () => {
     const other = await local.client.beginUpload(input);
     const forged = { ...ticket, envelope: other.envelope };
     expect(await errorOf(() => local.client.uploadPart({ ...part(1), ticket: forged }))).toEqual(
@@ -237,7 +237,7 @@ describe("a ticket", () => {
     await local.client.abortUpload({ ticket: other });
   });
 
-  it("is for the context that the caller states", async () => {
+  it("a ticket with another encryption context than the call states is refused", async () => {
     local.operations();
     const other = { ...part(1), encryptionContext: { tenant: "43" } };
     expect(await errorOf(() => local.client.uploadPart(other))).toEqual(coded("CONTEXT_MISMATCH"));
@@ -247,7 +247,7 @@ describe("a ticket", () => {
     await local.client.uploadPart({ ...part(1), encryptionContext: "any" });
   });
 
-  it("is not for a client without its key", async () => {
+  it("a ticket is refused by a client without its key", async () => {
     const foreign = { ...keyring, generateDataKey: keyring.generateDataKey, unwrapDataKey: async () => null };
     const error = await errorOf(() => local.clientWith({ keyring: foreign }).uploadPart(part(1)));
     expect(error).toEqual(coded("KEY_NOT_FOR_OBJECT"));
@@ -257,10 +257,10 @@ describe("a ticket", () => {
     ["nothing", undefined, "ticket"],
     ["another format", { format: "s3-envelope/upload 2" }, "ticket.format"],
     ["a number", { Key: 5 }, "ticket.Key"],
-    ["sizes that do not go together", { partCount: 2 }, "ticket.partCount"],
+    ["sizes that contradict each other", { partCount: 2 }, "ticket.partCount"],
     ["no MAC", { mac: "" }, "ticket.mac"],
     ["an unknown field", { more: 1 }, "ticket"],
-  ])("is read strictly: %s", async (_, change, field) => {
+  ])("a malformed ticket is refused, and the error names the field: %s", async (_, change, field) => {
     const forged = change === undefined ? undefined : { ...ticket, ...change };
     const error = await errorOf(() => local.client.abortUpload({ ticket: forged ?? [] } as never));
     expect(error).toEqual(coded("CHECKPOINT_INVALID", { field }));
@@ -287,16 +287,19 @@ it.each([
   ["one without ETag", () => [{ ...resultOf(1), ETag: "" }], "parts[0].ETag"],
   ["one beyond the last", () => [{ ...resultOf(1), PartNumber: 4 }], "parts[0].PartNumber"],
   ["odd checksums", () => [{ ...resultOf(1), checksums: { Bucket: "x" } }], "parts[0].checksums"],
-])("results of parts are read strictly: %s", async (_, parts, field) => {
-  local.operations();
-  const error = await errorOf(() =>
-    local.client.completeUpload({ ticket, parts: parts() as UploadedPart[], encryptionContext }),
-  );
-  expect(error).toEqual(coded("CHECKPOINT_INVALID", { field }));
-  expect(local.operations()).toEqual([]);
-});
+])(
+  "completeUpload refuses malformed results of parts, and the error names the field: %s",
+  async (_, parts, field) => {
+    local.operations();
+    const error = await errorOf(() =>
+      local.client.completeUpload({ ticket, parts: parts() as UploadedPart[], encryptionContext }),
+    );
+    expect(error).toEqual(coded("CHECKPOINT_INVALID", { field }));
+    expect(local.operations()).toEqual([]);
+  },
+);
 
-it("a customer-provided key is not in the ticket, and each call states it", async () => {
+it("a ticket does not contain the customer-provided key, which every call must state", async () => {
   const SSECustomerKey = "k".repeat(32);
   const encrypted = { ...input, SSECustomerKey, SSECustomerAlgorithm: "AES256" };
   const own = await local.client.beginUpload(encrypted);
@@ -320,13 +323,9 @@ it.each([
   ["a body of another length", { Body: testBytes(5) }, "Body: expected"],
   ["two sources", { filePath }, "Body, filePath, source: expected one of them"],
   ["no source", { Body: undefined }, "filePath, source: expected one of them"],
-  ["a digest that is none", { tagDigest: "x" }, 'tagDigest: expected "first-attempt", or the digest'],
-  [
-    "no word on earlier tries",
-    { tagDigest: undefined },
-    'tagDigest: expected "first-attempt", or the digest',
-  ],
-  ["a listener that is none", { onSealed: 1 }, "onSealed: expected a function"],
+  ["a malformed tagDigest", { tagDigest: "x" }, 'tagDigest: expected "first-attempt", or the digest'],
+  ["no tagDigest", { tagDigest: undefined }, 'tagDigest: expected "first-attempt", or the digest'],
+  ["an onSealed that is no function", { onSealed: 1 }, "onSealed: expected a function"],
 ])("uploadPart refuses %s before any request", async (_, change, message) => {
   local.operations();
   const error = await errorOf(() => local.client.uploadPart({ ...part(1), ...change } as never));

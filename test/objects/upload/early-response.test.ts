@@ -1,3 +1,4 @@
+/** An S3 that responds to a part before it has read all of its body. */
 import { createServer, type Socket } from "node:net";
 import { S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -5,41 +6,41 @@ import { EnvelopeClient } from "../../../src/index.js";
 import { testBytes } from "../../support/bytes.js";
 import { keyring } from "../../support/local.js";
 
-/** More than the sockets of a loopback connection hold between them. */
+/** More bytes than the two sockets of a loopback connection buffer. */
 const partBytes = 24 * 1024 * 1024;
 const length = Math.floor(1.9 * partBytes);
-/** What has come of part 1, after its headers. */
+/** The received bytes of part 1, after its headers. */
 const taken: Buffer[] = [];
 let first: Socket | undefined;
 
-/** An S3 that says that it has part 1 before it has read it. */
+/** An S3 that responds to part 1 before it has read it. */
 const server = createServer((socket) => {
   let headers = "";
-  /** Bytes of the body of part 2 that are still to come. */
+  /** Bytes of the body of part 2 that are still missing. */
   let rest = 0;
-  const answer = (body = "") =>
+  const respond = (body = "") =>
     socket.write(`HTTP/1.1 200 OK\r\nETag: "x"\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
   const onData = (bytes: Buffer) => {
     if (rest > 0) {
       rest -= bytes.length;
-      if (rest === 0) answer();
+      if (rest === 0) respond();
       return;
     }
     headers += bytes.toString("latin1");
-    // The SDK sends the body of a part once it is told to, and the other requests have small ones or none.
+    // The SDK waits for 100 Continue before the body of a part. Other requests have a small body or none.
     if (!headers.includes("\r\n\r\n")) return;
     const [line = ""] = headers.split("\r\n");
     if (line.includes("partNumber")) socket.write("HTTP/1.1 100 Continue\r\n\r\n");
     if (line.includes("partNumber=1&")) {
       first = socket.off("data", onData);
-      // Once the client has begun to send.
+      // After the client has begun to send the body.
       socket.once("data", (piece: Buffer) => {
         socket.pause();
         taken.push(piece);
-        answer();
+        respond();
       });
     } else if (line.includes("partNumber")) rest = Number(/content-length: (\d+)/i.exec(headers)?.[1]);
-    else answer(line.includes("uploads") ? "<X><UploadId>u</UploadId></X>" : "<X><ETag>x</ETag></X>");
+    else respond(line.includes("uploads") ? "<X><UploadId>u</UploadId></X>" : "<X><ETag>x</ETag></X>");
     headers = "";
   };
   socket.on("data", onData).on("error", () => undefined);
@@ -50,7 +51,7 @@ afterAll(() => {
   server.close();
 });
 
-it("an S3 that answers before it has read a part is not sent what its memory would be used for next", async () => {
+it("the memory of a part is not reused while Node still sends it after an early response of S3", async () => {
   const { port } = server.address() as { port: number };
   const s3 = new S3Client({
     endpoint: `http://127.0.0.1:${port}`,
@@ -62,7 +63,7 @@ it("an S3 that answers before it has read a part is not sent what its memory wou
   const client = new EnvelopeClient({ s3, keyring, partSizeBytes: partBytes, maxConcurrentParts: 1 });
   const plaintext = testBytes(length, 5);
   const read = async (start: number, end: number) => {
-    // The rest of part 1 goes out when nearly all of part 2 is in memory.
+    // The server reads the rest of part 1 while part 2 is being read into memory.
     if (end === length) {
       const arrived = new Promise<void>((resolve) => {
         let bytes = Buffer.concat(taken).length;

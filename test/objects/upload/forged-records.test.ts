@@ -1,4 +1,4 @@
-/** Function x record x forged field: which requests go out before the refusal. */
+/** Forged tickets, part results and checkpoints, field by field: no request is sent before a call refuses them. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,16 +19,16 @@ const otherBucket = "forged-bucket";
 const storages = ["metadata", "sidecar"] as const;
 type Storage = (typeof storages)[number];
 
-/** What JSON holds. */
+/** A JSON value. */
 type Json = string | number | { readonly [name: string]: Json } | readonly Json[];
 
-/** Every value of a record, each replaced by others of its kind, and every record without one of its fields. */
+/** Replaces every value of a record by others of its kind, and removes every field. */
 function* forgeries(value: Json, path = ""): Generator<readonly [path: string, forged: Json | undefined]> {
   if (typeof value === "number") {
     yield [path, value + 1];
     if (value > 1) yield [`${path} less`, value - 1];
   } else if (typeof value === "string") {
-    // Of the same alphabet, so that only a MAC can tell.
+    // Of the same alphabet, so that only a MAC detects it.
     const last = value.at(-1) === "A" ? "B" : "A";
     yield [
       path,
@@ -36,7 +36,7 @@ function* forgeries(value: Json, path = ""): Generator<readonly [path: string, f
         ? value.replace(/.$/, (c) => (c === "0" ? "1" : "0"))
         : `${value.slice(0, -1)}${last}`,
     ];
-    yield [`${path} begins otherwise`, value.replace(/^./, (c) => (c === "a" ? "b" : "a"))];
+    yield [`${path} with another first character`, value.replace(/^./, (c) => (c === "a" ? "b" : "a"))];
   } else {
     for (const [name, field] of Object.entries(value)) {
       const others = Object.fromEntries(Object.entries(value).filter(([other]) => other !== name));
@@ -47,7 +47,7 @@ function* forgeries(value: Json, path = ""): Generator<readonly [path: string, f
   }
 }
 
-/** Fields that a ticket need not have, and that somebody has added. */
+/** Optional fields that an attacker adds to a ticket. */
 const added: Record<string, Json> = {
   ChecksumAlgorithm: "SHA256",
   RequestPayer: "requester",
@@ -94,7 +94,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** A client that has not seen any of it. */
+/** A client that has not seen the records before. */
 const stranger = () => local.clientWith({});
 
 async function refused(act: () => Promise<unknown>): Promise<void> {
@@ -106,7 +106,7 @@ async function refused(act: () => Promise<unknown>): Promise<void> {
   );
 }
 
-/** Runs a call that may end the upload of a forged record, and nothing else. */
+/** Runs a call that may abort the upload of a forged record, and may send nothing else. */
 async function abortsAtMost(act: () => Promise<unknown>): Promise<void> {
   local.operations();
   await act().catch((error: unknown) => expect(error).toBeInstanceOf(EnvelopeError));
@@ -121,13 +121,13 @@ describe.each(storages)("with the envelope in %s", (storage) => {
     ["another bucket that is there", { ...ticketOf(), Bucket: otherBucket }] as const,
   ];
 
-  it("no field of a ticket can be forged: uploadPart and completeUpload send nothing", async () => {
+  it("uploadPart and completeUpload send nothing for a ticket with any forged field", async () => {
     let count = 0;
     for (const [where, forged] of forgedTickets()) {
       const ticket = forged as unknown as UploadTicket;
       const client = stranger();
       const part = { ...partOf(ticketOf(), 1), ticket };
-      // Of the very length that the forged ticket asks for.
+      // Of the length that the forged ticket states.
       try {
         const { start, end } = uploadPartRange(ticket, 1);
         part.Body = testBytes(end - start);
@@ -143,16 +143,16 @@ describe.each(storages)("with the envelope in %s", (storage) => {
     expect(count).toBeGreaterThan(50);
   });
 
-  it("a forged ticket ends at most the upload that it names", async () => {
+  it("abortUpload with a forged ticket aborts at most the upload that the ticket names", async () => {
     for (const [, forged] of forgedTickets()) {
-      // The upload itself is to stay for the other tests.
+      // The upload is kept for the other tests.
       local.aws.fault({ operation: "AbortMultipartUpload", status: 204 });
       await abortsAtMost(() => stranger().abortUpload({ ticket: forged as unknown as UploadTicket }));
       local.aws.clearFaults();
     }
   });
 
-  it("no field of a part's result can be forged: completeUpload sends nothing", async () => {
+  it("completeUpload sends nothing for a part result with any forged field", async () => {
     const [one, two] = results.get(storage) ?? [];
     const ticket = ticketOf();
     let count = 0;
@@ -166,7 +166,7 @@ describe.each(storages)("with the envelope in %s", (storage) => {
     expect(count).toBeGreaterThan(20);
   });
 
-  it("results of the parts of another upload are refused, though the key and the bytes are the same", async () => {
+  it("completeUpload refuses the part results of another upload of the same object and bytes", async () => {
     const { Key } = ticketOf();
     const client = stranger();
     const own = { Bucket, Key, encryptionContext, envelopeStorage: storage, plaintextLength: bytes.length };
@@ -193,7 +193,7 @@ describe.each(storages)("with the envelope in %s", (storage) => {
     ...{ filePath, checkpointPath },
   });
 
-  it("no field of a checkpoint can be forged: upload sends nothing and keeps the file", async () => {
+  it("upload sends nothing for a checkpoint with any forged field, and keeps the file", async () => {
     let count = 0;
     for (const [where, text] of forgedCheckpoints()) {
       writeFileSync(checkpointPath, text, { mode: 0o600 });
@@ -205,7 +205,7 @@ describe.each(storages)("with the envelope in %s", (storage) => {
     expect(count).toBeGreaterThan(80);
   });
 
-  it("a checkpoint of another object is refused by upload, whatever else in it is right", async () => {
+  it("upload refuses the authentic checkpoint of another object", async () => {
     for (const other of [{ Key: "other" }, { Bucket: otherBucket }]) {
       writeFileSync(checkpointPath, checkpoints.get(storage) ?? "", { mode: 0o600 });
       await refused(() => stranger().upload({ ...call(), ...other }));
@@ -213,9 +213,9 @@ describe.each(storages)("with the envelope in %s", (storage) => {
     }
   });
 
-  it("a forged checkpoint ends at most the upload that it names", async () => {
+  it("abortUpload with a forged checkpoint aborts at most the upload that its ticket names", async () => {
     for (const [where, text] of forgedCheckpoints()) {
-      // The other fields are not for an abort, which goes by the ticket.
+      // An abort uses only the ticket.
       if (!where.startsWith("line 1.ticket")) continue;
       local.aws.fault({ operation: "AbortMultipartUpload", status: 204 });
       writeFileSync(checkpointPath, text, { mode: 0o600 });
@@ -225,10 +225,10 @@ describe.each(storages)("with the envelope in %s", (storage) => {
   });
 });
 
-describe("an object that is there", () => {
+describe("an existing object", () => {
   const at = { Bucket, Key: "live", encryptionContext };
 
-  /** A checkpoint of an upload that does not exist, with the salt and the size of the object. */
+  /** A checkpoint of an upload that does not exist, with the salt and the size of an existing object. */
   async function forgedCheckpoint(): Promise<void> {
     const { metadata } = await local.getRaw(at.Key);
     const [first = ""] = (checkpoints.get("metadata") ?? "").split("\n");
@@ -239,7 +239,7 @@ describe("an object that is there", () => {
     writeFileSync(checkpointPath, `${JSON.stringify({ ...header, ticket, fields })}\n`, { mode: 0o600 });
   }
 
-  it("does not pass for what a forged checkpoint has uploaded: the update is not dropped in silence", async () => {
+  it("an existing object is not taken for the result of a forged checkpoint: upload stores the update", async () => {
     await local.client.put({ ...at, Body: testBytes(bytes.length, 99), Metadata: { a: "b" } });
     await forgedCheckpoint();
     local.operations();
@@ -250,7 +250,7 @@ describe("an object that is there", () => {
     expectBytes(Buffer.from(await (await local.client.get(at)).Body.transformToByteArray()), bytes);
   });
 
-  it("keeps its sidecar when a ticket of another upload is forged with its salt and commitment", async () => {
+  it("the sidecar of an existing object is kept when a ticket is forged with its salt and commitment", async () => {
     const client = local.clientWith({ envelopeStorage: "sidecar" });
     await client.put({ ...at, Body: "alive" });
     const ticket = await client.beginUpload({ ...at, plaintextLength: 5 });
@@ -277,14 +277,14 @@ describe("abortUpload of an upload with a sidecar", () => {
     plaintextLength: 5,
   } as const;
 
-  it("removes the sidecar when the key shows that the ticket is what was issued", async () => {
+  it("abortUpload removes the sidecar of a ticket that the key verifies", async () => {
     const ticket = await local.client.beginUpload(input);
     local.operations();
     expect(await stranger().abortUpload({ ticket })).toEqual({});
     expect(local.operations()).toEqual(["ListParts", "AbortMultipartUpload", "HeadObject", "DeleteObject"]);
   });
 
-  it("is refused when the key shows that the ticket was changed, and nothing is sent", async () => {
+  it("abortUpload refuses a changed ticket of an upload with a sidecar, and sends nothing", async () => {
     const ticket = await local.client.beginUpload(input);
     local.operations();
     const forged = { ...ticket, UploadId: "another" };
@@ -295,7 +295,7 @@ describe("abortUpload of an upload with a sidecar", () => {
     await local.client.abortUpload({ ticket });
   });
 
-  it("without its key ends the upload, keeps the sidecar and names it", async () => {
+  it("abortUpload without the key aborts the upload, keeps its sidecar and returns the sidecar's key", async () => {
     const ticket = await local.client.beginUpload(input);
     const foreign = { ...keyring, generateDataKey: keyring.generateDataKey, unwrapDataKey: async () => null };
     local.operations();
@@ -305,7 +305,7 @@ describe("abortUpload of an upload with a sidecar", () => {
     expect(keys.filter((key) => key.startsWith("given up"))).toEqual([output.possiblyOrphanedSidecarKey]);
   });
 
-  it("does nothing while its key service is out of reach: a later call can do all of it", async () => {
+  it("abortUpload sends nothing while the key service is unavailable, and a later call does everything", async () => {
     const ticket = await local.kmsClient.beginUpload(input);
     local.aws.fault({ operation: "Decrypt", status: 503, times: 10 });
     local.operations();
@@ -314,7 +314,7 @@ describe("abortUpload of an upload with a sidecar", () => {
         ...keyring,
         generateDataKey: keyring.generateDataKey,
         unwrapDataKey: async () => {
-          throw new EnvelopeError("KMS_UNAVAILABLE", "out of reach");
+          throw new EnvelopeError("KMS_UNAVAILABLE", "unavailable");
         },
       },
     });

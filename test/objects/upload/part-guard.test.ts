@@ -1,4 +1,4 @@
-/** No part of an upload is ever sent of two plaintexts: what stops it, one attempt after another. */
+/** No part of an upload is ever sent with two plaintexts: the checks that prevent it, attempt by attempt. */
 import { mkdtempSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -49,31 +49,34 @@ function crcOf(all: Uint8Array) {
 }
 const partsSent = () => local.operations().filter((operation) => operation === "UploadPart").length;
 
-describe("a first attempt at a part that S3 has", () => {
+describe("a first attempt at a part that S3 has stored", () => {
   it.each([
-    ["of other bytes", {}],
-    ["of other bytes, by SHA-256", { ChecksumAlgorithm: "SHA256" }],
-    ["of other bytes, by SHA-1", { ChecksumAlgorithm: "SHA1" }],
-    ["of other bytes, by the ETag", { ChecksumAlgorithm: "CRC32C" }],
-  ] as const)("is refused by a client that has never seen it, with nothing sent: %s", async (_, more) => {
-    await local.client.abortUpload({ ticket });
-    ticket = await begin(more);
-    for (const PartNumber of [1, 2]) {
-      await local.clientWith({}).uploadPart(part(PartNumber));
-      local.operations();
-      const onSealed = vi.fn();
-      const error = await errorOf(() =>
-        local.clientWith({}).uploadPart({ ...part(PartNumber, other), onSealed }),
-      );
-      expect(error).toEqual(coded("SOURCE_CHANGED", { partNumber: PartNumber }));
-      expect(local.operations()).toEqual(["ListParts"]);
-      expect(onSealed).not.toHaveBeenCalled();
-      // The same bytes are no harm.
-      await local.clientWith({}).uploadPart(part(PartNumber));
-    }
-  });
+    ["compared by the default checksum", {}],
+    ["compared by SHA-256", { ChecksumAlgorithm: "SHA256" }],
+    ["compared by SHA-1", { ChecksumAlgorithm: "SHA1" }],
+    ["compared by the ETag", { ChecksumAlgorithm: "CRC32C" }],
+  ] as const)(
+    "a new client refuses a part that S3 has stored with other bytes, and sends nothing: %s",
+    async (_, more) => {
+      await local.client.abortUpload({ ticket });
+      ticket = await begin(more);
+      for (const PartNumber of [1, 2]) {
+        await local.clientWith({}).uploadPart(part(PartNumber));
+        local.operations();
+        const onSealed = vi.fn();
+        const error = await errorOf(() =>
+          local.clientWith({}).uploadPart({ ...part(PartNumber, other), onSealed }),
+        );
+        expect(error).toEqual(coded("SOURCE_CHANGED", { partNumber: PartNumber }));
+        expect(local.operations()).toEqual(["ListParts"]);
+        expect(onSealed).not.toHaveBeenCalled();
+        // The same bytes are accepted.
+        await local.clientWith({}).uploadPart(part(PartNumber));
+      }
+    },
+  );
 
-  it("is refused for its bytes, not for good: the right ones are taken from the same client", async () => {
+  it("a client that refused other bytes for a part accepts the right ones", async () => {
     await local.clientWith({}).uploadPart(part(1));
     const client = local.clientWith({});
     expect(await errorOf(() => client.uploadPart(part(1, other)))).toEqual(coded("SOURCE_CHANGED"));
@@ -81,7 +84,7 @@ describe("a first attempt at a part that S3 has", () => {
     expect(partsSent()).toBe(2);
   });
 
-  it("is refused when nothing shows that it is the same; the digest of the earlier attempt does", async () => {
+  it("a part that cannot be compared with the stored one is sent only with the digest of the earlier attempt", async () => {
     const { UploadId } = ticket;
     const { tagDigest } = await local.clientWith({}).uploadPart(part(1));
     const Body = testBytes(partBytes, 3);
@@ -94,8 +97,8 @@ describe("a first attempt at a part that S3 has", () => {
     expect(local.operations()).toEqual(["UploadPart"]);
   });
 
-  it("is refused for bytes of the same CRC-32, whose tag lies in the next part", async () => {
-    // The polynomial of CRC-32, lowest bit first: added anywhere, it leaves the CRC as it is.
+  it("a part with the CRC-32 of the stored one and other bytes is refused", async () => {
+    // The polynomial of CRC-32, lowest bit first. XORed in anywhere, it does not change the CRC.
     const polynomial = Buffer.from([0x41, 0x06, 0x71, 0xdb, 0x01]);
     const forged = Buffer.from(bytes);
     const { end } = uploadPartRange(ticket, 1);
@@ -112,18 +115,18 @@ describe("a first attempt at a part that S3 has", () => {
   });
 
   it.each([
-    ["passes the marker over", { PartNumberMarker: undefined }, {}],
-    ["lists nothing, and says that there is more", {}, { Parts: [], IsTruncated: true }],
-  ])("is not made where a store %s", async (_, asked, answered) => {
+    ["ignores the marker", { PartNumberMarker: undefined }, {}],
+    ["lists nothing and claims that there is more", {}, { Parts: [], IsTruncated: true }],
+  ])("uploadPart refuses a first attempt when a store %s", async (_, request, response) => {
     for (const PartNumber of [1, 2]) await local.clientWith({}).uploadPart(part(PartNumber));
     const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 1 });
     s3.middlewareStack.add(
       (next, { commandName }) =>
         async (args) => {
           if (commandName !== "ListPartsCommand") return next(args);
-          Object.assign(args.input as ListPartsCommandInput, asked);
+          Object.assign(args.input as ListPartsCommandInput, request);
           const result = await next(args);
-          Object.assign(result.output, answered);
+          Object.assign(result.output, response);
           return result;
         },
       { step: "initialize" },
@@ -135,7 +138,7 @@ describe("a first attempt at a part that S3 has", () => {
     s3.destroy();
   });
 
-  it("is not made while S3 does not tell what it has", async () => {
+  it("uploadPart refuses a first attempt while ListParts fails, and accepts it later", async () => {
     local.operations();
     local.aws.fault({ operation: "ListParts", status: 503 });
     expect(await errorOf(() => local.client.uploadPart(part(1)))).toEqual(coded("S3_UNAVAILABLE"));
@@ -144,8 +147,8 @@ describe("a first attempt at a part that S3 has", () => {
   });
 });
 
-describe("a client", () => {
-  it("sends one of two first attempts of different bytes that are made at the same moment", async () => {
+describe("the parts that a client remembers", () => {
+  it("a client sends only one of two concurrent first attempts with different bytes", async () => {
     const client = local.clientWith({});
     const outcomes = await Promise.allSettled([
       client.uploadPart(part(1)),
@@ -158,7 +161,7 @@ describe("a client", () => {
     expect(partsSent()).toBe(1);
   });
 
-  it("remembers a part after many other tickets, and after its upload was given up", async () => {
+  it("a client remembers a part after many other tickets, and after its upload was aborted", async () => {
     const client = local.clientWith({});
     await client.uploadPart(part(1));
     for (let count = 0; count < 12; count++) {
@@ -179,14 +182,14 @@ describe("a client", () => {
     expect(local.operations()).toEqual(["AbortMultipartUpload"]);
   });
 
-  it("remembers 65,536 parts, and lets go of the upload used longest ago beyond that", () => {
+  it("a client remembers 65,536 parts, and beyond that forgets the least recently used upload", () => {
     const settings = configOf("client", local.clientWith({}));
-    const seal = { tagDigest: "0".repeat(64), firstTag: "1".repeat(32), lastTag: "1".repeat(32) };
+    const fingerprint = { tagDigest: "0".repeat(64), firstTag: "1".repeat(32), lastTag: "1".repeat(32) };
     const layout = { plaintextLength: 10_000 * partBytes, partBytes, partCount: 10_001 };
     const ticketOf = (mac: string) => ({ ...ticket, ...layout, mac });
     for (let upload = 0; upload < 8; upload++) {
       const guard = guardOf(settings, ticketOf(`upload ${upload}`));
-      for (let partNumber = 1; partNumber <= 10_000; partNumber++) guard.require(partNumber, seal);
+      for (let partNumber = 1; partNumber <= 10_000; partNumber++) guard.require(partNumber, fingerprint);
     }
     expect(guardOf(settings, ticketOf("upload 1")).size).toBe(10_000);
     expect(guardOf(settings, ticketOf("upload 0")).size).toBe(0);
@@ -195,17 +198,20 @@ describe("a client", () => {
 
 it.each([
   ["first-attempt", undefined],
-  ["stated digest", "digest"],
-])("a part of an upload that is gone cannot be sent later either: %s", async (_, stated) => {
-  const { tagDigest } = await local.client.uploadPart(part(1));
-  await local.client.abortUpload({ ticket });
-  const call = { ...part(1), ...(stated && { tagDigest }) };
-  const error = await errorOf(() => local.clientWith({}).uploadPart(call));
-  expect(error).toMatchObject({ code: "S3_NOT_FOUND", retryable: false });
-  expect(error).toMatchObject({ details: { bucket: Bucket, key: Key, serviceError: "NoSuchUpload" } });
-});
+  ["digest of an earlier attempt", "digest"],
+])(
+  "uploadPart fails with a final S3_NOT_FOUND when the upload does not exist any more: %s",
+  async (_, stated) => {
+    const { tagDigest } = await local.client.uploadPart(part(1));
+    await local.client.abortUpload({ ticket });
+    const call = { ...part(1), ...(stated && { tagDigest }) };
+    const error = await errorOf(() => local.clientWith({}).uploadPart(call));
+    expect(error).toMatchObject({ code: "S3_NOT_FOUND", retryable: false });
+    expect(error).toMatchObject({ details: { bucket: Bucket, key: Key, serviceError: "NoSuchUpload" } });
+  },
+);
 
-it("uploadPart ends with its signal while onSealed does not answer, with nothing sent", async () => {
+it("uploadPart ends with its signal while onSealed is pending, and sends nothing", async () => {
   const controller = new AbortController();
   const onSealed = () => {
     controller.abort(new Error("enough"));
@@ -217,7 +223,7 @@ it("uploadPart ends with its signal while onSealed does not answer, with nothing
 });
 
 describe("the source that an upload began with", () => {
-  it("is compared by its time before anything of a part is sent", async () => {
+  it("uploadPart compares the modification time of the source with that of beginUpload before it sends anything", async () => {
     await local.client.abortUpload({ ticket });
     const { mtimeMs } = statSync(filePath);
     ticket = await begin({ sourceModifiedMs: mtimeMs });
@@ -230,7 +236,7 @@ describe("the source that an upload began with", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("is compared by the caller's digest before anything of a part is sent", async () => {
+  it("uploadPart compares the sourceDigest with that of beginUpload before it sends anything", async () => {
     await local.client.abortUpload({ ticket });
     ticket = await begin({ sourceDigest: "state 1" });
     local.operations();
@@ -243,16 +249,21 @@ describe("the source that an upload began with", () => {
   });
 
   it.each([
-    ["a time that is no number", { sourceModifiedMs: new Date() }, TypeError, "sourceModifiedMs: expected"],
-    ["a time that is none", { sourceModifiedMs: Number.NaN }, RangeError, "sourceModifiedMs: expected"],
-    ["a digest that is no text", { sourceDigest: 5 }, TypeError, "sourceDigest: expected"],
     [
-      "a digest without end",
+      "a time that is not a number",
+      { sourceModifiedMs: new Date() },
+      TypeError,
+      "sourceModifiedMs: expected",
+    ],
+    ["a time that is NaN", { sourceModifiedMs: Number.NaN }, RangeError, "sourceModifiedMs: expected"],
+    ["a digest that is not a string", { sourceDigest: 5 }, TypeError, "sourceDigest: expected"],
+    [
+      "a digest of 1,025 characters",
       { sourceDigest: "x".repeat(1025) },
       RangeError,
       "sourceDigest: expected at most",
     ],
-  ])("is refused by beginUpload before any request: %s", async (_, more, type, message) => {
+  ])("beginUpload refuses %s before any request", async (_, more, type, message) => {
     local.operations();
     const error = await errorOf(() => begin(more as never));
     expect(error).toBeInstanceOf(type);
@@ -260,7 +271,7 @@ describe("the source that an upload began with", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("is looked at once more before a part of it is sent: a file", async () => {
+  it("uploadPart checks a file again after reading it, before it sends the part", async () => {
     const handle = await open(filePath);
     await handle.close();
     const prototype = Object.getPrototypeOf(handle) as FileHandle;
@@ -277,7 +288,7 @@ describe("the source that an upload began with", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("is looked at once more before a part of it is sent: a source of the caller's", async () => {
+  it("uploadPart checks a source again after reading it, before it sends the part", async () => {
     const source = {
       length: bytes.length,
       async read(start: number, end: number) {
@@ -293,7 +304,7 @@ describe("the source that an upload began with", () => {
 });
 
 describe("completeUpload", () => {
-  it("refuses parts that were made of two states of a file, rewritten in between", async () => {
+  it("completeUpload refuses parts of a file that was rewritten between them", async () => {
     utimesSync(filePath, 5, 5);
     const parts = [await local.client.uploadPart(fromFile(1))];
     writeFileSync(filePath, other);
@@ -305,7 +316,7 @@ describe("completeUpload", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("takes results whose fields a database has put in another order", async () => {
+  it("completeUpload accepts a ticket and results whose fields are in another order", async () => {
     const parts = [];
     for (const PartNumber of [1, 2, 3]) {
       const { checksums, ...result } = await local.client.uploadPart(fromFile(PartNumber));
@@ -319,18 +330,18 @@ describe("completeUpload", () => {
   });
 });
 
-it("a part that is only expected is forgotten on demand, one that was required is not", () => {
+it("PartGuard forgets a part that was only expected, and keeps one that was required", () => {
   const guard = new PartGuard({ plaintextLength: bytes.length, partBytes, partCount: 3 });
-  const seal = (digit: string) => ({
+  const fingerprint = (digit: string) => ({
     tagDigest: digit.repeat(64),
     firstTag: "1".repeat(32),
     lastTag: "2".repeat(32),
   });
-  guard.expect(1, seal("0"));
-  expect(() => guard.require(1, seal("3"))).toThrow("part 1 is not what was sent of it before");
+  guard.expect(1, fingerprint("0"));
+  expect(() => guard.require(1, fingerprint("3"))).toThrow("part 1 differs from what was sent before");
   guard.forget(1);
-  guard.require(1, seal("3"));
-  guard.expect(1, seal("3"));
+  guard.require(1, fingerprint("3"));
+  guard.expect(1, fingerprint("3"));
   guard.forget(1);
-  expect(() => guard.expect(1, seal("0"))).toThrow("part 1 is not what was sent of it before");
+  expect(() => guard.expect(1, fingerprint("0"))).toThrow("part 1 differs from what was sent before");
 });

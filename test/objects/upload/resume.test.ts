@@ -48,7 +48,7 @@ afterEach(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** Uploads until part `part` fails for good; gives the error. */
+/** Uploads until part `part` fails permanently, and returns the error. */
 async function interrupt(part: number, more: Partial<UploadInput> = {}): Promise<EnvelopeError> {
   local.aws.fault({ operation: "UploadPart", skip: part - 1, times: 1, status: 403, code: "AccessDenied" });
   const client = local.clientWith({ maxConcurrentParts: 1 });
@@ -58,7 +58,7 @@ async function interrupt(part: number, more: Partial<UploadInput> = {}): Promise
   return error as EnvelopeError;
 }
 
-/** A promise and what resolves it; Node 20 has no `Promise.withResolvers`. */
+/** A promise and the function that resolves it. Node 20 has no `Promise.withResolvers`. */
 function withResolvers(): { promise: Promise<void>; resolve: () => void } {
   let resolve = () => {};
   const promise = new Promise<void>((settle) => {
@@ -67,7 +67,7 @@ function withResolvers(): { promise: Promise<void>; resolve: () => void } {
   return { promise, resolve };
 }
 
-/** The numbers of the parts that were sent since the last call of `operations`. */
+/** Numbers of the parts that were sent since the last call of `operations`. */
 const partsSent = () =>
   local.aws.requests
     .filter(({ operation }) => operation === "UploadPart")
@@ -80,13 +80,13 @@ async function expectObject(): Promise<void> {
   expect({ ContentType, Metadata }).toMatchObject({ ContentType: "text/x", Metadata: { a: "2", b: "1" } });
 }
 
-describe("an upload that failed with a checkpoint", () => {
-  it("is kept, and its error names upload and checkpoint", async () => {
+describe("an upload that failed and has a checkpoint", () => {
+  it("a failed upload with a checkpoint is kept, and its error names both", async () => {
     const error = await interrupt(3);
     const { Uploads = [] } = await local.s3.send(new ListMultipartUploadsCommand({ Bucket }));
     const uploadId = Uploads[0]?.UploadId;
     expect(error).toEqual(coded("S3_ACCESS_DENIED", { checkpointPath: checkpointPath, uploadId }));
-    expect(error.message).toContain("call upload again to go on");
+    expect(error.message).toContain("call upload again to resume");
     expect(statSync(checkpointPath).mode & 0o777).toBe(0o600);
     const lines = readFileSync(checkpointPath, "utf8")
       .trimEnd()
@@ -98,23 +98,23 @@ describe("an upload that failed with a checkpoint", () => {
     ]);
   });
 
-  it("goes on with the parts that are missing: asks S3 once what it has, and one key", async () => {
+  it("a resumed upload sends only the missing parts, after one ListParts and one unwrapped key", async () => {
     await interrupt(3);
-    const told: number[] = [];
+    const reported: number[] = [];
     const { length } = bytes;
-    const output = await local.client.upload(input, { onProgress: ({ bytes }) => void told.push(bytes) });
+    const output = await local.client.upload(input, { onProgress: ({ bytes }) => void reported.push(bytes) });
     expect(partsSent()).toEqual([3, 4]);
     expect(local.operations().filter((operation) => operation !== "UploadPart")).toEqual([
       "ListParts",
       "CompleteMultipartUpload",
     ]);
     expect(output).toMatchObject({ plaintextLength: length, ETag: expect.stringMatching(/-4"$/) });
-    expect(told[0]).toBeGreaterThan(2 * partBytes - 20_000);
-    expect(told.at(-1)).toBe(length);
+    expect(reported[0]).toBeGreaterThan(2 * partBytes - 20_000);
+    expect(reported.at(-1)).toBe(length);
     await expectObject();
   });
 
-  it("goes on with a sidecar, which stays meanwhile, and on another client with other settings", async () => {
+  it("an upload with a sidecar is resumed by another client with another part size", async () => {
     await interrupt(2, { envelopeStorage: "sidecar" });
     expect((await local.contents()).keys).toHaveLength(1);
     const client = local.clientWith({ partSizeBytes: 2 * partBytes });
@@ -122,7 +122,7 @@ describe("an upload that failed with a checkpoint", () => {
     await expectObject();
   });
 
-  it("sends a part again that S3 does not have as the checkpoint says", async () => {
+  it("a resumed upload sends a part again when S3 has another one than the checkpoint records", async () => {
     await interrupt(3);
     const { ticket } = JSON.parse(readFileSync(checkpointPath, "utf8").split("\n")[0] ?? "");
     const { UploadId } = ticket;
@@ -136,7 +136,7 @@ describe("an upload that failed with a checkpoint", () => {
     await expectObject();
   });
 
-  it("ignores what a crash left of a last line, and of the first", async () => {
+  it("upload ignores an incomplete last line, and replaces a checkpoint whose first line is incomplete", async () => {
     await interrupt(3);
     appendFileSync(checkpointPath, '{"done":{"PartNu');
     await local.client.upload(input);
@@ -150,7 +150,7 @@ describe("an upload that failed with a checkpoint", () => {
     }
   });
 
-  it("that is gone begins anew under another key, when its object is not there", async () => {
+  it("an aborted upload without object begins again under another key", async () => {
     await interrupt(3, { envelopeStorage: "sidecar" });
     const before = JSON.parse(readFileSync(checkpointPath, "utf8").split("\n")[0] ?? "").ticket;
     await local.client.abortUploads({ Bucket, olderThanMs: 0, Prefix: Key });
@@ -159,14 +159,14 @@ describe("an upload that failed with a checkpoint", () => {
     expect(partsSent()).toEqual([1, 2, 3, 4]);
     expect((await local.getRaw(Key)).metadata["s3e-salt"]).not.toBe(before.envelope["s3e-salt"]);
     await expectObject();
-    // The first sidecar stays: nobody can tell whether an older version needs it.
+    // The first sidecar is kept: an older version may need it.
     const { keys } = await local.contents();
     expect(keys).toHaveLength(3);
     const salt = Buffer.from(before.envelope["s3e-salt"], "base64").toString("hex");
     await local.client.delete({ Bucket, Key: keys.find((key) => key.includes(salt)) });
   });
 
-  it("that is gone since it was completed is a success, and nothing is sent", async () => {
+  it("a completed upload is reported as a success by the next call, which sends no part", async () => {
     const error = await interruptCompletion();
     expect(error).toEqual(coded("S3_UNAVAILABLE", { checkpointPath: checkpointPath }));
     const output = await local.client.upload(input);
@@ -175,7 +175,7 @@ describe("an upload that failed with a checkpoint", () => {
     await expectObject();
   });
 
-  it("that is gone is not begun anew while nobody can tell whether its object is there", async () => {
+  it("no new upload begins while S3 does not tell whether the object exists", async () => {
     await interruptCompletion();
     local.aws.fault({ operation: "HeadObject", status: 503 });
     expect(await errorOf(() => local.client.upload(input))).toEqual(coded("S3_UNAVAILABLE"));
@@ -191,7 +191,7 @@ describe("an upload that failed with a checkpoint", () => {
     return error;
   }
 
-  it("is given up by abortUpload, which removes the checkpoint, and by the caller's signal", async () => {
+  it("abortUpload and the caller's signal abort the upload of a checkpoint and remove the checkpoint", async () => {
     await interrupt(3);
     await local.client.abortUpload({ checkpointPath });
     expect(local.operations()).toEqual(["AbortMultipartUpload"]);
@@ -207,7 +207,7 @@ describe("an upload that failed with a checkpoint", () => {
   });
 });
 
-describe("a source that is not what it was", () => {
+describe("a source that has changed", () => {
   const changed = (at: number) => {
     const other = Buffer.from(bytes);
     other[at] = (other[at] ?? 0) ^ 1;
@@ -215,54 +215,61 @@ describe("a source that is not what it was", () => {
   };
   it.each([
     ["another size", () => appendFileSync(filePath, "x"), true],
-    ["another time", () => utimesSync(filePath, time, new Date(time.getTime() + 1)), true],
-    ["another byte in a part that is done", () => writeFileSync(filePath, changed(5)), false],
-    ["another byte in a part that was begun", () => writeFileSync(filePath, changed(2.5 * partBytes)), false],
-    ["another byte in what two begun parts share", () => writeFileSync(filePath, changed(partBytes)), false],
-  ])("stops the upload: %s; nothing is sent, and put back it goes on", async (_, change, keepsTime) => {
-    await interrupt(3);
-    change();
-    if (!keepsTime) utimesSync(filePath, time, time);
-    const error = await errorOf(() => local.client.upload(input));
-    expect(error).toEqual(coded("SOURCE_CHANGED", { checkpointPath: checkpointPath }));
-    expect(local.operations()).toEqual(["ListParts"]);
-    writeFileSync(filePath, bytes);
-    utimesSync(filePath, time, time);
-    await local.client.upload(input);
-    expect(partsSent()).toEqual([3, 4]);
-    await expectObject();
-  });
+    ["another modification time", () => utimesSync(filePath, time, new Date(time.getTime() + 1)), true],
+    ["another byte in a completed part", () => writeFileSync(filePath, changed(5)), false],
+    ["another byte in a started part", () => writeFileSync(filePath, changed(2.5 * partBytes)), false],
+    [
+      "another byte in a chunk that two started parts share",
+      () => writeFileSync(filePath, changed(partBytes)),
+      false,
+    ],
+  ])(
+    "a resume stops before it sends anything when the source has %s, and continues once the source is restored",
+    async (_, change, keepsTime) => {
+      await interrupt(3);
+      change();
+      if (!keepsTime) utimesSync(filePath, time, time);
+      const error = await errorOf(() => local.client.upload(input));
+      expect(error).toEqual(coded("SOURCE_CHANGED", { checkpointPath: checkpointPath }));
+      expect(local.operations()).toEqual(["ListParts"]);
+      writeFileSync(filePath, bytes);
+      utimesSync(filePath, time, time);
+      await local.client.upload(input);
+      expect(partsSent()).toEqual([3, 4]);
+      await expectObject();
+    },
+  );
 });
 
-describe("a checkpoint of something else", () => {
+describe("a checkpoint of another upload", () => {
   it.each([
     ["another key", { Key: "other" }, "Key"],
     ["other metadata", { Metadata: { a: "2" } }, "Metadata"],
     ["another content type", { ContentType: "text/y" }, "ContentType"],
-    ["a condition", { IfNoneMatch: "*" }, "IfNoneMatch"],
+    ["no condition", { IfNoneMatch: "*" }, "IfNoneMatch"],
     ["another storage of the envelope", { envelopeStorage: "sidecar" as const }, "envelopeStorage"],
-    ["a customer-provided key", { SSECustomerKey: "k".repeat(32), SSECustomerAlgorithm: "AES256" }, ""],
-  ])("is refused: %s", async (_, other, field) => {
+    ["no customer-provided key", { SSECustomerKey: "k".repeat(32), SSECustomerAlgorithm: "AES256" }, ""],
+  ])("upload refuses a checkpoint that began with %s", async (_, other, field) => {
     await interrupt(2);
     const error = await errorOf(() => local.client.upload({ ...input, ...other }));
     expect(error).toEqual(coded("CHECKPOINT_INVALID", field ? { field, path: checkpointPath } : {}));
     expect(local.operations()).toEqual([]);
   });
 
-  it("is refused: another context, before any key is asked and any request", async () => {
+  it("upload refuses a checkpoint with another encryption context before it calls the keyring or S3", async () => {
     await interrupt(2);
     const error = await errorOf(() => local.client.upload({ ...input, encryptionContext: { tenant: "43" } }));
     expect(error).toEqual(coded("CONTEXT_MISMATCH"));
     expect(local.operations()).toEqual([]);
   });
 
-  it("does not take the same metadata in another order for another", async () => {
+  it("upload resumes when the same metadata is given in another order", async () => {
     await interrupt(2);
     await local.client.upload({ ...input, Metadata: { a: "2", b: "1" } });
     await expectObject();
   });
 
-  it("is refused when it is damaged, and the error says where", async () => {
+  it("upload refuses a damaged checkpoint, and the error names line or field", async () => {
     await interrupt(3);
     const text = readFileSync(checkpointPath, "utf8");
     const lines = text.trimEnd().split("\n");
@@ -280,7 +287,11 @@ describe("a checkpoint of something else", () => {
       ["no envelope", [withTicket({ envelope: {} }), ...rest], { field: "ticket.envelope" }],
       ["an unknown field", [withTicket({ more: 1 }), ...rest], { field: "ticket" }],
       ["an unknown line", [...lines, '{"x":1}'], { line: lines.length + 1 }],
-      ["a part that was not begun", [lines[0] ?? "", ...rest.filter((line) => !line.includes("begun"))], {}],
+      [
+        "a part without its first line",
+        [lines[0] ?? "", ...rest.filter((line) => !line.includes("begun"))],
+        {},
+      ],
       ["two digests of a part", [...lines, rest[0]?.replace(/[0-9a-f]{64}/, digest) ?? ""], {}],
       ["an impossible part", [...lines, rest[0]?.replace('"begun":1', '"begun":9') ?? ""], {}],
     ];
@@ -290,7 +301,7 @@ describe("a checkpoint of something else", () => {
       expect(error, name).toEqual(coded("CHECKPOINT_INVALID", details));
       expect(local.operations(), name).toEqual([]);
     }
-    // Only the data key tells that these are not what was written.
+    // Only the MAC detects these changes.
     for (const change of [
       { ExpectedBucketOwner: "111122223333" },
       { IfNoneMatch: "*" },
@@ -305,9 +316,9 @@ describe("a checkpoint of something else", () => {
   });
 });
 
-it("of two processes with one checkpoint the one that came first stops before it sends more, and aborts nothing", async () => {
+it("a process whose checkpoint another one has taken over stops before its next request, and aborts nothing", async () => {
   const { filePath: _file, ...others } = input;
-  /** An upload that waits before it reads all of part 2. */
+  /** An upload that waits before it reads the end of part 2. */
   const start = (abortSignal?: AbortSignal) => {
     const [reading, gate] = [withResolvers(), withResolvers()];
     const read = async (from: number, to: number) => {
@@ -321,7 +332,7 @@ it("of two processes with one checkpoint the one that came first stops before it
     const settled = client
       .upload({ ...others, source: { length: bytes.length, read } }, { abortSignal })
       .catch((error) => error);
-    return { waits: reading.promise, goOn: gate.resolve, settled };
+    return { waits: reading.promise, proceed: gate.resolve, settled };
   };
   const first = start();
   await first.waits;
@@ -329,14 +340,14 @@ it("of two processes with one checkpoint the one that came first stops before it
   const second = start();
   await second.waits;
   local.operations();
-  first.goOn();
+  first.proceed();
   expect(await first.settled).toEqual(coded("CHECKPOINT_INVALID", { path: checkpointPath }));
   expect(local.operations()).toEqual([]);
-  second.goOn();
+  second.proceed();
   expect(await second.settled).toMatchObject({ plaintextLength: bytes.length });
   await expectObject();
 
-  // Nor does its caller's signal, which ends an upload that is its own.
+  // The signal of its caller aborts nothing either. It would abort an upload of its own.
   const controller = new AbortController();
   const third = start(controller.signal);
   await third.waits;
@@ -345,11 +356,11 @@ it("of two processes with one checkpoint the one that came first stops before it
   const reason = new Error("enough");
   controller.abort(reason);
   expect(await third.settled).toBe(reason);
-  fourth.goOn();
+  fourth.proceed();
   expect(await fourth.settled).toMatchObject({ plaintextLength: bytes.length });
 });
 
-it("a process stops, too, when another has come, gone on to the end and removed the checkpoint", async () => {
+it("a process stops when another one has completed the upload and removed the checkpoint", async () => {
   const { filePath: _file, ...others } = input;
   const [reading, gate] = [withResolvers(), withResolvers()];
   const slow = async (from: number, to: number) => {
@@ -371,7 +382,7 @@ it("a process stops, too, when another has come, gone on to the end and removed 
   await expectObject();
 });
 
-it("a checkpoint holds no plaintext, no key that is not wrapped and no customer-provided key", async () => {
+it("a checkpoint contains no customer-provided key", async () => {
   const SSECustomerKey = "customer-provided-key-of-32-byte";
   const error = await interrupt(2, { SSECustomerKey, SSECustomerAlgorithm: "AES256" });
   if (!existsSync(checkpointPath)) return expect(error.details).toMatchObject({ httpStatusCode: 400 });

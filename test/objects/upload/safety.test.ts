@@ -29,9 +29,9 @@ afterEach(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe("a file at the path of the checkpoint that is none", () => {
+describe("another file at the path of the checkpoint", () => {
   it.each(["one line without an end", '{"format":"s3-envelope/checkpoint 2","t', "\0".repeat(100), "a\nb"])(
-    "is left as it is: %j",
+    "upload and abortUpload leave another file at the path of the checkpoint unchanged: %j",
     async (text) => {
       writeFileSync(checkpointPath, text);
       for (const call of [
@@ -46,16 +46,16 @@ describe("a file at the path of the checkpoint that is none", () => {
     },
   );
 
-  it("is left as it is: a pipe", async () => {
+  it("upload refuses a pipe at the path of the checkpoint and leaves it", async () => {
     execFileSync("mkfifo", [checkpointPath]);
     expect(await errorOf(() => local.client.upload(input))).toEqual(coded("CHECKPOINT_INVALID"));
     expect(existsSync(checkpointPath)).toBe(true);
     rmSync(checkpointPath);
   });
 
-  it("is not written to by a process that wants to make one: another one was faster", async () => {
-    const first = await Checkpoint.make(checkpointPath);
-    expect(await errorOf(() => Checkpoint.make(checkpointPath))).toEqual(
+  it("a checkpoint that another process has created is not written to", async () => {
+    const first = await Checkpoint.create(checkpointPath);
+    expect(await errorOf(() => Checkpoint.create(checkpointPath))).toEqual(
       coded("CHECKPOINT_INVALID", { path: checkpointPath }),
     );
     await first.remove();
@@ -63,8 +63,8 @@ describe("a file at the path of the checkpoint that is none", () => {
   });
 });
 
-describe("a file that does not say how long it is", () => {
-  it("is not uploaded as an empty one: a pipe, a folder", async () => {
+describe("a source file without a size", () => {
+  it("upload refuses a pipe and a folder as its source", async () => {
     const pipe = join(folder, "pipe");
     execFileSync("mkfifo", [pipe]);
     for (const [path, fileError] of [
@@ -78,7 +78,7 @@ describe("a file that does not say how long it is", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("is not uploaded as an empty one: a file that states a size of 0 and holds something", async () => {
+  it("upload refuses a file that states a size of 0 and has contents", async () => {
     const path = join(folder, "stating-0");
     writeFileSync(path, "something");
     const file = await open(path);
@@ -93,7 +93,7 @@ describe("a file that does not say how long it is", () => {
   });
 });
 
-it("a body whose memory went to another thread meanwhile is not sent as what was there before", async () => {
+it("uploadPart refuses a Body whose memory was transferred to another thread during the call", async () => {
   const ticket = await local.client.beginUpload({ Bucket, Key, plaintextLength: 1000 });
   const Body = new Uint8Array(1000);
   local.operations();
@@ -104,7 +104,7 @@ it("a body whose memory went to another thread meanwhile is not sent as what was
   await local.client.abortUpload({ ticket });
 });
 
-it("a source that is silent keeps no timer once the call has ended", async () => {
+it("a source that does not respond leaves no timer after the call", async () => {
   const [set, cleared] = [vi.spyOn(globalThis, "setTimeout"), vi.spyOn(globalThis, "clearTimeout")];
   const client = local.clientWith({ idleTimeoutMs: 123_456 });
   const controller = new AbortController();
@@ -120,7 +120,7 @@ it("a source that is silent keeps no timer once the call has ended", async () =>
   vi.restoreAllMocks();
 });
 
-describe("an upload with a checkpoint that is gone on with", () => {
+describe("a resumed upload", () => {
   async function interrupt(): Promise<void> {
     local.aws.fault({ operation: "UploadPart", skip: 1, status: 403, code: "AccessDenied" });
     const client = local.clientWith({ maxConcurrentParts: 1 });
@@ -128,7 +128,7 @@ describe("an upload with a checkpoint that is gone on with", () => {
     local.operations();
   }
 
-  it("names what is kept when S3 does not tell what it has", async () => {
+  it("a resume that fails at ListParts keeps the upload, and its error names the checkpoint", async () => {
     await interrupt();
     local.aws.fault({ operation: "ListParts", status: 503 });
     const error = await errorOf(() => local.client.upload(input));
@@ -136,7 +136,7 @@ describe("an upload with a checkpoint that is gone on with", () => {
     await local.client.abortUpload({ checkpointPath });
   });
 
-  it("leaves nothing when the caller aborts while S3 is asked what it has", async () => {
+  it("a resume that the caller aborts during ListParts removes upload and checkpoint", async () => {
     await interrupt();
     const held = local.aws.hold({ operation: "ListParts" });
     const controller = new AbortController();
@@ -148,26 +148,26 @@ describe("an upload with a checkpoint that is gone on with", () => {
   });
 });
 
-it("what a part was made of is remembered without the memory of the part", async () => {
+it("PartGuard does not keep the memory of a part alive", async () => {
   setFlagsFromString("--expose-gc");
   const collect = runInNewContext("gc") as () => void;
   const guard = new PartGuard({ plaintextLength: 1000, partBytes, partCount: 1 });
-  const seal = { tagDigest: "0".repeat(64), firstTag: "1".repeat(32), lastTag: "2".repeat(32) };
+  const fingerprint = { tagDigest: "0".repeat(64), firstTag: "1".repeat(32), lastTag: "2".repeat(32) };
   const memory = (() => {
-    const part = { ...seal, slab: new ArrayBuffer(partBytes) };
+    const part = { ...fingerprint, slab: new ArrayBuffer(partBytes) };
     guard.require(1, part);
     return new WeakRef(part.slab);
   })();
   await new Promise(setImmediate);
   collect();
   expect(memory.deref()).toBe(undefined);
-  expect(() => guard.require(1, { ...seal, tagDigest: "3".repeat(64) })).toThrow(
-    "part 1 is not what was sent",
+  expect(() => guard.require(1, { ...fingerprint, tagDigest: "3".repeat(64) })).toThrow(
+    "part 1 differs from what was sent",
   );
 });
 
 describe("a sidecar", () => {
-  it("stays when its upload is aborted after it was completed, though S3 says that the abort succeeded", async () => {
+  it("abortUpload keeps the sidecar of a completed upload whose abort S3 reports as successful", async () => {
     const client = local.clientWith({ envelopeStorage: "sidecar" });
     for (const listed of [false, true]) {
       const ticket = await client.beginUpload({ Bucket, Key, plaintextLength: bytes.length });
@@ -178,7 +178,7 @@ describe("a sidecar", () => {
         parts.push(await client.uploadPart({ ticket, PartNumber, Body, tagDigest: "first-attempt" }));
       }
       await client.completeUpload({ ticket, parts });
-      // So does S3 itself, for some hours; and the completion may come between the two requests.
+      // S3 responds like this for some hours; also, the upload may be completed between the two requests.
       local.aws.fault({ operation: "AbortMultipartUpload", status: 204 });
       if (listed) local.aws.fault({ operation: "ListParts", status: 403, code: "AccessDenied" });
       await client.abortUpload({ ticket });

@@ -9,7 +9,7 @@ afterEach(() => local.removeAll());
 
 async function begin(...keys: string[]): Promise<void> {
   for (const Key of keys) await local.s3.send(new CreateMultipartUploadCommand({ Bucket, Key }));
-  // Those of the same millisecond as a limit are not before it.
+  // An upload of the same millisecond as the limit is not before it.
   const { Initiated } = (await list()).at(-1) ?? {};
   while (Initiated && Date.now() <= Initiated.getTime()) await new Promise(setImmediate);
   local.operations();
@@ -21,8 +21,8 @@ async function list(Prefix?: string): Promise<UnfinishedUpload[]> {
   return uploads;
 }
 
-describe("uploads that nobody has ended", () => {
-  it("are listed with key, id and age, under a prefix, over all pages", async () => {
+describe("unfinished uploads", () => {
+  it("listUploads returns key, id and age of all uploads under a prefix, over all pages", async () => {
     const keys = Array.from({ length: 1005 }, (_, index) => `many/${String(index).padStart(4, "0")}`);
     await begin("a", ...keys);
     const uploads = await list("many/");
@@ -32,7 +32,7 @@ describe("uploads that nobody has ended", () => {
     expect((await list()).length).toBe(1006);
   });
 
-  it("are aborted by age and prefix, and named", async () => {
+  it("abortUploads aborts uploads by age and prefix, and returns them", async () => {
     await begin("mine/1", "mine/2", "theirs");
     const { Initiated } = (await list("mine/"))[0] ?? {};
     const none = await local.client.abortUploads({ Bucket, initiatedBefore: Initiated });
@@ -50,7 +50,7 @@ describe("uploads that nobody has ended", () => {
     expect((await local.contents()).uploads).toEqual(["theirs"]);
   });
 
-  it("of other prefixes are neither listed nor aborted where a store passes the prefix over", async () => {
+  it("abortUploads aborts no upload of another prefix when a store ignores the prefix", async () => {
     await begin("mine/1", "theirs");
     const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 1 });
     s3.middlewareStack.add(
@@ -70,7 +70,7 @@ describe("uploads that nobody has ended", () => {
     expect((await local.contents()).uploads).toEqual(["theirs"]);
   });
 
-  it("that cannot be aborted are told, and the others are aborted; one that is gone counts as aborted", async () => {
+  it("abortUploads returns the uploads that it cannot abort, and counts one that does not exist as aborted", async () => {
     await begin("1", "2", "3");
     const operation = "AbortMultipartUpload";
     local.aws.fault({ operation, status: 403, code: "AccessDenied" });
@@ -82,7 +82,7 @@ describe("uploads that nobody has ended", () => {
     ]);
   });
 
-  it("are not listed when S3 fails, or the caller aborts", async () => {
+  it("listUploads rejects when S3 fails, and abortUploads with the reason of the signal", async () => {
     local.aws.fault({ operation: "ListMultipartUploads", status: 503 });
     expect(await errorOf(() => list())).toEqual(coded("S3_UNAVAILABLE"));
     await begin("1");
@@ -95,12 +95,12 @@ describe("uploads that nobody has ended", () => {
   it.each([
     ["no age", {}, "initiatedBefore, olderThanMs: expected one of them"],
     ["two ages", { olderThanMs: 1, initiatedBefore: new Date() }, "expected one of them"],
-    ["no date", { initiatedBefore: "yesterday" }, "initiatedBefore: expected a Date"],
-    ["a date that is none", { initiatedBefore: new Date("x") }, "initiatedBefore: expected a valid Date"],
+    ["a string for a date", { initiatedBefore: "yesterday" }, "initiatedBefore: expected a Date"],
+    ["an invalid date", { initiatedBefore: new Date("x") }, "initiatedBefore: expected a valid Date"],
     ["a negative age", { olderThanMs: -1 }, "olderThanMs: expected an integer"],
     ["no bucket", { olderThanMs: 1, Bucket: undefined }, "Bucket: expected a string"],
-    ["a prefix that is no text", { olderThanMs: 1, Prefix: 5 }, "Prefix: expected a string"],
-  ])("are not aborted for %s", async (_, input, message) => {
+    ["a prefix that is not a string", { olderThanMs: 1, Prefix: 5 }, "Prefix: expected a string"],
+  ])("abortUploads refuses %s before any request", async (_, input, message) => {
     const error = await errorOf(() => local.client.abortUploads({ Bucket, ...input } as never));
     expect(error.message).toContain(message);
     expect(local.operations()).toEqual([]);

@@ -28,7 +28,7 @@ const bytes = testBytes(3 * partBytes + 12_345, 9);
 
 beforeAll(() => writeFileSync(filePath, bytes));
 afterAll(() => rmSync(folder, { recursive: true }));
-/** Nothing is left but what a test removes here, and the source. */
+/** Every test leaves nothing but the object and the source. */
 afterEach(async () => {
   await local.client.delete({ Bucket, Key });
   expect(await local.contents()).toEqual({ keys: [], uploads: [] });
@@ -46,7 +46,7 @@ const sourceOf = (all: Uint8Array, read?: RandomAccessSource["read"]): RandomAcc
 });
 
 describe("upload", () => {
-  it("stores a file in equal parts, which get gives back, in as many requests as it needs", async () => {
+  it("upload stores a file in equal parts, with one request for each, and get returns it", async () => {
     const output = await local.client.upload({
       ...object,
       filePath,
@@ -72,7 +72,7 @@ describe("upload", () => {
   });
 
   it.each([0, 1, 16_383, 16_384, 100_000, partBytes - 100_000])(
-    "stores %i bytes as one PutObject",
+    "upload stores %i bytes by one PutObject",
     async (length) => {
       const source = sourceOf(bytes.subarray(0, length));
       const checkpointPath = join(folder, "none");
@@ -82,7 +82,7 @@ describe("upload", () => {
     },
   );
 
-  it("works with workers, with a sidecar, with KMS, and from a source of the caller's", async () => {
+  it("upload works with workers, with a sidecar, with KMS, and from a random-access source", async () => {
     const engine = await startedEngine();
     const client = local.clientWith({ engine, envelopeStorage: "sidecar", maxConcurrentParts: 2 });
     const reads: number[] = [];
@@ -99,25 +99,25 @@ describe("upload", () => {
     expectBytes(await read(local.kmsClient), bytes);
   });
 
-  it("takes the memory of its parts from the client's budget, and gives all of it back", async () => {
+  it("uploads lease the memory of their parts from the client's budget and release it", async () => {
     const client = local.clientWith({ maxBufferedBytes: 16 * 1024 * 1024, maxConcurrentParts: 8 });
     await Promise.all([client.upload({ ...object, filePath }), client.upload({ ...object, filePath })]);
     expectBytes(await read(), bytes);
   });
 
-  it("uses the memory of parts again, each for one part at a time", async () => {
+  it("upload reuses the memory of parts, for one part at a time", async () => {
     const long = testBytes(9 * partBytes, 3);
     await local.clientWith({ maxConcurrentParts: 3 }).upload({ ...object, source: sourceOf(long) });
     expectBytes(await read(), long);
   });
 
-  it("tells its progress in plaintext bytes and parts, to the very end", async () => {
-    const told: unknown[] = [];
+  it("upload reports its progress in plaintext bytes and parts, up to the totals", async () => {
+    const reported: unknown[] = [];
     await local.client.upload(
       { ...object, filePath },
-      { onProgress: (progress) => void told.push(progress) },
+      { onProgress: (progress) => void reported.push(progress) },
     );
-    expect(told.at(-1)).toMatchObject({
+    expect(reported.at(-1)).toMatchObject({
       operation: "upload",
       Bucket,
       Key,
@@ -128,7 +128,7 @@ describe("upload", () => {
     });
   });
 
-  it("retries a part from memory: the bytes are the same, the source is read once", async () => {
+  it("a retried part is sent from memory, and the source is read once", async () => {
     const client = local.clientWith({ s3: local.aws.s3 });
     let reads = 0;
     const source = sourceOf(bytes, async (start, end) => {
@@ -138,12 +138,12 @@ describe("upload", () => {
     local.aws.fault({ operation: "UploadPart", status: 503, times: 2 });
     await client.upload({ ...object, source });
     expect(local.operations().filter((operation) => operation === "UploadPart")).toHaveLength(6);
-    // What two parts share is read for both.
+    // A chunk that two parts share is read for both.
     expect(reads).toBeLessThan(bytes.length + 4 * 16_384);
     expectBytes(await read(), bytes);
   });
 
-  it("completes under a condition, and aborts when it does not hold", async () => {
+  it("upload completes under IfNoneMatch, and aborts when the condition does not hold", async () => {
     await local.putRaw(Key, testBytes(3));
     const checkpointPath = join(folder, "checkpoint");
     const error = await errorOf(() =>
@@ -153,14 +153,14 @@ describe("upload", () => {
     expectBytes((await local.getRaw(Key)).bytes, testBytes(3));
   });
 
-  it("believes a completion whose answer was lost when the object is there", async () => {
+  it("upload succeeds after a lost response to the completion when the object exists", async () => {
     local.aws.fault({ operation: "CompleteMultipartUpload", reset: "after" });
     await local.client.upload({ ...object, filePath, checkpointPath: join(folder, "checkpoint") });
     expectBytes(await read(), bytes);
   });
 });
 
-it("keeps a sidecar when it cannot tell whether somebody has completed the upload meanwhile", async () => {
+it("a failed upload keeps its sidecar when somebody may have completed the upload", async () => {
   const client = local.clientWith({ envelopeStorage: "sidecar" });
   local.aws.fault({ operation: "UploadPart", status: 403, code: "AccessDenied" });
   local.aws.fault({ operation: "AbortMultipartUpload", status: 404, code: "NoSuchUpload", handled: true });
@@ -171,19 +171,22 @@ it("keeps a sidecar when it cannot tell whether somebody has completed the uploa
   await local.client.delete({ Bucket, Key: keys[0] });
 });
 
-describe("an upload without a checkpoint that fails leaves nothing", () => {
-  it.each(["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])("at %s", async (operation) => {
-    local.aws.fault({ operation, status: 500 });
-    const client = local.clientWith({ envelopeStorage: "sidecar" });
-    const error = await errorOf(() => client.upload({ ...object, filePath }));
-    expect(error).toEqual(coded("S3_UNAVAILABLE", { operation }));
-    if (operation !== "CompleteMultipartUpload") return;
-    const { possiblyOrphanedSidecarKey = "" } = (error as unknown as { details: Record<string, string> })
-      .details;
-    await local.client.delete({ Bucket, Key: possiblyOrphanedSidecarKey });
-  });
+describe("a failed upload", () => {
+  it.each(["CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"])(
+    "a failed upload without a checkpoint leaves nothing: %s fails",
+    async (operation) => {
+      local.aws.fault({ operation, status: 500 });
+      const client = local.clientWith({ envelopeStorage: "sidecar" });
+      const error = await errorOf(() => client.upload({ ...object, filePath }));
+      expect(error).toEqual(coded("S3_UNAVAILABLE", { operation }));
+      if (operation !== "CompleteMultipartUpload") return;
+      const { possiblyOrphanedSidecarKey = "" } = (error as unknown as { details: Record<string, string> })
+        .details;
+      await local.client.delete({ Bucket, Key: possiblyOrphanedSidecarKey });
+    },
+  );
 
-  it("when the caller aborts", async () => {
+  it("an upload that the caller aborts leaves nothing, with and without a checkpoint", async () => {
     const controller = new AbortController();
     const reason = new Error("enough");
     const onProgress = () => controller.abort(reason);
@@ -196,7 +199,7 @@ describe("an upload without a checkpoint that fails leaves nothing", () => {
     }
   });
 
-  it("when the listener throws, also with a checkpoint", async () => {
+  it("an upload whose listener throws leaves nothing, also with a checkpoint", async () => {
     const mine = new Error("mine");
     const checkpointPath = join(folder, "checkpoint");
     const onProgress = () => {
@@ -207,7 +210,7 @@ describe("an upload without a checkpoint that fails leaves nothing", () => {
     ).toBe(mine);
   });
 
-  it("when the file changes under it: another time, another size, the same size and time", async () => {
+  it("an upload fails and leaves nothing when the modification time or the size of its file changes", async () => {
     const changes: [string, () => void][] = [
       ["modified", () => utimesSync(filePath, 1, 1)],
       ["shorter", () => truncateSync(filePath, bytes.length - 1)],
@@ -226,7 +229,7 @@ describe("an upload without a checkpoint that fails leaves nothing", () => {
     }
   });
 
-  it("when a chunk that two parts share was read differently for each", async () => {
+  it("an upload fails and leaves nothing when a chunk that two parts share was read differently for each", async () => {
     let reads = 0;
     const source = sourceOf(bytes, async (start, end) => {
       const read = Buffer.from(bytes.subarray(start, end));
@@ -240,7 +243,7 @@ describe("an upload without a checkpoint that fails leaves nothing", () => {
     expect(local.operations().filter((operation) => operation === "UploadPart")).toHaveLength(1);
   });
 
-  it("when a source fails, is short, stalls, or gives no bytes", async () => {
+  it("an upload fails and leaves nothing when its source fails, is short, stalls, or returns no bytes", async () => {
     const failure = new Error("disk on fire");
     const upload = (read: RandomAccessSource["read"]) =>
       errorOf(() =>
@@ -256,7 +259,7 @@ describe("an upload without a checkpoint that fails leaves nothing", () => {
     );
   });
 
-  it("when there is no file", async () => {
+  it("an upload without its file, or without the folder of its checkpoint, sends nothing", async () => {
     const path = join(folder, "nowhere");
     const error = await errorOf(() => local.client.upload({ ...object, filePath: path }));
     expect(error).toEqual(coded("FILE_FAILED", { path }));
@@ -278,7 +281,11 @@ it.each([
   ],
   ["a source without read", { source: { length: 1 } }, "source.read: expected a function, got undefined"],
   ["a source without length", { source: { read() {} } }, "source.length: expected an integer, got undefined"],
-  ["a checkpoint that is no path", { filePath, checkpointPath: 5 }, "checkpointPath: expected a string"],
+  [
+    "a checkpoint path that is not a string",
+    { filePath, checkpointPath: 5 },
+    "checkpointPath: expected a string",
+  ],
   ["a checksum", { filePath, ChecksumCRC32: "x" }, "ChecksumCRC32: it describes"],
 ])("upload refuses %s before any request", async (_, input, message) => {
   const error = await errorOf(() => local.client.upload({ ...object, ...input } as never));

@@ -1,0 +1,110 @@
+/** The parts of a multipart upload that S3 has stored. */
+import {
+  ListPartsCommand,
+  type ListPartsCommandInput,
+  type ListPartsCommandOutput,
+  type Part,
+} from "@aws-sdk/client-s3";
+import { guarded } from "../service/response-guard.js";
+import { withinTime } from "./clean-up.js";
+import { isUploadGone, s3Request, unusableResponse } from "./errors.js";
+import { partFields } from "./fields.js";
+import type { MultipartInput } from "./multipart.js";
+import { listGuard, pageCounter } from "./responses.js";
+
+type ListInput = Pick<MultipartInput, "s3" | "put" | "target">;
+
+/**
+ * Finds one part of an upload.
+ *
+ * @returns undefined when S3 has no part of that number
+ * @throws EnvelopeError with NoSuchUpload when the upload was completed or aborted; `S3_REQUEST_FAILED` when the
+ *   response leaves it open, as that of a store that ignores the marker
+ */
+export async function findPart(
+  input: ListInput,
+  UploadId: string,
+  partNumber: number,
+  signal: AbortSignal,
+): Promise<Part | undefined> {
+  const PartNumberMarker = partNumber === 1 ? undefined : String(partNumber - 1);
+  const request = { ...listFields(input.put), UploadId, PartNumberMarker, MaxParts: 1 };
+  const { Parts = [], IsTruncated } = await listParts(input, request, signal);
+  const found = Parts.find(({ PartNumber }) => PartNumber === partNumber);
+  // Only a list that begins after the marker, and that reaches the part, shows that there is none.
+  const isAbsent =
+    Parts.every(({ PartNumber = 0 }) => PartNumber > partNumber) && !(IsTruncated && Parts.length === 0);
+  if (found || isAbsent) return found;
+  throw unusableResponse(
+    targetOf(input),
+    `the list of parts does not show whether there is a part ${partNumber}`,
+  );
+}
+
+/**
+ * Lists all parts of an upload, by number.
+ *
+ * @returns undefined when the upload was completed or aborted
+ */
+export async function listAllParts(
+  input: ListInput,
+  UploadId: string,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<number, Part> | undefined> {
+  const request = { ...listFields(input.put), UploadId };
+  const target = targetOf(input);
+  const count = pageCounter(target, ([before], [next]) => Number(next) > Number(before));
+  const parts = new Map<number, Part>();
+  let PartNumberMarker: string | undefined;
+  do {
+    let page: ListPartsCommandOutput;
+    try {
+      page = await listParts(input, { ...request, PartNumberMarker }, signal);
+    } catch (error) {
+      if (isUploadGone(error)) return undefined;
+      throw error;
+    }
+    for (const part of page.Parts ?? []) parts.set(part.PartNumber ?? 0, part);
+    const { NextPartNumberMarker: next } = page;
+    // A store that returns no marker, or the same one again, has no further page.
+    PartNumberMarker = page.IsTruncated && next !== PartNumberMarker ? next : undefined;
+    if (PartNumberMarker !== undefined) count([PartNumberMarker]);
+  } while (PartNumberMarker !== undefined);
+  return parts;
+}
+
+/**
+ * Whether an upload is certainly neither completed nor aborted. Its abort does not show this, as it succeeds either way.
+ * Takes bounded time.
+ */
+export async function isUnfinished(
+  input: ListInput,
+  UploadId: string,
+  caller?: AbortSignal,
+): Promise<boolean> {
+  try {
+    await withinTime(({ abortSignal }) => findPart(input, UploadId, 1, abortSignal), caller);
+    return true;
+  } catch {
+    caller?.throwIfAborted();
+    return false;
+  }
+}
+
+function listFields(put: MultipartInput["put"]) {
+  const { ChecksumAlgorithm: _algorithm, ...fields } = partFields(put);
+  return fields;
+}
+
+function listParts(
+  input: ListInput,
+  request: ListPartsCommandInput,
+  signal: AbortSignal,
+): Promise<ListPartsCommandOutput> {
+  const command = guarded(new ListPartsCommand(request), listGuard);
+  return s3Request(targetOf(input), signal, (options) => input.s3.send(command, options));
+}
+
+function targetOf({ target }: ListInput) {
+  return { ...target, operation: "ListParts" };
+}
