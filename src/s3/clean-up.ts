@@ -1,40 +1,49 @@
 /** Removing what a failed call has left in S3, within bounded time, and saying so when that fails too. */
 
 import { linkedSignal, untilAborted } from "../base/abort.js";
+import { isUploadGone } from "./errors.js";
 
-/** How long a request about what a failed call left may take with its retries, in milliseconds. */
+/** The time that a request about what a failed call left may take with its retries, in milliseconds. */
 const maxWaitMs = 10_000;
 
-/** Sends such a request; rejects with the reason of the caller's signal, or when it takes too long. */
+/** Runs requests that must end soon; rejects with the reason of the caller's signal, or after 10 seconds. */
 export async function withinTime<T>(
-  send: (options: { abortSignal: AbortSignal }) => Promise<T>,
+  act: (options: { abortSignal: AbortSignal }) => Promise<T>,
   caller?: AbortSignal,
 ): Promise<T> {
   const { signal, abort, dispose } = linkedSignal(caller);
-  const timer = setTimeout(() => abort(new Error("took too long")), maxWaitMs);
+  const timer = setTimeout(() => abort(tookTooLong()), maxWaitMs);
   try {
-    return await untilAborted(signal, send({ abortSignal: signal }));
+    return await untilAborted(signal, act({ abortSignal: signal }));
   } finally {
     clearTimeout(timer);
     dispose();
   }
 }
 
+function tookTooLong(): Error {
+  return Object.assign(new Error(`no response within ${maxWaitMs} ms`), { name: "TimeoutError" });
+}
+
 /**
- * Sends a request that cleans up.
+ * Sends a request that removes something, in bounded time.
  *
+ * @param request one of `requests.ts`, with these options
  * @param caller ends it early; not the signal of a call that has failed, as that may be what ended it
  * @returns whether nothing is left: it succeeded, or there was nothing to remove
  */
 export async function cleanUp(
-  send: (options: { abortSignal: AbortSignal }) => Promise<unknown>,
+  request: (options: {
+    readonly signal: AbortSignal | undefined;
+    readonly isBounded: true;
+  }) => Promise<unknown>,
   caller?: AbortSignal,
 ): Promise<boolean> {
   try {
-    await withinTime(send, caller);
+    await request({ signal: caller, isBounded: true });
     return true;
   } catch (error) {
-    return error instanceof Error && error.name === "NoSuchUpload";
+    return isUploadGone(error);
   }
 }
 

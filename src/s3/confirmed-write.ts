@@ -1,29 +1,25 @@
-/** The one request that makes an object appear, and what to believe when its answer is lost. */
-import {
-  type CompleteMultipartUploadCommandOutput,
-  HeadObjectCommand,
-  type PutObjectCommandInput,
-  type PutObjectCommandOutput,
-  type S3Client,
+/** The request that makes an object appear, and how to find out whether it did when its response is lost. */
+import type {
+  CompleteMultipartUploadCommandOutput,
+  PutObjectCommandInput,
+  PutObjectCommandOutput,
+  S3Client,
 } from "@aws-sdk/client-s3";
 import { EnvelopeError, hasCode } from "../base/errors.js";
 import { names } from "../envelope/names.js";
-import { guarded } from "../service/response-guard.js";
-import { withinTime } from "./clean-up.js";
-import { type RequestTarget, requireETag, s3Request } from "./errors.js";
 import { customerKeyOf, objectFields } from "./fields.js";
-import { headOf, isRefused } from "./if-match.js";
+import { isRefused } from "./if-match.js";
+import { headObject, type RequestOptions } from "./requests.js";
 import { isSameETag } from "./responses.js";
 
-/** What S3 says of an object that it has just stored. */
+/** The response to a request that made an object appear. */
 export type ConfirmedWriteOutput = PutObjectCommandOutput | CompleteMultipartUploadCommandOutput;
 
-/** What a commit needs to know of the write that it ends. */
+/** The write that a request completes. */
 export interface ConfirmedWriteInput {
   readonly s3: S3Client;
   /** The PutObject that the write amounts to, metadata complete, without body. */
   readonly put: PutObjectCommandInput;
-  readonly target: RequestTarget;
   readonly signal: AbortSignal;
 }
 
@@ -32,101 +28,90 @@ export class ConfirmedWrite {
   readonly #mark: string;
   #mayExist = false;
 
-  /** @param mark the name in the metadata whose value is random, so that no other write has the same */
+  /** @param mark the metadata name whose value is random, so that no two writes have the same */
   constructor(mark: string = names.salt) {
     this.#mark = mark;
   }
 
-  /** Whether the object may be there: a commit was sent and S3 did not clearly refuse it. */
+  /** Whether the object may exist: the request was sent and S3 did not clearly refuse it. */
   get mayExist(): boolean {
     return this.#mayExist;
   }
 
   /**
-   * Sends a commit. When the answer is lost, or when a retry of the SDK's finds its own earlier success in the
-   * way, the object is looked up and told by its mark.
+   * Sends the request that makes the object appear. If its response is lost, or if a retry of the SDK finds the success of
+   * an earlier attempt in the way, the object is looked up and identified by its mark.
    */
-  async send(
+  async write(
     input: ConfirmedWriteInput,
-    operation: string,
     size: number,
-    request: (options: { abortSignal?: AbortSignal }) => Promise<ConfirmedWriteOutput>,
+    request: (options: RequestOptions) => Promise<ConfirmedWriteOutput>,
   ): Promise<ConfirmedWriteOutput> {
-    input.signal.throwIfAborted();
+    const { signal } = input;
+    signal.throwIfAborted();
     this.#mayExist = true;
-    const target = { ...input.target, operation };
     try {
-      const output = await s3Request(target, input.signal, request);
-      requireETag(output, target);
-      return output;
+      return await request({ signal });
     } catch (error) {
-      input.signal.throwIfAborted();
-      const written = isAmbiguous(error) ? await findWritten(input, size, this.#mark) : undefined;
-      input.signal.throwIfAborted();
+      signal.throwIfAborted();
+      const written = isAmbiguous(error)
+        ? await findWritten(input, size, this.#mark).catch(() => undefined)
+        : undefined;
+      signal.throwIfAborted();
       if (written) return written;
       this.#mayExist = !isRefusal(error);
-      throw (await refusedForm(input, target, error)) ?? error;
+      throw (await misunderstoodCondition(input, error)) ?? error;
     }
   }
 }
 
 /** The error for a store that refuses the condition of a write (412) though the object has the ETag that it states. */
-async function refusedForm(
+async function misunderstoodCondition(
   { s3, put, signal }: ConfirmedWriteInput,
-  target: RequestTarget,
   error: unknown,
 ): Promise<EnvelopeError | undefined> {
   const { IfMatch } = put;
   if (IfMatch === undefined || !(error instanceof EnvelopeError) || !isRefused(error)) return undefined;
-  const head = await headOf(s3, { ...objectFields(put), ...customerKeyOf(put) }, target, signal).catch(
-    () => undefined,
-  );
+  const object = { ...objectFields(put), ...customerKeyOf(put) };
+  const head = await headObject(s3, object, { signal }).catch(() => undefined);
   if (head?.ETag === undefined || !isSameETag(head.ETag, IfMatch)) return undefined;
   const { code, message, cause, details } = error;
   const why = "the object has the ETag that IfMatch states, so the store does not understand the condition";
   return new EnvelopeError(code, `${message}: ${why}`, { cause, details });
 }
 
-/** Failures after which the commit may have taken effect all the same. */
+/** Whether the object may exist in spite of this failure. */
 function isAmbiguous(error: unknown): boolean {
   return !isRefusal(error) || hasCode(error, "S3_PRECONDITION_FAILED");
 }
 
 /**
- * Failures by which S3 says that it has stored nothing: the answer to the only attempt. After a retry an earlier
- * attempt may have taken effect, whatever the last answer is; an upload that is gone may have been completed.
+ * Whether S3 says by this failure that it has stored nothing. Only the response to the only attempt does: after a retry an
+ * earlier attempt may have taken effect, whatever the last response is, and an upload that is gone may have been completed.
  */
 export function isRefusal(error: unknown): boolean {
   if (!(error instanceof EnvelopeError)) return false;
   const { httpStatusCode: status, serviceError } = error.details;
   const { $metadata } = Object(error.cause) as { $metadata?: { attempts?: number } };
-  const refused = typeof status === "number" && status >= 400 && status < 500 && status !== 408;
-  // Not S3's own, as whatever stands in between answers so, too.
+  const isClientError = typeof status === "number" && status >= 400 && status < 500 && status !== 408;
+  // Not from S3: a proxy or a load balancer responds like this, too.
   if (serviceError === "DamagedResponse") return false;
-  return refused && serviceError !== "NoSuchUpload" && $metadata?.attempts === 1;
+  return isClientError && serviceError !== "NoSuchUpload" && $metadata?.attempts === 1;
 }
 
-async function findWritten(
-  input: ConfirmedWriteInput,
-  size: number,
-  mark: string,
-): Promise<ConfirmedWriteOutput | undefined> {
-  try {
-    return await headWritten(input, size, mark);
-  } catch {
-    return undefined;
-  }
-}
-
-/** What S3 says of the object if it is the one that this write makes; rejects when that cannot be known. */
-export async function headWritten(
-  input: ConfirmedWriteInput,
+/**
+ * Looks up the object that a write makes, in bounded time.
+ *
+ * @returns undefined when another object is there
+ * @throws EnvelopeError when that cannot be known, `S3_NOT_FOUND` when no object is there
+ */
+export async function findWritten(
+  { s3, put, signal }: ConfirmedWriteInput,
   size: number,
   mark: string = names.salt,
 ): Promise<ConfirmedWriteOutput | undefined> {
-  const { s3, put, signal } = input;
-  const command = new HeadObjectCommand({ ...objectFields(put), ...customerKeyOf(put) });
-  const head = await withinTime((options) => s3.send(guarded(command), options), signal);
+  const object = { ...objectFields(put), ...customerKeyOf(put) };
+  const head = await headObject(s3, object, { signal, isBounded: true });
   const value = put.Metadata?.[mark];
   if (value === undefined || head.ContentLength !== size || head.Metadata?.[mark] !== value) return undefined;
   const { $metadata, ETag, VersionId, Expiration, ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled } =

@@ -12,10 +12,7 @@ export interface RequestTarget extends ObjectTarget {
   readonly operation: string;
 }
 
-/**
- * Runs one call of S3 and turns its failure into a coded error with that failure as its cause. An aborted
- * signal rejects with the signal's reason, at once: the SDK does not hear it while it waits for credentials.
- */
+/** Use the functions of requests.ts. */
 export async function s3Request<T>(
   target: RequestTarget,
   signal: AbortSignal | undefined,

@@ -1,23 +1,12 @@
 /** One HeadObject. */
-import {
-  HeadObjectCommand,
-  type HeadObjectCommandInput,
-  type HeadObjectCommandOutput,
-  type S3Client,
-} from "@aws-sdk/client-s3";
-import { guarded } from "../service/response-guard.js";
-import { s3Request } from "./errors.js";
-import { evaluatingIfMatch } from "./if-match.js";
+import type { HeadObjectCommandInput, HeadObjectCommandOutput, S3Client } from "@aws-sdk/client-s3";
+import { headObject } from "./requests.js";
 
-/** What S3 says of an object. */
+/** Use `headObject` of requests.ts. */
 export function headRequest(
   { s3 }: { readonly s3: S3Client },
   input: HeadObjectCommandInput,
   signal: AbortSignal | undefined,
 ): Promise<HeadObjectCommandOutput> {
-  const { Bucket = "", Key = "" } = input;
-  const target = { operation: "HeadObject", bucket: Bucket, key: Key };
-  return evaluatingIfMatch(s3, input, target, signal, (asked) =>
-    s3Request(target, signal, (options) => s3.send(guarded(new HeadObjectCommand(asked)), options)),
-  );
+  return headObject(s3, input, { signal });
 }

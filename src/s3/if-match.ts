@@ -1,18 +1,13 @@
-/** If-Match of reads: stores that refuse an ETag of their own in it are found out, and the ETag is compared here. */
-import {
-  HeadObjectCommand,
-  type HeadObjectCommandInput,
-  type HeadObjectCommandOutput,
-  type S3Client,
-} from "@aws-sdk/client-s3";
+/** If-Match of reads. Some stores refuse the very ETag that they gave an object: for those the ETag is compared here. */
+import type { HeadObjectCommandInput, HeadObjectCommandOutput, S3Client } from "@aws-sdk/client-s3";
 import { quoted } from "../base/bytes.js";
 import { EnvelopeError, hasCode } from "../base/errors.js";
-import { expectFailure, guarded } from "../service/response-guard.js";
-import { type RequestTarget, s3Request } from "./errors.js";
+import { expectFailure } from "../service/response-guard.js";
+import type { RequestTarget } from "./errors.js";
 import { conditionOf, isSameETag } from "./responses.js";
 
-/** The fields of a read that a question about the same object takes. */
-type Read = Pick<
+/** The fields of a read that a HeadObject of the same object takes, and the condition. */
+type ConditionalRead = Pick<
   HeadObjectCommandInput,
   | "Bucket"
   | "Key"
@@ -25,45 +20,59 @@ type Read = Pick<
   | "IfMatch"
 >;
 
-/** Clients of stores that have refused the ETag of an object that was there, with the ETag. */
+/** A HeadObject of the same object without any condition. */
+type UnconditionalHead = Omit<ConditionalRead, "IfMatch">;
+
+/** The two requests that {@link evaluatingIfMatch} may send. */
+interface ReadRequests<I, O> {
+  readonly read: (input: I) => Promise<O>;
+  readonly head: (object: UnconditionalHead) => Promise<HeadObjectCommandOutput>;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Clients of stores that have refused an ETag while the object had it. */
 const refusing = new WeakSet<S3Client>();
 
 /**
- * Sends a read. Where the store refuses its `IfMatch` (412) though the object has that ETag, as some do when it is
- * quoted, the read is sent without, and so are the later ones of this client: the ETag in the response then tells.
+ * Sends a read. If the store refuses its `IfMatch` (412) though the object has that ETag, as some stores do when it is
+ * quoted, the read is sent without it, and so are later reads of this client. The ETag of the response is compared instead.
  *
  * @throws EnvelopeError `S3_PRECONDITION_FAILED` when the object has another ETag
  */
-export async function evaluatingIfMatch<I extends Read, O extends { readonly ETag?: string | undefined }>(
-  s3: S3Client,
-  input: I,
-  target: RequestTarget,
-  signal: AbortSignal | undefined,
-  send: (input: I) => Promise<O>,
-): Promise<O> {
+export async function evaluatingIfMatch<
+  I extends ConditionalRead,
+  O extends { readonly ETag?: string | undefined },
+>(s3: S3Client, input: I, target: RequestTarget, { read, head, signal }: ReadRequests<I, O>): Promise<O> {
   const { IfMatch } = input;
-  if (IfMatch === undefined || !isOneETag(IfMatch)) return send(input);
-  if (refusing.has(s3)) return sendWithout(input, IfMatch, target, send);
+  if (IfMatch === undefined || !isOneETag(IfMatch)) return read({ ...input });
+  if (refusing.has(s3)) return readAndCompare(input, IfMatch, target, read);
   try {
-    return await send({ ...input, IfMatch: conditionOf(IfMatch) });
+    return await read({ ...input, IfMatch: conditionOf(IfMatch) });
   } catch (error) {
     if (!isRefused(error)) throw error;
-    const head = await headOf(s3, input, target, signal).catch(() => undefined);
+    const { ETag } = await head(unconditional(input)).catch(() => ({ ETag: undefined }));
     signal?.throwIfAborted();
-    if (head?.ETag === undefined || !isSameETag(head.ETag, IfMatch)) throw error;
-    const output = await sendWithout(input, IfMatch, target, send);
+    if (ETag === undefined || !isSameETag(ETag, IfMatch)) throw error;
+    const output = await readAndCompare(input, IfMatch, target, read);
     refusing.add(s3);
     return output;
   }
 }
 
-async function sendWithout<I extends Read, O extends { readonly ETag?: string | undefined }>(
+function unconditional(input: ConditionalRead): UnconditionalHead {
+  const { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner } = input;
+  const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = input;
+  const customerKey = { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 };
+  return { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner, ...customerKey };
+}
+
+async function readAndCompare<I extends ConditionalRead, O extends { readonly ETag?: string | undefined }>(
   input: I,
   IfMatch: string,
   target: RequestTarget,
-  send: (input: I) => Promise<O>,
+  read: (input: I) => Promise<O>,
 ): Promise<O> {
-  const output = await send({ ...input, IfMatch: undefined });
+  const output = await read({ ...input, IfMatch: undefined });
   if (output.ETag !== undefined && isSameETag(output.ETag, IfMatch)) return output;
   closeBody(output);
   const { operation, bucket, key } = target;
@@ -74,7 +83,7 @@ async function sendWithout<I extends Read, O extends { readonly ETag?: string | 
   );
 }
 
-/** Lets go of a body that came with a response that is of no use. */
+/** Closes the body of a response that is not used. */
 function closeBody(output: object): void {
   const { Body } = output as { Body?: { destroy?: () => void } };
   expectFailure(Body);
@@ -86,32 +95,7 @@ export function isRefused(error: unknown): boolean {
   return hasCode(error, "S3_PRECONDITION_FAILED") && error.details.httpStatusCode === 412;
 }
 
-/** Neither "*" nor a list. */
+/** Whether it is neither "*" nor a list. */
 function isOneETag(value: string): boolean {
   return /^(W\/)?("[^"]*"|[^",*]+)$/.test(value.trim());
-}
-
-/** What the store says of the object without any condition. */
-export function headOf(
-  s3: S3Client,
-  object: Read,
-  target: RequestTarget,
-  signal: AbortSignal | undefined,
-): Promise<HeadObjectCommandOutput> {
-  const { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner } = object;
-  const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = object;
-  const command = guarded(
-    new HeadObjectCommand({
-      Bucket,
-      Key,
-      VersionId,
-      RequestPayer,
-      ExpectedBucketOwner,
-      SSECustomerAlgorithm,
-      SSECustomerKey,
-      SSECustomerKeyMD5,
-    }),
-  );
-  const asked = { ...target, operation: "HeadObject" };
-  return s3Request(asked, signal, (options) => s3.send(command, options));
 }

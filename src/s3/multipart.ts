@@ -1,22 +1,21 @@
 /** A multipart upload that completes whole or leaves nothing behind. */
 import type { ClientRequest } from "node:http";
-import {
-  AbortMultipartUploadCommand,
-  type CompletedPart,
-  CompleteMultipartUploadCommand,
-  CreateMultipartUploadCommand,
-  type PutObjectCommandInput,
-  type S3Client,
-  UploadPartCommand,
-} from "@aws-sdk/client-s3";
+import type { CompletedPart, PutObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
 import { untilAborted } from "../base/abort.js";
-import { guarded } from "../service/response-guard.js";
 import { type CallControl, withLeftover } from "../transfer/call.js";
 import type { Part } from "../transfer/part-assembly.js";
 import { cleanUp } from "./clean-up.js";
 import type { ConfirmedWrite, ConfirmedWriteOutput } from "./confirmed-write.js";
-import { isUploadGone, type RequestTarget, requireETag, s3Request, unusableResponse } from "./errors.js";
+import { isUploadGone, type RequestTarget, unusableResponse } from "./errors.js";
 import { checksumsOf, completeFields, createFields, objectFields, partFields } from "./fields.js";
+import {
+  type AttemptObserver,
+  abortMultipartUpload,
+  completeMultipartUpload,
+  createMultipartUpload,
+  type RequestOptions,
+  uploadPart,
+} from "./requests.js";
 import { conditionOf } from "./responses.js";
 
 /** How long a failed upload waits for an upload id that S3 has not answered yet, in milliseconds. */
@@ -59,57 +58,42 @@ export async function uploadMultipart(
   }
 }
 
-/** Begins an upload. The request is not given the signal: an upload whose id never arrives could not be aborted. */
+/** Begins an upload. The request does not observe the signal: an upload whose id never arrives could not be aborted. */
 export async function createUpload(input: MultipartInput): Promise<string> {
-  const { s3, put, target, transfer } = input;
+  const { s3, put, transfer } = input;
   const fields = {
     ...createFields(put),
     ChecksumAlgorithm: put.ChecksumAlgorithm ?? (await defaultChecksum(s3)),
   };
   transfer.signal.throwIfAborted();
-  const asked = { ...target, operation: "CreateMultipartUpload" };
-  const seen = new Set<string>();
-  const command = guarded(new CreateMultipartUploadCommand(fields), {
-    // Each attempt begins an upload of its own: one whose answer was damaged is known only if its id can be read.
-    isRepeatable: false,
-    onText: (text) => {
-      const uploadId = uploadIdIn(text);
-      if (uploadId !== undefined) seen.add(uploadId);
-    },
-  });
-  const created = s3Request(asked, undefined, (options) => s3.send(command, options))
-    .then(({ UploadId }) => UploadId || raise(unusableResponse(asked, "its answer has no UploadId")))
-    .then(
-      async (uploadId) => {
-        seen.delete(uploadId);
-        for (const other of seen) await discardUpload(input, other, undefined);
-        return uploadId;
-      },
-      async (error: unknown) => {
-        let failure = error;
-        for (const other of seen) failure = await discardUpload(input, other, failure);
-        throw failure;
-      },
-    );
+  const created = createOneUpload(input, fields);
   try {
     return await untilAborted(transfer.signal, created);
   } catch (error) {
-    // The reason of the caller's signal, or what CreateMultipartUpload failed with: thrown as it is.
+    // The reason of the caller's signal, or the failure of CreateMultipartUpload: thrown as it is.
     const cleanup = created.then((uploadId) => discardUpload(input, uploadId, error)).catch(() => undefined);
     await Promise.race([cleanup, delay(createGraceMs)]);
     throw error;
   }
 }
 
-/** The id of an upload, also in an answer that the SDK cannot read otherwise. */
-function uploadIdIn(text: string): string | undefined {
-  const id = /<UploadId>([^<]{1,2048})<\/UploadId>/.exec(text)?.[1];
-  return id
-    ?.replaceAll("&lt;", "<")
-    .replaceAll("&gt;", ">")
-    .replaceAll("&quot;", '"')
-    .replaceAll("&apos;", "'")
-    .replaceAll("&amp;", "&");
+/** Creates an upload, and aborts those whose responses were damaged. */
+async function createOneUpload(
+  input: MultipartInput,
+  fields: Parameters<typeof createMultipartUpload>[1],
+): Promise<string> {
+  const uploadIds = new Set<string>();
+  try {
+    const onUploadId = (uploadId: string) => uploadIds.add(uploadId);
+    const { UploadId } = await createMultipartUpload(input.s3, fields, { onUploadId });
+    uploadIds.delete(UploadId);
+    for (const other of uploadIds) await discardUpload(input, other, undefined);
+    return UploadId;
+  } catch (error) {
+    let failure = error;
+    for (const other of uploadIds) failure = await discardUpload(input, other, failure);
+    throw failure;
+  }
 }
 
 /** The SDK adds this checksum to every part unless told otherwise, and S3 wants to hear of it beforehand. */
@@ -162,55 +146,56 @@ function end(parts: AsyncGenerator<Part, undefined>): void {
   void parts.return(undefined).catch(() => undefined);
 }
 
-/** Sends one part; its memory is released once it is surely read no more. */
+/** Sends one part; its memory is released once it is certain that nothing reads it any more. */
 export async function sendPart(
-  input: MultipartInput,
-  uploadId: string,
-  part: Pick<Part, "partNumber" | "bytes" | "length" | "release">,
+  { s3, put, transfer }: MultipartInput,
+  UploadId: string,
+  {
+    partNumber: PartNumber,
+    bytes,
+    length,
+    release,
+  }: Pick<Part, "partNumber" | "bytes" | "length" | "release">,
 ): Promise<SentPart> {
-  const { s3, put, target, transfer } = input;
-  // Guarded first: what watches the sending must see the response as it came.
-  const command = guarded(
-    new UploadPartCommand({
-      ...partFields(put),
-      UploadId: uploadId,
-      PartNumber: part.partNumber,
-      Body: part.bytes,
-    }),
+  const sending = new PartSending(s3);
+  const output = await uploadPart(
+    s3,
+    { ...partFields(put), UploadId, PartNumber, Body: bytes },
+    { signal: transfer.signal, observer: sending },
   );
-  const asked = { ...target, operation: "UploadPart", partNumber: part.partNumber };
-  const sending = watchSending(s3, command);
-  const output = await s3Request(asked, transfer.signal, (options) => s3.send(command, options));
-  const ETag = requireETag(output, asked);
-  part.release(sending.isOver());
-  // A weak one is not what the store knows the part by.
-  const completed = { PartNumber: part.partNumber, ETag: conditionOf(ETag), ...checksumsOf(output) };
-  return { part: completed, bytes: part.length };
+  release(sending.hasEnded);
+  // A weak ETag is not what the store knows the part by.
+  const completed = { PartNumber, ETag: conditionOf(output.ETag), ...checksumsOf(output) };
+  return { part: completed, bytes: length };
 }
 
 /**
- * Tells, once a command has succeeded, whether its body is surely read no more: the SDK's own handler has sent it
- * once, and Node has handed all of it to the operating system. The answer alone does not tell: an S3 can say that it
- * has all while Node still sends, and would then be sent whatever its memory is used for next, plaintext included. After an
- * attempt that S3 refused early, Node may still be sending, too. Whatever takes the place of the handler, as in
+ * Finds out, once a request has succeeded, whether it is certain that nothing reads its body any more: the SDK's own
+ * handler has sent it once, and Node has handed all of it to the operating system. The response alone is no proof: an S3
+ * can say that it has all while Node still sends, and would then be sent whatever the memory is used for next, plaintext
+ * included. After an attempt that S3 refused early, Node may still be sending, too. A replacement of the handler, as in
  * tests, may have kept the body.
  */
-function watchSending(s3: S3Client, command: UploadPartCommand): { isOver(): boolean } {
-  const isOwn = isStockHandler(s3.config?.requestHandler);
-  let sends = 0;
-  let request: Partial<ClientRequest> | undefined;
-  command.middlewareStack.add(
-    (next) => async (args) => {
-      sends += 1;
-      const result = await next(args);
-      const { body } = Object(result.response) as { body?: { req?: Partial<ClientRequest> } };
-      request = body?.req;
-      return result;
-    },
-    // The last before the handler.
-    { step: "deserialize", priority: "low", name: "watchSending" },
-  );
-  return { isOver: () => isOwn && sends === 1 && request?.writableFinished === true };
+class PartSending implements AttemptObserver {
+  readonly #isOwn: boolean;
+  #sends = 0;
+  #request: Partial<ClientRequest> | undefined;
+
+  constructor(s3: S3Client) {
+    this.#isOwn = isStockHandler(s3.config?.requestHandler);
+  }
+
+  readonly onSend = (): void => {
+    this.#sends += 1;
+  };
+
+  readonly onResponse: AttemptObserver["onResponse"] = ({ body }) => {
+    this.#request = (body as { req?: Partial<ClientRequest> } | undefined)?.req;
+  };
+
+  get hasEnded(): boolean {
+    return this.#isOwn && this.#sends === 1 && this.#request?.writableFinished === true;
+  }
 }
 
 /** Whether it is the handler of the SDK for HTTP/1.1 itself, neither a subclass nor one that was altered. */
@@ -221,10 +206,10 @@ function isStockHandler(handler: object | undefined): boolean {
   return stock?.constructor?.name === "NodeHttpHandler" && Object.getPrototypeOf(stock) === Object.prototype;
 }
 
-/** Completes an upload, all of whose parts are there. */
+/** Completes an upload all of whose parts are stored. */
 export async function commitUpload(
   input: MultipartInput,
-  uploadId: string,
+  UploadId: string,
   uploaded: readonly SentPart[],
 ): Promise<ConfirmedWriteOutput> {
   const { s3, put, target, transfer, commit } = input;
@@ -235,15 +220,10 @@ export async function commitUpload(
   if (gap >= 0 || parts.length === 0)
     throw unusableResponse({ ...target, operation: "UploadPart" }, `part ${gap + 1} is missing`);
   const size = uploaded.reduce((sum, { bytes }) => sum + bytes, 0);
-  const command = new CompleteMultipartUploadCommand({
-    ...completeFields(put),
-    UploadId: uploadId,
-    MultipartUpload: { Parts: parts },
-    MpuObjectSize: size,
-  });
-  const commitInput = { s3, put, target, signal: transfer.signal };
-  return commit.send(commitInput, "CompleteMultipartUpload", size, (options) =>
-    s3.send(guarded(command), options),
+  const MultipartUpload = { Parts: parts };
+  const fields = { ...completeFields(put), UploadId, MultipartUpload, MpuObjectSize: size };
+  return commit.write({ s3, put, signal: transfer.signal }, size, (options) =>
+    completeMultipartUpload(s3, fields, options),
   );
 }
 
@@ -253,14 +233,12 @@ export async function commitUpload(
  * @returns false when it does not exist: it was aborted, or completed
  */
 export async function abortUpload(
-  { s3, put, target }: MultipartInput,
+  { s3, put }: Pick<MultipartInput, "s3" | "put">,
   UploadId: string,
-  signal?: AbortSignal,
+  options: RequestOptions,
 ): Promise<boolean> {
-  const command = guarded(new AbortMultipartUploadCommand({ ...objectFields(put), UploadId }));
-  const asked = { ...target, operation: "AbortMultipartUpload" };
   try {
-    await s3Request(asked, signal, (options) => s3.send(command, options));
+    await abortMultipartUpload(s3, { ...objectFields(put), UploadId }, options);
     return true;
   } catch (error) {
     if (isUploadGone(error)) return false;
@@ -271,14 +249,14 @@ export async function abortUpload(
 /** Aborts the upload and returns the error that ended it, which names the upload if it may still be there. */
 export async function discardUpload(
   { s3, put, transfer }: MultipartInput,
-  uploadId: string,
+  UploadId: string,
   error: unknown,
 ): Promise<unknown> {
-  const command = new AbortMultipartUploadCommand({ ...objectFields(put), UploadId: uploadId });
-  if (await cleanUp((options) => s3.send(guarded(command), options))) return error;
+  const fields = { ...objectFields(put), UploadId };
+  if (await cleanUp((options) => abortMultipartUpload(s3, fields, options))) return error;
   return withLeftover(error, transfer, {
-    details: { orphanedUploadId: uploadId },
-    advice: `Its multipart upload could not be aborted: abort "${uploadId}", or let a lifecycle rule do it`,
+    details: { orphanedUploadId: UploadId },
+    advice: `Its multipart upload could not be aborted: abort "${UploadId}", or let a lifecycle rule do it`,
   });
 }
 
@@ -286,8 +264,4 @@ function delay(milliseconds: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, milliseconds).unref();
   });
-}
-
-function raise(error: Error): never {
-  throw error;
 }

@@ -1,18 +1,12 @@
 /** The parts of a multipart upload that S3 has stored. */
-import {
-  ListPartsCommand,
-  type ListPartsCommandInput,
-  type ListPartsCommandOutput,
-  type Part,
-} from "@aws-sdk/client-s3";
-import { guarded } from "../service/response-guard.js";
-import { withinTime } from "./clean-up.js";
-import { isUploadGone, s3Request, unusableResponse } from "./errors.js";
+import type { ListPartsCommandOutput, Part } from "@aws-sdk/client-s3";
+import { isUploadGone, unusableResponse } from "./errors.js";
 import { partFields } from "./fields.js";
 import type { MultipartInput } from "./multipart.js";
-import { listGuard, pageCounter } from "./responses.js";
+import { listParts, type RequestOptions, targetOf } from "./requests.js";
+import { pageCounter } from "./responses.js";
 
-type ListInput = Pick<MultipartInput, "s3" | "put" | "target">;
+type ListInput = Pick<MultipartInput, "s3" | "put">;
 
 /**
  * Finds one part of an upload.
@@ -22,21 +16,21 @@ type ListInput = Pick<MultipartInput, "s3" | "put" | "target">;
  *   response leaves it open, as that of a store that ignores the marker
  */
 export async function findPart(
-  input: ListInput,
+  { s3, put }: ListInput,
   UploadId: string,
   partNumber: number,
-  signal: AbortSignal,
+  options: RequestOptions,
 ): Promise<Part | undefined> {
   const PartNumberMarker = partNumber === 1 ? undefined : String(partNumber - 1);
-  const request = { ...listFields(input.put), UploadId, PartNumberMarker, MaxParts: 1 };
-  const { Parts = [], IsTruncated } = await listParts(input, request, signal);
+  const request = { ...listFields(put), UploadId, PartNumberMarker, MaxParts: 1 };
+  const { Parts = [], IsTruncated } = await listParts(s3, request, options);
   const found = Parts.find(({ PartNumber }) => PartNumber === partNumber);
   // Only a list that begins after the marker, and that reaches the part, shows that there is none.
   const isAbsent =
     Parts.every(({ PartNumber = 0 }) => PartNumber > partNumber) && !(IsTruncated && Parts.length === 0);
   if (found || isAbsent) return found;
   throw unusableResponse(
-    targetOf(input),
+    targetOf("ListParts", request),
     `the list of parts does not show whether there is a part ${partNumber}`,
   );
 }
@@ -47,19 +41,19 @@ export async function findPart(
  * @returns undefined when the upload was completed or aborted
  */
 export async function listAllParts(
-  input: ListInput,
+  { s3, put }: ListInput,
   UploadId: string,
   signal: AbortSignal,
 ): Promise<ReadonlyMap<number, Part> | undefined> {
-  const request = { ...listFields(input.put), UploadId };
-  const target = targetOf(input);
+  const request = { ...listFields(put), UploadId };
+  const target = targetOf("ListParts", request);
   const count = pageCounter(target, ([before], [next]) => Number(next) > Number(before));
   const parts = new Map<number, Part>();
   let PartNumberMarker: string | undefined;
   do {
     let page: ListPartsCommandOutput;
     try {
-      page = await listParts(input, { ...request, PartNumberMarker }, signal);
+      page = await listParts(s3, { ...request, PartNumberMarker }, { signal });
     } catch (error) {
       if (isUploadGone(error)) return undefined;
       throw error;
@@ -83,7 +77,7 @@ export async function isUnfinished(
   caller?: AbortSignal,
 ): Promise<boolean> {
   try {
-    await withinTime(({ abortSignal }) => findPart(input, UploadId, 1, abortSignal), caller);
+    await findPart(input, UploadId, 1, { signal: caller, isBounded: true });
     return true;
   } catch {
     caller?.throwIfAborted();
@@ -94,17 +88,4 @@ export async function isUnfinished(
 function listFields(put: MultipartInput["put"]) {
   const { ChecksumAlgorithm: _algorithm, ...fields } = partFields(put);
   return fields;
-}
-
-function listParts(
-  input: ListInput,
-  request: ListPartsCommandInput,
-  signal: AbortSignal,
-): Promise<ListPartsCommandOutput> {
-  const command = guarded(new ListPartsCommand(request), listGuard);
-  return s3Request(targetOf(input), signal, (options) => input.s3.send(command, options));
-}
-
-function targetOf({ target }: ListInput) {
-  return { ...target, operation: "ListParts" };
 }

@@ -10,10 +10,9 @@ it("a commit whose signal has aborted is not sent, so no object may exist", asyn
   const input = {
     s3: new S3Client({ region: "eu-central-1" }),
     put: { Bucket, Key: "k" },
-    target: { operation: "PutObject", bucket: Bucket, key: "k" },
     signal: AbortSignal.abort(new Error("enough")),
   };
-  expect((await errorOf(() => commit.send(input, "PutObject", 1, request))).message).toBe("enough");
+  expect((await errorOf(() => commit.write(input, 1, request))).message).toBe("enough");
   expect(request).not.toHaveBeenCalled();
   expect(commit.mayExist).toBe(false);
 });

@@ -97,7 +97,7 @@ describe("an instruction file", () => {
     unreadable();
     const refused = await errorOf(() => writer().put({ ...at, Body: "y" }));
     expect(refused).toEqual(coded("S3_PRECONDITION_FAILED", { key: file }));
-    expect(refused.message).toContain("allow s3:GetObject of both");
+    expect(refused.message).toContain("allow s3:GetObject for both");
     expect(await read()).toBe("x");
     // Of an object that may not be looked at, the same.
     local.aws.fault({ operation: "HeadObject", status: 403, code: "AccessDenied" });

@@ -151,14 +151,14 @@ async function openObject(request: DownloadRequest): Promise<Opened> {
 
 /** An object without a byte has no range; what its metadata say shall be told all the same. */
 async function firstAnswer(
-  { config, get, target, transfer }: DownloadRequest,
+  { config, get, transfer }: DownloadRequest,
   Range: string,
 ): Promise<ObjectResponse> {
   try {
-    return await getResponse(config, target, { ...get, Range }, transfer.signal);
+    return await getResponse(config, { ...get, Range }, transfer.signal);
   } catch (error) {
     if (!hasCode(error, "S3_RANGE_NOT_SATISFIABLE")) throw error;
-    return getResponse(config, target, get, transfer.signal);
+    return getResponse(config, get, transfer.signal);
   }
 }
 

@@ -30,7 +30,7 @@ export function fetchObject(
   get: GetObjectCommandInput,
   totalBytes?: number,
 ): Promise<ObjectResponse> {
-  return getResponse(config, target, get, transfer.signal, {
+  return getResponse(config, get, transfer.signal, {
     totalBytes,
     askAgain: (ETag, Range, signal) =>
       requireSameObject(
@@ -50,8 +50,7 @@ export function fetchSibling(
   signal: AbortSignal | undefined,
 ): Promise<ObjectResponse> {
   const { Bucket, RequestPayer, ExpectedBucketOwner } = object;
-  const target = { operation: "GetObject", bucket: Bucket ?? "", key };
-  return getResponse(config, target, { Bucket, Key: key, RequestPayer, ExpectedBucketOwner }, signal);
+  return getResponse(config, { Bucket, Key: key, RequestPayer, ExpectedBucketOwner }, signal);
 }
 
 /** What the keyring made of the envelope of an object. */

@@ -1,10 +1,5 @@
 /** Writes, reads and removes the sidecar object that holds an envelope. */
-import {
-  DeleteObjectCommand,
-  PutObjectCommand,
-  type PutObjectCommandInput,
-  type S3Client,
-} from "@aws-sdk/client-s3";
+import type { PutObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import type { Envelope } from "../../envelope/envelope.js";
 import { invalid } from "../../envelope/metadata.js";
@@ -14,9 +9,8 @@ import type { ObjectResponse } from "../../s3/body/object-response.js";
 import { readSmall } from "../../s3/body/read-small.js";
 import { getResponse } from "../../s3/body/response.js";
 import { cleanUp } from "../../s3/clean-up.js";
-import { type RequestTarget, requireETag, s3Request } from "../../s3/errors.js";
 import { sidecarFields } from "../../s3/fields.js";
-import { guarded } from "../../service/response-guard.js";
+import { deleteObject, putObject } from "../../s3/requests.js";
 import type { ClientConfig } from "./config.js";
 
 /** Where a sidecar is, and what requests about it must carry over from those about the object. */
@@ -66,15 +60,8 @@ export async function putSidecar(
   signal: AbortSignal | undefined,
   more: Pick<PutObjectCommandInput, "ContentType" | "IfMatch" | "IfNoneMatch" | "Metadata"> = {},
 ): Promise<string> {
-  const command = new PutObjectCommand({
-    ...sidecarFields(put),
-    ...location,
-    Body: text,
-    ContentType: "application/json",
-    ...more,
-  });
-  const asked = attempt("PutObject", location);
-  return requireETag(await s3Request(asked, signal, (options) => s3.send(guarded(command), options)), asked);
+  const fields = { ...sidecarFields(put), ...location, Body: text, ContentType: "application/json", ...more };
+  return (await putObject(s3, fields, { signal })).ETag;
 }
 
 /**
@@ -100,7 +87,7 @@ export async function getSidecar(
   const { Key } = location;
   let answer: ObjectResponse;
   try {
-    answer = await getResponse(config, attempt("GetObject", location), { ...location }, signal);
+    answer = await getResponse(config, { ...location }, signal);
   } catch (error) {
     if (!hasCode(error, "S3_NOT_FOUND")) throw error;
     throw new EnvelopeError(
@@ -136,9 +123,5 @@ export function deleteSidecar(
   location: SidecarLocation,
   signal?: AbortSignal,
 ): Promise<boolean> {
-  return cleanUp((options) => s3.send(guarded(new DeleteObjectCommand({ ...location })), options), signal);
-}
-
-function attempt(operation: string, { Bucket = "", Key }: SidecarLocation): RequestTarget {
-  return { operation, bucket: Bucket, key: Key };
+  return cleanUp((options) => deleteObject(s3, location, options), signal);
 }

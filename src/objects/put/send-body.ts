@@ -1,8 +1,7 @@
 /** Encodes and sends the body of an object: as one PutObject, or as a multipart upload. */
-import { PutObjectCommand } from "@aws-sdk/client-s3";
 import type { ConfirmedWriteOutput } from "../../s3/confirmed-write.js";
 import { type MultipartInput, uploadMultipart } from "../../s3/multipart.js";
-import { guarded } from "../../service/response-guard.js";
+import { putObject } from "../../s3/requests.js";
 import type { Call } from "../../transfer/call.js";
 import { type Part, PartAssembly } from "../../transfer/part-assembly.js";
 import { partSizes } from "../../transfer/part-sizes.js";
@@ -91,11 +90,10 @@ async function sendParts(
 
 /** Sends a whole body as one PutObject. */
 export function sendWhole(
-  { s3, put, target, transfer, commit }: Omit<MultipartInput, "maxConcurrentParts">,
+  { s3, put, transfer, commit }: Omit<MultipartInput, "maxConcurrentParts">,
   body: Buffer,
 ): Promise<ConfirmedWriteOutput> {
-  const command = new PutObjectCommand({ ...put, Body: body });
-  return commit.send({ s3, put, target, signal: transfer.signal }, "PutObject", body.length, (options) =>
-    s3.send(guarded(command), options),
+  return commit.write({ s3, put, signal: transfer.signal }, body.length, (options) =>
+    putObject(s3, { ...put, Body: body }, options),
   );
 }

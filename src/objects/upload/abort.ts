@@ -77,7 +77,7 @@ function abortParsed(
     // A completed object may have been overwritten since, and an older version needs the sidecar.
     const wasUnfinished = isVerified && (await isUnfinished(multipart, UploadId, signal));
     // Without an upload, the object may exist and need its sidecar.
-    if (!(await abortMultipart(multipart, UploadId, signal))) return {};
+    if (!(await abortMultipart(multipart, UploadId, { signal }))) return {};
     const location = hasSidecar ? sidecarLocation(put, envelope.header) : undefined;
     if (!location) return {};
     const written = isVerified ? await isWritten({ multipart, ticket }, signal) : undefined;

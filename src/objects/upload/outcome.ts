@@ -1,9 +1,8 @@
 /** The outcome of a multipart upload: whether its object exists, and the abort of a failed one together with its sidecar. */
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import { ciphertextLength } from "../../cobblestone/layout.js";
-import { withinTime } from "../../s3/clean-up.js";
-import { type ConfirmedWriteOutput, headWritten } from "../../s3/confirmed-write.js";
-import { isUploadGone, s3Error } from "../../s3/errors.js";
+import { type ConfirmedWriteOutput, findWritten } from "../../s3/confirmed-write.js";
+import { isUploadGone } from "../../s3/errors.js";
 import { abortUpload, discardUpload } from "../../s3/multipart.js";
 import { isUnfinished } from "../../s3/stored-parts.js";
 import { newSidecarLocation } from "../encrypted/sidecar.js";
@@ -19,16 +18,14 @@ type Upload = Pick<UploadSession, "multipart" | "ticket">;
  * @throws EnvelopeError when S3 does not tell
  */
 export async function findObject(
-  { multipart: { s3, put, target }, ticket }: Upload,
+  { multipart: { s3, put }, ticket }: Upload,
   signal: AbortSignal,
 ): Promise<ConfirmedWriteOutput | undefined> {
   try {
-    return await headWritten({ s3, put, target, signal }, ciphertextLength(ticket.plaintextLength));
+    return await findWritten({ s3, put, signal }, ciphertextLength(ticket.plaintextLength));
   } catch (error) {
-    signal.throwIfAborted();
-    const failure = s3Error(error, { ...target, operation: "HeadObject" });
-    if (hasCode(failure, "S3_NOT_FOUND")) return undefined;
-    throw failure;
+    if (hasCode(error, "S3_NOT_FOUND")) return undefined;
+    throw error;
   }
 }
 
@@ -65,9 +62,7 @@ export async function abortFailed(
   if (ticket.envelopeStorage === "metadata") return discardUpload(multipart, UploadId, error);
   // A completed object may have been overwritten since, and an older version needs the sidecar.
   const mayBeCompleted = isResumed && !(await isUnfinished(multipart, UploadId));
-  const isAborted = await withinTime(({ abortSignal }) =>
-    abortUpload(multipart, UploadId, abortSignal),
-  ).catch(() => false);
+  const isAborted = await abortUpload(multipart, UploadId, { isBounded: true }).catch(() => false);
   const failure = isAborted ? error : await discardUpload(multipart, UploadId, error);
   const mayExist =
     multipart.commit.mayExist || mayBeCompleted || !isAborted || (await isWritten(session)) !== false;

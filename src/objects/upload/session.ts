@@ -109,7 +109,7 @@ export class UploadSession {
 
   /** Finds a part that S3 has stored, by its number. See {@link findPart}. */
   findPart(partNumber: number): Promise<Part | undefined> {
-    return findPart(this.multipart, this.ticket.UploadId, partNumber, this.call.signal);
+    return findPart(this.multipart, this.ticket.UploadId, partNumber, { signal: this.call.signal });
   }
 
   /** Lists the parts that S3 has stored, by number. Undefined when the upload does not exist any more. */

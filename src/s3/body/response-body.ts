@@ -1,9 +1,10 @@
 /** The body of a GetObject, held so that it can give its connection up and go on by another request. */
 import { finished, Readable } from "node:stream";
-import type { GetObjectCommand, GetObjectCommandOutput } from "@aws-sdk/client-s3";
+import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { closeSource, guardSource, type SourceGuard } from "../../source/guarded-source.js";
 import { otherRange, parseContentRange } from "../content-range.js";
 import type { RequestTarget } from "../errors.js";
+import type { AttemptObserver, AttemptResponse } from "../requests.js";
 import { isSameETag, type ResponseBytes } from "../responses.js";
 import { piecesOf } from "./coalesced-reads.js";
 import type { Connections } from "./connections.js";
@@ -24,7 +25,7 @@ export type AskForRest = (bytesBefore: number) => Promise<ObjectResponse | undef
 const smallBytes = 64 * 1024;
 
 /** What is held of the response to one command. */
-export class ResponseBody {
+export class ResponseBody implements AttemptObserver {
   readonly #connections: Connections;
   /** As it came from the handler. */
   #stream: unknown;
@@ -35,18 +36,22 @@ export class ResponseBody {
     this.#connections = connections;
   }
 
-  /** To be called before the command is sent. */
-  watch(command: GetObjectCommand): void {
-    command.middlewareStack.add(
-      (next) => async (args) => {
-        const result = await next(args);
-        this.#take(Object(result.response) as HttpResponse);
-        return result;
-      },
-      // The last before the handler.
-      { step: "deserialize", priority: "low", name: "holdBody" },
-    );
-  }
+  /** Takes the body of a response before anything else sees it. */
+  readonly onResponse = (response: AttemptResponse): void => {
+    const { body } = response;
+    this.#stream = body;
+    this.#held = undefined;
+    if (!(body instanceof Readable) || !hasChecksum(response)) return;
+    // The SDK compares the checksum of what goes through its hands: it has to get all of the body.
+    if (Number(response.headers?.["content-length"]) <= smallBytes) {
+      takeInWhenWanted(this.#connections, body);
+      return;
+    }
+    // It may fail once it is given up; without a listener that would end the process.
+    body.on("error", () => undefined);
+    this.#held = this.#holdOf(body, () => piecesOf(body)[Symbol.asyncIterator]());
+    response.body = Readable.from(this.#held, { objectMode: false });
+  };
 
   /**
    * From now on the body may give its connection up.
@@ -69,36 +74,13 @@ export class ResponseBody {
   /** From now on it keeps its connection, or has none. */
   readonly detach = (): void => this.#held?.detach();
 
-  #take(response: HttpResponse): void {
-    const { body } = response;
-    this.#stream = body;
-    this.#held = undefined;
-    if (!(body instanceof Readable) || !hasChecksum(response)) return;
-    // The SDK compares the checksum of what goes through its hands: it has to get all of the body.
-    if (Number(response.headers?.["content-length"]) <= smallBytes) {
-      takeInWhenWanted(this.#connections, body);
-      return;
-    }
-    // It may fail once it is given up; without a listener that would end the process.
-    body.on("error", () => undefined);
-    this.#held = this.#holdOf(body, () => piecesOf(body)[Symbol.asyncIterator]());
-    response.body = Readable.from(this.#held, { objectMode: false });
-  }
-
   #holdOf(stream: unknown, open: () => AsyncIterator<Uint8Array>): HeldBody {
     return new HeldBody(this.#connections, { stream, open, close: () => closeSource(stream) });
   }
 }
 
-/** As the SDK's handlers make it. */
-interface HttpResponse {
-  readonly statusCode?: number;
-  readonly headers?: Readonly<Record<string, string>>;
-  body?: unknown;
-}
-
 /** Whether a response says that it has the object, with a checksum that the SDK may compare. */
-function hasChecksum({ statusCode = 0, headers = {} }: HttpResponse): boolean {
+function hasChecksum({ statusCode = 0, headers = {} }: AttemptResponse): boolean {
   const isSuccess = statusCode === 200 || statusCode === 206;
   return isSuccess && Object.keys(headers).some((name) => /^x-amz-checksum-/i.test(name));
 }

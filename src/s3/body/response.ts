@@ -1,13 +1,13 @@
 /** One GetObject: its answer, and its body as bytes that can neither stall for ever nor end early unnoticed. */
-import { GetObjectCommand, type GetObjectCommandInput, type S3Client } from "@aws-sdk/client-s3";
+import type { GetObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
 import { quoted } from "../../base/bytes.js";
 import { EnvelopeError } from "../../base/errors.js";
-import { expectFailure, guarded } from "../../service/response-guard.js";
+import { expectFailure } from "../../service/response-guard.js";
 import { guardSource, type SourceGuard } from "../../source/guarded-source.js";
 import { transferSignal } from "../../transfer/call-signal.js";
-import { type RequestTarget, s3Request } from "../errors.js";
+import type { RequestTarget } from "../errors.js";
 import { requireSize } from "../fields.js";
-import { evaluatingIfMatch } from "../if-match.js";
+import { getObject, targetOf } from "../requests.js";
 import { decodedBody, type ResponseBytes, responseBytes } from "../responses.js";
 import { piecesOf } from "./coalesced-reads.js";
 import { collect } from "./collect.js";
@@ -15,13 +15,13 @@ import { connectionsOf } from "./connections.js";
 import type { ObjectResponse } from "./object-response.js";
 import { type AskAgain, ResponseBody, restOf } from "./response-body.js";
 
-/** What else may be known when an object is asked for. */
+/** What else may be known when an object is target for. */
 export interface ResponseOptions {
   /** Bytes of the object, if earlier answers have told. */
   readonly totalBytes?: number | undefined;
   /**
    * Lets the body give up its connection while nobody reads it and requests wait for one, if the response tells ETag
-   * and length; what is left is then asked for once it is read again.
+   * and length; what is left is then target for once it is read again.
    */
   readonly askAgain?: AskAgain;
 }
@@ -29,35 +29,29 @@ export interface ResponseOptions {
 /**
  * Asks for an object. The body ends with the signal, too.
  *
- * @throws EnvelopeError those of S3; `S3_REQUEST_FAILED` when what was asked for is not in the answer
+ * @throws EnvelopeError those of S3; `S3_REQUEST_FAILED` when the response does not have the requested bytes
  */
 export async function getResponse(
   { s3, idleTimeoutMs }: { readonly s3: S3Client; readonly idleTimeoutMs: number },
-  target: RequestTarget,
   input: GetObjectCommandInput,
   signal: AbortSignal | undefined,
   { totalBytes, askAgain }: ResponseOptions = {},
 ): Promise<ObjectResponse> {
   const transfer = transferSignal(signal);
-  const asked = input.Range === undefined ? target : { ...target, range: input.Range };
+  const target = targetOf("GetObject", input);
   const response = new ResponseBody(connectionsOf(s3));
-  const send = (stated: GetObjectCommandInput) => {
-    // Guarded first: what holds the body must see it as it came.
-    const command = guarded(new GetObjectCommand(stated), { maxBodyBytes: "stream" });
-    if (askAgain) response.watch(command);
-    return s3Request(asked, transfer.signal, (options) => s3.send(command, options));
-  };
+  const observer = askAgain && response;
   try {
-    const output = await evaluatingIfMatch(s3, input, asked, transfer.signal, send);
+    const output = await getObject(s3, input, { signal: transfer.signal, observer });
     // Middleware of the caller's may have put another body there.
     expectFailure(output.Body);
-    requireSize(output.ContentLength, asked);
-    const decoded = decodedBody(output, asked);
+    requireSize(output.ContentLength, target);
+    const decoded = decodedBody(output, target);
     if (decoded) throw decoded;
-    const bytes = responseBytes(output, input.Range, asked, totalBytes);
-    const reading: Reading = { target: asked, signal: transfer.signal, idleTimeoutMs, bytes, bytesRead: 0 };
+    const bytes = responseBytes(output, input.Range, target, totalBytes);
+    const reading: Reading = { target, signal: transfer.signal, idleTimeoutMs, bytes, bytesRead: 0 };
     const open = (guard: SourceGuard) => guardSource(piecesOf(output.Body), guard);
-    const rest = askAgain && restOf(bytes, asked, transfer.signal, askAgain);
+    const rest = askAgain && restOf(bytes, target, transfer.signal, askAgain);
     const pieces = rest && response.hold(output.Body, rest, () => guardOf(reading));
     transfer.signal.addEventListener("abort", response.detach, { once: true });
     return {
