@@ -1,32 +1,26 @@
-/** The client that a service uses: put, get, download, open, head and delete of encrypted objects over its own S3Client. */
-
-import type { CallOptions, TransferOptions } from "../transfer/call-signal.js";
+/** The client of a service: encrypted objects over its own S3Client. */
+import { wrongType } from "../base/arguments.js";
+import type { CallOptions, TransferOptions } from "../transfer/call.js";
 import { type DeleteInput, type DeleteOutput, deleteObject } from "./delete.js";
-import { download } from "./download/download.js";
-import type { DownloadInput, DownloadOutput } from "./download/download-input.js";
-import {
-  type ClientConfig,
-  configArgument,
-  type EnvelopeClientOptions,
-  keepConfig,
-} from "./encrypted/config.js";
-import { get } from "./get/get.js";
-import type { GetInput, GetOutput } from "./get/get-input.js";
+import { type DownloadInput, type DownloadOutput, download } from "./download/download.js";
+import { type ClientConfig, configArgument, type EnvelopeClientOptions } from "./encrypted/config.js";
+import { type GetInput, type GetOutput, get } from "./get/get.js";
 import { type HeadInput, type HeadOutput, head } from "./head.js";
-import type { OpenObject } from "./open/object-reader.js";
-import { type OpenInput, type OpenOptions, open } from "./open/open.js";
-import { type PutInput, put } from "./put/put.js";
-import type { PutOutput } from "./put/write-arguments.js";
-import { type AbortUploadInput, type AbortUploadOutput, abortUpload } from "./upload/abort.js";
+import { type OpenInput, type OpenObject, type OpenOptions, open } from "./open/open.js";
+import { type PutInput, type PutOutput, put } from "./put/put.js";
 import {
+  type AbortUploadInput,
+  type AbortUploadOutput,
+  abortUpload,
   type BeginUploadInput,
   beginUpload,
   type CompleteUploadInput,
   completeUpload,
+  type UploadedPart,
+  type UploadPartInput,
+  type UploadTicket,
+  uploadPart,
 } from "./upload/distributed.js";
-import { type UploadPartInput, uploadPart } from "./upload/part-upload.js";
-import type { UploadedPart } from "./upload/parts.js";
-import type { UploadTicket } from "./upload/ticket.js";
 import {
   type AbortUploadsInput,
   type AbortUploadsOutput,
@@ -38,98 +32,120 @@ import {
 import { type UploadInput, upload } from "./upload/upload.js";
 
 /**
- * Encrypts objects on their way into S3 and decrypts them on their way out. Inputs and outputs carry the names
- * and types of the AWS SDK. Nothing that would bypass encryption is reachable through it.
+ * Returns the configuration of an `EnvelopeClient`, for functions that work beside the client. Not exported by the package:
+ * it would let others bypass encryption.
  *
- * Every call rejects with TypeError or RangeError for a wrong argument, before any request; with the reason of
- * an aborted signal; with an EnvelopeError of codes `S3_*` for a failure of S3, the SDK's error as its cause;
- * with the keyring's errors; and with what is named at each method. docs/errors.md explains every code.
+ * @param title the argument that the client is, for messages
+ * @throws TypeError when the argument is no `EnvelopeClient`
+ */
+export let configOf: (title: string, client: unknown) => ClientConfig;
+
+/**
+ * Encrypts objects on their way into S3 and decrypts them on their way out. Inputs and outputs have the names and types of
+ * the AWS SDK, and a few fields of this package, whose names begin in lower case. No method bypasses encryption.
+ *
+ * Every method rejects with a TypeError or RangeError for a wrong argument, before it sends a request; with the reason of its
+ * `abortSignal`; with an EnvelopeError of a code `S3_*` when a request to S3 fails, with the error of the SDK as its cause;
+ * with the errors of the keyring; and with the errors that it lists below. docs/errors.md explains all codes.
+ *
+ * @example
+ * const client = new EnvelopeClient({ s3: createS3Client(), keyring: kmsKeyring({ kms: new KMSClient(), keyId }) });
+ * await client.put({ Bucket, Key, Body: createReadStream("report.pdf") });
+ * const { Body } = await client.get({ Bucket, Key });
  */
 export class EnvelopeClient {
-  readonly #settings: ClientConfig;
+  readonly #config: ClientConfig;
+
+  static {
+    configOf = (title, client) => {
+      if (typeof client === "object" && client !== null && #config in client) return client.#config;
+      throw wrongType(title, "an EnvelopeClient", client);
+    };
+  }
 
   /** @throws TypeError, RangeError when an option is wrong */
   constructor(options: EnvelopeClientOptions) {
-    this.#settings = configArgument(options);
-    keepConfig(this, this.#settings);
+    this.#config = configArgument(options);
   }
 
   /**
-   * Encrypts a body under a fresh data key and stores it: as one PutObject when it fits into one part, else as
-   * a multipart upload, which is aborted if anything fails. Waits for its share of `maxBufferedBytes`
-   * before it reads the body, and again before each part.
+   * Encrypts a body under a new data key and stores it: with one PutObject request if it fits into one part, otherwise as a
+   * multipart upload, which is aborted if anything fails. Waits for memory within `maxBufferedBytes` before it reads the
+   * body, and again before each part.
    *
    * @throws EnvelopeError `ENVELOPE_TOO_LARGE` before anything is sent; `SOURCE_FAILED`, `SOURCE_STALLED`,
-   *   `SOURCE_LENGTH_MISMATCH`, `SOURCE_TOO_LARGE` for what the body did
+   *   `SOURCE_LENGTH_MISMATCH`, `SOURCE_TOO_LARGE` when the body fails
    */
   put(input: PutInput, options: TransferOptions = {}): Promise<PutOutput> {
-    return put(this.#settings, input, options);
+    return put(this.#config, input, options);
   }
 
   /**
-   * Reads an object, or the `Range` of it. When this resolves, the context has been compared, the data key
-   * unwrapped and the key commitment checked; the body then yields verified plaintext only.
+   * Reads an object, or a `Range` of its plaintext. When the promise resolves, the encryption context has been compared, the
+   * data key unwrapped and the key commitment checked; the body then yields verified plaintext only.
    *
-   * With `legacy` among the client's options, objects of Amazon's S3 Encryption Clients are read as well. Of those a body
-   * is verified as a whole before its first byte comes out, so that comes late; **a range, AES/CBC content and
-   * `releaseUnverifiedPlaintext` yield what is not verified**, and each has to be allowed. `legacy.authenticated` of the
-   * result says which it is.
+   * With the client option `legacy`, it also reads objects of Amazon's S3 Encryption Clients. The body of such an object is
+   * verified as a whole before its first byte is released, which takes time. **Ranges, AES/CBC content and
+   * `releaseUnverifiedPlaintext` yield unverified bytes**, and each of them must be allowed. `legacy.authenticated` in the
+   * output tells them apart.
    *
-   * @throws EnvelopeError `ENVELOPE_MISSING`, `ENVELOPE_INVALID`, `ENVELOPE_VERSION_UNSUPPORTED`,
-   *   `LEGACY_FORMAT`, `CONTEXT_MISMATCH`, `KEY_NOT_FOR_OBJECT`, `DECRYPTION_FAILED`, `BODY_TRUNCATED`; of an
-   *   object with a sidecar or an instruction file, `BODY_INTERRUPTED` and `BODY_STALLED`; with legacy reading,
-   *   `LEGACY_REFUSED` and `LEGACY_TOO_LARGE`. The body is destroyed with `DECRYPTION_FAILED`, `BODY_TRUNCATED`,
-   *   `BODY_INTERRUPTED` or `BODY_STALLED`, and with those of S3 when its connection was needed by other requests and the
-   *   rest is asked for; of a legacy object also with `LEGACY_TOO_LARGE` or `FILE_FAILED`.
+   * @throws EnvelopeError `ENVELOPE_MISSING`, `ENVELOPE_INVALID`, `ENVELOPE_VERSION_UNSUPPORTED`, `LEGACY_FORMAT`,
+   *   `CONTEXT_MISMATCH`, `KEY_NOT_FOR_OBJECT`, `DECRYPTION_FAILED`, `BODY_TRUNCATED`; for an object with a sidecar or an
+   *   instruction file also `BODY_INTERRUPTED` and `BODY_STALLED`; with legacy reading `LEGACY_REFUSED` and
+   *   `LEGACY_TOO_LARGE`. The body is destroyed with `DECRYPTION_FAILED`, `BODY_TRUNCATED`, `BODY_INTERRUPTED` or
+   *   `BODY_STALLED`; with a code of S3 when other requests needed its connection and the rest was requested again; and for a
+   *   legacy object with `LEGACY_TOO_LARGE` or `FILE_FAILED`
    */
   get(input: GetInput, options: TransferOptions = {}): Promise<GetOutput> {
-    return get(this.#settings, input, options);
+    return get(this.#config, input, options);
   }
 
   /**
-   * Downloads an object to a file: `maxConcurrentParts` requests at a time, each for 8 MiB that are verified before
-   * they are written. What a killed or failed call has left is verified and gone on from. Nothing has the final
-   * name before all of it is there.
+   * Downloads an object to a file, with up to `maxConcurrentParts` requests at a time. Each request reads a block of 8 MiB,
+   * which is verified before it is written. A call after a failed or killed one verifies the blocks that are in the partial
+   * file and resumes. The file gets its final name once it is complete.
    *
-   * @throws EnvelopeError `FILE_FAILED`; and what `get` and its body do, but `ENVELOPE_MISSING` for every object
-   *   that is not encrypted. `details.partialPath` names what is kept for the next call, if anything is
+   * @throws EnvelopeError `FILE_FAILED`; the errors of `get` and its body, and `ENVELOPE_MISSING` for every object that is not
+   *   encrypted. `details.partialPath` names the partial file if it is kept for the next call
    */
   download(input: DownloadInput, options: TransferOptions = {}): Promise<DownloadOutput> {
-    return download(this.#settings, input, options);
+    return download(this.#config, input, options);
   }
 
   /**
-   * Opens an object for reads at any offset: one request of its last bytes, which also proves its length, and one call
-   * of the keyring for all reads. Every read is of the object as it was opened; once another has taken its place, reads
-   * reject with `BODY_INTERRUPTED`.
+   * Opens an object for reads at any offset. One request reads its last bytes, which prove its length, and one call of the
+   * keyring serves all reads. All reads are of the object as it was opened; after it was overwritten they reject with
+   * `BODY_INTERRUPTED`.
    *
-   * @throws EnvelopeError as `get` does, `DECRYPTION_FAILED` and `BODY_TRUNCATED` also for an object that was cut off
+   * @throws EnvelopeError the errors of `get`; `DECRYPTION_FAILED` and `BODY_TRUNCATED` also for an object that was cut off
    */
   open(input: OpenInput, options: OpenOptions = {}): Promise<OpenObject> {
-    return open(this.#settings, input, options);
+    return open(this.#config, input, options);
   }
 
   /**
-   * Tells what is known of an object, with its size in plaintext bytes. Asks no key, so proves nothing. With legacy
-   * reading, one request more for each object without an envelope: for its instruction file.
+   * Describes an object, with its size in plaintext bytes. Does not use the key, so nothing in the output is authenticated.
+   * With legacy reading, an object without an envelope takes one more request, for its instruction file.
    *
    * @throws EnvelopeError `ENVELOPE_INVALID`, `ENVELOPE_VERSION_UNSUPPORTED`, `LEGACY_FORMAT`, `BODY_TRUNCATED`
    */
   head(input: HeadInput, options: CallOptions = {}): Promise<HeadOutput> {
-    return head(this.#settings, input, options);
+    return head(this.#config, input, options);
   }
 
   /**
-   * Deletes an object. With `envelopeStorage: "sidecar"`, of the client or of the call, it looks for the object's sidecar
-   * first, by one HeadObject request, and removes it last. **Without it nobody looks, and a sidecar stays**: it holds no key
-   * that is not wrapped, and costs its storage. A sidecar that cannot be found (no
-   * permission for HeadObject, say) stays; one that cannot be removed is named in the result, and so is that of a
-   * version deleted by its `VersionId`, which stays, since a copy of that version may need it.
+   * Deletes an object. With `envelopeStorage: "sidecar"`, in the options of the client or in the input, it first looks for the
+   * sidecar with one HeadObject request, and removes the sidecar last. **Without it, a sidecar is left behind**: it holds
+   * wrapped keys only, and costs its storage.
    *
-   * @throws EnvelopeError `S3_REQUEST_FAILED` also when the answer says success and the object is still there
+   * A sidecar that cannot be found, as without permission for HeadObject, is left behind as well. The output names a sidecar
+   * that could not be removed. It also names the sidecar of a version that was deleted by `VersionId`, which is kept because
+   * copies of the version may need it.
+   *
+   * @throws EnvelopeError `S3_REQUEST_FAILED` also when the response reports success and the object still exists
    */
   delete(input: DeleteInput, options: CallOptions = {}): Promise<DeleteOutput> {
-    return deleteObject(this.#settings, input, options);
+    return deleteObject(this.#config, input, options);
   }
 
   /**
@@ -147,7 +163,7 @@ export class EnvelopeClient {
    *   `CHECKPOINT_INVALID` and `CONTEXT_MISMATCH` when the checkpoint belongs to another upload
    */
   upload(input: UploadInput, options: TransferOptions = {}): Promise<PutOutput> {
-    return upload(this.#settings, input, options);
+    return upload(this.#config, input, options);
   }
 
   /**
@@ -156,7 +172,7 @@ export class EnvelopeClient {
    * @throws EnvelopeError `ENVELOPE_TOO_LARGE`, `SOURCE_TOO_LARGE`
    */
   beginUpload(input: BeginUploadInput, options: CallOptions = {}): Promise<UploadTicket> {
-    return beginUpload(this.#settings, input, options);
+    return beginUpload(this.#config, input, options);
   }
 
   /**
@@ -177,7 +193,7 @@ export class EnvelopeClient {
    *   `SOURCE_FAILED`, `SOURCE_STALLED`
    */
   uploadPart(input: UploadPartInput, options: CallOptions = {}): Promise<UploadedPart> {
-    return uploadPart(this.#settings, input, options);
+    return uploadPart(this.#config, input, options);
   }
 
   /**
@@ -189,7 +205,7 @@ export class EnvelopeClient {
    *   another upload; `CONTEXT_MISMATCH`, `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`
    */
   completeUpload(input: CompleteUploadInput, options: CallOptions = {}): Promise<PutOutput> {
-    return completeUpload(this.#settings, input, options);
+    return completeUpload(this.#config, input, options);
   }
 
   /**
@@ -201,7 +217,7 @@ export class EnvelopeClient {
    * @throws EnvelopeError `CHECKPOINT_INVALID`; retryable errors of the keyring
    */
   abortUpload(input: AbortUploadInput, options: CallOptions = {}): Promise<AbortUploadOutput> {
-    return abortUpload(this.#settings, input, options);
+    return abortUpload(this.#config, input, options);
   }
 
   /**
@@ -212,7 +228,7 @@ export class EnvelopeClient {
     input: ListUploadsInput,
     options: CallOptions = {},
   ): AsyncGenerator<UnfinishedUpload, undefined> {
-    return listUploads(this.#settings, input, options);
+    return listUploads(this.#config, input, options);
   }
 
   /**
@@ -221,6 +237,6 @@ export class EnvelopeClient {
    * an age that no upload reaches.
    */
   abortUploads(input: AbortUploadsInput, options: CallOptions = {}): Promise<AbortUploadsOutput> {
-    return abortUploads(this.#settings, input, options);
+    return abortUploads(this.#config, input, options);
   }
 }

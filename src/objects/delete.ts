@@ -1,9 +1,8 @@
 /** Deletes one object, and its sidecar where the client keeps envelopes in sidecars. */
-import {
-  DeleteObjectCommand,
-  type DeleteObjectCommandInput,
-  type DeleteObjectCommandOutput,
-  type HeadObjectCommandOutput,
+import type {
+  DeleteObjectCommandInput,
+  DeleteObjectCommandOutput,
+  HeadObjectCommandOutput,
 } from "@aws-sdk/client-s3";
 import { choiceArgument } from "../base/arguments.js";
 import { EnvelopeError, hasCode } from "../base/errors.js";
@@ -11,10 +10,9 @@ import { decodeEnvelope } from "../envelope/metadata.js";
 import { fieldsArgument } from "../fields/field-list.js";
 import { fieldNames } from "../fields/field-names.js";
 import { sdkFields } from "../fields/sdk-fields.js";
-import { type RequestTarget, s3Request, unusableResponse } from "../s3/errors.js";
+import { type RequestTarget, unusableResponse } from "../s3/errors.js";
 import { targetArgument } from "../s3/fields.js";
-import { headRequest } from "../s3/head-request.js";
-import { guarded } from "../service/response-guard.js";
+import * as requests from "../s3/requests.js";
 import { type CallOptions, callOptions, withCall } from "../transfer/call.js";
 import { type ClientConfig, type EnvelopeStorage, envelopeStorages } from "./encrypted/config.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "./encrypted/sidecar.js";
@@ -63,9 +61,7 @@ async function remove(
 ): Promise<DeleteOutput> {
   const { s3 } = config;
   const sidecar = storage === "sidecar" ? await findSidecar(config, asked, signal) : undefined;
-  const output = await s3Request(target, signal, (sending) =>
-    s3.send(guarded(new DeleteObjectCommand(asked)), sending),
-  );
+  const output = await requests.deleteObject(s3, asked, { signal });
   await requireDeletion(config, asked, output, target, signal);
   // A delete marker hides the object only: its older version still needs the sidecar.
   if (!sidecar || output.DeleteMarker) return output;
@@ -85,7 +81,7 @@ export async function requireDeletion(
   const { httpStatusCode = 204, requestId } = $metadata ?? {};
   if (httpStatusCode === 204 || requestId !== undefined) return;
   try {
-    await headObject(config, input, signal);
+    await headOf(config, input, signal);
   } catch (error) {
     if (hasCode(error, "S3_NOT_FOUND")) return;
     throw error;
@@ -100,7 +96,7 @@ async function findSidecar(
   signal: AbortSignal | undefined,
 ): Promise<SidecarLocation | undefined> {
   try {
-    const { Metadata } = await headObject(config, input, signal);
+    const { Metadata } = await headOf(config, input, signal);
     const stored = decodeEnvelope(Metadata ?? {});
     return stored?.storage === "sidecar" ? sidecarLocation(input, stored.header) : undefined;
   } catch (error) {
@@ -109,10 +105,10 @@ async function findSidecar(
   }
 }
 
-function headObject(
-  config: Pick<ClientConfig, "s3">,
+function headOf(
+  { s3 }: Pick<ClientConfig, "s3">,
   { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner }: DeleteObjectCommandInput,
   signal: AbortSignal | undefined,
 ): Promise<HeadObjectCommandOutput> {
-  return headRequest(config, { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner }, signal);
+  return requests.headObject(s3, { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner }, { signal });
 }

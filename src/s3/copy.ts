@@ -10,8 +10,8 @@ import type {
   PutObjectCommandInput,
 } from "@aws-sdk/client-s3";
 import { quoted } from "../base/bytes.js";
+import { forEachConcurrently } from "../base/concurrency.js";
 import { EnvelopeError } from "../base/errors.js";
-import { forEachConcurrently } from "../transfer/concurrency.js";
 import { partSizes } from "../transfer/part-sizes.js";
 import type { ConfirmedWriteOutput } from "./confirmed-write.js";
 import { requireETag } from "./errors.js";

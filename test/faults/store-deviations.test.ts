@@ -10,7 +10,7 @@ import {
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EnvelopeClient, EnvelopeError } from "../../src/index.js";
 import { legacyAesKeyring, legacyReading, migrateObject } from "../../src/legacy.js";
-import { configOf } from "../../src/objects/encrypted/config.js";
+import { configOf } from "../../src/objects/client.js";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { type HttpProxy, startHttpProxy } from "../support/http-proxy.js";

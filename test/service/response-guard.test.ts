@@ -300,7 +300,7 @@ describe("one signal of the caller's", () => {
       await client.put({ Bucket, Key, Body: Key }, options);
       await client.head({ Bucket, Key }, options);
       expect(await (await client.get({ Bucket, Key }, options)).Body.transformToString()).toBe(Key);
-      await object.read(index * 900, 10, options);
+      await object.read(index * 900, index * 900 + 10, options);
       await client.delete({ Bucket, Key }, options);
       await client.abortUploads({ Bucket, Prefix: Key, olderThanMs: 0 }, options);
       await keyring.generateDataKey({ encryptionContext: {}, ...options });

@@ -148,18 +148,3 @@ function legacyArgument(value: unknown): LegacyReading | undefined {
   if (reading === undefined || typeof reading?.userMetadata === "function") return reading;
   throw wrongType("options.legacy", "what legacyReading() returns", reading);
 }
-
-/** By client: for what works beside it with the same settings, without a way for others to get at them. */
-const kept = new WeakMap<object, ClientConfig>();
-
-/** Remembers the settings of a client for {@link configOf}. */
-export function keepConfig(client: object, config: ClientConfig): void {
-  kept.set(client, config);
-}
-
-/** The settings of an `EnvelopeClient` that a caller hands in. */
-export function configOf(title: string, client: unknown): ClientConfig {
-  const config = kept.get(Object(client));
-  if (config) return config;
-  throw wrongType(title, "an EnvelopeClient", client);
-}

@@ -40,6 +40,8 @@ import { readAhead } from "../parallel/read-ahead.js";
 import { type VerifiedBody, verifiedBody } from "./body.js";
 import { type GetInput, type GetOutput, type GetRequest, getArguments } from "./get-input.js";
 
+export type { GetInput, GetOutput } from "./get-input.js";
+
 /** See `EnvelopeClient.get`. */
 export async function get(
   config: ClientConfig,

@@ -20,6 +20,8 @@ import {
 import { readTail, tailError, verifyTail } from "../encrypted/tail.js";
 import { type OpenObject, type OpenObjectFields, objectReader } from "./object-reader.js";
 
+export type { OpenObject } from "./object-reader.js";
+
 type RefusedField = "PartNumber" | "Range" | `Response${string}`;
 
 /** What `open` takes: the input of GetObject but for parts, ranges and overrides of headers, and this. */

@@ -12,6 +12,8 @@ import { sendBody } from "./send-body.js";
 import { withSidecar } from "./sidecar-write.js";
 import { type PutOutput, type WriteInput, type WriteRequest, writeArguments } from "./write-arguments.js";
 
+export type { PutOutput } from "./write-arguments.js";
+
 /**
  * The input of `put`: that of PutObject, except for fields that describe the bytes sent, and these. `ContentLength` is that of
  * the plaintext.

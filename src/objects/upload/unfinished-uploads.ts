@@ -1,18 +1,13 @@
 /** Multipart uploads that nobody has completed or aborted: lists them, and aborts those of a given age. */
-import {
-  AbortMultipartUploadCommand,
-  ListMultipartUploadsCommand,
-  type ListMultipartUploadsCommandOutput,
-  type RequestPayer,
-} from "@aws-sdk/client-s3";
+import type { ListMultipartUploadsCommandOutput, RequestPayer } from "@aws-sdk/client-s3";
 import { integerArgument, textArgument, wrongType } from "../../base/arguments.js";
 import { compareUtf8 } from "../../base/bytes.js";
 import { EnvelopeError } from "../../base/errors.js";
 import { type Fields, fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
-import { isUploadGone, s3Request, unusableResponse } from "../../s3/errors.js";
-import { listGuard, pageCounter } from "../../s3/responses.js";
-import { guarded } from "../../service/response-guard.js";
+import { isUploadGone, unusableResponse } from "../../s3/errors.js";
+import { abortMultipartUpload, listMultipartUploads } from "../../s3/requests.js";
+import { pageCounter } from "../../s3/responses.js";
 import { type CallOptions, callOptions, iterateCall, withCall } from "../../transfer/call.js";
 import type { ClientConfig } from "../encrypted/config.js";
 
@@ -89,10 +84,8 @@ async function* listAll(
   });
   let markers: { KeyMarker?: string | undefined; UploadIdMarker?: string | undefined } = {};
   while (true) {
-    const command = guarded(new ListMultipartUploadsCommand({ ...input, ...markers }), listGuard);
-    const page: ListMultipartUploadsCommandOutput = await s3Request(target, signal, (sending) =>
-      s3.send(command, sending),
-    );
+    const request = { ...input, ...markers };
+    const page: ListMultipartUploadsCommandOutput = await listMultipartUploads(s3, request, { signal });
     for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
       if (Key === undefined || UploadId === undefined || Initiated === undefined)
         throw unusableResponse(
@@ -140,10 +133,8 @@ async function abortAll(
   for await (const upload of listAll(config, list, signal)) {
     if (!(upload.Initiated.getTime() < beforeMs)) continue;
     const { Key, UploadId } = upload;
-    const target = { operation: "AbortMultipartUpload", bucket: list.Bucket, key: Key };
-    const command = new AbortMultipartUploadCommand({ ...fields, Key, UploadId });
     try {
-      await s3Request(target, signal, (sending) => config.s3.send(guarded(command), sending));
+      await abortMultipartUpload(config.s3, { ...fields, Key, UploadId }, { signal });
       aborted.push(upload);
     } catch (error) {
       if (signal.aborted || !(error instanceof EnvelopeError)) throw error;

@@ -2,8 +2,7 @@
 
 import { decodeEnvelope } from "../../envelope/metadata.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
-import type { EnvelopeClient } from "../../objects/client.js";
-import { configOf } from "../../objects/encrypted/config.js";
+import { configOf, type EnvelopeClient } from "../../objects/client.js";
 import { get } from "../../objects/get/get.js";
 import { requireUnchanged } from "../../s3/copy.js";
 import { requireETag } from "../../s3/errors.js";

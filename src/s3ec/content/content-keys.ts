@@ -1,6 +1,6 @@
 /** Derives the keys of the content of one object from its data key. */
 import { createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
-import { decryptionFailed } from "../../cobblestone/derivation.js";
+import { decryptionFailed } from "../../base/errors.js";
 import {
   commitmentOf,
   committedContentKey,

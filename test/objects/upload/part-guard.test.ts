@@ -7,7 +7,7 @@ import { type ListPartsCommandInput, S3Client, UploadPartCommand } from "@aws-sd
 import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { chunkBytes } from "../../../src/cobblestone/layout.js";
 import { type BeginUploadInput, type UploadTicket, uploadPartRange } from "../../../src/index.js";
-import { configOf } from "../../../src/objects/encrypted/config.js";
+import { configOf } from "../../../src/objects/client.js";
 import { guardOf, PartGuard } from "../../../src/objects/upload/part-guard.js";
 import { Crc, crc32 } from "../../../src/testing/s3/wire/crc.js";
 import { expectBytes, testBytes } from "../../support/bytes.js";
