@@ -151,7 +151,7 @@ describe("7. Downgrades that must be rejected", () => {
     "GCM->CBC relabel (ctx binds cek)": {
       stored: () => relabelled("V2 kms"),
       code: "ENVELOPE_INVALID",
-      says: "x-amz-matdesc: expected its aws:x-amz-cek-alg to be the content's algorithm",
+      says: "x-amz-matdesc: expected its aws:x-amz-cek-alg to be the content algorithm",
     },
     "GCM->CBC relabel (ctx binds cek), in the context as well": {
       stored: () => ({
@@ -181,7 +181,7 @@ describe("7. Downgrades that must be rejected", () => {
         "x-amz-matdesc": of("V3 kms")["x-amz-t"] ?? "",
       }),
       code: "ENVELOPE_INVALID",
-      says: "expected its aws:x-amz-cek-alg to be the content's algorithm",
+      says: "expected its aws:x-amz-cek-alg to be the content algorithm",
     },
   });
 
@@ -228,7 +228,7 @@ describe("8. Extra security tests", () => {
       stored: () => asKms(),
       input: () => ({ expected: { tenant: "43" } }),
       code: "ENVELOPE_INVALID",
-      says: "aws:x-amz-cek-alg has no place",
+      says: "expected no aws:x-amz-cek-alg",
     },
     "[P] tampered x-amz-t": {
       stored: () => ({
@@ -244,12 +244,12 @@ describe("8. Extra security tests", () => {
       stored: () => ({ ...of("V3 kms"), "x-amz-t": JSON.stringify(user) }),
       input: () => ({ expected: user }),
       code: "ENVELOPE_INVALID",
-      says: "x-amz-t: expected its aws:x-amz-cek-alg to be the content's algorithm",
+      says: "x-amz-t: expected its aws:x-amz-cek-alg to be the content algorithm",
     },
     "[P] missing x-amz-t": {
       stored: () => without(of("V3 kms"), "x-amz-t"),
       code: "ENVELOPE_INVALID",
-      says: "x-amz-t: expected its aws:x-amz-cek-alg to be the content's algorithm",
+      says: "x-amz-t: expected its aws:x-amz-cek-alg to be the content algorithm",
     },
     "[P] missing ctx": {
       stored: () => of("V3 kms"),
