@@ -3,7 +3,6 @@
  * the checks that neither the source nor the object at the destination has changed.
  */
 import type {
-  CompletedPart,
   GetObjectTaggingCommandInput,
   HeadObjectCommandInput,
   HeadObjectCommandOutput,
@@ -21,7 +20,7 @@ import {
   createUpload,
   discardUpload,
   type MultipartInput,
-  type SentPart,
+  type StoredPart,
 } from "./multipart.js";
 import { copyObject, getObjectTagging, headObject, targetOf, uploadPartCopy } from "./requests.js";
 import { conditionOf, isSameETag } from "./responses.js";
@@ -187,43 +186,35 @@ async function copyByParts(
   }
 }
 
-async function copyParts(input: MultipartInput, uploadId: string, source: CopySource): Promise<SentPart[]> {
+async function copyParts(input: MultipartInput, uploadId: string, source: CopySource): Promise<StoredPart[]> {
   const { transfer, maxConcurrentParts } = input;
   const { bytes } = source;
   const partBytes = partSizes(bytes, copiedPartBytes)(1);
   const count = Math.ceil(bytes / partBytes);
-  const parts: SentPart[] = [];
+  const parts: StoredPart[] = [];
   await forEachConcurrently(new Array(count).keys(), maxConcurrentParts, transfer, async (index) => {
     const start = index * partBytes;
     const end = Math.min(bytes, start + partBytes);
     // S3 copies no range of an object of up to 5 MB.
     const range = count === 1 ? undefined : `bytes=${start}-${end - 1}`;
-    const part = await copyPart(input, uploadId, source, index + 1, range);
-    parts.push({ part, bytes: end - start });
+    const PartNumber = index + 1;
+    const part = await copyPart(input, uploadId, source, PartNumber, range);
+    const checksums = checksumsOf(part as never) as StoredPart["checksums"];
+    parts.push({ PartNumber, ETag: conditionOf(part.ETag), checksums, size: end - start });
   });
   return parts;
 }
 
-async function copyPart(
+function copyPart(
   { s3, put, transfer }: MultipartInput,
   UploadId: string,
   source: CopySource,
   PartNumber: number,
   CopySourceRange: string | undefined,
-): Promise<CompletedPart> {
-  const part = await uploadPartCopy(
-    s3,
-    {
-      ...objectFields(put),
-      ...customerKeyOf(put),
-      ...sourceFields(put, source),
-      CopySourceRange,
-      UploadId,
-      PartNumber,
-    },
-    { signal: transfer.signal },
-  );
-  return { PartNumber, ETag: conditionOf(part.ETag), ...checksumsOf(part as never) };
+): ReturnType<typeof uploadPartCopy> {
+  const part = { CopySourceRange, UploadId, PartNumber };
+  const input = { ...objectFields(put), ...customerKeyOf(put), ...sourceFields(put, source), ...part };
+  return uploadPartCopy(s3, input, { signal: transfer.signal });
 }
 
 /** The fields of CopyObject and UploadPartCopy that name the source, and its state. */
