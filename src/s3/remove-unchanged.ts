@@ -5,10 +5,10 @@ import { deleteObject, headObject } from "./requests.js";
 import { conditionOf, isSameETag } from "./responses.js";
 
 /** The state of a key: "absent" when it has no object, "unknown" when that could not be found out. */
-export type FoundObject = Pick<HeadObjectCommandOutput, "ETag" | "Metadata"> | "absent" | "unknown";
+export type KeyState = Pick<HeadObjectCommandOutput, "ETag" | "Metadata"> | "absent" | "unknown";
 
 /** Looks an object up, in bounded time. The request has no condition, which some stores would refuse. */
-export async function findObject(s3: S3Client, object: HeadObjectCommandInput): Promise<FoundObject> {
+export async function findObject(s3: S3Client, object: HeadObjectCommandInput): Promise<KeyState> {
   try {
     return await headObject(s3, object, { isBounded: true });
   } catch (error) {
@@ -17,13 +17,13 @@ export async function findObject(s3: S3Client, object: HeadObjectCommandInput): 
 }
 
 /** Whether the object that was found is another one than that with the given ETag. */
-export function isOtherObject(found: FoundObject, ETag: string | undefined): boolean {
+export function isOtherObject(found: KeyState, ETag: string | undefined): boolean {
   if (typeof found === "string") return false;
   return ETag !== undefined && found.ETag !== undefined && !isSameETag(found.ETag, ETag);
 }
 
 /** Whether the object that was found cannot be compared: the store gave an ETag before, and gives none now. */
-export function lacksETag(found: FoundObject, ETag: string | undefined): boolean {
+export function lacksETag(found: KeyState, ETag: string | undefined): boolean {
   return typeof found !== "string" && ETag !== undefined && found.ETag === undefined;
 }
 

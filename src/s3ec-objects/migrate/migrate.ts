@@ -80,7 +80,7 @@ async function migrate(migration: Migration): Promise<Migrated> {
     const fields = newFields(request, content, tagging);
     const written = await writeNewObject(migration, content, fields);
     const { authenticated, ...legacy } = content.legacy;
-    const file = recording.fileAt(legacy.instructionFileKey);
+    const file = recording.instructionFile();
     const { keptInstructionFileKey, ...remaining } = await removeOriginal(migration, file, written.VersionId);
     const orphanedKeys = [...written.orphanedKeys, ...remaining.orphanedKeys];
     const { Bucket, Key } = request.destination;

@@ -1,7 +1,7 @@
 /** The original of a migration: looked up before, and removed after with its instruction file. */
 import { hasCode } from "../../base/errors.js";
 import { deleteObject } from "../../objects/delete.js";
-import type { LegacyGet } from "../../objects/encrypted/legacy-reading.js";
+import type { FoundObject, ObjectFormat } from "../../objects/encrypted/format.js";
 import { requireUnchanged } from "../../s3/copy.js";
 import { findObject, isOtherObject, lacksETag, removeUnchanged } from "../../s3/remove-unchanged.js";
 import { headObject } from "../../s3/requests.js";
@@ -12,30 +12,23 @@ import type { Migration } from "./input.js";
 export type InstructionFile = { readonly Key: string; readonly ETag: string | undefined } | undefined;
 
 /**
- * Returns a configuration whose legacy reading records which instruction files it reads, so that only the one that opened
- * the original is removed with it, and not a later one under the same key.
+ * Returns a configuration whose legacy reading records the instruction file that it finds, so that only this file is removed
+ * with the original, and not a later one under the same key.
  */
 export function recordInstructionFile({ config }: Pick<Migration, "config">): {
   readonly config: Migration["config"];
-  fileAt(Key: string | undefined): InstructionFile;
+  instructionFile(): InstructionFile;
 } {
   const { legacy } = config;
-  const ETags = new Map<string, string | undefined>();
-  const recording = legacy && {
-    ...legacy,
-    get: (object: LegacyGet) =>
-      legacy.get({
-        ...object,
-        askFor: async (key) => {
-          const response = await object.askFor(key);
-          ETags.set(key, response.output.ETag);
-          return response;
-        },
-      }),
+  let file: FoundObject["instructionFile"];
+  const find: ObjectFormat["find"] = async (object) => {
+    const found = await legacy?.find(object);
+    file = found?.instructionFile;
+    return found;
   };
   return {
-    config: { ...config, legacy: recording },
-    fileAt: (Key) => (Key === undefined ? undefined : { Key, ETag: ETags.get(Key) }),
+    config: { ...config, legacy: legacy && { ...legacy, find } },
+    instructionFile: () => file && { Key: file.key, ETag: file.ETag },
   };
 }
 

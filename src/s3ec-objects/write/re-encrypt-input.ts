@@ -3,7 +3,7 @@ import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { bytesArgument, choiceArgument, objectArgument, textArgument } from "../../base/arguments.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
-import { type ExpectedContext, expectedContextArgument } from "../../objects/encrypted/read-envelope.js";
+import { type ExpectedContext, expectedContextArgument } from "../../objects/encrypted/read-arguments.js";
 import type { SidecarLocation } from "../../objects/encrypted/sidecar.js";
 import type { RequestTarget } from "../../s3/errors.js";
 import { type SidecarField, targetArgument } from "../../s3/fields.js";

@@ -4,7 +4,7 @@ import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import { decodeInstructionFile, mayBeInstructionFile } from "../../s3ec/instruction-file.js";
 import { decodeLegacyMetadata } from "../../s3ec/metadata.js";
 import { type CallOptions, callOptions, withCall } from "../../transfer/call.js";
-import { missing } from "../read/locate-envelope.js";
+import { noEnvelope } from "../read/locate-envelope.js";
 import {
   getInstructions,
   headOwner,
@@ -50,7 +50,7 @@ async function reEncrypt(
     throw notRotated("its data key is in its own metadata, which only another put of the object can change");
   }
   const stored = await getInstructions(config, from, signal);
-  if (!stored) throw missing(target.key, from.Key);
+  if (!stored) throw noEnvelope(target.key, from.Key);
   const text = await rewrapEnvelope(
     config,
     request,
