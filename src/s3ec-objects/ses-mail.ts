@@ -4,7 +4,7 @@ import { fieldsArgument } from "../fields/field-list.js";
 import { legacyFieldNames } from "../fields/legacy-field-names.js";
 import type { Keyring } from "../keys/keyring.js";
 import { EnvelopeClient } from "../objects/client.js";
-import type { LegacyReading } from "../objects/encrypted/legacy-reading.js";
+import type { LegacyReading } from "../objects/encrypted/format.js";
 import { type LegacyKmsKeyringOptions, legacyKmsKeyring } from "../s3ec/keyrings/kms-keyring.js";
 import type { CallOptions } from "../transfer/call-signal.js";
 import { legacyReading } from "./read/reading.js";

@@ -11,7 +11,7 @@ import { getResponse } from "../../s3/body/response.js";
 import { cleanUp } from "../../s3/clean-up.js";
 import { sidecarFields } from "../../s3/fields.js";
 import { deleteObject, putObject } from "../../s3/requests.js";
-import type { ClientConfig } from "./config.js";
+import type { RequestConfig } from "./transfer-config.js";
 
 /** Where a sidecar is, and what requests about it must carry over from those about the object. */
 export interface SidecarLocation {
@@ -72,7 +72,7 @@ export async function putSidecar(
  *   object, `BODY_INTERRUPTED`, `BODY_STALLED`
  */
 export async function getSidecar(
-  config: ClientConfig,
+  config: RequestConfig,
   location: SidecarLocation | undefined,
   header: Buffer,
   signal: AbortSignal | undefined,

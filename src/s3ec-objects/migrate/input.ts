@@ -5,8 +5,8 @@ import { type Fields, fieldsArgument, statedFields } from "../../fields/field-li
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
 import type { ClientConfig } from "../../objects/encrypted/config.js";
-import type { LegacyObjectInfo } from "../../objects/encrypted/legacy-reading.js";
-import { type ExpectedContext, expectedContextArgument } from "../../objects/encrypted/read-envelope.js";
+import type { LegacyObjectInfo } from "../../objects/encrypted/format.js";
+import { type ExpectedContext, expectedContextArgument } from "../../objects/encrypted/read-arguments.js";
 import { type WriteInput, writeArguments } from "../../objects/put/write-arguments.js";
 import type { RequestTarget } from "../../s3/errors.js";
 import { customerKeyOf, refuseFields, targetArgument } from "../../s3/fields.js";

@@ -5,7 +5,7 @@ import { decodeEnvelope } from "../../envelope/metadata.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import { configOf, type EnvelopeClient } from "../../objects/client.js";
-import type { LegacyReadInfo } from "../../objects/encrypted/legacy-reading.js";
+import type { LegacyReadInfo } from "../../objects/encrypted/format.js";
 import { get } from "../../objects/get/get.js";
 import type { GetOutput } from "../../objects/get/get-input.js";
 import { put } from "../../objects/put/put.js";

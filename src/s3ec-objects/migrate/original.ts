@@ -3,7 +3,7 @@ import { HeadObjectCommand, type HeadObjectCommandOutput } from "@aws-sdk/client
 import { hasCode } from "../../base/errors.js";
 import { deleteObject } from "../../objects/delete.js";
 import type { ClientConfig } from "../../objects/encrypted/config.js";
-import type { LegacyGet } from "../../objects/encrypted/legacy-reading.js";
+import type { FoundObject, ObjectFormat } from "../../objects/encrypted/format.js";
 import { withinTime, withLeftover } from "../../s3/clean-up.js";
 import { s3Error } from "../../s3/errors.js";
 import { headRequest } from "../../s3/head-request.js";
@@ -44,22 +44,15 @@ export function watchedFile({ config }: Pick<MigrateCall, "config">): {
   found(Key: string | undefined): InstructionFile;
 } {
   const { legacy } = config;
-  const ETags = new Map<string, string | undefined>();
-  const watched = legacy && {
-    ...legacy,
-    get: (object: LegacyGet) =>
-      legacy.get({
-        ...object,
-        askFor: async (key) => {
-          const answer = await object.askFor(key);
-          ETags.set(key, answer.output.ETag);
-          return answer;
-        },
-      }),
+  let file: FoundObject["instructionFile"];
+  const find: ObjectFormat["find"] = async (object) => {
+    const found = await legacy?.find(object);
+    file = found?.instructionFile;
+    return found;
   };
   return {
-    config: { ...config, legacy: watched },
-    found: (Key) => (Key === undefined ? undefined : { Key, ETag: ETags.get(Key) }),
+    config: { ...config, legacy: legacy && { ...legacy, find } },
+    found: (Key) => (Key === undefined ? undefined : { Key, ETag: file?.ETag }),
   };
 }
 

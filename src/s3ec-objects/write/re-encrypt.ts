@@ -4,7 +4,7 @@ import { bytesArgument, choiceArgument, objectArgument, textArgument } from "../
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
-import { type ExpectedContext, expectedContextArgument } from "../../objects/encrypted/read-envelope.js";
+import { type ExpectedContext, expectedContextArgument } from "../../objects/encrypted/read-arguments.js";
 import type { SidecarLocation } from "../../objects/encrypted/sidecar.js";
 import { type RequestTarget, requireETag } from "../../s3/errors.js";
 import { type SidecarField, targetArgument } from "../../s3/fields.js";
@@ -30,7 +30,7 @@ import {
   putInstructions,
   type StoredInstructions,
 } from "../read/instruction-object.js";
-import { missing } from "../read/locate-envelope.js";
+import { noEnvelope } from "../read/locate-envelope.js";
 import {
   proveContent,
   requireETagOf,
@@ -130,7 +130,7 @@ async function reEncrypt(
     throw notRotated("its data key is in its own metadata, which takes a put of the object to change");
   }
   const stored = await getInstructions(config, from, signal);
-  if (!stored) throw missing(target.key, from.Key);
+  if (!stored) throw noEnvelope(target.key, from.Key);
   const text = await rotate(config, rotation, decodeInstructionFile(stored.bytes, found), head, signal);
   const condition = await conditionOn(config, to, from.Key === to.Key ? stored : undefined, signal);
   try {
