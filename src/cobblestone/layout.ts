@@ -32,7 +32,7 @@ export function chunkCount(plaintextLength: number): number {
 }
 
 /**
- * The exact size of the message that holds `plaintextLength` bytes; the inverse of {@link plaintextLength}.
+ * The exact size of the message that holds `plaintextLength` bytes; the inverse of `plaintextLength`.
  *
  * @param plaintextLength bytes, 0 to 2^52 - 1
  * @returns bytes
@@ -45,7 +45,7 @@ export function ciphertextLength(plaintextLength: number): number {
 
 /**
  * The exact size of the plaintext inside a message of `ciphertextLength` bytes, for sizes as HEAD and LIST
- * report them; the inverse of {@link ciphertextLength}.
+ * report them; the inverse of `ciphertextLength`.
  *
  * @param ciphertextLength bytes
  * @returns bytes
