@@ -13,7 +13,7 @@ import type { ObjectResponse } from "../../s3/body/object-response.js";
 import { unusableResponse } from "../../s3/errors.js";
 import { withoutChecksums } from "../../s3/fields.js";
 import { slice } from "../../transfer/slice.js";
-import { type ClientConfig, workingOf } from "./config.js";
+import { type ClientConfig, processingOf } from "./config.js";
 import type {
   ContentOutput,
   FoundObject,
@@ -167,7 +167,7 @@ export class NativeObject implements UnlockedObject {
             endChunk: chunkCount(length),
             startsWithHeader: true,
           })
-        : openSource(body, { readHeader, endsMessage: true }, workingOf(this.#config));
+        : openSource(body, { readHeader, endsMessage: true }, processingOf(this.#config));
     return { output: this.outputOf(response, { ContentLength: length }), plaintext };
   }
 
@@ -184,7 +184,7 @@ export class NativeObject implements UnlockedObject {
           endChunk: firstChunk + chunks,
           startsWithHeader: false,
         })
-      : openSource(body, { keys: this.keys, firstChunk, endsMessage }, workingOf(this.#config));
+      : openSource(body, { keys: this.keys, firstChunk, endsMessage }, processingOf(this.#config));
     return {
       output: this.outputOf(response, { ContentLength: plan.length, ContentRange: contentRange(plan) }),
       plaintext: slice(plaintext, plan.skipPlaintext, plan.length),

@@ -18,7 +18,7 @@ import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
 import { otherRange } from "../../s3/content-range.js";
 import { type CallControl, type CallOptions, callOptions, withCall } from "../../transfer/call.js";
-import { type ClientConfig, workingOf } from "../encrypted/config.js";
+import { type ClientConfig, processingOf } from "../encrypted/config.js";
 import type { NativeObject } from "../encrypted/native-format.js";
 import { type PinnedObject, pinObject, refetchPinned } from "../encrypted/pinned-object.js";
 import { bytesOf } from "../encrypted/tail.js";
@@ -131,7 +131,7 @@ class ObjectReader {
         length: this.#totalBytes,
         read: (from: number, to: number) => this.#readCiphertext(from, to, isSequential, call.signal),
       };
-      const message = randomAccess(source, keys, this.plaintextLength, workingOf(this.#config));
+      const message = randomAccess(source, keys, this.plaintextLength, processingOf(this.#config));
       try {
         const plaintext = await untilAborted(call.signal, message.read(start, upTo));
         if (isSequential) this.#cache.dropPrefetched(chunkOffset(chunkIndex(upTo)), this.#totalBytes);
