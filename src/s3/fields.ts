@@ -97,7 +97,7 @@ export function completeFields(input: PutObjectCommandInput): CompleteFields {
 /** Checks the size of an object that an answer states, which a broken store could make anything. */
 export function requireSize(bytes: number | undefined, target: RequestTarget): void {
   if (bytes === undefined || (Number.isSafeInteger(bytes) && bytes >= 0)) return;
-  throw unusableResponse(target, "its answer has no possible Content-Length");
+  throw unusableResponse(target, "its response has an impossible Content-Length");
 }
 
 /** The checksums of a part, which its completion states again. */
