@@ -1,5 +1,9 @@
-/** Waiting that a signal ends, with one listener on a caller's signal however many wait for it: Node warns of more than ten. */
+/**
+ * Waits that end when a signal aborts or after idle time. A caller's signal gets one listener, however many wait for it:
+ * Node warns of more than ten.
+ */
 import { setMaxListeners } from "node:events";
+import { startIdleTimer } from "./idle-timer.js";
 
 /** Those who wait for a signal. */
 interface Waiting {
@@ -39,13 +43,71 @@ function listen(signal: AbortSignal): Waiting {
   return one;
 }
 
+/** What ends a wait early. */
+export interface WaitLimits {
+  /** The wait rejects with the reason of this signal once it aborts. */
+  readonly signal?: AbortSignal | undefined;
+  /** How long the wait may be idle, in milliseconds; 0, the default, for no limit. */
+  readonly idleTimeoutMs?: number | undefined;
+  /** The limit until the first refresh, if some of the time has passed already. */
+  readonly firstIdleMs?: number | undefined;
+  /** The error for a wait that was idle for too long. */
+  readonly stalled?: (() => Error) | undefined;
+}
+
+/** How the function that a limited wait runs settles it. */
+export interface WaitControl<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
+  /** Begins the idle time anew. */
+  readonly refresh: () => void;
+}
+
+/**
+ * A promise, as `new Promise` makes it, that also rejects at its limits.
+ *
+ * @param start begins the work; returns what stops it, which runs once when the promise settles, for whatever reason
+ */
+export function limitedWait<T>(
+  { signal, idleTimeoutMs = 0, firstIdleMs, stalled }: WaitLimits,
+  start: (control: WaitControl<T>) => (() => void) | undefined,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let isSettled = false;
+    let forget: (() => void) | undefined;
+    let stop: (() => void) | undefined;
+    const settle = (act: () => void) => {
+      if (isSettled) return;
+      isSettled = true;
+      timer.stop();
+      forget?.();
+      stop?.();
+      act();
+    };
+    const timer = startIdleTimer(idleTimeoutMs, () => settle(() => reject(stalled?.())), firstIdleMs);
+    stop = start({
+      resolve: (value) => settle(() => resolve(value)),
+      reject: (error) => settle(() => reject(error)),
+      refresh: timer.refresh,
+    });
+    if (isSettled) return void stop?.();
+    const abort = () => settle(() => reject(signal?.reason));
+    if (signal?.aborted) abort();
+    else forget = signal && onAbort(signal, abort);
+  });
+}
+
+/** Settles like the promise, or rejects at the limits. */
+export function untilLimits<T>(limits: WaitLimits, promise: Promise<T>): Promise<T> {
+  return limitedWait<T>(limits, ({ resolve, reject }) => {
+    Promise.resolve(promise).then(resolve, reject);
+    return undefined;
+  });
+}
+
 /** Settles like the promise, or rejects with the reason as soon as the signal aborts. */
 export function untilAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    const stop = onAbort(signal, () => reject(signal.reason));
-    Promise.resolve(promise).then(resolve, reject).finally(stop);
-  });
+  return untilLimits({ signal }, promise);
 }
 
 const ownSignals = new WeakSet<AbortSignal>();

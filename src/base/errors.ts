@@ -132,3 +132,11 @@ export function withDetails(
 export function hasCode(error: unknown, code: ErrorCode): error is EnvelopeError {
   return error instanceof EnvelopeError && error.code === code;
 }
+
+/** The one error for a wrong key, a wrong context and modified bytes, so that none can be told from another. */
+export function decryptionFailed(): EnvelopeError {
+  return new EnvelopeError(
+    "DECRYPTION_FAILED",
+    "decryption failed: the data key or the encryption context is not the one that the object was written with, or the object was modified",
+  );
+}

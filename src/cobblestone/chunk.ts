@@ -1,6 +1,8 @@
 /** Seals and opens one chunk, apart from all buffering. format.md 5 specifies it. */
+
 import { createCipheriv, createDecipheriv } from "node:crypto";
-import { decryptionFailed, type MessageKeys } from "./derivation.js";
+import { decryptionFailed } from "../base/errors.js";
+import type { MessageKeys } from "./derivation.js";
 import { maxChunks, tagBytes } from "./layout.js";
 
 const suite = "aes-256-gcm";

@@ -1,7 +1,7 @@
 /** From a data key to the keys of one message: HKDF-Expand with SHA-512. format.md 4 specifies it. */
 import { createHmac, createSecretKey, KeyObject, timingSafeEqual } from "node:crypto";
 import { wrongType } from "../base/arguments.js";
-import { EnvelopeError } from "../base/errors.js";
+import { decryptionFailed } from "../base/errors.js";
 import { commitmentBytes, headerBytes, saltBytes } from "./layout.js";
 
 /** Bytes of a data key. */
@@ -78,12 +78,4 @@ export function openHeader(dataKey: KeyObject, header: Uint8Array, context: Uint
  */
 export function requireHeader(keys: MessageKeys, header: Uint8Array): void {
   if (header.length !== headerBytes || !timingSafeEqual(keys.header, header)) throw decryptionFailed();
-}
-
-/** The one error for a wrong key, a wrong context and modified bytes, so that none can be told from another. */
-export function decryptionFailed(): EnvelopeError {
-  return new EnvelopeError(
-    "DECRYPTION_FAILED",
-    "decryption failed: the data key or the encryption context is not the one that the object was written with, or the object was modified",
-  );
 }

@@ -7,7 +7,7 @@ import { decodeEnvelope, encodeEnvelope, invalid, type MetadataFields } from "./
 import { maxEnvelopeLength, sidecarSuffix } from "./names.js";
 
 /** S3 allows this many bytes in the key of an object. */
-const maxKeyBytes = 1024;
+export const maxKeyBytes = 1024;
 const where = "sidecar object";
 
 /**

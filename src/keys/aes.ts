@@ -1,4 +1,5 @@
 /** A keyring on one local AES-256 wrapping key. format.md 8 specifies how it wraps. */
+
 import {
   createCipheriv,
   createDecipheriv,
@@ -8,7 +9,8 @@ import {
   randomBytes,
 } from "node:crypto";
 import { textArgument } from "../base/arguments.js";
-import { dataKeyArgument, dataKeyBytes, decryptionFailed } from "../cobblestone/derivation.js";
+import { decryptionFailed } from "../base/errors.js";
+import { dataKeyArgument, dataKeyBytes } from "../cobblestone/derivation.js";
 import { fieldsArgument } from "../fields/field-list.js";
 import { fieldNames } from "../fields/field-names.js";
 import { canonicalContext, type EncryptionContext } from "./encryption-context.js";

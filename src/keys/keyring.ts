@@ -2,8 +2,8 @@
 import { createSecretKey, type KeyObject } from "node:crypto";
 import { bytesArgument, objectArgument, stringArgument, wrongType } from "../base/arguments.js";
 import { isIllFormed, listed, printable } from "../base/bytes.js";
-import { EnvelopeError } from "../base/errors.js";
-import { dataKeyBytes, decryptionFailed } from "../cobblestone/derivation.js";
+import { decryptionFailed, EnvelopeError } from "../base/errors.js";
+import { dataKeyBytes } from "../cobblestone/derivation.js";
 import { type Fields, fieldsArgument } from "../fields/field-list.js";
 import { fieldNames } from "../fields/field-names.js";
 import { type EncryptionContext, wrappingContextArgument } from "./encryption-context.js";

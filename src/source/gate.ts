@@ -1,5 +1,6 @@
 /** The gate that every source of a caller's passes: it comes whole, or it is an error. */
 import { describe } from "../base/arguments.js";
+import { iteratorOf, unawaited } from "../base/iterators.js";
 import { NodeStreamReader } from "./node-stream.js";
 import { isNodeStream, isWebStream } from "./shape.js";
 import { WebStreamReader } from "./web-stream.js";
@@ -106,16 +107,4 @@ function opened<T>(source: AsyncIterable<T> | Iterable<T>): AsyncIterator<T> | I
   } catch (error) {
     return { next: () => Promise.reject(error) };
   }
-}
-
-/** The iterator of a source of either kind. */
-export function iteratorOf<T>(source: AsyncIterable<T> | Iterable<T>): AsyncIterator<T> | Iterator<T> {
-  return Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : source[Symbol.iterator]();
-}
-
-/** Runs something whose outcome is of no interest, and that may never have one. */
-export function unawaited(act: () => unknown): void {
-  Promise.resolve()
-    .then(act)
-    .catch(() => undefined);
 }

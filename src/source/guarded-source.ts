@@ -1,9 +1,8 @@
 /** Reads a source so that it can neither hang, nor outlive the transfer it feeds, nor keep others from running. */
 
-import { onAbort } from "../base/abort.js";
+import { untilLimits } from "../base/abort.js";
 import { shouldYield, yieldToEventLoop } from "../base/event-loop.js";
-import { iteratorOf, unawaited } from "./gate.js";
-import { startIdleTimer } from "./idle.js";
+import { iteratorOf, unawaited } from "../base/iterators.js";
 import { isWebStream } from "./shape.js";
 import { WebStreamReader } from "./web-stream.js";
 
@@ -111,7 +110,10 @@ async function readOnce<T>(
   );
   // What a source has at hand comes within a few turns: a timer and a listener would cost more than the read.
   for (let given = 0; given < unwatchedTurns && !isThere(answer); given++) await undefined;
-  if (!isThere(answer)) await watched(answered, guard, waitingSince);
+  if (!isThere(answer)) {
+    const firstIdleMs = Math.max(0, guard.idleTimeoutMs - (performance.now() - waitingSince));
+    await untilLimits({ ...guard, firstIdleMs }, answered);
+  }
   guard.signal?.throwIfAborted();
   if (answer.failure) throw guard.failed(answer.failure.cause);
   if (answer.result && Object(answer.result) === answer.result) return answer.result;
@@ -129,26 +131,4 @@ function next<T>(iterator: AsyncIterator<T> | Iterator<T>): Promise<IteratorResu
   } catch (error) {
     return Promise.reject(error);
   }
-}
-
-/** Waits for a read until the signal aborts or the time is over. */
-function watched(
-  answered: Promise<void>,
-  { signal, idleTimeoutMs, stalled }: SourceGuard,
-  waitingSince: number,
-): Promise<void> {
-  return new Promise<void>((resolve, reject) => {
-    let stop: (() => void) | undefined;
-    const end = () => settle(() => reject(signal?.reason));
-    const leftMs = Math.max(0, idleTimeoutMs - (performance.now() - waitingSince));
-    const timer = startIdleTimer(idleTimeoutMs, () => settle(() => reject(stalled())), leftMs);
-    const settle = (act: () => void) => {
-      timer.stop();
-      stop?.();
-      act();
-    };
-    if (signal?.aborted) return end();
-    stop = signal && onAbort(signal, end);
-    answered.then(() => settle(resolve));
-  });
 }

@@ -1,5 +1,6 @@
 /** Reads streams with events, whatever package made them: whole, or with an error. */
 import { Readable } from "node:stream";
+import { Condition } from "../base/condition.js";
 import { EarlyEnd } from "./early-end.js";
 import type { NodeStream } from "./shape.js";
 import {
@@ -34,7 +35,7 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
   #isDone = false;
   /** The stream was destroyed; the error, if there is one, is told in this turn of the event loop. */
   #isLost = false;
-  #wake: (() => void) | undefined;
+  readonly #changed = new Condition();
 
   /**
    * @param title the argument that the stream is, for messages
@@ -117,9 +118,7 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
     asking?.unref();
     try {
       while (true) {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
+        await this.#changed.wait();
         const taken = this.#take();
         if (taken) return await taken;
       }
@@ -146,7 +145,7 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
     setImmediate(() => this.#fail(errorOf(this.#stream) ?? this.#early("closed before it ended")));
   }
 
-  readonly #onReadable = (): void => this.#wake?.();
+  readonly #onReadable = (): void => this.#changed.notify();
 
   readonly #onError = (cause: unknown): void => this.#fail(cause);
 
@@ -190,14 +189,14 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
     this.#forget();
     // A stream that stays open may be written to yet, which is its owner's.
     this.#source.removeListener("error", this.#onError);
-    this.#wake?.();
+    this.#changed.notify();
   }
 
   #fail(cause: unknown): void {
     if (this.#isOver) return;
     this.#failure = { cause };
     this.#forget();
-    this.#wake?.();
+    this.#changed.notify();
   }
 
   /** Stops listening, but for errors: a stream that has failed may do so again. */

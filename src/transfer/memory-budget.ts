@@ -1,5 +1,6 @@
 /** The memory that all transfers of a client may hold, shared fairly between them. */
 import { untilAborted } from "../base/abort.js";
+import { Condition } from "../base/condition.js";
 
 /** The right to hold some bytes of memory. */
 export interface Lease {
@@ -25,7 +26,8 @@ interface LeaseRequest {
 }
 
 interface WaitingRequest extends LeaseRequest {
-  readonly grant: () => void;
+  readonly granted: Condition;
+  lease: Lease | undefined;
 }
 
 interface Holding {
@@ -83,21 +85,21 @@ export class MemoryBudget {
     signal.throwIfAborted();
     const immediate = this.tryAcquire(holder, bytes, memoryBytes);
     if (immediate) return immediate;
-    let lease: Lease | undefined;
-    const waiting = { holder, bytes, memoryBytes, grant: () => undefined as undefined };
-    const granted = new Promise<Lease>((resolve) => {
-      waiting.grant = () => {
-        lease = this.#grant(waiting);
-        return void resolve(lease);
-      };
-    });
-    this.#waiting.push(waiting);
+    const request: WaitingRequest = {
+      holder,
+      bytes,
+      memoryBytes,
+      granted: new Condition(),
+      lease: undefined,
+    };
+    this.#waiting.push(request);
     try {
-      return await untilAborted(signal, granted);
+      while (!request.lease) await untilAborted(signal, request.granted.wait());
+      return request.lease;
     } catch (error) {
-      const place = this.#waiting.indexOf(waiting);
+      const place = this.#waiting.indexOf(request);
       if (place >= 0) this.#waiting.splice(place, 1);
-      lease?.release(lease.memory);
+      request.lease?.release(request.lease.memory);
       this.#serve();
       throw error;
     }
@@ -202,7 +204,8 @@ export class MemoryBudget {
   #serve(): void {
     for (let next = this.#next(); next && this.#fits(next.bytes); next = this.#next()) {
       this.#waiting.splice(this.#waiting.indexOf(next), 1);
-      next.grant();
+      next.lease = this.#grant(next);
+      next.granted.notify();
     }
   }
 

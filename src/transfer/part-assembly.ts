@@ -3,6 +3,7 @@
  * also controls how far the plaintext is read.
  */
 import { untilAborted } from "../base/abort.js";
+import { Condition } from "../base/condition.js";
 import type { CallControl } from "./call.js";
 import type { Lease, MemoryBudget } from "./memory-budget.js";
 import { bodyTooLarge, maxParts, type PartSizes } from "./part-sizes.js";
@@ -143,7 +144,7 @@ export class PartAssembly {
 
 class Allowance implements ReadAllowance {
   readonly #signal: AbortSignal;
-  #wake: () => void = () => undefined;
+  readonly #raised = new Condition();
   limit = 0;
 
   constructor(signal: AbortSignal) {
@@ -152,14 +153,11 @@ class Allowance implements ReadAllowance {
 
   raise(limit: number): void {
     this.limit = limit;
-    this.#wake();
+    this.#raised.notify();
   }
 
   raised(): Promise<void> {
-    const woken = new Promise<void>((resolve) => {
-      this.#wake = resolve;
-    });
-    return untilAborted(this.#signal, woken);
+    return untilAborted(this.#signal, this.#raised.wait());
   }
 }
 

@@ -2,16 +2,14 @@
 
 import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { untilAborted } from "../base/abort.js";
+import { untilLimits } from "../base/abort.js";
 import { integerArgument, objectArgument, stringArgument, wrongType } from "../base/arguments.js";
 import { EnvelopeError } from "../base/errors.js";
-import { fileFailed } from "../base/file-error.js";
+import { fileFailed, kindFault, withFileError } from "../base/files.js";
 import type { RandomAccessSource } from "../cobblestone/stream/random-access.js";
 import type { Fields } from "../fields/field-list.js";
-import { startIdleTimer } from "../source/idle.js";
 import { bytesOf } from "../source/shape.js";
 import { sourceFailed } from "../source/source-failed.js";
-import { kindFault } from "./replaceable.js";
 
 /** A plaintext of known length that can be read at any offset. Give one of the two. */
 export interface SeekableInput {
@@ -72,13 +70,7 @@ export async function openSeekable(
 }
 
 async function fileSource(path: string): Promise<SeekableSource> {
-  const attempt = async <T>(act: () => Promise<T>): Promise<T> => {
-    try {
-      return await act();
-    } catch (error) {
-      throw error instanceof EnvelopeError ? error : fileFailed(path, "be read", error);
-    }
-  };
+  const attempt = <T>(act: () => Promise<T>): Promise<T> => withFileError(path, "be read", act);
   // Not to wait for whoever may write into a pipe.
   const file = await attempt(() => open(path, constants.O_RDONLY | constants.O_NONBLOCK));
   try {
@@ -164,20 +156,17 @@ async function readOnce(
   signal: AbortSignal,
   idleTimeoutMs: number,
 ): Promise<unknown> {
-  const message = `source.read has not answered for ${idleTimeoutMs} ms`;
-  const stalled = new EnvelopeError("SOURCE_STALLED", message, { details: { start, end } });
-  let onIdle: () => void = () => undefined;
-  const idle = new Promise<never>((_, reject) => {
-    onIdle = () => reject(stalled);
-  });
-  const timer = startIdleTimer(idleTimeoutMs, onIdle);
-  try {
-    return await untilAborted(signal, Promise.race([source.read(start, end), idle]));
-  } catch (error) {
-    signal.throwIfAborted();
-    if (error === stalled) throw error;
-    throw sourceFailed("source.read failed", error, { start, end });
-  } finally {
-    timer.stop();
-  }
+  const stalled = () =>
+    new EnvelopeError("SOURCE_STALLED", `source.read has not responded for ${idleTimeoutMs} ms`, {
+      details: { start, end },
+    });
+  const read = async () => {
+    try {
+      return await source.read(start, end);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw sourceFailed("source.read failed", error, { start, end });
+    }
+  };
+  return untilLimits({ signal, idleTimeoutMs, stalled }, read());
 }

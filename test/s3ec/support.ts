@@ -1,6 +1,7 @@
 /** Envelopes as the clients write them, and keyrings that bind what the real ones bind, of which they record each use. */
+
 import { createCipheriv, createDecipheriv, hkdfSync } from "node:crypto";
-import { decryptionFailed } from "../../src/cobblestone/derivation.js";
+import { decryptionFailed } from "../../src/base/errors.js";
 import type { LegacyKeyring, LegacyUnwrapInput } from "../../src/s3ec/keyrings/keyring.js";
 import type { LegacyPolicy } from "../../src/s3ec/policy.js";
 import { type KeyType, type WrapAlgorithm, wraps } from "../../src/s3ec/suites.js";

@@ -1,4 +1,5 @@
 /** One message worked on by an engine's workers: read ahead within a bound, handed out in order. */
+import { Condition } from "../../base/condition.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import { type ChunkBatch, workedBytes } from "../batch.js";
 import { sealedBytes } from "../layout.js";
@@ -68,9 +69,9 @@ export class ParallelPipeline {
   readonly #spares: ArrayBuffer[] = [];
   #handedOut: ArrayBuffer | undefined;
   #ended = false;
-  /** Wake the reader of the source, and whoever waits for output. */
-  #wakeReader: () => void = () => undefined;
-  #wakeTaker: () => void = () => undefined;
+  /** Notified when more input may be taken, and when the next output may be there. */
+  readonly #room = new Condition();
+  readonly #available = new Condition();
 
   constructor(codec: BatchCodec, pool: WorkerPool, { reuseBuffers, wantedWorkers }: PipelineOptions) {
     this.#codec = codec;
@@ -91,7 +92,7 @@ export class ParallelPipeline {
       .catch((error: unknown) => this.#put({ bytes: 0, failure: { error } }))
       .finally(() => {
         this.#ended = true;
-        this.#wakeTaker();
+        this.#available.notify();
       });
   }
 
@@ -106,13 +107,11 @@ export class ParallelPipeline {
         this.#stretches.shift();
         this.#aheadBytes -= head.bytes;
         if (this.#reusesOutput) this.#handedOut = head.slab;
-        this.#wakeReader();
+        this.#room.notify();
         return head.output;
       }
       if (!head && this.#ended) return undefined;
-      await new Promise<void>((resolve) => {
-        this.#wakeTaker = resolve;
-      });
+      await this.#available.wait();
     }
   }
 
@@ -128,7 +127,7 @@ export class ParallelPipeline {
     this.#stretches.length = 0;
     this.#slab = undefined;
     this.#spares.length = 0;
-    this.#wakeReader();
+    this.#room.notify();
   }
 
   async #work(read: () => Promise<Uint8Array | undefined>): Promise<void> {
@@ -162,14 +161,10 @@ export class ParallelPipeline {
   /** Waits until a step can be taken: into the slab that has been begun, by a worker, or for want of one. */
   async #untilRoom(bytes: number): Promise<void> {
     while (!this.#ended && !this.#fits(bytes) && !this.#hasRoom()) {
-      await new Promise<void>((resolve) => {
-        // The pool holds on to this message only while it is its turn to tell: one that nobody takes can go.
-        const forget = this.#isFull ? () => undefined : this.#pool.onceChanged(resolve);
-        this.#wakeReader = () => {
-          forget();
-          resolve();
-        };
-      });
+      // The pool refers to this message only while it waits for a worker: one that nobody reads can be collected.
+      const cancel = this.#isFull ? undefined : this.#pool.changed.once(() => this.#room.notify());
+      await this.#room.wait();
+      cancel?.();
     }
   }
 
@@ -240,7 +235,7 @@ export class ParallelPipeline {
       .finally(() => {
         this.#inWork -= 1;
         if (this.#inWork === 0 && !this.#ended) this.#send();
-        this.#wakeTaker();
+        this.#available.notify();
       });
   }
 
@@ -248,7 +243,7 @@ export class ParallelPipeline {
     if (this.#ended) return;
     this.#stretches.push(stretch);
     this.#aheadBytes += stretch.bytes;
-    this.#wakeTaker();
+    this.#available.notify();
   }
 }
 

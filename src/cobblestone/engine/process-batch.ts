@@ -23,7 +23,7 @@ export async function processBatch(
   if (run.chunks === 0) return slab;
   const pool = poolOf(engine);
   if (pool.hasWorkers && messageEnd > pool.minWorkerBytes) {
-    while (!pool.findRoom(wantedWorkers) && pool.readyWorkers > 0) await pool.untilChange();
+    while (!pool.findRoom(wantedWorkers) && pool.readyWorkers > 0) await pool.changed.wait();
     if (pool.readyWorkers > 0) return pool.run(run, slab);
   }
   const steps = stepsInPlace(run, new Uint8Array(slab));

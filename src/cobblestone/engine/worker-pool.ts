@@ -1,4 +1,5 @@
 /** The worker threads of an engine: started when they are needed, until they turn out not to be had. */
+import { Condition } from "../../base/condition.js";
 import { type EngineEvent, engineChannel } from "../../observe/channels.js";
 import { type ChunkBatch, workInPlace } from "../batch.js";
 import { workerSource } from "./worker-source.js";
@@ -23,7 +24,8 @@ export class WorkerPool {
   #maxWorkers: number;
   readonly #program: URL | string;
   readonly #threads = new Set<WorkerThread>();
-  readonly #roomListeners = new Set<() => void>();
+  /** Notified when there may be room again, or no worker any more. */
+  readonly changed = new Condition();
   #usable: boolean;
   #closed: Promise<unknown> | undefined;
 
@@ -62,7 +64,7 @@ export class WorkerPool {
   async start(): Promise<void> {
     // Threads that start keep no process alive, but whoever waits for them does.
     const waiting = setInterval(() => undefined, 1_000_000);
-    while (this.#startAnother() || this.readyWorkers < this.workers) await this.untilChange();
+    while (this.#startAnother() || this.readyWorkers < this.workers) await this.changed.wait();
     clearInterval(waiting);
   }
 
@@ -87,21 +89,6 @@ export class WorkerPool {
     return slab;
   }
 
-  /** Calls once when there may be room again, or no worker any more. Returns what forgets that. */
-  onceChanged(listener: () => void): () => void {
-    const once = () => {
-      this.#roomListeners.delete(once);
-      listener();
-    };
-    this.#roomListeners.add(once);
-    return () => this.#roomListeners.delete(once);
-  }
-
-  /** Waits until there may be room again, or no worker any more. */
-  untilChange(): Promise<void> {
-    return new Promise((resolve) => void this.onceChanged(resolve));
-  }
-
   /** See `CryptoEngine.close`. */
   async close(): Promise<void> {
     if (!this.#closed) {
@@ -109,7 +96,7 @@ export class WorkerPool {
       const threads = [...this.#threads];
       this.#threads.clear();
       this.#closed = Promise.all(threads.map((thread) => thread.close()));
-      this.#tellChange();
+      this.changed.notify();
     }
     await this.#closed;
   }
@@ -135,16 +122,12 @@ export class WorkerPool {
     }
   }
 
-  readonly #tellChange = (): void => {
-    for (const listener of [...this.#roomListeners]) listener();
-  };
-
   readonly #listener: WorkerListener = {
-    onRoom: this.#tellChange,
+    onRoom: () => this.changed.notify(),
     onEnd: (thread, wasReady, cause) => {
       this.#threads.delete(thread);
       if (!wasReady) this.#fallBack(cause);
-      this.#tellChange();
+      this.changed.notify();
     },
   };
 

@@ -1,8 +1,8 @@
 /** One worker thread, as the pool sees it. */
 import { Worker } from "node:worker_threads";
-import { EnvelopeError } from "../../base/errors.js";
+import { Condition } from "../../base/condition.js";
+import { decryptionFailed, EnvelopeError } from "../../base/errors.js";
 import type { ChunkBatch } from "../batch.js";
-import { decryptionFailed } from "../derivation.js";
 import { isResponse, type WorkerTask, workerProtocol } from "./worker-messages.js";
 
 /** What a {@link WorkerThread} tells. */
@@ -31,7 +31,7 @@ export class WorkerThread {
   readonly #startTimer: NodeJS.Timeout;
   #isReady = false;
   #cause: unknown;
-  #onIdle: (() => void) | undefined;
+  readonly #idle = new Condition();
 
   /**
    * @param program the address of a module, or the text of a CommonJS script
@@ -87,11 +87,7 @@ export class WorkerThread {
 
   /** Waits for the answers that it owes and ends it. */
   async close(): Promise<void> {
-    if (this.load > 0) {
-      await new Promise<void>((resolve) => {
-        this.#onIdle = resolve;
-      });
-    }
+    while (this.load > 0) await this.#idle.wait();
     clearTimeout(this.#startTimer);
     await this.#worker.terminate();
   }
@@ -126,7 +122,7 @@ export class WorkerThread {
 
   #becomeIdle(): void {
     this.#worker.unref();
-    this.#onIdle?.();
+    this.#idle.notify();
   }
 
   #onExit(exitCode: number): void {

@@ -4,7 +4,8 @@
  */
 import { bytesArgument } from "../../base/arguments.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
-import { iteratorOf, type TakenSource, unawaited } from "../../source/gate.js";
+import { iteratorOf, unawaited } from "../../base/iterators.js";
+import type { TakenSource } from "../../source/gate.js";
 import { bytesOf } from "../../source/shape.js";
 import { type Codec, type ParallelPipeline, stepBytes } from "../engine/pipeline.js";
 

@@ -1,4 +1,5 @@
 /** Decrypts short messages, such as data keys, with an RSA private key: the raw operation, then padding in constant time. */
+
 import {
   constants,
   createHash,
@@ -8,7 +9,7 @@ import {
   type KeyObject,
   privateDecrypt,
 } from "node:crypto";
-import { decryptionFailed } from "../../cobblestone/derivation.js";
+import { decryptionFailed } from "../../base/errors.js";
 import { choose, type Decoded, decodeOaep, decodePkcs1, isEqual, type OaepHashes } from "./decode.js";
 
 const rejectionLabel = Buffer.from("s3-envelope/v1/rsa-pkcs1-rejection");

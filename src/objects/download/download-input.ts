@@ -3,13 +3,12 @@ import { stat } from "node:fs/promises";
 import { dirname, resolve, sep } from "node:path";
 import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { choiceArgument, integerArgument, stringArgument } from "../../base/arguments.js";
-import { fileFailed } from "../../base/file-error.js";
+import { fileFailed, requireReplaceable, withFileError } from "../../base/files.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
 import type { RequestTarget } from "../../s3/errors.js";
 import { targetArgument } from "../../s3/fields.js";
-import { requireReplaceable } from "../../transfer/replaceable.js";
 import { type ExpectedContext, expectedContextArgument } from "../encrypted/read-envelope.js";
 
 /** What `download` takes: the input of GetObject but for ranges and parts, and these. */
@@ -94,11 +93,7 @@ export function downloadArguments(input: DownloadInput): DownloadArguments {
 export async function requirePlace(path: string): Promise<void> {
   const failed = (code: string, what: string) =>
     fileFailed(path, "be written", Object.assign(new Error(what), { code }));
-  const folder = await stat(dirname(path)).catch((cause: unknown) => {
-    throw fileFailed(path, "be written", cause);
-  });
+  const folder = await withFileError(path, "be written", () => stat(dirname(path)));
   if (!folder.isDirectory()) throw failed("ENOTDIR", "its folder is none");
-  await requireReplaceable(path).catch((cause: unknown) => {
-    throw fileFailed(path, "be written", cause);
-  });
+  await withFileError(path, "be written", () => requireReplaceable(path));
 }

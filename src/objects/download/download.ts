@@ -1,7 +1,8 @@
 /** Downloads one object to a file: windows in parallel, each verified before it is written; goes on where it was. */
 import { encodeBase64, quoted } from "../../base/bytes.js";
+import { forEachConcurrently } from "../../base/concurrency.js";
 import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
-import { fileFailed } from "../../base/file-error.js";
+import { fileFailed } from "../../base/files.js";
 import {
   type ChunkRange,
   chunkCount,
@@ -22,7 +23,6 @@ import { withoutChecksums } from "../../s3/fields.js";
 import { aboutObject } from "../../transfer/about-object.js";
 import type { TransferOptions } from "../../transfer/call-signal.js";
 import { abortSignalArgument, type CallSignal, transferSignal } from "../../transfer/call-signal.js";
-import { forEachConcurrently } from "../../transfer/concurrency.js";
 import type { Lease } from "../../transfer/memory-budget.js";
 import { ProgressMeter, progressArgument } from "../../transfer/progress.js";
 import type { ClientConfig } from "../encrypted/config.js";

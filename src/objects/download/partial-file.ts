@@ -5,11 +5,15 @@
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { fileFailed } from "../../base/file-error.js";
-import { syncFile, syncFolder } from "../../base/file-sync.js";
-import { foreignFileFault, noFollow } from "../../base/own-file.js";
+import {
+  foreignFileFault,
+  noFollow,
+  requireReplaceable,
+  syncFile,
+  syncFolder,
+  withFileError,
+} from "../../base/files.js";
 import type { ChunkRange } from "../../cobblestone/layout.js";
-import { requireReplaceable } from "../../transfer/replaceable.js";
 import { leftBehind, type Names, newNames } from "./partial-names.js";
 
 const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = constants;
@@ -162,12 +166,8 @@ export class PartialFile {
   }
 }
 
-async function told<T>(path: string, act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (cause) {
-    throw fileFailed(path, "be written", cause);
-  }
+function told<T>(path: string, act: () => Promise<T>): Promise<T> {
+  return withFileError(path, "be written", act);
 }
 
 /** Gives a partial file its first mode back: what others may write to, no call goes on with. */

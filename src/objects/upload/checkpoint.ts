@@ -8,9 +8,15 @@ import { dirname } from "node:path";
 import { stringArgument } from "../../base/arguments.js";
 import { EnvelopeError } from "../../base/errors.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
-import { fileFailed } from "../../base/file-error.js";
-import { syncFileData, syncFolder } from "../../base/file-sync.js";
-import { foreignFileFault, isSymbolicLink, noFollow } from "../../base/own-file.js";
+import {
+  fileFailed,
+  foreignFileFault,
+  isSymbolicLink,
+  noFollow,
+  syncFileData,
+  syncFolder,
+  withFileError,
+} from "../../base/files.js";
 import type { WriteRequest } from "../put/write-arguments.js";
 import { PartGuard } from "./part-guard.js";
 import {
@@ -325,12 +331,8 @@ export class Checkpoint {
     } catch {}
   }
 
-  async #attempt<T>(act: () => Promise<T>, what = "be written"): Promise<T> {
-    try {
-      return await act();
-    } catch (error) {
-      throw fileFailed(this.path, what, error);
-    }
+  #attempt<T>(act: () => Promise<T>, what = "be written"): Promise<T> {
+    return withFileError(this.path, what, act);
   }
 }
 

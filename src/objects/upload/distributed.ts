@@ -1,20 +1,18 @@
 /** An upload that several processes share: it is begun by one, and completed by one from the parts that all have sent. */
-import { integerArgument, wrongType } from "../../base/arguments.js";
-import { maxPlaintextBytes } from "../../cobblestone/layout.js";
+import { wrongType } from "../../base/arguments.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { type CallOptions, callOptions, withCall } from "../../transfer/call.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import { type PutOutput, type WriteInput, writeArguments } from "../put/write-arguments.js";
 import { requireOneSource } from "./part-guard.js";
-import { layoutFor, readAllUploaded, requireAuthenticParts, type UploadedPart } from "./parts.js";
+import { layoutArgument, readAllUploaded, requireAuthenticParts, type UploadedPart } from "./parts.js";
 import { UploadSession } from "./session.js";
 import { sourceDigestArgument, type TicketInput, ticketArguments, type UploadTicket } from "./ticket.js";
 
 export { type AbortUploadInput, type AbortUploadOutput, abortUpload } from "./abort.js";
 export { type UploadPartInput, uploadPart } from "./part-upload.js";
-export type { UploadedPart } from "./parts.js";
-export type { UploadTicket } from "./ticket.js";
+export type { UploadedPart, UploadTicket };
 
 /** The input of `beginUpload`: that of PutObject without a body, and the length of the plaintext. */
 export interface BeginUploadInput extends WriteInput {
@@ -44,7 +42,7 @@ export async function beginUpload(
   const given = fieldsArgument<BeginUploadInput>(names.input, input) as BeginUploadInput;
   const { plaintextLength, sourceModifiedMs, sourceDigest, ...others } = given;
   const request = writeArguments(config, others, "CreateMultipartUpload");
-  const layout = layoutFor(config, integerArgument("plaintextLength", plaintextLength, 0, maxPlaintextBytes));
+  const layout = layoutArgument(config, plaintextLength);
   const source = {
     sourceModifiedMs: timeArgument("sourceModifiedMs", sourceModifiedMs),
     sourceDigest: sourceDigestArgument(sourceDigest),

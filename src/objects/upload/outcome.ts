@@ -15,7 +15,7 @@ type Upload = Pick<UploadSession, "multipart" | "ticket">;
  * Finds the object of an upload.
  *
  * @returns undefined when the object does not exist, or when another write made it
- * @throws EnvelopeError when S3 does not tell
+ * @throws EnvelopeError when the request fails
  */
 export async function findObject(
   { multipart: { s3, put }, ticket }: Upload,
@@ -33,7 +33,7 @@ export async function findObject(
  * Whether the object of an upload exists although S3 has accepted the abort: for some hours it accepts the abort of a
  * completed upload, too.
  *
- * @returns undefined when S3 does not tell
+ * @returns undefined when the request fails
  */
 export async function isWritten(
   upload: Upload,

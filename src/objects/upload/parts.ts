@@ -1,4 +1,5 @@
 /** The parts of an upload from a seekable source: their place in the message, their fingerprint, and what S3 returned. */
+import { integerArgument } from "../../base/arguments.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import type { MessageKeys } from "../../cobblestone/derivation.js";
 import {
@@ -33,6 +34,15 @@ export interface PartLayout {
 export function layoutFor({ partSizeBytes }: ClientConfig, plaintextLength: number): PartLayout {
   const sizes = partSizes(ciphertextLength(plaintextLength), partSizeBytes);
   return layoutOf(plaintextLength, sizes(1));
+}
+
+/**
+ * Checks the length of a plaintext, and divides it as {@link layoutFor} does.
+ *
+ * @throws TypeError, RangeError
+ */
+export function layoutArgument(config: ClientConfig, plaintextLength: unknown): PartLayout {
+  return layoutFor(config, integerArgument("plaintextLength", plaintextLength, 0, maxPlaintextBytes));
 }
 
 function layoutOf(plaintextLength: number, partBytes: number): PartLayout {

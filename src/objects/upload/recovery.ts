@@ -1,8 +1,8 @@
 /** Recovery of an upload with a checkpoint: whether a failed one is kept or aborted, and how a later call resumes it. */
 import { linkedSignal } from "../../base/abort.js";
+import { forEachConcurrently } from "../../base/concurrency.js";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import { type Call, type CallControl, withLeftover } from "../../transfer/call.js";
-import { forEachConcurrently } from "../../transfer/concurrency.js";
 import { type SeekableSource, sourceChanged } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import { type PutOutput, putOutput, type WriteRequest } from "../put/write-arguments.js";

@@ -1,7 +1,7 @@
 /** Sends the parts of an upload that S3 does not have yet, in parallel, and completes the upload. */
 import type { Part } from "@aws-sdk/client-s3";
+import { forEachConcurrently } from "../../base/concurrency.js";
 import { isSameETag } from "../../s3/responses.js";
-import { forEachConcurrently } from "../../transfer/concurrency.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
 import type { PutOutput } from "../put/write-arguments.js";
 import type { Checkpoint, CheckpointState } from "./checkpoint.js";

@@ -1,7 +1,5 @@
 /** An upload session: one multipart upload with its ticket and its keys, shared by all calls that work on uploads. */
 import type { Part } from "@aws-sdk/client-s3";
-import type { MessageKeys } from "../../cobblestone/derivation.js";
-import type { Envelope } from "../../envelope/envelope.js";
 import { ConfirmedWrite } from "../../s3/confirmed-write.js";
 import {
   commitUpload,
@@ -32,13 +30,13 @@ import {
 } from "./ticket.js";
 
 /** A multipart upload whose ticket this call has issued or verified. */
-export class UploadSession {
+export class UploadSession implements ParsedTicket, UnlockedTicket {
   readonly config: ClientConfig;
   readonly call: Call;
   readonly ticket: UploadTicket;
-  readonly envelope: Envelope;
+  readonly envelope: ParsedTicket["envelope"];
   /** Encrypts the parts. */
-  readonly keys: MessageKeys;
+  readonly keys: UnlockedTicket["keys"];
   /** Authenticates the records of the upload. */
   readonly recordKey: RecordKey;
   /** The input of all requests of the upload. */
@@ -104,7 +102,8 @@ export class UploadSession {
     partNumber: number,
     signal: AbortSignal = this.call.signal,
   ): Promise<SealedPart> {
-    return sealPart({ ...this, layout: this.ticket, signal }, source, partNumber);
+    const { config, call, ticket: layout, keys } = this;
+    return sealPart({ config, call, layout, keys, signal }, source, partNumber);
   }
 
   /** Finds a part that S3 has stored, by its number. See {@link findPart}. */

@@ -5,6 +5,7 @@
 import { IncomingMessage } from "node:http";
 import { finished, type Readable } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { Condition } from "../../base/condition.js";
 
 /** The stream is paused while so much waits to be taken. */
 const maxWaitingBytes = 256 * 1024;
@@ -19,8 +20,7 @@ export class CoalescedReads implements AsyncIterableIterator<Uint8Array, undefin
   #bytes = 0;
   /** How the stream has ended, once it has. */
   #end: { readonly error: Error | null | undefined } | undefined;
-  /** Ends the wait of a reader, if one waits. */
-  #wake: (() => void) | undefined;
+  readonly #changed = new Condition();
   #wakingUp = false;
 
   constructor(stream: Readable) {
@@ -33,7 +33,7 @@ export class CoalescedReads implements AsyncIterableIterator<Uint8Array, undefin
 
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
     if (!this.#started) this.#start();
-    while (this.#pieces.length === 0 && !this.#end) await this.#more();
+    while (this.#pieces.length === 0 && !this.#end) await this.#changed.wait();
     // First: no stream hands out what waits once it has failed.
     if (this.#end?.error) throw this.#end.error;
     if (this.#pieces.length > 0) return { done: false, value: this.#take() };
@@ -49,7 +49,7 @@ export class CoalescedReads implements AsyncIterableIterator<Uint8Array, undefin
     this.#started = true;
     finished(this.#stream, { writable: false }, (error) => {
       this.#end = { error };
-      this.#wake?.();
+      this.#changed.notify();
     });
     this.#stream.on("data", this.#onData).resume();
   }
@@ -63,18 +63,9 @@ export class CoalescedReads implements AsyncIterableIterator<Uint8Array, undefin
     this.#wakingUp = true;
     setImmediate(() => {
       this.#wakingUp = false;
-      this.#wake?.();
+      this.#changed.notify();
     });
   };
-
-  #more(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#wake = () => {
-        this.#wake = undefined;
-        resolve();
-      };
-    });
-  }
 
   /** One piece, or as many as are small and follow each other: joining costs a copy, which large ones do not need. */
   #take(): Uint8Array {

@@ -1,6 +1,6 @@
 /** Collects a body whose size is known in memory that is there already: no promise for each piece of it. */
 import { finished, Readable } from "node:stream";
-import { startIdleTimer } from "../../source/idle.js";
+import { limitedWait } from "../../base/abort.js";
 
 /** When collecting gives up. */
 export interface CollectGuard {
@@ -23,35 +23,29 @@ export function collect(body: unknown, targets: readonly Uint8Array[], guard: Co
   const { signal, idleTimeoutMs, stalled, failed } = guard;
   const stream = body instanceof Readable ? body : Readable.from((body ?? []) as AsyncIterable<Uint8Array>);
   const room = targets.reduce((sum, { length }) => sum + length, 0);
-  return new Promise((resolve, reject) => {
-    let seen = 0;
-    const settle = (act: () => void) => {
-      timer.stop();
-      signal.removeEventListener("abort", onAbort);
-      stream.off("data", onData);
-      forget();
-      // It may fail yet, which is of no interest any more.
-      if (!stream.readableEnded) stream.on("error", () => undefined).destroy();
-      act();
-    };
-    const onAbort = () => settle(() => reject(signal.reason));
+  let seen = 0;
+  const limits = { signal, idleTimeoutMs, stalled: () => stalled(seen) };
+  return limitedWait<number>(limits, ({ resolve, reject, refresh }) => {
     const onData = (piece: Uint8Array) => {
-      timer.refresh();
+      refresh();
       if (!(piece instanceof Uint8Array)) {
-        settle(() => reject(failed(seen, new TypeError("its stream gave something other than bytes"))));
+        reject(failed(seen, new TypeError("its stream gave something other than bytes")));
         return;
       }
       copy(piece, seen, targets);
       seen += piece.length;
-      if (seen > room) settle(() => resolve(seen));
+      if (seen > room) resolve(seen);
     };
-    const timer = startIdleTimer(idleTimeoutMs, () => settle(() => reject(stalled(seen))));
     const forget = finished(stream, { writable: false }, (cause) =>
-      settle(() => (cause ? reject(failed(seen, cause)) : resolve(seen))),
+      cause ? reject(failed(seen, cause)) : resolve(seen),
     );
-    if (signal.aborted) return onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
     stream.on("data", onData).resume();
+    return () => {
+      stream.off("data", onData);
+      forget();
+      // It may still fail, which no longer matters.
+      if (!stream.readableEnded) stream.on("error", () => undefined).destroy();
+    };
   });
 }
 

@@ -6,6 +6,7 @@ import {
   type PutObjectCommandInput,
   UploadPartCopyCommand,
 } from "@aws-sdk/client-s3";
+import { forEachConcurrently } from "../../base/concurrency.js";
 import { EnvelopeError } from "../../base/errors.js";
 import { decodeEnvelope, type StoredEnvelope } from "../../envelope/metadata.js";
 import { names } from "../../envelope/names.js";
@@ -29,12 +30,11 @@ import {
 import { conditionOf, isSameETag } from "../../s3/responses.js";
 import { guarded } from "../../service/response-guard.js";
 import type { CallSignal } from "../../transfer/call-signal.js";
-import { forEachConcurrently } from "../../transfer/concurrency.js";
+import { maxParts } from "../../transfer/part-sizes.js";
 import type { WrittenObject } from "./remove.js";
 
 /** S3 copies up to 5 GiB at a time; less lets several copies run side by side. */
 const copiedBytes = 1024 ** 3;
-const maxParts = 10_000;
 
 /** What is to be put where. */
 export interface Replacement {

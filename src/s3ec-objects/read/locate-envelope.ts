@@ -1,5 +1,6 @@
 /** Finds the envelope of an object of Amazon's clients: in its metadata, or in its instruction file. */
 import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
+import { maxKeyBytes } from "../../envelope/sidecar.js";
 import type { LegacyLookup } from "../../objects/encrypted/legacy-reading.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
 import { readSmall } from "../../s3/body/read-small.js";
@@ -17,9 +18,6 @@ export interface Located {
   /** The key of the instruction file that it was found in, or that was asked for first. */
   readonly instructionFileKey: string | undefined;
 }
-
-/** S3 allows this many bytes in the key of an object. */
-const maxKeyBytes = 1024;
 
 /**
  * Looks for the envelope of an object. What is in its metadata comes first, and then no file is asked for.

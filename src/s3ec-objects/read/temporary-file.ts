@@ -2,12 +2,10 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { fileFailed } from "../../base/file-error.js";
+import { noFollow, withFileError } from "../../base/files.js";
 import { PieceFingerprints } from "../../s3ec/content/fingerprint.js";
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_RDWR } = constants;
-/** Windows has no such flag. */
-const noFollow = O_NOFOLLOW ?? 0;
+const { O_CREAT, O_EXCL, O_RDWR } = constants;
 const pieceBytes = 1024 * 1024;
 
 /**
@@ -29,14 +27,12 @@ export class TemporaryFile {
   /** Makes a file that only this user can open and, where an open file can lose its name, nobody but this process. */
   static async open(directory: string): Promise<TemporaryFile> {
     const path = join(directory, `.s3e-${crypto.randomUUID()}.tmp`);
-    try {
+    return withFileError(path, "be written", async () => {
       const handle = await open(path, O_RDWR | O_CREAT | O_EXCL | noFollow, 0o600);
       const file = new TemporaryFile(path, handle);
       await file.#removeName().catch(() => undefined);
       return file;
-    } catch (cause) {
-      throw fileFailed(path, "be written", cause);
-    }
+    });
   }
 
   /** Yields what the source yields, once that has been written. */
@@ -66,28 +62,24 @@ export class TemporaryFile {
 
   async #append(piece: Uint8Array): Promise<void> {
     this.#hashes.add(piece);
-    try {
+    await withFileError(this.#path, "be written", async () => {
       for (let done = 0; done < piece.length; ) {
         const { bytesWritten } = await this.#handle.write(piece, done, piece.length - done, this.#bytes);
         done += bytesWritten;
         this.#bytes += bytesWritten;
       }
-    } catch (cause) {
-      throw fileFailed(this.#path, "be written", cause);
-    }
+    });
   }
 
   async #fill(piece: Buffer, start: number): Promise<void> {
-    try {
+    await withFileError(this.#path, "be read", async () => {
       for (let done = 0; done < piece.length; ) {
         const { bytesRead } = await this.#handle.read(piece, done, piece.length - done, start + done);
         if (bytesRead === 0) throw new Error("it has become shorter");
         done += bytesRead;
       }
       if (!this.#hashes.isPiece(start / pieceBytes, piece)) throw new Error("it has been changed");
-    } catch (cause) {
-      throw fileFailed(this.#path, "be read", cause);
-    }
+    });
   }
 
   async #removeName(): Promise<void> {

@@ -1,6 +1,7 @@
 /** From a data key to what opens or seals the content of one object. */
+
 import { createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
-import { decryptionFailed } from "../../cobblestone/derivation.js";
+import { decryptionFailed } from "../../base/errors.js";
 import {
   commitmentOf,
   committedContentKey,

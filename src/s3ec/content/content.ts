@@ -1,9 +1,8 @@
 /** The content of an object, opened and sealed piece by piece; unverified bytes come out, too. */
 import { createCipheriv, createDecipheriv, type Decipher } from "node:crypto";
 import { bytesArgument, integerArgument } from "../../base/arguments.js";
-import { EnvelopeError } from "../../base/errors.js";
+import { decryptionFailed, EnvelopeError } from "../../base/errors.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
-import { decryptionFailed } from "../../cobblestone/derivation.js";
 import { blockBytes } from "../suites.js";
 import { type ContentKeys, useToSeal } from "./content-keys.js";
 import { Trailer } from "./trailer.js";

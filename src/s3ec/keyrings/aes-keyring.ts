@@ -1,7 +1,8 @@
 /** The keyring of the S3 Encryption Client formats on a local AES key. */
+
 import { createCipheriv, createDecipheriv, createSecretKey, KeyObject, randomBytes } from "node:crypto";
 import { wrongType } from "../../base/arguments.js";
-import { decryptionFailed } from "../../cobblestone/derivation.js";
+import { decryptionFailed } from "../../base/errors.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";

@@ -1,10 +1,10 @@
 import { EventEmitter } from "node:events";
 import { PassThrough } from "node:stream";
 import { afterEach, expect, it, vi } from "vitest";
+import { startIdleTimer } from "../../src/base/idle-timer.js";
 import { CoalescedReads } from "../../src/s3/body/coalesced-reads.js";
 import { collect } from "../../src/s3/body/collect.js";
 import { guardSource } from "../../src/source/guarded-source.js";
-import { startIdleTimer } from "../../src/source/idle.js";
 import { testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
 

@@ -2,7 +2,7 @@ import { linkSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { foreignFileFault, isSymbolicLink } from "../../src/base/own-file.js";
+import { foreignFileFault, isSymbolicLink } from "../../src/base/files.js";
 
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-own-file-"));
 const path = join(folder, "file");
