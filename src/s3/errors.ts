@@ -65,6 +65,21 @@ export function requireETag({ ETag }: { readonly ETag?: string | undefined }, ta
   throw unusableResponse(target, "its response has no ETag");
 }
 
+/**
+ * Requires a Content-Length to be possible: a broken store could state anything.
+ *
+ * @throws EnvelopeError `S3_REQUEST_FAILED`
+ */
+export function requireSize(bytes: number | undefined, target: RequestTarget): void {
+  if (bytes === undefined || (Number.isSafeInteger(bytes) && bytes >= 0)) return;
+  throw unusableResponse(target, "its response has an impossible Content-Length");
+}
+
+/** The error for a response with another range than the requested one. */
+export function otherRange(target: RequestTarget): EnvelopeError {
+  return unusableResponse(target, "its response does not have the requested range");
+}
+
 /** Whether a request failed because its multipart upload does not exist: it was completed, or aborted, as by a lifecycle rule. */
 export function isUploadGone(error: unknown): error is EnvelopeError {
   return error instanceof EnvelopeError && error.details.serviceError === "NoSuchUpload";
@@ -101,11 +116,17 @@ function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
     return ["S3_REQUEST_FAILED", "the object is archived: restore it first (RestoreObject)"];
   }
   if (serviceError === "ResponseTooLarge" && (httpStatusCode ?? 0) < 300)
-    return ["S3_REQUEST_FAILED", "the body of its response is larger than any response of S3, and was not read"];
+    return [
+      "S3_REQUEST_FAILED",
+      "the body of its response is larger than any response of S3, and was not read",
+    ];
   if (serviceError === "DamagedResponse" || serviceError.startsWith("HPE_")) {
     return serviceError.endsWith("_OVERFLOW")
       ? ["S3_REQUEST_FAILED", `the headers of its response are larger than Node accepts (${serviceError})`]
-      : ["S3_UNAVAILABLE", `its response was damaged on the way, or is not HTTP (${serviceError}): try again`];
+      : [
+          "S3_UNAVAILABLE",
+          `its response was damaged on the way, or is not HTTP (${serviceError}): try again`,
+        ];
   }
   const passing = Object.hasOwn(passingFaults, serviceError) ? passingFaults[serviceError] : undefined;
   if (passing) return ["S3_UNAVAILABLE", `${passing} (${serviceError}): try again`];

@@ -16,10 +16,10 @@ import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
-import { getResponse } from "../../s3/body/response.js";
-import { parseContentRange } from "../../s3/content-range.js";
+import { getResponse } from "../../s3/body/object-response.js";
 import { unusableResponse } from "../../s3/errors.js";
 import { withoutChecksums } from "../../s3/fields.js";
+import { parseContentRange } from "../../s3/responses.js";
 import { aboutObject } from "../../transfer/about-object.js";
 import type { TransferOptions } from "../../transfer/call-signal.js";
 import { abortSignalArgument, type CallSignal, transferSignal } from "../../transfer/call-signal.js";
@@ -228,7 +228,7 @@ async function fetchOne(
     let slab = (hold.memory ?? Buffer.allocUnsafeSlow(bytes)).buffer as ArrayBuffer;
     const tagDigest = file.digestOf(index);
     if (tagDigest) {
-      first?.answer.letGo();
+      first?.answer.close();
       const checked = await check(config, object, file, range, slab, tagDigest);
       slab = checked.slab;
       if (checked.isSame) {

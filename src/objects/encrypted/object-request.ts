@@ -7,10 +7,10 @@ import { plaintextLength } from "../../cobblestone/layout.js";
 import type { StoredEnvelope } from "../../envelope/metadata.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
-import { getResponse } from "../../s3/body/response.js";
-import { otherRange, totalBytesOf } from "../../s3/content-range.js";
+import { getResponse } from "../../s3/body/object-response.js";
 import type { RequestTarget } from "../../s3/errors.js";
-import { isSameState, type ObjectState } from "../../s3/responses.js";
+import { otherRange } from "../../s3/errors.js";
+import { isSameState, type ObjectState, totalBytesOf } from "../../s3/responses.js";
 import type { CallSignal } from "../../transfer/call-signal.js";
 import type { ClientConfig } from "./config.js";
 import { type ExpectedContext, readEnvelope, unlock } from "./read-envelope.js";
@@ -32,7 +32,7 @@ export function fetchObject(
 ): Promise<ObjectResponse> {
   return getResponse(config, get, transfer.signal, {
     totalBytes,
-    askAgain: (ETag, Range, signal) =>
+    refetch: (ETag, Range, signal) =>
       requireSameObject(
         config,
         { get, target: target, transfer: { signal } },
@@ -73,11 +73,11 @@ export async function unlockObject(
   const { get, expected, transfer } = request;
   requirePossibleLength(first);
   // Kept open, the body would hold the connection that reading the sidecar may be waiting for.
-  if (stored.storage === "sidecar") first.letGo();
+  if (stored.storage === "sidecar") first.close();
   const envelope = await readEnvelope(config, get, stored, transfer.signal).catch(async (error: unknown) => {
     // A sidecar goes with its object: is that still there, and still the same?
     if (hasCode(error, "ENVELOPE_MISSING"))
-      (await requireSameObject(config, request, seenIn(first), "bytes=0-0")).letGo();
+      (await requireSameObject(config, request, seenIn(first), "bytes=0-0")).close();
     throw error;
   });
   const { encryptionContext } = envelope;
@@ -141,6 +141,6 @@ export async function requireSameObject(
   // An object of another size has other bytes, whatever else is told of it.
   const { totalBytes: now = totalBytes } = seenIn(answer);
   if (isSame && (totalBytes === undefined || now === totalBytes)) return answer;
-  answer.letGo();
+  answer.close();
   throw isSame ? otherRange(target) : overwritten();
 }

@@ -9,8 +9,8 @@ import { withoutEnvelope } from "../../envelope/user-metadata.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
-import { totalBytesOf } from "../../s3/content-range.js";
 import { withoutChecksums } from "../../s3/fields.js";
+import { totalBytesOf } from "../../s3/responses.js";
 import { aboutObject, namingObject } from "../../transfer/about-object.js";
 import type { TransferOptions } from "../../transfer/call-signal.js";
 import { abortSignalArgument, transferSignal } from "../../transfer/call-signal.js";
@@ -271,7 +271,7 @@ async function plainOutput(
   const { target, range } = request;
   if (!request.allowPlaintext) throw notEncrypted(target.key);
   const isOther = range !== undefined || request.verifyTail || config.legacy !== undefined;
-  if (isOther) first.letGo();
+  if (isOther) first.close();
   const { output, read: readBody } = isOther
     ? await requireSameObject(config, request, seenIn(first), range && plainRange(range))
     : first;

@@ -15,8 +15,8 @@ import {
 import { type RandomAccessSource, randomAccess } from "../../cobblestone/stream/random-access.js";
 import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
-import { otherRange } from "../../s3/content-range.js";
 import type { RequestTarget } from "../../s3/errors.js";
+import { otherRange } from "../../s3/errors.js";
 import { namingObject } from "../../transfer/about-object.js";
 import type { CallOptions } from "../../transfer/call-signal.js";
 import { type CallSignal, callSignal, transferSignal } from "../../transfer/call-signal.js";
@@ -161,7 +161,7 @@ function fetchOf({ config, get, target, seen, tail }: ReaderInput) {
       if (answer.output.ContentRange !== `bytes ${range}/${tail.totalBytes}`) throw otherRange(target);
       return await bytesOf(answer.read(0, end - start));
     } catch (error) {
-      answer.letGo();
+      answer.close();
       throw error;
     }
   };

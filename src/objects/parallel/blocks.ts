@@ -7,8 +7,9 @@ import { type MessageKeys, requireHeader } from "../../cobblestone/derivation.js
 import type { ChunkRange } from "../../cobblestone/layout.js";
 import { type OpenedRange, openRange } from "../../cobblestone/stream/open-range.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
-import { otherRange, parseContentRange } from "../../s3/content-range.js";
 import type { RequestTarget } from "../../s3/errors.js";
+import { otherRange } from "../../s3/errors.js";
+import { parseContentRange } from "../../s3/responses.js";
 import { namingObject } from "../../transfer/about-object.js";
 import type { CallSignal } from "../../transfer/call-signal.js";
 import type { ClientConfig } from "../encrypted/config.js";
@@ -109,7 +110,7 @@ export async function fetchWindow(
       await readWindow(object, range, answer, memory);
       return await openRange(config.engine, keys, range, memory);
     } catch (error) {
-      answer?.letGo();
+      answer?.close();
       answer = undefined;
       if (signal.aborted) throw error;
       if (tries === maxAttempts || !mayPass(error, failures))

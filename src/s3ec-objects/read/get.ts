@@ -6,8 +6,8 @@ import type { LegacyContent, LegacyGet } from "../../objects/encrypted/legacy-re
 import type { ByteRange } from "../../objects/encrypted/range.js";
 import { bytesOf } from "../../objects/encrypted/tail.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
-import { otherRange, parseContentRange } from "../../s3/content-range.js";
-import { unusableResponse } from "../../s3/errors.js";
+import { otherRange, unusableResponse } from "../../s3/errors.js";
+import { parseContentRange } from "../../s3/responses.js";
 import { openContentRange } from "../../s3ec/content/content.js";
 import type { ContentKeys } from "../../s3ec/content/content-keys.js";
 import type { LegacyEnvelope } from "../../s3ec/envelope.js";
@@ -26,10 +26,10 @@ export async function getLegacy(
   object: LegacyGet,
 ): Promise<LegacyContent | undefined> {
   const { first, range } = object;
-  const { envelope, instructionFileKey } = await locateEnvelope(config, object, first.letGo);
+  const { envelope, instructionFileKey } = await locateEnvelope(config, object, first.close);
   if (!envelope) return notLegacy(object, instructionFileKey);
   const isFirstWanted = range === undefined && !object.verifyTail && envelope.storage === "metadata";
-  if (!isFirstWanted) first.letGo();
+  if (!isFirstWanted) first.close();
   const keys = await unlock(config, object, envelope);
   const wrap = wrapOf(envelope, config.keyrings);
   const told = {
@@ -48,10 +48,10 @@ type Read = Pick<LegacyContent, "output" | "plaintext" | "sizes">;
 /** Nothing says that it is encrypted, and it is still the object that the first answer was about. */
 async function notLegacy(object: LegacyGet, instructionFileKey: string | undefined): Promise<undefined> {
   const { first, allowPlaintext, target, totalBytes } = object;
-  first.letGo();
+  first.close();
   if (allowPlaintext) return undefined;
   if (instructionFileKey !== undefined)
-    (await object.again(totalBytes === 0 ? undefined : "bytes=0-0")).letGo();
+    (await object.again(totalBytes === 0 ? undefined : "bytes=0-0")).close();
   throw missing(target.key, instructionFileKey);
 }
 

@@ -3,7 +3,7 @@ import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
 import { maxKeyBytes } from "../../envelope/sidecar.js";
 import type { LegacyLookup } from "../../objects/encrypted/legacy-reading.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
-import { readSmall } from "../../s3/body/read-small.js";
+import { readSmall } from "../../s3/body/object-response.js";
 import type { LegacyEnvelope } from "../../s3ec/envelope.js";
 import { malformed } from "../../s3ec/fields.js";
 import { decodeInstructionFile, decodeOldNetInstructionFile } from "../../s3ec/instruction-file.js";
@@ -96,7 +96,7 @@ async function fileAt(lookup: LegacyLookup, key: string): Promise<Buffer | undef
   try {
     return await readSmall(answer, maxInstructionFileBytes, tooLarge);
   } finally {
-    answer.letGo();
+    answer.close();
   }
 }
 
