@@ -1,6 +1,6 @@
 /** A multipart upload that completes whole or leaves nothing behind. */
 import type { ClientRequest } from "node:http";
-import type { CompletedPart, PutObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
+import type { PutObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
 import { untilAborted } from "../base/abort.js";
 import { type CallControl, withLeftover } from "../transfer/call.js";
 import type { Part } from "../transfer/part-assembly.js";
@@ -102,10 +102,14 @@ export async function defaultChecksum(s3: S3Client): Promise<"CRC32" | undefined
   return calculation === "WHEN_REQUIRED" ? undefined : "CRC32";
 }
 
-/** A part that S3 has, as its completion states it. */
-export interface SentPart {
-  readonly part: CompletedPart;
-  readonly bytes: number;
+/** A part that S3 has stored. */
+export interface StoredPart {
+  readonly PartNumber: number;
+  readonly ETag: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Checksums that S3 returned, by their names in the AWS SDK. */
+  readonly checksums: Readonly<Record<string, string>>;
 }
 
 async function uploadParts(
@@ -114,9 +118,9 @@ async function uploadParts(
   first: Part,
   rest: AsyncGenerator<Part, undefined>,
   onStored: (part: Part) => void,
-): Promise<readonly SentPart[]> {
+): Promise<readonly StoredPart[]> {
   const { transfer, maxConcurrentParts } = input;
-  const uploaded: SentPart[] = [];
+  const uploaded: StoredPart[] = [];
   const inFlight = new Set<Promise<void>>();
   try {
     for (let part: Part | undefined = first; part; part = (await rest.next()).value) {
@@ -150,13 +154,8 @@ function end(parts: AsyncGenerator<Part, undefined>): void {
 export async function sendPart(
   { s3, put, transfer }: MultipartInput,
   UploadId: string,
-  {
-    partNumber: PartNumber,
-    bytes,
-    length,
-    release,
-  }: Pick<Part, "partNumber" | "bytes" | "length" | "release">,
-): Promise<SentPart> {
+  { partNumber: PartNumber, bytes, release }: Pick<Part, "partNumber" | "bytes" | "release">,
+): Promise<StoredPart> {
   const sending = new PartSending(s3);
   const output = await uploadPart(
     s3,
@@ -165,8 +164,7 @@ export async function sendPart(
   );
   release(sending.hasEnded);
   // A weak ETag is not what the store knows the part by.
-  const completed = { PartNumber, ETag: conditionOf(output.ETag), ...checksumsOf(output) };
-  return { part: completed, bytes: length };
+  return { PartNumber, ETag: conditionOf(output.ETag), size: bytes.length, checksums: checksumsOf(output) };
 }
 
 /**
@@ -210,16 +208,16 @@ function isStockHandler(handler: object | undefined): boolean {
 export async function commitUpload(
   input: MultipartInput,
   UploadId: string,
-  uploaded: readonly SentPart[],
+  stored: readonly StoredPart[],
 ): Promise<ConfirmedWriteOutput> {
   const { s3, put, target, transfer, commit } = input;
-  const parts = uploaded
-    .map(({ part }) => part)
-    .sort((left, right) => (left.PartNumber ?? 0) - (right.PartNumber ?? 0));
+  const parts = stored
+    .map(({ PartNumber, ETag, checksums }) => ({ PartNumber, ETag, ...checksums }))
+    .sort((left, right) => left.PartNumber - right.PartNumber);
   const gap = parts.findIndex(({ PartNumber }, index) => PartNumber !== index + 1);
   if (gap >= 0 || parts.length === 0)
     throw unusableResponse({ ...target, operation: "UploadPart" }, `part ${gap + 1} is missing`);
-  const size = uploaded.reduce((sum, { bytes }) => sum + bytes, 0);
+  const size = stored.reduce((sum, { size }) => sum + size, 0);
   const MultipartUpload = { Parts: parts };
   const fields = { ...completeFields(put), UploadId, MultipartUpload, MpuObjectSize: size };
   return commit.write({ s3, put, signal: transfer.signal }, size, (options) =>
@@ -232,7 +230,7 @@ export async function commitUpload(
  *
  * @returns false when it does not exist: it was aborted, or completed
  */
-export async function abortUpload(
+export async function abortMultipart(
   { s3, put }: Pick<MultipartInput, "s3" | "put">,
   UploadId: string,
   options: RequestOptions,

@@ -2,7 +2,7 @@
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
-import { abortUpload as abortMultipart } from "../../s3/multipart.js";
+import { abortMultipart } from "../../s3/multipart.js";
 import { isUnfinished } from "../../s3/stored-parts.js";
 import { type CallOptions, type CheckedCallOptions, callOptions, withCall } from "../../transfer/call.js";
 import type { ClientConfig } from "../encrypted/config.js";

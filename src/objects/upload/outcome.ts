@@ -3,7 +3,7 @@ import { EnvelopeError, hasCode } from "../../base/errors.js";
 import { ciphertextLength } from "../../cobblestone/layout.js";
 import { type ConfirmedWriteOutput, findWritten } from "../../s3/confirmed-write.js";
 import { isUploadGone } from "../../s3/errors.js";
-import { abortUpload, discardUpload } from "../../s3/multipart.js";
+import { abortMultipart, discardUpload } from "../../s3/multipart.js";
 import { isUnfinished } from "../../s3/stored-parts.js";
 import { newSidecarLocation } from "../encrypted/sidecar.js";
 import { removeSidecar } from "../put/sidecar-write.js";
@@ -62,7 +62,7 @@ export async function abortFailed(
   if (ticket.envelopeStorage === "metadata") return discardUpload(multipart, UploadId, error);
   // A completed object may have been overwritten since, and an older version needs the sidecar.
   const mayBeCompleted = isResumed && !(await isUnfinished(multipart, UploadId));
-  const isAborted = await abortUpload(multipart, UploadId, { isBounded: true }).catch(() => false);
+  const isAborted = await abortMultipart(multipart, UploadId, { isBounded: true }).catch(() => false);
   const failure = isAborted ? error : await discardUpload(multipart, UploadId, error);
   const mayExist =
     multipart.commit.mayExist || mayBeCompleted || !isAborted || (await isWritten(session)) !== false;

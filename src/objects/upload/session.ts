@@ -15,7 +15,14 @@ import type { ClientConfig } from "../encrypted/config.js";
 import { prepareWrite } from "../put/prepare-write.js";
 import { withSidecar } from "../put/sidecar-write.js";
 import { type PutOutput, putOutput, type WriteRequest } from "../put/write-arguments.js";
-import { type PartLayout, type SealedPart, sealPart, type UploadedPart, uploadedPart } from "./parts.js";
+import {
+  fingerprintOf,
+  type PartLayout,
+  type SealedPart,
+  sealPart,
+  type UploadedPart,
+  uploadedPart,
+} from "./parts.js";
 import { RecordKey } from "./records.js";
 import {
   forgetTicket,
@@ -125,34 +132,18 @@ export class UploadSession implements ParsedTicket, UnlockedTicket {
    */
   async sendPart(part: SealedPart, modifiedMs: number | undefined): Promise<UploadedPart> {
     const { UploadId, mac } = this.ticket;
-    const { PartNumber, bytes, release, tagDigest, firstTag, lastTag } = part;
-    const size = bytes.length;
-    const sent = await sendPart(this.multipart, UploadId, {
-      partNumber: PartNumber,
-      bytes,
-      length: size,
-      release,
-    });
-    const { PartNumber: _number, ETag = "", ...checksums } = sent.part;
+    const { PartNumber: partNumber, bytes, release } = part;
+    const stored = await sendPart(this.multipart, UploadId, { partNumber, bytes, release });
     return uploadedPart(this.recordKey, mac, {
-      PartNumber,
-      ETag,
-      size,
-      checksums,
-      tagDigest,
-      firstTag,
-      lastTag,
+      ...stored,
+      ...fingerprintOf(part),
       ...(modifiedMs !== undefined && { sourceModifiedMs: modifiedMs }),
     });
   }
 
   /** Completes the upload of these parts, which are all of them. */
   async complete(parts: Iterable<UploadedPart>): Promise<PutOutput> {
-    const sent = [...parts].map(({ PartNumber, ETag, size, checksums }) => ({
-      part: { PartNumber, ETag, ...checksums },
-      bytes: size,
-    }));
-    const output = await commitUpload(this.multipart, this.ticket.UploadId, sent);
+    const output = await commitUpload(this.multipart, this.ticket.UploadId, [...parts]);
     return putOutput(output, this.ticket.plaintextLength);
   }
 

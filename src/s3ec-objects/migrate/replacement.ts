@@ -25,7 +25,7 @@ import {
   createUpload,
   discardUpload,
   type MultipartInput,
-  type SentPart,
+  type StoredPart,
 } from "../../s3/multipart.js";
 import { conditionOf, isSameETag } from "../../s3/responses.js";
 import { guarded } from "../../service/response-guard.js";
@@ -186,18 +186,18 @@ async function copyParts(
   uploadId: string,
   staged: WrittenObject,
   bytes: number,
-): Promise<SentPart[]> {
+): Promise<StoredPart[]> {
   const { transfer, maxConcurrentParts } = input;
   const partBytes = Math.max(copiedBytes, Math.ceil(bytes / maxParts));
   const count = Math.ceil(bytes / partBytes);
-  const parts: SentPart[] = [];
+  const parts: StoredPart[] = [];
   await forEachConcurrently(new Array(count).keys(), maxConcurrentParts, transfer, async (index) => {
     const start = index * partBytes;
     const end = Math.min(bytes, start + partBytes);
     // S3 copies no range of an object of up to 5 MB.
     const range = count === 1 ? undefined : `bytes=${start}-${end - 1}`;
     const part = await copyPart(input, uploadId, staged, index + 1, range);
-    parts.push({ part, bytes: end - start });
+    parts.push({ ...part, size: end - start });
   });
   return parts;
 }
@@ -208,7 +208,7 @@ async function copyPart(
   { fields, Key, ETag, VersionId }: WrittenObject,
   PartNumber: number,
   CopySourceRange: string | undefined,
-): Promise<SentPart["part"]> {
+): Promise<Omit<StoredPart, "size">> {
   // An access point that is named by its ARN.
   const prefix = fields.Bucket?.startsWith("arn:") ? `${fields.Bucket}/object` : fields.Bucket;
   const source = `${prefix}/${encodeURIComponent(Key)}`;
@@ -236,7 +236,7 @@ async function copyPart(
   return {
     PartNumber,
     ETag: conditionOf(requireETag(CopyPartResult, asked)),
-    ...checksumsOf(CopyPartResult as never),
+    checksums: checksumsOf(CopyPartResult as never),
   };
 }
 
