@@ -61,7 +61,7 @@ describe("a response that the SDK cannot parse", () => {
     process.on("uncaughtExceptionMonitor", onUncaught);
     const error = await errorOf(() => local.clientWith({ s3 }).get({ Bucket, Key: "checked" }));
     expect(error).toEqual(coded("S3_REQUEST_FAILED"));
-    expect(error).toMatchObject({ message: expect.stringContaining("says success and cannot be parsed") });
+    expect(error).toMatchObject({ message: expect.stringContaining("has a success status and cannot be parsed") });
     await expect.poll(() => sockets).toBe(0);
     // Errors of streams come with the next turns of the event loop.
     for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
