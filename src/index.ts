@@ -38,11 +38,16 @@ export type {
   EnvelopeClientOptions,
   EnvelopeStorage,
 } from "./objects/encrypted/config.js";
-export type { LegacyObjectInfo, LegacyReadInfo, LegacyReading } from "./objects/encrypted/legacy-reading.js";
-export type { ExpectedContext } from "./objects/encrypted/read-envelope.js";
+export type {
+  LegacyObjectInfo,
+  LegacyReadInfo,
+  LegacyReading,
+  RecipientName,
+} from "./objects/encrypted/format.js";
+export type { ExpectedContext } from "./objects/encrypted/read-arguments.js";
 export type { VerifiedBody } from "./objects/get/body.js";
 export type { GetInput, GetOutput } from "./objects/get/get-input.js";
-export type { HeadInput, HeadOutput, RecipientName } from "./objects/head.js";
+export type { HeadInput, HeadOutput } from "./objects/head.js";
 export type { OpenObject, OpenObjectFields } from "./objects/open/object-reader.js";
 export type { OpenInput, OpenOptions } from "./objects/open/open.js";
 export type { PutInput } from "./objects/put/put.js";

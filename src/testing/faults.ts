@@ -1,68 +1,73 @@
-/** Scripted faults: what a service is told to do wrong, and to which request. */
+/** Scripted faults: what a service does wrong, and to which requests. */
 import { choiceArgument, integerArgument, stringArgument } from "../base/arguments.js";
 import { fieldsArgument } from "../fields/field-list.js";
 import { fieldNames } from "../fields/field-names.js";
 import { Hold, type HoldPlace } from "./hold.js";
 
-/** One fault. It waits for matching requests, hits `times` of them after letting `skip` through, and is spent. */
+/** One fault. It applies to `times` matching requests after skipping `skip` of them. */
 export interface Fault {
   readonly service?: "s3" | "kms";
-  /** The operation as the AWS API names it, such as "UploadPart"; any by default. */
+  /** The operation by its AWS API name, such as "UploadPart"; any by default. */
   readonly operation?: string;
-  /** Matching requests let through first; 0 by default. */
+  /** The number of matching requests to skip; 0 by default. */
   readonly skip?: number;
-  /** How many requests it hits; 1 by default, Infinity for all. */
+  /** The number of requests that it applies to; 1 by default, Infinity for all. */
   readonly times?: number;
-  /** Answer this status instead of handling the request; with `code` and `message`. */
+  /** Respond with this status, `code` and `message` instead of handling the request. */
   readonly status?: number;
   readonly code?: string;
   readonly message?: string;
-  /** With `status`: answer this text as HTML, as something between client and service would, and no request id. */
+  /** With `status`: respond with this text as HTML and without a request ID, as a proxy would. */
   readonly body?: string;
-  /** With `status`: let the request take effect before it is answered so; false by default. */
+  /** With `status`: let the request take effect first; false by default. */
   readonly handled?: boolean;
-  /** Wait so many milliseconds before anything else. */
+  /** Milliseconds to wait before anything else. */
   readonly delayMs?: number;
-  /** Break the connection before the request is handled, or after it took effect. */
+  /** Break the connection before the request is handled, or after it has taken effect. */
   readonly reset?: "before" | "after";
-  /** Break the connection after so many bytes of the answer's body. */
+  /** Break the connection after this number of bytes of the response's body. */
   readonly truncateBodyBytes?: number;
-  /** Send so many bytes of the answer's body, then nothing, and leave the connection open. */
+  /** Send this number of bytes of the response's body, then nothing, and keep the connection open. */
   readonly stallBodyBytes?: number;
-  /** Change the byte at this offset of the answer's body. */
+  /** Change the byte at this offset of the response's body. */
   readonly corrupt?: { readonly offset: number; readonly xor: number };
 }
 
-/** Which requests {@link LocalAws.hold} stops, and where; what else a fault does to them happens when they go on. */
+/**
+ * Selects the requests that {@link LocalAws.hold} stops, and where. A fault in the other fields applies when
+ * they are released.
+ */
 export interface HoldOptions extends Fault {
   /**
-   * "before" the request is handled, which is the default; "after" it took effect, before its response is sent; or
-   * within the "body" of its response, after `bodyBytes`.
+   * "before" the request is handled (the default); "after" it has taken effect and before its response is
+   * sent; or in the "body" of its response, after `bodyBytes`.
    */
   readonly at?: HoldPlace;
-  /** With `at: "body"`: so many bytes of the body are sent first, all if it has fewer; 0 by default. */
+  /**
+   * With `at: "body"`: the number of bytes of the body to send first, or all if it has fewer; 0 by default.
+   */
   readonly bodyBytes?: number;
 }
 
 /** What happens to one request. */
-export interface Strike {
+export interface ScriptedFault {
   readonly fault: Fault;
-  /** Where the request waits first. */
+  /** Where the request waits first, if it is held. */
   readonly hold: Hold | undefined;
 }
 
-/** The faults that have not been spent. */
+/** The faults that still apply to later requests. */
 export class FaultScript {
-  #pending: (Strike & { skip: number; times: number })[] = [];
+  #pending: (ScriptedFault & { skip: number; times: number })[] = [];
   #holds: Hold[] = [];
 
-  /** Adds a fault behind those already there. */
+  /** Adds a fault after the existing ones. */
   add(fault: Fault): void {
     const given = fieldsArgument<Fault>(fieldNames.fault.fault, fault) as Fault;
     this.#add(checkedFault("fault", given, checks), undefined);
   }
 
-  /** Adds a hold behind the faults already there. */
+  /** Adds a hold after the existing faults. */
   hold(options: HoldOptions): Hold {
     const fields = fieldsArgument<HoldOptions>(fieldNames.hold.hold, options) as HoldOptions;
     const given = checkedFault("hold", fields, { ...checks, ...holdChecks });
@@ -76,15 +81,15 @@ export class FaultScript {
     return hold;
   }
 
-  /** Forgets all faults; requests that are held go on. */
+  /** Removes all faults and releases held requests. */
   clear(): void {
     this.#pending = [];
     for (const hold of this.#holds) hold.release();
     this.#holds = [];
   }
 
-  /** What hits this request, if anything. */
-  next(service: string, operation: string): Strike | undefined {
+  /** Returns the fault and the hold for this request, if any. */
+  next(service: string, operation: string): ScriptedFault | undefined {
     this.#pending = this.#pending.filter(({ hold }) => hold?.holds ?? true);
     for (const entry of this.#pending) {
       const { fault } = entry;

@@ -1,41 +1,41 @@
-/** Requests that wait until a test lets them go on. */
+/** Requests that wait until a test releases them. */
 import type { RecordedRequest } from "./request-log.js";
 
-/** Where a request waits. */
+/** Where a held request waits; see {@link HoldOptions.at}. */
 export type HoldPlace = "before" | "after" | "body";
 
-/** Requests that are held, or will be. */
+/** The requests that a hold stops; see {@link LocalAws.hold}. */
 export interface HeldRequests extends Disposable {
   /**
-   * The first of them, as soon as it waits. Rejects when there can be none any more: after {@link release},
-   * `clearFaults` or `close`.
+   * Resolves to the first request as soon as it waits. Rejects if none can arrive any more: after {@link
+   * release}, `clearFaults` or `close`.
    */
   readonly arrived: Promise<RecordedRequest>;
-  /** Those that have come so far, in order. */
+  /** The requests that have arrived so far, in order. */
   readonly requests: readonly RecordedRequest[];
-  /** Lets them go on, and holds none any more. May be called again. */
+  /** Releases all of them, and stops no further ones. May be called again. */
   release(): void;
 }
 
 /** One hold: where its requests wait. */
 export class Hold implements HeldRequests {
   readonly #at: HoldPlace;
-  /** The place in the body of the response; undefined when its requests wait elsewhere. */
+  /** The position in the body of the response; undefined if requests wait elsewhere. */
   readonly bodyBytes: number | undefined;
   readonly arrived: Promise<RecordedRequest>;
   readonly requests: RecordedRequest[] = [];
   readonly #released = new AbortController();
-  #tellArrival: (request: RecordedRequest) => void = () => undefined;
-  #tellNone: (reason: Error) => void = () => undefined;
+  #resolveArrived: (request: RecordedRequest) => void = () => undefined;
+  #rejectArrived: (reason: Error) => void = () => undefined;
 
   constructor(at: HoldPlace, bodyBytes: number) {
     this.#at = at;
     this.bodyBytes = at === "body" ? bodyBytes : undefined;
     this.arrived = new Promise((resolve, reject) => {
-      this.#tellArrival = resolve;
-      this.#tellNone = reject;
+      this.#resolveArrived = resolve;
+      this.#rejectArrived = reject;
     });
-    // Whoever does not wait for it need not know that nothing came.
+    // A rejection that nobody waits for is no unhandled one.
     this.arrived.catch(() => undefined);
   }
 
@@ -45,9 +45,9 @@ export class Hold implements HeldRequests {
   }
 
   /**
-   * Holds a request that has come to its place.
+   * Holds a request that has reached its place.
    *
-   * @throws the reason of `ending` when that is aborted first
+   * @throws the reason of `ending` if that is aborted first
    */
   async keep(place: HoldPlace, request: RecordedRequest, ending: AbortSignal): Promise<void> {
     if (place !== this.#at || !this.holds) return;
@@ -63,14 +63,14 @@ export class Hold implements HeldRequests {
       ending.addEventListener("abort", done);
     });
     this.requests.push(request);
-    this.#tellArrival(request);
+    this.#resolveArrived(request);
     await over;
     ending.throwIfAborted();
   }
 
   release(): void {
     this.#released.abort();
-    this.#tellNone(new Error("no request came to the hold before it was released"));
+    this.#rejectArrived(new Error("no request came to the hold before it was released"));
   }
 
   [Symbol.dispose](): void {

@@ -1,10 +1,10 @@
-/** An HTTP or HTTPS server on loopback around one service: it records requests and plays scripted faults. */
+/** An HTTP or HTTPS server on loopback around one service: records requests and applies scripted faults. */
 import { setMaxListeners } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
-import { answer, type Host } from "./answer.js";
 import type { FaultScript } from "./faults.js";
+import { type Host, handleRequest } from "./handle-request.js";
 import type { RequestLog } from "./request-log.js";
 import type { Service } from "./service.js";
 
@@ -14,20 +14,22 @@ export interface RunningServer {
   readonly endpoint: string;
   /** Connections that are open now. */
   connections(): number;
-  /** Breaks all connections, stops listening, waits until no request is being handled any more; then the service is closed. */
+  /**
+   * Breaks all connections, stops listening, waits until no request is being handled, and closes the service.
+   */
   close(): Promise<void>;
 }
 
-/** The key of a server and its certificate, in PEM. */
+/** The key and the certificate of a server, in PEM. */
 export interface ServerIdentity {
   readonly key: string;
   readonly cert: string;
 }
 
 /**
- * Starts a server for a service on a port of 127.0.0.1, a free one when it is 0. The service is closed with it.
+ * Starts a server for a service on a port of 127.0.0.1, a free one if it is 0. The service is closed with it.
  *
- * @param tls speaks HTTPS when it is given; throws when it is of no use
+ * @param tls selects HTTPS; an unusable pair throws
  */
 export async function startServer(
   service: Service,
@@ -44,16 +46,16 @@ export async function startServer(
   const listen = (awaitsContinue: boolean) => (incoming: IncomingMessage, outgoing: ServerResponse) => {
     outgoing.on("error", () => undefined);
     incoming.on("error", () => undefined);
-    // Each response that is being written listens to its connection, and any number of requests may wait on one.
+    // Each response that is being written listens to its connection, and any number can wait on one.
     setMaxListeners(0, incoming.socket);
-    const answered = answer(host, { incoming, outgoing, awaitsContinue })
+    const handled = handleRequest(host, { incoming, outgoing, awaitsContinue })
       .catch(() => void outgoing.destroy())
-      .finally(() => running.delete(answered));
-    running.add(answered);
+      .finally(() => running.delete(handled));
+    running.add(handled);
   };
   const server = tls ? createTlsServer(tls, listen(false)) : createServer(listen(false));
   server.on("checkContinue", listen(true));
-  // Node.js itself closes no connection whose TLS handshake is not done.
+  // Node.js does not close connections whose TLS handshake is incomplete.
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));

@@ -1,4 +1,4 @@
-/** S3 and KMS in the process, for users' own offline tests. */
+/** In-process S3 and KMS, for users' own offline tests. */
 export type { Fault, HoldOptions } from "./faults.js";
 export type { HeldRequests, HoldPlace } from "./hold.js";
 export { type LocalAws, type LocalAwsOptions, type LocalClientConfig, startLocalAws } from "./local-aws.js";

@@ -22,30 +22,34 @@ export interface LocalAwsOptions {
   readonly buckets?: readonly string[];
   /** "eu-central-1" by default. */
   readonly region?: string;
-  /** The least size of a part that is not the last, in bytes; 5 MiB by default, as S3 demands. */
+  /** The minimum size of a part that is not the last, in bytes; 5 MiB by default, as in S3. */
   readonly minPartBytes?: number;
-  /** Count and check bodies but keep none, to measure uploads in little memory; GetObject then fails. */
+  /**
+   * Whether bodies are verified and counted but not stored, so that large uploads need little memory;
+   * GetObject then fails.
+   */
   readonly discardBodies?: boolean;
   /**
-   * A folder in which S3 keeps its objects and uploads: one that is empty or not there yet, or that an earlier
-   * start has made, which then finds what had been stored whole. In memory by default. One process at a time.
+   * A folder for objects and uploads: empty, absent, or made by an earlier start, whose complete objects are
+   * then found. In memory by default. One process at a time.
    */
   readonly directory?: string;
   /** The port of the S3; a free one by default. */
   readonly s3Port?: number;
   /**
-   * What requests must be signed with; random for each start by default, so that nobody else can send any. For a
-   * restart that clients of an earlier start are to go on with.
+   * The credentials that requests must be signed with; random for each start by default, so that nobody else
+   * can send any. State those of an earlier start if its clients continue after a restart.
    */
   readonly credentials?: Credentials;
   /**
-   * Speak HTTPS, with this key and this certificate for 127.0.0.1, both PEM. `s3` and `kms` trust the certificate;
-   * clients of your own need it as `ca` of an agent, or in `NODE_EXTRA_CA_CERTS`. Plain HTTP by default.
+   * Selects HTTPS, with this key and this certificate for 127.0.0.1, both PEM. `s3` and `kms` trust the
+   * certificate; clients of your own need it as `ca` of an agent, or in `NODE_EXTRA_CA_CERTS`. Plain HTTP by
+   * default.
    */
   readonly tls?: { readonly key: string; readonly cert: string };
 }
 
-/** What a client in another process needs: plain data, to pass on as it is. */
+/** The configuration of a client, as plain data that can be sent to another process. */
 export interface LocalClientConfig {
   readonly endpoint: string;
   readonly region: string;
@@ -55,46 +59,48 @@ export interface LocalClientConfig {
 
 /** A running S3 and KMS. */
 export interface LocalAws extends AsyncDisposable {
-  /** A client of the S3, as the SDK makes it. */
+  /** A client of the S3, as `new S3Client()` creates it. */
   readonly s3: S3Client;
-  /** A client of the KMS, as the SDK makes it. */
+  /** A client of the KMS, as `new KMSClient()` creates it. */
   readonly kms: KMSClient;
-  /** For a client of your own, also in another process. */
+  /** The configuration of a client of your own, also in another process. */
   readonly s3Config: LocalClientConfig;
-  /** For a client of your own, also in another process. */
+  /** The configuration of a client of your own, also in another process. */
   readonly kmsConfig: LocalClientConfig;
   /** The last 10,000 requests to both, in order of arrival, without secrets. */
   readonly requests: readonly RecordedRequest[];
-  /** Forgets the requests so far. */
+  /** Clears {@link requests}. */
   clearRequests(): void;
   /**
-   * Has the services do something wrong; faults are tried in the order they were added.
+   * Adds a fault. Faults are tried in the order in which they were added.
    *
-   * @throws TypeError, RangeError when the fault is none
+   * @throws TypeError, RangeError if a field is wrong
    */
   fault(fault: Fault): void;
   /**
-   * Has matching requests wait until the test releases them; holds and faults are tried in the order they were added.
+   * Makes matching requests wait until the test releases them. Holds and faults are tried in the order in
+   * which they were added.
    *
-   * @throws TypeError, RangeError when an option is wrong
+   * @throws TypeError, RangeError if an option is wrong
    */
   hold(options: HoldOptions): HeldRequests;
-  /** Forgets the faults that have not been spent, and releases what is held. */
+  /** Removes the faults that still apply, and releases held requests. */
   clearFaults(): void;
-  /** Connections to the S3 that are open now. */
+  /** The number of open connections to the S3. */
   s3Connections(): Promise<number>;
   /**
-   * Breaks all connections, stops both servers, destroys both clients, and waits for what was being done. May be
-   * called again.
+   * Breaks all connections, stops both servers, destroys both clients, and waits until no request is being
+   * handled. May be called again.
    */
   close(): Promise<void>;
 }
 
 /**
- * Starts an S3 and a KMS on free ports of 127.0.0.1, for tests and demos. They check signatures, checksums and
- * conditions, answer the services' own errors, and keep everything in memory, or S3's objects in a folder.
+ * Starts an S3 and a KMS on free ports of 127.0.0.1, for tests and demos. They verify signatures, checksums
+ * and conditions, return the services' own errors, and store everything in memory, or S3's objects in a
+ * folder.
  *
- * @throws TypeError, RangeError when an option is wrong; Error when the folder is in use or the port is
+ * @throws TypeError, RangeError if an option is wrong; Error if the folder or the port is in use
  */
 export async function startLocalAws(options: LocalAwsOptions = {}): Promise<LocalAws> {
   const { region, s3Port, tls, credentials, ...s3Options } = optionsArgument(options);
@@ -111,7 +117,7 @@ export async function startLocalAws(options: LocalAwsOptions = {}): Promise<Loca
   const configOf = (endpoint: string): LocalClientConfig => ({
     endpoint,
     region,
-    // A new object for each client, as the SDK writes into the credentials that it is given.
+    // A new object for each client, as the SDK writes into the credentials that it receives.
     get credentials() {
       return { ...credentials };
     },
@@ -119,7 +125,7 @@ export async function startLocalAws(options: LocalAwsOptions = {}): Promise<Loca
   });
   const s3Config = configOf(s3Server.endpoint);
   const kmsConfig = configOf(kmsServer.endpoint);
-  // An agent that is made already is used for every request; of settings, the SDK forgets `ca` for large ones.
+  // The SDK uses an agent for every request, but ignores `ca` among plain settings for large bodies.
   const trusting = () =>
     tls && { requestHandler: { httpsAgent: new Agent({ ca: tls.cert, keepAlive: true }) } };
   const s3 = new S3Client({ ...s3Config, ...trusting() });
@@ -159,7 +165,7 @@ function optionsArgument(options: unknown): LocalAwsSettings {
   const { minPartBytes = 5 * 1024 * 1024, discardBodies = false, directory, s3Port = 0, tls } = given;
   const { credentials = randomCredentials() } = given;
   if (discardBodies === true && directory !== undefined) {
-    throw new TypeError("options.directory: there is nothing to keep when options.discardBodies is true");
+    throw new TypeError("options.directory: cannot be combined with options.discardBodies");
   }
   if (!Array.isArray(buckets)) throw wrongType("options.buckets", "an array of strings", buckets);
   return {
@@ -202,7 +208,7 @@ function identityArgument(title: string, value: unknown): ServerIdentity {
   try {
     createSecureContext(identity);
   } catch {
-    // What OpenSSL says may quote the key.
+    // The message of OpenSSL may contain the key.
     throw new RangeError(`${title}: expected a key and its certificate in PEM, got something else`);
   }
   return identity;
@@ -215,6 +221,6 @@ function bucketArgument(value: unknown, index: number, all: readonly unknown[]):
     throw new RangeError(
       `${title}: expected a name that S3 allows for a bucket: 3 to 63 of a to z, 0 to 9, "-" and "."`,
     );
-  if (all.indexOf(bucket) !== index) throw new RangeError(`${title}: it is there twice`);
+  if (all.indexOf(bucket) !== index) throw new RangeError(`${title}: the name occurs twice`);
   return bucket;
 }

@@ -1,7 +1,7 @@
 /**
- * Which requests come from programs of this machine. A web page can send requests to loopback as well, under the
- * name of its own site (DNS rebinding) or across origins; it must neither read nor change what is here, even where
- * it has learned the credentials or a presigned URL.
+ * Tells requests of programs on this machine from those of web pages. A web page can send requests to
+ * loopback under the name of its own site (DNS rebinding) or across origins. It must neither read nor change
+ * anything, even if it knows the credentials or a presigned URL.
  */
 import type { ServiceRequest } from "./service.js";
 
@@ -9,7 +9,7 @@ type Headers = ServiceRequest["headers"];
 
 const localHost = /^(?:(?:([a-z0-9.-]+)\.)?(?:localhost|127(?:\.\d{1,3}){3})|\[::1\])(?::\d{1,5})?$/i;
 
-/** Why a request is refused, whoever signed it; undefined when it is not. */
+/** The reason to refuse a request, whoever signed it; undefined if there is none. */
 export function foreignTo({ method, headers }: ServiceRequest): string | undefined {
   const { host = "", origin } = headers;
   // The port may be that of a proxy on this machine.
@@ -17,7 +17,7 @@ export function foreignTo({ method, headers }: ServiceRequest): string | undefin
   if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
     return "Requests of web pages of another origin are not allowed.";
   }
-  // A link that is followed shows what it leads to and hands it to no page.
+  // Following a link shows its target, but gives it to no page.
   const followed = method === "GET" && headers["sec-fetch-mode"] === "navigate";
   if (headers["sec-fetch-site"] === "cross-site" && !followed) {
     return "Requests of web pages of another site are not allowed.";

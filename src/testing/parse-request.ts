@@ -1,4 +1,4 @@
-/** What an in-process service sees of an HTTP request. */
+/** Parses an HTTP request for an in-process service. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ServiceRequest } from "./service.js";
 
@@ -6,13 +6,13 @@ import type { ServiceRequest } from "./service.js";
 export interface Exchange {
   readonly incoming: IncomingMessage;
   readonly outgoing: ServerResponse;
-  /** The client sends the body only after "100 Continue", which it has not been sent. */
+  /** Whether the client waits for "100 Continue", which has not been sent, before it sends the body. */
   awaitsContinue: boolean;
 }
 
 /**
- * Reads the head of a request. "100 Continue" is sent when the body is first asked for: a request that is refused
- * for its head is answered without it, so that its body is never sent.
+ * Reads the head of a request. "100 Continue" is sent when the body is first read, so that the body of a
+ * request that is refused for its head is never sent.
  */
 export function parseRequest(exchange: Exchange): ServiceRequest {
   const { incoming } = exchange;
@@ -30,7 +30,7 @@ async function* readBody(exchange: Exchange): AsyncGenerator<Buffer, undefined> 
   const { incoming, outgoing } = exchange;
   if (exchange.awaitsContinue) outgoing.writeContinue();
   exchange.awaitsContinue = false;
-  // Without this option, a loop that throws would break the connection before the error is answered.
+  // Otherwise a loop that throws would break the connection before the error response.
   yield* incoming.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
   return undefined;
 }

@@ -4,7 +4,7 @@ import type { ServiceRequest } from "./service.js";
 /** One request that a service has seen, without secrets. */
 export interface RecordedRequest {
   readonly service: "s3" | "kms";
-  /** The operation as the AWS API names it. */
+  /** The operation by its AWS API name. */
   readonly operation: string;
   readonly method: string;
   /** The path as it was sent, still encoded. */
@@ -15,14 +15,14 @@ export interface RecordedRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** The JSON input of a KMS operation, without plaintext. */
   readonly input?: Readonly<Record<string, unknown>>;
-  /** The status that was answered; 0 while there is none, and when the connection broke before. */
+  /** The status of the response; 0 while there is none, and if the connection broke before it. */
   readonly status: number;
 }
 
-/** A record whose status is still to come. */
+/** A record whose response has not been sent. */
 export type OpenRecord = { -readonly [Field in keyof RecordedRequest]: RecordedRequest[Field] };
 
-/** Where requests are recorded; the oldest go when there are too many. */
+/** The recorded requests; the oldest are dropped when there are too many. */
 export class RequestLog {
   #records: OpenRecord[] = [];
   static readonly capacity = 10_000;

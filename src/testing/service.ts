@@ -1,4 +1,4 @@
-/** What the two in-process services have in common: requests, answers and errors. */
+/** The common types of the two in-process services: requests, responses and errors. */
 
 /** The credentials that an in-process service accepts. */
 export interface Credentials {
@@ -11,49 +11,49 @@ export interface ServiceRequest {
   readonly method: string;
   /** The path as it was sent, still encoded. */
   readonly path: string;
-  /** What was asked for as an absolute URL, without its query. */
+  /** The request as an absolute URL, without its query. */
   readonly url: string;
   readonly query: ReadonlyMap<string, string>;
   /** Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;
-  /** May be left before its end: the connection then stays, to take the answer. */
+  /** Reading may stop before its end: the connection then stays open for the response. */
   readonly body: AsyncIterable<Buffer>;
 }
 
-/** One answer of a service. */
+/** One response of a service. */
 export interface ServiceResponse {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: readonly Uint8Array[];
-  /** A body too long to be held; the headers then tell its length. */
+  /** A body that is streamed; the headers then have its length. */
   readonly stream?: ResponseStream;
-  /** What a log of requests may show of the request's body; never secrets. */
+  /** What the request log may show of the request's body; never secrets. */
   readonly recordedInput?: Readonly<Record<string, unknown>>;
 }
 
-/** A body that is read as it is sent. */
+/** A body that is read while it is sent. */
 export interface ResponseStream {
   readonly pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
-  /** Called once, however the answer ends. */
+  /** Called once, however the response ends. */
   release(): void;
 }
 
 /** A service behind an HTTP server. */
 export interface Service {
   readonly name: "s3" | "kms";
-  /** The operation that a request asks for, as the AWS API names it. */
+  /** The operation that a request asks for, by its AWS API name. */
   operationOf(request: ServiceRequest): string;
-  /** Answers, or throws a {@link ServiceError}. */
+  /** Handles a request, or throws a {@link ServiceError}. */
   handle(request: ServiceRequest, operation: string): Promise<ServiceResponse>;
-  /** The error for a request that nobody may send. */
+  /** The error for a forbidden request. */
   forbidden(message: string): ServiceError;
-  /** The answer that tells an error in the service's own format. */
+  /** The response for an error in the service's own format. */
   describeError(error: ServiceError, request: ServiceRequest, requestId: string): ServiceResponse;
-  /** Lets go of what it holds, when no request is being handled any more. May be called again. */
+  /** Releases its resources after the last request. May be called again. */
   close?(): void;
 }
 
-/** A failure that the real service would answer with. */
+/** An error that the real service would return. */
 export class ServiceError extends Error {
   readonly code: string;
   readonly status: number;

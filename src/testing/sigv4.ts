@@ -1,32 +1,34 @@
-/** Checks AWS Signature Version 4, in the Authorization header or in the query, from the public specification. */
+/**
+ * Verifies AWS Signature Version 4, in the Authorization header or in the query, by the public specification.
+ */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { Credentials, ServiceError, ServiceRequest } from "./service.js";
 
-/** What the caller of {@link authenticate} expects. */
+/** What {@link authenticate} verifies against. */
 export interface SignatureScope {
   readonly credentials: Credentials;
   readonly region: string;
   readonly service: "s3" | "kms";
 }
 
-/** The errors of a service for each way that a signature can be wrong. */
+/** The errors of a service for each kind of wrong signature. */
 export interface SignatureErrors {
   readonly missing: ServiceError;
   readonly unknownKey: ServiceError;
   readonly skewed: ServiceError;
   readonly mismatch: ServiceError;
-  /** The scope names another Region; the same as a mismatch where a service has none of its own. */
+  /** The scope names another Region; services without this error report a mismatch. */
   readonly region?: (claimed: string, presigned: boolean) => ServiceError;
-  /** A header that must be signed is not; the same as a mismatch where a service has none of its own. */
+  /** A header that must be signed is not; services without this error report a mismatch. */
   readonly unsigned?: ServiceError;
-  /** A signature of version 2; the same as a missing one where a service has no error of its own. */
+  /** A signature of version 2; services without this error report a missing signature. */
   readonly version2?: ServiceError;
-  /** Of a presigned request: its parameters make no sense, or its time is over; a service may have none. */
+  /** Of a presigned request: its parameters are malformed, or it has expired; a service may have none. */
   readonly malformed?: ServiceError;
   readonly expired?: ServiceError;
 }
 
-/** What a request says of its signature, in its Authorization header or its query. */
+/** The signature of a request, from its Authorization header or its query. */
 interface Claim {
   readonly accessKeyId: string;
   readonly day: string;
@@ -35,7 +37,7 @@ interface Claim {
   readonly signedHeaders: string;
   readonly signature: string;
   readonly date: string;
-  /** Of a presigned request only: how long it is good, in seconds. */
+  /** Of a presigned request only: its validity in seconds. */
   readonly expires?: number;
 }
 
@@ -47,15 +49,18 @@ const authorizationForm = new RegExp(
   `^${algorithm} Credential=${credentialForm}, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$`,
 );
 const signatureParameter = "X-Amz-Signature";
-/** S3 takes a header that is not ASCII signed as the bytes that came (SDK for Go), or each as a character. */
+/**
+ * S3 accepts a non-ASCII header signed as the received bytes (SDK for Go), or with each byte as a character.
+ */
 const headerEncodings = ["latin1", "utf8"] as const;
 const ownParameters = /^x-amz-(algorithm|credential|date|expires|signedheaders|signature|security-token)$/i;
 
 /**
- * Throws unless the request is signed by the credentials for region and service, and recently or with time left.
+ * Throws unless the request is signed by the credentials for Region and service, recently or with validity
+ * left.
  *
- * @param payloadHash tells what stands for the body in the canonical request; called when there is a signature
- * @returns the request; the headers that a presigned one has in its query are among its headers
+ * @param payloadHash returns the hash of the body in the canonical request; called if there is a signature
+ * @returns the request; headers in the query of a presigned one are among its headers
  */
 export function authenticate(
   request: ServiceRequest,
@@ -106,7 +111,7 @@ function headerClaim({ headers }: ServiceRequest): Claim | undefined {
   return { accessKeyId, day, region, service, signedHeaders, signature, date };
 }
 
-/** Whether a request is signed as S3 had it before version 4. */
+/** Whether a request has a signature of version 2. */
 function isVersion2({ headers, query }: ServiceRequest): boolean {
   return /^AWS /.test(headers.authorization ?? "") || (query.has("AWSAccessKeyId") && query.has("Signature"));
 }
@@ -136,7 +141,7 @@ function requireTime({ date, expires }: Claim, errors: SignatureErrors): void {
   }
 }
 
-/** A presigned request has headers in its query, and a body that nobody signed unless it says otherwise. */
+/** Moves the headers in the query of a presigned request to its headers; its body is unsigned by default. */
 function withQueryHeaders(request: ServiceRequest): ServiceRequest {
   const hoisted = [...request.query]
     .filter(([name]) => /^x-amz-/i.test(name) && !ownParameters.test(name))
@@ -145,7 +150,7 @@ function withQueryHeaders(request: ServiceRequest): ServiceRequest {
   return { ...request, headers: { ...unsigned, ...Object.fromEntries(hoisted), ...request.headers } };
 }
 
-/** Encodes as the specification does: all but unreserved characters. */
+/** Percent-encodes all but the unreserved characters of the specification. */
 export function uriEncode(text: string): string {
   return encodeURIComponent(text).replace(
     /[!'()*]/g,
@@ -166,7 +171,9 @@ function unsignedAmzHeader(headers: Readonly<Record<string, string>>, signed: re
   return Object.keys(headers).some((name) => name.startsWith("x-amz-") && !signed.includes(name));
 }
 
-/** A date as a signature has it, such as "20260131T235959Z", of one as HTTP has it or in that form already. */
+/**
+ * Converts an HTTP date to the form of a signature, such as "20260131T235959Z"; a date in that form stays.
+ */
 function stampOf(date: string): string {
   const time = Date.parse(date);
   if (Number.isNaN(time)) return date;

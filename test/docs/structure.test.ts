@@ -50,3 +50,13 @@ describe("decisions", () => {
     for (const file of decisions) expect(list).toContain(`[${titleOf(file)}](${basename(file)})`);
   });
 });
+
+it("CONTRIBUTING.md maps the folders of src in the order that test/package/layers.test.ts enforces", () => {
+  const [, list = ""] =
+    /const folders = \[(.*?)\n\];/s.exec(documentText("test/package/layers.test.ts")) ?? [];
+  const enforced = [...list.matchAll(/^ {2}"([^".]+)",/gm)].map(([, folder]) => folder);
+  const [, map = ""] = documentText("CONTRIBUTING.md").split("| Folder | Contains |");
+  const mapped = [...(map.split("\n\n")[0] ?? "").matchAll(/^\| `([^`]+)`/gm)].map(([, folder]) => folder);
+  expect(enforced.length).toBeGreaterThan(20);
+  expect(mapped).toEqual(enforced);
+});

@@ -57,7 +57,7 @@ async function keys(Prefix: string): Promise<(string | undefined)[]> {
 }
 
 describe("checksums that the SDK computes", () => {
-  test.each(algorithms)("%s in a header comes back on HEAD", async (algorithm, value) => {
+  test.each(algorithms)("%s in a header is returned by HeadObject", async (algorithm, value) => {
     const Key = `header-${algorithm}`;
     const given = { Bucket, Key, Body: checkDigits, ChecksumAlgorithm: ChecksumAlgorithm[algorithm] };
     expect(await s3.send(new PutObjectCommand(given))).toMatchObject({ [`Checksum${algorithm}`]: value });
@@ -68,36 +68,42 @@ describe("checksums that the SDK computes", () => {
     expectBytes(await read(Key), checkDigits);
   });
 
-  test.each(algorithms)("%s in the trailer of a stream comes back on HEAD", async (algorithm, value) => {
-    const Key = `trailer-${algorithm}`;
-    const given = { Bucket, Key, Body: Readable.from([checkDigits]), ContentLength: 9 };
-    const command = new PutObjectCommand({ ...given, ChecksumAlgorithm: ChecksumAlgorithm[algorithm] });
-    expect(await s3.send(command)).toMatchObject({ [`Checksum${algorithm}`]: value });
-    expect(aws.requests.at(-1)?.headers).toMatchObject({
-      "x-amz-content-sha256": streaming,
-      "x-amz-trailer": `x-amz-checksum-${algorithm.toLowerCase()}`,
-      "x-amz-decoded-content-length": "9",
-    });
-    expect(await head(Key)).toMatchObject({ [`Checksum${algorithm}`]: value, ContentLength: 9 });
-    expectBytes(await read(Key), checkDigits);
-  });
+  test.each(algorithms)(
+    "%s in the trailer of a stream is returned by HeadObject",
+    async (algorithm, value) => {
+      const Key = `trailer-${algorithm}`;
+      const given = { Bucket, Key, Body: Readable.from([checkDigits]), ContentLength: 9 };
+      const command = new PutObjectCommand({ ...given, ChecksumAlgorithm: ChecksumAlgorithm[algorithm] });
+      expect(await s3.send(command)).toMatchObject({ [`Checksum${algorithm}`]: value });
+      expect(aws.requests.at(-1)?.headers).toMatchObject({
+        "x-amz-content-sha256": streaming,
+        "x-amz-trailer": `x-amz-checksum-${algorithm.toLowerCase()}`,
+        "x-amz-decoded-content-length": "9",
+      });
+      expect(await head(Key)).toMatchObject({ [`Checksum${algorithm}`]: value, ContentLength: 9 });
+      expectBytes(await read(Key), checkDigits);
+    },
+  );
 
-  test.each([0, 1, 65_536, 65_537, 1_000_000])("a stream of %d bytes arrives whole", async (length) => {
-    const bytes = testBytes(length, length);
-    const Body = Readable.from(cut(bytes, 70_000, 8192));
-    await s3.send(new PutObjectCommand({ Bucket, Key: "stream", Body, ContentLength: length }));
-    expect(aws.requests.at(-1)?.headers["x-amz-content-sha256"]).toBe(streaming);
-    expectBytes(await read("stream"), bytes);
-    const { ETag, ContentLength } = await head("stream");
-    expect(ETag).toBe(`"${createHash("md5").update(bytes).digest("hex")}"`);
-    expect(ContentLength).toBe(length);
-  });
+  test.each([0, 1, 65_536, 65_537, 1_000_000])(
+    "a stream of %d bytes is stored completely",
+    async (length) => {
+      const bytes = testBytes(length, length);
+      const Body = Readable.from(cut(bytes, 70_000, 8192));
+      await s3.send(new PutObjectCommand({ Bucket, Key: "stream", Body, ContentLength: length }));
+      expect(aws.requests.at(-1)?.headers["x-amz-content-sha256"]).toBe(streaming);
+      expectBytes(await read("stream"), bytes);
+      const { ETag, ContentLength } = await head("stream");
+      expect(ETag).toBe(`"${createHash("md5").update(bytes).digest("hex")}"`);
+      expect(ContentLength).toBe(length);
+    },
+  );
 
   test.each([
     [undefined, undefined],
     ["gzip", "gzip"],
     ["br, gzip", "br, gzip"],
-  ])("the framing of a stream with content encoding %j is no part of it", async (given, stored) => {
+  ])("the framing of a stream is removed from content encoding %j", async (given, stored) => {
     const Body = Readable.from([checkDigits]);
     const encoding = given === undefined ? {} : { ContentEncoding: given };
     await s3.send(new PutObjectCommand({ Bucket, Key: "encoded", Body, ContentLength: 9, ...encoding }));
@@ -105,7 +111,7 @@ describe("checksums that the SDK computes", () => {
     expect((await head("encoded")).ContentEncoding).toBe(stored);
   });
 
-  test("a part in a stream arrives whole, and a multipart object has a composite checksum", async () => {
+  test("a part sent as a stream is stored completely, and the object has a composite checksum", async () => {
     const bytes = testBytes(200_000, 5);
     const { UploadId } = await s3.send(
       new CreateMultipartUploadCommand({ Bucket, Key: "composite", ChecksumAlgorithm: "SHA256" }),
@@ -144,7 +150,7 @@ describe("checksums that the SDK computes", () => {
   });
 });
 
-describe("bodies that are not what the request says", () => {
+describe("a body that does not match its headers", () => {
   const wrong = Buffer.alloc(4, 1).toString("base64");
   const cases: [string, Partial<PutObjectCommandInput>, string][] = [
     ["a wrong CRC32", { ChecksumCRC32: wrong }, "BadDigest"],
@@ -167,7 +173,7 @@ describe("bodies that are not what the request says", () => {
     ["the right MD5", { ContentMD5: createHash("md5").update(checkDigits).digest("base64") }],
     ["the right CRC32", { ChecksumCRC32: known.CRC32 }],
     ["the right CRC32C", { ChecksumCRC32C: known.CRC32C }],
-  ])("%s passes", async (_, given) => {
+  ])("%s is accepted", async (_, given) => {
     await s3.send(new PutObjectCommand({ Bucket, Key: "passed", Body: checkDigits, ...given }));
     expectBytes(await read("passed"), checkDigits);
   });
@@ -184,7 +190,7 @@ describe("bodies that are not what the request says", () => {
   });
 });
 
-describe("bodies of no stated length", () => {
+describe("bodies without a stated length", () => {
   const upload = async (query: Record<string, string>, headers: Record<string, string>, body: string) => {
     const raw = { method: "PUT", path: `/${Bucket}/unsized`, query, headers, body };
     const signed = await signedHeaders(aws.s3Config, raw);
@@ -195,7 +201,7 @@ describe("bodies of no stated length", () => {
     return [{}, { uploadId: UploadId, partNumber: "1" }];
   };
 
-  test("are refused where the transfer alone is chunked", async () => {
+  test("are refused in a chunked transfer", async () => {
     for (const query of await targets()) {
       const answer = await upload(query, { "x-amz-content-sha256": "UNSIGNED-PAYLOAD" }, "x");
       expect(answer).toMatchObject({ status: 501, code: "NotImplemented" });
@@ -203,7 +209,7 @@ describe("bodies of no stated length", () => {
   });
 
   const framed = { "content-encoding": "aws-chunked", "x-amz-content-sha256": streaming };
-  test("are refused in aws-chunked framing, and taken with the length of what is framed", async () => {
+  test("are refused in aws-chunked framing, and accepted with the decoded length", async () => {
     const body = "9\r\n123456789\r\n0\r\n\r\n";
     for (const query of await targets()) {
       expect(await upload(query, framed, body)).toMatchObject({ status: 411, code: "MissingContentLength" });
@@ -213,7 +219,7 @@ describe("bodies of no stated length", () => {
   });
 });
 
-test("an algorithm of the SDK's without its checksum is refused", async () => {
+test("x-amz-sdk-checksum-algorithm without a checksum is refused", async () => {
   const headers = { "x-amz-sdk-checksum-algorithm": "CRC32" };
   const raw = { method: "PUT", path: `/${Bucket}/refused`, headers, body: "x" };
   expect(await sendSigned(aws.s3Config, raw)).toMatchObject({ status: 400, code: "InvalidRequest" });
@@ -243,7 +249,7 @@ describe("aws-chunked framing", () => {
     ["one chunk", whole],
     ["a size in capitals and an extension", whole.replace("9\r\n", "0009;chunk-signature=00\r\n")],
     ["blanks around the trailer's value", whole.replace(":", " : ")],
-  ])("passes: %s", async (_, body) => {
+  ])("is accepted: %s", async (_, body) => {
     expect(await put(body)).toMatchObject({ status: 200 });
     expectBytes(await read("framed"), checkDigits);
   });
@@ -259,7 +265,7 @@ describe("aws-chunked framing", () => {
       "x-amz-trailer": "x-amz-checksum-sha1",
     });
   };
-  test("takes chunks of 8 KiB and more, and a last one of less", async () => {
+  test("accepts chunks of at least 8 KiB, and a shorter last one", async () => {
     expect(await framedLong(8192, 8192, 5)).toMatchObject({ status: 200 });
     expectBytes(await read("framed"), long);
   });

@@ -173,7 +173,7 @@ const openings: [string, Opening][] = [
   ],
 ];
 
-describe.each([false, true])("close() of servers with TLS: %j", (secure) => {
+describe.each([false, true])("close() of the in-process AWS, with TLS: %j", (secure) => {
   it.each(openings)("ends %s", async (_, opening) => {
     const aws = await startLocalAws(secure ? { tls } : {});
     await aws.s3.send(new PutObjectCommand({ Bucket, Key: "large", Body: large }));
@@ -188,7 +188,7 @@ describe.each([false, true])("close() of servers with TLS: %j", (secure) => {
     await closed;
   });
 
-  it("ends all of it at once, at KMS as well, and a second call waits for the same", async () => {
+  it("ends everything at S3 and KMS, and a second call waits for the same end", async () => {
     const aws = await startLocalAws(secure ? { tls } : {});
     await aws.s3.send(new PutObjectCommand({ Bucket, Key: "large", Body: large }));
     aws.fault({ operation: "CreateKey", delayMs: 86_400_000 });
@@ -205,7 +205,7 @@ describe.each([false, true])("close() of servers with TLS: %j", (secure) => {
   });
 });
 
-it("close() of servers with TLS ends connections whose handshake is not done", async () => {
+it("close() ends TLS connections whose handshake is incomplete", async () => {
   const aws = await startLocalAws({ tls });
   const silent = await open(aws.s3Config, false);
   const half = await open(aws.s3Config, false);
@@ -217,7 +217,7 @@ it("close() of servers with TLS ends connections whose handshake is not done", a
   await Promise.all([silent.closed, half.closed, kms.closed]);
 });
 
-it("a client that leaves lets go of what waits behind a response on its connection", async () => {
+it("a client that disconnects ends the requests that wait behind a response on its connection", async () => {
   const aws = await startLocalAws();
   await aws.s3.send(new PutObjectCommand({ Bucket, Key: "large", Body: large }));
   const { socket, closed } = await open(aws.s3Config, false);

@@ -3,7 +3,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { expect, it } from "vitest";
 
-it("each worker of a cluster has an AWS of its own", async () => {
+it("each worker of a cluster has its own in-process AWS", async () => {
   const script = new URL("../support/cluster-process.ts", import.meta.url);
   const primary = fork(script, [], { execArgv: ["--import", "tsx"] });
   const [ports] = (await once(primary, "message")) as [string[]];

@@ -102,7 +102,7 @@ async function requireOneOf(Key: string, expected: readonly (number | undefined)
   }
 }
 
-test(`killed ${rounds} times amid writes: what was answered is there, whole, and nothing else takes room`, async () => {
+test(`a directory survives ${rounds} kills during writes: confirmed objects are complete, and nothing else is stored`, async () => {
   const possible: Possible = new Map();
   for (let round = 0; round < rounds; round++) {
     const writing = Array.from({ length: writers }, (_, writer) => write(writer, possible));

@@ -79,7 +79,7 @@ async function begin(Key: string) {
   return { upload, part, complete };
 }
 
-test("objects are there after a restart, with all that is known of them", async () => {
+test("a directory keeps objects with their headers, metadata and tags over a restart", async () => {
   await put("kept");
   const head = () => aws.s3.send(new HeadObjectCommand({ Bucket, Key: "kept", ChecksumMode: "ENABLED" }));
   const { $metadata: _before, ...before } = await head();
@@ -95,7 +95,7 @@ test("objects are there after a restart, with all that is known of them", async 
   expect(TagSet).toEqual([{ Key: "c", Value: "d" }]);
 });
 
-test("versions and their markers are there after a restart, in order", async () => {
+test("a directory keeps versions and delete markers in order over a restart", async () => {
   const VersioningConfiguration = { Status: "Enabled" } as const;
   await aws.s3.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration }));
   const { VersionId } = await put("v", Buffer.from("one"));
@@ -112,7 +112,7 @@ test("versions and their markers are there after a restart, in order", async () 
   expect((await read("v", { VersionId })).toString()).toBe("one");
 });
 
-test("an upload goes on after a restart", async () => {
+test("a directory keeps an unfinished upload over a restart", async () => {
   const { upload, part, complete } = await begin("resumed");
   const first = await part(1, bytes.subarray(0, 1000));
   await restart();
@@ -127,7 +127,7 @@ test("an upload goes on after a restart", async () => {
   expect((await aws.s3.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads).toBeUndefined();
 });
 
-test("what is replaced, deleted, aborted or left out takes no room", async () => {
+test("a directory keeps no file of replaced, deleted, aborted or omitted bytes", async () => {
   await put("k");
   await put("k");
   expect(files("data")).toHaveLength(1);
@@ -145,7 +145,7 @@ test("what is replaced, deleted, aborted or left out takes no room", async () =>
   for (const folder of ["data", "versions", "uploads", "parts"]) expect(files(folder), folder).toEqual([]);
 });
 
-test("what a process that died had begun is removed at the next start", async () => {
+test("a start removes what a process that died had begun", async () => {
   await put("kept");
   await aws.close();
   const [data] = files("data");
@@ -162,7 +162,7 @@ test("what a process that died had begun is removed at the next start", async ()
   expect((await read("kept")).equals(bytes)).toBe(true);
 });
 
-test("an upload whose process died when it had become an object is over", async () => {
+test("a start removes an upload that had become an object when its process died", async () => {
   const { upload, part, complete } = await begin("done");
   const parts = [await part(1, bytes)];
   const saved = ["uploads", "parts"].map((folder) => [folder, join(directory, `saved-${folder}`)] as const);
@@ -178,7 +178,7 @@ test("an upload whose process died when it had become an object is over", async 
   expect((await read("done")).equals(bytes)).toBe(true);
 });
 
-test("a body that is refused leaves no file, and the object as it was", async () => {
+test("a refused body leaves no file and does not change the object", async () => {
   await put("k", Buffer.from("old"));
   const wrong = new PutObjectCommand({ Bucket, Key: "k", Body: bytes, ChecksumCRC32: "AAAAAA==" });
   expect((await errorOf(() => aws.s3.send(wrong))).name).toBe("BadDigest");
@@ -188,7 +188,7 @@ test("a body that is refused leaves no file, and the object as it was", async ()
   expect(files("data")).toHaveLength(1);
 });
 
-test("an object that is replaced while it is read is read to its end, then its file goes", async () => {
+test("an object that is replaced during a read is read to its end, then its file is removed", async () => {
   const long = testBytes(20 * 1024 * 1024, 2);
   await put("read", long);
   const { Body } = await aws.s3.send(new GetObjectCommand({ Bucket, Key: "read" }));
@@ -199,7 +199,7 @@ test("an object that is replaced while it is read is read to its end, then its f
   await expect.poll(() => files("data")).toHaveLength(1);
 });
 
-test("one of sixteen writers with If-None-Match wins", async () => {
+test("one of sixteen concurrent writers with If-None-Match wins in a directory", async () => {
   const writers = Array.from({ length: 16 }, (_, index) => Buffer.alloc(70_000, index));
   const results = await Promise.allSettled(
     writers.map((Body) => aws.s3.send(new PutObjectCommand({ Bucket, Key: "race", Body, IfNoneMatch: "*" }))),
@@ -210,7 +210,7 @@ test("one of sixteen writers with If-None-Match wins", async () => {
   expect(files("data")).toHaveLength(1);
 });
 
-test("nothing happens any more when close() is over, and the copy that was being made is whole or not there", async () => {
+test("after close() nothing is written, and an interrupted copy is complete or absent", async () => {
   await put("source", testBytes(60 * 1024 * 1024, 3));
   const CopySource = `${Bucket}/source`;
   const copying = errorOf(() => aws.s3.send(new CopyObjectCommand({ Bucket, Key: "copy", CopySource })));
@@ -228,7 +228,7 @@ test("nothing happens any more when close() is over, and the copy that was being
   for (const { Key = "", Size } of Contents) expect(await read(Key), Key).toHaveLength(Size ?? -1);
 });
 
-test("a request that waits when close() is called takes no effect, and holds nothing up", async () => {
+test("a request that waits at close() takes no effect and delays nothing", async () => {
   const held = aws.hold({ operation: "PutObject" });
   const waiting = errorOf(() => put("late"));
   await held.arrived;
@@ -237,7 +237,7 @@ test("a request that waits when close() is called takes no effect, and holds not
   expect((await errorOf(() => read("late"))).name).toBe("NoSuchKey");
 });
 
-test("a folder that is in use is refused, and nothing in it touched", async () => {
+test("a directory in use is refused and not changed", async () => {
   await put("kept");
   const before = files("data");
   writeFileSync(join(directory, "data", randomUUID()), "being written");
@@ -263,14 +263,14 @@ test("a folder that is in use is refused, and nothing in it touched", async () =
   expect((await read("kept")).equals(bytes)).toBe(true);
 });
 
-test("a folder that is in use is refused under another name, too", async () => {
+test("a directory in use is refused under another name", async () => {
   const other = `${directory}-link`;
   symlinkSync(directory, other);
   expect((await errorOf(() => startLocalAws({ directory: other }))).message).toContain("is in use");
   rmSync(other);
 });
 
-test("close() lets go of its own claim alone", async () => {
+test("close() releases only its own claim on a directory", async () => {
   await aws.close();
   const next = await startLocalAws({ directory });
   await aws.close();
@@ -279,7 +279,7 @@ test("close() lets go of its own claim alone", async () => {
   await start();
 });
 
-test("a port that is taken lets go of the folder", async () => {
+test("a start on a port in use releases the directory", async () => {
   const { port } = new URL(aws.s3Config.endpoint);
   const other = mkdtempSync(join(tmpdir(), "s3-envelope-"));
   const options = { directory: other, s3Port: Number(port) };
@@ -288,7 +288,7 @@ test("a port that is taken lets go of the folder", async () => {
   rmSync(other, { recursive: true });
 });
 
-test("a KMS that cannot listen leaves no S3 that does, and lets go of the folder", async () => {
+test("a KMS that cannot listen stops the S3 and releases the directory", async () => {
   const other = mkdtempSync(join(tmpdir(), "s3-envelope-"));
   const servers: Server[] = [];
   const listen = Server.prototype.listen;
@@ -306,7 +306,7 @@ test("a KMS that cannot listen leaves no S3 that does, and lets go of the folder
   rmSync(other, { recursive: true });
 });
 
-test("a folder with files of others is refused, and they stay", async () => {
+test("a directory with other files is refused and not changed", async () => {
   const other = mkdtempSync(join(tmpdir(), "s3-envelope-"));
   mkdirSync(join(other, "data"));
   writeFileSync(join(other, "data", "precious.csv"), "1,2");
@@ -318,7 +318,7 @@ test("a folder with files of others is refused, and they stay", async () => {
   rmSync(other, { recursive: true });
 });
 
-test("files that are not the store's own stay", async () => {
+test("a start keeps files that are not its own", async () => {
   for (const folder of ["data", "versions"]) writeFileSync(join(directory, folder, "notes.txt"), "mine");
   await restart();
   for (const folder of ["data", "versions"]) expect(files(folder)).toContain("notes.txt");

@@ -70,7 +70,7 @@ async function outcome(act: () => Promise<unknown>): Promise<[string, number | u
   }
 }
 
-describe("status", () => {
+describe("a fault with a status", () => {
   test.each<[Fault, () => Promise<unknown>, [string, number]]>([
     [{ status: 503, code: "SlowDown" }, () => put("refused"), ["SlowDown", 503]],
     [{ status: 500 }, () => put("refused"), ["InternalError", 500]],
@@ -78,7 +78,7 @@ describe("status", () => {
     [{ status: 404 }, () => head(), ["NotFound", 404]],
     [{ status: 400, code: "ThrottlingException" }, () => listKeys(), ["ThrottlingException", 400]],
     [{ status: 500 }, () => listKeys(), ["InternalError", 500]],
-  ])("%j answers instead of the service", async (fault, act, expected) => {
+  ])("responds in place of the service: %j", async (fault, act, expected) => {
     aws.fault(fault);
     expect(await outcome(act)).toEqual(expected);
     expect(statuses()).toEqual([expected[1]]);
@@ -86,19 +86,19 @@ describe("status", () => {
     expect(await outcome(() => read())).toBeUndefined();
   });
 
-  test("comes with its message", async () => {
+  test("has its message in the response", async () => {
     aws.fault({ status: 503, code: "SlowDown", message: 'less <&"> please' });
     aws.fault({ status: 400, code: "SomeException", message: 'less <&"> please' });
     expect((await errorOf(() => put("refused"))).message).toBe('less <&"> please');
     expect((await errorOf(() => listKeys())).message).toBe('less <&"> please');
   });
 
-  test("leaves the connection good after a large body that nobody read", async () => {
+  test("keeps the connection usable after a large body that nobody read", async () => {
     aws.fault({ status: 503, code: "SlowDown" });
     expect(await outcome(() => put("refused", testBytes(5_000_000)))).toEqual(["SlowDown", 503]);
   });
 
-  test("is what retries get over", async () => {
+  test("is overcome by a retry of the SDK", async () => {
     const retrying = new S3Client({ ...aws.s3Config, maxAttempts: 3 });
     aws.fault({ operation: "PutObject", status: 500, times: 1 });
     await retrying.send(new PutObjectCommand({ Bucket, Key: "retried", Body: "x" }));
@@ -107,7 +107,7 @@ describe("status", () => {
   });
 });
 
-test("handled lets the request take effect, and answers all the same", async () => {
+test("a fault with handled lets the request take effect and still responds with its status", async () => {
   aws.fault({ operation: "PutObject", status: 503, code: "SlowDown", handled: true });
   expect(await outcome(() => put("handled"))).toEqual(["SlowDown", 503]);
   aws.fault({ operation: "GetObject", status: 500, handled: true });
@@ -115,14 +115,14 @@ test("handled lets the request take effect, and answers all the same", async () 
   expect((await head("handled")).ContentLength).toBe(1);
 });
 
-test("body answers as something between client and service would", async () => {
+test("a fault with a body responds as a proxy would", async () => {
   aws.fault({ operation: "PutObject", status: 200, body: "<html></html>" });
   const { ETag, $metadata } = await put("not stored");
   expect([ETag, $metadata.httpStatusCode, $metadata.requestId]).toEqual([undefined, 200, undefined]);
   expect(await exists("not stored")).toBe(false);
 });
 
-test("delayMs waits, and what follows it happens", async () => {
+test("a fault with delayMs delays the request and its other effects", async () => {
   aws.fault({ delayMs: 100 });
   aws.fault({ delayMs: 100, status: 503, code: "SlowDown" });
   for (const expected of [undefined, ["SlowDown", 503]]) {
@@ -134,11 +134,11 @@ test("delayMs waits, and what follows it happens", async () => {
   expect(statuses()).toEqual([200, 503]);
 });
 
-describe("reset", () => {
+describe("a fault with reset", () => {
   test.each([
     ["before", false],
     ["after", true],
-  ] as const)("%s: the effect took place is %j", async (reset, effect) => {
+  ] as const)("%s: the request took effect: %j", async (reset, effect) => {
     aws.fault({ operation: "PutObject", reset });
     const Key = `reset-${reset}`;
     const error = (await errorOf(() => put(Key, bytes))) as NodeJS.ErrnoException;
@@ -150,7 +150,7 @@ describe("reset", () => {
   test.each([
     ["before", 0],
     ["after", 1],
-  ] as const)("%s, at KMS", async (reset, effect) => {
+  ] as const)("%s breaks the connection to KMS", async (reset, effect) => {
     const keys = async () => (await listKeys()).Keys?.length ?? 0;
     const count = await keys();
     aws.fault({ service: "kms", reset });
@@ -159,7 +159,7 @@ describe("reset", () => {
   });
 });
 
-describe("bodies", () => {
+describe("a fault in the body of a response", () => {
   test.each([0, 1, 1000, 299_999])(
     "truncateBodyBytes: %d bytes come, and an error",
     async (truncateBodyBytes) => {
@@ -171,14 +171,14 @@ describe("bodies", () => {
     },
   );
 
-  test("truncateBodyBytes of 0 comes with the headers", async () => {
+  test("truncateBodyBytes of 0 sends the headers first", async () => {
     aws.fault({ operation: "GetObject", truncateBodyBytes: 0 });
     const got = await s3.send(new GetObjectCommand({ Bucket, Key: "read" }));
     expect(got.ContentLength).toBe(bytes.length);
     await collectUntilError(got.Body as unknown as AsyncIterable<Uint8Array>);
   });
 
-  test.each([0, 1000])("stallBodyBytes: %d bytes come, and then nothing", async (stallBodyBytes) => {
+  test.each([0, 1000])("stallBodyBytes sends %d bytes and then nothing", async (stallBodyBytes) => {
     aws.fault({ operation: "GetObject", stallBodyBytes });
     const client = new S3Client({ ...aws.s3Config, maxAttempts: 1 });
     const pieces: Uint8Array[] = [];
@@ -199,7 +199,7 @@ describe("bodies", () => {
     [0, 1],
     [70_000, 0x80],
     [299_999, 0xff],
-  ])("corrupt: the byte at %d is xored with %d", async (offset, xor) => {
+  ])("corrupt changes the byte at %d by an exclusive or with %d", async (offset, xor) => {
     aws.fault({ operation: "GetObject", corrupt: { offset, xor } });
     const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key: "read", Range: "bytes=0-" }));
     const changed = Buffer.from(bytes);
@@ -208,13 +208,13 @@ describe("bodies", () => {
     expectBytes((await read()).released, bytes);
   });
 
-  test("corrupt is seen by the SDK's own checksum", async () => {
+  test("corrupt is noticed by the checksum of the SDK", async () => {
     aws.fault({ operation: "GetObject", corrupt: { offset: 5, xor: 1 } });
     const { error } = await read();
     expect((error as Error).message).toMatch(/checksum/i);
   });
 
-  test("corrupt behind the end changes nothing", async () => {
+  test("corrupt beyond the end changes nothing", async () => {
     aws.fault({ operation: "GetObject", corrupt: { offset: bytes.length, xor: 1 } });
     const { released, error } = await read();
     expect(error).toBeUndefined();
@@ -222,7 +222,7 @@ describe("bodies", () => {
   });
 });
 
-describe("which requests are hit", () => {
+describe("a fault applies to requests", () => {
   const heads = async (count: number) => {
     for (let turn = 0; turn < count; turn++) await head().catch(() => undefined);
     return statuses();
@@ -235,7 +235,7 @@ describe("which requests are hit", () => {
     [{ skip: 1, times: 2 }, [200, 503, 503, 200]],
     [{ times: Number.POSITIVE_INFINITY }, [503, 503, 503, 503]],
     [{ times: 0 }, [200, 200, 200, 200]],
-  ])("by %j", async (fault, expected) => {
+  ])("selected by %j", async (fault, expected) => {
     aws.fault({ status: 503, ...fault });
     expect(await heads(4)).toEqual(expected);
   });
@@ -273,20 +273,20 @@ describe("which requests are hit", () => {
         ["PutObject", 200],
       ],
     ],
-  ])("by %j, of both services", async (fault, expected) => {
+  ])("of both services selected by %j", async (fault, expected) => {
     aws.fault({ status: 503, code: "SlowDown", ...fault });
     for (const act of [head, listKeys, () => put("hit")]) await outcome(() => act());
     expect(aws.requests.map(({ operation, status }) => [operation, status])).toEqual(expected);
   });
 
-  test("in the order the faults were added, one for a request", async () => {
+  test("in the order in which the faults were added, one fault a request", async () => {
     aws.fault({ status: 501 });
     aws.fault({ status: 502, times: 2 });
     aws.fault({ status: 503, skip: 1 });
     expect(await heads(6)).toEqual([501, 502, 502, 200, 503, 200]);
   });
 
-  test("until the faults are cleared", async () => {
+  test("until clearFaults is called", async () => {
     aws.fault({ status: 503, times: 9 });
     expect(await heads(2)).toEqual([503, 503]);
     aws.clearFaults();
@@ -296,7 +296,7 @@ describe("which requests are hit", () => {
   });
 });
 
-describe("the servers", () => {
+describe("the in-process servers", () => {
   const connect = (host: string, port: number) =>
     new Promise<boolean>((resolve) => {
       const socket = createConnection({ host, port, timeout: 60_000 });
@@ -310,7 +310,7 @@ describe("the servers", () => {
         .once("timeout", () => done(false));
     });
 
-  test("listen on 127.0.0.1 alone", async () => {
+  test("listen on 127.0.0.1 only", async () => {
     const others = Object.values(networkInterfaces())
       .flatMap((list) => list ?? [])
       .map(({ address, scopeid }) => (scopeid ? undefined : address))
@@ -325,7 +325,7 @@ describe("the servers", () => {
     }
   });
 
-  test("close() ends open connections, even those in use, and may be called again", async () => {
+  test("end open connections at close(), even those in use, and may be closed again", async () => {
     const other = await startLocalAws();
     const client = new S3Client({ ...other.s3Config, maxAttempts: 1 });
     await client.send(new PutObjectCommand({ Bucket, Key: "read", Body: bytes }));
@@ -348,7 +348,7 @@ describe("the servers", () => {
     client.destroy();
   });
 
-  test("tell how many connections are open", async () => {
+  test("report the number of open connections", async () => {
     await using other = await startLocalAws();
     expect(await other.s3Connections()).toBe(0);
     await other.s3.send(new ListObjectsV2Command({ Bucket }));
@@ -357,7 +357,7 @@ describe("the servers", () => {
     await expect.poll(() => other.s3Connections()).toBe(0);
   });
 
-  test("share nothing with others in the same process, and start as they are told", async () => {
+  test("share nothing with other servers in the process, and start with their own options", async () => {
     await using other = await startLocalAws({ region: "us-west-2", buckets: ["first", "second"] });
     expect(other.s3Config.endpoint).not.toBe(aws.s3Config.endpoint);
     for (const name of ["first", "second"]) {
@@ -372,7 +372,7 @@ describe("the servers", () => {
   });
 });
 
-describe("arguments", () => {
+describe("startLocalAws and its faults", () => {
   test.each<[unknown, string]>([
     [null, "fault: expected an object, got null"],
     [{ body: "x" }, "fault.status: expected an integer beside body or handled, got undefined"],
@@ -405,7 +405,7 @@ describe("arguments", () => {
       { buckets: ["A"] },
       'options.buckets[0]: expected a name that S3 allows for a bucket: 3 to 63 of a to z, 0 to 9, "-" and "."',
     ],
-    [{ buckets: ["bucket", "bucket"] }, "options.buckets[1]: it is there twice"],
+    [{ buckets: ["bucket", "bucket"] }, "options.buckets[1]: the name occurs twice"],
     [{ region: "" }, "options.region: expected a non-empty string, got an empty one"],
     [{ minPartBytes: 0 }, "options.minPartBytes: expected an integer from 1 to 5368709120, got 0"],
     [{ discardBodies: "no" }, "options.discardBodies: expected one of true, false, got another string"],

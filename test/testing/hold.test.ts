@@ -40,7 +40,7 @@ const exists = (Key: string) =>
   );
 
 describe("a request that is held", () => {
-  it("has no effect until it is released, and is told when it arrives", async () => {
+  it("has no effect until it is released, and resolves arrived", async () => {
     const held = aws.hold({ operation: "PutObject" });
     const done = put("held");
     expect(await held.arrived).toMatchObject({ service: "s3", operation: "PutObject", status: 0 });
@@ -52,7 +52,7 @@ describe("a request that is held", () => {
     expect(aws.requests[0]?.status).toBe(200);
   });
 
-  it("has taken effect when it is held after it, and is answered when it is released", async () => {
+  it("has taken effect when held with at: after, and gets its response when it is released", async () => {
     const held = aws.hold({ operation: "PutObject", at: "after" });
     const done = put("held after");
     await held.arrived;
@@ -80,7 +80,7 @@ describe("a request that is held", () => {
     },
   );
 
-  it("meets its fault when it is released", async () => {
+  it("gets its fault when it is released", async () => {
     const held = aws.hold({ operation: "PutObject", status: 503, code: "SlowDown" });
     const failed = errorOf(() => put("refused"));
     await held.arrived;
@@ -89,7 +89,7 @@ describe("a request that is held", () => {
     expect(await exists("refused")).toBe(false);
   });
 
-  it("takes effect when it is released, even if the client has left", async () => {
+  it("takes effect when it is released, even if its client has disconnected", async () => {
     await put("left");
     const held = aws.hold({ operation: "DeleteObject" });
     const abort = new AbortController();
@@ -105,7 +105,7 @@ describe("a request that is held", () => {
     await expect.poll(() => exists("left")).toBe(false);
   });
 
-  it("may be of KMS", async () => {
+  it("can be a request to KMS", async () => {
     const { KeyMetadata } = await aws.kms.send(new CreateKeyCommand({}));
     using held = aws.hold({ service: "kms" });
     const done = aws.kms.send(new GenerateDataKeyCommand({ KeyId: KeyMetadata?.KeyId, KeySpec: "AES_256" }));
@@ -116,7 +116,7 @@ describe("a request that is held", () => {
 });
 
 describe("a hold", () => {
-  it("holds so many requests, lets others through, and releases them together", async () => {
+  it("holds times requests, passes others, and releases them together", async () => {
     const held = aws.hold({ operation: "PutObject", skip: 1, times: 3 });
     const all = ["a", "b", "c", "d", "e"].map((Key) => put(Key));
     await expect.poll(() => held.requests.length).toBe(3);
@@ -126,7 +126,7 @@ describe("a hold", () => {
     await Promise.all(all);
   });
 
-  it("that was released holds none any more", async () => {
+  it("holds no request after its release", async () => {
     const held = aws.hold({ operation: "PutObject", times: Number.POSITIVE_INFINITY });
     const first = put("first");
     await held.arrived;
@@ -136,7 +136,7 @@ describe("a hold", () => {
     expect(held.requests).toHaveLength(1);
   });
 
-  it("is tried in its order among the faults", async () => {
+  it("is tried in the order of faults and holds", async () => {
     aws.fault({ operation: "PutObject", status: 501 });
     const held = aws.hold({ operation: "PutObject", status: 502 });
     aws.fault({ operation: "PutObject", status: 503 });
@@ -154,7 +154,7 @@ describe("a hold", () => {
     ]);
   });
 
-  it("is released by clearFaults, and says so where nothing came", async () => {
+  it("is released by clearFaults, and rejects arrived if no request came", async () => {
     const held = aws.hold({ operation: "PutObject" });
     const idle = aws.hold({ operation: "GetObject" });
     const done = put("cleared");
@@ -165,7 +165,7 @@ describe("a hold", () => {
     expect((await errorOf(() => idle.arrived)).message).toBe(message);
   });
 
-  it("ends with the servers: what it holds takes no effect, and who waits for it is told", async () => {
+  it("ends at close(): its requests take no effect, and arrived rejects", async () => {
     const other = await startLocalAws();
     const client = new S3Client({ ...other.s3Config, maxAttempts: 1 });
     const held = other.hold({ operation: "PutObject" });

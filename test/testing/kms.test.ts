@@ -78,13 +78,13 @@ const decrypt = (
   rest: { KeyId?: string; EncryptionContext?: Record<string, string> } = {},
 ) => kms.send(new DecryptCommand({ CiphertextBlob, EncryptionContext, ...rest }));
 
-describe("data keys", () => {
+describe("data keys of the in-process KMS", () => {
   test.each([
     [{ KeySpec: "AES_256" }, 32],
     [{ KeySpec: "AES_128" }, 16],
     [{ NumberOfBytes: 1 }, 1],
     [{ NumberOfBytes: 1024 }, 1024],
-  ] as [Partial<GenerateDataKeyCommandInput>, number][])("GenerateDataKey with %j", async (spec, length) => {
+  ] as [Partial<GenerateDataKeyCommandInput>, number][])("are generated with %j", async (spec, length) => {
     const { arn } = await newKey();
     const made = await kms.send(new GenerateDataKeyCommand({ KeyId: arn, EncryptionContext, ...spec }));
     expect(made.KeyId).toBe(arn);
@@ -102,7 +102,7 @@ describe("data keys", () => {
     expect(one.CiphertextBlob).not.toEqual(two.CiphertextBlob);
   });
 
-  test("GenerateDataKeyWithoutPlaintext answers a blob alone, and that decrypts", async () => {
+  test("are returned as a blob alone by GenerateDataKeyWithoutPlaintext, which decrypts", async () => {
     const { arn } = await newKey();
     const made = await kms.send(
       new GenerateDataKeyWithoutPlaintextCommand({ KeyId: arn, KeySpec: "AES_256", EncryptionContext }),
@@ -114,7 +114,7 @@ describe("data keys", () => {
 });
 
 describe("Decrypt", () => {
-  test("opens what Encrypt made, whatever the order of the context", async () => {
+  test("opens what Encrypt made, in any order of the context", async () => {
     const { arn } = await newKey();
     const opened = await decrypt(await encrypt(arn), {
       EncryptionContext: Object.fromEntries(Object.entries(EncryptionContext).reverse()),
@@ -156,7 +156,7 @@ describe("Decrypt", () => {
     expectBytes((await decrypt(blob)).Plaintext ?? new Uint8Array(), plaintext);
   });
 
-  test("holds the caller to the key that is named", async () => {
+  test("requires the key that the caller names", async () => {
     const [mine, other] = [await newKey(), await newKey()];
     const blob = await encrypt(mine.arn);
     for (const KeyId of [other.arn, other.id]) {
@@ -169,7 +169,7 @@ describe("Decrypt", () => {
   });
 });
 
-describe("states of a key", () => {
+describe("the states of a KMS key", () => {
   const uses: [string, (KeyId: string, blob: Uint8Array) => Promise<unknown>][] = [
     ["GenerateDataKey", (KeyId) => kms.send(new GenerateDataKeyCommand({ KeyId, KeySpec: "AES_256" }))],
     [
@@ -214,7 +214,7 @@ describe("states of a key", () => {
     }
   });
 
-  test("are told by DescribeKey", async () => {
+  test("are reported by DescribeKey", async () => {
     const { id, arn: KeyId } = await newKey();
     const describeKey = async () => (await kms.send(new DescribeKeyCommand({ KeyId }))).KeyMetadata;
     expect(KeyId).toBe(`arn:aws:kms:eu-central-1:111122223333:key/${id}`);
@@ -241,7 +241,7 @@ describe("states of a key", () => {
     expect(after?.DeletionDate).toBeUndefined();
   });
 
-  test("change only where KMS lets them", async () => {
+  test("change only as KMS allows", async () => {
     const { arn: KeyId } = await newKey();
     expect(await failure(kms.send(new CancelKeyDeletionCommand({ KeyId })))).toBe("KMSInvalidStateException");
     for (const PendingWindowInDays of [6, 31]) {
@@ -260,8 +260,8 @@ describe("states of a key", () => {
   });
 });
 
-describe("aliases", () => {
-  test("stand for a key, which can be named four ways", async () => {
+describe("KMS aliases", () => {
+  test("name a key, in four forms", async () => {
     const { id, arn } = await newKey();
     const AliasName = "alias/four/ways-1_x";
     await kms.send(new CreateAliasCommand({ AliasName, TargetKeyId: id }));
@@ -341,7 +341,7 @@ test("ReEncrypt moves a blob to another key and context", async () => {
   }
 });
 
-test("rotation leaves old blobs readable and makes new ones under new material", async () => {
+test("rotation of a KMS key keeps old blobs readable and encrypts under new material", async () => {
   const { arn: KeyId } = await newKey();
   const status = async () => (await kms.send(new GetKeyRotationStatusCommand({ KeyId }))).KeyRotationEnabled;
   expect(await status()).toBe(false);
@@ -364,7 +364,7 @@ test("rotation leaves old blobs readable and makes new ones under new material",
   expect(await failure(decrypt(relabelled))).toBe("InvalidCiphertextException");
 });
 
-describe("requests that are refused", () => {
+describe("the in-process KMS refuses", () => {
   const long = "x".repeat(6145);
   const cases: [string, (KeyId: string) => Promise<unknown>, string][] = [
     ["no KeySpec", (KeyId) => kms.send(new GenerateDataKeyCommand({ KeyId })), "ValidationException"],
@@ -441,7 +441,7 @@ describe("requests that are refused", () => {
     expect(await failure(act(arn))).toBe(name);
   });
 
-  test("but the largest plaintext passes", async () => {
+  test("no plaintext of the maximum size", async () => {
     const { arn: KeyId } = await newKey();
     const Plaintext = testBytes(4096);
     const { CiphertextBlob = new Uint8Array() } = await kms.send(new EncryptCommand({ KeyId, Plaintext }));
@@ -449,7 +449,7 @@ describe("requests that are refused", () => {
   });
 });
 
-test("requests are recorded in order, without plaintext and without the authorization", async () => {
+test("KMS requests are recorded in order, without plaintext and authorization", async () => {
   const { arn: KeyId } = await newKey();
   aws.clearRequests();
   const blob = await encrypt(KeyId);
@@ -472,7 +472,7 @@ test("requests are recorded in order, without plaintext and without the authoriz
   expect(recorded).not.toContain(aws.kmsConfig.credentials.secretAccessKey);
 });
 
-test("the session token is not recorded either", async () => {
+test("KMS requests are recorded without the session token", async () => {
   const credentials = { ...aws.kmsConfig.credentials, sessionToken: "a-session-token" };
   const client = new KMSClient({ ...aws.kmsConfig, credentials, maxAttempts: 1 });
   await client.send(new ListKeysCommand({}));
@@ -481,7 +481,7 @@ test("the session token is not recorded either", async () => {
   expect(JSON.stringify(aws.requests)).not.toContain("a-session-token");
 });
 
-describe("lists", () => {
+describe("KMS lists", () => {
   test.each([1, 2, 100])("of keys and of aliases come in pages of %d", async (Limit) => {
     await using other = await startLocalAws();
     const ids: string[] = [];
@@ -505,7 +505,7 @@ describe("lists", () => {
     expect(names).toEqual(["alias/a", "alias/b", "alias/c"]);
   });
 
-  test("have 50 aliases in a page unless told otherwise", async () => {
+  test("have 50 aliases in a page by default", async () => {
     await using other = await startLocalAws();
     const { KeyMetadata } = await other.kms.send(new CreateKeyCommand({}));
     for (let index = 0; index < 51; index++) {
@@ -517,8 +517,8 @@ describe("lists", () => {
   });
 });
 
-describe("what is told of a key", () => {
-  test("includes the algorithms that it is for", async () => {
+describe("the description of a KMS key", () => {
+  test("includes its algorithms", async () => {
     const { id: KeyId } = await newKey();
     const { KeyMetadata } = await kms.send(new DescribeKeyCommand({ KeyId }));
     expect(KeyMetadata).toMatchObject({
@@ -528,7 +528,7 @@ describe("what is told of a key", () => {
     });
   });
 
-  test("is the policy that it was made with, KMS's own without one, and a later one", async () => {
+  test("includes the policy: its own, the default, or a later one", async () => {
     const policyOf = async (KeyId: string | undefined) =>
       (await kms.send(new GetKeyPolicyCommand({ KeyId }))).Policy;
     const Policy = JSON.stringify({ Version: "2012-10-17", Statement: [] });
@@ -542,7 +542,7 @@ describe("what is told of a key", () => {
     expect(PolicyNames).toEqual(["default"]);
   });
 
-  test("is the tags that it was made with", async () => {
+  test("includes its tags", async () => {
     const Tags = [{ TagKey: "team", TagValue: "data" }];
     const { KeyMetadata } = await kms.send(new CreateKeyCommand({ Tags }));
     const told = await kms.send(new ListResourceTagsCommand({ KeyId: KeyMetadata?.KeyId }));
@@ -550,7 +550,7 @@ describe("what is told of a key", () => {
   });
 });
 
-describe("what this KMS does not do, or AWS does not allow,", () => {
+describe("what the in-process KMS does not support, or AWS does not allow,", () => {
   const refusals: [string, (key: { id: string; arn: string }) => Promise<unknown>, string][] = [
     [
       "a dry run",

@@ -18,8 +18,8 @@ async function failure(request: Promise<Response>): Promise<[number, string | un
   return [answer.status, /<Code>(.*?)<\/Code>/.exec(await answer.text())?.[1]];
 }
 
-describe("presigned", () => {
-  test("PUT stores, with the metadata that was signed, and GET reads", async () => {
+describe("a presigned request to the in-process S3", () => {
+  test("stores by PUT with the signed metadata, and reads by GET", async () => {
     const put = await presign("PUT", "signed", { "x-amz-meta-colour": "blue" });
     expect(put.searchParams.get("x-amz-meta-colour")).toBe("blue");
     expect((await fetch(put, { method: "PUT", body: "content" })).status).toBe(200);
@@ -31,7 +31,7 @@ describe("presigned", () => {
     expect(operations).toEqual(["PutObject", "HeadObject", "GetObject"]);
   });
 
-  test("a request that is changed is refused", async () => {
+  test("is refused after a change", async () => {
     await local.putRaw("other", Buffer.from("secret"));
     const url = await presign("GET", "signed");
     url.pathname = `/${Bucket}/other`;
@@ -44,28 +44,28 @@ describe("presigned", () => {
     expect((await local.getRaw("other")).bytes.toString()).toBe("secret");
   });
 
-  test("is recorded without what would let others use it", async () => {
+  test("is recorded without its signature", async () => {
     await (await fetch(await presign("GET", "signed"))).text();
     const { query } = local.aws.requests.at(-1) ?? {};
     expect(query).toHaveProperty("X-Amz-Credential");
     expect(Object.keys(query ?? {})).not.toContain("X-Amz-Signature");
   });
 
-  test("a header that cannot be told again is answered with an error, not with a broken connection", async () => {
+  test("gets an error response for a header that cannot be returned", async () => {
     const redirect = "x-amz-website-redirect-location";
     const put = await presign("PUT", "unspeakable", { [redirect]: "/€" });
     expect((await fetch(put, { method: "PUT", body: "content" })).status).toBe(200);
     expect(await failure(fetch(await presign("GET", "unspeakable")))).toEqual([500, "InternalError"]);
   });
 
-  test("for another Region is refused, and told which", async () => {
+  test("for another Region is refused with the name of the right one", async () => {
     const config = { ...local.aws.s3Config, region: "us-west-2" };
     const answer = await fetch(await presignedUrl(config, { path: `/${Bucket}/signed` }));
     expect(answer.headers.get("x-amz-bucket-region")).toBe(local.aws.s3Config.region);
     expect(await failure(Promise.resolve(answer))).toEqual([400, "AuthorizationQueryParametersError"]);
   });
 
-  test("its time ends", async () => {
+  test("is refused after it has expired", async () => {
     const signingDate = new Date(Date.now() - 61_000);
     expect(await failure(fetch(await presign("GET", "signed", {}, { signingDate })))).toEqual([
       403,
@@ -80,20 +80,20 @@ describe("presigned", () => {
     ["X-Amz-Credential", "none"],
     ["X-Amz-Signature", "00"],
     ["X-Amz-Algorithm", "AWS4-ECDSA-P256-SHA256"],
-  ])("%s of %s is refused", async (name, value) => {
+  ])("with %s of %s is refused", async (name, value) => {
     const url = await presign("GET", "signed");
     url.searchParams.set(name, value);
     expect(await failure(fetch(url))).toEqual([400, "AuthorizationQueryParametersError"]);
   });
 
-  test("another key id is refused", async () => {
+  test("with another access key ID is refused", async () => {
     const url = await presign("GET", "signed");
     const credential = url.searchParams.get("X-Amz-Credential") ?? "";
     url.searchParams.set("X-Amz-Credential", credential.replace(/^[^/]+/, "AKIAOTHER"));
     expect(await failure(fetch(url))).toEqual([403, "InvalidAccessKeyId"]);
   });
 
-  test("a request with neither signature is refused", async () => {
+  test("with neither kind of signature is refused", async () => {
     const { endpoint } = local.aws.s3Config;
     expect(await failure(fetch(`${endpoint}/${Bucket}/signed`))).toEqual([403, "AccessDenied"]);
     await local.s3.send(new PutObjectCommand({ Bucket, Key: "signed", Body: "content" }));

@@ -60,7 +60,7 @@ async function putParts(Key: string, input: Partial<CreateMultipartUploadCommand
 describe("CopyObject", () => {
   const input = { Metadata: { colour: "blue" }, ContentType: "text/plain", Tagging: "a=1" };
 
-  test("takes metadata and tags along, and makes new ones where told", async () => {
+  test("copies metadata and tags, or replaces them", async () => {
     await put("source ü+", input);
     const { CopyObjectResult } = await copy(encodeURIComponent("source ü+"), "copy");
     expect(await head("copy")).toMatchObject({ ETag: CopyObjectResult?.ETag, Metadata: input.Metadata });
@@ -85,7 +85,7 @@ describe("CopyObject", () => {
     expect(await head("itself")).toMatchObject({ Metadata: { colour: "green" }, ETag });
   });
 
-  test("of an object of parts is one of none: its ETag and its checksum are of the bytes", async () => {
+  test("of a multipart object has the ETag and checksum of its bytes", async () => {
     await putParts("parts", { ChecksumAlgorithm: "CRC32" });
     expect(await head("parts")).toMatchObject({ ChecksumType: "COMPOSITE" });
     await copy("parts", "whole");
@@ -102,7 +102,7 @@ describe("CopyObject", () => {
     ["CopySourceIfModifiedSince", (modified) => ({ CopySourceIfModifiedSince: modified })],
     ["IfNoneMatch", () => ({ IfNoneMatch: "*" })],
     ["IfMatch", () => ({ IfMatch: '"other"' })],
-  ])("is refused by %s, and leaves the target as it was", async (_, conditionFor) => {
+  ])("is refused by %s and does not change the target", async (_, conditionFor) => {
     await put("conditional");
     const condition = conditionFor((await head("conditional")).LastModified);
     const { ETag } = await put("target", { Body: "old" });
@@ -164,8 +164,8 @@ test("UploadPartCopy takes a range of another object", async () => {
   expect(Buffer.compare((await Body?.transformToByteArray()) ?? bytes, expected)).toBe(0);
 });
 
-describe("tags", () => {
-  test("come with an object, are counted, replaced and removed", async () => {
+describe("object tags", () => {
+  test("are stored with an object, counted, replaced and removed", async () => {
     const { s3 } = local;
     await put("tagged", { Tagging: "a=1&b=x%20y" });
     expect((await head("tagged")).TagCount).toBe(2);
@@ -226,7 +226,7 @@ describe("parts of an object", () => {
     expect(await failure(() => read(0))).toEqual(["InvalidArgument", 400]);
   });
 
-  test("tell their own checksums, and the type of the object's", async () => {
+  test("return their own checksums and the type of the object's", async () => {
     const digests = [bytes.subarray(0, partBytes), bytes.subarray(partBytes)].map((part) =>
       createHash("sha256").update(part).digest("base64"),
     );
@@ -238,7 +238,7 @@ describe("parts of an object", () => {
     }
   });
 
-  test("are one where it was put whole", async () => {
+  test("are one if it was put whole", async () => {
     const { ChecksumCRC32 } = await put("single", { ChecksumAlgorithm: "CRC32" });
     await put("empty", { Body: new Uint8Array(0) });
     const read = async (PartNumber: number, Key = "single") => {
@@ -289,7 +289,7 @@ describe("checksums of objects", () => {
     },
   );
 
-  test("CRC64NVME is computed where the writer names none", async () => {
+  test("CRC64NVME is computed if the writer names none", async () => {
     const plain = { requestChecksumCalculation: "WHEN_REQUIRED" } as const;
     const { S3Client } = await import("@aws-sdk/client-s3");
     const s3 = new S3Client({ ...local.aws.s3Config, ...plain });
@@ -306,7 +306,7 @@ describe("checksums of objects", () => {
     expect(await failure(act)).toEqual(["InvalidRequest", 400]);
   });
 
-  test("an upload takes parts of its own algorithm only", async () => {
+  test("an upload accepts parts of its own algorithm only", async () => {
     const upload = { Bucket, Key: "strict" };
     const { UploadId } = await local.s3.send(
       new CreateMultipartUploadCommand({ ...upload, ChecksumAlgorithm: "SHA256" }),
@@ -341,7 +341,7 @@ describe("checksums of objects", () => {
   });
 });
 
-describe("the completion of a composite", () => {
+describe("CompleteMultipartUpload of a composite", () => {
   const sums = { ChecksumAlgorithm: "SHA256" } as const;
   async function begin(...numbers: number[]) {
     const upload = { Bucket, Key: "composite" };
@@ -383,7 +383,7 @@ describe("CRCs", () => {
     ["CRC32", crc32, "cbf43926"],
     ["CRC32C", crc32c, "e3069283"],
     ["CRC64NVME", crc64nvme, "ae8b14860a799888"],
-  ] as const)("%s: the check value, in any pieces, and combined", (_, kind, expected) => {
+  ] as const)("%s has its check value, in pieces and combined", (_, kind, expected) => {
     const whole = Buffer.from("123456789");
     for (let cut = 0; cut <= whole.length; cut++) {
       const [left, right, both] = [new Crc(kind), new Crc(kind), new Crc(kind)];
@@ -398,7 +398,7 @@ describe("CRCs", () => {
   });
 });
 
-test("the storage class and the encryption of S3's own are told again", async () => {
+test("storage class and SSE-S3 headers are returned", async () => {
   await put("cold", { StorageClass: "STANDARD_IA", ServerSideEncryption: "aws:kms", SSEKMSKeyId: "k" });
   expect(await head("cold")).toMatchObject({
     StorageClass: "STANDARD_IA",

@@ -24,7 +24,7 @@ const isThere = (Key: string) =>
   );
 const md5 = (body: string) => createHash("md5").update(body).digest("base64");
 
-describe("bodies are what the request says", () => {
+describe("XML bodies match their headers:", () => {
   const tagging = "<Tagging><TagSet><Tag><Key>b</Key><Value>2</Value></Tag></TagSet></Tagging>";
   const versioning = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
   const wrong: [string, Record<string, string>, string][] = [
@@ -33,7 +33,7 @@ describe("bodies are what the request says", () => {
     ["an MD5 that is none", { "content-md5": "abc" }, "InvalidDigest"],
     ["x-amz-checksum-crc32", { "x-amz-checksum-crc32": "AAAAAA==" }, "BadDigest"],
   ];
-  test.each(wrong)("%s of tags and of a versioning", async (_, headers, code) => {
+  test.each(wrong)("%s in tagging and versioning requests", async (_, headers, code) => {
     await put("tagged");
     const tags = { method: "PUT", path: `/${Bucket}/tagged`, query: { tagging: "" }, body: tagging, headers };
     expect(await sendSigned(local.aws.s3Config, tags)).toMatchObject({ status: 400, code });
@@ -50,7 +50,7 @@ describe("bodies are what the request says", () => {
     expect((await local.s3.send(new GetBucketVersioningCommand({ Bucket }))).Status).toBeUndefined();
   });
 
-  test("of a completion the SHA-256; the checksums there are the object's", async () => {
+  test("a completion is verified by SHA-256, as its checksums are the object's", async () => {
     const path = `/${Bucket}/completed`;
     const query = { uploadId: "none" };
     const body = "<CompleteMultipartUpload></CompleteMultipartUpload>";
@@ -62,7 +62,7 @@ describe("bodies are what the request says", () => {
     expect(await complete(object)).toMatchObject({ status: 404, code: "NoSuchUpload" });
   });
 
-  test("MfaDelete is not here", async () => {
+  test("MfaDelete is not supported", async () => {
     const set = (value: string) => {
       const body = versioning.replace("<Status>", `<MfaDelete>${value}</MfaDelete><Status>`);
       return sendSigned(local.aws.s3Config, {
@@ -78,7 +78,7 @@ describe("bodies are what the request says", () => {
   });
 });
 
-describe("DeleteObjects reads its document whole before it deletes", () => {
+describe("DeleteObjects reads the whole document before it deletes", () => {
   const remove = (objects: string) => {
     const body = `<Delete>${objects}</Delete>`;
     const headers = { "content-md5": md5(body) };
@@ -115,7 +115,7 @@ describe("DeleteObjects reads its document whole before it deletes", () => {
     expect(await isThere("first")).toBe(true);
   });
 
-  test("and takes characters that are some, however they are written", async () => {
+  test("and accepts characters in any notation", async () => {
     await put("\u{1f600}\t\u0085");
     expect((await remove("<Object><Key>&#x1F600;&#9;\u0085</Key></Object>")).text).toContain("<Deleted>");
     expect(await isThere("\u{1f600}\t\u0085")).toBe(false);
@@ -129,7 +129,7 @@ describe("CreateBucket", () => {
   };
   const location = (region: string) => `<LocationConstraint>${region}</LocationConstraint>`;
 
-  test("is for the server's region only", async () => {
+  test("accepts the server's Region only", async () => {
     expect(await create("us-west-2", location("us-west-2"))).toMatchObject({
       status: 400,
       code: "IllegalLocationConstraintException",
@@ -162,7 +162,7 @@ describe("CreateBucket", () => {
     "bucket.mrap",
     "bucket--x-s3",
     "bucket--table-s3",
-  ])("does not take the name %s", async (name) => {
+  ])("refuses the name %s", async (name) => {
     const raw = { method: "PUT", path: `/${name}` };
     expect(await sendSigned(local.aws.s3Config, raw)).toMatchObject({
       status: 400,

@@ -33,7 +33,7 @@ const other = keyOf(8);
 const put = (Key: string, input: Partial<PutObjectCommandInput> = {}) =>
   local.s3.send(new PutObjectCommand({ Bucket, Key, Body: content, ...input }));
 
-describe("a key of the customer's", () => {
+describe("a customer-provided key (SSE-C)", () => {
   const header = "x-amz-server-side-encryption-customer";
   const whole: Record<string, string> = {
     [`${header}-algorithm`]: own.SSECustomerAlgorithm,
@@ -70,7 +70,7 @@ describe("a key of the customer's", () => {
     }
   });
 
-  test("must be named by who reads an object, its headers or its attributes, or copies it", async () => {
+  test("must be sent to read or copy an object, or to read its headers or attributes", async () => {
     await put("own", own);
     const source = { CopySource: `${Bucket}/own`, Key: "copied" };
     const reads: [typeof own | object, [string, number] | undefined][] = [
@@ -123,12 +123,15 @@ describe("a key of the customer's", () => {
   });
 });
 
-test.each(["AES256", undefined] as const)("a key of KMS does not go with the method %s", async (method) => {
-  const input = { SSEKMSKeyId: "alias/some", ...(method && { ServerSideEncryption: method }) };
-  expect(await failure(() => put("never", input))).toEqual(["InvalidArgument", 400]);
-});
+test.each(["AES256", undefined] as const)(
+  "a KMS key is refused with the encryption method %s",
+  async (method) => {
+    const input = { SSEKMSKeyId: "alias/some", ...(method && { ServerSideEncryption: method }) };
+    expect(await failure(() => put("never", input))).toEqual(["InvalidArgument", 400]);
+  },
+);
 
-test("the encryption context is told to writers only", async () => {
+test("the SSE-KMS encryption context is returned to writers only", async () => {
   const SSEKMSEncryptionContext = Buffer.from('{"a":"b"}').toString("base64");
   const kms = { ServerSideEncryption: "aws:kms", SSEKMSEncryptionContext } as const;
   const target = { Bucket, Key: "context" };
@@ -146,7 +149,7 @@ test("the encryption context is told to writers only", async () => {
   }
 });
 
-describe("the ETag", () => {
+describe("the ETag of an object", () => {
   test.each<[string, object, boolean]>([
     ["S3's own keys", { ServerSideEncryption: "AES256" }, true],
     ["KMS", { ServerSideEncryption: "aws:kms" }, false],

@@ -91,7 +91,7 @@ const harmless: [string, RawRequest, [value: string, named: string] | undefined]
   ],
 ];
 
-describe("what changes nothing is accepted, and what would is refused by its name:", () => {
+describe("a header or parameter that changes nothing is accepted, and another value is refused by name:", () => {
   it.each(harmless)("%s", async (_, raw, other) => {
     await local.putRaw("source", Buffer.from("content"));
     expect((await sendSigned(local.aws.s3Config, raw)).status).toBeLessThan(300);
@@ -170,7 +170,7 @@ const refused: [string, RawRequest][] = [
   ["PATCH", { method: "PATCH", path }],
 ];
 
-describe("what is not here is refused by its name, and does nothing:", () => {
+describe("an unsupported feature is refused by name and has no effect:", () => {
   it.each(refused)("%s", async (name, raw) => {
     await local.s3.send(new PutObjectCommand({ Bucket, Key, Body: "content" }));
     local.aws.clearRequests();
@@ -184,7 +184,7 @@ describe("what is not here is refused by its name, and does nothing:", () => {
   });
 });
 
-describe("how S3 encrypts", () => {
+describe("the encryption of S3", () => {
   it.each([
     ["GetObject", { path }],
     ["HeadObject", { method: "HEAD", path }],
@@ -193,14 +193,14 @@ describe("how S3 encrypts", () => {
       { path, query: { attributes: "" }, headers: { "x-amz-object-attributes": "ETag" } },
     ],
     ["UploadPart", { method: "PUT", path, query: { partNumber: "1", uploadId: "none" } }],
-  ] as [string, RawRequest][])("is not said by %s", async (_, raw) => {
+  ] as [string, RawRequest][])("cannot be selected by %s", async (_, raw) => {
     await local.putRaw(Key, Buffer.from("content"));
     const headers = { ...raw.headers, "x-amz-server-side-encryption": "AES256" };
     expect((await sendSigned(local.aws.s3Config, { ...raw, headers })).status).toBe(400);
   });
 });
 
-describe("a signature", () => {
+describe("a signature to the in-process S3", () => {
   /** Signs as the specification says, with no date but that of HTTP. */
   function dated(date: Date, headers: Record<string, string>): Record<string, string> {
     const { accessKeyId, secretAccessKey } = local.aws.s3Config.credentials;
@@ -232,7 +232,7 @@ describe("a signature", () => {
     expect((await send(local.aws.s3Config, { path }, changed)).code).toBe("SignatureDoesNotMatch");
   });
 
-  it("of version 2 is refused, and told why", async () => {
+  it("of version 2 is refused with the reason", async () => {
     const { host } = new URL(local.aws.s3Config.endpoint);
     const query = { AWSAccessKeyId: "AKIA", Signature: "c2ln", Expires: "4000000000" };
     for (const got of [
@@ -274,7 +274,7 @@ describe("a client that waits for 100 Continue", () => {
     });
   }
 
-  it("is told to go on where its request can be served", async () => {
+  it("is sent 100 Continue if its request can be served", async () => {
     expect(await expecting({ method: "PUT", path })).toEqual({ status: 200, continued: true });
   });
 
@@ -284,14 +284,14 @@ describe("a client that waits for 100 Continue", () => {
     ["its condition does not hold", { method: "PUT", path, headers: { "if-match": '"a"' } }, {}, 412],
     ["what it asks for is not here", { method: "PUT", path, headers: { "x-amz-mfa": "1 2" } }, {}, 501],
     ["its host is foreign", { method: "PUT", path }, { host: "attacker.example" }, 403],
-  ])("is answered at once where %s", async (_, raw, change, status) => {
+  ])("gets the error at once if %s", async (_, raw, change, status) => {
     await local.putRaw(Key, Buffer.from("content"));
     expect(await expecting(raw, change)).toEqual({ status, continued: false });
   });
 });
 
-describe("a completion", () => {
-  it("tells where the object is, as a URL", async () => {
+describe("CompleteMultipartUpload", () => {
+  it("returns the location of the object as a URL", async () => {
     await using aws = await startLocalAws({ minPartBytes: 1 });
     const target = { Bucket, Key: "a folder/ü+" };
     const { UploadId } = await aws.s3.send(new CreateMultipartUploadCommand(target));
@@ -307,7 +307,7 @@ describe("a completion", () => {
     expect(decodeURIComponent(url.pathname)).toBe(`/${Bucket}/${target.Key}`);
   });
 
-  it("with a second checksum of a part that is not that part's is refused", async () => {
+  it("refuses a second checksum of a part that does not match", async () => {
     await using aws = await startLocalAws({ minPartBytes: 1 });
     const target = { Bucket, Key, ChecksumAlgorithm: "CRC32" } as const;
     const { UploadId } = await aws.s3.send(new CreateMultipartUploadCommand(target));
@@ -323,7 +323,7 @@ describe("a completion", () => {
   });
 });
 
-it("a bucket that was refused is not there", async () => {
+it("a bucket that was refused does not exist", async () => {
   const { text } = await sendSigned(local.aws.s3Config, { path: "/" });
   expect(text).not.toContain("refused");
   await local.s3.send(new CreateBucketCommand({ Bucket: "refused-no-more" }));

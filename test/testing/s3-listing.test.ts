@@ -38,7 +38,7 @@ async function makeBucket(): Promise<string> {
   return Bucket;
 }
 
-describe("objects", () => {
+describe("ListObjectsV2 pages", () => {
   async function fill(...keys: string[]) {
     const Bucket = await makeBucket();
     for (const Key of keys) await local.s3.send(new PutObjectCommand({ Bucket, Key, Body: "x" }));
@@ -47,13 +47,13 @@ describe("objects", () => {
     return { Bucket, list };
   }
 
-  test("are told by encoded keys, a blank as a plus", async () => {
+  test("have encoded keys, a space as a plus", async () => {
     const { list } = await fill("a b/c+d e");
     const { Contents, Prefix } = await list({ EncodingType: "url", Prefix: "a b" });
     expect([Contents?.[0]?.Key, Prefix]).toEqual(["a+b/c%2Bd+e", "a+b"]);
   });
 
-  test("go on behind a token that says nothing, and behind no other", async () => {
+  test("continue after a valid token only", async () => {
     const { Bucket, list } = await fill("first", "second ü");
     const { NextContinuationToken: token = "" } = await list({ MaxKeys: 1 });
     expect(token).not.toContain("first");
@@ -65,7 +65,7 @@ describe("objects", () => {
     }
   });
 
-  test("are told with a delimiter where there is one", async () => {
+  test("repeat the delimiter if there is one", async () => {
     const { Bucket, list } = await fill("a/b");
     expect((await list({ Delimiter: "/" })).Delimiter).toBe("/");
     const versions = await local.s3.send(new ListObjectVersionsCommand({ Bucket, Delimiter: "/" }));
@@ -77,7 +77,7 @@ describe("objects", () => {
   });
 });
 
-describe("objects, in the first version of the listing", () => {
+describe("ListObjects", () => {
   async function fill(...keys: string[]) {
     const Bucket = await makeBucket();
     for (const Key of keys) await local.s3.send(new PutObjectCommand({ Bucket, Key, Body: "x" }));
@@ -86,7 +86,7 @@ describe("objects, in the first version of the listing", () => {
   }
   const keys = ["a", "b/1", "b/2", "b/3/x", "c", "d/1", "e ü"];
 
-  test("are all there, each with its owner", async () => {
+  test("lists each object with its owner", async () => {
     const list = await fill(...keys);
     const { Contents = [], IsTruncated, Marker, NextMarker, MaxKeys } = await list({});
     expect(Contents.map(({ Key }) => Key)).toEqual(keys);
@@ -98,7 +98,7 @@ describe("objects, in the first version of the listing", () => {
     expect([IsTruncated, Marker, NextMarker, MaxKeys]).toEqual([false, "", undefined, 1000]);
   });
 
-  test.each([1, 2, 3])("go on behind a marker, in pages of %d", async (MaxKeys) => {
+  test.each([1, 2, 3])("continues after a marker, in pages of %d", async (MaxKeys) => {
     const list = await fill(...keys);
     for (const given of [{}, { Delimiter: "/" }, { Prefix: "b/", Delimiter: "/" }, { Prefix: "b/" }]) {
       const names = ({ Contents = [], CommonPrefixes = [] }: ListObjectsCommandOutput) =>
@@ -118,14 +118,14 @@ describe("objects, in the first version of the listing", () => {
     }
   });
 
-  test("are told by encoded keys and markers", async () => {
+  test("returns encoded keys and markers", async () => {
     const list = await fill("x y/1", "x y/2", "z");
     const page = await list({ Delimiter: "/", MaxKeys: 1, Marker: "a b", EncodingType: "url" });
     expect([page.CommonPrefixes?.[0]?.Prefix, page.NextMarker, page.Marker]).toEqual(["x+y/", "x+y/", "a+b"]);
     expect(page.EncodingType).toBe("url");
   });
 
-  test("are not those that were deleted", async () => {
+  test("omits deleted objects", async () => {
     const list = await fill("a", "b");
     const { Name: Bucket } = await list({});
     await local.s3.send(new DeleteObjectCommand({ Bucket, Key: "a" }));
@@ -133,7 +133,7 @@ describe("objects, in the first version of the listing", () => {
   });
 });
 
-test("the second version of the listing tells owners where it is asked to", async () => {
+test("ListObjectsV2 returns owners if requested", async () => {
   const Bucket = await makeBucket();
   await local.s3.send(new PutObjectCommand({ Bucket, Key: "a", Body: "x" }));
   const list = async (FetchOwner: boolean) =>
@@ -142,8 +142,8 @@ test("the second version of the listing tells owners where it is asked to", asyn
   expect(await list(false)).toBeUndefined();
 });
 
-describe("buckets", () => {
-  test("are listed in pages, by prefix and by Region", async () => {
+describe("ListBuckets", () => {
+  test("lists in pages, by prefix and by Region", async () => {
     for (const name of ["paged-a", "paged-b", "paged-c", "other-a"]) {
       await local.s3.send(new CreateBucketCommand({ Bucket: name }));
     }
@@ -169,13 +169,13 @@ describe("buckets", () => {
     expect(all.Owner?.ID).toBeDefined();
   });
 
-  test.each(["0", "10001", "x"])("are refused in pages of %s", async (size) => {
+  test.each(["0", "10001", "x"])("refuses pages of %s", async (size) => {
     const raw = await sendSigned(local.aws.s3Config, { path: "/", query: { "max-buckets": size } });
     expect(raw).toMatchObject({ status: 400, code: "InvalidArgument" });
   });
 });
 
-describe("versions", () => {
+describe("ListObjectVersions", () => {
   async function fill(versionsOfEach: number) {
     const Bucket = await makeBucket();
     const put = async (Key: string) =>
@@ -211,7 +211,7 @@ describe("versions", () => {
     },
   );
 
-  test("that are newer than the marker's stay behind it, though it is gone", async () => {
+  test("omits versions newer than the marker's, even if that is gone", async () => {
     const { put, list, remove } = await fill(2);
     const { found } = await list();
     const ofB = found.filter(({ Key }) => Key === "b");
@@ -232,14 +232,14 @@ describe("versions", () => {
     ["an empty key", { "key-marker": "", "version-id-marker": "null" }],
     ["an empty id", { "key-marker": "a", "version-id-marker": "" }],
     ["an id that is none", { "key-marker": "a", "version-id-marker": "short" }],
-  ])("are not listed behind a marker with %s", async (_, markers) => {
+  ])("refuses a marker with %s", async (_, markers) => {
     const { Bucket } = await fill(0);
     const raw = { path: `/${Bucket}`, query: { versions: "", ...markers } };
     expect(await sendSigned(local.aws.s3Config, raw)).toMatchObject({ status: 400, code: "InvalidArgument" });
   });
 });
 
-describe("uploads", () => {
+describe("ListMultipartUploads", () => {
   async function fill() {
     const Bucket = await makeBucket();
     const begin = async (Key: string, rest: Partial<CreateMultipartUploadCommandInput> = {}) => {
@@ -251,7 +251,7 @@ describe("uploads", () => {
     return { Bucket, begin, list };
   }
 
-  test("of one key are told in the order of their start, also behind one that is gone", async () => {
+  test("lists uploads of one key in the order of their start, also after one that is gone", async () => {
     const { begin, list } = await fill();
     const ids: (string | undefined)[] = [];
     for (let turn = 0; turn < 8; turn++) ids.push((await begin("same")).UploadId);
@@ -266,7 +266,7 @@ describe("uploads", () => {
     expect((await list(markers)).Uploads?.map(({ UploadId }) => UploadId)).toEqual(ids.slice(3));
   });
 
-  test.each([1, 2, 100])("are told up to a delimiter, in pages of %d", async (MaxUploads) => {
+  test.each([1, 2, 100])("lists up to a delimiter, in pages of %d", async (MaxUploads) => {
     const { begin, list } = await fill();
     for (const key of ["a b/1", "a b/2", "a b/2", "c", "d/1", "e", "e"]) await begin(key);
     const found: (string | undefined)[] = [];
@@ -288,7 +288,7 @@ describe("uploads", () => {
     expect((await list()).Delimiter).toBeUndefined();
   });
 
-  test("tell the storage class and the checksum that they were begun with", async () => {
+  test("returns storage class and checksum of each upload", async () => {
     const { begin, list } = await fill();
     const terms = { StorageClass: "STANDARD_IA", ChecksumAlgorithm: "SHA256" } as const;
     const upload = await begin("a", terms);
@@ -318,7 +318,7 @@ describe("the order of keys", () => {
     );
   });
 
-  test("is found once, until a key comes or goes, and without making buffers", () => {
+  test("is computed once until keys change, without buffers", () => {
     const store = new ObjectStore(memoryBytes, noRecords);
     store.createBucket("bucket");
     const checksum = { algorithm: "crc64nvme", value: "", type: "FULL_OBJECT" } as const;

@@ -98,7 +98,7 @@ test("parts in any order become one object", async () => {
   expect(await failure(() => upload.complete([first]))).toEqual(["NoSuchUpload", 404]);
 });
 
-test("parts that are not listed are left out", async () => {
+test("parts that are not listed are omitted from the object", async () => {
   const upload = await begin("subset");
   const first = await upload.part(1, testBytes(1000, 1));
   await upload.part(2, testBytes(1000, 2));
@@ -107,7 +107,7 @@ test("parts that are not listed are left out", async () => {
   expectBytes(await read("subset"), Buffer.concat([testBytes(1000, 1), testBytes(1000, 3)]));
 });
 
-test("an abort forgets the upload and its parts", async () => {
+test("AbortMultipartUpload removes the upload and its parts", async () => {
   const upload = await begin("aborted");
   const part = await upload.part(1, testBytes(1000));
   expect((await upload.abort()).$metadata.httpStatusCode).toBe(204);
@@ -148,7 +148,7 @@ describe("part numbers", () => {
   });
 });
 
-describe("a completion that is refused leaves the upload as it was", () => {
+describe("a refused CompleteMultipartUpload does not change the upload:", () => {
   const cases: [
     string,
     (parts: Part[]) => Part[],
@@ -221,7 +221,7 @@ describe("a completion that is refused leaves the upload as it was", () => {
       "a tag without quotes",
       (etag: string) => root(`<Part><PartNumber>1</PartNumber><ETag>${etag}</ETag></Part>`),
     ],
-  ])("but this XML is good: %s", async (_, xml) => {
+  ])("but this XML is accepted: %s", async (_, xml) => {
     const upload = await begin("xml");
     const { ETag = "" } = await upload.part(1, testBytes(10));
     const query = { uploadId: upload.UploadId };
@@ -285,7 +285,7 @@ test("uploads are listed in pages, by key", async () => {
   expect(after.Uploads?.map(({ Key }) => Key)).toEqual(["page/c"]);
 });
 
-test("parts have 5 MiB at least unless told otherwise, and the SDK's own Upload works", async () => {
+test("parts have at least 5 MiB by default, and Upload of lib-storage works", async () => {
   await using strict = await startLocalAws();
   const client = new S3Client({ ...strict.s3Config, maxAttempts: 1 });
   const partSize = 5 * 1024 * 1024;
@@ -310,7 +310,7 @@ test("parts have 5 MiB at least unless told otherwise, and the SDK's own Upload 
   client.destroy();
 });
 
-test("discardBodies counts parts and keeps none", async () => {
+test("discardBodies counts parts and stores none", async () => {
   await using discarding = await startLocalAws({ discardBodies: true, minPartBytes });
   const target = { Bucket, Key: "discarded" };
   const { UploadId } = await discarding.s3.send(new CreateMultipartUploadCommand(target));

@@ -19,7 +19,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
-import { unsupportedCondition } from "../../src/testing/s3/request/refused-conditions.js";
+import { unsupportedCondition } from "../../src/testing/s3/request/supported.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { failure } from "../support/errors.js";
 import { sendSigned, signedHeaders } from "./raw.js";
@@ -49,7 +49,7 @@ async function get(rest: Partial<GetObjectCommandInput> = {}) {
   return { ...answer, body: (await answer.Body?.transformToByteArray()) ?? new Uint8Array() };
 }
 
-describe("objects", () => {
+describe("objects of the in-process S3", () => {
   test.each([0, 1, 1000, 100_000])("of %d bytes are put, read and deleted", async (length) => {
     const Key = `object-${length}`;
     const Body = testBytes(length, length);
@@ -76,7 +76,7 @@ describe("objects", () => {
     expect([Metadata, ContentType]).toEqual([{}, "application/octet-stream"]);
   });
 
-  test("answer with the headers and the metadata they were put with", async () => {
+  test("are returned with their headers and metadata", async () => {
     const kept = {
       ContentType: "text/x-test; charset=utf-8",
       CacheControl: "max-age=60",
@@ -98,7 +98,7 @@ describe("objects", () => {
     expect(read).toMatchObject({ ...kept, ContentType: "text/html", CacheControl: "no-store" });
   });
 
-  test("carry up to 2048 bytes of metadata, names and values counted", async () => {
+  test("have up to 2,048 bytes of metadata, names and values counted", async () => {
     const Metadata = { ab: "x".repeat(1000), cde: "y".repeat(2048 - 1000 - 5) };
     await put({ Key: "metadata", Metadata });
     expect((await head({ Key: "metadata" })).Metadata).toEqual(Metadata);
@@ -107,7 +107,7 @@ describe("objects", () => {
     expect((await head({ Key: "metadata" })).Metadata).toEqual(Metadata);
   });
 
-  test("tell metadata that is not ASCII in encoded words, as S3 does", async () => {
+  test("are returned with non-ASCII metadata in encoded words, as S3 does", async () => {
     // The example of the S3 documentation: UTF-8, each byte taken for a character.
     const value = Buffer.from("ÄMÄZÕÑ S3").toString("latin1");
     const path = `/${Bucket}/words`;
@@ -117,7 +117,7 @@ describe("objects", () => {
     expect((await head({ Key: "words" })).Metadata).toEqual({ nonascii, ascii: "=?~" });
   });
 
-  test("answer with other headers where the reader says so, as far as a header can carry them", async () => {
+  test("are returned with the headers that the reader overrides, as far as headers can carry them", async () => {
     const read = (query: Record<string, string>) =>
       sendSigned(aws.s3Config, { path: `/${Bucket}/read`, query });
     const names = ["cache-control", "disposition", "encoding", "language", "type"].map((name, index) =>
@@ -135,7 +135,7 @@ describe("objects", () => {
     }
   });
 
-  test("come without an MD5 behind them, which the SDK for Java offers to take", async () => {
+  test("are returned without the MD5 trailer that the SDK for Java offers to accept", async () => {
     const offer = { path: `/${Bucket}/read`, headers: { "x-amz-te": "append-md5" } };
     const plain = await sendSigned(aws.s3Config, { path: offer.path });
     const answer = await sendSigned(aws.s3Config, offer);
@@ -159,7 +159,7 @@ describe("objects", () => {
     expect(await failure(() => put({ Key: `${Key}x` }))).toEqual(["KeyTooLongError", 400]);
   });
 
-  test("are not there when a PutObject breaks off", async () => {
+  test("are absent after an interrupted PutObject", async () => {
     const Key = "broken";
     const body = testBytes(100_000);
     const path = `/${Bucket}/${Key}`;
@@ -184,7 +184,7 @@ describe("objects", () => {
   });
 });
 
-describe("ranges", () => {
+describe("ranges of GetObject", () => {
   test.each([
     ["bytes=0-0", 0, 1],
     ["bytes=0-99", 0, 100],
@@ -266,7 +266,7 @@ describe("conditions of reads", () => {
     expect((await failure(() => head(given)))[1]).toBe(status);
   });
 
-  test("a 304 has the tag and no body", async () => {
+  test("a 304 response has the ETag and no body", async () => {
     const path = `/${Bucket}/read`;
     const raw = await sendSigned(aws.s3Config, { path, headers: { "if-none-match": etag } });
     expect([raw.status, raw.headers.etag, raw.text]).toEqual([304, etag, ""]);
@@ -322,7 +322,7 @@ describe("conditions that an operation does not have", () => {
   });
 });
 
-test("a write whose condition fails while its body is under way is refused", async () => {
+test("a write whose condition fails while its body arrives is refused", async () => {
   const Key = "overtaken";
   aws.clearRequests();
   let release = () => {};
@@ -345,14 +345,14 @@ test("a write whose condition fails while its body is under way is refused", asy
   expectBytes((await get({ Key })).body, Buffer.from("first"));
 });
 
-test("of three writes with If-None-Match * at once one wins", async () => {
+test("one of three concurrent writes with If-None-Match * wins", async () => {
   const write = () => put({ Key: "race", IfNoneMatch: "*", Body: testBytes(200_000) });
   const outcomes = await Promise.allSettled([write(), write(), write()]);
   expect(outcomes.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected", "rejected"]);
 });
 
 describe("buckets", () => {
-  test("that are not there", async () => {
+  test("that do not exist are NoSuchBucket", async () => {
     const none = { Bucket: "no-such-bucket" };
     for (const act of [
       () => put(none),
@@ -365,7 +365,7 @@ describe("buckets", () => {
     expect(await failure(() => s3.send(new HeadBucketCommand(none)))).toEqual(["NotFound", 404]);
   });
 
-  test("can be made", async () => {
+  test("can be created", async () => {
     const made = { Bucket: "made-later" };
     await s3.send(new CreateBucketCommand(made));
     await s3.send(new HeadBucketCommand(made));
@@ -403,7 +403,7 @@ describe("ListObjectsV2", () => {
     return [...Contents.map(({ Key = "" }) => Key), ...CommonPrefixes.map(({ Prefix = "" }) => `${Prefix}*`)];
   }
 
-  test("tells each object, in the order of the keys' bytes", async () => {
+  test("lists each object in the order of the keys' bytes", async () => {
     const { Contents = [], KeyCount, IsTruncated, Name } = await list();
     expect(Contents.map(({ Key }) => Key)).toEqual(keys);
     expect([KeyCount, IsTruncated, Name]).toEqual([keys.length, false, "listed"]);
@@ -426,7 +426,7 @@ describe("ListObjectsV2", () => {
     expect(await names(given)).toEqual(expected);
   });
 
-  test.each([1, 2, 3, 5, 12, 1000])("pages of %d lose and repeat nothing", async (MaxKeys) => {
+  test.each([1, 2, 3, 5, 12, 1000])("loses and repeats nothing in pages of %d", async (MaxKeys) => {
     for (const given of [{}, { Delimiter: "/" }, { Prefix: "a/", Delimiter: "/" }]) {
       const found: string[] = [];
       let ContinuationToken: string | undefined;
@@ -442,7 +442,7 @@ describe("ListObjectsV2", () => {
     }
   });
 
-  test("of no keys at all is not truncated", async () => {
+  test("is not truncated if there are no keys", async () => {
     expect(await list({ MaxKeys: 0 })).toMatchObject({ IsTruncated: false, KeyCount: 0 });
   });
 
@@ -453,7 +453,7 @@ describe("ListObjectsV2", () => {
   });
 });
 
-describe("what is not here says so, and does nothing", () => {
+describe("an unsupported request is refused and has no effect", () => {
   const target = { Bucket, Key: "not-implemented" };
   const cases: [string, () => Promise<unknown>][] = [
     ["GetObjectAcl", () => s3.send(new GetObjectAclCommand({ Bucket, Key: "read" }))],
@@ -489,7 +489,7 @@ describe("what is not here says so, and does nothing", () => {
   });
 });
 
-test("discardBodies counts and checks bodies, keeps none, and refuses to read them", async () => {
+test("discardBodies counts and verifies bodies, stores none, and refuses reads", async () => {
   await using discarding = await startLocalAws({ discardBodies: true });
   const client = new S3Client({ ...discarding.s3Config, maxAttempts: 1 });
   const write = (rest: Partial<PutObjectCommandInput>) =>
@@ -503,7 +503,7 @@ test("discardBodies counts and checks bodies, keeps none, and refuses to read th
   client.destroy();
 });
 
-test("requests are recorded without keys of customers", async () => {
+test("S3 requests are recorded without customer-provided keys", async () => {
   aws.clearRequests();
   const SSECustomerKey = Buffer.alloc(32, 7).toString("base64");
   await put({ Key: "own key", SSECustomerAlgorithm: "AES256", SSECustomerKey });
@@ -511,7 +511,7 @@ test("requests are recorded without keys of customers", async () => {
   expect(JSON.stringify(aws.requests)).not.toContain(SSECustomerKey);
 });
 
-test("requests are recorded without the authorization", async () => {
+test("S3 requests are recorded without the authorization", async () => {
   aws.clearRequests();
   await get({ Key: "read", Range: "bytes=0-1", ResponseContentType: "a/b c" });
   expect(aws.requests).toHaveLength(1);

@@ -199,7 +199,7 @@ async function outcome(act: Act): Promise<number | [string, number | undefined]>
   return httpStatusCode;
 }
 
-describe("sent again:", () => {
+describe("a repeated request:", () => {
   it.each(retries)("%s", async (_, prepare, first, second) => {
     const Bucket = `retries-${++buckets}`;
     await s3.send(new CreateBucketCommand({ Bucket }));
@@ -208,7 +208,7 @@ describe("sent again:", () => {
     expect(await outcome(act)).toEqual(second);
   });
 
-  it("CreateBucket in us-east-1 succeeds, and what is in the bucket stays", async () => {
+  it("CreateBucket in us-east-1 succeeds and keeps the bucket's objects", async () => {
     await using oldest = await startLocalAws({ region: "us-east-1" });
     const Bucket = "test-bucket";
     await oldest.s3.send(new PutObjectCommand({ Bucket, Key, Body: "kept" }));
@@ -217,7 +217,7 @@ describe("sent again:", () => {
     expect(Versions).toHaveLength(1);
   });
 
-  it("AbortMultipartUpload of an upload that was completed ends nothing", async () => {
+  it("AbortMultipartUpload of a completed upload changes nothing", async () => {
     const Bucket = `retries-${++buckets}`;
     await s3.send(new CreateBucketCommand({ Bucket }));
     const { upload, MultipartUpload } = await begin(Bucket);
@@ -228,7 +228,7 @@ describe("sent again:", () => {
     expect(Versions).toHaveLength(1);
   });
 
-  it("DeleteObject puts a marker each time where versions are kept; that of a version takes one away once", async () => {
+  it("DeleteObject adds a marker each time with versioning, and removes a named version once", async () => {
     const Bucket = `retries-${++buckets}`;
     await s3.send(new CreateBucketCommand({ Bucket }));
     const VersioningConfiguration = { Status: "Enabled" } as const;
@@ -245,7 +245,7 @@ describe("sent again:", () => {
 });
 
 describe("a bucket with unfinished uploads", () => {
-  it("is deleted, and they with it", async () => {
+  it("is deleted with them", async () => {
     const Bucket = `retries-${++buckets}`;
     await s3.send(new CreateBucketCommand({ Bucket }));
     const { upload } = await begin(Bucket);
@@ -258,7 +258,7 @@ describe("a bucket with unfinished uploads", () => {
     expect(await failure(() => s3.send(part))).toEqual(["NoSuchUpload", 404]);
   });
 
-  it("keeps them when it is not empty", async () => {
+  it("keeps them if it is not empty", async () => {
     const Bucket = `retries-${++buckets}`;
     await s3.send(new CreateBucketCommand({ Bucket }));
     await put(Bucket);

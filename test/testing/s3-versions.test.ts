@@ -45,7 +45,7 @@ async function makeBucket(versioned = true) {
   return { Bucket, setStatus, put, read, remove, list };
 }
 
-describe("versioning", () => {
+describe("versioning of the in-process S3", () => {
   test("is off, then enabled, then suspended; a bucket without it names no versions", async () => {
     const { Bucket, setStatus, put, list } = await makeBucket(false);
     const status = async () => (await local.s3.send(new GetBucketVersioningCommand({ Bucket }))).Status;
@@ -58,7 +58,7 @@ describe("versioning", () => {
     expect(await status()).toBe("Suspended");
   });
 
-  test("each put makes a version, and each is read by its id", async () => {
+  test("makes a version of each put, which is read by its ID", async () => {
     const { put, read, list } = await makeBucket();
     const [first, second] = [await put("k", "one"), await put("k", "two")];
     expect(first).toMatch(/^[\w-]{32}$/);
@@ -70,7 +70,7 @@ describe("versioning", () => {
     ]);
   });
 
-  test("an object from before versioning is the version null", async () => {
+  test("names an object from before it the version null", async () => {
     const { put, read, setStatus } = await makeBucket(false);
     await put("k", "old");
     await setStatus("Enabled");
@@ -78,7 +78,7 @@ describe("versioning", () => {
     expect([await read("k"), await read("k", "null")]).toEqual(["new", "old"]);
   });
 
-  test("deleting puts a marker over the versions; deleting the marker brings the object back", async () => {
+  test("puts a delete marker over the versions; deleting the marker restores the object", async () => {
     const { Bucket, put, read, remove, list } = await makeBucket();
     const version = await put("k", "one");
     const { DeleteMarker, VersionId: marker } = await remove("k");
@@ -92,7 +92,7 @@ describe("versioning", () => {
     expect(await read("k")).toBe("one");
   });
 
-  test("deleting a version takes that one alone", async () => {
+  test("deletes only the version that is named", async () => {
     const { put, read, remove } = await makeBucket();
     const [first, second] = [await put("k", "one"), await put("k", "two")];
     expect(await remove("k", second)).toMatchObject({ VersionId: second });
@@ -102,7 +102,7 @@ describe("versioning", () => {
     expect(await failure(() => read("k"))).toEqual(["NoSuchKey", 404]);
   });
 
-  test("suspended: writes and deletes are about the version null, the others stay", async () => {
+  test("that is suspended writes and deletes the version null, and keeps the others", async () => {
     const { put, read, remove, setStatus, list } = await makeBucket();
     const kept = await put("k", "kept");
     await setStatus("Suspended");
@@ -117,14 +117,14 @@ describe("versioning", () => {
     expect(await read("k", kept)).toBe("kept");
   });
 
-  test("an id that cannot be one is refused", async () => {
+  test("refuses an invalid version ID", async () => {
     const { put, read } = await makeBucket();
     await put("k", "one");
     expect(await failure(() => read("k", "short"))).toEqual(["InvalidArgument", 400]);
     expect(await failure(() => read("k", "0".repeat(32)))).toEqual(["NoSuchVersion", 404]);
   });
 
-  test("If-Match deletes nothing where the newest version is a marker", async () => {
+  test("deletes nothing under If-Match if the newest version is a delete marker", async () => {
     const { Bucket, put, remove, list } = await makeBucket();
     await put("k", "one");
     await remove("k");
@@ -137,7 +137,7 @@ describe("versioning", () => {
     expect((await list()).markers).toHaveLength(1);
   });
 
-  test("HeadObject tells the version, and of a marker in a header", async () => {
+  test("returns the version ID, and a header for a delete marker, to HeadObject", async () => {
     const { Bucket, put, remove } = await makeBucket();
     const version = await put("k", "one");
     const head = () => local.s3.send(new HeadObjectCommand({ Bucket, Key: "k" }));
@@ -147,7 +147,7 @@ describe("versioning", () => {
     expect(error.$response?.headers["x-amz-delete-marker"]).toBe("true");
   });
 
-  test("an older version copied onto the key is the newest again", async () => {
+  test("makes an older version the newest by a copy", async () => {
     const { Bucket, put, read } = await makeBucket();
     const first = await put("k", "one");
     await put("k", "two");
@@ -160,7 +160,7 @@ describe("versioning", () => {
   });
 });
 
-test("a delete marker is no source of a copy", async () => {
+test("a delete marker is refused as the source of a copy", async () => {
   const { Bucket, put, remove } = await makeBucket();
   await put("k", "one");
   const { VersionId } = await remove("k");
@@ -170,7 +170,7 @@ test("a delete marker is no source of a copy", async () => {
   expect(await failure(copy(`${Bucket}/k`))).toEqual(["NoSuchKey", 404]);
 });
 
-test("versions are listed in pages, by prefix, and up to a delimiter", async () => {
+test("ListObjectVersions lists in pages, by prefix, and up to a delimiter", async () => {
   const { Bucket, put, remove } = await makeBucket();
   for (const key of ["a/1", "a/2", "b", "c"]) for (const body of ["x", "y", "z"]) await put(key, body);
   await remove("b");
@@ -197,7 +197,7 @@ test("versions are listed in pages, by prefix, and up to a delimiter", async () 
 });
 
 describe("DeleteObjects", () => {
-  test("deletes what it names and tells of each, or only of errors", async () => {
+  test("deletes the named objects and reports each, or only errors", async () => {
     const { Bucket, put, list } = await makeBucket();
     const first = await put("a & b", "one");
     await put("c", "two");
@@ -218,7 +218,7 @@ describe("DeleteObjects", () => {
     expect(quiet.Deleted).toBeUndefined();
   });
 
-  test("deletes what has the ETag it names, and says of the others that they have not", async () => {
+  test("deletes objects with the stated ETag and reports the others", async () => {
     const { Bucket, put, remove, read } = await makeBucket();
     for (const key of ["right", "wrong", "any", "deleted"]) await put(key, key);
     await remove("deleted");
@@ -242,7 +242,7 @@ describe("DeleteObjects", () => {
     expect(await read("wrong")).toBe("wrong");
   });
 
-  test("a body that is not what its checksum says deletes nothing", async () => {
+  test("deletes nothing if the body does not match its checksum", async () => {
     const { Bucket, put, read } = await makeBucket(false);
     await put("k", "one");
     const command = new DeleteObjectsCommand({ Bucket, Delete: { Objects: [{ Key: "k" }] } });

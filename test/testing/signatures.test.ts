@@ -42,7 +42,7 @@ async function failures(change: (config: LocalClientConfig) => object): Promise<
   return errors.map(({ name }) => name);
 }
 
-describe("a client is refused", () => {
+describe("the in-process AWS refuses a client", () => {
   test.each<[string, (config: LocalClientConfig) => object, string[]]>([
     [
       "with a wrong secret",
@@ -90,7 +90,7 @@ describe("a client is refused", () => {
   });
 });
 
-test("a clock 14 minutes wrong is no matter, and the SDK can mend one that is wronger from the answer", async () => {
+test("a clock that is 14 minutes off is accepted, and the SDK corrects a larger difference from the response", async () => {
   const list = new ListObjectsV2Command({ Bucket });
   for (const minutes of [-14, 14]) {
     const s3 = new S3Client({ ...aws.s3Config, systemClockOffset: minutes * minute, maxAttempts: 1 });
@@ -103,7 +103,7 @@ test("a clock 14 minutes wrong is no matter, and the SDK can mend one that is wr
   s3.destroy();
 });
 
-describe("a request is refused", () => {
+describe("a signed request is refused", () => {
   const path = `/${Bucket}/raw`;
   const good: RawRequest = {
     method: "PUT",
@@ -114,7 +114,7 @@ describe("a request is refused", () => {
   };
   const mismatch = { status: 403, code: "SignatureDoesNotMatch" };
 
-  test("not when it is good", async () => {
+  test("unless it is valid", async () => {
     expect(await sendSigned(aws.s3Config, good)).toMatchObject({ status: 200 });
   });
 
@@ -124,7 +124,7 @@ describe("a request is refused", () => {
     ["query", { query: { "x-id": "Other" } }],
     ["query, by one more", { query: { ...good.query, uploadId: "a" } }],
     ["query, by one less", { query: {} }],
-  ])("when its %s changes under way", async (_, change) => {
+  ])("when its %s changes on the way", async (_, change) => {
     const headers = await signedHeaders(aws.s3Config, good);
     expect(await send(aws.s3Config, { ...good, ...change }, headers)).toMatchObject(mismatch);
     expect(await send(aws.s3Config, good, headers)).toMatchObject({ status: 200 });
@@ -172,7 +172,7 @@ describe("a request is refused", () => {
     }
   });
 
-  test("when it was signed long ago, and not when it was signed lately", async () => {
+  test("when it was signed too long ago, but not when it was signed recently", async () => {
     for (const [minutes, expected] of [
       [-16, { status: 403, code: "RequestTimeTooSkewed" }],
       [16, { status: 403, code: "RequestTimeTooSkewed" }],
@@ -184,7 +184,7 @@ describe("a request is refused", () => {
     }
   });
 
-  test("when a body of a KMS request changes under way", async () => {
+  test("when the body of a KMS request changes on the way", async () => {
     const headers = {
       "x-amz-target": "TrentService.ListKeys",
       "content-type": "application/x-amz-json-1.1",
@@ -201,7 +201,7 @@ describe("a request is refused", () => {
   });
 });
 
-describe("names of objects", () => {
+describe("object keys in signed requests", () => {
   test.each([
     "with spaces in it",
     "plus+and%20percent%2F",
@@ -246,7 +246,7 @@ test("a header that is not ASCII may be signed as its bytes, or as a character f
   expect(await put(text, `${bytes}!`)).toMatchObject({ status: 403, code: "SignatureDoesNotMatch" });
 });
 
-test("names and texts of KMS survive the signing", async () => {
+test("names and descriptions of KMS are signed correctly", async () => {
   const Description = 'a + b / c & ünï 漢 😀 "quoted" \\ \u2028';
   const { KeyMetadata } = await aws.kms.send(new CreateKeyCommand({ Description }));
   const AliasName = "alias/some/long_name-1";

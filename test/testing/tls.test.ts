@@ -12,8 +12,8 @@ beforeAll(async () => {
 });
 afterAll(() => aws.close());
 
-describe("servers with TLS", () => {
-  it("are reached by their own clients, S3 and KMS alike", async () => {
+describe("in-process servers with TLS", () => {
+  it("serve their own clients of S3 and KMS", async () => {
     expect([aws.s3Config.endpoint, aws.kmsConfig.endpoint]).toEqual([
       expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/),
       expect.stringMatching(/^https:\/\/127\.0\.0\.1:\d+$/),
@@ -33,7 +33,7 @@ describe("servers with TLS", () => {
     kms.destroy();
   });
 
-  it("play faults as others do", async () => {
+  it("apply faults", async () => {
     aws.fault({ operation: "ListObjectsV2", status: 503, code: "SlowDown" });
     await aws.s3.send(new ListObjectsV2Command({ Bucket }));
     const statuses = aws.requests

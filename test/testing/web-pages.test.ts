@@ -41,7 +41,7 @@ const cases: [string, string, Record<string, string>, boolean][] = [
   ["a link that was typed", "127.0.0.1", { "sec-fetch-site": "none", "sec-fetch-mode": "navigate" }, true],
 ];
 
-describe("a signed request", () => {
+describe("a signed request to the in-process AWS", () => {
   it.each(cases)("of %s at %s with %j is served: %j", async (_, host, headers, served) => {
     await local.s3.send(new PutObjectCommand({ Bucket, Key, Body: "secret" }));
     // A fault is for the requests of a test, not for a stray one.
@@ -69,7 +69,7 @@ describe("a signed request", () => {
     expect([keys.status, keys.code]).toEqual(served ? [200, undefined] : [403, "AccessDeniedException"]);
   });
 
-  it("by a link that is followed from another site is served, where it reads", async () => {
+  it("that follows a link from another site is served if it reads", async () => {
     const headers = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate" };
     await local.putRaw(Key, Buffer.from("secret"));
     const { pathname, search } = await presignedUrl(local.aws.s3Config, { path: object });
@@ -81,7 +81,7 @@ describe("a signed request", () => {
   });
 });
 
-it("a preflight is answered without leave", async () => {
+it("a CORS preflight is not granted", async () => {
   const { host } = new URL(local.aws.s3Config.endpoint);
   for (const origin of ["https://attacker.example", `http://${host}`]) {
     const headers = { host, origin, "access-control-request-method": "PUT" };
@@ -102,8 +102,8 @@ it("a virtual-hosted request is about the bucket that its Host names", async () 
   expect((await hosted(object, "s3.localhost")).text).toBe("hosted");
 });
 
-describe("the credentials", () => {
-  it("are new for each start, and those of another are refused", async () => {
+describe("the credentials of the in-process AWS", () => {
+  it("are random for each start, and those of another start are refused", async () => {
     await using other = await startLocalAws();
     const { accessKeyId, secretAccessKey } = other.s3Config.credentials;
     expect(accessKeyId).toMatch(/^AKIA[A-Z2-7]{16}$/);
@@ -119,7 +119,7 @@ describe("the credentials", () => {
     kms.destroy();
   });
 
-  it("may be those of an earlier start, for its clients to go on after a restart", async () => {
+  it("can be those of an earlier start, so that its clients continue", async () => {
     const first = await startLocalAws();
     const s3 = new S3Client(first.s3Config);
     const { endpoint } = first.s3Config;
@@ -133,7 +133,7 @@ describe("the credentials", () => {
     s3.destroy();
   });
 
-  it("stay what they were when clients have been made with them", async () => {
+  it("do not change when the SDK writes into them", async () => {
     await using aws = await startLocalAws();
     const { s3Config, kmsConfig } = aws;
     const before = JSON.stringify([s3Config, kmsConfig]);
@@ -156,7 +156,7 @@ describe("the credentials", () => {
       { accessKeyId: "A".repeat(16) },
       "options.credentials.secretAccessKey: expected a string, got undefined",
     ],
-  ])("are checked: %j", async (credentials, message) => {
+  ])("are validated: %j", async (credentials, message) => {
     expect((await errorOf(() => startLocalAws({ credentials } as never))).message).toBe(message);
   });
 });

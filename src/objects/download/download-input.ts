@@ -9,7 +9,7 @@ import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
 import type { RequestTarget } from "../../s3/errors.js";
 import { targetArgument } from "../../s3/fields.js";
-import { type ExpectedContext, expectedContextArgument } from "../encrypted/read-envelope.js";
+import { type ExpectedContext, expectedContextArgument } from "../encrypted/read-arguments.js";
 
 /** What `download` takes: the input of GetObject but for ranges and parts, and these. */
 export interface DownloadInput extends Omit<GetObjectCommandInput, "PartNumber" | "Range"> {
@@ -75,7 +75,7 @@ export function downloadArguments(input: DownloadInput): DownloadArguments {
     throw new RangeError("filePath: expected the path of a file, got one that ends as that of a folder does");
   return {
     get,
-    target: target,
+    target,
     path: resolve(path),
     expected: expectedContextArgument(encryptionContext),
     fsync: choiceArgument("fsync", fsync, [true, false]),

@@ -71,7 +71,7 @@ export class PartialFile {
   }
 
   /** Whether both files are there still: nobody keeps others from removing them. */
-  async isThere(): Promise<boolean> {
+  async exists(): Promise<boolean> {
     const { partial, journal } = this.#names;
     return Promise.all([lstat(partial), lstat(journal)]).then(
       (found) => found.every((stats) => stats.isFile()),
@@ -80,7 +80,7 @@ export class PartialFile {
   }
 
   /** Whether it holds a window that has been verified, by this try or an earlier one. */
-  get holdsAnything(): boolean {
+  get holdsBlocks(): boolean {
     return this.#written + this.#digests.size > 0;
   }
 

@@ -3,13 +3,16 @@ import type { S3Client } from "@aws-sdk/client-s3";
 import { choiceArgument, integerArgument, wrongType } from "../../base/arguments.js";
 import { type CryptoEngine, engineArgument, poolOf } from "../../cobblestone/engine/engine.js";
 import { maxReadAheadBytes } from "../../cobblestone/engine/pipeline.js";
-import type { Working } from "../../cobblestone/stream/message.js";
+import type { ProcessingOptions } from "../../cobblestone/stream/message.js";
 import { type Fields, fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { type Keyring, keyringArgument } from "../../keys/keyring.js";
 import { MemoryBudget } from "../../transfer/memory-budget.js";
 import { maxPartBytes, minPartBytes } from "../../transfer/part-sizes.js";
-import type { LegacyReading } from "./legacy-reading.js";
+import type { LegacyReading, ObjectFormat } from "./format.js";
+import type { TransferConfig } from "./transfer-config.js";
+
+export type { TransferConfig } from "./transfer-config.js";
 
 const mebibyte = 1024 * 1024;
 /** One part of the default size, and what is read ahead for it. */
@@ -64,26 +67,17 @@ export interface EnvelopeClientOptions {
   readonly legacy?: LegacyReading | undefined;
 }
 
-/** What every transfer is subject to. */
-export interface TransferConfig {
-  readonly s3: S3Client;
-  readonly partSizeBytes: number | undefined;
-  readonly maxConcurrentParts: number;
-  /** Of `maxBufferedBytes`. */
-  readonly budget: MemoryBudget;
-  readonly idleTimeoutMs: number;
-}
-
 /** {@link EnvelopeClientOptions} once checked. */
 export interface ClientConfig extends TransferConfig {
   readonly keyring: Keyring;
   readonly envelopeStorage: EnvelopeStorage;
   readonly engine: CryptoEngine;
-  readonly legacy: LegacyReading | undefined;
+  /** The formats of Amazon's S3 Encryption Clients, if they are read. */
+  readonly legacy: ObjectFormat | undefined;
 }
 
 /** How bodies are worked on: the thread that sends and receives them is slower than one worker. */
-export function workingOf({ engine }: ClientConfig): Working {
+export function processingOf({ engine }: Pick<ClientConfig, "engine">): ProcessingOptions {
   return { engine, wantedWorkers: 1 };
 }
 
@@ -143,8 +137,9 @@ export function transferConfigArgument(given: TransferFields): TransferConfig {
   };
 }
 
-function legacyArgument(value: unknown): LegacyReading | undefined {
+function legacyArgument(value: unknown): ObjectFormat | undefined {
   const reading = value as LegacyReading | undefined;
-  if (reading === undefined || typeof reading?.userMetadata === "function") return reading;
+  if (reading === undefined) return undefined;
+  if (typeof reading?.format?.find === "function") return reading.format;
   throw wrongType("options.legacy", "what legacyReading() returns", reading);
 }

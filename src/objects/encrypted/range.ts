@@ -57,6 +57,8 @@ export interface RangePlan {
   readonly length: number;
   /** Bytes of the whole plaintext. */
   readonly plaintextLength: number;
+  /** Bytes of the object in S3. */
+  readonly totalBytes: number;
   /** Bytes of the answer that come before the first chunk. */
   readonly skipCiphertext: number;
   /** The chunks that hold the wanted plaintext. */
@@ -88,6 +90,7 @@ export function planRange(
     start,
     length: last + 1 - start,
     plaintextLength: total,
+    totalBytes: answer.total,
     skipCiphertext: ciphertextStart - answer.first,
     chunkRange,
     skipPlaintext: start - plaintextStart,

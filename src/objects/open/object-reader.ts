@@ -1,5 +1,5 @@
-/** The reads of an open object: from which chunks, in how many requests, and the end of them all. */
-import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
+/** Reads any range of an open object: plans requests, prefetches sequential reads, and ends all of them on close. */
+import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { untilAborted } from "../../base/abort.js";
 import { integerArgument } from "../../base/arguments.js";
 import { hasCode } from "../../base/errors.js";
@@ -12,27 +12,26 @@ import {
   nextChunkOffset,
   sealedBytes,
 } from "../../cobblestone/layout.js";
-import { type RandomAccessSource, randomAccess } from "../../cobblestone/stream/random-access.js";
+import { randomAccess } from "../../cobblestone/stream/random-access.js";
+import { withoutEnvelope } from "../../envelope/user-metadata.js";
 import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
-import type { RequestTarget } from "../../s3/errors.js";
 import { otherRange } from "../../s3/errors.js";
-import { namingObject } from "../../transfer/about-object.js";
-import type { CallOptions } from "../../transfer/call-signal.js";
-import { type CallSignal, callSignal, transferSignal } from "../../transfer/call-signal.js";
-import { type ClientConfig, workingOf } from "../encrypted/config.js";
-import { requireSameObject, type SeenObject } from "../encrypted/object-request.js";
-import { bytesOf, type Tail } from "../encrypted/tail.js";
-import { RangeCache } from "./range-cache.js";
+import { type CallControl, type CallOptions, callOptions, withCall } from "../../transfer/call.js";
+import { type ClientConfig, processingOf } from "../encrypted/config.js";
+import type { NativeObject } from "../encrypted/native-format.js";
+import { type PinnedObject, pinObject, refetchPinned } from "../encrypted/pinned-object.js";
+import { bytesOf } from "../encrypted/tail.js";
+import { type FetchRange, RangeCache } from "./range-cache.js";
 
-/** What an open object tells of itself, in the words of GetObject. */
+/** The fields of GetObject that an open object has. */
 export type OpenObjectFields = Readonly<
   Pick<GetObjectCommandOutput, "ETag" | "VersionId" | "LastModified" | "ContentType" | "Metadata">
 >;
 
 /**
- * An object that is open for reads at any offset. Between reads it holds no connection; up to 128 KiB of ciphertext
- * and what `prefetchBytes` allows, within `maxBufferedBytes` of the client. Close it, or declare it with `using`.
+ * An object that is open for reads at any offset. Between reads it holds no connection, and at most 128 KiB of ciphertext
+ * besides `prefetchBytes`, both within `maxBufferedBytes` of the client. Close it, or declare it with `using`.
  */
 export interface OpenObject extends OpenObjectFields, Disposable {
   /** Bytes of the plaintext, proved by the last chunk. */
@@ -40,133 +39,158 @@ export interface OpenObject extends OpenObjectFields, Disposable {
   /** The context that the object was written with; authenticated. */
   readonly encryptionContext: EncryptionContext;
   /**
-   * Reads plaintext bytes `start` (included) to `end` (excluded): fewer at the end of the object, none beyond it. All that comes has verified.
-   * Each read stands by itself: after one that failed another may succeed. At most 256 MiB at a time, and whole in
-   * memory. Any number of reads may be under way; a read takes one request, or none when its chunks are at hand.
+   * Reads plaintext bytes `start` (included) to `end` (excluded), as `slice` does: fewer at the end of the object, none
+   * beyond it. All of them have been verified. At most 256 MiB at a time, which are held in memory. Reads may run at the
+   * same time; each takes one request, or none when its chunks are cached. A read may succeed after another has failed.
    *
-   * @throws TypeError, RangeError for a wrong argument; TypeError when the object is closed before it has been read
+   * @throws TypeError, RangeError for a wrong argument; TypeError when the object is closed before the read has ended
    * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_STALLED`, those of S3, and `BODY_INTERRUPTED`, also when the object
-   *   was overwritten since it was opened
+   *   was overwritten after it was opened
    */
   read(start: number, end: number, options?: CallOptions): Promise<Buffer>;
-  /** Ends all reads and lets go of the keys. May be called again. */
+  /** Ends all reads and discards the keys. May be called again. */
   close(): void;
 }
 
-/** What an open object is made of. */
-export interface ReaderInput {
-  readonly config: ClientConfig;
-  readonly get: GetObjectCommandInput;
-  readonly target: RequestTarget;
-  readonly fields: OpenObjectFields & Pick<OpenObject, "encryptionContext">;
-  /** The state of the object that all reads are of. */
-  readonly seen: SeenObject;
-  /** Has been verified. */
-  readonly tail: Tail;
-  readonly keys: MessageKeys;
-  readonly prefetchBytes: number;
-}
-
-/** What is read at a time is in memory two or three times while it is decrypted. */
+/** While a read is decrypted, its bytes are in memory two or three times. */
 const maxReadBytes = 256 * 1024 * 1024;
 
-/** Makes an open object. */
-export function objectReader(input: ReaderInput): OpenObject {
-  const { config, fields, tail } = input;
-  const { totalBytes, plaintextLength } = tail;
-  const stretches = new RangeCache(fetchOf(input), config.budget);
-  const firstWhole = nextChunkOffset(tail.start);
-  stretches.keep(firstWhole, tail.bytes.subarray(firstWhole - tail.start));
-  const windowBytes = windowOf(input.prefetchBytes);
-  const pending = new Set<CallSignal>();
-  let keys: MessageKeys | undefined = input.keys;
-  let next: number | undefined;
-
-  /** The chunks of one read, and those that are likely to be wanted next. */
-  const readChunks = (from: number, to: number, followsOn: boolean, signal: AbortSignal): Promise<Buffer> => {
-    if (!followsOn) stretches.dropAhead(from, to);
-    const chunks = stretches.read(from, to, signal);
-    const knownTo = stretches.knownFrom(to);
-    if (followsOn && knownTo < totalBytes && knownTo - to < windowBytes) {
-      stretches.readAhead(knownTo, Math.min(windowBytes, totalBytes - knownTo), 2 * windowBytes);
-    }
-    return chunks;
+/**
+ * Makes an open object.
+ *
+ * @param object with its tail, which has been verified
+ */
+export function openObject(config: ClientConfig, object: NativeObject, prefetchBytes: number): OpenObject {
+  const { ETag, VersionId, LastModified, ContentType, Metadata = {} } = object.object.first.response.output;
+  const reader = new ObjectReader(config, object, prefetchBytes);
+  const close = () => reader.close();
+  return {
+    ETag,
+    VersionId,
+    LastModified,
+    ContentType,
+    Metadata: withoutEnvelope(Metadata),
+    encryptionContext: object.encryptionContext,
+    plaintextLength: reader.plaintextLength,
+    read: (start, end, options) => reader.read(start, end, options),
+    close,
+    [Symbol.dispose]: close,
   };
+}
 
-  const read = async (start: number, end: number, options: CallOptions = {}): Promise<Buffer> => {
-    const caller = callSignal(fieldNames.read.options, options);
+class ObjectReader {
+  readonly plaintextLength: number;
+  readonly #config: ClientConfig;
+  readonly #object: PinnedObject;
+  /** Bytes of the object in S3. */
+  readonly #totalBytes: number;
+  readonly #cache: RangeCache;
+  /** Prefetched in one request. Two such ranges may be cached: one that is being read, one that is being fetched. */
+  readonly #prefetchBytes: number;
+  readonly #reads = new Set<CallControl>();
+  /** Undefined once the object is closed. */
+  #keys: MessageKeys | undefined;
+  /** Where the latest read ended. */
+  #lastEnd: number | undefined;
+
+  constructor(config: ClientConfig, { object, keys, tail }: NativeObject, prefetchBytes: number) {
+    if (!tail) throw new TypeError("object: expected one whose tail has been read");
+    this.plaintextLength = tail.plaintextLength;
+    this.#config = config;
+    // Without the first response, which need not be kept.
+    this.#object = pinObject(object, object.first.response.output);
+    this.#totalBytes = tail.totalBytes;
+    this.#cache = new RangeCache(fetchRange(object, tail.totalBytes), config.budget);
+    const firstWholeChunk = nextChunkOffset(tail.start);
+    this.#cache.seed(firstWholeChunk, tail.bytes.subarray(firstWholeChunk - tail.start));
+    this.#prefetchBytes = prefetchRangeBytes(prefetchBytes);
+    this.#keys = keys;
+  }
+
+  async read(start: number, end: number, options: CallOptions = {}): Promise<Buffer> {
+    const checked = callOptions(fieldNames.read.options, options);
     integerArgument("start", start, 0, Number.MAX_SAFE_INTEGER);
     integerArgument("end", end, start, Number.MAX_SAFE_INTEGER);
-    const upTo = Math.min(end, plaintextLength);
+    const upTo = Math.min(end, this.plaintextLength);
     if (upTo - start > maxReadBytes) {
       throw new RangeError(
         `end: expected at most ${maxReadBytes} bytes at a time, got ${upTo - start}: for more, use get`,
       );
     }
-    if (!keys) throw closed();
-    caller?.throwIfAborted();
+    const keys = this.#keys;
+    if (!keys) throw closedError();
+    checked.abortSignal?.throwIfAborted();
     if (upTo <= start) return Buffer.alloc(0);
-    const followsOn = start === next;
-    next = upTo;
-    const transfer = transferSignal(caller);
-    pending.add(transfer);
-    const source: RandomAccessSource = {
-      length: totalBytes,
-      read: (from, to) => readChunks(from, to, followsOn, transfer.signal),
-    };
-    const message = randomAccess(source, keys, plaintextLength, workingOf(config));
-    try {
-      const plaintext = await untilAborted(transfer.signal, message.read(start, upTo));
-      if (followsOn) stretches.dropAhead(chunkOffset(chunkIndex(upTo)), totalBytes);
-      return plaintext;
-    } catch (error) {
-      // What was damaged on its way must not be kept.
-      if (hasCode(error, "DECRYPTION_FAILED")) stretches.clear();
-      const { bucket, key } = input.target;
-      throw namingObject(error, { bucket, key, range: rangeOf(start, upTo, plaintextLength) }, transfer);
-    } finally {
-      pending.delete(transfer);
-      transfer.dispose();
-    }
-  };
+    const isSequential = start === this.#lastEnd;
+    this.#lastEnd = upTo;
+    const { bucket, key } = this.#object.target;
+    const range = ciphertextRange(start, upTo, this.plaintextLength);
+    return withCall({ operation: "read", bucket, key, range }, checked, async (call) => {
+      this.#reads.add(call);
+      const source = {
+        length: this.#totalBytes,
+        read: (from: number, to: number) => this.#readCiphertext(from, to, isSequential, call.signal),
+      };
+      const message = randomAccess(source, keys, this.plaintextLength, processingOf(this.#config));
+      try {
+        const plaintext = await untilAborted(call.signal, message.read(start, upTo));
+        if (isSequential) this.#cache.dropPrefetched(chunkOffset(chunkIndex(upTo)), this.#totalBytes);
+        return plaintext;
+      } catch (error) {
+        // Bytes that were damaged on their way must not stay in the cache.
+        if (hasCode(error, "DECRYPTION_FAILED")) this.#cache.clear();
+        throw error;
+      } finally {
+        this.#reads.delete(call);
+      }
+    });
+  }
 
-  const close = () => {
-    keys = undefined;
-    for (const transfer of pending) transfer.abort(closed());
-    stretches.close();
-  };
+  close(): void {
+    this.#keys = undefined;
+    for (const call of this.#reads) call.abort(closedError());
+    this.#cache.close();
+  }
 
-  return { ...fields, plaintextLength, read, close, [Symbol.dispose]: close };
+  /** Reads chunks. After a sequential read it prefetches what follows; after any other it drops what was prefetched. */
+  #readCiphertext(start: number, end: number, isSequential: boolean, signal: AbortSignal): Promise<Buffer> {
+    if (!isSequential) this.#cache.dropPrefetched(start, end);
+    const chunks = this.#cache.read(start, end, signal);
+    const cachedUntil = this.#cache.cachedUntil(end);
+    const bytes = this.#prefetchBytes;
+    if (isSequential && cachedUntil < this.#totalBytes && cachedUntil - end < bytes)
+      this.#cache.prefetch(cachedUntil, Math.min(bytes, this.#totalBytes - cachedUntil), 2 * bytes);
+    return chunks;
+  }
 }
 
-/** The chunks that a read touches, in bytes of the object in S3. */
-function rangeOf(start: number, end: number, plaintextLength: number): string {
+/** The chunks of plaintext bytes, in bytes of the object in S3. */
+function ciphertextRange(start: number, end: number, plaintextLength: number): string {
   const { ciphertextStart, ciphertextEnd } = chunksOfPlaintext(start, end, plaintextLength);
   return `bytes=${ciphertextStart}-${ciphertextEnd - 1}`;
 }
 
-/** Two windows are what may be fetched ahead: one to read from, one on its way. */
-function windowOf(prefetchBytes: number): number {
+/** Half of `prefetchBytes`, in whole chunks. */
+function prefetchRangeBytes(prefetchBytes: number): number {
   if (prefetchBytes === 0) return 0;
   return sealedBytes(Math.max(1, chunkCount(prefetchBytes / 2) - 1));
 }
 
-/** Fetches ciphertext of the object that was opened, and of none that has taken its place. */
-function fetchOf({ config, get, target, seen, tail }: ReaderInput) {
-  return async (start: number, end: number, signal: AbortSignal): Promise<Buffer> => {
-    const request = { get, target, transfer: { signal } };
+/** Fetches ciphertext of the object in the state in which it was opened. */
+function fetchRange(object: PinnedObject, totalBytes: number): FetchRange {
+  return async (start, end, signal) => {
     const range = `${start}-${end - 1}`;
-    const answer = await requireSameObject(config, request, seen, `bytes=${range}`);
+    const response = await refetchPinned({ ...object, signal }, `bytes=${range}`);
     try {
-      if (answer.output.ContentRange !== `bytes ${range}/${tail.totalBytes}`) throw otherRange(target);
-      return await bytesOf(answer.read(0, end - start));
+      if (response.output.ContentRange !== `bytes ${range}/${totalBytes}`) throw otherRange(object.target);
+      return await bytesOf(response.read(0, end - start));
     } catch (error) {
-      answer.close();
+      response.close();
       throw error;
     }
   };
 }
 
-function closed(): TypeError {
+function closedError(): TypeError {
   return new TypeError("read: expected an open object, got one that was closed");
 }

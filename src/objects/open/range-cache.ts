@@ -1,5 +1,4 @@
-/** Ciphertext of one object in stretches of whole chunks: what is under way is shared, and a little of it is kept. */
-
+/** Caches ranges of ciphertext of one object, in whole chunks. Reads share the requests that are in progress. */
 import { untilAborted } from "../../base/abort.js";
 import { sealedBytes } from "../../cobblestone/layout.js";
 import type { Lease, MemoryBudget } from "../../transfer/memory-budget.js";
@@ -7,180 +6,193 @@ import type { Lease, MemoryBudget } from "../../transfer/memory-budget.js";
 /** Fetches ciphertext from `start` (included) to `end` (excluded). */
 export type FetchRange = (start: number, end: number, signal: AbortSignal) => Promise<Buffer>;
 
-/** The most bytes that are kept of what was read: eight chunks. */
+/** The most bytes that are cached after they have been read: eight chunks. */
 export const maxCachedBytes = sealedBytes(8);
 
-interface Stretch {
+/** A range of ciphertext that is cached or is being fetched. */
+interface CachedRange {
   readonly start: number;
   readonly end: number;
   readonly bytes: Promise<Buffer>;
   readonly abort: () => void;
-  /** Whether it was fetched before anybody asked for it. */
-  readonly isAhead: boolean;
+  /** Whether it is fetched before a read wants it. */
+  readonly isPrefetched: boolean;
   /** Reads that wait for it. */
   readers: number;
-  /** What it takes of the budget. Without, it goes once it has come. */
-  hold: Lease | undefined;
+  /** Its share of the memory budget. Without a lease the range is dropped once it has been fetched. */
+  lease: Lease | undefined;
 }
 
-/** A stretch and which of its bytes are wanted. */
-interface Part {
-  readonly stretch: Stretch;
+/** The bytes of a cached range that one read wants. */
+interface WantedBytes {
+  readonly cached: CachedRange;
   readonly from: number;
   readonly to: number;
 }
 
-function sizeOf({ start, end }: Stretch): number {
+function sizeOf({ start, end }: CachedRange): number {
   return end - start;
 }
 
-/**
- * Fetches what is not there. What is kept counts against the budget of the client, and nothing is kept when that has
- * no room.
- */
+/** Cached bytes count against the memory budget of the client. Nothing is cached when the budget has no room. */
 export class RangeCache {
   readonly #fetch: FetchRange;
   readonly #budget: MemoryBudget;
-  /** The one used last at the end. */
-  #known: Stretch[] = [];
-  /** Those that were forgotten while they were under way count, too. */
-  readonly #underWay = new Set<Stretch>();
+  /** The most recently used last. */
+  #ranges: CachedRange[] = [];
+  /** Ranges that are being fetched, with those that were dropped meanwhile. */
+  readonly #fetching = new Set<CachedRange>();
 
   constructor(fetch: FetchRange, budget: MemoryBudget) {
     this.#fetch = fetch;
     this.#budget = budget;
   }
 
-  /** Takes in what has been fetched already. */
-  keep(start: number, bytes: Buffer): void {
-    const whole = { start, end: start + bytes.length, bytes: Promise.resolve(bytes) };
-    const stretch = { ...whole, abort: () => undefined, isAhead: false, readers: 0, hold: undefined };
-    this.#known.push(stretch);
-    this.#arrived(stretch);
+  /** Adds bytes that have been fetched already. */
+  seed(start: number, bytes: Buffer): void {
+    const range: CachedRange = {
+      start,
+      end: start + bytes.length,
+      bytes: Promise.resolve(bytes),
+      abort: () => undefined,
+      isPrefetched: false,
+      readers: 0,
+      lease: undefined,
+    };
+    this.#ranges.push(range);
+    this.#keepOrDrop(range);
   }
 
-  /** Bytes from `start` to `end`, both at bounds of chunks, with one request at most. */
+  /** Returns the bytes from `start` to `end`, both at chunk boundaries, with at most one request. */
   async read(start: number, end: number, signal: AbortSignal): Promise<Buffer> {
-    const parts = this.#cover(start, end);
-    const stretches = parts.map(({ stretch }) => stretch);
-    for (const stretch of stretches) stretch.readers += 1;
+    const wanted = this.#cover(start, end);
+    for (const { cached } of wanted) cached.readers += 1;
     try {
-      const bytes = parts.map(async ({ stretch, from, to }) =>
-        (await stretch.bytes).subarray(from - stretch.start, to - stretch.start),
+      const bytes = wanted.map(async ({ cached, from, to }) =>
+        (await cached.bytes).subarray(from - cached.start, to - cached.start),
       );
       const [first, ...others] = await untilAborted(signal, Promise.all(bytes));
       return first && others.length === 0 ? first : Buffer.concat(first ? [first, ...others] : []);
     } finally {
-      for (const stretch of stretches) this.#leave(stretch);
+      for (const { cached } of wanted) this.#endRead(cached);
     }
   }
 
   /**
-   * Fetches so many bytes from `start` on, which are not there, or those up to the first that are; unless more than
-   * `mostBytes` would then have been fetched ahead and not been dropped, or the budget has no room.
+   * Prefetches up to `bytes` from `start`, stopping at the next cached range. Does nothing if more than `maxBytes` would
+   * then be prefetched, or if the memory budget has no room.
    */
-  readAhead(start: number, bytes: number, mostBytes: number): void {
-    const end = Math.min(start + bytes, ...this.#known.map((one) => one.start).filter((at) => at > start));
-    const ahead = this.#known.filter(({ isAhead }) => isAhead).map(sizeOf);
-    if (ahead.reduce((sum, size) => sum + size, end - start) > mostBytes) return;
-    const hold = this.#budget.tryAcquireForPrefetch(this, end - start);
-    if (hold) this.#start(start, end, hold);
+  prefetch(start: number, bytes: number, maxBytes: number): void {
+    const end = Math.min(
+      start + bytes,
+      ...this.#ranges.map((range) => range.start).filter((at) => at > start),
+    );
+    const prefetched = this.#ranges.filter(({ isPrefetched }) => isPrefetched).map(sizeOf);
+    if (prefetched.reduce((sum, size) => sum + size, end - start) > maxBytes) return;
+    const lease = this.#budget.tryAcquireForPrefetch(this, end - start);
+    if (lease) this.#start(start, end, lease);
   }
 
-  /** The place up to which all is there or on its way, from `start` on. */
-  knownFrom(start: number): number {
+  /** The offset up to which all bytes from `start` are cached or being fetched. */
+  cachedUntil(start: number): number {
     let end = start;
     for (let next = this.#at(end); next; next = this.#at(end)) end = next.end;
     return end;
   }
 
-  /** Forgets what was fetched ahead, except where it reaches into the stretch. */
-  dropAhead(start: number, end: number): void {
-    for (const stretch of [...this.#known]) {
-      if (stretch.isAhead && (stretch.end <= start || stretch.start >= end)) this.#forget(stretch);
+  /** Drops prefetched ranges, except those that overlap the bytes from `start` to `end`. */
+  dropPrefetched(start: number, end: number): void {
+    for (const range of [...this.#ranges]) {
+      if (range.isPrefetched && (range.end <= start || range.start >= end)) this.#drop(range);
     }
   }
 
-  /** Forgets all that is there: it may have been damaged on its way. */
+  /** Drops all ranges that have been fetched. */
   clear(): void {
-    for (const stretch of [...this.#known]) if (!this.#underWay.has(stretch)) this.#forget(stretch);
+    for (const range of [...this.#ranges]) if (!this.#fetching.has(range)) this.#drop(range);
   }
 
-  /** Ends all that is under way and forgets all. */
+  /** Drops all ranges and aborts all requests. */
   close(): void {
-    for (const stretch of [...this.#known]) this.#forget(stretch);
-    for (const stretch of this.#underWay) stretch.abort();
+    for (const range of [...this.#ranges]) this.#drop(range);
+    for (const range of this.#fetching) range.abort();
   }
 
-  /** What covers the bytes, in order; those in their middle that are missing are fetched in one. */
-  #cover(start: number, end: number): Part[] {
-    const [before, after]: [Part[], Part[]] = [[], []];
+  /** Covers the bytes, in order. Missing bytes between cached ranges are fetched with one request. */
+  #cover(start: number, end: number): WantedBytes[] {
+    const [before, after]: [WantedBytes[], WantedBytes[]] = [[], []];
     let [from, to] = [start, end];
-    for (let stretch = this.#at(from); stretch && from < to; stretch = this.#at(from)) {
-      const upTo = Math.min(stretch.end, to);
-      before.push({ stretch, from, to: upTo });
+    for (let cached = this.#at(from); cached && from < to; cached = this.#at(from)) {
+      const upTo = Math.min(cached.end, to);
+      before.push({ cached, from, to: upTo });
       from = upTo;
     }
-    for (let stretch = this.#at(to - 1); stretch && from < to; stretch = this.#at(to - 1)) {
-      // Begins behind `from`, which is not in it.
-      after.unshift({ stretch, from: stretch.start, to });
-      to = stretch.start;
+    for (let cached = this.#at(to - 1); cached && from < to; cached = this.#at(to - 1)) {
+      // It begins behind `from`, which it does not contain.
+      after.unshift({ cached, from: cached.start, to });
+      to = cached.start;
     }
-    const known = [...before, ...after].map(({ stretch }) => stretch);
-    this.#known = [...this.#known.filter((one) => !known.includes(one)), ...known];
-    const missing = from < to ? [{ stretch: this.#start(from, to), from, to }] : [];
+    const used = [...before, ...after].map(({ cached }) => cached);
+    this.#ranges = [...this.#ranges.filter((range) => !used.includes(range)), ...used];
+    const missing = from < to ? [{ cached: this.#start(from, to), from, to }] : [];
     return [...before, ...missing, ...after];
   }
 
-  #at(position: number): Stretch | undefined {
-    return this.#known.findLast(({ start, end }) => start <= position && position < end);
+  #at(position: number): CachedRange | undefined {
+    return this.#ranges.findLast(({ start, end }) => start <= position && position < end);
   }
 
-  /** What nobody waits for any more is not fetched further. */
-  #leave(stretch: Stretch): void {
-    stretch.readers -= 1;
-    const isWanted = stretch.readers > 0 || (stretch.isAhead && this.#known.includes(stretch));
-    if (this.#underWay.has(stretch) && !isWanted) this.#forget(stretch);
+  /** Aborts the request for a range that no read waits for any longer, unless it is a prefetch. */
+  #endRead(range: CachedRange): void {
+    range.readers -= 1;
+    const isWanted = range.readers > 0 || (range.isPrefetched && this.#ranges.includes(range));
+    if (this.#fetching.has(range) && !isWanted) this.#drop(range);
   }
 
-  #start(start: number, end: number, hold?: Lease): Stretch {
+  #start(start: number, end: number, lease?: Lease): CachedRange {
     const controller = new AbortController();
-    const bytes = this.#fetch(start, end, controller.signal);
-    const abort = () => controller.abort();
-    const stretch = { start, end, bytes, abort, isAhead: hold !== undefined, readers: 0, hold };
-    this.#known.push(stretch);
-    this.#underWay.add(stretch);
-    bytes.then(
+    const range: CachedRange = {
+      start,
+      end,
+      bytes: this.#fetch(start, end, controller.signal),
+      abort: () => controller.abort(),
+      isPrefetched: lease !== undefined,
+      readers: 0,
+      lease,
+    };
+    this.#ranges.push(range);
+    this.#fetching.add(range);
+    range.bytes.then(
       () => {
-        this.#underWay.delete(stretch);
-        this.#arrived(stretch);
+        this.#fetching.delete(range);
+        this.#keepOrDrop(range);
       },
       () => {
-        this.#underWay.delete(stretch);
-        this.#forget(stretch);
+        this.#fetching.delete(range);
+        this.#drop(range);
       },
     );
-    return stretch;
+    return range;
   }
 
-  /** Keeps it if it is small and the budget has room, and lets go of older ones for it. */
-  #arrived(stretch: Stretch): void {
-    if (stretch.isAhead || !this.#known.includes(stretch)) return;
-    let room = maxCachedBytes - sizeOf(stretch);
+  /** Keeps a fetched range if it is small and the budget has room, and drops older ones for it. */
+  #keepOrDrop(range: CachedRange): void {
+    if (range.isPrefetched || !this.#ranges.includes(range)) return;
+    let room = maxCachedBytes - sizeOf(range);
     if (room >= 0) {
-      for (const other of this.#known.filter((one) => one.hold && !one.isAhead).reverse()) {
+      for (const other of this.#ranges.filter((one) => one.lease && !one.isPrefetched).reverse()) {
         room -= sizeOf(other);
-        if (room < 0) this.#forget(other);
+        if (room < 0) this.#drop(other);
       }
-      stretch.hold = this.#budget.tryAcquireForPrefetch(this, sizeOf(stretch));
+      range.lease = this.#budget.tryAcquireForPrefetch(this, sizeOf(range));
     }
-    if (!stretch.hold) this.#forget(stretch);
+    if (!range.lease) this.#drop(range);
   }
 
-  #forget(stretch: Stretch): void {
-    this.#known = this.#known.filter((other) => other !== stretch);
-    stretch.hold?.release();
-    stretch.hold = undefined;
-    if (stretch.readers === 0 && this.#underWay.has(stretch)) stretch.abort();
+  #drop(range: CachedRange): void {
+    this.#ranges = this.#ranges.filter((other) => other !== range);
+    range.lease?.release();
+    range.lease = undefined;
+    if (range.readers === 0 && this.#fetching.has(range)) range.abort();
   }
 }

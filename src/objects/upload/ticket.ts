@@ -10,7 +10,7 @@ import { type Envelope, openEnvelope, requireContext, wrappingContext } from "..
 import { decodeEnvelope, encodeEnvelope, encodeSidecarReference } from "../../envelope/metadata.js";
 import { unwrapDataKey } from "../../keys/keyring.js";
 import { type ClientConfig, type EnvelopeStorage, envelopeStorages } from "../encrypted/config.js";
-import { type ExpectedContext, expectedContextArgument } from "../encrypted/read-envelope.js";
+import { type ExpectedContext, expectedContextArgument } from "../encrypted/read-arguments.js";
 import { type PartLayout, readLayout } from "./parts.js";
 import { invalidRecord, macPattern, RecordKey, RecordReader } from "./records.js";
 

@@ -1,6 +1,6 @@
 /** Decrypts an object of Amazon's clients that is at hand, such as a downloaded file with its metadata: no S3 is asked. */
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
-import { untilAborted } from "../../base/abort.js";
+import { linkedSignal } from "../../base/abort.js";
 import { recordArgument, wrongType } from "../../base/arguments.js";
 import { quoted } from "../../base/bytes.js";
 import { EnvelopeError } from "../../base/errors.js";
@@ -8,8 +8,8 @@ import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
 import { defaultIdleTimeoutMs } from "../../objects/encrypted/config.js";
-import type { LegacyReadInfo } from "../../objects/encrypted/legacy-reading.js";
-import { type ExpectedContext, expectedContextArgument } from "../../objects/encrypted/read-envelope.js";
+import type { LegacyReadInfo } from "../../objects/encrypted/format.js";
+import { type ExpectedContext, statedContextArgument } from "../../objects/encrypted/read-arguments.js";
 import { type VerifiedBody, verifiedBody } from "../../objects/get/body.js";
 import type { LegacyEnvelope } from "../../s3ec/envelope.js";
 import {
@@ -17,15 +17,14 @@ import {
   decodeOldNetInstructionFile,
   oldNetWrappedKey,
 } from "../../s3ec/instruction-file.js";
-import { unwrapContentKeys, wrapOf } from "../../s3ec/keyrings/unwrap.js";
 import { decodeLegacyMetadata } from "../../s3ec/metadata.js";
-import type { CallOptions } from "../../transfer/call-signal.js";
-import { abortSignalArgument, transferSignal } from "../../transfer/call-signal.js";
+import { type CallOptions, checkedOptions } from "../../transfer/call.js";
 import { type PutBody, sourceArgument } from "../../transfer/source.js";
-import { objectInfoOf, provenContext, withoutLegacyFields } from "./object-info.js";
+import { objectInfoOf, withoutLegacyFields } from "./object-info.js";
 import { plainLengthOf } from "./range-plan.js";
 import { type LegacyReadingOptions, readingArguments } from "./reading-options.js";
-import { authenticatedOf, checkSize, releasedContent } from "./verify-then-release.js";
+import { unlockContent } from "./unlock-content.js";
+import { authenticatedOf, openWholeContent, requireReadableSize } from "./verify-then-release.js";
 
 /** An object as S3 holds it. The output of a GetObject of the whole object will do. */
 export interface LegacyObjectInput {
@@ -77,52 +76,39 @@ export async function decryptLegacyObject(
   const names = legacyFieldNames.decryptLegacyObject;
   const stated = fieldsArgument<DecryptLegacyObjectOptions>(names.options, options);
   const config = readingArguments(stated);
-  const caller = abortSignalArgument(stated);
+  const checked = checkedOptions(stated);
   const given = fieldsArgument<ObjectFields>(names.input, input);
   const metadata = metadataArgument(given.Metadata);
   const file = fileArgument(given.instructionFile);
-  const { encryptionContext } = given;
-  const expected = encryptionContext === undefined ? undefined : expectedContextArgument(encryptionContext);
+  const expected = statedContextArgument(given.encryptionContext);
   // A file that was read as text has lost bytes for good.
   if (typeof given.Body === "string") throw wrongType("Body", "bytes or a stream of them", given.Body);
   const source = sourceArgument(given.Body, given.ContentLength);
-  const transfer = transferSignal(caller);
-  const { signal } = transfer;
+  const { signal, abort, dispose } = linkedSignal(checked.abortSignal);
+  const close = () => {
+    abort(new Error("the body was closed"));
+    dispose();
+    source.close();
+  };
   try {
     const envelope = envelopeOf(metadata, file);
-    const { keyrings, policy, contentAad, enableCbcRewrappedByJava } = config;
-    const keys = await untilAborted(
-      signal,
-      unwrapContentKeys(envelope, {
-        keyrings,
-        policy,
-        expected,
-        isRange: false,
-        contentAad,
-        enableCbcRewrappedByJava,
-        beforeUnwrap: () => checkSize(envelope.suite, config, source.length),
-        abortSignal: signal,
-      }),
-    );
+    const { keys, wrap, encryptionContext } = await unlockContent(config, envelope, {
+      expected,
+      isRange: false,
+      beforeUnwrap: () => requireReadableSize(envelope.suite, config, source.length),
+      abortSignal: signal,
+    });
     const ciphertext = source.read({ signal, idleTimeoutMs: defaultIdleTimeoutMs });
-    const plaintext = releasedContent(ciphertext, keys, config, source.length);
-    const wrap = wrapOf(envelope, keyrings);
-    const proven = provenContext(envelope, wrap);
-    const close = (ended: boolean) => {
-      if (ended) return transfer.dispose();
-      transfer.close();
-      source.close();
-    };
+    const plaintext = openWholeContent(ciphertext, keys, config, source.length);
     return {
-      Body: verifiedBody(plaintext, { signal, close }),
+      Body: verifiedBody(plaintext, { signal, close: (ended) => (ended ? dispose() : close()) }),
       ContentLength: source.length === undefined ? undefined : plainLengthOf(keys.suite, source.length),
       Metadata: withoutLegacyFields(metadata),
-      ...(proven && { encryptionContext: proven }),
+      ...(encryptionContext && { encryptionContext }),
       legacy: { ...objectInfoOf(envelope, wrap), authenticated: authenticatedOf(keys.suite, config) },
     };
   } catch (error) {
-    transfer.close();
-    source.close();
+    close();
     throw error;
   }
 }

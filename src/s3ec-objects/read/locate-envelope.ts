@@ -1,7 +1,8 @@
 /** Finds the envelope of an object of Amazon's clients: in its metadata, or in its instruction file. */
 import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
 import { maxKeyBytes } from "../../envelope/sidecar.js";
-import type { LegacyLookup } from "../../objects/encrypted/legacy-reading.js";
+import type { ObjectLookup } from "../../objects/encrypted/format.js";
+import { fetchSibling } from "../../objects/encrypted/pinned-object.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
 import { readSmall } from "../../s3/body/object-response.js";
 import type { LegacyEnvelope } from "../../s3ec/envelope.js";
@@ -11,52 +12,47 @@ import { decodeLegacyMetadata, isLegacyMetadata } from "../../s3ec/metadata.js";
 import { instructionSuffix, maxInstructionFileBytes, oldNetSuffix } from "../../s3ec/names.js";
 import type { ReadingConfig } from "./reading-options.js";
 
-/** What was found. */
-export interface Located {
-  /** Undefined when neither the metadata nor an instruction file has one. */
+/** The envelope of an object, and where it is. */
+export interface LocatedEnvelope {
+  /** Undefined when neither the metadata nor an instruction file holds one. */
   readonly envelope: LegacyEnvelope | undefined;
-  /** The key of the instruction file that it was found in, or that was asked for first. */
-  readonly instructionFileKey: string | undefined;
+  /** The instruction file that holds the envelope; if none does, the one that was requested first. */
+  readonly instructionFile: { readonly key: string; readonly ETag: string | undefined } | undefined;
 }
 
 /**
- * Looks for the envelope of an object. What is in its metadata comes first, and then no file is asked for.
+ * Looks for the envelope of an object. If the metadata holds it, no instruction file is requested.
  *
- * @param beforeAsking called before a request: a body that is kept open holds a connection that it may be waiting for
- * @throws EnvelopeError `ENVELOPE_INVALID`; `LEGACY_REFUSED` when the metadata needs a file that may not be asked for,
- *   `ENVELOPE_MISSING` when it needs one that is not there; what the request of the file fails with
+ * @throws EnvelopeError `ENVELOPE_INVALID`; `LEGACY_REFUSED` when the metadata refers to an instruction file and those may
+ *   not be requested, `ENVELOPE_MISSING` when that file does not exist; those of its request
  */
-export async function locateEnvelope(
-  config: ReadingConfig,
-  lookup: LegacyLookup,
-  beforeAsking: () => void = () => undefined,
-): Promise<Located> {
-  const { metadata = {} } = lookup;
+export async function locateEnvelope(config: ReadingConfig, object: ObjectLookup): Promise<LocatedEnvelope> {
+  const { metadata } = object;
   const found = decodeLegacyMetadata(metadata);
-  if (!("needsInstructionFile" in found)) return { envelope: found, instructionFileKey: undefined };
-  const { key } = lookup.target;
+  if (!("needsInstructionFile" in found)) return { envelope: found, instructionFile: undefined };
+  const { key } = object.target;
   const needsFile = isLegacyMetadata(metadata);
   if (config.instructionFileSuffix === undefined) {
-    if (needsFile || lookup.instructionFileSuffix !== undefined) throw disabled(key);
-    return { envelope: undefined, instructionFileKey: undefined };
+    if (needsFile || object.instructionFileSuffix !== undefined) throw disabled(key);
+    return { envelope: undefined, instructionFile: undefined };
   }
-  const suffix = lookup.instructionFileSuffix ?? config.instructionFileSuffix;
-  beforeAsking();
-  const instructionFileKey = key + suffix;
-  const file = await fileAt(lookup, instructionFileKey);
-  if (file) return { envelope: decodeInstructionFile(file, found), instructionFileKey };
+  const suffix = object.instructionFileSuffix ?? config.instructionFileSuffix;
+  object.closeBody();
+  const fileKey = key + suffix;
+  const file = await fetchFile(object, fileKey);
+  if (file) return { envelope: decodeInstructionFile(file.bytes, found), instructionFile: file };
   if (suffix === instructionSuffix && !found.partial) {
-    const oldKey = key + oldNetSuffix;
-    const oldFile = await fileAt(lookup, oldKey);
-    if (oldFile) return { envelope: decodeOldNetInstructionFile(oldFile, found), instructionFileKey: oldKey };
+    const oldFile = await fetchFile(object, key + oldNetSuffix);
+    if (oldFile)
+      return { envelope: decodeOldNetInstructionFile(oldFile.bytes, found), instructionFile: oldFile };
   }
-  // Some clients leave no more than the length there: without its file, ciphertext would pass for plaintext.
-  if (needsFile) throw missing(key, instructionFileKey, "restore that file from a version or a copy of it");
-  return { envelope: undefined, instructionFileKey };
+  // Some clients leave only the length in the metadata: without its instruction file, ciphertext would pass for plaintext.
+  if (needsFile) throw noEnvelope(key, fileKey, "restore that file from a version or a copy of it");
+  return { envelope: undefined, instructionFile: { key: fileKey, ETag: undefined } };
 }
 
-/** The error for an object whose envelope is in an instruction file that is not there, or for one that has none. */
-export function missing(
+/** The error for an object that has no envelope, neither in its metadata nor in an instruction file. */
+export function noEnvelope(
   key: string,
   instructionFileKey: string | undefined,
   advice = 'if they were lost in a copy, restore them; for objects that are not encrypted say unencrypted: "allow"',
@@ -75,35 +71,42 @@ export function missing(
 function disabled(key: string): EnvelopeError {
   return new EnvelopeError(
     "LEGACY_REFUSED",
-    `the envelope of "${key}" is to be read from an instruction file, and disableInstructionFile is on`,
+    `the envelope of "${key}" is in an instruction file, and disableInstructionFile is on`,
     { details: { option: "disableInstructionFile" } },
   );
 }
 
-/** Undefined when there is no such object. No permission to see is no proof of that. */
-async function fileAt(lookup: LegacyLookup, key: string): Promise<Buffer | undefined> {
+interface InstructionFile {
+  readonly key: string;
+  readonly ETag: string | undefined;
+  readonly bytes: Buffer;
+}
+
+/** Undefined when there is no such object. A refused request does not show that there is none. */
+async function fetchFile(object: ObjectLookup, key: string): Promise<InstructionFile | undefined> {
   if (Buffer.byteLength(key) > maxKeyBytes) return undefined;
-  let answer: ObjectResponse;
+  let response: ObjectResponse;
   try {
-    answer = await lookup.askFor(key);
+    response = await fetchSibling(object, key);
   } catch (error) {
     if (hasCode(error, "S3_NOT_FOUND")) return undefined;
     const isForbidden = hasCode(error, "S3_ACCESS_DENIED") && error.details.httpStatusCode === 403;
-    throw isForbidden ? denied(error) : error;
+    throw isForbidden ? withAdvice(error) : error;
   }
   const tooLarge = () =>
     malformed("instruction-file", "its body", `expected at most ${maxInstructionFileBytes} bytes`);
   try {
-    return await readSmall(answer, maxInstructionFileBytes, tooLarge);
+    const bytes = await readSmall(response, maxInstructionFileBytes, tooLarge);
+    return { key, ETag: response.output.ETag, bytes };
   } finally {
-    answer.close();
+    response.close();
   }
 }
 
-/** Whoever reads an object without metadata may never have heard of the file that is asked for. */
-function denied(error: EnvelopeError): EnvelopeError {
-  const why =
+/** The reader of an object without an envelope may not expect a request for its instruction file. */
+function withAdvice(error: EnvelopeError): EnvelopeError {
+  const advice =
     "This is where the instruction file of the object would be. Without s3:ListBucket S3 denies also what is not there: " +
     "allow that, or set disableInstructionFile: true if no object has such a file";
-  return withDetails(error, {}, `${error.message}. ${why}`);
+  return withDetails(error, {}, `${error.message}. ${advice}`);
 }

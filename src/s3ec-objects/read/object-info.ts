@@ -1,11 +1,10 @@
-/** What is told of an object of Amazon's clients beside its content. */
-import type { EncryptionContext } from "../../keys/encryption-context.js";
-import type { LegacyObjectInfo } from "../../objects/encrypted/legacy-reading.js";
-import { type LegacyEnvelope, statedContext } from "../../s3ec/envelope.js";
+/** How an object of Amazon's clients was written, and its metadata without theirs. */
+import type { LegacyObjectInfo } from "../../objects/encrypted/format.js";
+import type { LegacyEnvelope } from "../../s3ec/envelope.js";
 import { legacyNames } from "../../s3ec/names.js";
 import type { WrapAlgorithm } from "../../s3ec/suites.js";
 
-/** How the object was written; `wrap` is what the envelope says, or what its key has told. */
+/** Describes how an object was written. `wrap` is the one that the envelope names, or that its key shows. */
 export function objectInfoOf(
   envelope: LegacyEnvelope,
   wrap: WrapAlgorithm | undefined,
@@ -20,14 +19,9 @@ export function objectInfoOf(
   };
 }
 
-/** The context that KMS has proved, as the writer stated it; undefined for other keys, which prove none. */
-export function provenContext(envelope: LegacyEnvelope, wrap: WrapAlgorithm): EncryptionContext | undefined {
-  return wrap.keyType === "kms" ? statedContext(envelope) : undefined;
-}
-
 const ownNames = new Set<string>(Object.values(legacyNames));
 
-/** The metadata of an object without what Amazon's clients put there. */
+/** The metadata of an object without the fields of Amazon's clients. */
 export function withoutLegacyFields(metadata: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(metadata).filter(([name]) => !ownNames.has(name.toLowerCase())));
 }

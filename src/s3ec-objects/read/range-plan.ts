@@ -1,34 +1,33 @@
-/** A range of an object of Amazon's clients: what is wanted in plaintext, and which blocks of ciphertext it takes. */
-
+/** The blocks of ciphertext that a range of an object of Amazon's clients takes. */
 import { type ByteRange, fitRange } from "../../objects/encrypted/range.js";
 import { blockBytes, type ContentSuite } from "../../s3ec/suites.js";
 
-/** Which bytes to ask for, and what to do with them. */
+/** The bytes to request, and the plaintext in them that is wanted. */
 export interface LegacyRangePlan {
-  /** First and last byte to ask S3 for. */
+  /** First and last byte to request from S3. */
   readonly from: number;
   readonly to: number;
   readonly firstBlock: number;
   readonly holdsLastBlock: boolean;
-  /** Bytes of plaintext before the wanted ones. */
+  /** Bytes of plaintext that come before the wanted ones. */
   readonly skip: number;
   /** How many are wanted. */
   readonly length: number;
   readonly contentRange: string;
 }
 
-/** How long the plaintext is, if the size of the object tells: the padding of AES/CBC is in its last block. */
+/** The length of the plaintext, if the size of the object shows it: that of AES/CBC depends on the padding in its last block. */
 export function plainLengthOf({ mode, tagBytes }: ContentSuite, totalBytes: number): number | undefined {
   return mode === "gcm" ? totalBytes - tagBytes : undefined;
 }
 
-/** Whether a range ends before the last block, which alone has padding: then nothing else need be known. */
+/** Whether a range ends before the last block, the only one with padding: then the length of the plaintext is not needed. */
 export function endsBeforePadding(range: ByteRange, totalBytes: number): boolean {
   return !("suffix" in range) && range.last !== undefined && range.last < totalBytes - blockBytes;
 }
 
 /**
- * Fits a range to an object of so many bytes.
+ * Fits a range to an object of `totalBytes`.
  *
  * @param plainLength undefined for AES/CBC when the range {@link endsBeforePadding}
  * @throws EnvelopeError `S3_RANGE_NOT_SATISFIABLE`

@@ -1,38 +1,21 @@
-/** Legacy reading for an `EnvelopeClient`: `get` and `head` then take objects of Amazon's S3 Encryption Clients. */
+/** Legacy reading for an `EnvelopeClient`: `get` and `head` then read objects of Amazon's S3 Encryption Clients as well. */
 import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
-import type { LegacyReading } from "../../objects/encrypted/legacy-reading.js";
-import { getLegacy } from "./get.js";
-import { locateEnvelope } from "./locate-envelope.js";
-import { objectInfoOf, withoutLegacyFields } from "./object-info.js";
-import { plainLengthOf } from "./range-plan.js";
+import type { LegacyReading } from "../../objects/encrypted/format.js";
 import { type LegacyReadingOptions, readingArguments } from "./reading-options.js";
-import { requirePossibleSize } from "./verify-then-release.js";
+import { s3ecFormat } from "./s3ec-format.js";
 
 /**
- * Has a client read objects of Amazon's S3 Encryption Clients, of all versions. By default only what their newest
- * versions write, whole, and verified before any of it is handed out; each option for more says what it gives up.
+ * Lets a client read objects of Amazon's S3 Encryption Clients, of all versions. By default it reads what their newest
+ * versions write, as whole objects, and verifies them before it returns any plaintext; each option that allows more says
+ * what it gives up.
  *
  *     new EnvelopeClient({ s3, keyring, legacy: legacyReading({ keyring: legacyKmsKeyring({ kms, keyId }) }) })
  *
  * @throws TypeError, RangeError when an option is wrong
  */
 export function legacyReading(options: LegacyReadingOptions): LegacyReading {
-  const config = readingArguments(
-    fieldsArgument<LegacyReadingOptions>(legacyFieldNames.legacyReading.options, options),
-  );
-  return Object.freeze<LegacyReading>({
-    get: (object) => getLegacy(config, object),
-    async head(object, totalBytes) {
-      const { envelope, instructionFileKey } = await locateEnvelope(config, object);
-      if (!envelope) return undefined;
-      const { suite, wrap } = envelope;
-      if (totalBytes !== undefined) requirePossibleSize(suite, totalBytes);
-      return {
-        ContentLength: totalBytes === undefined ? undefined : plainLengthOf(suite, totalBytes),
-        legacy: objectInfoOf(envelope, wrap, instructionFileKey),
-      };
-    },
-    userMetadata: withoutLegacyFields,
-  });
+  const given = fieldsArgument<LegacyReadingOptions>(legacyFieldNames.legacyReading.options, options);
+  const format = s3ecFormat(readingArguments(given));
+  return Object.freeze<LegacyReading>({ reads: "objects of Amazon's S3 Encryption Clients", format });
 }

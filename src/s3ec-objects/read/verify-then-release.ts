@@ -1,14 +1,13 @@
-/** When plaintext of a whole object is handed out: once all of it has been verified, unless it was allowed otherwise. */
-
+/** Returns the plaintext of a whole object only after all of it has been verified, unless the options allow otherwise. */
 import { EnvelopeError } from "../../base/errors.js";
-import type { LegacyReadInfo } from "../../objects/encrypted/legacy-reading.js";
+import type { LegacyReadInfo } from "../../objects/encrypted/format.js";
 import { openContent } from "../../s3ec/content/content.js";
 import type { ContentKeys } from "../../s3ec/content/content-keys.js";
 import { blockBytes, type ContentSuite } from "../../s3ec/suites.js";
 import type { ReadingConfig } from "./reading-options.js";
 import { TemporaryFile } from "./temporary-file.js";
 
-/** When the body of a whole object is known to be what was written. */
+/** When the body of a whole object is verified. */
 export function authenticatedOf(
   suite: ContentSuite,
   { releaseUnverifiedPlaintext }: ReadingConfig,
@@ -18,19 +17,23 @@ export function authenticatedOf(
 }
 
 /**
- * Checks the size of an object.
+ * Checks the size of an object, if it is known.
  *
- * @throws EnvelopeError `BODY_TRUNCATED` when no object of its suite has it, `LEGACY_TOO_LARGE` when it is too large to be
- *   held until it has been verified
+ * @throws EnvelopeError `BODY_TRUNCATED` when no object of its suite has this size, `LEGACY_TOO_LARGE` when it is too large
+ *   to be held until it has been verified
  */
-export function checkSize(suite: ContentSuite, config: ReadingConfig, totalBytes: number | undefined): void {
+export function requireReadableSize(
+  suite: ContentSuite,
+  config: ReadingConfig,
+  totalBytes: number | undefined,
+): void {
   if (totalBytes === undefined) return;
   requirePossibleSize(suite, totalBytes);
   if (authenticatedOf(suite, config) !== "before-release" || config.temporaryDirectory !== undefined) return;
   if (totalBytes > config.maxBufferedObjectBytes) throw tooLarge(config.maxBufferedObjectBytes, totalBytes);
 }
 
-/** Checks that an object of this suite can have this size; `BODY_TRUNCATED` otherwise. */
+/** Throws `BODY_TRUNCATED` when no object of this suite has this size. */
 export function requirePossibleSize(suite: ContentSuite, totalBytes: number): void {
   const isPossible =
     suite.mode === "gcm"
@@ -43,12 +46,12 @@ export function requirePossibleSize(suite: ContentSuite, totalBytes: number): vo
 }
 
 /**
- * Opens a whole object.
+ * Decrypts a whole object.
  *
- * @param totalBytes as {@link checkSize} has checked it
- * @param source read once the first byte of plaintext is asked for
+ * @param source is read once the first byte of plaintext is requested
+ * @param totalBytes as {@link requireReadableSize} has checked it
  */
-export function releasedContent(
+export function openWholeContent(
   source: AsyncIterable<Uint8Array>,
   keys: ContentKeys,
   config: ReadingConfig,
@@ -58,31 +61,31 @@ export function releasedContent(
   if (authenticatedOf(keys.suite, config) !== "before-release") return openContent(source, keys, totalBytes);
   const isSmall = totalBytes !== undefined && totalBytes <= maxBufferedObjectBytes;
   if (temporaryDirectory !== undefined && !isSmall)
-    return throughFile(source, keys, temporaryDirectory, totalBytes);
-  return throughMemory(source, keys, maxBufferedObjectBytes, totalBytes);
+    return verifiedInFile(source, keys, temporaryDirectory, totalBytes);
+  return verifiedInMemory(source, keys, maxBufferedObjectBytes, totalBytes);
 }
 
-async function* throughMemory(
+async function* verifiedInMemory(
   source: AsyncIterable<Uint8Array>,
   keys: ContentKeys,
   maxBytes: number,
   totalBytes: number | undefined,
 ): AsyncGenerator<Uint8Array, undefined> {
-  const blocks = new Blocks(totalBytes);
+  const held = new HeldPlaintext(totalBytes);
   try {
     for await (const piece of openContent(limited(source, maxBytes), keys, totalBytes)) {
-      blocks.add(piece);
+      held.add(piece);
       piece.fill(0);
     }
-    yield* blocks.take();
+    yield* held.release();
   } finally {
-    blocks.wipe();
+    held.wipe();
   }
   return undefined;
 }
 
-/** The plaintext is never in the file: what is there is as encrypted as in S3. */
-async function* throughFile(
+/** Decrypts twice. The file never holds plaintext, only the ciphertext from S3. */
+async function* verifiedInFile(
   source: AsyncIterable<Uint8Array>,
   keys: ContentKeys,
   directory: string,
@@ -121,43 +124,43 @@ function tooLarge(maxBufferedObjectBytes: number, totalBytes: number | undefined
   );
 }
 
-const heldBlockBytes = 1024 * 1024;
+const heldBufferBytes = 1024 * 1024;
 
-/** Plaintext that waits: in blocks, so that small pieces take no more memory than they have bytes. */
-class Blocks {
-  readonly #blocks: Buffer[] = [];
-  /** Of the last block. */
-  #filled = heldBlockBytes;
-  readonly #blockBytes: number;
+/** Plaintext that has not been verified yet, copied into large buffers, as small ones would take more memory than bytes. */
+class HeldPlaintext {
+  readonly #buffers: Buffer[] = [];
+  /** Bytes of the last buffer that are in use. */
+  #filled: number;
+  readonly #bufferBytes: number;
 
-  constructor(totalBytes = heldBlockBytes) {
-    this.#blockBytes = Math.max(1, Math.min(heldBlockBytes, totalBytes));
-    this.#filled = this.#blockBytes;
+  constructor(totalBytes = heldBufferBytes) {
+    this.#bufferBytes = Math.max(1, Math.min(heldBufferBytes, totalBytes));
+    this.#filled = this.#bufferBytes;
   }
 
   add(piece: Uint8Array): void {
     for (let rest = piece; rest.length > 0; ) {
-      if (this.#filled === this.#blockBytes) {
-        this.#blocks.push(Buffer.allocUnsafeSlow(this.#blockBytes));
+      if (this.#filled === this.#bufferBytes) {
+        this.#buffers.push(Buffer.allocUnsafeSlow(this.#bufferBytes));
         this.#filled = 0;
       }
-      const part = rest.subarray(0, this.#blockBytes - this.#filled);
-      this.#blocks.at(-1)?.set(part, this.#filled);
-      this.#filled += part.length;
-      rest = rest.subarray(part.length);
+      const fitting = rest.subarray(0, this.#bufferBytes - this.#filled);
+      this.#buffers.at(-1)?.set(fitting, this.#filled);
+      this.#filled += fitting.length;
+      rest = rest.subarray(fitting.length);
     }
   }
 
-  /** Hands out all that was added; each block is the reader's once it is out. */
-  *take(): Generator<Buffer, undefined> {
-    for (let block = this.#blocks.shift(); block; block = this.#blocks.shift()) {
-      yield this.#blocks.length === 0 ? block.subarray(0, this.#filled) : block;
+  /** Yields all that was added. Each buffer belongs to the reader once it has been yielded. */
+  *release(): Generator<Buffer, undefined> {
+    for (let buffer = this.#buffers.shift(); buffer; buffer = this.#buffers.shift()) {
+      yield this.#buffers.length === 0 ? buffer.subarray(0, this.#filled) : buffer;
     }
     return undefined;
   }
 
-  /** Clears what nobody has taken: of an object that did not verify, or that nobody wants. */
+  /** Zeroes what has not been released: of an object that failed to verify, or whose reader has stopped. */
   wipe(): void {
-    for (const block of this.#blocks.splice(0)) block.fill(0);
+    for (const buffer of this.#buffers.splice(0)) buffer.fill(0);
   }
 }

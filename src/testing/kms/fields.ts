@@ -1,4 +1,4 @@
-/** The fields that requests to the in-process KMS may have; others are refused by their names. */
+/** The fields that requests to the in-process KMS may have; others are refused by name. */
 import type { Input } from "./input.js";
 import { kmsFault } from "./key-store.js";
 
@@ -7,7 +7,7 @@ const paging = ["Limit", "Marker"];
 const using = ["GrantTokens"];
 const dataKey = ["KeyId", "EncryptionContext", "KeySpec", "NumberOfBytes", ...using];
 
-const taken: Readonly<Record<string, readonly string[]>> = {
+const supported: Readonly<Record<string, readonly string[]>> = {
   CancelKeyDeletion: ["KeyId"],
   CreateAlias: ["AliasName", "TargetKeyId"],
   CreateKey: [
@@ -54,12 +54,12 @@ const taken: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Throws where an input has a field that its operation does not heed here: to pass it over would do something else
- * than was asked for.
+ * Throws if an input has a field that its operation does not support here: ignoring it would do something
+ * else than requested.
  */
 export function refuseUnknownFields(operation: string, input: Input): void {
-  const known = taken[operation] ?? [];
-  // "DryRun": false asks for what is done anyway.
+  const known = supported[operation] ?? [];
+  // "DryRun": false requests the default.
   const refused = Object.entries(input).find(
     ([name, value]) => !known.includes(name) && !(name === "DryRun" && value === false),
   );

@@ -1,9 +1,9 @@
-/** What requests to the in-process KMS say, field by field. */
+/** Parsers for the fields of requests to the in-process KMS. */
 import { kmsFault } from "./key-store.js";
 
 /** The parsed JSON of a request; not to be trusted. */
 export type Input = Readonly<Record<string, unknown>>;
-/** What is answered as JSON. */
+/** The JSON of a response. */
 export type Output = Readonly<Record<string, unknown>>;
 
 const maxContextBytes = 8192;
@@ -15,19 +15,19 @@ export function text(input: Input, field: string): string {
   throw kmsFault("ValidationException", `${field} must be a non-empty string`);
 }
 
-/** The same, where the field may be missing. */
+/** An optional field that must be a string of at least one character. */
 export function optionalText(input: Input, field: string): string | undefined {
   return input[field] === undefined ? undefined : text(input, field);
 }
 
-/** Bytes that a field has in base64. */
+/** A field of bytes in base64. */
 export function blob(input: Input, field: string, maxBytes: number): Buffer {
   const bytes = Buffer.from(text(input, field), "base64");
   if (bytes.length >= 1 && bytes.length <= maxBytes) return bytes;
   throw kmsFault("ValidationException", `${field} must have 1 to ${maxBytes} bytes`);
 }
 
-/** An encryption context; empty where the field is missing. */
+/** An encryption context; empty if the field is missing. */
 export function context(input: Input, field: string): Readonly<Record<string, string>> {
   const value = input[field] ?? {};
   if (

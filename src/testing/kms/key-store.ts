@@ -14,7 +14,7 @@ export interface Key {
   state: KeyState;
   rotationEnabled: boolean;
   deletionDate: Date | undefined;
-  /** Kept and told, not enforced. */
+  /** Stored and returned, not enforced. */
   policy: string;
   readonly tags: Readonly<Record<string, string>>;
   /** The key material of each version; the last one encrypts, all decrypt. */
@@ -23,7 +23,7 @@ export interface Key {
 
 /** A name of a key. */
 export interface Alias {
-  /** With its "alias/". */
+  /** Includes "alias/". */
   readonly name: string;
   readonly keyId: string;
   readonly created: Date;
@@ -33,7 +33,7 @@ export interface Alias {
 type Context = Readonly<Record<string, string>>;
 
 const account = "111122223333";
-/** Leaves it to IAM who may use a key. */
+/** Lets IAM decide who may use a key. */
 const defaultPolicy = JSON.stringify({
   Version: "2012-10-17",
   Id: "key-default-1",
@@ -75,7 +75,7 @@ export class KeyStore {
     return [...this.#aliases.values()].map((alias) => ({ ...alias, arn: this.#arn(alias.name) }));
   }
 
-  /** @param policy the one that KMS gives a key by default, unless there is one */
+  /** @param policy KMS's default policy if undefined */
   create(description: string, policy: string | undefined, tags: Readonly<Record<string, string>>): Key {
     const id = randomUUID();
     const key: Key = {
@@ -120,7 +120,7 @@ export class KeyStore {
     return requireUsable(this.find(reference));
   }
 
-  /** Gives a key a new name, or moves a name that is there to another key. */
+  /** Creates an alias of a key, or moves an existing alias to another key. */
   setAlias(name: string, reference: string, existing: boolean): void {
     requireAliasName(name);
     if (isAlias(reference)) throw kmsFault("ValidationException", "Aliases must refer to keys. Not aliases");
@@ -142,7 +142,7 @@ export class KeyStore {
     if (!this.#aliases.delete(name)) throw this.#noAlias(name);
   }
 
-  /** Encrypts under the newest version. The blob names key and version, so that Decrypt finds them. */
+  /** Encrypts under the newest version. The blob names key and version for Decrypt. */
   encrypt(key: Key, plaintext: Uint8Array, context: Context): Buffer {
     const header = Buffer.alloc(blobHeaderBytes);
     header.writeUInt8(1);
@@ -154,7 +154,7 @@ export class KeyStore {
     return Buffer.concat([header, iv, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
   }
 
-  /** Decrypts a blob and tells the key; a key named by the caller must be that one. */
+  /** Decrypts a blob and returns its key; a key that the caller names must be the same. */
   decrypt(blob: Buffer, context: Context, reference: string | undefined): { key: Key; plaintext: Buffer } {
     const id = blob.toString("hex", 1, 17).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
     const key = this.#keys.get(id);
@@ -198,11 +198,11 @@ function requireAliasName(name: string): void {
     const message = `The alias name ${JSON.stringify(name.slice(0, 256))} is not "alias/" and up to 250 letters, digits, /, _ or -`;
     throw kmsFault("ValidationException", message);
   }
-  // Those of keys that AWS manages.
+  // Reserved for keys that AWS manages.
   if (name.startsWith("alias/aws/")) throw kmsFault("NotAuthorizedException", "");
 }
 
-/** Throws when a key cannot be used now. */
+/** Throws if a key cannot be used now. */
 export function requireUsable(key: Key): Key {
   const { arn, state } = key;
   if (state === "Disabled") throw kmsFault("DisabledException", `${arn} is disabled.`);

@@ -18,7 +18,7 @@ const json = { "content-type": "application/x-amz-json-1.1" };
 const targetPrefix = "TrentService.";
 const maxBodyBytes = 1024 * 1024;
 
-/** Makes a KMS with no keys. */
+/** Creates a KMS without keys. */
 export function kmsService(region: string, credentials: Credentials): Service {
   const store = new KeyStore(region);
   return {
@@ -81,11 +81,11 @@ function parseInput(body: Buffer): Input {
   try {
     const input: unknown = JSON.parse(body.toString("utf8"));
     if (typeof input === "object" && input !== null && !Array.isArray(input)) {
-      // Null says what a missing field says.
+      // Null means the same as a missing field.
       return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null));
     }
   } catch {
-    // answered below
+    // refused below
   }
   throw kmsFault("SerializationException", "the body is no JSON object");
 }

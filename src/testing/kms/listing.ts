@@ -1,4 +1,4 @@
-/** The operations of the in-process KMS that list: keys, aliases, tags and policies. */
+/** The operations of the in-process KMS that list keys, aliases, tags and policies. */
 import { type Input, type Output, optionalText, text } from "./input.js";
 import { type KeyStore, kmsFault } from "./key-store.js";
 import { optionalPolicy } from "./policy.js";
@@ -54,7 +54,7 @@ function requirePolicyName(input: Input): void {
   if (name !== policyName) throw kmsFault("NotFoundException", "No such policy exists");
 }
 
-/** One page of a list, in the order of its names, and how to go on. */
+/** One page of a list, in the order of its names, with the marker of the next. */
 function pageOf<T>(
   all: readonly T[],
   nameOf: (entry: T) => string,

@@ -10,7 +10,7 @@ const maxBlobBytes = 6144;
 const maxRotations = 25;
 const symmetric = "SYMMETRIC_DEFAULT";
 
-/** Every operation by its name. */
+/** All operations by name. */
 export const operations: Readonly<Record<string, (store: KeyStore, input: Input) => Output>> = {
   ...listingOperations,
   CreateKey(store, input) {

@@ -1,4 +1,4 @@
-/** What a key carries that this KMS keeps and tells, without acting on it: its policy and its tags. */
+/** The policy and the tags of a key, which this KMS stores and returns without enforcing them. */
 import { type Input, optionalText } from "./input.js";
 import { kmsFault } from "./key-store.js";
 

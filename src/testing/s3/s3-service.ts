@@ -1,27 +1,15 @@
-/** The in-process S3 as a service: which request means which operation, and who may send it. */
-import { join } from "node:path";
+/** The in-process S3 as a service: its operations, its errors, its signatures. */
 import { bucketOfHost } from "../local-requests.js";
 import { type Credentials, type Service, ServiceError, type ServiceRequest } from "../service.js";
 import { authenticate } from "../sigv4.js";
-import { attributeOperations } from "./operations/attributes.js";
-import { account, bucketOperations } from "./operations/buckets.js";
-import { copyOperations } from "./operations/copy.js";
-import { deleteOperations } from "./operations/deletion.js";
-import { listingOperations } from "./operations/listing.js";
-import { multipartOperations } from "./operations/multipart.js";
-import { multipartListingOperations } from "./operations/multipart-listing.js";
-import { objectOperations } from "./operations/objects.js";
+import { account } from "./operations/buckets.js";
+import { operations } from "./operations/operations.js";
 import { refuseEncryption } from "./request/encryption.js";
 import { payloadHash } from "./request/payload.js";
-import { unsupportedCondition } from "./request/refused-conditions.js";
-import { findOperation, splitPath, unknownParameter } from "./request/routes.js";
-import { taggingOperations } from "./request/tagging.js";
-import { unsupportedHeader } from "./request/taken-headers.js";
-import { type ByteStore, discardedBytes, FileBytes, memoryBytes } from "./storage/byte-store.js";
-import { claimFolder } from "./storage/folder.js";
-import { isBucketName, ObjectStore } from "./storage/object-store.js";
-import { noRecords, RecordFiles } from "./storage/records.js";
-import { UploadStore } from "./storage/upload-store.js";
+import { findOperation, splitPath } from "./request/routes.js";
+import { refuseUnsupported } from "./request/supported.js";
+import { isBucketName } from "./storage/object-store.js";
+import { openStores } from "./storage/stores.js";
 import { describeS3Error, s3Fault } from "./wire/s3-fault.js";
 
 /** Settings of {@link s3Service}. */
@@ -31,27 +19,16 @@ export interface S3ServiceOptions {
   readonly buckets: readonly string[];
   readonly minPartBytes: number;
   readonly discardBodies: boolean;
-  /** Where everything is kept; in memory if nowhere. */
+  /** The folder of all data; undefined keeps it in memory. */
   readonly directory: string | undefined;
 }
 
-const operations = {
-  ...bucketOperations,
-  ...objectOperations,
-  ...deleteOperations,
-  ...copyOperations,
-  ...taggingOperations,
-  ...attributeOperations,
-  ...listingOperations,
-  ...multipartOperations,
-  ...multipartListingOperations,
-};
 const maxKeyBytes = 1024;
 
-/** Makes an S3 with these buckets, empty unless the directory has them already. */
+/** Creates an S3 with these buckets, empty unless the directory has them already. */
 export function s3Service(options: S3ServiceOptions): Service {
   const { region, credentials, minPartBytes } = options;
-  const { store, uploads, release } = openStores(options);
+  const { store, uploads, release } = openStores(options.directory, options.discardBodies);
   const buckets = options.buckets.filter((bucket) => !store.hasBucket(bucket));
   for (const bucket of buckets) store.createBucket(bucket);
   const errors = signatureErrors(region);
@@ -80,7 +57,7 @@ export function s3Service(options: S3ServiceOptions): Service {
   };
 }
 
-/** A request with its bucket in its path, as if it had not been virtual-hosted. */
+/** Moves the bucket of a virtual-hosted request into its path. */
 function addressed(request: ServiceRequest): ServiceRequest {
   const bucket = bucketOfHost(request.headers);
   // "s3.localhost" is the service itself.
@@ -123,44 +100,11 @@ const signatureErrors = (expected: string) => ({
   unsigned: s3Fault("AccessDenied", "There were headers present in the request which were not signed"),
 });
 
-function openStores({ directory, discardBodies }: S3ServiceOptions) {
-  if (directory === undefined) {
-    return { ...stores(discardBodies ? discardedBytes : memoryBytes, noRecords), release: () => undefined };
-  }
-  const release = claimFolder(directory);
-  try {
-    const bytes = new FileBytes(join(directory, "data"));
-    const opened = stores(bytes, new RecordFiles(directory));
-    bytes.removeOthers(new Set([...opened.store.files(), ...opened.uploads.files()]));
-    return { ...opened, release };
-  } catch (error) {
-    release();
-    throw error;
-  }
-}
-
-function stores(bytes: ByteStore, records: typeof noRecords) {
-  const store = new ObjectStore(bytes, records);
-  return { store, uploads: new UploadStore(store, records) };
-}
-
-/** An error as it is, or what says which operation does not do here what its message names. */
+/** Adds the name of the operation to an error about something unsupported. */
 function notImplemented(error: unknown, operation: string): unknown {
   if (!(error instanceof ServiceError) || error.code !== "NotImplemented") return error;
   const feature = error.message === error.code ? "" : ` with ${error.message}`;
   return s3Fault("NotImplemented", `${operation}${feature} is not implemented here.`);
-}
-
-/**
- * Throws where a request asks for something that its operation does not do here.
- *
- * @throws NotImplemented, its message being the name of the header or the parameter
- */
-function refuseUnsupported(operation: string, request: ServiceRequest): void {
-  const parameter = unknownParameter(request);
-  if (parameter !== undefined) throw s3Fault("NotImplemented", `the parameter ${parameter}`);
-  const header = unsupportedHeader(request) ?? unsupportedCondition(operation, request.headers);
-  if (header !== undefined) throw s3Fault("NotImplemented", header);
 }
 
 function requireOwner({ headers }: ServiceRequest): void {

@@ -16,6 +16,7 @@ describe("planRange", () => {
         start: 0,
         length: 1,
         plaintextLength: 1,
+        totalBytes: 73,
         skipCiphertext,
         chunkRange: chunkRange(0, 1, 1),
         skipPlaintext: 0,

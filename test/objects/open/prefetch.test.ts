@@ -13,7 +13,7 @@ const { signal } = new AbortController();
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
 /** Stretches over bytes in memory, and what was asked for. */
-function stretchesOf(bytes: Buffer, budget = new MemoryBudget(2 ** 24)) {
+function cacheOf(bytes: Buffer, budget = new MemoryBudget(2 ** 24)) {
   const asked: [number, number][] = [];
   const fetch = vi.fn(async (start: number, end: number, ended: AbortSignal) => {
     asked.push([start, end]);
@@ -21,14 +21,14 @@ function stretchesOf(bytes: Buffer, budget = new MemoryBudget(2 ** 24)) {
     ended.throwIfAborted();
     return bytes.subarray(start, end);
   });
-  return { stretches: new RangeCache(fetch, budget), asked, fetch, budget };
+  return { cache: new RangeCache(fetch, budget), asked, fetch, budget };
 }
 
 describe("what is kept", () => {
   it("is eight chunks at most, those used last, and counts against the budget", async () => {
     const bytes = testBytes(20 * chunk);
-    const { stretches, asked, budget } = stretchesOf(bytes);
-    const read = (index: number, count = 1) => stretches.read(index * chunk, (index + count) * chunk, signal);
+    const { cache, asked, budget } = cacheOf(bytes);
+    const read = (index: number, count = 1) => cache.read(index * chunk, (index + count) * chunk, signal);
     for (let index = 0; index < 8; index++) await read(index);
     expect(budget.heldBytes).toBe(maxCachedBytes);
     await read(0);
@@ -42,28 +42,28 @@ describe("what is kept", () => {
     // More than may be kept is not, and nothing goes for it.
     expectBytes(await read(10, 10), bytes.subarray(10 * chunk));
     expect(budget.heldBytes).toBe(maxCachedBytes);
-    stretches.close();
+    cache.close();
     expect(budget.heldBytes).toBe(0);
   });
 
   it("is nothing when the budget has no room, and reads work", async () => {
     const bytes = testBytes(4 * chunk);
     const budget = new MemoryBudget(1);
-    const { stretches, asked } = stretchesOf(bytes, budget);
-    stretches.keep(0, bytes.subarray(0, chunk));
+    const { cache, asked } = cacheOf(bytes, budget);
+    cache.seed(0, bytes.subarray(0, chunk));
     for (let round = 0; round < 2; round++)
-      expectBytes(await stretches.read(0, chunk, signal), bytes.subarray(0, chunk));
-    stretches.readAhead(chunk, chunk, 2 * chunk);
+      expectBytes(await cache.read(0, chunk, signal), bytes.subarray(0, chunk));
+    cache.prefetch(chunk, chunk, 2 * chunk);
     expect(asked.length).toBe(2);
     expect(budget.heldBytes).toBe(0);
   });
 
   it("is put together in any overlap, with one request for what lacks", async () => {
     const bytes = testBytes(10 * chunk);
-    const { stretches, asked } = stretchesOf(bytes);
+    const { cache, asked } = cacheOf(bytes);
     const read = async (from: number, to: number) =>
       expectBytes(
-        await stretches.read(from * chunk, to * chunk, signal),
+        await cache.read(from * chunk, to * chunk, signal),
         bytes.subarray(from * chunk, to * chunk),
       );
     await read(3, 5);
@@ -83,20 +83,20 @@ describe("what is kept", () => {
 
   it("is fetched to its end for whoever waits, though it was fetched ahead and has been dropped", async () => {
     const bytes = testBytes(2 * chunk);
-    const { stretches, asked, budget } = stretchesOf(bytes);
-    stretches.readAhead(0, 2 * chunk, 2 * chunk);
-    const read = stretches.read(0, chunk, signal);
-    stretches.dropAhead(10 * chunk, 11 * chunk);
+    const { cache, asked, budget } = cacheOf(bytes);
+    cache.prefetch(0, 2 * chunk, 2 * chunk);
+    const read = cache.read(0, chunk, signal);
+    cache.dropPrefetched(10 * chunk, 11 * chunk);
     expectBytes(await read, bytes.subarray(0, chunk));
     expect(asked).toEqual([[0, 2 * chunk]]);
     expect(budget.heldBytes).toBe(0);
   });
 
   it("is not what failed", async () => {
-    const { stretches, fetch } = stretchesOf(testBytes(chunk));
+    const { cache, fetch } = cacheOf(testBytes(chunk));
     fetch.mockRejectedValueOnce(new Error("no"));
-    expect((await errorOf(() => stretches.read(0, chunk, signal))).message).toBe("no");
-    expectBytes(await stretches.read(0, chunk, signal), testBytes(chunk));
+    expect((await errorOf(() => cache.read(0, chunk, signal))).message).toBe("no");
+    expectBytes(await cache.read(0, chunk, signal), testBytes(chunk));
   });
 });
 

@@ -13,7 +13,7 @@ type Headers = Readonly<Record<string, string>>;
 
 const maxParts = 1000;
 
-/** How each attribute is told. */
+/** The XML of each attribute. */
 const attributes: Readonly<Record<string, (object: StoredObject, headers: Headers) => string>> = {
   ETag: ({ etag }) => element("ETag", etag.replaceAll('"', "")),
   Checksum: ({ checksum: { algorithm, value, type } }) =>
@@ -35,18 +35,18 @@ export const attributeOperations: Operations = {
     }
     const object = store.object(bucket, key, request.query.get("versionId"));
     requireCustomerKey(object.headers, request.headers);
-    const told = Object.entries(attributes).map(([name, tell]) =>
-      wanted.includes(name) ? tell(object, request.headers) : "",
+    const elements = Object.entries(attributes).map(([name, toElement]) =>
+      wanted.includes(name) ? toElement(object, request.headers) : "",
     );
     return {
       status: 200,
       headers: { ...xml, "last-modified": object.modified.toUTCString(), ...versionHeader(call, object) },
-      body: [xmlDocument("GetObjectAttributesResponse", told)],
+      body: [xmlDocument("GetObjectAttributesResponse", elements)],
     };
   },
 };
 
-/** The parts one by one only where each has a checksum of its own that counts: in a composite. */
+/** Lists the parts only of a composite, where each part has a checksum of its own. */
 function objectParts({ parts = [], checksum }: StoredObject, headers: Headers): string {
   const count = element("PartsCount", parts.length);
   if (checksum.type !== "COMPOSITE") return group("ObjectParts", [count]);

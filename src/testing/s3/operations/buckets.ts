@@ -7,13 +7,13 @@ import type { Versioning } from "../storage/versions.js";
 import { s3Fault } from "../wire/s3-fault.js";
 import { childText, element, group, type XmlElement, xmlDocument } from "../wire/xml.js";
 
-/** Who owns all buckets. */
+/** The owner of all buckets. */
 export const account = "111122223333";
 
-/** The element that names them as the owner. */
+/** The XML of the owner. */
 export const ownerElement = group("Owner", [element("ID", account)]);
 
-/** What makes a list of buckets tell their Regions, too. */
+/** The parameters with which a list of buckets includes their Regions. */
 const bucketListing = ["max-buckets", "continuation-token", "prefix", "bucket-region"];
 const mostBuckets = 10_000;
 
@@ -48,7 +48,7 @@ export const bucketOperations: Operations = {
   async CreateBucket({ store, request, bucket, region }) {
     const document = await readDocument(request, "CreateBucketConfiguration", { optional: true });
     requireLocation(document, region);
-    // The oldest Region takes a repetition for a success.
+    // In us-east-1 creating one's own bucket again succeeds.
     if (region !== "us-east-1" || !store.hasBucket(bucket)) store.createBucket(bucket);
     return { status: 200, headers: { location: `/${bucket}` } };
   },
@@ -95,7 +95,7 @@ function maxBuckets(stated: string | undefined): number {
   throw s3Fault("InvalidArgument", "Argument max-buckets must be an integer between 1 and 10000");
 }
 
-/** A bucket is made where the server is. The oldest region has no name here. */
+/** A bucket is created in the server's Region. us-east-1 has no name as a location. */
 function requireLocation(document: XmlElement | undefined, region: string): void {
   if (document?.children.some(({ name }) => name !== "LocationConstraint")) {
     throw s3Fault("NotImplemented", "more than a LocationConstraint");

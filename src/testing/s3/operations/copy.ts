@@ -9,14 +9,13 @@ import {
   writerEncryptionHeaders,
 } from "../request/encryption.js";
 import { changesObject, copiedHeaders, directive, requireReadable } from "../request/object-headers.js";
-import { type Call, type Operations, xml } from "../request/operation.js";
+import { type Call, type Operations, partNumber, requestedAlgorithm, xml } from "../request/operation.js";
 import { storeBytes } from "../request/payload.js";
 import { taggedBy, versionHeader } from "../request/tagging.js";
 import type { StoredObject } from "../storage/versions.js";
-import { type ChecksumAlgorithm, checksumAlgorithm, checksumElement } from "../wire/checksums.js";
+import { type ChecksumAlgorithm, checksumElement } from "../wire/checksums.js";
 import { s3Fault } from "../wire/s3-fault.js";
 import { element, xmlDocument } from "../wire/xml.js";
-import { partNumber } from "./objects.js";
 
 const maxCopiedBytes = 5 * 1024 ** 3;
 
@@ -99,15 +98,6 @@ export const copyOperations: Operations = {
   },
 };
 
-/** The algorithm that a request names for what it makes. */
-export function requestedAlgorithm({ headers }: ServiceRequest): ChecksumAlgorithm | undefined {
-  const name = headers["x-amz-checksum-algorithm"];
-  if (name === undefined) return undefined;
-  const algorithm = checksumAlgorithm(name);
-  if (algorithm) return algorithm;
-  throw s3Fault("InvalidRequest", "Checksum algorithm provided is unsupported");
-}
-
 function copySource({ store, request }: Call): { source: StoredObject; versionId: string | undefined } {
   const { bucket, key, versionId } = namedSource(request.headers["x-amz-copy-source"] ?? "");
   if (versionId !== undefined && store.version(bucket, key, versionId)?.deleteMarker) {
@@ -123,7 +113,10 @@ function copySource({ store, request }: Call): { source: StoredObject; versionId
   return { source, versionId };
 }
 
-/** The source as its header names it: encoded whole or only its key, with or without a slash before the bucket. */
+/**
+ * Parses the header that names the source: encoded as a whole or only its key, with or without a leading
+ * slash.
+ */
 function namedSource(header: string): { bucket: string; key: string; versionId: string | undefined } {
   const [encoded = "", versionId] = header.split(/\?versionId=(.*)/s);
   let path: string;

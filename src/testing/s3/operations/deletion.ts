@@ -10,11 +10,11 @@ import { childrenOf, childText, element, group, type XmlElement, xmlDocument } f
 
 const maxDeleted = 1000;
 
-/** What is to be deleted. */
+/** One object to delete. */
 interface Target {
   readonly key: string;
   readonly versionId: string | undefined;
-  /** What the current version's ETag must be. */
+  /** The ETag that the current version must have. */
   readonly etag: string | undefined;
 }
 
@@ -49,7 +49,7 @@ function remove({ store, bucket }: Call, { key, versionId, etag }: Target): Vers
   return store.delete(bucket, key, versionId);
 }
 
-/** S3 refuses a DeleteObjects that does not say what its body is. */
+/** S3 refuses a DeleteObjects request without a checksum of its body. */
 function requireDigest({ headers }: ServiceRequest): void {
   if (declaredChecksum(headers) || headers["content-md5"] !== undefined) return;
   throw s3Fault("InvalidRequest", "Missing required header for this request: Content-MD5");

@@ -23,7 +23,7 @@ export const listingOperations: Operations = {
     const limit = pageSize(query, "max-keys");
     const page = takePage(objectsBehind(store.versions(bucket), marker), query, limit, marker);
     const last = page.truncated ? page.entries.at(-1) : undefined;
-    // Without a delimiter, the last key is where the next page begins.
+    // Without a delimiter, the next page begins after the last key.
     const next = (query.get("delimiter") ?? "") === "" ? undefined : last;
     const listing = [
       element("Name", bucket),
@@ -102,7 +102,7 @@ export const listingOperations: Operations = {
   },
 };
 
-/** Of the key that the markers name, the versions before this one are left: the older ones. */
+/** The older versions of the key that the markers name. */
 function passedSequence({ store, request: { query }, bucket }: Call, keyMarker: string): number {
   const id = query.get("version-id-marker");
   if (id === undefined) return 0;
@@ -113,11 +113,11 @@ function passedSequence({ store, request: { query }, bucket }: Call, keyMarker: 
   if (id === "") throw s3Fault("InvalidArgument", "A version-id marker cannot be empty.");
   const version = store.version(bucket, keyMarker, id);
   if (version) return version.sequence;
-  // The version is gone, but its id tells its age; "null" does not, so the key begins again.
+  // The version is gone, but its ID shows its age; "null" does not, so the key begins again.
   return id === "null" ? Number.POSITIVE_INFINITY : stampedNumber(id);
 }
 
-/** The objects that a listing has behind a key. */
+/** The objects of a listing after a key. */
 function objectsBehind(versions: readonly Version[], key: string): readonly StoredObject[] {
   return newest(versions).filter(
     (version): version is StoredObject => !version.deleteMarker && byBytes(version.key, key) > 0,

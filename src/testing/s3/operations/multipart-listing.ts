@@ -1,4 +1,4 @@
-/** The listings of the in-process S3 that tell of unfinished uploads and their parts. */
+/** The listings of unfinished uploads and their parts of the in-process S3. */
 
 import { storageClassOf } from "../request/object-headers.js";
 import { firstPage, type Operations, pageSize, wholeNumber, xml } from "../request/operation.js";
@@ -70,7 +70,7 @@ export const multipartListingOperations: Operations = {
   },
 };
 
-/** The checksum that parts must have, where the writer named one. */
+/** The checksum that parts must have, if the writer named one. */
 function declaredTerms({ declared, algorithm, type }: StoredUpload): string[] {
   if (!declared) return [];
   return [element("ChecksumAlgorithm", algorithm.toUpperCase()), element("ChecksumType", type)];

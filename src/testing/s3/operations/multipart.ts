@@ -1,4 +1,4 @@
-/** The operations of the in-process S3 that make an object of parts. */
+/** The operations of the in-process S3 for multipart uploads. */
 import { createHash } from "node:crypto";
 import type { ServiceRequest } from "../../service.js";
 import { requireWriteConditions } from "../request/conditions.js";
@@ -10,7 +10,7 @@ import {
   writerEncryptionHeaders,
 } from "../request/encryption.js";
 import { objectHeaders } from "../request/object-headers.js";
-import { type Operations, wholeNumber, xml } from "../request/operation.js";
+import { type Operations, partNumber, requestedAlgorithm, wholeNumber, xml } from "../request/operation.js";
 import { declaredChecksum, readPayload } from "../request/payload.js";
 import { taggedBy, versionHeader } from "../request/tagging.js";
 import type { StoredPart, StoredUpload, UploadTerms } from "../storage/upload-store.js";
@@ -24,8 +24,6 @@ import {
 } from "../wire/checksums.js";
 import { s3Fault } from "../wire/s3-fault.js";
 import { childrenOf, childText, element, type XmlElement, xmlDocument } from "../wire/xml.js";
-import { requestedAlgorithm } from "./copy.js";
-import { partNumber } from "./objects.js";
 
 const maxObjectBytes = 50 * 1024 ** 4;
 
@@ -36,13 +34,17 @@ export const multipartOperations: Operations = {
     const terms = { headers, tags, ...checksumTerms(request) };
     const { id } = uploads.start(bucket, key, terms);
     const result = [element("Bucket", bucket), element("Key", key), element("UploadId", id)];
-    const told = {
+    const checksumHeader = {
       "x-amz-checksum-algorithm": terms.algorithm.toUpperCase(),
       "x-amz-checksum-type": terms.type,
     };
     return {
       status: 200,
-      headers: { ...xml, ...writerEncryptionHeaders(headers, request), ...(terms.declared && told) },
+      headers: {
+        ...xml,
+        ...writerEncryptionHeaders(headers, request),
+        ...(terms.declared && checksumHeader),
+      },
       body: [xmlDocument("InitiateMultipartUploadResult", result)],
     };
   },
@@ -113,7 +115,7 @@ export const multipartOperations: Operations = {
   },
 };
 
-/** The checksum that an upload is to have. */
+/** The checksum of the object that an upload will create. */
 function checksumTerms(request: ServiceRequest): Pick<UploadTerms, "algorithm" | "type" | "declared"> {
   const named = requestedAlgorithm(request);
   const algorithm = named ?? defaultAlgorithm;
@@ -133,7 +135,9 @@ function checksumTerms(request: ServiceRequest): Pick<UploadTerms, "algorithm" |
   );
 }
 
-/** An upload that named its algorithm takes parts of that one; a composite demands it of each. */
+/**
+ * An upload that named its algorithm accepts parts with that one only; a composite requires it of each part.
+ */
 function requireAlgorithm(upload: StoredUpload, { headers }: ServiceRequest): void {
   const actual = declaredChecksum(headers)?.algorithm;
   if (!upload.declared || actual === upload.algorithm) return;
@@ -173,7 +177,7 @@ function completedParts(document: XmlElement, upload: StoredUpload): StoredPart[
   });
 }
 
-/** Whether what is said of a part's checksums is what is known of them; of others, nothing is known. */
+/** Whether the stated checksums of a part match the stored ones; others are unknown. */
 function sumsAgree(item: XmlElement, { checksum, stated }: StoredPart, { algorithm }: StoredUpload): boolean {
   const known = [{ algorithm, value: checksum }, ...(stated ? [stated] : [])];
   return item.children
@@ -191,7 +195,7 @@ function requireSize({ headers }: ServiceRequest, size: number): void {
   if (size > maxObjectBytes) throw s3Fault("EntityTooLarge", "Your proposed upload exceeds the maximum size");
 }
 
-/** The parts of a composite checksum are 1, 2, 3 and so on; S3 documents no better error. */
+/** Parts of a composite must be numbered 1, 2, 3 and so on; S3 documents no better error. */
 function requireConsecutive({ type }: StoredUpload, parts: readonly StoredPart[]): void {
   if (type === "FULL_OBJECT" || parts.every(({ number }, index) => number === index + 1)) return;
   throw s3Fault("InternalError", "We encountered an internal error. Please try again.");

@@ -7,8 +7,8 @@ import {
   requireWriteConditions,
 } from "../request/conditions.js";
 import { etagOf, requireCustomerKey, writerEncryptionHeaders } from "../request/encryption.js";
-import { answerHeaders, objectHeaders, requireReadable } from "../request/object-headers.js";
-import { type Call, type Operations, wholeNumber } from "../request/operation.js";
+import { objectHeaders, requireReadable, responseHeaders } from "../request/object-headers.js";
+import { type Call, type Operations, partNumber } from "../request/operation.js";
 import { readPayload } from "../request/payload.js";
 import { taggedBy, versionHeader } from "../request/tagging.js";
 import type { StoredObject } from "../storage/versions.js";
@@ -68,7 +68,7 @@ function readObject(call: Call, withBody: boolean): ServiceResponse {
   const partial = range !== undefined && start < end;
   const whole = partial ? undefined : object.checksum;
   const headers = {
-    ...answerHeaders(object, request, number === undefined ? whole : partChecksum(object, number)),
+    ...responseHeaders(object, request, number === undefined ? whole : partChecksum(object, number)),
     ...versionHeader(call, object),
     "content-length": String(end - start),
     ...(partial && { "content-range": `bytes ${start}-${end - 1}/${object.size}` }),
@@ -79,16 +79,9 @@ function readObject(call: Call, withBody: boolean): ServiceResponse {
   return { status, headers, stream: store.bytes.open(object.extents, start, end) };
 }
 
-/** The checksum of one part; an object that was put whole is its own. */
+/** The checksum of one part; an object that was put whole is its only part. */
 function partChecksum({ parts, checksum }: StoredObject, number: number): StoredChecksum | undefined {
   if (!parts) return checksum;
   const value = parts[number - 1]?.checksum;
   return value === undefined ? undefined : { ...checksum, value };
-}
-
-/** The number that a request gives a part. */
-export function partNumber(text: string | undefined): number {
-  const number = wholeNumber(text);
-  if (number >= 1 && number <= 10_000) return number;
-  throw s3Fault("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive");
 }

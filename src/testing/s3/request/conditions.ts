@@ -47,7 +47,7 @@ export function requireDeleteCondition(match: string, newest: Version | undefine
   if (newest.deleteMarker || !lists(match, newest.etag)) throw preconditionFailed();
 }
 
-/** The bytes that a Range header asks for; undefined when there is none that S3 would honour. */
+/** The bytes that a Range header requests; undefined if S3 would ignore it. */
 export function requestedRange(headers: Headers, size: number): { start: number; end: number } | undefined {
   const match = /^bytes=(\d*)-(\d*)$/.exec(headers.range ?? "");
   if (!match || (match[1] === "" && match[2] === "")) return undefined;

@@ -1,4 +1,4 @@
-/** The XML documents that requests have as their bodies, verified as uploads are. */
+/** XML documents in request bodies, verified as uploads are. */
 import { readSmallBody, type ServiceRequest } from "../../service.js";
 import { s3Fault } from "../wire/s3-fault.js";
 import { parseXml, type XmlElement } from "../wire/xml.js";
@@ -9,9 +9,9 @@ const maxBytes = 4 * 1024 * 1024;
 
 /** Settings of {@link readDocument}. */
 export interface DocumentRules {
-  /** Whether headers with checksums are about the body; in a completion they are about the object. */
+  /** Whether checksum headers describe the body; those of a completion describe the object. */
   readonly verifyChecksums?: boolean;
-  /** Whether an empty body will do. */
+  /** Whether the body may be empty. */
   readonly optional?: boolean;
 }
 
@@ -39,7 +39,7 @@ export async function readDocument(
   return document;
 }
 
-/** The error for XML that says something else than the operation takes. */
+/** The error for XML that the operation does not accept. */
 export function malformedXml(): Error {
   return s3Fault(
     "MalformedXML",

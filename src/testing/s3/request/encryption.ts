@@ -1,4 +1,4 @@
-/** How S3 itself encrypts an object: under keys of its own, of KMS, or under one that the customer sends along. */
+/** Server-side encryption: under keys of S3, of KMS, or under one that the customer sends. */
 import { createHash, randomBytes } from "node:crypto";
 import type { ServiceError, ServiceRequest } from "../../service.js";
 import { s3Fault } from "../wire/s3-fault.js";
@@ -15,13 +15,13 @@ const customerAlgorithm = `${method}-customer-algorithm`;
 const customerKeyMd5 = `${method}-customer-key-md5`;
 const customerKeyBytes = 32;
 const encryptedBefore = ["GetObject", "HeadObject", "GetObjectAttributes", "UploadPart", "UploadPartCopy"];
-/** What is kept of an object's encryption; of the customer's key only its MD5. */
+/** The stored encryption settings of an object; of the customer's key only its MD5. */
 const keptNames = [method, kmsKeyId, bucketKey, customerAlgorithm, customerKeyMd5];
 
-/** All headers that say how an object is to be encrypted, but for the customer's key. */
+/** All headers that select the encryption of an object, except for the customer's key. */
 export const encryptionNames = [...keptNames, context];
 
-/** How a write wants its object encrypted: what is kept of it. */
+/** The encryption settings to store for a write. */
 export function requestedEncryption(headers: Headers): Record<string, string> {
   const kept = pickHeaders(headers, keptNames);
   const stated = kept[method];
@@ -41,13 +41,13 @@ export function requestedEncryption(headers: Headers): Record<string, string> {
       "Server Side Encryption with Customer provided key is incompatible with the encryption method specified",
     );
   }
-  // S3 encrypts every object, under keys of its own unless told otherwise.
+  // S3 encrypts every object, under its own keys by default.
   return customers || stated !== undefined ? kept : { ...kept, [method]: "AES256" };
 }
 
 /**
- * Throws where a request says how to encrypt what it only reads, or what was decided when its upload began. The
- * customer's key is another matter: it is named with each request.
+ * Throws if a request selects an encryption for an object that it only reads, or that its upload has already
+ * selected. The customer's key is named with each request.
  */
 export function refuseEncryption(operation: string, headers: Headers): void {
   if (!encryptedBefore.includes(operation)) return;
@@ -56,12 +56,12 @@ export function refuseEncryption(operation: string, headers: Headers): void {
   throw s3Fault("InvalidArgument", `${stated} header is not supported for this operation.`);
 }
 
-/** The headers that tell how an object is encrypted. */
+/** The response headers for the encryption of an object. */
 export function encryptionHeaders(stored: Headers): Record<string, string> {
   return pickHeaders(stored, keptNames);
 }
 
-/** The same for who begins a write; nobody else is told the context. */
+/** The response headers for a writer, which alone include the encryption context. */
 export function writerEncryptionHeaders(
   stored: Headers,
   { headers }: ServiceRequest,
@@ -70,9 +70,9 @@ export function writerEncryptionHeaders(
 }
 
 /**
- * Throws unless a reader of an object under a key of the customer's names that key.
+ * Throws unless the reader of an object under a customer's key names that key.
  *
- * @param prefix what the headers with the key begin with
+ * @param prefix the beginning of the names of the headers with the key
  */
 export function requireCustomerKey(stored: Headers, headers: Headers, prefix?: string): void {
   const given = customerKey(headers, prefix);
@@ -107,12 +107,12 @@ export function requireUploadKey(stored: Headers, headers: Headers): void {
   );
 }
 
-/** The ETag of bytes that arrived at once: their MD5 only where S3 encrypts under its own keys. */
+/** The ETag of bytes that arrived at once: their MD5 only if S3 encrypts under its own keys. */
 export function etagOf(md5: string, stored: Headers): string {
   return `"${stored[method] === "AES256" ? md5 : randomBytes(16).toString("hex")}"`;
 }
 
-/** The MD5 of the key that a request sends along; undefined when it sends none. */
+/** The MD5 of the customer's key in a request; undefined if there is none. */
 function customerKey(headers: Headers, prefix = "x-amz-"): string | undefined {
   const named = (what: string) => headers[`${prefix}server-side-encryption-customer-${what}`];
   const [algorithm, key, md5] = [named("algorithm"), named("key"), named("key-md5")];

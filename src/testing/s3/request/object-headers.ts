@@ -1,4 +1,4 @@
-/** Headers that an object keeps, and those it is answered with. */
+/** Headers that are stored with an object, and response headers. */
 import type { ServiceRequest } from "../../service.js";
 import type { StoredObject } from "../storage/versions.js";
 import { checksumHeaders, type StoredChecksum } from "../wire/checksums.js";
@@ -12,7 +12,7 @@ const maxMetadataBytes = 2048;
 const metadataPrefix = "x-amz-meta-";
 const storageClass = "x-amz-storage-class";
 const redirect = "x-amz-website-redirect-location";
-/** Those that a copy takes from its source, and that a reader may have in another way. */
+/** Headers that a copy takes from its source, and that a reader can override. */
 export const contentNames = [
   "content-type",
   "cache-control",
@@ -21,11 +21,11 @@ export const contentNames = [
   "content-language",
   "expires",
 ];
-/** What a copy takes from its own request. */
+/** Headers that a copy takes from its own request. */
 const placementNames = [...encryptionNames, storageClass, redirect];
-/** Where an object cannot be read. */
+/** Storage classes whose objects cannot be read directly. */
 const archives = ["GLACIER", "DEEP_ARCHIVE"];
-/** Those that a bucket of the usual kind has. */
+/** The storage classes of a general-purpose bucket. */
 const storageClasses = [
   "STANDARD",
   "REDUCED_REDUNDANCY",
@@ -36,18 +36,18 @@ const storageClasses = [
   ...archives,
 ];
 
-/** The headers of a PutObject or CreateMultipartUpload that the object keeps. */
+/** The headers of a PutObject or CreateMultipartUpload request that are stored with the object. */
 export function objectHeaders({ headers }: ServiceRequest): Record<string, string> {
   return { ...contentHeaders(headers), ...placementHeaders(headers) };
 }
 
-/** The headers that a copy keeps: its content's from the source unless they are to be replaced. */
+/** The headers stored with a copy: those of the content come from the source unless they are replaced. */
 export function copiedHeaders(source: StoredObject, { headers }: ServiceRequest): Record<string, string> {
   const replace = directive(headers, "x-amz-metadata-directive") === "REPLACE";
   return { ...contentHeaders(replace ? headers : source.headers), ...placementHeaders(headers) };
 }
 
-/** Whether a copy says that anything of its source shall change. */
+/** Whether a copy changes anything of its source. */
 export function changesObject({ headers }: ServiceRequest): boolean {
   const replace = directive(headers, "x-amz-metadata-directive") === "REPLACE";
   return replace || placementNames.some((name) => headers[name] !== undefined);
@@ -60,18 +60,18 @@ export function directive(headers: Headers, name: string): "COPY" | "REPLACE" {
   throw s3Fault("InvalidArgument", `Unknown ${name}`);
 }
 
-/** Throws where an object must be restored before it can be read. */
+/** Throws if an object must be restored before it can be read. */
 export function requireReadable(object: StoredObject): void {
   if (!archives.includes(storageClassOf(object))) return;
   throw s3Fault("InvalidObjectState", "The operation is not valid for the object's storage class");
 }
 
 /**
- * The headers of an answer that carries an object or tells of it.
+ * The headers of a response with an object or its metadata.
  *
- * @param checksum that of the bytes that are answered, if it is known
+ * @param checksum the checksum of the bytes in the response, if it is known
  */
-export function answerHeaders(
+export function responseHeaders(
   object: StoredObject,
   request: ServiceRequest,
   checksum: StoredChecksum | undefined,
@@ -94,12 +94,12 @@ export function answerHeaders(
   return { ...headers, ...overridingHeaders(request) };
 }
 
-/** The storage class of an object, or that an upload's will have. */
+/** The storage class of an object, or of the object that an upload will create. */
 export function storageClassOf({ headers }: { readonly headers: Headers }): string {
   return headers[storageClass] ?? "STANDARD";
 }
 
-/** What a reader wants told in place of what is stored. */
+/** The headers that a reader overrides. */
 function overridingHeaders({ query }: ServiceRequest): Record<string, string> {
   const overriding: Record<string, string> = {};
   for (const name of contentNames) {
@@ -113,7 +113,10 @@ function overridingHeaders({ query }: ServiceRequest): Record<string, string> {
   return overriding;
 }
 
-/** A value as S3 tells it: an encoded word of RFC 2047 unless it is ASCII. Each byte that came counts as a character. */
+/**
+ * A value as S3 returns it: an encoded word of RFC 2047 unless it is ASCII. Each received byte counts as a
+ * character.
+ */
 function encodedWord(value: string): string {
   return /[^\t -~]/.test(value) ? `=?UTF-8?B?${Buffer.from(value).toString("base64")}?=` : value;
 }

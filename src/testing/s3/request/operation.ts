@@ -1,10 +1,11 @@
-/** What an operation of the in-process S3 is, and what several of them need. */
+/** The shape of an operation of the in-process S3, and what several operations need. */
 import type { ServiceRequest, ServiceResponse } from "../../service.js";
 import type { ObjectStore } from "../storage/object-store.js";
 import type { UploadStore } from "../storage/upload-store.js";
+import { type ChecksumAlgorithm, checksumAlgorithm } from "../wire/checksums.js";
 import { s3Fault } from "../wire/s3-fault.js";
 
-/** What an operation works with. */
+/** The arguments of an operation. */
 export interface Call {
   readonly store: ObjectStore;
   readonly uploads: UploadStore;
@@ -18,18 +19,18 @@ export interface Call {
 /** One operation. */
 export type Operation = (call: Call) => ServiceResponse | Promise<ServiceResponse>;
 
-/** Operations by the names that the AWS API gives them. */
+/** Operations by their AWS API names. */
 export type Operations = Readonly<Record<string, Operation>>;
 
 export const xml = { "content-type": "application/xml" };
 const maxListed = 1000;
 
-/** The number that a parameter writes in digits; NaN for anything else. */
+/** Parses a parameter of decimal digits; NaN for anything else. */
 export function wholeNumber(text: string | undefined): number {
   return /^\d+$/.test(text ?? "") ? Number(text) : Number.NaN;
 }
 
-/** How many entries one answer of a listing has at most. */
+/** The maximum number of entries in one response of a listing. */
 export function pageSize(query: ReadonlyMap<string, string>, parameter: string): number {
   const stated = wholeNumber(query.get(parameter) ?? String(maxListed));
   if (Number.isNaN(stated)) throw s3Fault("InvalidArgument", `${parameter} must be a whole number`);
@@ -41,7 +42,7 @@ export function firstPage<T>(rest: readonly T[], limit: number): { page: readonl
   return { page: rest.slice(0, limit), truncated: rest.length > limit && limit > 0 };
 }
 
-/** Those of the headers that have these names. */
+/** Selects headers by name. */
 export function pickHeaders(
   headers: ServiceRequest["headers"],
   names: readonly string[],
@@ -52,4 +53,20 @@ export function pickHeaders(
     if (value !== undefined) picked[name] = value;
   }
   return picked;
+}
+
+/** The checksum algorithm that a request names for the object that it creates. */
+export function requestedAlgorithm({ headers }: ServiceRequest): ChecksumAlgorithm | undefined {
+  const name = headers["x-amz-checksum-algorithm"];
+  if (name === undefined) return undefined;
+  const algorithm = checksumAlgorithm(name);
+  if (algorithm) return algorithm;
+  throw s3Fault("InvalidRequest", "Checksum algorithm provided is unsupported");
+}
+
+/** The part number of a request. */
+export function partNumber(text: string | undefined): number {
+  const number = wholeNumber(text);
+  if (number >= 1 && number <= 10_000) return number;
+  throw s3Fault("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive");
 }

@@ -1,4 +1,4 @@
-/** What one answer of a listing has: as many entries as fit, common prefixes in place of some, and how to go on. */
+/** One page of a listing: entries, common prefixes in place of some, and where the next page begins. */
 import { uriEncode } from "../../sigv4.js";
 import { s3Fault } from "../wire/s3-fault.js";
 import { element, group } from "../wire/xml.js";
@@ -7,20 +7,20 @@ type Query = ReadonlyMap<string, string>;
 
 /** A part of a listing. */
 export interface Page<T> {
-  /** Entries, and in place of those behind a delimiter their common prefix. */
+  /** Entries, and common prefixes in place of those that share one up to a delimiter. */
   readonly entries: readonly (T | string)[];
   /** Whether there are more. */
   readonly truncated: boolean;
-  /** The last entry that is done with, shown or behind a prefix. */
+  /** The last entry that this page covers, listed or under a prefix. */
   readonly last: T | undefined;
 }
 
 const tokenPrefix = "1-";
 
 /**
- * Takes one page of what is left of a listing.
+ * Takes one page from the rest of a listing.
  *
- * @param after the key that the pages before ended with
+ * @param after the key at the end of the earlier pages
  */
 export function takePage<T extends { readonly key: string }>(
   rest: readonly T[],
@@ -48,7 +48,7 @@ export function takePage<T extends { readonly key: string }>(
   return { entries, truncated: false, last };
 }
 
-/** The elements that repeat what the listing is of. */
+/** The XML elements that repeat the parameters of the request. */
 export function pageTerms(query: Query): string[] {
   const encode = encoderOf(query);
   const delimiter = query.get("delimiter") ?? "";
@@ -59,7 +59,7 @@ export function pageTerms(query: Query): string[] {
   ];
 }
 
-/** The elements of the entries, each told by the function. */
+/** The XML elements of the entries, each made by the function. */
 export function pageEntries<T>({ entries }: Page<T>, query: Query, tell: (entry: T) => string): string[] {
   const encode = encoderOf(query);
   return entries.map((entry) =>
@@ -67,7 +67,7 @@ export function pageEntries<T>({ entries }: Page<T>, query: Query, tell: (entry:
   );
 }
 
-/** Encodes keys for XML as a reader wants them. */
+/** Encodes keys as the request's encoding type asks. */
 export function encoderOf(query: Query): (text: string) => string {
   const type = query.get("encoding-type");
   if (type === undefined) return (text) => text;
@@ -75,12 +75,12 @@ export function encoderOf(query: Query): (text: string) => string {
   return (text) => text.split("/").map(uriEncode).join("/").replaceAll("%20", "+");
 }
 
-/** The token that goes on behind a key. */
+/** The continuation token for what follows a key. */
 export function continuationToken(key: string): string {
   return tokenPrefix + Buffer.from(key).toString("base64url");
 }
 
-/** The key that a token goes on behind. */
+/** The key that a continuation token follows. */
 export function continuedKey(token: string): string {
   const key = Buffer.from(token.slice(tokenPrefix.length), "base64url").toString();
   if (token === continuationToken(key)) return key;

@@ -1,4 +1,4 @@
-/** Reads the body of an upload, and verifies all that the request says of it. */
+/** Reads the body of an upload and verifies its length and checksums. */
 import { createHash } from "node:crypto";
 import type { ServiceRequest } from "../../service.js";
 import type { ByteStore, Extent } from "../storage/byte-store.js";
@@ -18,7 +18,7 @@ export interface Payload {
   readonly md5: string;
   /** Base64, of the algorithm that was wanted. */
   readonly checksum: string;
-  /** What the request said of its body, if it did. */
+  /** The checksum that the request stated, if any. */
   readonly stated: { readonly algorithm: ChecksumAlgorithm; readonly value: string } | undefined;
 }
 
@@ -28,7 +28,7 @@ const signedHash = /^[0-9a-f]{64}$/;
 const maxBytes = 5 * 1024 ** 3;
 const checksumHeader = /^x-amz-checksum-(?!type$|mode$|algorithm$)(.+)$/;
 
-/** What stands for the body in the signature. */
+/** The payload hash in the signature. */
 export function payloadHash({ headers }: ServiceRequest): string {
   const hash = headers["x-amz-content-sha256"];
   if (hash === undefined) throw s3Fault("InvalidRequest", "x-amz-content-sha256 is missing");
@@ -77,7 +77,7 @@ export async function readPayload(
   };
 }
 
-/** What is known of bytes when they are all there. */
+/** The digests of all bytes. */
 export interface Digests {
   readonly size: number;
   /** In hex. */
@@ -88,13 +88,13 @@ export interface Digests {
   readonly checksums: ReadonlyMap<ChecksumAlgorithm, string>;
 }
 
-/** What to make of bytes that are stored. */
+/** How to process bytes that are stored. */
 export interface StoreBytesOptions {
   readonly algorithms: readonly ChecksumAlgorithm[];
   readonly sha256?: boolean;
-  /** More bytes than these are refused. */
+  /** The maximum number of bytes. */
   readonly maxSize?: number | undefined;
-  /** Refuses the bytes, when they are all there, by throwing. */
+  /** Throws to refuse the bytes, after all have arrived. */
   readonly require?: (digests: Digests) => void;
 }
 
@@ -119,7 +119,7 @@ export function startDigests(algorithms: readonly ChecksumAlgorithm[], withSha25
   };
 }
 
-/** Stores bytes, computing what S3 keeps of them; nothing stays when they are refused. */
+/** Stores bytes and computes their digests; stores nothing if they are refused. */
 export async function storeBytes(
   source: AsyncIterable<Buffer> | Iterable<Buffer>,
   store: ByteStore,
@@ -145,7 +145,7 @@ export async function storeBytes(
   }
 }
 
-/** The size that a body must tell beforehand. */
+/** The size that a request must state for its body. */
 function statedSize(headers: ServiceRequest["headers"], chunked: boolean): number {
   const stated = headers[chunked ? "x-amz-decoded-content-length" : "content-length"];
   if (stated === undefined) {
@@ -164,7 +164,7 @@ export function isSigned(headers: ServiceRequest["headers"]): boolean {
   return signedHash.test(headers["x-amz-content-sha256"] ?? "");
 }
 
-/** Throws unless bytes are those that the headers say, or what came behind the bytes. */
+/** Throws unless the bytes match the headers and trailers. */
 export function requireDigests(
   headers: ServiceRequest["headers"],
   { md5, sha256, checksums }: Digests,
@@ -182,7 +182,7 @@ export function requireDigests(
   throw s3Fault("BadDigest", `The ${declared.header} you specified did not match the calculated checksum.`);
 }
 
-/** The checksum that a request says it has, in a header or behind its body. */
+/** The checksum that a request states in a header or a trailer. */
 export function declaredChecksum(
   headers: ServiceRequest["headers"],
 ): { header: string; algorithm: ChecksumAlgorithm } | undefined {

@@ -1,4 +1,4 @@
-/** Which request means which operation. */
+/** The routes: which operation a request asks for. */
 import type { ServiceRequest } from "../../service.js";
 import { s3Fault } from "../wire/s3-fault.js";
 import { contentNames } from "./object-headers.js";
@@ -9,20 +9,20 @@ const reading = [...version, "partNumber", ...contentNames.map((name) => `respon
 const listing = ["prefix", "delimiter", "max-keys", "encoding-type"];
 const copy = "x-amz-copy-source";
 
-/** A kind of request. */
+/** The form of the requests for one operation. */
 interface Route {
   readonly operation: string;
   readonly method: string;
   readonly level: "service" | "bucket" | "object";
-  /** The query parameter that tells it from others. */
+  /** The query parameter that identifies it. */
   readonly marker?: string;
-  /** The other parameters that it takes. */
+  /** The other parameters that it accepts. */
   readonly others?: readonly string[];
-  /** The header that tells it from others. */
+  /** The header that identifies it. */
   readonly header?: string;
 }
 
-/** The first that fits is meant. */
+/** The first route that matches counts. */
 const routes: readonly Route[] = [
   {
     operation: "ListBuckets",
@@ -89,13 +89,13 @@ const routes: readonly Route[] = [
   { operation: "DeleteObject", method: "DELETE", level: "object", others: version },
 ];
 
-/** The operation that a request asks for, be it here or not; undefined when S3 has none either. */
+/** The operation that a request asks for, supported or not; undefined if S3 has none. */
 export function findOperation(request: ServiceRequest): string | undefined {
   const { method, path, query } = request;
   return unsupportedOperation(levelOf(path), method, query) ?? findRoute(request)?.operation;
 }
 
-/** The query parameters that an operation which is here does not take. None is silently passed over. */
+/** The first query parameter that a supported operation does not accept: none is ignored. */
 export function unknownParameter(request: ServiceRequest): string | undefined {
   const route = findRoute(request);
   return [...request.query.keys()].find(
@@ -122,7 +122,7 @@ function levelOf(path: string): Route["level"] {
 /**
  * The bucket and the key of a path.
  *
- * @throws InvalidURI when the path is not well encoded
+ * @throws InvalidURI if the path is not well encoded
  */
 export function splitPath(path: string): { bucket: string; key: string } {
   const { bucket, key } = encodedParts(path);

@@ -11,7 +11,7 @@ type Tags = Readonly<Record<string, string>>;
 const maxTags = 10;
 const allowed = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
 
-/** The tags that a header gives, as in a query string. */
+/** The tags in a header, encoded as a query string. */
 export function taggedBy(header: string | undefined): Tags {
   const pairs = [...new URLSearchParams(header ?? "")];
   if (new Set(pairs.map(([name]) => name)).size < pairs.length) {
@@ -52,7 +52,7 @@ export const taggingOperations: Operations = {
   },
 };
 
-/** The header that names a version, where the bucket has or had versions. */
+/** The header with the version ID, if the bucket has or had versions. */
 export function versionHeader({ store, bucket }: Call, { versionId }: StoredObject): Record<string, string> {
   return store.versioning(bucket) === undefined ? {} : { "x-amz-version-id": versionId };
 }

@@ -1,14 +1,14 @@
-/** The operations of S3 that are not here, so that a request for one is refused by its name. */
+/** The S3 operations that are not supported, so that requests for them are refused by name. */
 
 type Operations = Readonly<Record<string, string>>;
 
-/** What a subresource and a method ask for. */
+/** The operation of a subresource and a method. */
 type Subresources = Readonly<Record<string, Operations>>;
 
-/** A setting that every bucket has. */
+/** The operations on a setting that every bucket has. */
 const setting = (name: string): Operations => ({ GET: `GetBucket${name}`, PUT: `PutBucket${name}` });
 
-/** A configuration that a bucket may have. */
+/** The operations on a configuration that a bucket may have. */
 const configuration = (name: string): Operations => ({
   ...setting(name),
   DELETE: `DeleteBucket${name}`,
@@ -76,13 +76,10 @@ const objects: Subresources = {
   select: { POST: "SelectObjectContent" },
   torrent: { GET: "GetObjectTorrent" },
 };
-/** What tells one of many from their list. */
+/** The parameter that distinguishes one configuration from their list. */
 const names = ["id", "annotationName"];
 
-/**
- * The operation of S3 that a request to a bucket or an object asks for by one of its query parameters, if that
- * operation is not here.
- */
+/** The unsupported S3 operation that a request asks for by a query parameter, if any. */
 export function unsupportedOperation(
   level: "service" | "bucket" | "object",
   method: string,

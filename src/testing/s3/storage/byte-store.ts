@@ -1,4 +1,4 @@
-/** Where the in-process S3 keeps the bytes of objects and parts: in memory, in files, or nowhere. */
+/** The bytes of objects and parts of the in-process S3: in memory, in files, or discarded. */
 import { randomUUID } from "node:crypto";
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { open, rm } from "node:fs/promises";
@@ -22,26 +22,26 @@ export interface ByteSink {
   write(piece: Buffer): Promise<void> | void;
   /** All bytes have come. */
   finish(): Promise<Extent>;
-  /** None are wanted after all. */
+  /** Discards the bytes. */
   discard(): Promise<void>;
 }
 
-/** Bytes on their way out. */
+/** Bytes that are being read. */
 export interface OpenBytes {
   readonly pieces: AsyncIterable<Buffer> | Iterable<Buffer>;
-  /** To be called once, when they have been sent or are not wanted. */
+  /** Call it once, when they have been sent or are not needed. */
   release(): void;
 }
 
-/** Keeps bytes. */
+/** Stores bytes. */
 export interface ByteStore {
   begin(): Promise<ByteSink>;
-  /** The bytes from `start` (included) to `end` (excluded) of extents one behind the other. */
+  /** The bytes from `start` (included) to `end` (excluded) of concatenated extents. */
   open(extents: readonly Extent[], start: number, end: number): OpenBytes;
   remove(extents: readonly Extent[]): void;
 }
 
-/** Keeps bytes in memory. */
+/** Stores bytes in memory. */
 export const memoryBytes: ByteStore = {
   async begin() {
     const pieces: Buffer[] = [];
@@ -66,7 +66,7 @@ export const memoryBytes: ByteStore = {
   remove: () => undefined,
 };
 
-/** Counts bytes and forgets them. */
+/** Counts bytes and discards them. */
 export const discardedBytes: ByteStore = {
   async begin() {
     let size = 0;
@@ -84,7 +84,7 @@ export const discardedBytes: ByteStore = {
   remove: () => undefined,
 };
 
-/** Keeps bytes in files of one directory. A file that is being read is removed when the reading is over. */
+/** Stores bytes in files of one directory. A file that is being read is removed after the read. */
 export class FileBytes implements ByteStore {
   readonly #directory: string;
   readonly #readers = new Map<string, number>();
@@ -140,7 +140,7 @@ export class FileBytes implements ByteStore {
     }
   }
 
-  /** Removes the files of ours that nobody knows: those of writes that were cut off. */
+  /** Removes files that no record names: those of interrupted writes. */
   removeOthers(known: ReadonlySet<string>): void {
     for (const file of readdirSync(this.#directory)) {
       if (fileName.test(file) && !known.has(file)) rmSync(this.#path(file), { force: true });
@@ -178,7 +178,7 @@ export class FileBytes implements ByteStore {
   }
 }
 
-/** The items that hold the positions from `start` to `end`, and what of each. */
+/** The items that contain the positions from `start` to `end`, and the range of each. */
 function cut<T>(items: readonly T[], start: number, end: number, sizeOf: (item: T) => number) {
   const slices: { item: T; from: number; to: number }[] = [];
   let offset = 0;

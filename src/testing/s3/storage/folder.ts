@@ -1,4 +1,4 @@
-/** The folder that an in-process S3 keeps everything in: only one that is its own, and one S3 at a time. */
+/** The folder of an in-process S3: it must be its own, and one S3 uses it at a time. */
 import { randomUUID } from "node:crypto";
 import {
   existsSync,
@@ -18,10 +18,10 @@ const marker = JSON.stringify({ format: 1 });
 const lockName = "lock";
 
 /**
- * Claims a folder, which is made if it is not there.
+ * Claims a folder, which is created if it is absent.
  *
- * @returns lets go of it; may be called again
- * @throws RangeError when it holds other files; Error when it is in use
+ * @returns releases it; may be called again
+ * @throws RangeError if it has other files; Error if it is in use
  */
 export function claimFolder(directory: string): () => void {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -60,17 +60,17 @@ function tryClaim(lock: string, claim: string): boolean {
   }
 }
 
-/** The claim in a lock whose process is gone; undefined when it may run. */
+/** The claim in a lock whose process has ended; undefined if it may be running. */
 function staleClaim(lock: string): string | undefined {
   const claim = contentOf(lock);
   const holder = holderOf(claim);
   if (Number.isNaN(holder)) return undefined;
-  // One of our own number: of this process, or of one that died in another container or before the number came round.
+  // Our own number: of this process, or of an earlier one with the same number, as in another container.
   const gone = holder === process.pid ? statSync(lock).mtimeMs < startedAt() : !runs(holder);
   return gone ? claim : undefined;
 }
 
-/** Removes a lock if it is still this claim. It is moved aside first, so that of several only one removes it. */
+/** Removes a lock if it still has this claim. It is renamed first, so that only one of several removes it. */
 function remove(lock: string, claim: string): boolean {
   if (contentOf(lock) !== claim) return false;
   const aside = `${lock}.${randomUUID()}`;

@@ -1,4 +1,4 @@
-/** What the in-process S3 holds: buckets, and the versions of their objects. */
+/** The buckets and the versions of objects of the in-process S3. */
 import { randomBytes } from "node:crypto";
 import { s3Fault } from "../wire/s3-fault.js";
 import type { ByteStore, Extent } from "./byte-store.js";
@@ -10,15 +10,15 @@ interface Bucket {
   readonly name: string;
   readonly created: Date;
   versioning: Versioning;
-  /** By key; of each key the newest version first. */
+  /** By key, the newest version of each first. */
   readonly versions: Map<string, readonly Version[]>;
-  /** The keys in their order, until one is added or removed. */
+  /** The sorted keys, until one is added or removed. */
   sortedKeys: readonly string[] | undefined;
 }
 
 type BucketRecord = Pick<Bucket, "name" | "created" | "versioning">;
 
-/** Buckets and objects. What changes them is synchronous, so conditions checked just before still hold. */
+/** Buckets and objects. Changes are synchronous, so conditions checked just before still hold. */
 export class ObjectStore {
   readonly #buckets = new Map<string, Bucket>();
   readonly #records: Records;
@@ -53,7 +53,7 @@ export class ObjectStore {
     this.#buckets.delete(name);
   }
 
-  /** Whether there is such a bucket. */
+  /** Whether the bucket exists. */
   hasBucket(name: string): boolean {
     return this.#buckets.has(name);
   }
@@ -80,18 +80,18 @@ export class ObjectStore {
     return found.sortedKeys.flatMap((key) => found.versions.get(key) ?? []);
   }
 
-  /** The newest version of a key, be it an object or a delete marker. */
+  /** The newest version of a key, an object or a delete marker. */
   newest(bucket: string, key: string): Version | undefined {
     return this.#bucket(bucket).versions.get(key)?.[0];
   }
 
-  /** What a reader without a version finds. */
+  /** The object that a reader without a version ID finds. */
   current(bucket: string, key: string): StoredObject | undefined {
     const newest = this.newest(bucket, key);
     return newest?.deleteMarker === false ? newest : undefined;
   }
 
-  /** A version of a key, be it an object or a delete marker. */
+  /** A version of a key, an object or a delete marker. */
   version(bucket: string, key: string, versionId: string): Version | undefined {
     requireVersionId(versionId);
     return this.#bucket(bucket)
@@ -99,7 +99,7 @@ export class ObjectStore {
       ?.find((one) => one.versionId === versionId);
   }
 
-  /** The object that a request for a key, or for a version of it, is about. */
+  /** The object that a request for a key, or for a version of it, reads. */
   object(bucket: string, key: string, versionId?: string): StoredObject {
     const version = versionId === undefined ? this.newest(bucket, key) : this.version(bucket, key, versionId);
     if (version?.deleteMarker === false) return version;
@@ -130,7 +130,10 @@ export class ObjectStore {
     );
   }
 
-  /** Deletes a version; or, without one, the object as its bucket's versioning has it. Returns what was taken or put. */
+  /**
+   * Deletes a version or, without one, the object as its bucket's versioning defines. Returns the removed
+   * version or the new marker.
+   */
   delete(bucket: string, key: string, versionId?: string): Version | undefined {
     if (versionId !== undefined) {
       requireVersionId(versionId);
@@ -145,7 +148,7 @@ export class ObjectStore {
     return marker;
   }
 
-  /** The files that objects are in. */
+  /** The files of objects. */
   files(): string[] {
     return [...this.#buckets.values()].flatMap(({ versions }) =>
       [...versions.values()]
@@ -154,7 +157,7 @@ export class ObjectStore {
     );
   }
 
-  /** Whether an object was made from this upload. */
+  /** Whether this upload has created an object. */
   cameFrom(bucket: string, key: string, uploadId: string): boolean {
     const all = this.#buckets.get(bucket)?.versions.get(key) ?? [];
     return all.some((version) => !version.deleteMarker && version.uploadId === uploadId);
@@ -182,7 +185,7 @@ export class ObjectStore {
     this.#insert(version);
   }
 
-  /** Puts a version in front of its key's; there is at most one of each id. */
+  /** Adds the newest version of a key; there is at most one of each ID. */
   #insert(version: Version): void {
     const { bucket, key, versionId, sequence } = version;
     const all = this.#bucket(bucket).versions.get(key) ?? [];
@@ -212,7 +215,7 @@ export class ObjectStore {
     else bucket.versions.delete(key);
   }
 
-  /** Forgets what is kept of a version that is in no list any more. */
+  /** Removes record and bytes of a version that is in no list. */
   #discard(version: Version): void {
     this.#records.remove("versions", recordName(version));
     if (!version.deleteMarker) this.bytes.remove(version.extents);
@@ -224,7 +227,7 @@ export function filesOf(extents: readonly Extent[]): string[] {
   return extents.flatMap(({ file }) => file ?? []);
 }
 
-/** Whether S3 would allow this name for a bucket. */
+/** Whether S3 allows this name for a bucket. */
 export function isBucketName(name: string): boolean {
   return (
     /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/.test(name) &&

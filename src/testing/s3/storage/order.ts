@@ -1,4 +1,6 @@
-/** The order in which S3 lists: keys by their bytes, versions and uploads by age, with which their ids begin. */
+/**
+ * The order of S3's listings: keys by their bytes, versions and uploads by age, with which their IDs begin.
+ */
 
 const stampLength = 9;
 
@@ -11,12 +13,12 @@ export function byBytes(left: string, right: string): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-/** A number as the beginning of an id: ids then have the order of their numbers. */
+/** A number as the beginning of an ID: IDs then sort by number. */
 export function stamp(number: number): string {
   return number.toString(36).padStart(stampLength, "0");
 }
 
-/** The number that an id begins with; NaN if with none. */
+/** The number that an ID begins with; NaN if there is none. */
 export function stampedNumber(id: string): number {
   return Number.parseInt(id.slice(0, stampLength), 36);
 }

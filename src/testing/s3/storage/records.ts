@@ -1,4 +1,4 @@
-/** What the in-process S3 knows of buckets, objects, uploads and parts, written down in a directory. */
+/** Records of buckets, objects, uploads and parts in a directory. */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -7,21 +7,21 @@ export const recordKinds = ["buckets", "versions", "uploads", "parts"] as const;
 /** One of {@link recordKinds}. */
 export type RecordKind = (typeof recordKinds)[number];
 
-/** Writes records down, or not. All of it is synchronous, so that no request sees half a change. */
+/** Stores records, or ignores them. It is synchronous, so that no request sees half a change. */
 export interface Records {
-  /** Writes a record, or writes it again: afterwards it is there whole, or as it was. */
+  /** Writes or replaces a record: afterwards it is complete, or as it was. */
   save(kind: RecordKind, name: string, record: object): void;
   remove(kind: RecordKind, name: string): void;
   /** All records of a kind. */
   load(kind: RecordKind): readonly unknown[];
 }
 
-/** Nothing is written down. */
+/** Ignores records. */
 export const noRecords: Records = { save: () => undefined, remove: () => undefined, load: () => [] };
 
 /**
- * Records as JSON files. Each is written beside its place and renamed into it, so a process that dies leaves no
- * half record; nothing is flushed to the disk, so a machine that loses its power may.
+ * Records as JSON files. Each is written under another name and renamed, so a process that dies leaves no
+ * partial record. Nothing is flushed, so a loss of power can.
  */
 export class RecordFiles implements Records {
   readonly #directory: string;

@@ -1,4 +1,4 @@
-/** What the in-process S3 holds of uploads that have been neither completed nor aborted. */
+/** The unfinished uploads of the in-process S3. */
 import { randomUUID } from "node:crypto";
 import type { ChecksumAlgorithm, ChecksumType } from "../wire/checksums.js";
 import { s3Fault } from "../wire/s3-fault.js";
@@ -8,13 +8,13 @@ import { stamp } from "./order.js";
 import type { Records } from "./records.js";
 import type { ObjectContent, StoredObject } from "./versions.js";
 
-/** What the writer said when the upload began. */
+/** What the writer stated when the upload began. */
 export interface UploadTerms {
   readonly headers: Readonly<Record<string, string>>;
   readonly tags: Readonly<Record<string, string>>;
   readonly algorithm: ChecksumAlgorithm;
   readonly type: ChecksumType;
-  /** Whether the writer named the algorithm, so that each part must have it. */
+  /** Whether the writer named the algorithm: each part must then have it. */
   readonly declared: boolean;
 }
 
@@ -32,11 +32,11 @@ export interface StoredUpload extends UploadTerms {
 export interface StoredPart {
   readonly number: number;
   readonly extent: Extent;
-  /** With its quotes. */
+  /** Includes its quotes. */
   readonly etag: string;
   /** Base64, of the upload's algorithm. */
   readonly checksum: string;
-  /** What the writer said of the part in another algorithm, if it did. */
+  /** The checksum of another algorithm that the writer stated, if any. */
   readonly stated: { readonly algorithm: ChecksumAlgorithm; readonly value: string } | undefined;
   readonly modified: Date;
 }
@@ -46,7 +46,7 @@ export class UploadStore {
   readonly #uploads = new Map<string, StoredUpload>();
   readonly #objects: ObjectStore;
   readonly #records: Records;
-  /** When the youngest upload was started. No two are of one millisecond. */
+  /** The start of the latest upload. No two start in the same millisecond. */
   #lastStart = 0;
 
   constructor(objects: ObjectStore, records: Records) {
@@ -94,7 +94,7 @@ export class UploadStore {
     if (replaced) this.#objects.bytes.remove([replaced.extent]);
   }
 
-  /** Makes the object; parts that are not in it are gone. */
+  /** Creates the object; other parts are removed. */
   complete(upload: StoredUpload, content: ObjectContent): StoredObject {
     const object = this.#objects.put(upload.bucket, upload.key, { ...content, uploadId: upload.id });
     const unused = [...upload.parts.values()].filter(({ extent }) => !content.extents.includes(extent));
@@ -108,13 +108,13 @@ export class UploadStore {
     this.#objects.bytes.remove([...upload.parts.values()].map(({ extent }) => extent));
   }
 
-  /** The files that parts are in. */
+  /** The files of parts. */
   files(): string[] {
     const parts = [...this.#uploads.values()].flatMap((upload) => [...upload.parts.values()]);
     return filesOf(parts.map(({ extent }) => extent));
   }
 
-  /** An upload that had become an object when the process died is over. */
+  /** Removes an upload that had become an object when the process died. */
   #revive(record: Omit<StoredUpload, "parts">): void {
     const { id, bucket, key } = record;
     if (this.#objects.cameFrom(bucket, key, id) || !this.#objects.hasBucket(bucket)) {

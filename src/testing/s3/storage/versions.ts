@@ -1,4 +1,4 @@
-/** What the in-process S3 knows of a version of an object. */
+/** The data of a version of an object in the in-process S3. */
 
 import type { StoredChecksum } from "../wire/checksums.js";
 import type { Extent } from "./byte-store.js";
@@ -10,30 +10,30 @@ export interface ObjectPart {
   readonly checksum: string | undefined;
 }
 
-/** All of an object but its place. */
+/** An object without its position among versions. */
 export interface ObjectContent {
   readonly size: number;
   /** One for each part, or one. */
   readonly extents: readonly Extent[];
-  /** With its quotes. */
+  /** Includes its quotes. */
   readonly etag: string;
-  /** The headers that come back with the object, user metadata among them. */
+  /** The headers that are returned with the object, user metadata included. */
   readonly headers: Readonly<Record<string, string>>;
   readonly tags: Readonly<Record<string, string>>;
   readonly checksum: StoredChecksum;
   /** Only of an object that was uploaded in parts. */
   readonly parts?: readonly ObjectPart[];
-  /** The upload that it was made from. */
+  /** The upload that created it. */
   readonly uploadId?: string;
 }
 
-/** Where a version is, and which it is. */
+/** The key, ID and position of a version. */
 export interface Placed {
   readonly bucket: string;
   readonly key: string;
   /** "null" where the bucket had no versioning; else it begins with the sequence. */
   readonly versionId: string;
-  /** Greater than that of all versions that are there when it is made. */
+  /** Greater than that of all earlier versions. */
   readonly sequence: number;
   readonly modified: Date;
 }
@@ -43,13 +43,13 @@ export interface StoredObject extends Placed, ObjectContent {
   readonly deleteMarker: false;
 }
 
-/** A version that says that the object was deleted. */
+/** A delete marker. */
 export interface DeleteMarker extends Placed {
   readonly deleteMarker: true;
 }
 
-/** A version of an object. */
+/** A version: an object or a delete marker. */
 export type Version = StoredObject | DeleteMarker;
 
-/** Whether a bucket keeps versions; undefined when it never did. */
+/** The versioning state of a bucket; undefined if it was never enabled. */
 export type Versioning = "Enabled" | "Suspended" | undefined;

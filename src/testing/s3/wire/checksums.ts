@@ -10,7 +10,7 @@ export type ChecksumAlgorithm = (typeof checksumAlgorithms)[number];
 /** Whether a checksum is that of the bytes, or of the checksums of the parts. */
 export type ChecksumType = "FULL_OBJECT" | "COMPOSITE";
 
-/** What S3 computes when a writer names no algorithm. */
+/** The algorithm that S3 uses if a writer names none. */
 export const defaultAlgorithm = "crc64nvme";
 
 /** A checksum that is being computed. */
@@ -21,14 +21,14 @@ export interface RunningChecksum {
   digest(): Buffer;
 }
 
-/** A checksum as S3 stores it: base64, with "-N" behind a composite of N parts. */
+/** A checksum as S3 stores it: base64, with the suffix "-N" for a composite of N parts. */
 export interface StoredChecksum {
   readonly algorithm: ChecksumAlgorithm;
   readonly value: string;
   readonly type: ChecksumType;
 }
 
-/** What is needed of a part to make the checksum of the object. */
+/** The data of a part that the object's checksum is computed from. */
 export interface PartChecksum {
   readonly size: number;
   /** Base64. */
@@ -37,19 +37,19 @@ export interface PartChecksum {
 
 const crcs: Partial<Record<ChecksumAlgorithm, CrcKind>> = { crc32, crc32c, crc64nvme };
 
-/** The algorithm of a name in any case; undefined for none that is known here. */
+/** The algorithm by its name in any case; undefined if it is unknown. */
 export function checksumAlgorithm(name: string): ChecksumAlgorithm | undefined {
   return checksumAlgorithms.find((algorithm) => algorithm === name.toLowerCase());
 }
 
-/** Starts a checksum. */
+/** Creates a checksum computation. */
 export function startChecksum(algorithm: ChecksumAlgorithm): RunningChecksum {
   const kind = crcs[algorithm];
   const running = kind ? new Crc(kind) : createHash(algorithm);
   return { algorithm, update: (bytes) => void running.update(bytes), digest: () => running.digest() };
 }
 
-/** The types that an algorithm has, the one it has when none is named first. */
+/** The types of an algorithm, the default first. */
 export function checksumTypes(algorithm: ChecksumAlgorithm): readonly ChecksumType[] {
   if (algorithm === "crc64nvme") return ["FULL_OBJECT"];
   return crcs[algorithm] ? ["COMPOSITE", "FULL_OBJECT"] : ["COMPOSITE"];
@@ -73,7 +73,7 @@ export function combineChecksums(
   return { algorithm, type, value: `${running.digest().toString("base64")}-${parts.length}` };
 }
 
-/** The headers that tell a checksum. */
+/** The response headers for a checksum. */
 export function checksumHeaders(checksum: StoredChecksum): Record<string, string> {
   return {
     [`x-amz-checksum-${checksum.algorithm}`]: checksum.value,

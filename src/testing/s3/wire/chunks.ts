@@ -1,12 +1,14 @@
-/** The aws-chunked framing of bodies, as far as its chunks are not signed. */
+/** The aws-chunked framing of bodies with unsigned chunks. */
 import { s3Fault } from "./s3-fault.js";
 
 const minChunkBytes = 8192;
 const maxLineBytes = 4096;
-/** Of all trailers together. */
+/** The maximum size of all trailers together. */
 const maxTrailerBytes = 4096;
 
-/** Takes off the aws-chunked framing: size in hex, data, ..., zero, trailers. Only the last data may be short. */
+/**
+ * Removes the aws-chunked framing: size in hex, data, ..., zero, trailers. Only the last data may be short.
+ */
 export async function* decodeChunks(
   source: AsyncIterable<Buffer>,
   trailers: Map<string, string>,

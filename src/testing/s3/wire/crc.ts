@@ -1,4 +1,4 @@
-/** Cyclic redundancy checks of 32 and 64 bits, reflected, eight bytes at a time; and how two are combined. */
+/** Cyclic redundancy checks of 32 and 64 bits, reflected, eight bytes at a time, and their combination. */
 import * as zlib from "node:zlib";
 
 /** One CRC: its width, and its polynomial with the bits reversed. */
@@ -7,7 +7,7 @@ export interface CrcKind {
   readonly polynomial: bigint;
 }
 
-/** The three that S3 knows. */
+/** The three CRCs of S3. */
 export const crc32: CrcKind = { bits: 32, polynomial: 0xedb88320n };
 export const crc32c: CrcKind = { bits: 32, polynomial: 0x82f63b78n };
 export const crc64nvme: CrcKind = { bits: 64, polynomial: 0x9a6c9329ac4bc9b5n };
@@ -26,7 +26,7 @@ export class Crc {
   }
 
   update(bytes: Uint8Array): void {
-    // Node 20.15 and later bring this one with them, and it is several times as fast.
+    // Node.js 20.15 and later include this one, which is several times as fast.
     if (this.#kind === crc32 && zlib.crc32) this.#low = ~zlib.crc32(bytes, ~this.#low >>> 0);
     else this.#updateByTables(bytes);
   }
@@ -72,8 +72,8 @@ export class Crc {
 }
 
 /**
- * The CRC of two byte strings one behind the other, from the CRC of each and the length of the second: the first
- * is multiplied by x^(8 * length) modulo the polynomial.
+ * The CRC of two concatenated byte strings, from the CRC of each and the length of the second: the first is
+ * multiplied by x^(8 * length) modulo the polynomial.
  */
 export function combineCrcs(kind: CrcKind, left: Buffer, right: Buffer, rightBytes: number): Buffer {
   const shifted = multiply(kind, toNumber(left), shiftBy(kind, rightBytes));
@@ -125,7 +125,7 @@ function multiply(kind: CrcKind, left: bigint, right: bigint): bigint {
 
 let lastShift: { kind: CrcKind; bytes: number; factor: bigint } | undefined;
 
-/** x^(8 * bytes); the last is remembered, since parts mostly have one size. */
+/** x^(8 * bytes); the last result is cached, since parts mostly have one size. */
 function shiftBy(kind: CrcKind, bytes: number): bigint {
   if (lastShift?.kind === kind && lastShift.bytes === bytes) return lastShift.factor;
   let factor = 1n << BigInt(kind.bits - 1);

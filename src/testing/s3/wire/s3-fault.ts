@@ -1,4 +1,4 @@
-/** The errors of the in-process S3: codes with their statuses, and the XML that tells them. */
+/** The errors of the in-process S3: codes with their statuses, and their XML. */
 import { ServiceError, type ServiceRequest, type ServiceResponse } from "../../service.js";
 import { element, xmlDocument } from "./xml.js";
 
@@ -47,7 +47,7 @@ const statuses = {
   XAmzContentSHA256Mismatch: 400,
 } as const;
 
-/** An error as S3 answers it. */
+/** An error of S3 with its status. */
 export function s3Fault(
   code: keyof typeof statuses,
   message?: string,
@@ -56,7 +56,7 @@ export function s3Fault(
   return new ServiceError(statuses[code], code, message, headers);
 }
 
-/** The XML answer for an error; 304 has no body. */
+/** The XML response for an error; 304 has no body. */
 export function describeS3Error(
   error: ServiceError,
   request: ServiceRequest,

@@ -1,4 +1,4 @@
-/** The little XML that S3 speaks: documents out, small documents in. */
+/** The subset of XML that S3 uses: writes documents, reads small ones. */
 
 const namespace = "http://s3.amazonaws.com/doc/2006-03-01/";
 
@@ -26,10 +26,10 @@ export interface XmlElement {
 }
 
 /**
- * Reads a document of elements and text, the only kind that clients send here: attributes are passed over, and
- * there are no comments, no CDATA and no entities but XML's own five.
+ * Reads a document of elements and text, the only kind that clients send: attributes are ignored; comments,
+ * CDATA and entities other than XML's own five are not supported.
  *
- * @returns the root; undefined when the document is not well-formed
+ * @returns the root; undefined if the document is not well-formed
  */
 export function parseXml(document: string): XmlElement | undefined {
   const open: { name: string; text: string; children: XmlElement[] }[] = [
@@ -76,11 +76,11 @@ function escapeText(text: string): string {
 }
 
 const entities: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
-/** What XML 1.0 has no place for, written out or as a reference. */
+/** Characters that XML 1.0 does not allow, literally or as a reference. */
 const forbidden = /(?![\t\n\r\u007f-\u009f])[\p{Cc}\p{Cs}\ufffe\uffff]/u;
 const strayAmpersand = /&(?!#\d+;|#x[\da-fA-F]+;|(?:amp|lt|gt|quot|apos);)/;
 
-/** The text that is meant; undefined when a reference is to no character. */
+/** The text with its references resolved; undefined if a reference is to no character. */
 function unescapeText(text: string): string | undefined {
   if (strayAmpersand.test(text)) return undefined;
   const plain = text.replace(/&(?:#(\d+)|#x([\da-fA-F]+)|([a-z]+));/g, (_, decimal, hex, name) => {

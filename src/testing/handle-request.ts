@@ -1,4 +1,7 @@
-/** Answers one HTTP request to a service: reads it, records it, plays what is scripted for it, writes the response. */
+/**
+ * Handles one HTTP request to a service: reads and records it, applies its scripted fault, writes the
+ * response.
+ */
 import { randomUUID } from "node:crypto";
 import type { EventEmitter } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
@@ -9,25 +12,28 @@ import { type Exchange, parseRequest } from "./parse-request.js";
 import type { RequestLog } from "./request-log.js";
 import { type Service, ServiceError, type ServiceRequest, type ServiceResponse } from "./service.js";
 
-/** What a server works with. */
+/** The service behind a server, with its faults and its log. */
 export interface Host {
   readonly service: Service;
   readonly faults: FaultScript;
   readonly log: RequestLog;
-  /** Aborted when the server closes: no request may take effect any more that has not begun to. */
+  /** Aborted when the server closes: from then on no request starts to take effect. */
   readonly ending: AbortSignal;
 }
 
-/** Answers a request. Settles when the response was handed over or its connection is closed. */
-export async function answer({ service, faults, log, ending }: Host, exchange: Exchange): Promise<void> {
+/** Handles a request. Settles when the response has been written or its connection is closed. */
+export async function handleRequest(
+  { service, faults, log, ending }: Host,
+  exchange: Exchange,
+): Promise<void> {
   const { incoming, outgoing } = exchange;
   const request = parseRequest(exchange);
   const operation = service.operationOf(request);
   const record = log.open(service.name, operation, request);
   const foreign = foreignTo(request);
-  // What a test has scripted is not for a request that was none of the test's.
-  const strike = foreign === undefined ? faults.next(service.name, operation) : undefined;
-  const { fault, hold } = strike ?? {};
+  // A foreign request must not use up a fault that a test has scripted.
+  const scripted = foreign === undefined ? faults.next(service.name, operation) : undefined;
+  const { fault, hold } = scripted ?? {};
   const requestId = randomUUID();
   await hold?.keep("before", record, ending);
   if (fault?.delayMs) await delay(fault.delayMs, undefined, { signal: ending });
@@ -88,9 +94,9 @@ function internalError(cause: unknown): ServiceError {
 }
 
 /**
- * A response must not overtake the rest of a request that nobody wants, or the client sees a broken connection. A
- * client that waits for "100 Continue" need not send its body after any other response, but may, so the connection
- * ends with that response.
+ * Reads the rest of a request that nobody wants: a response that overtook it would look like a broken
+ * connection. A client that waits for "100 Continue" may or may not send its body after another response, so
+ * the connection ends with that response.
  */
 async function finishReading({ incoming, outgoing, awaitsContinue }: Exchange): Promise<void> {
   if (incoming.complete || incoming.destroyed) return;
@@ -107,7 +113,7 @@ interface Sending {
   readonly method: string;
   readonly requestId: string;
   readonly fault: Fault | undefined;
-  /** After so many bytes of the body, this is waited for. */
+  /** Called, and waited for, after `at` bytes of the body. */
   readonly pause: { readonly at: number; wait(): Promise<void> } | undefined;
 }
 
@@ -158,7 +164,7 @@ async function writePiece(exchange: Exchange, bytes: Uint8Array): Promise<void> 
   await firstEvent(outgoing, ["drain", "close"], incoming);
 }
 
-/** A response that waits for another of its connection is not told when that connection closes. */
+/** Also checks the socket: a response that waits behind another is not closed with its connection. */
 function isOver({ incoming, outgoing }: Exchange): boolean {
   return outgoing.destroyed || incoming.socket.destroyed;
 }
@@ -171,7 +177,7 @@ function corrupted(piece: Uint8Array, start: number, fault: Fault | undefined): 
   return copy;
 }
 
-/** Waits until the system has taken what was written, or the connection is closed. */
+/** Waits until the operating system has accepted the bytes, or the connection is closed. */
 function flushed(outgoing: ServerResponse): Promise<void> {
   outgoing.flushHeaders();
   const { socket } = outgoing;
@@ -182,8 +188,8 @@ function flushed(outgoing: ServerResponse): Promise<void> {
 }
 
 /**
- * Waits for the first of some events, or for the end of the connection that a request came by: Node.js tells that
- * end neither to a response that waits behind another nor to a request that was read before.
+ * Waits for the first of some events, or for the end of the request's connection: Node.js reports that end
+ * neither to a response that waits behind another nor to a request that has been read.
  */
 function firstEvent(
   emitter: EventEmitter,

@@ -1,0 +1,116 @@
+/** An object of Amazon's S3 Encryption Clients whose key has been unwrapped: its content, whole or a range of it. */
+import type {
+  ContentOutput,
+  LegacyReadInfo,
+  OpenedContent,
+  RequestedObject,
+  UnlockedObject,
+} from "../../objects/encrypted/format.js";
+import { refetchPinned } from "../../objects/encrypted/pinned-object.js";
+import type { ByteRange } from "../../objects/encrypted/range.js";
+import { bytesOf } from "../../objects/encrypted/tail.js";
+import type { ObjectResponse } from "../../s3/body/object-response.js";
+import { otherRange, unusableResponse } from "../../s3/errors.js";
+import { withoutChecksums } from "../../s3/fields.js";
+import { parseContentRange } from "../../s3/responses.js";
+import { openContentRange } from "../../s3ec/content/content.js";
+import { blockBytes } from "../../s3ec/suites.js";
+import { slice } from "../../transfer/slice.js";
+import { withoutLegacyFields } from "./object-info.js";
+import { endsBeforePadding, type LegacyRangePlan, plainLengthOf, planLegacyRange } from "./range-plan.js";
+import type { ReadingConfig } from "./reading-options.js";
+import type { UnlockedContent } from "./unlock-content.js";
+import { openWholeContent, requirePossibleSize, requireReadableSize } from "./verify-then-release.js";
+
+/** The blocks of ciphertext to request and decrypt. */
+type BlocksToRead = Pick<LegacyRangePlan, "from" | "to" | "firstBlock" | "holdsLastBlock">;
+
+/** See {@link UnlockedObject}. */
+export class S3ecObject implements UnlockedObject {
+  readonly #config: ReadingConfig;
+  readonly #object: RequestedObject;
+  readonly #content: UnlockedContent;
+  readonly #info: LegacyReadInfo;
+
+  constructor(
+    config: ReadingConfig,
+    object: RequestedObject,
+    content: UnlockedContent,
+    info: LegacyReadInfo,
+  ) {
+    this.#config = config;
+    this.#object = object;
+    this.#content = content;
+    this.#info = info;
+  }
+
+  async openWhole(): Promise<OpenedContent> {
+    const { first, target } = this.#object;
+    const { keys } = this.#content;
+    const response = first.isUsable() ? first.response : await refetchPinned(this.#object, undefined);
+    const { ContentRange, ContentLength: bytes } = response.output;
+    // A part of the object, by its number or by an intermediary, would look like an object that was cut off.
+    if (ContentRange !== undefined) throw otherRange(target);
+    requireReadableSize(keys.suite, this.#config, bytes);
+    const plaintext = openWholeContent(response.read(0, bytes), keys, this.#config, bytes);
+    const ContentLength = bytes === undefined ? undefined : plainLengthOf(keys.suite, bytes);
+    return { output: this.#output(response, { ContentLength, ContentRange: undefined }), plaintext };
+  }
+
+  async openRange(range: ByteRange): Promise<OpenedContent> {
+    const { target, totalBytes } = this.#object;
+    const { suite } = this.#content.keys;
+    if (totalBytes === undefined)
+      throw unusableResponse(target, "the response does not include the size of the object");
+    requirePossibleSize(suite, totalBytes);
+    const needsPadding = suite.mode === "cbc" && !endsBeforePadding(range, totalBytes);
+    const plainLength = needsPadding
+      ? await this.#lengthByPadding(totalBytes)
+      : plainLengthOf(suite, totalBytes);
+    const plan = planLegacyRange(range, suite, totalBytes, plainLength);
+    const { response, plaintext } = await this.#openBlocks(plan, totalBytes);
+    const sizes = { ContentLength: plan.length, ContentRange: plan.contentRange };
+    return { output: this.#output(response, sizes), plaintext: slice(plaintext, plan.skip, plan.length) };
+  }
+
+  /** The last block of AES/CBC holds 0 to 15 bytes of plaintext; decrypting it shows how many. */
+  async #lengthByPadding(totalBytes: number): Promise<number> {
+    const start = totalBytes - blockBytes;
+    const from = Math.max(0, start - blockBytes);
+    const blocks = { from, to: totalBytes - 1, firstBlock: start / blockBytes, holdsLastBlock: true };
+    const { plaintext } = await this.#openBlocks(blocks, totalBytes);
+    const last = await bytesOf(plaintext);
+    last.fill(0);
+    return start + last.length;
+  }
+
+  async #openBlocks(
+    blocks: BlocksToRead,
+    totalBytes: number,
+  ): Promise<{ readonly response: ObjectResponse; readonly plaintext: AsyncIterable<Uint8Array> }> {
+    const { from, to } = blocks;
+    const response = await refetchPinned(this.#object, `bytes=${from}-${to}`);
+    const sent = parseContentRange(response.output.ContentRange);
+    if (sent?.first !== from || sent.last !== to || sent.total !== totalBytes)
+      throw otherRange(this.#object.target);
+    return {
+      response,
+      plaintext: openContentRange(response.read(0, to + 1 - from), this.#content.keys, blocks),
+    };
+  }
+
+  #output(
+    { output }: ObjectResponse,
+    sizes: Pick<ContentOutput, "ContentLength" | "ContentRange">,
+  ): ContentOutput {
+    const { encryptionContext } = this.#content;
+    return {
+      ...withoutChecksums(output),
+      ...sizes,
+      Metadata: withoutLegacyFields(output.Metadata ?? {}),
+      encrypted: true,
+      ...(encryptionContext && { encryptionContext }),
+      legacy: this.#info,
+    };
+  }
+}
