@@ -1,10 +1,10 @@
 /** One GetObject: its answer, and its body as bytes that can neither stall for ever nor end early unnoticed. */
 import type { GetObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
+import { linkedSignal } from "../../base/abort.js";
 import { quoted } from "../../base/bytes.js";
 import { EnvelopeError } from "../../base/errors.js";
 import { expectFailure } from "../../service/response-guard.js";
 import { guardSource, type SourceGuard } from "../../source/guarded-source.js";
-import { transferSignal } from "../../transfer/call-signal.js";
 import type { RequestTarget } from "../errors.js";
 import { requireSize } from "../fields.js";
 import { getObject, targetOf } from "../requests.js";
@@ -37,31 +37,35 @@ export async function getResponse(
   signal: AbortSignal | undefined,
   { totalBytes, askAgain }: ResponseOptions = {},
 ): Promise<ObjectResponse> {
-  const transfer = transferSignal(signal);
+  const { signal: own, abort, dispose } = linkedSignal(signal);
+  const close = () => {
+    abort(new Error("the body was closed"));
+    dispose();
+  };
   const target = targetOf("GetObject", input);
   const response = new ResponseBody(connectionsOf(s3));
   const observer = askAgain && response;
   try {
-    const output = await getObject(s3, input, { signal: transfer.signal, observer });
+    const output = await getObject(s3, input, { signal: own, observer });
     // Middleware of the caller's may have put another body there.
     expectFailure(output.Body);
     requireSize(output.ContentLength, target);
     const decoded = decodedBody(output, target);
     if (decoded) throw decoded;
     const bytes = responseBytes(output, input.Range, target, totalBytes);
-    const reading: Reading = { target, signal: transfer.signal, idleTimeoutMs, bytes, bytesRead: 0 };
+    const reading: Reading = { target, signal: own, idleTimeoutMs, bytes, bytesRead: 0 };
     const open = (guard: SourceGuard) => guardSource(piecesOf(output.Body), guard);
-    const rest = askAgain && restOf(bytes, target, transfer.signal, askAgain);
+    const rest = askAgain && restOf(bytes, target, own, askAgain);
     const pieces = rest && response.hold(output.Body, rest, () => guardOf(reading));
-    transfer.signal.addEventListener("abort", response.detach, { once: true });
+    own.addEventListener("abort", response.detach, { once: true });
     return {
       output: bytes.output,
       stream: output.Body,
-      letGo: transfer.close,
+      letGo: close,
       read: (skip, length) => readBody(pieces ?? open(guardOf(reading)), reading, skip, length),
       readInto(targets) {
         response.detach();
-        return readInto(reading, open, targets).then(transfer.dispose);
+        return readInto(reading, open, targets).then(dispose);
       },
       open(guard) {
         response.detach();
@@ -71,7 +75,7 @@ export async function getResponse(
       },
     };
   } catch (error) {
-    transfer.close();
+    close();
     throw error;
   }
 }
