@@ -30,7 +30,7 @@ export function fallbackFormat(config: ClientConfig, allowUnencrypted: boolean):
   return config.legacy ?? (allowUnencrypted ? unencryptedFormat : undefined);
 }
 
-const legacyIsOff = `which is read once legacy reading is switched on, see ${documentAt("legacy.md")}`;
+const legacyIsOff = `which is read once legacy reading is switched on, see ${documentAt("guides/legacy-objects.md")}`;
 
 /** Objects of Amazon's S3 Encryption Clients where they are not read. */
 function refusedLegacyFormat(advice: string): ObjectFormat<never> {
