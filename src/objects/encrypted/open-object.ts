@@ -3,6 +3,10 @@ import { hasCode } from "../../base/errors.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
 import type { FoundObject, ObjectFormat, ObjectLookup, ReadRequest } from "./format.js";
 import { fetchObject, pinObject } from "./pinned-object.js";
+import { tailError } from "./tail.js";
+
+/** Fetches the object, or the `Range` of it in bytes of ciphertext. */
+export type Fetch = (Range: string | undefined) => Promise<ObjectResponse>;
 
 /** The first request about an object. */
 export interface FirstRequest {
@@ -12,8 +16,8 @@ export interface FirstRequest {
   readonly tailBytes?: number | undefined;
   /** See {@link fetchObject}. */
   readonly yieldsConnection?: boolean;
-  /** Called when S3 has no such range: throws, or requests the object otherwise, for its metadata alone. */
-  readonly onUnsatisfiable: (error: unknown) => Promise<ObjectResponse>;
+  /** Called when S3 has no such range: throws, or fetches the object otherwise, for its metadata alone. */
+  readonly onUnsatisfiable?: (error: unknown, fetch: Fetch) => Promise<ObjectResponse>;
 }
 
 /**
@@ -24,17 +28,18 @@ export interface FirstRequest {
 export async function openEncryptedObject<Unlocked>(
   formats: readonly ObjectFormat<Unlocked>[],
   request: ReadRequest,
-  { Range, tailBytes, yieldsConnection, onUnsatisfiable }: FirstRequest,
+  { Range, tailBytes, yieldsConnection, onUnsatisfiable = throwTailError }: FirstRequest,
 ): Promise<Unlocked> {
+  const fetch: Fetch = (range) => fetchObject(request, range, yieldsConnection);
   let isUsable = true;
-  const response = await fetchObject(request, Range, yieldsConnection).catch((error: unknown) => {
+  const response = await fetch(Range).catch((error: unknown) => {
     if (!hasCode(error, "S3_RANGE_NOT_SATISFIABLE")) throw error;
     isUsable = false;
-    return onUnsatisfiable(error);
+    return onUnsatisfiable(error, fetch);
   });
   const close = () => {
     isUsable = false;
-    response.letGo();
+    response.close();
   };
   const pinned = pinObject(request, response.output);
   const found = await findFormat(formats, {
@@ -49,6 +54,10 @@ export async function openEncryptedObject<Unlocked>(
     ...pinned,
     first: { response, tailBytes, isUsable: () => isUsable, close },
   });
+}
+
+async function throwTailError(error: unknown): Promise<never> {
+  throw tailError(error);
 }
 
 /** Finds the format of an object. The last format must find every object, or refuse it. */

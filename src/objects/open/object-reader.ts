@@ -2,8 +2,8 @@
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { untilAborted } from "../../base/abort.js";
 import { integerArgument } from "../../base/arguments.js";
+import { collectBytes } from "../../base/bytes.js";
 import { hasCode } from "../../base/errors.js";
-import type { MessageKeys } from "../../cobblestone/derivation.js";
 import {
   chunkCount,
   chunkIndex,
@@ -13,15 +13,12 @@ import {
   sealedBytes,
 } from "../../cobblestone/layout.js";
 import { randomAccess } from "../../cobblestone/stream/random-access.js";
-import { withoutEnvelope } from "../../envelope/user-metadata.js";
 import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
-import { otherRange } from "../../s3/content-range.js";
 import { type CallControl, type CallOptions, callOptions, withCall } from "../../transfer/call.js";
 import { type ClientConfig, workingOf } from "../encrypted/config.js";
-import type { NativeObject } from "../encrypted/native-format.js";
-import { type PinnedObject, pinObject, refetchPinned } from "../encrypted/pinned-object.js";
-import { bytesOf } from "../encrypted/tail.js";
+import type { NativeObject } from "../encrypted/native-object.js";
+import { type PinnedObject, pinObject, refetchRange } from "../encrypted/pinned-object.js";
 import { type FetchRange, RangeCache } from "./range-cache.js";
 
 /** The fields of GetObject that an open object has. */
@@ -61,7 +58,8 @@ const maxReadBytes = 256 * 1024 * 1024;
  * @param object with its tail, which has been verified
  */
 export function openObject(config: ClientConfig, object: NativeObject, prefetchBytes: number): OpenObject {
-  const { ETag, VersionId, LastModified, ContentType, Metadata = {} } = object.object.first.response.output;
+  const output = object.outputOf(object.object.first.response, {});
+  const { ETag, VersionId, LastModified, ContentType, Metadata } = output;
   const reader = new ObjectReader(config, object, prefetchBytes);
   const close = () => reader.close();
   return {
@@ -69,7 +67,7 @@ export function openObject(config: ClientConfig, object: NativeObject, prefetchB
     VersionId,
     LastModified,
     ContentType,
-    Metadata: withoutEnvelope(Metadata),
+    Metadata,
     encryptionContext: object.encryptionContext,
     plaintextLength: reader.plaintextLength,
     read: (start, end, options) => reader.read(start, end, options),
@@ -89,7 +87,7 @@ class ObjectReader {
   readonly #prefetchBytes: number;
   readonly #reads = new Set<CallControl>();
   /** Undefined once the object is closed. */
-  #keys: MessageKeys | undefined;
+  #keys: NativeObject["keys"] | undefined;
   /** Where the latest read ended. */
   #lastEnd: number | undefined;
 
@@ -179,13 +177,11 @@ function prefetchRangeBytes(prefetchBytes: number): number {
 /** Fetches ciphertext of the object in the state in which it was opened. */
 function fetchRange(object: PinnedObject, totalBytes: number): FetchRange {
   return async (start, end, signal) => {
-    const range = `${start}-${end - 1}`;
-    const response = await refetchPinned({ ...object, signal }, `bytes=${range}`);
+    const response = await refetchRange({ ...object, signal }, start, end, totalBytes);
     try {
-      if (response.output.ContentRange !== `bytes ${range}/${totalBytes}`) throw otherRange(object.target);
-      return await bytesOf(response.read(0, end - start));
+      return await collectBytes(response.read(0, end - start));
     } catch (error) {
-      response.letGo();
+      response.close();
       throw error;
     }
   };

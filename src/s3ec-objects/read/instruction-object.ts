@@ -4,8 +4,7 @@ import { EnvelopeError, hasCode } from "../../base/errors.js";
 import { newSuffixedKey, suffixedKey } from "../../envelope/sidecar.js";
 import type { TransferConfig } from "../../objects/encrypted/config.js";
 import { putSidecar, type SidecarLocation, type SidecarOwner } from "../../objects/encrypted/sidecar.js";
-import { readSmall } from "../../s3/body/read-small.js";
-import { getResponse } from "../../s3/body/response.js";
+import { getResponse, readSmall } from "../../s3/body/object-response.js";
 import { customerKeyOf, objectFields } from "../../s3/fields.js";
 import { headRequest } from "../../s3/head-request.js";
 import { instructionSuffix, legacyNames, maxInstructionFileBytes } from "../../s3ec/names.js";
@@ -61,7 +60,7 @@ export async function getInstructions(
     const bytes = await readSmall(answer, maxInstructionFileBytes, () => notInstructions(Key));
     return { bytes, ETag, ContentType, Metadata };
   } finally {
-    answer.letGo();
+    answer.close();
   }
 }
 
