@@ -4,10 +4,9 @@ import { documentAt } from "../../base/documents.js";
 import { EnvelopeError } from "../../base/errors.js";
 import { decodeEnvelope } from "../../envelope/metadata.js";
 import { legacyMarkers } from "../../envelope/names.js";
-import type { ObjectResponse } from "../../s3/body/object-response.js";
 import { withoutChecksums } from "../../s3/fields.js";
 import type { ClientConfig } from "./config.js";
-import type { ObjectFormat, OpenedContent, ReadRequest, RequestedObject } from "./format.js";
+import type { FirstResponse, ObjectFormat, OpenedContent, ReadRequest, RequestedObject } from "./format.js";
 import { nativeFormat } from "./native-format.js";
 import type { NativeObject } from "./native-object.js";
 import { refetchPinned } from "./pinned-object.js";
@@ -34,9 +33,9 @@ export function nativeFormats(config: ClientConfig): readonly ObjectFormat<Nativ
 export async function fetchOtherFormat(
   { legacy }: ClientConfig,
   { range, allowUnencrypted }: Pick<ReadRequest, "range" | "allowUnencrypted">,
-  fetch: (Range: string | undefined) => Promise<ObjectResponse>,
+  fetch: (Range: string | undefined) => Promise<FirstResponse["response"]>,
   refusal: unknown,
-): Promise<ObjectResponse> {
+): Promise<FirstResponse["response"]> {
   const format = legacy ?? (allowUnencrypted ? unencryptedFormat : undefined);
   if (!format?.fallbackRange) throw refusal;
   const response = await fetch(format.fallbackRange(range));

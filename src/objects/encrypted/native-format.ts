@@ -4,11 +4,10 @@ import { hasCode } from "../../base/errors.js";
 import { plaintextLength } from "../../cobblestone/layout.js";
 import { type Envelope, openEnvelope, requireContext, wrappingContext } from "../../envelope/envelope.js";
 import { decodeEnvelope, type StoredEnvelope } from "../../envelope/metadata.js";
-import { withoutEnvelope } from "../../envelope/user-metadata.js";
 import { unwrapDataKey } from "../../keys/keyring.js";
 import type { ClientConfig } from "./config.js";
 import type { FoundObject, ObjectFormat, RequestedObject } from "./format.js";
-import { NativeObject } from "./native-object.js";
+import { describeNative, NativeObject } from "./native-object.js";
 import { type ObjectRequest, refetchPinned } from "./pinned-object.js";
 import { getSidecar, sidecarLocation } from "./sidecar.js";
 import { readTail, verifyTail } from "./tail.js";
@@ -29,16 +28,7 @@ function foundNative(
   stored: StoredEnvelope,
 ): FoundObject<NativeObject> {
   return {
-    async describe({ ContentLength, Metadata = {} }) {
-      const { encryptionContext, recipients } = await readEnvelope(request, stored);
-      return {
-        ContentLength: ContentLength === undefined ? undefined : plaintextLength(ContentLength),
-        Metadata: withoutEnvelope(Metadata),
-        encrypted: true,
-        encryptionContext,
-        recipients: recipients.map(({ provider, keyId }) => ({ provider, keyId })),
-      };
-    },
+    describe: async (output) => describeNative(await readEnvelope(request, stored), output),
     unlock: (object) => unlockNative(config, object, stored),
   };
 }

@@ -2,14 +2,15 @@
 import { type MessageKeys, requireHeader } from "../../cobblestone/derivation.js";
 import { chunkCount, plaintextLength } from "../../cobblestone/layout.js";
 import { openSource } from "../../cobblestone/stream/message.js";
+import type { Envelope } from "../../envelope/envelope.js";
 import { withoutEnvelope } from "../../envelope/user-metadata.js";
-import type { EncryptionContext } from "../../keys/encryption-context.js";
 import { withoutChecksums } from "../../s3/fields.js";
 import { slice } from "../../transfer/slice.js";
 import { type ClientConfig, workingOf } from "./config.js";
 import type {
   ContentOutput,
   FirstResponse,
+  ObjectDescription,
   OpenedContent,
   ReadableObject,
   RequestedObject,
@@ -21,12 +22,26 @@ import { responseFromTail, type Tail } from "./tail.js";
 
 type Response = FirstResponse["response"];
 
+/** Describes an object for `head`. */
+export function describeNative(
+  { encryptionContext, recipients }: Pick<Envelope, "encryptionContext" | "recipients">,
+  { ContentLength, Metadata = {} }: Pick<ContentOutput, "ContentLength" | "Metadata">,
+): ObjectDescription {
+  return {
+    ContentLength: ContentLength === undefined ? undefined : plaintextLength(ContentLength),
+    Metadata: withoutEnvelope(Metadata),
+    encrypted: true,
+    encryptionContext,
+    recipients: recipients.map(({ provider, keyId }) => ({ provider, keyId })),
+  };
+}
+
 /** A native object whose key has been unwrapped. */
 export class NativeObject implements UnlockedObject {
   readonly object: RequestedObject;
   readonly keys: MessageKeys;
   /** Authenticated. */
-  readonly encryptionContext: EncryptionContext;
+  readonly encryptionContext: Envelope["encryptionContext"];
   /** The verified end of the object, if it was requested first. */
   readonly tail: Tail | undefined;
   readonly #config: ClientConfig;

@@ -1,8 +1,9 @@
 /** Opens an encrypted object: requests it, finds its envelope, unwraps its key and pins later requests to its state. */
+import type { HeadObjectCommandOutput } from "@aws-sdk/client-s3";
 import { hasCode } from "../../base/errors.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
-import type { FoundObject, ObjectFormat, ObjectLookup, ReadRequest } from "./format.js";
-import { fetchObject, pinObject } from "./pinned-object.js";
+import type { FoundObject, ObjectDescription, ObjectFormat, ObjectLookup, ReadRequest } from "./format.js";
+import { fetchObject, type ObjectRequest, pinObject } from "./pinned-object.js";
 import { tailError } from "./tail.js";
 
 /** Fetches the object, or the `Range` of it in bytes of ciphertext. */
@@ -60,8 +61,24 @@ async function throwTailError(error: unknown): Promise<never> {
   throw tailError(error);
 }
 
+/** Describes an object for `head`, from the output of its HeadObject. */
+export async function describeObject(
+  formats: readonly ObjectFormat[],
+  request: Pick<ReadRequest, keyof ObjectRequest | "instructionFileSuffix">,
+  output: HeadObjectCommandOutput,
+): Promise<ObjectDescription> {
+  const found = await findFormat(formats, {
+    ...pinObject(request, output),
+    metadata: output.Metadata ?? {},
+    instructionFileSuffix: request.instructionFileSuffix,
+    refusesUnencrypted: false,
+    closeBody: () => undefined,
+  });
+  return found.describe(output);
+}
+
 /** Finds the format of an object. The last format must find every object, or refuse it. */
-export async function findFormat<Unlocked>(
+async function findFormat<Unlocked>(
   formats: readonly ObjectFormat<Unlocked>[],
   object: ObjectLookup,
 ): Promise<FoundObject<Unlocked>> {

@@ -1,5 +1,6 @@
 /** Requests about one object, all of them for the same state of it. */
 import type { GetObjectCommandInput } from "@aws-sdk/client-s3";
+import { collectBytes } from "../../base/bytes.js";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import { getResponse, type ObjectResponse } from "../../s3/body/object-response.js";
 import { otherRange, type RequestTarget, unusableResponse } from "../../s3/errors.js";
@@ -107,6 +108,22 @@ export async function refetchRange(
   if (sent?.first === start && sent.last === end - 1 && sent.total === totalBytes) return response;
   response.close();
   throw otherRange(pinned.target);
+}
+
+/** The same, read into memory. */
+export async function refetchBytes(
+  pinned: PinnedObject,
+  start: number,
+  end: number,
+  totalBytes: number,
+): Promise<Buffer> {
+  const response = await refetchRange(pinned, start, end, totalBytes);
+  try {
+    return await collectBytes(response.read(0, end - start));
+  } catch (error) {
+    response.close();
+    throw error;
+  }
 }
 
 /**

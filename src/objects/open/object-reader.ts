@@ -2,7 +2,6 @@
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { untilAborted } from "../../base/abort.js";
 import { integerArgument } from "../../base/arguments.js";
-import { collectBytes } from "../../base/bytes.js";
 import { hasCode } from "../../base/errors.js";
 import {
   chunkCount,
@@ -18,8 +17,8 @@ import type { EncryptionContext } from "../../keys/encryption-context.js";
 import { type CallControl, type CallOptions, callOptions, withCall } from "../../transfer/call.js";
 import { type ClientConfig, workingOf } from "../encrypted/config.js";
 import type { NativeObject } from "../encrypted/native-object.js";
-import { type PinnedObject, pinObject, refetchRange } from "../encrypted/pinned-object.js";
-import { type FetchRange, RangeCache } from "./range-cache.js";
+import { type PinnedObject, pinObject, refetchBytes } from "../encrypted/pinned-object.js";
+import { RangeCache } from "./range-cache.js";
 
 /** The fields of GetObject that an open object has. */
 export type OpenObjectFields = Readonly<
@@ -96,12 +95,15 @@ class ObjectReader {
     this.plaintextLength = tail.plaintextLength;
     this.#config = config;
     // Without the first response, which need not be kept.
-    this.#object = pinObject(object, object.first.response.output);
-    this.#totalBytes = tail.totalBytes;
-    this.#cache = new RangeCache(fetchRange(object, tail.totalBytes), config.budget);
+    const pinned = pinObject(object, object.first.response.output);
+    this.#object = pinned;
+    this.#cache = new RangeCache(
+      (start, end, signal) => refetchBytes({ ...pinned, signal }, start, end, tail.totalBytes),
+      config.budget,
+    );
     const firstWholeChunk = nextChunkOffset(tail.start);
     this.#cache.seed(firstWholeChunk, tail.bytes.subarray(firstWholeChunk - tail.start));
-    this.#prefetchBytes = prefetchRangeBytes(prefetchBytes);
+    this.#prefetchBytes = prefetchBytesBytes(prefetchBytes);
     this.#keys = keys;
   }
 
@@ -169,22 +171,9 @@ function ciphertextRange(start: number, end: number, plaintextLength: number): s
 }
 
 /** Half of `prefetchBytes`, in whole chunks. */
-function prefetchRangeBytes(prefetchBytes: number): number {
+function prefetchBytesBytes(prefetchBytes: number): number {
   if (prefetchBytes === 0) return 0;
   return sealedBytes(Math.max(1, chunkCount(prefetchBytes / 2) - 1));
-}
-
-/** Fetches ciphertext of the object in the state in which it was opened. */
-function fetchRange(object: PinnedObject, totalBytes: number): FetchRange {
-  return async (start, end, signal) => {
-    const response = await refetchRange({ ...object, signal }, start, end, totalBytes);
-    try {
-      return await collectBytes(response.read(0, end - start));
-    } catch (error) {
-      response.close();
-      throw error;
-    }
-  };
 }
 
 function closedError(): TypeError {
