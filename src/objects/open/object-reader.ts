@@ -93,6 +93,7 @@ class ObjectReader {
   constructor(config: ClientConfig, { object, keys, tail }: NativeObject, prefetchBytes: number) {
     if (!tail) throw new TypeError("object: expected one whose tail has been read");
     this.plaintextLength = tail.plaintextLength;
+    this.#totalBytes = tail.totalBytes;
     this.#config = config;
     // Without the first response, which need not be kept.
     const pinned = pinObject(object, object.first.response.output);
