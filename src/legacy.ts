@@ -5,7 +5,7 @@ export {
   type EncryptionSdkKeyring,
   type EncryptionSdkMessage,
   type EncryptionSdkOptions,
-} from "./encryption-sdk/encryption-sdk.js";
+} from "./encryption-sdk/decrypt-message.js";
 export { type LegacyAesKeyringOptions, legacyAesKeyring } from "./s3ec/keyrings/aes-keyring.js";
 export type {
   LegacyDataKey,
@@ -31,7 +31,6 @@ export {
   type LegacyObjectInput,
   type LegacyObjectOutput,
 } from "./s3ec-objects/read/decrypt-object.js";
-export type { VerifyContent } from "./s3ec-objects/read/prove-content.js";
 export { legacyReading } from "./s3ec-objects/read/reading.js";
 export type { LegacyReadingOptions } from "./s3ec-objects/read/reading-options.js";
 export {
@@ -41,10 +40,11 @@ export {
   sesMailReading,
 } from "./s3ec-objects/ses-mail.js";
 export type { LegacyDeleteInput, LegacyDeleteOutput } from "./s3ec-objects/write/delete.js";
+export type { VerifyContent } from "./s3ec-objects/write/prove-content.js";
 export type { LegacyPutInput } from "./s3ec-objects/write/put.js";
 export type {
   ReEncryptInstructionFileInput,
   ReEncryptInstructionFileOutput,
-} from "./s3ec-objects/write/re-encrypt.js";
+} from "./s3ec-objects/write/re-encrypt-input.js";
 export { LegacyWriter } from "./s3ec-objects/write/writer.js";
 export type { LegacyWriterOptions } from "./s3ec-objects/write/writer-settings.js";

@@ -133,7 +133,7 @@ export function hasCode(error: unknown, code: ErrorCode): error is EnvelopeError
   return error instanceof EnvelopeError && error.code === code;
 }
 
-/** The one error for a wrong key, a wrong context and modified bytes, so that none can be told from another. */
+/** The one error for a wrong key, a wrong context and modified bytes, so that nobody can distinguish the causes. */
 export function decryptionFailed(): EnvelopeError {
   return new EnvelopeError(
     "DECRYPTION_FAILED",

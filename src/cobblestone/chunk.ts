@@ -1,4 +1,4 @@
-/** Seals and opens one chunk, apart from all buffering. format.md 5 specifies it. */
+/** Seals and opens one chunk, without any buffering. format.md 5 specifies it. */
 
 import { createCipheriv, createDecipheriv } from "node:crypto";
 import { decryptionFailed } from "../base/errors.js";
@@ -7,21 +7,21 @@ import { maxChunks, tagBytes } from "./layout.js";
 
 const suite = "aes-256-gcm";
 const tagLength = { authTagLength: tagBytes };
-/** Where the nonce of the current call is made; a cipher copies it at once, and no call yields in between. */
+/** Scratch memory for the nonce of the current call: a cipher copies its nonce at once, and no call is asynchronous. */
 const nonce = Buffer.allocUnsafeSlow(12);
 const nonceView = new DataView(nonce.buffer);
 
-/** What a chunk needs of the keys of its message. */
+/** The keys of a message that its chunks need. */
 export type ChunkKeys = Pick<MessageKeys, "key" | "baseNonce">;
 
-/** A chunk as it stands in the message: the ciphertext, then its tag. */
+/** An encrypted chunk: in the message, the tag follows the ciphertext. */
 export interface SealedChunk {
   readonly ciphertext: Buffer;
   readonly tag: Buffer;
 }
 
 /**
- * Encrypts one chunk. The two parts come apart because joining them would copy 16 KiB for each chunk.
+ * Encrypts one chunk. Returns ciphertext and tag apart, because joining them would copy 16 KiB for each chunk.
  *
  * @throws RangeError when the message would have more than 2^38 chunks
  */

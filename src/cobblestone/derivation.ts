@@ -1,4 +1,4 @@
-/** From a data key to the keys of one message: HKDF-Expand with SHA-512. format.md 4 specifies it. */
+/** Derives the keys of one message from a data key, by HKDF-Expand with SHA-512. format.md 4 specifies it. */
 import { createHmac, createSecretKey, KeyObject, timingSafeEqual } from "node:crypto";
 import { wrongType } from "../base/arguments.js";
 import { decryptionFailed } from "../base/errors.js";
@@ -11,18 +11,18 @@ const label = Buffer.from("c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0", "
 const keyBytes = 32;
 const nonceBytes = 12;
 
-/** All that seals and opens the chunks of one message. */
+/** The keys that seal and open the chunks of one message. */
 export interface MessageKeys {
   /** The AES-256 key of this message. */
   readonly key: KeyObject;
-  /** The nonce of chunk 0; chunk k takes it XOR k. */
+  /** The nonce of chunk 0; the nonce of chunk k is this XOR k. */
   readonly baseNonce: Buffer;
   /** Salt and commitment: the first 56 bytes of the message. */
   readonly header: Buffer;
 }
 
 /**
- * Takes a data key in either shape and returns a KeyObject of it, which is independent of the caller's bytes.
+ * Checks a data key given as bytes or as a KeyObject, and returns a KeyObject that is independent of the caller's bytes.
  *
  * @throws TypeError, RangeError when it is not 32 secret bytes
  */
@@ -39,11 +39,11 @@ export function dataKeyArgument(title: string, value: unknown): KeyObject {
 }
 
 /**
- * Derives the keys of the message that has this salt.
+ * Derives the keys of the message with this salt.
  *
  * @param dataKey 32 uniformly random bytes
  * @param salt 24 bytes, fresh for each message
- * @param context bytes bound into the message; a reader needs the same
+ * @param context bytes that are bound into the message; a reader needs the same bytes
  */
 export function deriveMessageKeys(dataKey: KeyObject, salt: Uint8Array, context: Uint8Array): MessageKeys {
   const info = Buffer.concat([label, salt, context]);
@@ -63,7 +63,7 @@ export function deriveMessageKeys(dataKey: KeyObject, salt: Uint8Array, context:
 /**
  * Derives the keys of the message that starts with `header`, and checks its key commitment in constant time.
  *
- * @throws EnvelopeError `DECRYPTION_FAILED` when the commitment is that of another key, salt or context
+ * @throws EnvelopeError `DECRYPTION_FAILED` when the commitment belongs to another key, salt or context
  */
 export function openHeader(dataKey: KeyObject, header: Uint8Array, context: Uint8Array): MessageKeys {
   const keys = deriveMessageKeys(dataKey, header.subarray(0, saltBytes), context);
@@ -72,7 +72,7 @@ export function openHeader(dataKey: KeyObject, header: Uint8Array, context: Uint
 }
 
 /**
- * Compares the first bytes of a body with the header of the keys that are to open it.
+ * Compares the first bytes of a body, in constant time, with the header of the keys that are to open it.
  *
  * @throws EnvelopeError `DECRYPTION_FAILED`
  */

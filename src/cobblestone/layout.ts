@@ -1,32 +1,35 @@
-/** Where everything lies in a Cobblestone-256 message: sizes, offsets and ranges. format.md 3 specifies them. */
+/**
+ * The layout of a Cobblestone-256 message: sizes, offsets and ranges. format.md 3 specifies them. All chunk arithmetic of
+ * this package is here; code outside this folder never sees the size of a chunk.
+ */
 import { integerArgument } from "../base/arguments.js";
 import { EnvelopeError } from "../base/errors.js";
 
-/** Bytes of the salt that opens a message. */
+/** Bytes of the salt at the start of a message. */
 export const saltBytes = 24;
 /** Bytes of the key commitment that follows the salt. */
 export const commitmentBytes = 32;
 /** Bytes before chunk 0. */
 export const headerBytes = saltBytes + commitmentBytes;
-/** Plaintext bytes of every chunk but the last, which holds fewer. */
+/** Plaintext bytes of every chunk except the last, which has fewer. */
 export const chunkBytes = 16_384;
-/** Bytes of the AES-GCM tag that closes each chunk. */
+/** Bytes of the AES-GCM tag at the end of each chunk. */
 export const tagBytes = 16;
-/** Bytes that a full chunk takes in the message. */
+/** Bytes of a full chunk in the message. */
 export const sealedChunkBytes = chunkBytes + tagBytes;
-/** A message has at most this many chunks. */
+/** The maximum number of chunks in a message. */
 export const maxChunks = 2 ** 38;
 /** The longest plaintext, in bytes: 4 PiB less one. */
 export const maxPlaintextBytes = maxChunks * chunkBytes - 1;
 
 const maxCiphertextBytes = chunkOffset(maxChunks) - 1;
 
-/** The position of chunk `index` in the message, in bytes from its start. */
+/** Offset of chunk `index` in the message. */
 export function chunkOffset(index: number): number {
   return headerBytes + index * sealedChunkBytes;
 }
 
-/** How many chunks a plaintext of this many bytes has; never fewer than one. */
+/** Number of chunks for a plaintext of this many bytes; at least one. */
 export function chunkCount(plaintextLength: number): number {
   return Math.floor(plaintextLength / chunkBytes) + 1;
 }
@@ -44,13 +47,13 @@ export function ciphertextLength(plaintextLength: number): number {
 }
 
 /**
- * The exact size of the plaintext inside a message of `ciphertextLength` bytes, for sizes as HEAD and LIST
- * report them; the inverse of {@link ciphertextLength}.
+ * The exact size of the plaintext in a message of `ciphertextLength` bytes, which HEAD and LIST report as the size of the
+ * object; the inverse of {@link ciphertextLength}.
  *
  * @param ciphertextLength bytes
  * @returns bytes
  * @throws EnvelopeError `BODY_TRUNCATED` when no message has this size
- * @throws TypeError, RangeError when it is no size at all
+ * @throws TypeError, RangeError when it is not a size
  */
 export function plaintextLength(ciphertextLength: number): number {
   const length = integerArgument("ciphertextLength", ciphertextLength, 0, Number.MAX_SAFE_INTEGER);

@@ -5,17 +5,17 @@ import type { MessageHeader } from "./header.js";
 import type { ExactReader } from "./reader.js";
 import { messageIvBytes, messageTagBytes } from "./suites.js";
 
-/** What a message is opened with once its data key is there. */
+/** Decrypts the frames of a message and verifies its signature. */
 export interface SdkMessageKeys {
-  /** The plaintext of what was sealed under this IV; throws when the tag does not verify. */
+  /** Returns the plaintext of a ciphertext under this IV. Throws when the tag does not verify. */
   open(iv: Buffer, authenticated: Buffer, ciphertext: Buffer, tag: Buffer): Buffer;
-  /** Takes the message's next bytes, in their order; absent when it is not signed. */
+  /** Adds the next bytes of the message to the signed bytes, in order. Absent when the message is not signed. */
   sign?: ((bytes: Buffer) => void) | undefined;
-  /** Whether this is the signature of all that was taken. */
+  /** Whether this is the signature of all bytes that were added. */
   isSignature?: ((signature: Buffer) => boolean) | undefined;
 }
 
-/** A part of the body as its own header describes it. */
+/** The header of a frame of the body. */
 interface Frame {
   readonly header: Buffer;
   readonly iv: Buffer;
@@ -27,11 +27,11 @@ interface Frame {
 const lastFrameMark = 0xffffffff;
 
 /**
- * Yields the plaintext of each frame once its tag has verified; that of the last one only when the signature,
- * if there is one, has verified, too, and the source has ended where the message does.
+ * Yields the plaintext of each frame after its tag has verified. The last frame is yielded only after the signature, if
+ * there is one, has verified too and the source has ended where the message does.
  *
- * @param maxFrameBytes the longest frame that is read into memory
- * @throws EnvelopeError `DECRYPTION_FAILED`, `ENVELOPE_INVALID`, `LEGACY_TOO_LARGE`; those of the reader
+ * @param maxFrameBytes the largest frame that is read into memory
+ * @throws EnvelopeError `DECRYPTION_FAILED`, `ENVELOPE_INVALID`, `LEGACY_TOO_LARGE`, and the errors of the reader
  */
 export async function* readBody(
   reader: ExactReader,
@@ -61,20 +61,21 @@ export async function* readBody(
   }
 }
 
-/** The one error of messages that can be verified only as a whole and are longer than what may be held. */
+/** The error for a message, or a frame, that is larger than what may be held in memory until it has been verified. */
 export function tooLarge(maxBytes: number): EnvelopeError {
   return new EnvelopeError(
     "LEGACY_TOO_LARGE",
-    `the message, or a frame of it, has to be held until it is verified, and is larger than maxBufferedMessageBytes`,
+    "the message, or a frame of it, must be held in memory until it has been verified, and is larger than " +
+      "maxBufferedMessageBytes",
     { details: { option: "maxBufferedMessageBytes", maxBufferedMessageBytes: maxBytes } },
   );
 }
 
-/** The one error of keys, tags, commitments and signatures. */
+/** The one error for a wrong key, tag, commitment or signature. */
 export function notAuthentic(cause?: { cause: unknown }): EnvelopeError {
   return new EnvelopeError(
     "DECRYPTION_FAILED",
-    "the message cannot be decrypted: it was modified, or this is not its key",
+    "the message cannot be decrypted: it was modified, or the key is not the one that it was encrypted with",
     cause,
   );
 }
@@ -100,7 +101,7 @@ async function readBlockHeader(reader: ExactReader): Promise<Frame> {
   return {
     header,
     iv: header.subarray(0, messageIvBytes),
-    // One that is not exact is far beyond any limit.
+    // A number that is not exact is far beyond any limit.
     contentBytes: Number(header.readBigUInt64BE(messageIvBytes)),
     isLast: true,
     label: "Single Block",
@@ -133,7 +134,7 @@ async function readEnd(reader: ExactReader, keys: SdkMessageKeys): Promise<void>
   if (signature && !verified(() => isSignature(signature))) throw notAuthentic();
 }
 
-/** Whatever OpenSSL says is said in one way: its words could tell what is wrong. */
+/** Replaces any error of OpenSSL by the one error: its text could reveal which check failed. */
 export function verified<T>(open: () => T): T {
   try {
     return open();

@@ -1,4 +1,4 @@
-/** The header of an AWS Encryption SDK message: parsed strictly, and held against policy, before any key is touched. */
+/** The header of an AWS Encryption SDK message: it is parsed strictly and checked against the policy before any key is used. */
 import { listed, quoted } from "../base/bytes.js";
 import { EnvelopeError } from "../base/errors.js";
 import { canonicalContext, contextOf, type EncryptionContext } from "../keys/encryption-context.js";
@@ -18,29 +18,29 @@ export interface WrappedDataKey {
   readonly ciphertext: Buffer;
 }
 
-/** What the header says. Nothing of it is verified before its tag is. */
+/** A parsed header. None of it can be trusted before its tag has been verified. */
 export interface MessageHeader {
   readonly suite: MessageSuite;
   readonly messageId: Buffer;
-  /** All pairs that the data key is bound to, that of the signature's key included. */
+  /** All pairs that the data key is bound to, including the one that holds the public key of the signature. */
   readonly encryptionContext: EncryptionContext;
   readonly wrappedDataKeys: readonly WrappedDataKey[];
-  /** Bytes of plaintext in each frame but the last; undefined when all of it is one block. */
+  /** Plaintext bytes in each frame but the last; undefined when the body is a single block. */
   readonly frameBytes: number | undefined;
-  /** What a message of version 2 commits to its data key with. */
+  /** The key commitment of a message of version 2. */
   readonly commitment: Buffer | undefined;
-  /** The header's own bytes before its IV and tag, which a signature covers. */
+  /** The bytes of the header before its IV and tag; a signature covers them. */
   readonly authenticated: Buffer;
-  /** What the tag authenticates after those: pairs that the message does not hold, in canonical bytes. */
+  /** The bytes that the tag authenticates after those: pairs that the message does not hold, in canonical form. */
   readonly required: Buffer;
   /** The IV of the tag. */
   readonly iv: Buffer;
   readonly tag: Buffer;
-  /** IV and tag as they stand in the message, where a signature covers them. */
+  /** The IV and the tag as the message has them; a signature covers them. */
   readonly authentication: Buffer;
 }
 
-/** What has to be allowed. */
+/** The limits that a header must keep to. */
 export interface HeaderPolicy {
   readonly allowsUncommitted: boolean;
   readonly maxEncryptedDataKeys: number;
@@ -50,14 +50,14 @@ const customerData = 0x80;
 const [unframed, framed] = [1, 2];
 
 /**
- * Reads the header. Policy is decided as soon as what it is about has been read.
+ * Reads the header. Each limit of the policy is checked as soon as its field has been read.
  *
- * @throws EnvelopeError `ENVELOPE_INVALID`, `LEGACY_REFUSED`; those of the reader
+ * @throws EnvelopeError `ENVELOPE_INVALID`, `LEGACY_REFUSED`, and the errors of the reader
  */
 export async function readHeader(reader: ExactReader, policy: HeaderPolicy): Promise<MessageHeader> {
   const raw: Buffer[] = [];
   const take = async (length: number) => {
-    // A copy: what is parsed here is authenticated only after the key is there.
+    // A copy: these bytes are authenticated later, when the key is known, and must be the ones that were parsed.
     const bytes = Buffer.from(await reader.take(length));
     raw.push(bytes);
     return bytes;
@@ -67,11 +67,11 @@ export async function readHeader(reader: ExactReader, policy: HeaderPolicy): Pro
   const field = async () => take(await u16());
 
   const version = await u8();
-  if (version === 0x41) throw invalid("it is none, or it is one in base64: decode it first");
-  if (version !== 1 && version !== 2) throw invalid("it is none, or of a version that is not known");
-  if (version === 1 && (await u8()) !== customerData) throw invalid("its type is not known");
+  if (version === 0x41) throw invalid("it is no message, or a message in base64: decode it first");
+  if (version !== 1 && version !== 2) throw invalid("it is no message, or a message of an unknown version");
+  if (version === 1 && (await u8()) !== customerData) throw invalid("its type is unknown");
   const suite = messageSuites.get(await u16());
-  if (!suite || suite.commits !== (version === 2)) throw invalid("its algorithm suite is not known");
+  if (!suite || suite.commits !== (version === 2)) throw invalid("its algorithm suite is unknown");
   if (!suite.commits && !policy.allowsUncommitted) throw uncommitted(suite);
   const messageId = await take(version === 1 ? 16 : 32);
   const encryptionContext = parseContext(await field(), suite);
@@ -86,7 +86,7 @@ export async function readHeader(reader: ExactReader, policy: HeaderPolicy): Pro
   }
 
   const contentType = await u8();
-  if (contentType !== unframed && contentType !== framed) throw invalid("its content type is not known");
+  if (contentType !== unframed && contentType !== framed) throw invalid("its content type is unknown");
   if (version === 1 && (await take(4)).readUInt32BE() !== 0) throw invalid("its reserved bytes are not 0");
   if (version === 1 && (await u8()) !== messageIvBytes) throw invalid("the length of its IV is wrong");
   const frameBytes = (await take(4)).readUInt32BE();
@@ -111,9 +111,9 @@ export async function readHeader(reader: ExactReader, policy: HeaderPolicy): Pro
 }
 
 /**
- * The header of a message that is also bound to pairs which it does not hold.
+ * Adds pairs of the encryption context that the message is bound to and does not hold.
  *
- * @throws EnvelopeError `CONTEXT_MISMATCH` when it does hold one of these names
+ * @throws EnvelopeError `CONTEXT_MISMATCH` when the message holds one of these names
  */
 export function withRequiredContext(header: MessageHeader, required: EncryptionContext): MessageHeader {
   const names = Object.keys(required);
@@ -131,7 +131,7 @@ export function withRequiredContext(header: MessageHeader, required: EncryptionC
   return { ...header, encryptionContext: contextOf(pairs), required: canonicalContext(required) };
 }
 
-/** Without the entry that holds the key of the signature, as callers state it and are told it. */
+/** The context as callers state and receive it: without the entry that holds the public key of the signature. */
 export function callersContext(context: EncryptionContext): EncryptionContext {
   return contextOf(Object.entries(context).filter(([name]) => name !== publicKeyName));
 }
@@ -154,7 +154,7 @@ function parseContext(bytes: Buffer, suite: MessageSuite): EncryptionContext {
   }
   if (position < bytes.length) throw invalid("its encryption context is malformed");
   if (pairs.has(publicKeyName) !== suite.isSigned)
-    throw invalid("the key of its signature is missing, or none is due");
+    throw invalid("it has no public key for its signature, or has one and is not signed");
   return contextOf([...pairs]);
 }
 
@@ -164,18 +164,19 @@ function decodeText(bytes: Buffer): string {
   try {
     return utf8.decode(bytes);
   } catch {
-    throw invalid("text in it is not UTF-8");
+    throw invalid("it contains text that is not UTF-8");
   }
 }
 
 function invalid(fault: string): EnvelopeError {
-  return new EnvelopeError("ENVELOPE_INVALID", `this is no message of the AWS Encryption SDK: ${fault}`);
+  return new EnvelopeError("ENVELOPE_INVALID", `this is not a message of the AWS Encryption SDK: ${fault}`);
 }
 
 function uncommitted({ name }: MessageSuite): EnvelopeError {
   return new EnvelopeError(
     "LEGACY_REFUSED",
-    'the message does not commit to its data key; commitmentPolicy "REQUIRE_ENCRYPT_ALLOW_DECRYPT" reads it',
+    "the message does not commit to its data key: to read it, set commitmentPolicy: " +
+      '"REQUIRE_ENCRYPT_ALLOW_DECRYPT"',
     { details: { option: "commitmentPolicy", algorithmSuite: name } },
   );
 }
@@ -183,7 +184,7 @@ function uncommitted({ name }: MessageSuite): EnvelopeError {
 function tooManyKeys(count: number, most: number): EnvelopeError {
   return new EnvelopeError(
     "LEGACY_REFUSED",
-    `the message has ${count} encrypted data keys, and maxEncryptedDataKeys allows ${most}`,
+    `the message has ${count} encrypted data keys, but maxEncryptedDataKeys allows ${most}`,
     { details: { option: "maxEncryptedDataKeys", encryptedDataKeys: count } },
   );
 }

@@ -1,4 +1,4 @@
-/** The data key of an AWS Encryption SDK message, by the keyrings of `@aws-crypto/client-node`. */
+/** Unwraps the data key of an AWS Encryption SDK message with a keyring of `@aws-crypto/client-node`. */
 import type * as ClientNode from "@aws-crypto/client-node";
 import { untilAborted } from "../base/abort.js";
 import { wrongType } from "../base/arguments.js";
@@ -6,10 +6,11 @@ import { printable } from "../base/bytes.js";
 import { EnvelopeError } from "../base/errors.js";
 import { notAuthentic, type SdkMessageKeys, verified } from "./body.js";
 import type { MessageHeader } from "./header.js";
-import { observe, type UnwrapAttempts } from "./observed-keyring.js";
+import { ObservedKeyring } from "./observed-keyring.js";
 
-/** The keys of a message, and what zeroes its data key. */
+/** The keys of a message, which the caller disposes of after use. */
 export interface DisposableKeys extends SdkMessageKeys {
+  /** Zeroes the data key. */
   dispose(): void;
 }
 
@@ -18,15 +19,15 @@ export interface Unwrapper {
   /**
    * Unwraps the data key, compares the commitment and verifies the header.
    *
-   * @throws EnvelopeError `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`, `KMS_*`; what the keyring throws, if that is one
+   * @throws EnvelopeError `DECRYPTION_FAILED`, `KEY_NOT_FOR_OBJECT`, `KMS_*`, or the keyring's own EnvelopeError
    */
   unwrap(header: MessageHeader, signal: AbortSignal | undefined): Promise<DisposableKeys>;
 }
 
 /**
- * Loads the package, which users of nothing else need not install.
+ * Loads `@aws-crypto/client-node`, which only users of this function need to install.
  *
- * @throws TypeError when it is not installed, or the keyring is none of it
+ * @throws TypeError when the package is not installed, or the keyring is not of it
  */
 export async function loadUnwrapper(keyring: unknown): Promise<Unwrapper> {
   const client = await load();
@@ -88,7 +89,7 @@ async function decryptMaterials(
         encryptedDataKey: ciphertext,
       }),
   );
-  const observed = observe(client, keyring, signal);
+  const observed = new ObservedKeyring(client, keyring, signal);
   const manager = new client.NodeDefaultCryptographicMaterialsManager(observed.keyring);
   const materials = async () =>
     manager.decryptMaterials({
@@ -100,33 +101,34 @@ async function decryptMaterials(
   try {
     return await (signal ? untilAborted(signal, pending) : pending);
   } catch (error) {
-    // A keyring that knows nothing of signals may still come to an end.
+    // A keyring that does not observe the signal may still resolve.
     pending.then(
       (late) => late.zeroUnencryptedDataKey(),
       () => undefined,
     );
     signal?.throwIfAborted();
-    throw unwrapError(error, observed.attempts, header);
+    throw unwrapError(error, observed, header);
   }
 }
 
 /**
- * Says of keyrings that hold a key in memory only what anybody can see, whether the message names that key:
- * more would tell one who makes up messages how their unwrapping ended.
+ * Maps the failure of a keyring. Of keys in memory the error reveals only what is public: whether the message names such
+ * a key. More would show the author of a forged message how far its unwrapping went.
  */
-function unwrapError(cause: unknown, attempts: UnwrapAttempts, header: MessageHeader): EnvelopeError {
+function unwrapError(cause: unknown, observed: ObservedKeyring, header: MessageHeader): EnvelopeError {
   if (cause instanceof EnvelopeError) return cause;
-  const failure = attempts.failures.find(({ retryable }) => retryable) ?? attempts.failures[0];
+  const failure = observed.failures.find(({ retryable }) => retryable) ?? observed.failures[0];
   if (failure) return failure;
-  if (attempts.wasTried || header.wrappedDataKeys.some(attempts.isNamed)) return notAuthentic();
-  if (attempts.hasForeignKeyring) return notAuthentic({ cause });
+  const hasRawKey = header.wrappedDataKeys.some((dataKey) => observed.hasRawKeyFor(dataKey));
+  if (observed.hasCalledKms || hasRawKey) return notAuthentic();
+  if (observed.hasForeignKeyring) return notAuthentic({ cause });
   const recipients = header.wrappedDataKeys.map(
     // Binary parameters follow the name of an AES key.
     ({ providerId, providerInfo }) => printable(`${providerId} ${providerInfo}`.replace(/\0.*/s, "")),
   );
   return new EnvelopeError(
     "KEY_NOT_FOR_OBJECT",
-    `the keyring has none of the keys that this message was written for: ${recipients.join(", ")}`,
+    `the keyring has none of the keys that this message was encrypted for: ${recipients.join(", ")}`,
     { details: { recipients } },
   );
 }

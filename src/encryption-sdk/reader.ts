@@ -1,4 +1,4 @@
-/** Reads a source in stretches of exact lengths, and closes it when it is done, has failed or is aborted. */
+/** Reads exact numbers of bytes from a source, and closes the source when it has ended, has failed or is aborted. */
 
 import { onAbort, untilAborted } from "../base/abort.js";
 import { wrongType } from "../base/arguments.js";
@@ -8,7 +8,7 @@ import { EarlyEnd } from "../source/early-end.js";
 import { isAsyncSource, type TakenSource, takeSource } from "../source/gate.js";
 import { bytesOf } from "../source/shape.js";
 
-/** Holds what it was asked for and one piece of the source. */
+/** A reader of a source. It holds the bytes of the current read and one piece of the source. */
 export class ExactReader {
   readonly #source: TakenSource;
   readonly #iterator: AsyncIterator<unknown>;
@@ -18,7 +18,7 @@ export class ExactReader {
   #takenBytes = 0;
   #isOver = false;
 
-  /** @throws TypeError when the source is none, or cannot be read any more */
+  /** @throws TypeError when the source is not a source of bytes, or can no longer be read */
   constructor(source: ByteSource, signal: AbortSignal | undefined) {
     this.#source = open(source);
     this.#iterator = this.#source[Symbol.asyncIterator]();
@@ -26,18 +26,18 @@ export class ExactReader {
     this.#forget = signal && onAbort(signal, () => this.close());
   }
 
-  /** How many bytes have been taken. */
+  /** The number of bytes read so far. */
   get takenBytes(): number {
     return this.#takenBytes;
   }
 
   /**
-   * The next bytes, exactly so many. They may share memory with the source.
+   * Reads exactly `length` bytes. They may share memory with the source.
    *
-   * @throws EnvelopeError `BODY_TRUNCATED` when there are fewer; `SOURCE_FAILED`
+   * @throws EnvelopeError `BODY_TRUNCATED` when the source ends before; `SOURCE_FAILED`
    */
   async take(length: number): Promise<Buffer> {
-    // Grows with what has come: neither what a message claims nor how small its pieces are makes it large.
+    // Grows with the bytes received: neither a length that a message states nor small pieces make it large.
     let held: Buffer = Buffer.alloc(0);
     let filled = 0;
     for (;;) {
@@ -53,12 +53,12 @@ export class ExactReader {
     }
   }
 
-  /** Whether nothing is left. */
+  /** Whether the source has ended. */
   async isAtEnd(): Promise<boolean> {
     return this.#rest.length === 0 && !(await this.#fill());
   }
 
-  /** Lets go of the source, without waiting for it: one that answers no read would not answer this either. */
+  /** Closes the source without waiting for it: a source that does not respond to a read would not respond to this either. */
   close(): void {
     this.#forget?.();
     if (this.#isOver) return;
@@ -66,7 +66,7 @@ export class ExactReader {
     this.#source.close();
   }
 
-  /** Reads the next piece that is not empty; false at the end. */
+  /** Reads the next piece that is not empty. Resolves to false at the end. */
   async #fill(): Promise<boolean> {
     while (this.#rest.length === 0) {
       this.#signal?.throwIfAborted();
@@ -89,7 +89,7 @@ export class ExactReader {
       return await (this.#signal ? untilAborted(this.#signal, next) : next);
     } catch (cause) {
       this.#signal?.throwIfAborted();
-      // What failed by itself is closed already.
+      // A source that failed by itself is closed already.
       this.#isOver = true;
       const details = { bytesRead: this.#takenBytes };
       if (cause instanceof EarlyEnd) throw new EnvelopeError("SOURCE_FAILED", cause.message, { details });
@@ -100,13 +100,13 @@ export class ExactReader {
   }
 
   #truncated(): EnvelopeError {
-    return new EnvelopeError("BODY_TRUNCATED", "the message ends before its end", {
+    return new EnvelopeError("BODY_TRUNCATED", "the source ended before the end of the message", {
       details: { bytesRead: this.#takenBytes },
     });
   }
 }
 
-/** The buffer, or a copy of what it is filled with that has room for more. */
+/** Returns the buffer, or a larger copy of its first `filled` bytes with room for `more`, of at most `most` bytes. */
 export function roomFor(held: Buffer, filled: number, more: number, most: number): Buffer {
   if (filled + more <= held.length) return held;
   const larger = Buffer.allocUnsafeSlow(Math.min(most, 2 * (filled + more)));

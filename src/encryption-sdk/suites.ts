@@ -1,13 +1,13 @@
-/** The algorithm suites of AWS Encryption SDK messages, as data; what each derives and signs is in `@aws-crypto/client-node`. */
+/** The algorithm suites of AWS Encryption SDK messages, as data. `@aws-crypto/client-node` implements them. */
 
-/** How a message is encrypted. */
+/** An algorithm suite. */
 export interface MessageSuite {
   readonly id: number;
-  /** Its name in Amazon's clients. */
+  /** The name of the suite in the AWS Encryption SDK. */
   readonly name: string;
-  /** Whether the message commits to its data key; then it is of version 2, else of version 1. */
+  /** Whether messages commit to their data key. Those that do are of version 2, the others of version 1. */
   readonly commits: boolean;
-  /** Whether a signature over all of the message follows its last frame. */
+  /** Whether a signature of the whole message follows its last frame. */
   readonly isSigned: boolean;
 }
 
@@ -25,7 +25,7 @@ const rows: readonly (readonly [id: number, name: string])[] = [
   [0x0578, "ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY_ECDSA_P384"],
 ];
 
-/** All suites by their id on the wire. */
+/** All suites by their id in the header. */
 export const messageSuites: ReadonlyMap<number, MessageSuite> = new Map(
   rows.map(([id, name]) => [
     id,
@@ -33,9 +33,9 @@ export const messageSuites: ReadonlyMap<number, MessageSuite> = new Map(
   ]),
 );
 
-/** Bytes of every IV. */
+/** The length of an IV in bytes. */
 export const messageIvBytes = 12;
-/** Bytes of every tag. */
+/** The length of a tag in bytes. */
 export const messageTagBytes = 16;
-/** The context entry that holds the key which verifies the signature. */
+/** The name of the context entry that holds the public key of the signature. */
 export const publicKeyName = "aws-crypto-public-key";

@@ -1,6 +1,5 @@
 /** Maps failures of S3 to coded errors, which say what the caller can do. */
 
-import { untilAborted, withOwnSignal } from "../base/abort.js";
 import { quoted } from "../base/bytes.js";
 import { EnvelopeError, type ErrorCode } from "../base/errors.js";
 import { isTransient, type ServiceFailure, serviceFailure, unexplained } from "../base/service-failure.js";
@@ -10,23 +9,6 @@ import type { ObjectTarget } from "../transfer/call.js";
 /** An S3 operation and the object that it is for. */
 export interface RequestTarget extends ObjectTarget {
   readonly operation: string;
-}
-
-/** Use the functions of requests.ts. */
-export async function s3Request<T>(
-  target: RequestTarget,
-  signal: AbortSignal | undefined,
-  send: (options: { abortSignal?: AbortSignal }) => Promise<T>,
-): Promise<T> {
-  signal?.throwIfAborted();
-  try {
-    return await (signal
-      ? withOwnSignal(signal, (own) => untilAborted(own, send({ abortSignal: own })))
-      : send({}));
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw s3Error(error, target);
-  }
 }
 
 /** The coded error for a failure of an S3 call. */

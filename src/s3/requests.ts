@@ -10,6 +10,9 @@ import {
   CompleteMultipartUploadCommand,
   type CompleteMultipartUploadCommandInput,
   type CompleteMultipartUploadCommandOutput,
+  CopyObjectCommand,
+  type CopyObjectCommandInput,
+  type CopyObjectCommandOutput,
   type CopyPartResult,
   CreateMultipartUploadCommand,
   type CreateMultipartUploadCommandInput,
@@ -254,6 +257,22 @@ export async function uploadPart(
   const target = targetOf("UploadPart", input);
   const output = await send(s3, target, new UploadPartCommand({ ...input }), options, { observer });
   return requireStored(output, target);
+}
+
+/**
+ * Sends CopyObject.
+ *
+ * @returns the output with the ETag of the copy
+ * @throws EnvelopeError `S3_REQUEST_FAILED` also when the response has no ETag
+ */
+export async function copyObject(
+  s3: S3Client,
+  input: CopyObjectCommandInput,
+  options: RequestOptions = {},
+): Promise<Stored<CopyObjectCommandOutput>> {
+  const target = targetOf("CopyObject", input);
+  const output = await send(s3, target, new CopyObjectCommand({ ...input }), options, { hasDates: true });
+  return { ...output, ETag: requireETag(output.CopyObjectResult ?? {}, target) };
 }
 
 /**

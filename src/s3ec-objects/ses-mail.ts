@@ -1,4 +1,4 @@
-/** Inbound mail that Amazon SES has encrypted: what reading it takes, and no more. */
+/** Reads inbound mail that Amazon SES has encrypted. */
 import type { GetObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
 import { fieldsArgument } from "../fields/field-list.js";
 import { legacyFieldNames } from "../fields/legacy-field-names.js";
@@ -6,18 +6,18 @@ import type { Keyring } from "../keys/keyring.js";
 import { EnvelopeClient } from "../objects/client.js";
 import type { LegacyReading } from "../objects/encrypted/format.js";
 import { type LegacyKmsKeyringOptions, legacyKmsKeyring } from "../s3ec/keyrings/kms-keyring.js";
-import type { CallOptions } from "../transfer/call-signal.js";
+import type { CallOptions } from "../transfer/call.js";
 import { legacyReading } from "./read/reading.js";
 
-/** What {@link sesMailReading} takes. */
+/** Options of {@link sesMailReading}. */
 export interface SesMailOptions {
-  /** Your KMSClient, for the Region of the receipt rule. */
+  /** Your KMSClient for the Region of the receipt rule. */
   readonly kms: LegacyKmsKeyringOptions["kms"];
-  /** The key that the receipt rule names; "alias/aws/ses" by default, as in SES. */
+  /** The key that the receipt rule names. "alias/aws/ses" by default, as in SES. */
   readonly keyId?: string | undefined;
 }
 
-/** What {@link decryptSesMail} takes: the mail and the clients; what else GetObject takes, but no part of an object. */
+/** Input of {@link decryptSesMail}: the input of GetObject, without the fields for parts of an object, and the clients. */
 export interface SesMailInput
   extends SesMailOptions,
     Omit<GetObjectCommandInput, "PartNumber" | "Range" | `Response${string}`> {
@@ -25,9 +25,9 @@ export interface SesMailInput
 }
 
 /**
- * Has a client read the mail that the S3 action of Amazon SES has encrypted: AES/GCM under a data key of KMS. SES writes
- * as the oldest clients do, so this allows the wrap "kms" and content without key commitment. Nothing is read
- * unauthenticated, and mail is verified before any of it is handed out.
+ * Creates the legacy reading for mail that the S3 action of Amazon SES has encrypted, by AES/GCM under a KMS data key. SES
+ * writes the format of the oldest clients, so this allows the wrap "kms" and content without key commitment. Unauthenticated
+ * content is refused, and mail is verified before any of it is returned.
  *
  * @throws TypeError, RangeError when an option is wrong
  */
@@ -43,15 +43,15 @@ export function sesMailReading(options: SesMailOptions): LegacyReading {
 }
 
 /**
- * Reads one mail that Amazon SES has encrypted into S3, in a Lambda or a script. All of it has been verified when this
- * resolves, and is in memory: SES takes mail of up to 40 MB.
+ * Reads one mail that Amazon SES has encrypted into S3, in a Lambda function or a script. Resolves to the whole mail, once
+ * it has been verified. It is in memory: SES accepts mail of up to 40 MB.
  *
  *     const mail = await decryptSesMail({ s3, kms, keyId, Bucket, Key });
  *
- * It takes `s3:GetObject`, and `kms:Decrypt` of the key.
+ * Requires `s3:GetObject`, and `kms:Decrypt` for the key.
  *
- * @throws TypeError, RangeError when an argument is wrong; EnvelopeError as `get` does, `ENVELOPE_MISSING` also for mail
- *   that is not encrypted
+ * @throws TypeError, RangeError when an argument is wrong; EnvelopeError as `get` does, `ENVELOPE_MISSING` also for mail that
+ *   is not encrypted
  */
 export async function decryptSesMail(input: SesMailInput, options: CallOptions = {}): Promise<Uint8Array> {
   const names = legacyFieldNames.decryptSesMail;
@@ -63,7 +63,7 @@ export async function decryptSesMail(input: SesMailInput, options: CallOptions =
   return Body.transformToByteArray();
 }
 
-/** Of the key that AWS makes for SES. */
+/** The alias of the key that AWS manages for SES. */
 const sesKeyId = "alias/aws/ses";
 
 /** SES does not write the native format. */

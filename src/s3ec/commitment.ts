@@ -1,21 +1,21 @@
-/** The suite that commits to its data key: its commitment and the key of its content, by HKDF-SHA512. */
+/** The key commitment and the content key of the committing suite (V3), derived by HKDF-SHA512. */
 import { createSecretKey, hkdfSync, type KeyObject } from "node:crypto";
 
-/** Bytes of a commitment. */
+/** The length of a key commitment in bytes. */
 export const legacyCommitmentBytes = 28;
-/** The id of the suite, which is bound to the content as well. */
+/** The id of the suite. It is additional data of the content, too. */
 export const committingSuiteId = Buffer.of(0x00, 0x73);
-/** Its content has a key of its own, so the nonce is a constant. It is ones, not the zeros of older texts. */
+/** The nonce is constant, as every object has its own content key. Its bytes are 1, not 0 as older specifications say. */
 export const committingNonce = Buffer.alloc(12, 0x01);
 
 const contentKeyBytes = 32;
 
-/** What an object with this message id and data key commits with. */
+/** The commitment of the object with this message id and data key. */
 export function commitmentOf(dataKey: KeyObject, messageId: Uint8Array): Buffer {
   return hkdfSha512(dataKey, messageId, infoOf("COMMITKEY"), legacyCommitmentBytes);
 }
 
-/** The key of the content of the object with this message id and data key. */
+/** The content key of the object with this message id and data key. */
 export function committedContentKey(dataKey: KeyObject, messageId: Uint8Array): KeyObject {
   const bytes = hkdfSha512(dataKey, messageId, infoOf("DERIVEKEY"), contentKeyBytes);
   try {
@@ -25,7 +25,7 @@ export function committedContentKey(dataKey: KeyObject, messageId: Uint8Array): 
   }
 }
 
-/** HKDF with SHA-512 (RFC 5869), both steps. */
+/** HKDF with SHA-512 (RFC 5869): extract and expand. */
 export function hkdfSha512(secret: KeyObject, salt: Uint8Array, info: Uint8Array, length: number): Buffer {
   return Buffer.from(hkdfSync("sha512", secret, salt, info, length));
 }

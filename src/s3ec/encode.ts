@@ -1,4 +1,4 @@
-/** What objects and instruction files of V2 and V3 say, as it is written. docs/guides/legacy-objects.md explains it. */
+/** Encodes the envelopes of V2 and V3 for metadata and instruction files. docs/guides/legacy-objects.md describes the formats. */
 import { asciiJsonString, encodeBase64, quoted } from "../base/bytes.js";
 import { EnvelopeError } from "../base/errors.js";
 import type { MetadataFields } from "../envelope/metadata.js";
@@ -13,19 +13,19 @@ import {
 import type { LegacyEnvelope } from "./envelope.js";
 import { legacyNames, maxInstructionFileBytes, reservedContextNames } from "./names.js";
 
-/** An envelope as it is written. */
+/** An encoded envelope. */
 export interface EncodedEnvelope {
-  /** What the object's metadata says. */
+  /** The fields for the metadata of the object. */
   readonly metadata: MetadataFields;
   /** The text of the instruction file, if there is one. */
   readonly instructions: string | undefined;
 }
 
 /**
- * Writes an envelope: whole into the metadata of its object, or all of it that may change into an instruction file.
- * One of V1 is written as V2.
+ * Encodes an envelope: all of it for the metadata of its object, or the fields that may change for an instruction file. An
+ * envelope of V1 is encoded as V2.
  *
- * @throws EnvelopeError `ENVELOPE_TOO_LARGE` when no reader would take the instruction file
+ * @throws EnvelopeError `ENVELOPE_TOO_LARGE` when the instruction file is larger than readers accept
  */
 export function encodeLegacyEnvelope(envelope: LegacyEnvelope): EncodedEnvelope {
   const { content, key } = envelope.format === "V3" ? fieldsOfV3(envelope) : fieldsOfV2(envelope);
@@ -34,14 +34,14 @@ export function encodeLegacyEnvelope(envelope: LegacyEnvelope): EncodedEnvelope 
   return { metadata: {}, instructions: instructionText({ ...content, ...key }) };
 }
 
-/** The fields of an envelope: of its content, and of its wrapped key, which a rotation replaces. */
+/** The fields of an envelope: those of the content, and those of the wrapped key, which re-encryption replaces. */
 interface EnvelopeFields {
   readonly content: MetadataFields;
   readonly key: MetadataFields;
 }
 
 function fieldsOfV2({ suite, iv, wrap, wrappedKey, description }: LegacyEnvelope): EnvelopeFields {
-  if (!wrap) throw new Error("unreachable: what is written has a wrap");
+  if (!wrap) throw new Error("unreachable: an envelope to be written has a wrap");
   return {
     content: {
       [legacyNames.iv]: encodeBase64(iv),
@@ -58,8 +58,7 @@ function fieldsOfV2({ suite, iv, wrap, wrappedKey, description }: LegacyEnvelope
 
 function fieldsOfV3(envelope: LegacyEnvelope): EnvelopeFields {
   const { suite, iv, commitment, wrap, wrappedKey, description } = envelope;
-  if (!wrap?.code || !commitment)
-    throw new Error("unreachable: V3 has a code for the wrap, and a commitment");
+  if (!wrap?.code || !commitment) throw new Error("unreachable: V3 has a code for the wrap and a commitment");
   const name = wrap.keyType === "kms" ? legacyNames.contextV3 : legacyNames.descriptionV3;
   return {
     content: {
@@ -76,8 +75,9 @@ function fieldsOfV3(envelope: LegacyEnvelope): EnvelopeFields {
 }
 
 /**
- * JSON in ASCII: HTTP carries nothing else, and some readers do not undo what S3 makes of it. In the order of the fields:
- * the V3 client for PHP compares the encryption context in the order that its caller states it in.
+ * Encodes as JSON in ASCII, as HTTP headers carry nothing else reliably and some readers do not decode how S3 represents
+ * other characters. Keeps the order of the fields: the V3 client for PHP compares the encryption context in the order in
+ * which its caller states it.
  */
 function jsonOf(fields: Readonly<Record<string, string>>): string {
   const members = Object.entries(fields).map(
@@ -86,13 +86,13 @@ function jsonOf(fields: Readonly<Record<string, string>>): string {
   return `{${members.join(",")}}`;
 }
 
-/** The client for C++ reads no further than the first space, so none stands inside of the strings either. */
+/** Escapes spaces also within strings: the client for C++ stops reading at the first space. */
 function instructionText(fields: MetadataFields): string {
   const text = jsonOf(contextOf(contextPairs(fields))).replaceAll(" ", "\\u0020");
   if (text.length <= maxInstructionFileBytes) return text;
   throw new EnvelopeError(
     "ENVELOPE_TOO_LARGE",
-    `the instruction file would take ${text.length} bytes and readers take ${maxInstructionFileBytes}: ` +
+    `the instruction file would have ${text.length} bytes and readers accept ${maxInstructionFileBytes}: ` +
       "shorten the encryption context or the material description",
     { details: { size: text.length, limit: maxInstructionFileBytes } },
   );
@@ -101,7 +101,7 @@ function instructionText(fields: MetadataFields): string {
 const ownNames: readonly string[] = Object.values(legacyNames);
 
 /**
- * Checks the metadata that a caller wants on an object and takes a snapshot of it.
+ * Checks the metadata that a caller states for an object and copies it.
  *
  * @throws TypeError, RangeError that name the entry
  */
@@ -115,7 +115,7 @@ export function legacyUserMetadata(value: unknown): MetadataFields {
 }
 
 /**
- * Checks the context that a caller states for a data key of KMS.
+ * Checks the encryption context that a caller states for a KMS data key.
  *
  * @throws TypeError, RangeError that name the entry
  */
@@ -129,9 +129,9 @@ export function legacyContextArgument(title: string, value: unknown): Encryption
 }
 
 /**
- * Joins the user's metadata and the envelope's.
+ * Joins the metadata of the user and of the envelope.
  *
- * @throws EnvelopeError `ENVELOPE_TOO_LARGE` when S3 would refuse them, with what takes how many bytes
+ * @throws EnvelopeError `ENVELOPE_TOO_LARGE` when S3 would refuse them, with the bytes that each part takes
  */
 export function joinLegacyMetadata(
   user: MetadataFields,

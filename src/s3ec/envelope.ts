@@ -1,28 +1,28 @@
-/** What the metadata, or the instruction file, of an object of an S3 Encryption Client says, once parsed. */
+/** The parsed envelope of an object of an S3 Encryption Client. */
 import { contextOf, type EncryptionContext } from "../keys/encryption-context.js";
 import { reservedContextNames } from "./names.js";
 import type { ContentSuite, LegacyFormat, WrapAlgorithm } from "./suites.js";
 
-/** The envelope of one object. */
+/** The envelope of one object, from its metadata or its instruction file. */
 export interface LegacyEnvelope {
   readonly format: LegacyFormat;
   readonly suite: ContentSuite;
-  /** Undefined in V1, which does not say: it is "AES" or "RSA", by the type of the key. */
+  /** Undefined in V1, which does not state it: the type of the key decides between "AES" and "RSA". */
   readonly wrap: WrapAlgorithm | undefined;
   readonly wrappedKey: Buffer;
-  /** The IV of the content; the message id in V3. */
+  /** The IV of the content. In V3, the message id. */
   readonly iv: Buffer;
-  /** What the object commits to its data key with; V3 alone. */
+  /** The key commitment. V3 only. */
   readonly commitment: Buffer | undefined;
-  /** The encryption context of KMS as it was stored, reserved entries included, or the material description. */
+  /** The encryption context of KMS as stored, reserved entries included, or the material description. */
   readonly description: EncryptionContext;
-  /** The content algorithm by the name that stands in the metadata, which the data key is bound to; "" in V1. */
+  /** The name of the content algorithm in the metadata, which the data key is bound to. "" in V1. */
   readonly contentName: string;
   /** Where it was found. */
   readonly storage: "metadata" | "instruction-file";
 }
 
-/** The context of an object under KMS as its writer stated it. */
+/** The encryption context that the writer stated, for an object whose data key KMS has wrapped. */
 export function statedContext({ description }: Pick<LegacyEnvelope, "description">): EncryptionContext {
   return contextOf(Object.entries(description).filter(([name]) => !reservedContextNames.includes(name)));
 }

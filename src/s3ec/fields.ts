@@ -1,4 +1,4 @@
-/** The fields of an envelope of S3 Encryption Clients, wherever they stand: names, texts, bytes, maps. */
+/** Parses the fields of an envelope of S3 Encryption Clients, from metadata or from an instruction file. */
 import { decodeBase64, printable } from "../base/bytes.js";
 import { EnvelopeError } from "../base/errors.js";
 import { contextOf, type EncryptionContext, entryFault } from "../keys/encryption-context.js";
@@ -6,27 +6,27 @@ import { maxWrappedKeyBytes } from "../keys/keyring.js";
 import type { LegacyEnvelope } from "./envelope.js";
 import { legacyNames, maxInstructionFileBytes } from "./names.js";
 
-/** Where an envelope, or a part of it, stands. */
+/** The place of an envelope, or of a part of it. */
 export type LegacyStorage = LegacyEnvelope["storage"];
 
 const known: ReadonlySet<string> = new Set(Object.values(legacyNames));
 
-/** Whether a name, in any case, is one of an envelope. The mark of an instruction file is not: it says nothing. */
+/** Whether a name, in any case, belongs to an envelope. The mark of an instruction file does not: it proves nothing. */
 export function isEnvelopeName(name: string): boolean {
   return known.has(name.toLowerCase()) && name.toLowerCase() !== legacyNames.instructionFile;
 }
 
-/** The names and values of an envelope. What is not there, or is empty, has no entry. */
+/** The names and values of an envelope. Missing and empty fields have no entry. */
 export interface LegacyFields {
   readonly storage: LegacyStorage;
   readonly values: ReadonlyMap<string, string>;
 }
 
 /**
- * Collects the fields of an envelope: of any case, none twice. The mark of an instruction file says nothing and is
- * left out.
+ * Collects the fields of an envelope. Names may be in any case; none may occur twice. The mark of an instruction file is
+ * ignored.
  *
- * @param entries not to be trusted; those of metadata may hold anything of others', those of a file may not
+ * @param entries untrusted. Metadata may have entries of other software, an instruction file may not
  */
 export function collectFields(
   storage: LegacyStorage,
@@ -42,17 +42,17 @@ export function collectFields(
     }
     const text = textOf(storage, name, value);
     if (text === "" || name === legacyNames.instructionFile) continue;
-    if (values.has(name)) throw malformed(storage, name, "it is there twice");
+    if (values.has(name)) throw malformed(storage, name, "it occurs twice");
     length += text.length;
     if (length > maxInstructionFileBytes) {
-      throw malformed(storage, name, `expected at most ${maxInstructionFileBytes} characters in all`);
+      throw malformed(storage, name, `expected at most ${maxInstructionFileBytes} characters in total`);
     }
     values.set(name, text);
   }
   return { storage, values };
 }
 
-/** The JSON of some clients has numbers and null where others have strings. */
+/** Returns the text of a value. In the JSON of some clients, numbers and null take the place of strings. */
 function textOf(storage: LegacyStorage, name: string, value: unknown): string {
   if (typeof value === "string") return value;
   if (storage === "instruction-file") {
@@ -62,14 +62,14 @@ function textOf(storage: LegacyStorage, name: string, value: unknown): string {
   throw malformed(storage, name, "expected a string");
 }
 
-/** The text of a field that must be there. */
+/** The text of a required field. */
 export function textField({ storage, values }: LegacyFields, name: string): string {
   const text = values.get(name);
   if (text === undefined) throw malformed(storage, name, "it is missing");
   return text;
 }
 
-/** The bytes of a field that must be there. */
+/** The bytes of a required field, which is in base64. */
 export function base64Field(fields: LegacyFields, name: string, length: number): Buffer {
   const bytes = decodeBase64(textField(fields, name));
   if (bytes?.length === length) return bytes;
@@ -87,7 +87,7 @@ export function wrappedKeyField(fields: LegacyFields, name: string): Buffer {
   );
 }
 
-/** The map of strings that a text is the JSON of; none or null stand for an empty one. */
+/** Parses JSON as a map of strings. No text, or null, is an empty map. */
 export function parseDescription(
   storage: LegacyStorage,
   name: string,
@@ -103,7 +103,7 @@ export function parseDescription(
   return contextOf(pairs);
 }
 
-/** The entries of a JSON object that has no other in it, and no name twice. */
+/** Parses JSON as an object without nested objects or arrays, and with no name twice. Returns its entries. */
 export function parseFlatObject(
   storage: LegacyStorage,
   name: string,
@@ -123,15 +123,15 @@ export function parseFlatObject(
     throw malformed(storage, name, "expected a JSON object without objects or arrays in it");
   }
   if (countNames(json) === entries.length) return entries;
-  throw malformed(storage, name, "one of its names is there twice");
+  throw malformed(storage, name, "one of its names occurs twice");
 }
 
-/** How many names the JSON of a flat object has: the strings that a colon follows. JSON.parse keeps one of two. */
+/** Counts the names in the JSON of a flat object: the strings before a colon. JSON.parse keeps one of two equal names. */
 function countNames(json: string): number {
   return [...json.matchAll(/"[^"\\]*(?:\\.[^"\\]*)*"\s*(:?)/g)].filter(([, colon]) => colon).length;
 }
 
-/** The error for an envelope that no S3 Encryption Client writes: which field, what was expected, what to do. */
+/** The error for an envelope that no S3 Encryption Client writes. */
 export function malformed(storage: LegacyStorage, field: string, fault: string): EnvelopeError {
   const where = storage === "metadata" ? "metadata" : "instruction file";
   return new EnvelopeError(

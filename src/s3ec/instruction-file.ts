@@ -1,4 +1,4 @@
-/** The envelope of S3 Encryption Clients in an object of its own, the instruction file. docs/guides/legacy-objects.md explains it. */
+/** Decodes instruction files: objects that hold the envelope of another object. docs/guides/legacy-objects.md describes the formats. */
 import type { LegacyEnvelope } from "./envelope.js";
 import { collectFields, malformed, parseFlatObject } from "./fields.js";
 import type { InInstructionFile } from "./metadata.js";
@@ -17,23 +17,23 @@ const storage = "instruction-file";
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Reads an instruction file. What V3 says of its content is taken from the metadata of the object alone, so whoever
- * can write the file cannot have another data key taken for the committed one, nor another format for V3.
+ * Decodes an instruction file. The content fields of V3 are taken from the metadata of the object only, so whoever can write
+ * the file cannot replace the committed data key or change the format.
  *
- * @param bytes the whole body of the file, not to be trusted; at most 64 KiB are taken
- * @param found what `decodeLegacyMetadata` found in the metadata of the object itself
+ * @param bytes the whole body of the file, untrusted; at most 64 KiB are accepted
+ * @param found the result of `decodeLegacyMetadata` for the metadata of the object itself
  * @throws EnvelopeError `ENVELOPE_INVALID`, which names the field
  */
 export function decodeInstructionFile(bytes: Uint8Array, found: InInstructionFile): LegacyEnvelope {
   const fields = collectFields(storage, parseFile(bytes));
   for (const name of committedContentNames) {
     if (!fields.values.has(name)) continue;
-    throw malformed(storage, name, "only the metadata of the object itself may say this");
+    throw malformed(storage, name, "only the metadata of the object itself may have this field");
   }
   const format = formatOf(fields);
   if (format === undefined) {
     const name = found.partial ? names.wrappedKeyV3 : names.wrappedKeyV2;
-    throw malformed(storage, name, "it is missing, and so is every other wrapped data key");
+    throw malformed(storage, name, "it is missing, as is every other wrapped data key");
   }
   if (found.partial) {
     allowOnly(fields, "V3", wrappingNamesV3);
@@ -44,25 +44,24 @@ export function decodeInstructionFile(bytes: Uint8Array, found: InInstructionFil
   throw malformed(
     "metadata",
     names.contentV3,
-    "it is missing, and the instruction file is of format V3, whose objects have it",
+    "it is missing, but the instruction file is of format V3, whose objects have it",
   );
 }
 
 /**
- * Reads an instruction file of the oldest .NET clients, whose key ends with `INSTRUCTION_SUFFIX`: V1 with names of its
- * own.
+ * Decodes an instruction file of the oldest .NET clients, whose key ends with `INSTRUCTION_SUFFIX`: V1 with other names.
  *
  * @throws EnvelopeError `ENVELOPE_INVALID`, which names the field
  */
 export function decodeOldNetInstructionFile(bytes: Uint8Array, found: InInstructionFile): LegacyEnvelope {
   if (found.partial) {
-    throw malformed(storage, "its names", "expected format V3, which the metadata of the object is of");
+    throw malformed(storage, "its names", "expected format V3, the format of the object's metadata");
   }
   const fields = new Map<string, unknown>();
   for (const [name, value] of parseFile(bytes)) {
     const known = oldNetNames.get(name);
     if (known === undefined) {
-      throw malformed(storage, "its names", `expected ${[...oldNetNames.keys()].join(" and ")} alone`);
+      throw malformed(storage, "its names", `expected only ${[...oldNetNames.keys()].join(" and ")}`);
     }
     fields.set(known, value);
   }
@@ -72,7 +71,7 @@ export function decodeOldNetInstructionFile(bytes: Uint8Array, found: InInstruct
   return decodeV1(collectFields(storage, fields));
 }
 
-/** Whether these bytes may be an instruction file, of whatever object: JSON of names of an envelope, and nothing else. */
+/** Whether these bytes may be an instruction file of some object: JSON with names of an envelope and no others. */
 export function mayBeInstructionFile(bytes: Uint8Array): boolean {
   try {
     collectFields(storage, parseFile(bytes));
@@ -82,7 +81,7 @@ export function mayBeInstructionFile(bytes: Uint8Array): boolean {
   }
 }
 
-/** Tells such a file from all others, where the suffix of its key does not. */
+/** A name that only the instruction files of the oldest .NET clients have. */
 export const oldNetWrappedKey = "EncryptedEnvelopeKey";
 
 const oldNetNames: ReadonlyMap<string, string> = new Map([

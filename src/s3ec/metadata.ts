@@ -1,4 +1,4 @@
-/** The envelope of S3 Encryption Clients in the metadata of an object, of any version. docs/guides/legacy-objects.md has the tables. */
+/** Decodes the envelope of S3 Encryption Clients in the metadata of an object. docs/guides/legacy-objects.md has the tables of fields. */
 import type { MetadataFields } from "../envelope/metadata.js";
 import type { LegacyEnvelope } from "./envelope.js";
 import { collectFields, isEnvelopeName, malformed } from "./fields.js";
@@ -15,26 +15,26 @@ import {
   wrappingNamesV3,
 } from "./versions.js";
 
-/** The metadata of an object has no wrapped data key: it is in an instruction file, if anywhere. */
+/** The result for metadata without a wrapped data key, which then is in an instruction file, if anywhere. */
 export interface InInstructionFile {
   readonly needsInstructionFile: true;
-  /** What the metadata says of the content, and only the metadata may: then the file must be of V3, else of V1 or V2. */
+  /** The content fields, which only the metadata may have. With them the file must be of V3, without them of V1 or V2. */
   readonly partial?: CommittedContent;
 }
 
 /**
- * Whether the metadata of an object says that an S3 Encryption Client wrote it. If not, an instruction file may still
- * say so: objects of V1 and V2 with such a file have no mark.
+ * Whether the metadata of an object shows that an S3 Encryption Client wrote it. If it does not, an instruction file may:
+ * objects of V1 and V2 with such a file have no mark.
  */
 export function isLegacyMetadata(metadata: MetadataFields): boolean {
   return Object.entries(metadata).some(([name, value]) => value !== "" && isEnvelopeName(name));
 }
 
 /**
- * Reads the envelope off the metadata of an object, or tells that it is elsewhere. Strict: a mixture of versions or a
- * part of one is an error, and never an object that is not encrypted.
+ * Decodes the envelope in the metadata of an object, or finds that it must be in an instruction file. An incomplete envelope
+ * or a mixture of versions is an error, and never taken for an object that is not encrypted.
  *
- * @param metadata names without `x-amz-meta-` in any case, as the SDK gives them; not to be trusted
+ * @param metadata names without `x-amz-meta-` in any case, as the SDK returns them; untrusted
  * @throws EnvelopeError `ENVELOPE_INVALID`, which names the field
  */
 export function decodeLegacyMetadata(metadata: MetadataFields): LegacyEnvelope | InInstructionFile {
@@ -55,7 +55,7 @@ export function decodeLegacyMetadata(metadata: MetadataFields): LegacyEnvelope |
   }
   for (const name of fields.values.keys()) {
     if (name === names.contentLength || name === names.contentMd5) continue;
-    throw malformed("metadata", name, "it stands there without a wrapped data key");
+    throw malformed("metadata", name, "it is there without a wrapped data key");
   }
   return { needsInstructionFile: true };
 }

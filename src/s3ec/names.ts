@@ -1,6 +1,6 @@
-/** Every name and constant of the S3 Encryption Client formats on the wire, once. docs/guides/legacy-objects.md explains them. */
+/** The names and constants of the S3 Encryption Client formats. docs/guides/legacy-objects.md describes them. */
 
-/** Metadata names, as S3 gives them back: without `x-amz-meta-`, in lower case. The same in instruction files. */
+/** Names in metadata, as S3 returns them: without `x-amz-meta-`, in lower case. Instruction files have the same names. */
 export const legacyNames = {
   wrappedKeyV1: "x-amz-key",
   wrappedKeyV2: "x-amz-key-v2",
@@ -18,20 +18,20 @@ export const legacyNames = {
   messageId: "x-amz-i",
   contextV3: "x-amz-t",
   descriptionV3: "x-amz-m",
-  /** Marks an instruction file; nobody may rely on it. */
+  /** Marks an instruction file. Not to be relied on. */
   instructionFile: "x-amz-crypto-instr-file",
 } as const;
 
-/** What the key of an instruction file ends with. */
+/** The suffix of the key of an instruction file. */
 export const instructionSuffix = ".instruction";
-/** What the oldest .NET clients used instead, with JSON names of their own. */
+/** The suffix of the oldest .NET clients, whose files also have other JSON names. */
 export const oldNetSuffix = "INSTRUCTION_SUFFIX";
-/** A reader takes no instruction file of more bytes than this. */
+/** The largest instruction file that readers accept, in bytes. */
 export const maxInstructionFileBytes = 65_536;
 
-/** The entry that binds the content algorithm to a data key of KMS. */
+/** The context entry that binds the content algorithm to a KMS data key. */
 export const contentContextName = "aws:x-amz-cek-alg";
-/** The entry that clients of version 1 added to the context of KMS. */
+/** The context entry that clients of version 1 added for KMS. */
 export const keyIdContextName = "kms_cmk_id";
-/** The entries of the context of KMS that are not the writer's own: nobody else may state them. */
+/** The context entries that the formats reserve: callers may not state them. */
 export const reservedContextNames: readonly string[] = [contentContextName, keyIdContextName];

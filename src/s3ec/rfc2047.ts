@@ -1,23 +1,23 @@
-/** Metadata that is not ASCII, as S3 gives it back: RFC 2047 words, of UTF-8 that was encoded as UTF-8 once more. */
+/** Decodes metadata beyond ASCII as S3 returns it: RFC 2047 encoded words of UTF-8 that was encoded as UTF-8 twice. */
 
 const word = /=\?utf-8\?([bq])\?([!->@-~]*)\?=/giy;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Undoes what S3 and HTTP do to metadata beyond ASCII.
+ * Reverses the encoding of metadata beyond ASCII by S3 and HTTP.
  *
- * S3 reads the UTF-8 bytes of a header as Latin-1, and gives the text back as encoded words of UTF-8. Other stores
- * encode only once, or give the bytes back, which Node reads as Latin-1. So what could be UTF-8 read as Latin-1 is
- * taken for that, and all else is left.
+ * S3 reads the UTF-8 bytes of a header as Latin-1 and returns the text as encoded words of UTF-8. Other stores encode only
+ * once, or return the bytes, which Node reads as Latin-1. So characters that are valid UTF-8 when taken as Latin-1 bytes are
+ * decoded, and all others stay as they are.
  *
- * @returns undefined when the text starts like an encoded word and is not a row of them in UTF-8
+ * @returns undefined when the text starts like an encoded word but is not a sequence of encoded words in UTF-8
  */
 export function decodeMetadataText(text: string): string | undefined {
   const decoded = text.startsWith("=?") ? decodeWords(text) : text;
   return decoded?.replace(/[\u0080-\u00ff]+/g, (run) => decodeUtf8(Buffer.from(run, "latin1")) ?? run);
 }
 
-/** The bytes of all words are joined first: a character may be cut in two by words that a store made too early. */
+/** Joins the bytes of all words before it decodes them, as some stores split a character between two words. */
 function decodeWords(text: string): string | undefined {
   const pieces: Buffer[] = [];
   for (let at = 0; at < text.length; ) {

@@ -1,38 +1,38 @@
 /** The algorithms of the S3 Encryption Client formats, as data. docs/guides/legacy-objects.md has the tables. */
 
-/** Bytes of a block of AES: what CBC pads to, and what a range begins with. */
+/** The length of an AES block in bytes. CBC pads to it, and ranges are read in whole blocks. */
 export const blockBytes = 16;
 
-/** The versions of the formats. */
+/** The version of the format of an object. */
 export type LegacyFormat = "V1" | "V2" | "V3";
 
-/** Lengths of data keys in bytes, which are keys of AES. */
+/** The lengths of data keys in bytes: those of AES keys. */
 export const dataKeyLengths: readonly number[] = Object.freeze([16, 24, 32]);
 
-/** How the content of an object is encrypted. */
+/** A content algorithm. */
 export interface ContentSuite {
   /** Its name in Amazon's clients. */
   readonly name:
     | "ALG_AES_256_CBC_IV16_NO_KDF"
     | "ALG_AES_256_GCM_IV12_TAG16_NO_KDF"
     | "ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY";
-  /** Its name in metadata, which data keys are bound to; the first of them when written. */
+  /** Its names in metadata, which data keys are bound to. Writers use the first. */
   readonly contentNames: readonly [string, ...string[]];
   readonly mode: "cbc" | "gcm";
-  /** Whether the object commits to its data key. */
+  /** Whether objects commit to their data key. */
   readonly commits: boolean;
-  /** Lengths of data keys in bytes that are read; writers use 32. */
+  /** The lengths of data keys in bytes that readers accept. Writers use 32. */
   readonly dataKeyBytes: readonly number[];
-  /** Bytes of the IV in the metadata; of the message id for the suite that commits. */
+  /** The length in bytes of the IV in the metadata, or of the message id in the committing suite. */
   readonly ivBytes: number;
   readonly tagBytes: number;
-  /** The most bytes of plaintext. */
+  /** The most bytes of plaintext in one object. */
   readonly maxPlaintextBytes: number;
 }
 
 const maxGcmPlaintextBytes = 2 ** 36 - 32;
 
-/** Clients of version 1, and nothing authenticates it. */
+/** The algorithm of version 1. It is not authenticated. */
 export const cbcSuite: ContentSuite = Object.freeze<ContentSuite>({
   name: "ALG_AES_256_CBC_IV16_NO_KDF",
   contentNames: ["AES/CBC/PKCS5Padding", "AES/CBC/PKCS7Padding"],
@@ -44,7 +44,7 @@ export const cbcSuite: ContentSuite = Object.freeze<ContentSuite>({
   maxPlaintextBytes: Number.MAX_SAFE_INTEGER,
 });
 
-/** Clients of version 2: authenticated, but a body can be made that opens under two data keys. */
+/** The algorithm of version 2. It is authenticated, but a body can be constructed that decrypts under two data keys. */
 export const gcmSuite: ContentSuite = Object.freeze<ContentSuite>({
   name: "ALG_AES_256_GCM_IV12_TAG16_NO_KDF",
   contentNames: ["AES/GCM/NoPadding"],
@@ -56,7 +56,7 @@ export const gcmSuite: ContentSuite = Object.freeze<ContentSuite>({
   maxPlaintextBytes: maxGcmPlaintextBytes,
 });
 
-/** Clients of version 3. */
+/** The algorithm of version 3. */
 export const committingSuite: ContentSuite = Object.freeze<ContentSuite>({
   name: "ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY",
   contentNames: ["115"],
@@ -68,12 +68,12 @@ export const committingSuite: ContentSuite = Object.freeze<ContentSuite>({
   maxPlaintextBytes: maxGcmPlaintextBytes,
 });
 
-/** What kind of key a data key is wrapped with. */
+/** The type of the key that a data key is wrapped with. */
 export type KeyType = "kms" | "aes" | "rsa";
 
-/** How the data key of an object is wrapped. */
+/** An algorithm that wraps data keys. */
 export interface WrapAlgorithm {
-  /** Its name in the metadata of V2; for the two of V1, which has none, the names that Amazon's clients use. */
+  /** Its name in the metadata of V2. The two of V1, which has no name for them, have the names that Amazon's clients use. */
   readonly name:
     | "kms"
     | "kms+context"
@@ -83,14 +83,14 @@ export interface WrapAlgorithm {
     | "RSA"
     | "RSA/ECB/OAEPWithSHA-256AndMGF1Padding"
     | "RSA-OAEP-SHA1";
-  /** Its code in the metadata of V3, if that has it. */
+  /** Its code in the metadata of V3; undefined for wraps that V3 does not have. */
   readonly code: string | undefined;
   readonly keyType: KeyType;
-  /** Whether reading it has to be switched on: nothing binds the content algorithm to the data key. */
+  /** Whether reading it must be enabled, because it does not bind the content algorithm to the data key. */
   readonly isLegacy: boolean;
 }
 
-/** All wraps. */
+/** All wrapping algorithms. */
 export const wraps = Object.freeze({
   kms: wrap("kms", undefined, "kms"),
   kmsContext: wrap("kms+context", "12", "kms"),

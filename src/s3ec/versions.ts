@@ -1,4 +1,4 @@
-/** From the fields of an envelope to the envelope, for each version of the formats. docs/guides/legacy-objects.md has the tables. */
+/** Decodes the fields of an envelope, for each version of the formats. docs/guides/legacy-objects.md has the tables of fields. */
 
 import type { EncryptionContext } from "../keys/encryption-context.js";
 import { legacyCommitmentBytes } from "./commitment.js";
@@ -23,13 +23,13 @@ import {
   wraps,
 } from "./suites.js";
 
-/** What an object of V3 says of its content, always in its own metadata. */
+/** The content fields of an object of V3, which are always in its own metadata. */
 export interface CommittedContent {
   readonly messageId: Buffer;
   readonly commitment: Buffer;
 }
 
-/** The fields that say it. */
+/** The names of these fields. */
 export const committedContentNames = [names.contentV3, names.commitment, names.messageId] as const;
 
 const informative = [names.contentLength, names.contentMd5];
@@ -43,7 +43,7 @@ const v2Wraps = [
 ];
 const v3Wraps = Object.values(wraps).filter(({ code }) => code !== undefined);
 
-/** The one wrapped key tells the version. */
+/** The name of the wrapped key shows the version. */
 const wrappedKeys: readonly (readonly [name: string, format: LegacyFormat])[] = [
   [names.wrappedKeyV1, "V1"],
   [names.wrappedKeyV2, "V2"],
@@ -58,12 +58,12 @@ const wrappedKeys: readonly (readonly [name: string, format: LegacyFormat])[] = 
 export function formatOf({ storage, values }: LegacyFields): LegacyFormat | undefined {
   const [first, second] = wrappedKeys.filter(([name]) => values.has(name));
   if (first && second) {
-    throw malformed(storage, second[0], `it stands beside ${first[0]}, and an object has one wrapped key`);
+    throw malformed(storage, second[0], `expected none beside ${first[0]}, as an object has one wrapped key`);
   }
   return first?.[1];
 }
 
-/** Reads V1, which says nothing of algorithms: it is AES/CBC. */
+/** Decodes V1, which names no algorithm: the content is AES/CBC. */
 export function decodeV1(fields: LegacyFields): LegacyEnvelope {
   allowOnly(fields, "V1", [names.wrappedKeyV1, names.iv, names.description, ...informative]);
   return {
@@ -79,7 +79,7 @@ export function decodeV1(fields: LegacyFields): LegacyEnvelope {
   };
 }
 
-/** Reads V2, which names both algorithms; neither has a default. */
+/** Decodes V2, which names both algorithms. Neither has a default. */
 export function decodeV2(fields: LegacyFields): LegacyEnvelope {
   allowOnly(fields, "V2", [
     names.wrappedKeyV2,
@@ -106,7 +106,11 @@ export function decodeV2(fields: LegacyFields): LegacyEnvelope {
   };
 }
 
-/** Reads V3. What it says of its content is in the fields, or came from the metadata of the object. */
+/**
+ * Decodes V3.
+ *
+ * @param content the content fields, from the metadata of the object
+ */
 export function decodeV3(fields: LegacyFields, content: CommittedContent): LegacyEnvelope {
   const wrap = choose(fields, names.wrapV3, v3Wraps, ({ code }) => (code === undefined ? [] : [code]));
   return {
@@ -122,7 +126,7 @@ export function decodeV3(fields: LegacyFields, content: CommittedContent): Legac
   };
 }
 
-/** The names of the part of V3 that wraps the data key. */
+/** The names of the fields of V3 about the wrapped data key. */
 export const wrappingNamesV3 = [
   names.wrappedKeyV3,
   names.wrapV3,
@@ -130,7 +134,7 @@ export const wrappingNamesV3 = [
   names.descriptionV3,
 ] as const;
 
-/** Reads what an object of V3 says of its content. */
+/** Decodes the content fields of an object of V3. */
 export function decodeCommittedContent(fields: LegacyFields): CommittedContent {
   choose(fields, names.contentV3, [committingSuite], ({ contentNames }) => contentNames);
   return {
@@ -139,7 +143,7 @@ export function decodeCommittedContent(fields: LegacyFields): CommittedContent {
   };
 }
 
-/** Refuses the fields of other versions: who mixes them wants one client to read another object than the next. */
+/** Refuses the fields of other versions: with a mixture, two clients could read one object differently. */
 export function allowOnly(
   { storage, values }: LegacyFields,
   format: LegacyFormat,
@@ -147,7 +151,7 @@ export function allowOnly(
 ): void {
   for (const name of values.keys()) {
     if (allowed.includes(name)) continue;
-    throw malformed(storage, name, `it has no place in format ${format}, which the other fields are of`);
+    throw malformed(storage, name, `it does not belong to format ${format}, the format of the other fields`);
   }
 }
 
@@ -164,7 +168,7 @@ function choose<T extends ContentSuite | WrapAlgorithm>(
   throw malformed(fields.storage, name, `expected ${expected.join(" or ")}`);
 }
 
-/** Some clients leave it out; the one in C++ wrote "0" for AES/CBC. Nobody may ask for a shorter tag. */
+/** Some clients omit the tag length, and the C++ client wrote "0" for AES/CBC. A shorter tag is never accepted. */
 function requireTagLength({ storage, values }: LegacyFields, suite: ContentSuite): void {
   const text = values.get(names.tagLength);
   const expected = String(suite.tagBytes * 8);
@@ -173,8 +177,8 @@ function requireTagLength({ storage, values }: LegacyFields, suite: ContentSuite
 }
 
 /**
- * KMS has its context in one field, raw keys have their description in another; C++ writes both into the first. Of a
- * raw key it only tells which key it is. An empty map is none.
+ * Decodes the encryption context or the material description. KMS has its context in one field, raw keys have their
+ * description in another; the C++ client writes both into the first. An empty map counts as missing.
  */
 function descriptionV3(fields: LegacyFields, wrap: WrapAlgorithm): EncryptionContext {
   const context = descriptionField(fields, names.contextV3);

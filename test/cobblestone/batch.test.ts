@@ -1,6 +1,6 @@
 import { createSecretKey } from "node:crypto";
 import { expect, it } from "vitest";
-import { batchOf, type ChunkBatch, workedBytes, workInPlace } from "../../src/cobblestone/batch.js";
+import { batchOf, type ChunkBatch, outputBytes, processInPlace } from "../../src/cobblestone/batch.js";
 import { openChunk, sealChunk } from "../../src/cobblestone/chunk.js";
 import { deriveMessageKeys } from "../../src/cobblestone/derivation.js";
 import { chunkBytes, sealedBytes, sealedChunkBytes } from "../../src/cobblestone/layout.js";
@@ -34,21 +34,21 @@ const sealed = Buffer.concat(
 
 it("chunks sealed in place are those sealed one by one", () => {
   const slab = slabOf(plaintext, 3);
-  workInPlace(run("seal", 3), slab);
-  expect(workedBytes(run("seal", 3))).toBe(sealed.length);
+  processInPlace(run("seal", 3), slab);
+  expect(outputBytes(run("seal", 3))).toBe(sealed.length);
   expectBytes(slab, sealed);
 });
 
 it("chunks are opened in place", () => {
   const slab = slabOf(sealed, 3);
-  workInPlace(run("open", 3), slab);
-  expect(workedBytes(run("open", 3))).toBe(plaintext.length);
+  processInPlace(run("open", 3), slab);
+  expect(outputBytes(run("open", 3))).toBe(plaintext.length);
   expectBytes(slab.subarray(0, plaintext.length), plaintext);
 });
 
 it("a run leaves the rest of a larger slab as it is", () => {
   const slab = slabOf(plaintext.subarray(0, chunkBytes), 3);
-  workInPlace(run("seal", 1), slab);
+  processInPlace(run("seal", 1), slab);
   expectBytes(slab.subarray(0, sealedChunkBytes), sealed.subarray(0, sealedChunkBytes));
   expect(slab.subarray(sealedChunkBytes).every((byte) => byte === 0xee)).toBe(true);
 });
@@ -56,13 +56,13 @@ it("a run leaves the rest of a larger slab as it is", () => {
 it.each([0, 1, 2])("nothing is left of chunks of which number %i does not verify", async (chunk) => {
   const slab = slabOf(sealed, 3);
   slab.writeUInt8(slab.readUInt8(chunk * sealedChunkBytes) ^ 1, chunk * sealedChunkBytes);
-  expect(await errorOf(() => workInPlace(run("open", 3), slab))).toEqual(coded("DECRYPTION_FAILED"));
+  expect(await errorOf(() => processInPlace(run("open", 3), slab))).toEqual(coded("DECRYPTION_FAILED"));
   expect(slab.every((byte) => byte === 0)).toBe(true);
 });
 
 it("a chunk sealed in place opens by itself", () => {
   const slab = slabOf(plaintext, 3);
-  workInPlace(run("seal", 3), slab);
+  processInPlace(run("seal", 3), slab);
   const second = slab.subarray(sealedChunkBytes, 2 * sealedChunkBytes);
   expectBytes(openChunk(keys, 6, second), plaintext.subarray(chunkBytes, 2 * chunkBytes));
 });

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { openChunk, sealChunk } from "../../src/cobblestone/chunk.js";
 import { deriveMessageKeys } from "../../src/cobblestone/derivation.js";
 import { maxChunks } from "../../src/cobblestone/layout.js";
-import { Opener } from "../../src/cobblestone/stream/opener.js";
+import { Opener } from "../../src/cobblestone/stream/codecs.js";
 import { testBytes } from "../support/bytes.js";
 import { coded } from "../support/errors.js";
 

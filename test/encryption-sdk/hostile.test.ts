@@ -1,7 +1,7 @@
 import { type EncryptedDataKey, KeyringNode, type NodeDecryptionMaterial } from "@aws-crypto/client-node";
 import { describe, expect, it } from "vitest";
 import { EnvelopeError } from "../../src/base/errors.js";
-import { decryptEncryptionSdkMessage } from "../../src/encryption-sdk/encryption-sdk.js";
+import { decryptEncryptionSdkMessage } from "../../src/encryption-sdk/decrypt-message.js";
 import { cut, expectBytes, testBytes } from "../support/bytes.js";
 import {
   aesKeyringNode,

@@ -6,7 +6,7 @@ import {
 } from "@aws-crypto/client-node";
 import { CreateKeyCommand, DisableKeyCommand, KMS } from "@aws-sdk/client-kms";
 import { afterAll, describe, expect, it } from "vitest";
-import { decryptEncryptionSdkMessage } from "../../src/encryption-sdk/encryption-sdk.js";
+import { decryptEncryptionSdkMessage } from "../../src/encryption-sdk/decrypt-message.js";
 import { cut, expectBytes, testBytes } from "../support/bytes.js";
 import {
   aesKeyringNode,

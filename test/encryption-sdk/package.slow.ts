@@ -19,7 +19,7 @@ describe("without @aws-crypto/client-node", () => {
   it("the adapter loads, and says what to install when it is used", () => {
     writeFileSync(
       join(folder, "main.js"),
-      `import { decryptEncryptionSdkMessage } from "./dist/encryption-sdk/encryption-sdk.js";
+      `import { decryptEncryptionSdkMessage } from "./dist/encryption-sdk/decrypt-message.js";
 const source = { closed: false, [Symbol.asyncIterator]() { return this; }, async next() { throw new Error("read"); },
   async return() { this.closed = true; return { done: true }; } };
 const error = await decryptEncryptionSdkMessage(source, { keyring: { onDecrypt() {} } }).catch((e) => e);
@@ -46,7 +46,7 @@ console.log(JSON.stringify([error.name, error.message, error.cause.code, source.
         if (specifier.startsWith(".")) visit(join(file, "..", specifier.replace(/\.js$/, ".d.ts")));
       }
     };
-    visit(join(dist, "encryption-sdk/encryption-sdk.d.ts"));
+    visit(join(dist, "encryption-sdk/decrypt-message.d.ts"));
     expect(seen.size).toBeGreaterThan(2);
   });
 });

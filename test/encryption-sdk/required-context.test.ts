@@ -13,7 +13,7 @@ import { describe, expect, it } from "vitest";
 import {
   decryptEncryptionSdkMessage,
   type EncryptionSdkOptions,
-} from "../../src/encryption-sdk/encryption-sdk.js";
+} from "../../src/encryption-sdk/decrypt-message.js";
 import { canonicalContext, type EncryptionContext } from "../../src/keys/encryption-context.js";
 import { collect, testBytes } from "../support/bytes.js";
 import { aesKeyringNode } from "../support/encryption-sdk.js";

@@ -6,7 +6,7 @@ import { EnvelopeError } from "../../src/base/errors.js";
 import {
   decryptEncryptionSdkMessage,
   type EncryptionSdkOptions,
-} from "../../src/encryption-sdk/encryption-sdk.js";
+} from "../../src/encryption-sdk/decrypt-message.js";
 import { ExactReader } from "../../src/encryption-sdk/reader.js";
 import { collect, collectUntilError, cut, expectBytes, testBytes } from "../support/bytes.js";
 import { aesKeyringNode, committedSigned, readMessage, writeMessage } from "../support/encryption-sdk.js";

@@ -29,7 +29,7 @@ describe("a client with workers", () => {
     const range = await client.get({ Bucket, Key, Range: "bytes=1000000-7000000" });
     expectBytes(await collect(range.Body), plaintext.subarray(1_000_000, 7_000_001));
     expectBytes(await collect((await local.client.get({ Bucket, Key })).Body), plaintext);
-    expect(poolOf(engine).runsInWork).toBe(0);
+    expect(poolOf(engine).pendingBatches).toBe(0);
   });
 
   it("releases no byte of a chunk that was changed in S3", async () => {
@@ -58,7 +58,7 @@ describe("a client with workers", () => {
     );
     const put = client.put({ Bucket, Key: "aborted", Body }, { abortSignal: controller.signal });
     expect(await errorOf(() => put)).toBe(reason);
-    await expect.poll(() => poolOf(engine).runsInWork).toBe(0);
+    await expect.poll(() => poolOf(engine).pendingBatches).toBe(0);
     const { keys, uploads } = await local.contents();
     expect([keys.includes("aborted"), uploads]).toEqual([false, []]);
   });
@@ -74,13 +74,13 @@ describe("a client with workers", () => {
     })();
     expect(await errorOf(() => reading)).toBe(reason);
     (await client.get({ Bucket, Key })).Body.destroy();
-    await expect.poll(() => poolOf(engine).runsInWork).toBe(0);
+    await expect.poll(() => poolOf(engine).pendingBatches).toBe(0);
   });
 
   it("fails when a worker ends amid a put, and leaves nothing in S3", async () => {
     const code = `let left = 5;
-      parentPort.on("message", ({ slab }) =>
-        left-- > 0 ? parentPort.postMessage({ slab, verified: true }, [slab]) : process.exit(3));`;
+      parentPort.on("message", ({ buffer }) =>
+        left-- > 0 ? parentPort.postMessage({ buffer, verified: true }, [buffer]) : process.exit(3));`;
     const { client } = await setUp(workerOf(code));
     const error = await errorOf(() => client.put({ Bucket, Key: "failed", Body: source() }));
     expect(error).toEqual(coded("WORKER_FAILED"));

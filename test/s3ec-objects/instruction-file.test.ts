@@ -97,7 +97,7 @@ describe("an instruction file", () => {
     unreadable();
     const refused = await errorOf(() => writer().put({ ...at, Body: "y" }));
     expect(refused).toEqual(coded("S3_PRECONDITION_FAILED", { key: file }));
-    expect(refused.message).toContain("allow s3:GetObject of both");
+    expect(refused.message).toContain("allow s3:GetObject for both");
     expect(await read()).toBe("x");
     // Of an object that may not be looked at, the same.
     local.aws.fault({ operation: "HeadObject", status: 403, code: "AccessDenied" });
@@ -222,7 +222,7 @@ describe.each(formats)("when a write in %s fails", (format) => {
     local.aws.fault({ operation: "PutObject", skip: 1, ...fault });
     const error = await errorOf(() => put());
     expect(error).toEqual(coded("S3_UNAVAILABLE", { possiblyOrphanedInstructionFileKey: file }));
-    expect(error.message).toContain("was put back");
+    expect(error.message).toContain("was restored");
     expect(await read()).toBe("old");
   });
 
@@ -255,7 +255,7 @@ describe.each(formats)("when a write in %s fails", (format) => {
     expect(error).toEqual(
       coded("S3_ACCESS_DENIED", { operation: "PutObject", key: Key, lostInstructionFileKey: file }),
     );
-    expect(error.message).toContain("could not be put back");
+    expect(error.message).toContain("could not be restored");
   });
 
   it("and so does removing, the error names what is left", async () => {

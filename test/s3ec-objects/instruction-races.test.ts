@@ -109,7 +109,7 @@ describe("a file that was changed while a write looked at it", () => {
     local.aws.fault({ operation: "PutObject", skip: 2, status: 403, code: "AccessDenied" });
     const error = await errorOf(() => writer({ s3 }).put({ ...at, Body: "new" }));
     expect(error).toEqual(coded("S3_PRECONDITION_FAILED", { key: file }));
-    expect(error.message).toContain("put again");
+    expect(error.message).toContain("put it again");
     const now = await readS3ec(await stored(local, Key), { aes: s3ecKeys.otherAes });
     expect(now.toString()).toBe("old");
   });

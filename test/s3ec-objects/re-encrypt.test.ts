@@ -117,7 +117,7 @@ describe("re-encrypting an instruction file", () => {
       const code = photo.length > 65_536 ? "ENVELOPE_INVALID" : "KEY_NOT_ROTATED";
       const error = await errorOf(() => writer().reEncryptInstructionFile(input));
       expect(error).toEqual(coded(code));
-      expect(error.message).toContain('"k.jpg" is no instruction file');
+      expect(error.message).toContain('"k.jpg" is not an instruction file');
       expect((await local.getRaw("k.jpg")).bytes).toEqual(photo);
     }
   });
@@ -397,7 +397,7 @@ describe("it is refused", () => {
     const newKeyring = keysOf(local, "kms").keyring;
     const error = await errorOf(() => writer().reEncryptInstructionFile({ ...at, newKeyring }));
     expect(error).toEqual(
-      new TypeError("newKeyring: expected one of AES or RSA: KMS wraps no data key that is there already"),
+      new TypeError("newKeyring: expected one of AES or RSA: KMS wraps only data keys that it generates"),
     );
   });
 });

@@ -291,7 +291,7 @@ describe("InstructionFileFailures", () => {
           await copy(Key, bad, { metadata: onObject, file: (fields) => ({ ...fields, ...more }) });
           for (const policy of [{}, policies.FEAD]) {
             const { message } = await expectRefused("ENVELOPE_INVALID", bad, policy);
-            expect(message).toContain("only the metadata of the object itself may say this");
+            expect(message).toContain("only the metadata of the object itself may have this field");
           }
         }
       }

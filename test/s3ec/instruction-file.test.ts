@@ -77,7 +77,7 @@ describe("decodeInstructionFile", () => {
   });
 
   it.each(["x-amz-c", "x-amz-d", "x-amz-i"])("refuses %s in the file, be it the very same", async (name) => {
-    const fault = "only the metadata of the object itself may say this";
+    const fault = "only the metadata of the object itself may have this field";
     const { onObject, file } = splitV3(v3(wraps.aesGcm));
     await refused(fileOf({ ...file, [name]: onObject[name] }), found(onObject), name, fault);
     await refused(fileOf({ ...v2(wraps.aesGcm), [name]: onObject[name] }), bare, name, fault);
@@ -89,7 +89,7 @@ describe("decodeInstructionFile", () => {
       fileOf(file),
       bare,
       "x-amz-c",
-      "it is missing, and the instruction file is of format V3",
+      "it is missing, but the instruction file is of format V3",
       "metadata",
     );
     await refused(fileOf(v3(wraps.aesGcm)), bare, "x-amz-c", "only the metadata of the object itself");
@@ -98,15 +98,15 @@ describe("decodeInstructionFile", () => {
   it("refuses V1 and V2 in the file of an object of V3, alone or beside V3", async () => {
     const { onObject, file } = splitV3(v3(wraps.aesGcm));
     const of = found(onObject);
-    await refused(fileOf(v1()), of, "x-amz-key", "it has no place in format V3");
-    await refused(fileOf(v2(wraps.aesGcm)), of, "x-amz-key-v2", "it has no place in format V3");
+    await refused(fileOf(v1()), of, "x-amz-key", "it does not belong to format V3");
+    await refused(fileOf(v2(wraps.aesGcm)), of, "x-amz-key-v2", "it does not belong to format V3");
     await refused(
       fileOf({ ...file, "x-amz-key-v2": "AAAA" }),
       of,
       "x-amz-3",
-      "it stands beside x-amz-key-v2",
+      "expected none beside x-amz-key-v2",
     );
-    await refused(fileOf({ ...file, "x-amz-iv": "AAAA" }), of, "x-amz-iv", "it has no place in format V3");
+    await refused(fileOf({ ...file, "x-amz-iv": "AAAA" }), of, "x-amz-iv", "it does not belong to format V3");
   });
 
   it("refuses one wrapped key beside another", async () => {
@@ -114,12 +114,12 @@ describe("decodeInstructionFile", () => {
       fileOf({ ...v1(), ...v2(wraps.aesGcm) }),
       bare,
       "x-amz-key-v2",
-      "it stands beside x-amz-key",
+      "expected none beside x-amz-key",
     );
   });
 
   it.each<[string, unknown, string, string]>([
-    ["no wrapped key", {}, "x-amz-key-v2", "it is missing, and so is every other"],
+    ["no wrapped key", {}, "x-amz-key-v2", "it is missing, as is every other"],
     [
       "a name of nobody's",
       { ...v1(), invalid: "json" },
@@ -139,7 +139,7 @@ describe("decodeInstructionFile", () => {
       "x-amz-meta-x-amz-key",
       "no S3 Encryption Client",
     ],
-    ["a name twice, by case", { ...v1(), "X-AMZ-IV": "AAAA" }, "x-amz-iv", "it is there twice"],
+    ["a name twice, by case", { ...v1(), "X-AMZ-IV": "AAAA" }, "x-amz-iv", "it occurs twice"],
     ["true as a value", { ...v1(), "x-amz-iv": true }, "x-amz-iv", "expected a string"],
     ["a fraction as a value", { ...v1(), "x-amz-iv": 1.5 }, "x-amz-iv", "expected a string"],
     [
@@ -177,7 +177,7 @@ describe("decodeInstructionFile", () => {
     [
       "a name twice",
       Buffer.from(`{"x-amz-iv":"AAAA",${fileOf(v1()).toString().slice(1)}`),
-      "one of its names is there twice",
+      "one of its names occurs twice",
     ],
     ["too much", Buffer.concat([fileOf(v1()), Buffer.alloc(65_536, " ")]), "expected at most 65536 bytes"],
     ["deep nesting", Buffer.from('{"a":'.repeat(10_000)), "expected JSON"],
@@ -229,20 +229,20 @@ describe("decodeOldNetInstructionFile", () => {
     ["a missing key", { IV }, bare, "EncryptedEnvelopeKey", "it is missing"],
     ["a missing IV", { EncryptedEnvelopeKey }, bare, "IV", "it is missing"],
     ["an IV of GCM", { ...old, IV: "AAAAAAAAAAAAAAAA" }, bare, "x-amz-iv", "expected base64 of 16 bytes"],
-    ["names of now", v1(), bare, "its names", "expected EncryptedEnvelopeKey and IV alone"],
+    ["names of now", v1(), bare, "its names", "expected only EncryptedEnvelopeKey and IV"],
     [
       "a name more",
       { ...old, "x-amz-matdesc": "{}" },
       bare,
       "its names",
-      "expected EncryptedEnvelopeKey and IV alone",
+      "expected only EncryptedEnvelopeKey and IV",
     ],
     [
       "names in another case",
       { ...old, iv: IV },
       bare,
       "its names",
-      "expected EncryptedEnvelopeKey and IV alone",
+      "expected only EncryptedEnvelopeKey and IV",
     ],
     ["an object of V3", old, found(splitV3(v3(wraps.aesGcm)).onObject), "its names", "expected format V3"],
     ["no object", "x", bare, "its body", "expected a JSON object"],

@@ -173,7 +173,7 @@ describe("decodeLegacyMetadata refuses", () => {
     ["x-amz-t", "{}"],
     ["x-amz-m", "{}"],
   ])("%s without a wrapped key", (name, value) =>
-    refused({ [name]: value }, name, "it stands there without a wrapped data key"),
+    refused({ [name]: value }, name, "it is there without a wrapped data key"),
   );
 
   it.each(["x-amz-c", "x-amz-d", "x-amz-i"])("two of c, d and i, without %s", (name) =>
@@ -182,7 +182,7 @@ describe("decodeLegacyMetadata refuses", () => {
 
   it("two wrapped keys", async () => {
     const [first, second, third] = [v1(), v2(wraps.aesGcm), v3(wraps.aesGcm)];
-    const fault = (name: string) => `it stands beside ${name}, and an object has one wrapped key`;
+    const fault = (name: string) => `expected none beside ${name}, as an object has one wrapped key`;
     await refused({ ...first, "x-amz-key-v2": "AAAA" }, "x-amz-key-v2", fault("x-amz-key"));
     await refused({ ...first, ...second }, "x-amz-key-v2", fault("x-amz-key"));
     await refused({ ...second, ...third }, "x-amz-3", fault("x-amz-key-v2"));
@@ -193,7 +193,8 @@ describe("decodeLegacyMetadata refuses", () => {
     "%s of V3 beside V1 and V2",
     async (name) => {
       const value = v3(wraps.aesGcm)[name] ?? "{}";
-      const fault = (format: string) => `it has no place in format ${format}, which the other fields are of`;
+      const fault = (format: string) =>
+        `it does not belong to format ${format}, the format of the other fields`;
       await refused({ ...v1(), [name]: value }, name, fault("V1"));
       await refused({ ...v2(wraps.kms), [name]: value }, name, fault("V2"));
     },
@@ -208,18 +209,22 @@ describe("decodeLegacyMetadata refuses", () => {
     "x-amz-unencrypted-content-length",
     "x-amz-unencrypted-content-md5",
   ])("%s beside V3, whole or with an instruction file", async (name) => {
-    const fault = "it has no place in format V3, which the other fields are of";
+    const fault = "it does not belong to format V3, the format of the other fields";
     const metadata = v3(wraps.kmsContext);
     await refused({ ...metadata, [name]: "1" }, name, fault);
     await refused({ ...splitV3(metadata).onObject, [name]: "1" }, name, fault);
   });
 
   it.each(["x-amz-wrap-alg", "x-amz-cek-alg", "x-amz-tag-len"])("%s beside V1", (name) =>
-    refused({ ...v1(), [name]: "1" }, name, "it has no place in format V1, which the other fields are of"),
+    refused(
+      { ...v1(), [name]: "1" },
+      name,
+      "it does not belong to format V1, the format of the other fields",
+    ),
   );
 
   it.each(["x-amz-w", "x-amz-t", "x-amz-m"])("%s on an object of V3 with an instruction file", (name) =>
-    refused({ ...splitV3(v3(wraps.aesGcm)).onObject, [name]: "02" }, name, "it has no place in format V3"),
+    refused({ ...splitV3(v3(wraps.aesGcm)).onObject, [name]: "02" }, name, "it does not belong to format V3"),
   );
 
   it.each<[string, Metadata, string, string]>([
@@ -319,8 +324,8 @@ describe("decodeLegacyMetadata refuses", () => {
     ["null as a value", '{"a":null}', "expected strings as its values"],
     ["an object as a value", '{"a":{"b":"c"}}', "expected a JSON object without objects or arrays in it"],
     ["an array as a value", '{"a":["b"]}', "expected a JSON object without objects or arrays in it"],
-    ["a name twice", '{"a":"1","b":"2","a":"1"}', "one of its names is there twice"],
-    ["a name twice, once escaped", '{"a":"1","\\u0061":"2"}', "one of its names is there twice"],
+    ["a name twice", '{"a":"1","b":"2","a":"1"}', "one of its names occurs twice"],
+    ["a name twice, once escaped", '{"a":"1","\\u0061":"2"}', "one of its names occurs twice"],
     ["__proto__", '{"__proto__":"x"}', "one of its entries: this name cannot be used"],
     ["an object as __proto__", '{"__proto__":{"a":"b"}}', "expected a JSON object without objects"],
     ["an empty name", '{"":"x"}', "one of its entries: expected a non-empty name"],
@@ -349,7 +354,7 @@ describe("decodeLegacyMetadata refuses", () => {
   });
 
   it("a field twice, by case", () =>
-    refused({ ...v1(), "X-Amz-IV": v1()["x-amz-iv"] ?? "" }, "x-amz-iv", "it is there twice"));
+    refused({ ...v1(), "X-Amz-IV": v1()["x-amz-iv"] ?? "" }, "x-amz-iv", "it occurs twice"));
 
   it("a field that is no string", () => refused({ ...v1(), "x-amz-iv": 5 }, "x-amz-iv", "expected a string"));
 
@@ -357,7 +362,7 @@ describe("decodeLegacyMetadata refuses", () => {
     refused(
       { ...v1(), "x-amz-matdesc": `{"a":"${"x".repeat(65_536)}"}` },
       "x-amz-matdesc",
-      "expected at most 65536 characters in all",
+      "expected at most 65536 characters in total",
     ));
 
   it("without a value of the description in its message", async () => {

@@ -108,24 +108,24 @@ describe("requireAllowed", () => {
       "a range",
       v3(wraps.aesGcm),
       true,
-      "a range of an object of an S3 Encryption Client cannot be verified, as its one tag is over the whole: read the " +
-        "whole object, or set enableLegacyUnauthenticatedModes: true, by which changed bytes go unnoticed",
+      "a range of an object of an S3 Encryption Client cannot be verified, as the object has a single tag: read the " +
+        "whole object, or set enableLegacyUnauthenticatedModes: true, which does not detect modified bytes",
     ],
     [
       "a range of CBC, with all that it takes",
       v2(wraps.kms, {}, "AES/CBC/PKCS5Padding"),
       true,
-      "the object's content is AES/CBC/PKCS5Padding (format V2), which nothing authenticates: to read it set " +
-        "enableLegacyUnauthenticatedModes: true, by which changed bytes go unnoticed. The object takes these options, " +
-        "too: commitmentPolicy, enableLegacyWrappingAlgorithms",
+      "the object's content is AES/CBC/PKCS5Padding (format V2), which is not authenticated: to read it, set " +
+        "enableLegacyUnauthenticatedModes: true, which does not detect modified bytes. The object also needs these " +
+        "options: commitmentPolicy, enableLegacyWrappingAlgorithms",
     ],
     [
       "GCM without commitment",
       v2(wraps.aesGcm),
       false,
-      "the object's content is AES/GCM/NoPadding (format V2), which does not commit to its data key: to read it set " +
-        'commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT", by which whoever can write to the bucket can make an object ' +
-        "that opens as one thing under one data key and as another under a second",
+      "the object's content is AES/GCM/NoPadding (format V2), which does not commit to its data key: to read it, set " +
+        'commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT", which lets anybody who can write to the bucket make an ' +
+        "object that decrypts to different content under different data keys",
     ],
   ])("says what to set for %s, and what that gives up", (_, metadata, isRange, message) => {
     const envelope = decodeLegacyMetadata(metadata) as LegacyEnvelope;
@@ -138,9 +138,9 @@ describe("requireAllowed", () => {
     const envelope = decodeLegacyMetadata(v2(wraps.kms)) as LegacyEnvelope;
     const policy = { ...strict, commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT" } as const;
     expect(() => requireAllowed(envelope, wraps.kms, policy, false)).toThrow(
-      "the object's data key is wrapped by kms (format V2), which does not bind how the content is encrypted: to read " +
-        "it set enableLegacyWrappingAlgorithms: true, by which whoever can write to the bucket can have the data key " +
-        "used with another cipher",
+      "the object's data key is wrapped by kms (format V2), which does not bind the content algorithm: to read " +
+        "it, set enableLegacyWrappingAlgorithms: true, which lets anybody who can write to the bucket have the data key " +
+        "used with another algorithm",
     );
   });
 });

@@ -152,7 +152,7 @@ describe("8. Rows of the suite", () => {
       stored: () => of("V2 cbc kms"),
       input: () => ({ policy: strict }),
       code: "LEGACY_REFUSED",
-      says: "which nothing authenticates",
+      says: "which is not authenticated",
     },
     "18. RsaV1LegacyDecrypt, wrapping flag false (unauth true)": {
       stored: () => asV1("V2 rsa"),
@@ -167,17 +167,17 @@ describe("8. Rows of the suite", () => {
       stored: () => ({ ...of("V2 kms"), "x-amz-c": "115", "x-amz-w": "12" }),
       input: () => ({ policy: strict }),
       code: "ENVELOPE_INVALID",
-      says: "it has no place in format V2",
+      says: "it does not belong to format V2",
     },
     "24. both-meta-and-instruction": {
       stored: () => withFile("V3 aes", () => of("V3 aes")),
       code: "ENVELOPE_INVALID",
-      says: "x-amz-c: only the metadata of the object itself may say this",
+      says: "x-amz-c: only the metadata of the object itself may have this field",
     },
     "25. only-instruction": {
       stored: () => ({ onObject: {}, file: of("V3 aes") }),
       code: "ENVELOPE_INVALID",
-      says: "x-amz-c: only the metadata of the object itself may say this",
+      says: "x-amz-c: only the metadata of the object itself may have this field",
     },
     "28. bad V3 json": {
       stored: () => withFile("V3 aes", () => ({ invalid: "json" })),
@@ -196,7 +196,7 @@ describe("8. Rows of the suite", () => {
       stored: () => withFile("V3 aes", () => of("V3 aes")),
       input: () => ({ isRange: true }),
       code: "ENVELOPE_INVALID",
-      says: "x-amz-c: only the metadata of the object itself may say this",
+      says: "x-amz-c: only the metadata of the object itself may have this field",
     },
     "31. RangedGet, bit-flipped c": {
       stored: () => ({ ...of("V3 aes"), "x-amz-c": "114" }),

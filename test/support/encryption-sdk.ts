@@ -14,7 +14,7 @@ import {
 import {
   decryptEncryptionSdkMessage,
   type EncryptionSdkOptions,
-} from "../../src/encryption-sdk/encryption-sdk.js";
+} from "../../src/encryption-sdk/decrypt-message.js";
 import { collectUntilError, testBytes } from "./bytes.js";
 
 /** A keyring on one AES key. */

@@ -1,4 +1,4 @@
-/** Where chunks are sealed and opened: on the calling thread, or on worker threads beside it. */
+/** The engine that seals and opens chunks, on the calling thread or on worker threads. */
 import { availableParallelism } from "node:os";
 import { integerArgument, wrongType } from "../../base/arguments.js";
 import { fieldsArgument } from "../../fields/field-list.js";
@@ -8,30 +8,30 @@ import { WorkerPool } from "./worker-pool.js";
 /** Settings of a {@link CryptoEngine}. */
 export interface CryptoEngineOptions {
   /**
-   * The most worker threads, 0 to 64; with 0 all work is done on the calling thread. By default two, and none
-   * where the machine runs one thread at a time (`os.availableParallelism()`). A thread is started when those there
-   * are have enough to do.
+   * The maximum number of worker threads, from 0 to 64. With 0, all work is done on the calling thread. The default is 2,
+   * or 0 if the machine runs one thread at a time (`os.availableParallelism()`). A thread is started when the existing
+   * ones are busy.
    */
   readonly maxWorkers?: number | undefined;
   /**
-   * The first bytes of each message, so many, are worked on by the calling thread; only longer messages use
-   * workers. 1 MiB by default.
+   * Messages up to this size, in bytes, are processed on the calling thread, as is the beginning of longer ones. The
+   * default is 1 MiB.
    */
   readonly minWorkerBytes?: number | undefined;
   /**
-   * A file to run in the worker threads in place of the program that the package carries: a copy of
-   * `s3-envelope/worker` of this release. No bundler needs it.
+   * A file to run in the worker threads instead of the program that the package contains: a copy of `s3-envelope/worker`
+   * of this release. No bundler needs it.
    */
   readonly workerUrl?: URL | undefined;
 }
 
-/** The pool of an engine, which is nobody's business outside this package: it would seal under any nonce. */
+/** The pool of an engine. It is not public, because it would seal under any nonce. */
 export let poolOf: (engine: CryptoEngine) => WorkerPool;
 
 /**
- * Seals and opens chunks for any number of clients and streams. Worker threads keep no process alive. When they
- * cannot be had (a restricted host), all work is done on the calling thread. Then the process emits one warning, with
- * the code `S3_ENVELOPE_NO_WORKERS`, and the diagnostics channel `s3-envelope:engine` one event for each engine.
+ * Seals and opens chunks for any number of clients and streams. Idle worker threads do not keep the process alive. On a
+ * host that allows no worker threads, all work is done on the calling thread: the process then emits one warning with
+ * the code `S3_ENVELOPE_NO_WORKERS`, and the diagnostics channel `s3-envelope:engine` publishes one event for each engine.
  */
 export class CryptoEngine implements AsyncDisposable {
   readonly #pool: WorkerPool;
@@ -53,44 +53,44 @@ export class CryptoEngine implements AsyncDisposable {
     });
   }
 
-  /** How many worker threads there are now, those that are starting included. */
+  /** The current number of worker threads, including those that are starting. */
   get workers(): number {
     return this.#pool.workers;
   }
 
   /**
-   * Starts all workers now instead of when they are needed, and waits until they can work or cannot be had; for a
-   * service that has time before its first request.
+   * Starts all workers now instead of on demand, and waits until they have started or failed to. Use it in a service that
+   * has time before its first request.
    */
   start(): Promise<void> {
     return this.#pool.start();
   }
 
   /**
-   * Waits for the runs that are being worked on and ends all workers. What is asked of the engine later, or still
-   * under way, is done on the calling thread. May be called again.
+   * Waits for the workers to finish their current tasks, and ends them. Messages that are in progress or begin later are
+   * processed on the calling thread. May be called again.
    */
   close(): Promise<void> {
     return this.#pool.close();
   }
 
-  /** The same as {@link close}. */
+  /** Calls {@link close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
 }
 
-/** The engine that is used when none is named. It starts its first thread at the first message that is long enough. */
+/** The default engine. It starts its first thread for the first message that is long enough. */
 export const sharedEngine = new CryptoEngine();
 
-/** An engine among the options of a call or of a client, checked. */
+/** Checks an engine in the options of a call or of a client. */
 export function engineArgument(title: string, value: unknown): CryptoEngine {
   if (value === undefined) return sharedEngine;
   if (value instanceof CryptoEngine) return value;
   throw wrongType(title, "a CryptoEngine", value);
 }
 
-/** Two are faster than most networks, and each takes memory. */
+/** Two are faster than most networks, and each one needs memory. */
 function defaultWorkers(): number {
   return availableParallelism() > 1 ? 2 : 0;
 }

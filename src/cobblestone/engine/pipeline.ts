@@ -1,165 +1,164 @@
-/** One message worked on by an engine's workers: read ahead within a bound, handed out in order. */
+/** Processes one message on the workers of an engine: reads ahead within a bound, and returns output in order. */
 import { Condition } from "../../base/condition.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
-import { type ChunkBatch, workedBytes } from "../batch.js";
+import { type ChunkBatch, outputBytes } from "../batch.js";
 import { sealedBytes } from "../layout.js";
 import type { WorkerPool } from "./worker-pool.js";
 
-/** What turns input into pieces of output: a Sealer or an Opener. */
+/** Turns input of any lengths into output: a Sealer or an Opener. Synchronous; no stream. */
 export interface Codec {
   update(input: Uint8Array): Buffer[];
   final(): Buffer[];
 }
 
-/** A codec whose chunks can be worked on elsewhere. */
+/** A codec whose chunks can be processed elsewhere. */
 export interface BatchCodec extends Codec {
   /** Bytes of a full chunk in the input. */
   readonly inputUnit: number;
-  /** Whether runs can be taken: the message has begun. */
+  /** Whether {@link nextBatch} may be called: the header of the message has been processed. */
   readonly isReady: boolean;
-  /** Hands on the full chunks of more input, not worked on; good until `use` returns. */
-  cut(input: Uint8Array, use: (chunks: Uint8Array) => void): void;
-  /** Says how the next chunks that were cut are to be worked on. Each chunk is taken once. */
-  takeRun(chunks: number): ChunkBatch;
+  /** Passes on the full chunks in more input, unprocessed. They are valid until `onChunks` returns. */
+  split(input: Uint8Array, onChunks: (chunks: Uint8Array) => void): void;
+  /** Describes how to process the next chunks that were split off. Each chunk belongs to one batch. */
+  nextBatch(chunks: number): ChunkBatch;
 }
 
-/** Chunks that go to a worker at a time: 1 MiB of plaintext. */
-const slabChunks = 64;
-/** Output that waits to be handed out, or is being made, takes no more than this and one step, in bytes. */
+/** Chunks in a full batch: 1 MiB of plaintext. */
+const batchChunks = 64;
+/** The maximum size of output that is pending or waits for its reader, in bytes; one piece of input more may exceed it. */
 const maxAheadBytes = 4 * 1024 * 1024;
-/** What is read ahead of one message takes no more than this, output that is being made or was just handed out included. */
+/** The maximum memory for one message, in bytes: output that is pending, waits, or was returned last. */
 export const maxReadAheadBytes = 6 * 1024 * 1024;
-/** Input is taken in at most this many bytes at a time. */
-export const stepBytes = 256 * 1024;
+/** Input is processed in pieces of at most this many bytes. */
+export const maxInputBytes = 256 * 1024;
 
-/** A stretch of output: what it is once it is there, or why it never will be. */
-interface Stretch {
-  /** Bytes of memory that it takes. */
+/** Output at its place in the message: pending, available or failed. */
+interface Output {
+  /** Bytes of memory that it occupies. */
   readonly bytes: number;
-  output?: readonly Buffer[];
-  /** The slab that the output lies in, all of it. */
-  slab?: ArrayBuffer;
+  pieces?: readonly Buffer[];
+  /** The whole buffer that contains the pieces. */
+  buffer?: ArrayBuffer;
   failure?: { readonly error: unknown };
 }
 
-/** How the runs of one message are worked on. */
+/** How the batches of one message are processed. */
 export interface PipelineOptions {
-  /** Whether output may be overwritten once the next is asked for. */
+  /** Whether output may be overwritten once the next output is requested. */
   readonly reuseBuffers: boolean;
-  /** For this message no more workers than so many are started. */
+  /** The number of workers to start for this message. */
   readonly wantedWorkers: number;
 }
 
-/** Makes the output of one message from the place on where it takes over. */
+/** Produces the output of one message from the byte on at which it takes over from the calling thread. */
 export class ParallelPipeline {
   readonly #codec: BatchCodec;
   readonly #pool: WorkerPool;
   /** In the order of the message. */
-  readonly #stretches: Stretch[] = [];
+  readonly #outputs: Output[] = [];
   #aheadBytes = 0;
-  #inWork = 0;
-  /** Whole chunks that no run has taken yet. */
-  #slab: Buffer | undefined;
-  #slabInput = 0;
-  readonly #reusesOutput: boolean;
+  #pendingBatches = 0;
+  /** The batch that is being filled, and how much of it is full. */
+  #buffer: Buffer | undefined;
+  #bufferedBytes = 0;
+  readonly #reusesBuffers: boolean;
   readonly #wantedWorkers: number;
-  /** What had been read and not worked on when this took over. */
-  #unread: Uint8Array | undefined;
-  /** Slabs that nobody needs any more, and the one that was handed out last. */
-  readonly #spares: ArrayBuffer[] = [];
-  #handedOut: ArrayBuffer | undefined;
+  /** Input that was read but not processed when this took over. */
+  #unprocessed: Uint8Array | undefined;
+  /** Buffers for reuse, and the one that was returned last, which is still being read. */
+  readonly #spareBuffers: ArrayBuffer[] = [];
+  #returnedBuffer: ArrayBuffer | undefined;
   #ended = false;
-  /** Notified when more input may be taken, and when the next output may be there. */
+  /** Notified when more input may be processed, and when the next output may be available. */
   readonly #room = new Condition();
   readonly #available = new Condition();
 
   constructor(codec: BatchCodec, pool: WorkerPool, { reuseBuffers, wantedWorkers }: PipelineOptions) {
     this.#codec = codec;
     this.#pool = pool;
-    this.#reusesOutput = reuseBuffers;
+    this.#reusesBuffers = reuseBuffers;
     this.#wantedWorkers = wantedWorkers;
   }
 
-  /** Whether a message of which so many bytes have been worked on should go on here. */
+  /** Whether a message should continue here after this many bytes. */
   isWanted(bytes: number): boolean {
     return bytes >= this.#pool.minWorkerBytes && this.#pool.hasWorkers && this.#codec.isReady;
   }
 
-  /** Takes over: works on what has been read and not been worked on, then on what `read` gives. */
-  start(unread: Uint8Array, read: () => Promise<Uint8Array | undefined>): void {
-    this.#unread = unread;
-    this.#work(read)
-      .catch((error: unknown) => this.#put({ bytes: 0, failure: { error } }))
+  /** Takes over: processes input that was read before, then the input that `read` returns. */
+  start(unprocessed: Uint8Array, read: () => Promise<Uint8Array | undefined>): void {
+    this.#unprocessed = unprocessed;
+    this.#processAll(read)
+      .catch((error: unknown) => this.#append({ bytes: 0, failure: { error } }))
       .finally(() => {
         this.#ended = true;
         this.#available.notify();
       });
   }
 
-  /** The next output, in order; undefined after the last. Rejects with what went wrong there. */
+  /** The next output, in order; undefined after the last. Rejects with the failure at this place of the message. */
   async next(): Promise<readonly Buffer[] | undefined> {
-    if (this.#handedOut) this.#spares.push(this.#handedOut);
-    this.#handedOut = undefined;
+    if (this.#returnedBuffer) this.#spareBuffers.push(this.#returnedBuffer);
+    this.#returnedBuffer = undefined;
     while (true) {
-      const head = this.#stretches[0];
-      if (head?.failure) throw head.failure.error;
-      if (head?.output) {
-        this.#stretches.shift();
-        this.#aheadBytes -= head.bytes;
-        if (this.#reusesOutput) this.#handedOut = head.slab;
+      const first = this.#outputs[0];
+      if (first?.failure) throw first.failure.error;
+      if (first?.pieces) {
+        this.#outputs.shift();
+        this.#aheadBytes -= first.bytes;
+        if (this.#reusesBuffers) this.#returnedBuffer = first.buffer;
         this.#room.notify();
-        return head.output;
+        return first.pieces;
       }
-      if (!head && this.#ended) return undefined;
+      if (!first && this.#ended) return undefined;
       await this.#available.wait();
     }
   }
 
-  /** Lets go of memory that is kept for output to come, and of the output that was handed out last. */
+  /** Drops memory that is kept for later output, and the reference to the output that was returned last. */
   trim(): void {
-    this.#handedOut = undefined;
-    this.#spares.length = 0;
+    this.#returnedBuffer = undefined;
+    this.#spareBuffers.length = 0;
   }
 
-  /** Lets go of all that is under way and of all that was not handed out. */
+  /** Drops all pending and available output. */
   close(): void {
     this.#ended = true;
-    this.#stretches.length = 0;
-    this.#slab = undefined;
-    this.#spares.length = 0;
+    this.#outputs.length = 0;
+    this.#buffer = undefined;
+    this.#spareBuffers.length = 0;
     this.#room.notify();
   }
 
-  async #work(read: () => Promise<Uint8Array | undefined>): Promise<void> {
+  async #processAll(read: () => Promise<Uint8Array | undefined>): Promise<void> {
     const next = async () => {
       try {
         return await read();
       } catch (error) {
-        this.#send();
+        this.#submit();
         throw error;
       }
     };
-    let input: Uint8Array | undefined = this.#unread;
-    this.#unread = undefined;
+    let input: Uint8Array | undefined = this.#unprocessed;
+    this.#unprocessed = undefined;
     for (; input; input = await next()) {
-      for (let start = 0; start < input.length; start += stepBytes) {
-        const step = input.subarray(start, start + stepBytes);
-        await this.#untilRoom(step.length);
+      for (let start = 0; start < input.length; start += maxInputBytes) {
+        const piece = input.subarray(start, start + maxInputBytes);
+        await this.#waitForRoom(piece.length);
         if (this.#ended) return;
-        await this.#takeIn(step);
+        await this.#process(piece);
         if (shouldYield()) await yieldToEventLoop();
       }
       if (this.#ended) return;
-      // Nothing else would make the output that is waited for while the source is slow.
-      if (this.#inWork === 0) this.#send();
+      // While the source is slow, nothing else would produce the output that the reader waits for.
+      if (this.#pendingBatches === 0) this.#submit();
     }
-    this.#send();
-    const output = this.#codec.final();
-    this.#put({ bytes: 0, output });
+    this.#submit();
+    this.#append({ bytes: 0, pieces: this.#codec.final() });
   }
 
-  /** Waits until a step can be taken: into the slab that has been begun, by a worker, or for want of one. */
-  async #untilRoom(bytes: number): Promise<void> {
+  /** Waits until a piece of input fits into the current batch, or a worker is free, or there is no worker. */
+  async #waitForRoom(bytes: number): Promise<void> {
     while (!this.#ended && !this.#fits(bytes) && !this.#hasRoom()) {
       // The pool refers to this message only while it waits for a worker: one that nobody reads can be collected.
       const cancel = this.#isFull ? undefined : this.#pool.changed.once(() => this.#room.notify());
@@ -168,10 +167,10 @@ export class ParallelPipeline {
     }
   }
 
-  /** Whether a step goes into the slab that has been begun; a unit more may come of what has been held back. */
+  /** Whether input fits into the current batch; the bytes that the codec has held back may add one chunk. */
   #fits(bytes: number): boolean {
     const { inputUnit } = this.#codec;
-    return this.#slab !== undefined && this.#slabInput + bytes + inputUnit <= slabChunks * inputUnit;
+    return this.#buffer !== undefined && this.#bufferedBytes + bytes + inputUnit <= batchChunks * inputUnit;
   }
 
   get #isFull(): boolean {
@@ -182,67 +181,67 @@ export class ParallelPipeline {
     return !this.#isFull && (this.#pool.findRoom(this.#wantedWorkers) || this.#pool.readyWorkers === 0);
   }
 
-  /** Until a worker has started, or when there is none any more, this thread does the work. */
-  async #takeIn(step: Uint8Array): Promise<void> {
-    if (this.#slab || this.#pool.readyWorkers > 0) return this.#fill(step);
-    const output = this.#codec.update(step);
-    if (output.length > 0) this.#put({ bytes: step.length, output });
-    // Lets a worker that has started be heard.
+  /** Processes input on the calling thread until a worker has started, and again when no worker is left. */
+  async #process(piece: Uint8Array): Promise<void> {
+    if (this.#buffer || this.#pool.readyWorkers > 0) return this.#fill(piece);
+    const pieces = this.#codec.update(piece);
+    if (pieces.length > 0) this.#append({ bytes: piece.length, pieces });
+    // Lets the message of a worker that has started arrive.
     return yieldToEventLoop();
   }
 
-  #fill(step: Uint8Array): void {
+  #fill(piece: Uint8Array): void {
     const { inputUnit } = this.#codec;
-    this.#codec.cut(step, (chunks) => {
+    this.#codec.split(piece, (chunks) => {
       let rest = chunks;
       while (rest.length > 0) {
-        this.#slab ??= Buffer.from(
-          this.#spares.pop() ?? Buffer.allocUnsafeSlow(sealedBytes(slabChunks)).buffer,
+        this.#buffer ??= Buffer.from(
+          this.#spareBuffers.pop() ?? Buffer.allocUnsafeSlow(sealedBytes(batchChunks)).buffer,
         );
-        const part = rest.subarray(0, slabChunks * inputUnit - this.#slabInput);
-        this.#slab.set(part, this.#slabInput);
-        this.#slabInput += part.length;
-        rest = rest.subarray(part.length);
-        if (this.#slabInput === slabChunks * inputUnit) this.#send();
+        const fitting = rest.subarray(0, batchChunks * inputUnit - this.#bufferedBytes);
+        this.#buffer.set(fitting, this.#bufferedBytes);
+        this.#bufferedBytes += fitting.length;
+        rest = rest.subarray(fitting.length);
+        if (this.#bufferedBytes === batchChunks * inputUnit) this.#submit();
       }
     });
   }
 
-  /** Has what is in the slab worked on, if anything is. */
-  #send(): void {
-    if (!this.#slab) return;
-    const slab = this.#slab.buffer as ArrayBuffer;
-    const run = this.#codec.takeRun(this.#slabInput / this.#codec.inputUnit);
-    this.#slab = undefined;
-    this.#slabInput = 0;
-    const bytes = workedBytes(run);
-    // A small output is copied: it would keep a whole slab in memory.
-    const isCopied = bytes * 2 <= slab.byteLength;
-    const stretch: Stretch = { bytes: isCopied ? bytes : slab.byteLength };
-    this.#put(stretch);
-    this.#inWork += 1;
+  /** Gives the current batch to a worker, if there is one. */
+  #submit(): void {
+    if (!this.#buffer) return;
+    const buffer = this.#buffer.buffer as ArrayBuffer;
+    const batch = this.#codec.nextBatch(this.#bufferedBytes / this.#codec.inputUnit);
+    this.#buffer = undefined;
+    this.#bufferedBytes = 0;
+    const bytes = outputBytes(batch);
+    // A small output is copied, because it would keep a whole buffer in memory.
+    const isCopied = bytes * 2 <= buffer.byteLength;
+    const output: Output = { bytes: isCopied ? bytes : buffer.byteLength };
+    this.#append(output);
+    this.#pendingBatches += 1;
     this.#pool
-      .run(run, slab)
-      .then((worked) => {
-        const output = Buffer.from(worked, 0, bytes);
-        stretch.output = [isCopied ? ownCopy(output) : output];
-        if (!isCopied) stretch.slab = worked;
-        else if (!this.#ended) this.#spares.push(worked);
+      .process(batch, buffer)
+      .then((processed) => {
+        const view = Buffer.from(processed, 0, bytes);
+        output.pieces = [isCopied ? ownCopy(view) : view];
+        if (!isCopied) output.buffer = processed;
+        else if (!this.#ended) this.#spareBuffers.push(processed);
       })
       .catch((error: unknown) => {
-        stretch.failure = { error };
+        output.failure = { error };
       })
       .finally(() => {
-        this.#inWork -= 1;
-        if (this.#inWork === 0 && !this.#ended) this.#send();
+        this.#pendingBatches -= 1;
+        if (this.#pendingBatches === 0 && !this.#ended) this.#submit();
         this.#available.notify();
       });
   }
 
-  #put(stretch: Stretch): void {
+  #append(output: Output): void {
     if (this.#ended) return;
-    this.#stretches.push(stretch);
-    this.#aheadBytes += stretch.bytes;
+    this.#outputs.push(output);
+    this.#aheadBytes += output.bytes;
     this.#available.notify();
   }
 }

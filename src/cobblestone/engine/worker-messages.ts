@@ -1,27 +1,27 @@
-/** What the calling thread and a worker thread tell each other. */
+/** The messages between the calling thread and a worker thread. */
 import type { ChunkBatch } from "../batch.js";
 
 /**
- * Given to a worker when it is started, and said by it first of all: the code that runs there may be a copy from
- * another release. To be changed with anything in this file or in what a run means.
+ * The first message of a worker, which receives it when it starts: the code that runs there may be a copy from another
+ * release. Change it together with any message in this file or with the meaning of a batch.
  */
-export const workerProtocol = "s3-envelope/worker 1";
+export const workerProtocol = "s3-envelope/worker 2";
 
-/** What a worker is sent; the slab is transferred. */
+/** A task for a worker. The buffer is transferred. */
 export interface WorkerTask {
-  readonly run: ChunkBatch;
-  readonly slab: ArrayBuffer;
+  readonly batch: ChunkBatch;
+  readonly buffer: ArrayBuffer;
 }
 
-/** What it sends back, in the order of the tasks; the slab is transferred. */
+/** The response to a task; responses come in the order of the tasks. The buffer is transferred back. */
 export interface WorkerResponse {
-  readonly slab: ArrayBuffer;
-  /** False when a tag did not verify; then the slab holds zeros. */
+  readonly buffer: ArrayBuffer;
+  /** False when a tag did not verify; the buffer then holds zeros. */
   readonly verified: boolean;
 }
 
-/** Whether something that a worker sent is an answer to a task whose slab had so many bytes. */
-export function isResponse(message: unknown, slabBytes: number): message is WorkerResponse {
-  const { slab, verified } = Object(message) as Partial<WorkerResponse>;
-  return slab instanceof ArrayBuffer && slab.byteLength === slabBytes && typeof verified === "boolean";
+/** Whether a message from a worker is a response to a task whose buffer had this size. */
+export function isResponse(message: unknown, bufferBytes: number): message is WorkerResponse {
+  const { buffer, verified } = Object(message) as Partial<WorkerResponse>;
+  return buffer instanceof ArrayBuffer && buffer.byteLength === bufferBytes && typeof verified === "boolean";
 }

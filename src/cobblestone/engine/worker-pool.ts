@@ -1,30 +1,30 @@
-/** The worker threads of an engine: started when they are needed, until they turn out not to be had. */
+/** The worker threads of an engine. They start on demand, unless the host turns out to allow none. */
 import { Condition } from "../../base/condition.js";
 import { type EngineEvent, engineChannel } from "../../observe/channels.js";
-import { type ChunkBatch, workInPlace } from "../batch.js";
+import { type ChunkBatch, processInPlace } from "../batch.js";
 import { workerSource } from "./worker-source.js";
 import { type WorkerListener, WorkerThread } from "./worker-thread.js";
 
-/** What a {@link WorkerPool} is made of; see `CryptoEngineOptions`. */
+/** The settings of a {@link WorkerPool}; see `CryptoEngineOptions`. */
 export interface WorkerPoolSettings {
   readonly maxWorkers: number;
   readonly minWorkerBytes: number;
-  /** A worker program to use in place of the built one. */
+  /** A worker program to use instead of the built one. */
   readonly workerUrl: URL | undefined;
 }
 
-/** A worker that has so many runs has enough to do: one to work on, one at hand. No limit, but what is asked for. */
-const enoughRuns = 2;
+/** A worker with this many batches, one in progress and one waiting, is busy. More batches may be given to it nevertheless. */
+const busyBatches = 2;
 
-/** Works on runs of chunks, on the calling thread when there is no worker. */
+/** Processes batches, on the calling thread when there is no worker. */
 export class WorkerPool {
-  /** How many bytes of a message are worked on before workers are used. */
+  /** Number of bytes of a message that are processed before workers are used. */
   readonly minWorkerBytes: number;
-  /** No more than could be started. */
+  /** Not more than could be started. */
   #maxWorkers: number;
   readonly #program: URL | string;
   readonly #threads = new Set<WorkerThread>();
-  /** Notified when there may be room again, or no worker any more. */
+  /** Notified when a worker may have room, or when there may be no worker any more. */
   readonly changed = new Condition();
   #usable: boolean;
   #closed: Promise<unknown> | undefined;
@@ -36,57 +36,57 @@ export class WorkerPool {
     this.#usable = maxWorkers > 0 && this.#program !== "";
   }
 
-  /** How many worker threads there are now, those that are starting included. */
+  /** Number of worker threads, including those that are starting. */
   get workers(): number {
     return this.#threads.size;
   }
 
-  /** How many worker threads can work now. */
+  /** Number of worker threads that have started. */
   get readyWorkers(): number {
     let ready = 0;
     for (const thread of this.#threads) if (thread.isReady) ready += 1;
     return ready;
   }
 
-  /** How many runs the workers have been given and have not answered. */
-  get runsInWork(): number {
-    let runs = 0;
-    for (const thread of this.#threads) runs += thread.load;
-    return runs;
+  /** Number of batches that workers have not returned yet. */
+  get pendingBatches(): number {
+    let batches = 0;
+    for (const thread of this.#threads) batches += thread.load;
+    return batches;
   }
 
-  /** Whether there are workers, or may be. */
+  /** Whether there are workers, or may be some later. */
   get hasWorkers(): boolean {
     return this.#usable;
   }
 
   /** See `CryptoEngine.start`. */
   async start(): Promise<void> {
-    // Threads that start keep no process alive, but whoever waits for them does.
-    const waiting = setInterval(() => undefined, 1_000_000);
+    // A thread that is starting does not keep the process alive, but this wait should.
+    const keepAlive = setInterval(() => undefined, 1_000_000);
     while (this.#startAnother() || this.readyWorkers < this.workers) await this.changed.wait();
-    clearInterval(waiting);
+    clearInterval(keepAlive);
   }
 
-  /** Whether a worker has room for a run; when none has, and there are fewer than wanted, another one is started. */
+  /** Whether a worker has room for a batch. If none has, and there are fewer workers than wanted, starts another one. */
   findRoom(wantedWorkers: number): boolean {
     const least = this.#leastLoaded();
-    if (least && least.load < enoughRuns) return true;
+    if (least && least.load < busyBatches) return true;
     if (this.workers < wantedWorkers) this.#startAnother();
     return false;
   }
 
   /**
-   * Has a worker work on a slab, which is transferred and comes back. {@link findRoom} first: a run too many
-   * waits for those before it. When the last worker has ended meanwhile, the calling thread does it.
+   * Processes a batch on a worker. Its buffer is transferred to the worker and back. Call {@link findRoom} first: a
+   * batch without room waits for those before it. If the last worker has ended meanwhile, the calling thread processes it.
    *
    * @throws EnvelopeError `DECRYPTION_FAILED`, `WORKER_FAILED`
    */
-  async run(run: ChunkBatch, slab: ArrayBuffer): Promise<ArrayBuffer> {
+  async process(batch: ChunkBatch, buffer: ArrayBuffer): Promise<ArrayBuffer> {
     const thread = this.#leastLoaded();
-    if (thread) return thread.run(run, slab);
-    workInPlace(run, new Uint8Array(slab));
-    return slab;
+    if (thread) return thread.process(batch, buffer);
+    processInPlace(batch, new Uint8Array(buffer));
+    return buffer;
   }
 
   /** See `CryptoEngine.close`. */
@@ -109,7 +109,7 @@ export class WorkerPool {
     return least;
   }
 
-  /** Starts a worker if there may be more and none is starting; returns whether it did. */
+  /** Starts a worker if the limit allows it and no other is starting; returns whether it did. */
   #startAnother(): boolean {
     const isStarting = this.readyWorkers < this.workers;
     if (!this.#usable || isStarting || this.workers >= this.#maxWorkers) return false;
@@ -131,7 +131,7 @@ export class WorkerPool {
     },
   };
 
-  /** A worker could not be started: those that could are all there will be. */
+  /** Stops starting workers, because one could not be started. */
   #fallBack(cause: unknown): void {
     this.#maxWorkers = this.#threads.size;
     if (!this.#usable || this.#maxWorkers > 0) return;
@@ -144,13 +144,13 @@ export class WorkerPool {
 
 let hasWarned = false;
 
-/** Warns once a process, however many engines it has: data stay right, but work is slower and holds the event loop. */
+/** Warns once in a process, for all its engines: results are the same, but encryption is slower and blocks the event loop. */
 function warnOnce(): void {
   if (hasWarned) return;
   hasWarned = true;
   process.emitWarning(
     "worker threads could not be started, so encryption runs on the calling thread. The diagnostics channel " +
-      "s3-envelope:engine tells the cause; new CryptoEngine({ maxWorkers: 0 }) as the engine does without them on purpose.",
+      "s3-envelope:engine reports the cause. To use no workers on purpose, pass new CryptoEngine({ maxWorkers: 0 }).",
     { type: "S3EnvelopeWarning", code: "S3_ENVELOPE_NO_WORKERS" },
   );
 }

@@ -1,7 +1,7 @@
-/** The program of the worker threads, as text that any bundler carries along. */
+/** The program of the worker threads as text, which every bundler includes. */
 
 /**
- * A CommonJS script without imports of its own. scripts/bundle-worker.js fills it in when the package is built; source
- * that runs without a build has no worker program, and works on the calling thread.
+ * A CommonJS script without imports. `scripts/bundle-worker.js` fills it in during the build; source code that runs without
+ * a build has no worker program and processes everything on the calling thread.
  */
 export const workerSource: string = "";

@@ -5,42 +5,42 @@ import { decryptionFailed, EnvelopeError } from "../../base/errors.js";
 import type { ChunkBatch } from "../batch.js";
 import { isResponse, type WorkerTask, workerProtocol } from "./worker-messages.js";
 
-/** What a {@link WorkerThread} tells. */
+/** Events of a {@link WorkerThread}. */
 export interface WorkerListener {
-  /** It can work, or has room again. */
+  /** The thread has started, or has room for another batch. */
   onRoom(): void;
-  /** It has ended; `wasReady` says whether it ever could work. */
+  /** The thread has ended; `wasReady` says whether it had started. */
   onEnd(thread: WorkerThread, wasReady: boolean, cause: unknown): void;
 }
 
-interface Waiting {
-  readonly slabBytes: number;
-  resolve(slab: ArrayBuffer): void;
+interface PendingTask {
+  readonly bufferBytes: number;
+  resolve(buffer: ArrayBuffer): void;
   reject(error: unknown): void;
 }
 
-/** A thread that has not said a word after so many milliseconds does not run what it should. */
+/** A thread that has sent no message within this many milliseconds does not run the right program. */
 const startTimeoutMs = 10_000;
 
-/** Keeps the process alive only while it has work. */
+/** Keeps the process alive only while it has tasks. */
 export class WorkerThread {
   readonly #worker: Worker;
   readonly #listener: WorkerListener;
-  /** Runs that it has not answered; it answers them in order. */
-  readonly #waiting: Waiting[] = [];
+  /** In the order in which the thread responds. */
+  readonly #pending: PendingTask[] = [];
   readonly #startTimer: NodeJS.Timeout;
   #isReady = false;
   #cause: unknown;
   readonly #idle = new Condition();
 
   /**
-   * @param program the address of a module, or the text of a CommonJS script
-   * @throws whatever `Worker` throws when no thread can be made
+   * @param program the URL of a module, or the text of a CommonJS script
+   * @throws what `Worker` throws when no thread can be created
    */
   constructor(program: URL | string, listener: WorkerListener) {
     this.#listener = listener;
-    // Neither loaders nor variables of this process are any of its business. Each chunk leaves garbage of its own
-    // size; a small young generation has it collected while it is still in the processor's cache.
+    // The thread needs neither loaders nor environment variables of this process. Each chunk leaves garbage of its own
+    // size; with a small young generation, V8 collects it while it is still in the processor's cache.
     this.#worker = new Worker(program, {
       name: "s3-envelope",
       eval: typeof program === "string",
@@ -50,42 +50,42 @@ export class WorkerThread {
       resourceLimits: { maxYoungGenerationSizeMb: 1 },
     });
     this.#worker.on("message", (message: unknown) => this.#onMessage(message));
-    this.#worker.on("messageerror", (error) => this.#giveUp(error));
+    this.#worker.on("messageerror", (error) => this.#fail(error));
     this.#worker.on("error", (error) => {
       this.#cause ??= error;
     });
     this.#worker.once("exit", (exitCode) => this.#onExit(exitCode));
-    // After the listeners: to listen for messages is to wait for them.
+    // After the listeners are added, because a "message" listener refs the worker.
     this.#worker.unref();
-    const silent = () => this.#giveUp(new Error(`it did not start within ${startTimeoutMs} ms`));
+    const silent = () => this.#fail(new Error(`it did not start within ${startTimeoutMs} ms`));
     this.#startTimer = setTimeout(silent, startTimeoutMs).unref();
   }
 
-  /** Whether it has started. */
+  /** Whether the thread has started. */
   get isReady(): boolean {
     return this.#isReady;
   }
 
-  /** How many runs it has been given and has not answered. */
+  /** Number of tasks without a response. */
   get load(): number {
-    return this.#waiting.length;
+    return this.#pending.length;
   }
 
   /**
-   * Has it work on a slab, which is transferred and comes back.
+   * Processes a batch. Its buffer is transferred to the thread and back.
    *
-   * @throws EnvelopeError `DECRYPTION_FAILED`; `WORKER_FAILED` when it ends before it has answered
+   * @throws EnvelopeError `DECRYPTION_FAILED`; `WORKER_FAILED` when the thread ends before it responds
    */
-  run(run: ChunkBatch, slab: ArrayBuffer): Promise<ArrayBuffer> {
+  process(batch: ChunkBatch, buffer: ArrayBuffer): Promise<ArrayBuffer> {
     return new Promise((resolve, reject) => {
-      const task: WorkerTask = { run, slab };
-      const slabBytes = slab.byteLength;
-      this.#worker.postMessage(task, [slab]);
-      if (this.#waiting.push({ slabBytes, resolve, reject }) === 1) this.#worker.ref();
+      const task: WorkerTask = { batch, buffer };
+      const bufferBytes = buffer.byteLength;
+      this.#worker.postMessage(task, [buffer]);
+      if (this.#pending.push({ bufferBytes, resolve, reject }) === 1) this.#worker.ref();
     });
   }
 
-  /** Waits for the answers that it owes and ends it. */
+  /** Waits for the pending responses, then ends the thread. */
   async close(): Promise<void> {
     while (this.load > 0) await this.#idle.wait();
     clearTimeout(this.#startTimer);
@@ -95,27 +95,27 @@ export class WorkerThread {
   #onMessage(message: unknown): void {
     if (!this.#isReady) {
       if (message !== workerProtocol) {
-        this.#giveUp(new Error("its code is not that of this release"));
+        this.#fail(new Error("its program is not that of this release"));
         return;
       }
       clearTimeout(this.#startTimer);
       this.#isReady = true;
     } else {
-      const first = this.#waiting[0];
-      if (!first || !isResponse(message, first.slabBytes)) {
-        this.#giveUp(new Error("it answered what it was not asked"));
+      const first = this.#pending[0];
+      if (!first || !isResponse(message, first.bufferBytes)) {
+        this.#fail(new Error("it sent an unexpected message"));
         return;
       }
-      this.#waiting.shift();
-      if (message.verified) first.resolve(message.slab);
+      this.#pending.shift();
+      if (message.verified) first.resolve(message.buffer);
       else first.reject(decryptionFailed());
       if (this.load === 0) this.#becomeIdle();
     }
     this.#listener.onRoom();
   }
 
-  /** Ends it; what it owes fails when it has ended. */
-  #giveUp(cause: unknown): void {
+  /** Ends the thread. Its pending tasks fail when it has ended. */
+  #fail(cause: unknown): void {
     this.#cause ??= cause;
     void this.#worker.terminate();
   }
@@ -128,14 +128,14 @@ export class WorkerThread {
   #onExit(exitCode: number): void {
     clearTimeout(this.#startTimer);
     const cause = this.#cause ?? new Error(`it exited with ${exitCode}`);
-    for (const { reject } of this.#waiting.splice(0)) reject(workerFailed(cause));
+    for (const { reject } of this.#pending.splice(0)) reject(workerFailed(cause));
     this.#becomeIdle();
     this.#listener.onEnd(this, this.#isReady, cause);
   }
 }
 
 function workerFailed(cause: unknown): EnvelopeError {
-  return new EnvelopeError("WORKER_FAILED", "a worker thread ended while it had work; see the cause", {
+  return new EnvelopeError("WORKER_FAILED", "a worker thread ended while it had tasks; see the cause", {
     cause,
   });
 }

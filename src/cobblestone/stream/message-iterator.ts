@@ -1,49 +1,49 @@
 /**
- * A source run through a sealer or an opener, piece by piece. An async generator would do the same in fewer
- * lines and more time; docs/performance/notes.md has the figures.
+ * Iterates over a message, sealed or opened piece by piece. An async generator would do the same in fewer lines, but takes
+ * more time; docs/performance/notes.md has the figures.
  */
 import { bytesArgument } from "../../base/arguments.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import { iteratorOf, unawaited } from "../../base/iterators.js";
 import type { TakenSource } from "../../source/gate.js";
 import { bytesOf } from "../../source/shape.js";
-import { type Codec, type ParallelPipeline, stepBytes } from "../engine/pipeline.js";
+import { type Codec, maxInputBytes, type ParallelPipeline } from "../engine/pipeline.js";
 
 const nothing = new Uint8Array(0);
 
 /**
- * Iterates over what a codec makes of a source, as an async generator would; but once it has failed it goes on
- * failing. A message that has become long goes on in runs, which read ahead.
+ * Iterates over the output of a codec for a source, as an async generator would, except that it keeps failing after a
+ * failure. A long message continues in a parallel pipeline, which reads ahead.
  */
 export class MessageIterator implements AsyncIterableIterator<Buffer> {
   readonly #source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
   readonly #codec: Codec;
-  readonly #runs: ParallelPipeline | undefined;
-  /** Made by the first read, gone when the source has ended or failed. */
+  readonly #pipeline: ParallelPipeline | undefined;
+  /** Created by the first read, undefined again when the source has ended or failed. */
   #iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array> | undefined;
   #isReading = false;
   #isOpened = false;
-  /** Input that has been read, but not been taken, and how much has been. */
+  /** Input that was read but not processed yet, and the number of bytes that were processed. */
   #input: Uint8Array = nothing;
-  #takenBytes = 0;
-  #isInRuns = false;
-  /** Output that has been made, and how many of its pieces have been handed out. */
+  #processedBytes = 0;
+  #isParallel = false;
+  /** The current output, and the number of its pieces that have been returned. */
   #output: readonly Buffer[] = [];
-  #handedOut = 0;
+  #returned = 0;
   #ended = false;
   #failure: { readonly error: unknown } | undefined;
-  /** Calls that have not been answered, and the last of them: each is answered after those before it. */
-  #waiting = 0;
+  /** The number of pending calls, and the last of them: each settles after those before it. */
+  #pending = 0;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(
     source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
     codec: Codec,
-    runs?: ParallelPipeline,
+    pipeline?: ParallelPipeline,
   ) {
     this.#source = source;
     this.#codec = codec;
-    this.#runs = runs;
+    this.#pipeline = pipeline;
   }
 
   [Symbol.asyncIterator](): this {
@@ -51,14 +51,14 @@ export class MessageIterator implements AsyncIterableIterator<Buffer> {
   }
 
   next(): Promise<IteratorResult<Buffer, undefined>> {
-    const value = this.#waiting === 0 ? this.#output[this.#handedOut] : undefined;
-    if (!value) return this.#inTurn(() => this.#find());
-    this.#handedOut += 1;
+    const value = this.#pending === 0 ? this.#output[this.#returned] : undefined;
+    if (!value) return this.#afterPending(() => this.#find());
+    this.#returned += 1;
     return Promise.resolve({ done: false, value });
   }
 
   return(): Promise<IteratorResult<Buffer, undefined>> {
-    return this.#inTurn(async () => {
+    return this.#afterPending(async () => {
       this.#ended = true;
       this.#output = [];
       await this.#close();
@@ -66,42 +66,42 @@ export class MessageIterator implements AsyncIterableIterator<Buffer> {
     });
   }
 
-  /** Lets go of memory that makes the next pieces faster, before a long wait. */
+  /** Drops memory that makes the next pieces faster, before a long wait. */
   trim(): void {
-    if (this.#handedOut < this.#output.length) return;
-    this.#handOut([], this.#ended);
-    this.#runs?.trim();
+    if (this.#returned < this.#output.length) return;
+    this.#setOutput([], this.#ended);
+    this.#pipeline?.trim();
   }
 
-  #inTurn<T>(act: () => Promise<T>): Promise<T> {
-    this.#waiting += 1;
-    const answer = this.#last.then(act).finally(() => {
-      this.#waiting -= 1;
+  #afterPending<T>(act: () => Promise<T>): Promise<T> {
+    this.#pending += 1;
+    const result = this.#last.then(act).finally(() => {
+      this.#pending -= 1;
     });
-    this.#last = answer.catch(() => undefined);
-    return answer;
+    this.#last = result.catch(() => undefined);
+    return result;
   }
 
   async #find(): Promise<IteratorResult<Buffer, undefined>> {
     while (true) {
-      const value = this.#output[this.#handedOut];
+      const value = this.#output[this.#returned];
       if (value) {
-        this.#handedOut += 1;
+        this.#returned += 1;
         return { done: false, value };
       }
       if (this.#failure) throw this.#failure.error;
       if (this.#ended) return { done: true, value: undefined };
       if (shouldYield()) await yieldToEventLoop();
       try {
-        if (this.#runs && this.#isInRuns) {
-          const output = await this.#runs.next();
-          this.#handOut(output ?? [], output === undefined);
+        if (this.#pipeline && this.#isParallel) {
+          const output = await this.#pipeline.next();
+          this.#setOutput(output ?? [], output === undefined);
         } else if (this.#input.length > 0) {
-          this.#work();
+          this.#process();
         } else {
           const input = await this.#read();
           if (input) this.#input = input;
-          else this.#handOut(this.#codec.final(), true);
+          else this.#setOutput(this.#codec.final(), true);
         }
       } catch (error) {
         this.#failure = { error };
@@ -111,28 +111,28 @@ export class MessageIterator implements AsyncIterableIterator<Buffer> {
     }
   }
 
-  #handOut(output: readonly Buffer[], isLast: boolean): void {
+  #setOutput(output: readonly Buffer[], isLast: boolean): void {
     this.#output = output;
-    this.#handedOut = 0;
+    this.#returned = 0;
     this.#ended = isLast;
   }
 
-  /** Works on what has been read, or has the runs do it from here on. */
-  #work(): void {
-    if (this.#runs?.isWanted(this.#takenBytes)) {
-      this.#isInRuns = true;
-      this.#runs.start(this.#input, () => this.#read());
+  /** Processes input that has been read, or hands the rest of the message over to the pipeline. */
+  #process(): void {
+    if (this.#pipeline?.isWanted(this.#processedBytes)) {
+      this.#isParallel = true;
+      this.#pipeline.start(this.#input, () => this.#read());
       this.#input = nothing;
       return;
     }
-    const all = this.#input.length <= stepBytes;
-    const step = all ? this.#input : this.#input.subarray(0, stepBytes);
-    this.#input = all ? nothing : this.#input.subarray(stepBytes);
-    this.#takenBytes += step.length;
-    this.#handOut(this.#codec.update(step), false);
+    const all = this.#input.length <= maxInputBytes;
+    const piece = all ? this.#input : this.#input.subarray(0, maxInputBytes);
+    this.#input = all ? nothing : this.#input.subarray(maxInputBytes);
+    this.#processedBytes += piece.length;
+    this.#setOutput(this.#codec.update(piece), false);
   }
 
-  /** The next piece of the source, if there is one. */
+  /** The next piece of the source; undefined at its end. */
   async #read(): Promise<Uint8Array | undefined> {
     let piece: IteratorResult<unknown>;
     try {
@@ -151,9 +151,9 @@ export class MessageIterator implements AsyncIterableIterator<Buffer> {
     return bytesOf(piece.value) ?? bytesArgument("source: each piece", piece.value);
   }
 
-  /** Ends the source, unless it has ended or failed; one that has not been opened is given back. */
+  /** Closes the source, unless it has ended or failed. Releases a source that was never read. */
   async #close(): Promise<void> {
-    this.#runs?.close();
+    this.#pipeline?.close();
     const iterator = this.#iterator;
     this.#iterator = undefined;
     if (!this.#isOpened) (this.#source as Partial<TakenSource>).release?.();
@@ -161,7 +161,7 @@ export class MessageIterator implements AsyncIterableIterator<Buffer> {
       await iterator?.return?.();
       return;
     }
-    // Reading ahead: a source that never answers would not answer this either, so it is not waited for.
+    // Not awaited: a source that never settles a pending read would not settle this either.
     unawaited(() => iterator?.return?.());
   }
 }

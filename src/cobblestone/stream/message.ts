@@ -9,14 +9,13 @@ import { dataKeyArgument, deriveMessageKeys, type MessageKeys, openHeader } from
 import { type CryptoEngine, engineArgument, poolOf, sharedEngine } from "../engine/engine.js";
 import { type BatchCodec, ParallelPipeline } from "../engine/pipeline.js";
 import { saltBytes } from "../layout.js";
+import { Opener, type OpenerInput, Sealer } from "./codecs.js";
 import { MessageIterator } from "./message-iterator.js";
-import { Opener, type OpenerInput } from "./opener.js";
-import { Sealer } from "./sealer.js";
 
 /**
- * What the frame layer reads: bytes whole, or in pieces of any lengths. A Node or web stream is such an iterable,
- * whatever package made it. A stream is taken by the call: it must not have ended, failed or been destroyed before, and
- * nobody else may read it.
+ * A source of bytes: one value, or pieces of any lengths. Node and web streams are iterables of pieces, whatever package
+ * created them. The call locks a stream: the stream must not have ended, failed or been destroyed, and no other code may
+ * read it.
  */
 export type ByteSource =
   | Uint8Array
@@ -26,34 +25,34 @@ export type ByteSource =
   | NodeJS.ReadableStream
   | ReadableStream<Uint8Array>;
 
-/** What both ends of a message must agree on. */
+/** The options that the writer and the reader of a message must agree on. */
 export interface MessageOptions {
-  /** 32 uniformly random bytes, as bytes or as a secret KeyObject. Copied: zero yours when you like. */
+  /** 32 uniformly random bytes, as bytes or as a secret KeyObject. They are copied, so you may overwrite yours. */
   readonly dataKey: Uint8Array | KeyObject;
-  /** Bytes bound into the message, none by default; decryption needs the very same. */
+  /** Bytes that are bound into the message, none by default. Decryption needs the same bytes. */
   readonly context?: Uint8Array;
 }
 
-/** {@link MessageOptions} of a whole message. */
+/** The options of {@link encrypt} and {@link decrypt}. */
 export interface StreamOptions extends MessageOptions {
-  /** Where its chunks are worked on; the shared engine by default. */
+  /** The engine that processes the chunks; the shared engine by default. */
   readonly engine?: CryptoEngine | undefined;
 }
 
-/** How the chunks of a message are worked on. */
-export interface Working {
+/** How the chunks of a message are processed. */
+export interface ProcessingOptions {
   /** The shared engine by default. */
   readonly engine?: CryptoEngine;
   /**
-   * Whether the memory of a piece may be used again once the next one is asked for; false by default. Faster, but
-   * only for a consumer that copies: a piece that was kept has no bytes any more. docs/decisions/0027-worker-threads.md
+   * Whether the memory of a piece may be reused once the next piece is requested; false by default. This is faster, but
+   * only safe for a consumer that copies: a piece that it keeps loses its bytes. See docs/decisions/0027-worker-threads.md.
    */
   readonly reuseBuffers?: boolean;
-  /** How many workers the message can make use of; as many as the engine may have by default. */
+  /** The number of workers that are worth starting for the message; by default as many as the engine may have. */
   readonly wantedWorkers?: number;
 }
 
-/** {@link MessageOptions} once checked. */
+/** {@link MessageOptions} after validation. */
 export interface MessageInput {
   readonly dataKey: KeyObject;
   readonly context: Uint8Array;
@@ -62,13 +61,12 @@ export interface MessageInput {
 /**
  * Encrypts a stream of bytes into one Cobblestone-256 message under a fresh random salt.
  *
- * @returns the message in pieces of at most 1,049,600 bytes; their bounds mean nothing. Memory held: one chunk
- *   of 16 KiB and the pieces of at most 256 KiB of plaintext, and for a message that workers take part in up to
- *   6 MiB, as it is then read ahead. When the iteration is ended while the source is being read ahead, a source
- *   other than a stream ends once it has answered.
+ * @returns the message in pieces of at most 1,049,600 bytes, whose boundaries have no meaning. It holds one chunk of 16 KiB
+ *   and the pieces for at most 256 KiB of plaintext in memory; with workers it reads ahead and holds up to 6 MiB. If you
+ *   end the iteration while it reads ahead, a source other than a stream is closed once its pending read settles.
  * @throws TypeError, RangeError at once when an argument is wrong, or when a piece of the source is not bytes
- * @throws EnvelopeError `WORKER_FAILED`, `SOURCE_FAILED` from the iteration: the latter when the source closes before it
- *   ends. A source that fails by itself rejects the iteration with its own error.
+ * @throws EnvelopeError `WORKER_FAILED` from the iteration, and `SOURCE_FAILED` when the source closes before it ends. If
+ *   the source itself fails, the iteration rejects with its error.
  */
 export function encrypt(source: ByteSource, options: StreamOptions): AsyncIterableIterator<Buffer> {
   const given = fieldsArgument<StreamOptions>(fieldNames.encrypt.options, options);
@@ -78,20 +76,24 @@ export function encrypt(source: ByteSource, options: StreamOptions): AsyncIterab
   return sealSource(sourceArgument(source), keys, { engine });
 }
 
-/** A source that has passed the gate, or is the library's own. */
+/** A source that was checked, or that belongs to the library. */
 type PieceSource = Uint8Array | AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 
-/** Encrypts a source under keys that are used for nothing else. */
-export function sealSource(source: PieceSource, keys: MessageKeys, working: Working = {}): MessageIterator {
-  return pieces(source, new Sealer(keys), working);
+/** Encrypts a source under keys that are used for no other message. */
+export function sealSource(
+  source: PieceSource,
+  keys: MessageKeys,
+  processing: ProcessingOptions = {},
+): MessageIterator {
+  return pieces(source, new Sealer(keys), processing);
 }
 
 /**
  * Decrypts one Cobblestone-256 message from its first byte to its last.
  *
- * @returns the plaintext in pieces of at most 1,048,576 bytes, each handed out only after all its tags have
- *   verified. When the iteration rejects it goes on rejecting with the same error. Memory held: two chunks and the
- *   plaintext of 256 KiB of the source, and with workers as {@link encrypt} holds.
+ * @returns the plaintext in pieces of at most 1,048,576 bytes. A piece is returned only after all its tags have verified.
+ *   After the iteration has rejected, it keeps rejecting with the same error. It holds two chunks and the plaintext of
+ *   256 KiB of the source in memory, and with workers as much as {@link encrypt}.
  * @throws TypeError, RangeError at once when an argument is wrong, or when a piece of the source is not bytes
  * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_TRUNCATED`, `WORKER_FAILED`, `SOURCE_FAILED` from the iteration
  */
@@ -103,13 +105,21 @@ export function decrypt(source: ByteSource, options: StreamOptions): AsyncIterab
   return openSource(sourceArgument(source), { readHeader, endsMessage: true }, { engine });
 }
 
-/** Decrypts a source that is a message or a run of its chunks. */
-export function openSource(source: PieceSource, input: OpenerInput, working: Working = {}): MessageIterator {
-  return pieces(source, new Opener(input), working);
+/** Decrypts a source that is a message or consecutive chunks of one. */
+export function openSource(
+  source: PieceSource,
+  input: OpenerInput,
+  processing: ProcessingOptions = {},
+): MessageIterator {
+  return pieces(source, new Opener(input), processing);
 }
 
-function pieces(source: PieceSource, codec: BatchCodec, working: Working): MessageIterator {
-  const { engine = sharedEngine, reuseBuffers = false, wantedWorkers = Number.POSITIVE_INFINITY } = working;
+function pieces(source: PieceSource, codec: BatchCodec, processing: ProcessingOptions): MessageIterator {
+  const {
+    engine = sharedEngine,
+    reuseBuffers = false,
+    wantedWorkers = Number.POSITIVE_INFINITY,
+  } = processing;
   const iterable = source instanceof Uint8Array ? [source] : source;
   return new MessageIterator(
     iterable,
@@ -118,7 +128,7 @@ function pieces(source: PieceSource, codec: BatchCodec, working: Working): Messa
   );
 }
 
-/** Checks the options of a call that takes those of a message alone. */
+/** Checks options that are those of a message and no others. */
 export function messageArguments(
   list: FieldList<NamesOf<MessageOptions>>,
   options: MessageOptions,

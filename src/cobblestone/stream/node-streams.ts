@@ -7,15 +7,13 @@ import { fieldNames } from "../../fields/field-names.js";
 import { deriveMessageKeys, openHeader } from "../derivation.js";
 import type { Codec } from "../engine/pipeline.js";
 import { saltBytes } from "../layout.js";
+import { Opener, Sealer } from "./codecs.js";
 import { type MessageOptions, messageArguments } from "./message.js";
-import { Opener } from "./opener.js";
-import { Sealer } from "./sealer.js";
 
 /**
- * A Node stream that takes plaintext and gives one message; made for `stream.pipeline`. As `pipeline` takes
- * async generators too, `(source) => encrypt(source, options)` does the same there with less machinery, and with
- * worker threads; this stream works on the calling thread. Holds what one piece of the input gives, besides what
- * streams hold.
+ * Creates a Node stream that encrypts plaintext into one message, for `stream.pipeline`. `pipeline` accepts async
+ * generators too: `(source) => encrypt(source, options)` does the same and uses worker threads, while this stream works on
+ * the calling thread. Besides the buffers of every stream, it holds the output for one piece of input.
  *
  * @throws TypeError, RangeError when an option is wrong
  */
@@ -24,7 +22,7 @@ export function encryptDuplex(options: MessageOptions): Duplex {
 }
 
 /**
- * A Node stream that takes one message and gives its plaintext. It is destroyed with the errors of `decrypt`.
+ * Creates a Node stream that decrypts one message. It is destroyed with the errors of `decrypt`.
  *
  * @throws TypeError, RangeError when an option is wrong
  */
@@ -33,7 +31,7 @@ export function decryptDuplex(options: MessageOptions): Duplex {
 }
 
 /**
- * A web stream that takes plaintext and gives one message.
+ * Creates a web stream that encrypts plaintext into one message.
  *
  * @throws TypeError, RangeError when an option is wrong
  */
@@ -42,7 +40,7 @@ export function encryptTransformStream(options: MessageOptions): TransformStream
 }
 
 /**
- * A web stream that takes one message and gives its plaintext. It errors with the errors of `decrypt`.
+ * Creates a web stream that decrypts one message. It errors with the errors of `decrypt`.
  *
  * @throws TypeError, RangeError when an option is wrong
  */
@@ -62,9 +60,9 @@ function opener(names: OptionNames, options: MessageOptions): Opener {
   return new Opener({ readHeader: (header) => openHeader(dataKey, header, context), endsMessage: true });
 }
 
-/** Not `Duplex.from` of a generator: on Node 20 and 22 that hangs a pipeline whose other end fails. */
+/** Not `Duplex.from` of a generator, which on Node 20 and 22 hangs a pipeline whose other end fails. */
 function transform(codec: Codec): Transform {
-  const run = (stream: Transform, act: () => Buffer[], done: (error?: Error | null) => void) => {
+  const push = (stream: Transform, act: () => Buffer[], done: (error?: Error | null) => void) => {
     try {
       for (const piece of act()) stream.push(piece);
     } catch (error) {
@@ -74,10 +72,10 @@ function transform(codec: Codec): Transform {
   };
   return new Transform({
     transform(bytes, _encoding, done) {
-      run(this, () => codec.update(bytes), done);
+      push(this, () => codec.update(bytes), done);
     },
     flush(done) {
-      run(this, () => codec.final(), done);
+      push(this, () => codec.final(), done);
     },
   });
 }

@@ -1,4 +1,4 @@
-/** Reads any stretch of a message that can be read at any offset, verifying every chunk it touches. */
+/** Reads plaintext at any offset of a message, and verifies every chunk that it touches. */
 import { integerArgument, wrongType } from "../../base/arguments.js";
 import { EnvelopeError } from "../../base/errors.js";
 import { fieldNames } from "../../fields/field-names.js";
@@ -11,30 +11,30 @@ import {
   headerBytes,
   plaintextLength,
 } from "../layout.js";
-import { type MessageOptions, messageArguments, openSource, type Working } from "./message.js";
+import { type MessageOptions, messageArguments, openSource, type ProcessingOptions } from "./message.js";
 
-/** A message that can be read at any offset: a file, a buffer, an object behind ranged requests. */
+/** A source that can be read at any offset, such as a file, a buffer, or an object behind ranged requests. */
 export interface RandomAccessSource {
-  /** Size of the whole message in bytes. */
+  /** Size in bytes. */
   readonly length: number;
   /** Returns exactly the bytes from `start` (included) to `end` (excluded). */
   read(start: number, end: number): Promise<Uint8Array>;
 }
 
-/** A message that has been opened for reading at any offset. */
+/** A message that is open for reads at any offset. */
 export interface RandomAccessMessage {
-  /** Size of the plaintext in bytes, computed from the size of the message; see `verifyLength`. */
+  /** Size of the plaintext in bytes, computed from the size of the message, which is not authenticated; see `verifyLength`. */
   readonly plaintextLength: number;
   /**
-   * Reads plaintext bytes `start` (included) to `end` (excluded), fewer at the end of the plaintext. Reads and
-   * holds only the chunks that contain them, and the last chunk when they reach the end, which proves it.
+   * Reads plaintext bytes `start` (included) to `end` (excluded), fewer at the end of the plaintext. It reads and holds
+   * only the chunks that contain them, and the last chunk if they reach the end, which proves the end.
    *
    * @throws RangeError when start or end is not an offset
    * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_TRUNCATED`
    */
   read(start: number, end: number): Promise<Buffer>;
   /**
-   * Proves by the last chunk alone that the plaintext is as long as `plaintextLength` says.
+   * Proves, by verifying the last chunk, that `plaintextLength` is the length of the plaintext.
    *
    * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_TRUNCATED`
    */
@@ -42,7 +42,7 @@ export interface RandomAccessMessage {
 }
 
 /**
- * Opens a message for reading at any offset: reads its header and checks the key commitment.
+ * Opens a message for reads at any offset: reads its header and checks the key commitment.
  *
  * @throws TypeError, RangeError when an argument is wrong
  * @throws EnvelopeError `DECRYPTION_FAILED`, `BODY_TRUNCATED`
@@ -58,19 +58,19 @@ export async function openRandomAccess(
   return randomAccess(source, keys, length);
 }
 
-/** A message whose keys are known. `length` is that of its plaintext, as the length of the source tells it. */
+/** Opens a message whose keys are known. `length` is that of its plaintext, computed from the length of the source. */
 export function randomAccess(
   source: RandomAccessSource,
   keys: MessageKeys,
   length: number,
-  working?: Working,
+  processing?: ProcessingOptions,
 ): RandomAccessMessage {
   const openChunks = async (range: ChunkRange): Promise<Buffer> => {
     const { firstChunk, endsMessage, ciphertextStart, ciphertextEnd } = range;
     const sealed = await readExactly(source, ciphertextStart, ciphertextEnd);
     const plaintext: Buffer[] = [];
-    // Shares the event loop, however many chunks there are.
-    for await (const piece of openSource(sealed, { keys, firstChunk, endsMessage }, working)) {
+    // An iteration shares the event loop, however many chunks there are.
+    for await (const piece of openSource(sealed, { keys, firstChunk, endsMessage }, processing)) {
       plaintext.push(piece);
     }
     return Buffer.concat(plaintext);

@@ -1,27 +1,26 @@
 /**
- * The two paddings of RSA taken off in constant time (RFC 8017, 7.1.2 and 7.2.2): no branch, no index and no
- * length depends on the bytes, so that nobody learns from the time taken what was wrong with them.
+ * Decodes the two paddings of RSA in constant time (RFC 8017, 7.1.2 and 7.2.2): no branch, index or length depends on the
+ * bytes, so that the time taken does not reveal what was wrong with them.
  */
 import { createHash } from "node:crypto";
 
 /**
- * A message under its padding. Choices are masks, -1 for yes and 0 for no: `a & mask | b & ~mask` is a choice
- * without a branch.
+ * A decoded message. Choices are masks, -1 for yes and 0 for no: `a & mask | b & ~mask` is a choice without a branch.
  */
 export interface Decoded {
-  /** -1 when the padding is right and the length one of those that were allowed. */
+  /** -1 when the padding is right and the length is one of those allowed, or else 0. */
   readonly isValid: number;
-  /** Of the message; 0 when it is not valid. */
+  /** The length of the message; 0 when it is not valid. */
   readonly length: number;
-  /** The message, and zeros up to the longest that was allowed. */
+  /** The message, followed by zeros up to the longest allowed length. */
   readonly bytes: Buffer;
 }
 
 /** The hash functions of OAEP. */
 export interface OaepHashes {
-  /** Of the label, which is as long as the seed. */
+  /** The hash function of the label. Its output is as long as the seed. */
   readonly label: "sha1" | "sha256";
-  /** Of the masks. */
+  /** The hash function of the masks. */
   readonly mask: "sha1" | "sha256";
 }
 
@@ -37,10 +36,10 @@ export function choose(mask: number, first: number, second: number): number {
 }
 
 /**
- * Takes off the padding of RSAES-PKCS1-v1_5: 00 02, eight or more bytes that are not 0, 00, message.
+ * Decodes RSAES-PKCS1-v1_5: 00 02, eight or more bytes that are not 0, 00, message.
  *
- * @param encoded as many bytes as the modulus
- * @param lengths what the message may have, each at most 11 less than that
+ * @param encoded as many bytes as the modulus has
+ * @param lengths the lengths that the message may have, each at least 11 less than that
  */
 export function decodePkcs1(encoded: Uint8Array, lengths: readonly number[]): Decoded {
   const startsRight = isEqual(byteAt(encoded, 0), 0) & isEqual(byteAt(encoded, 1), 2);
@@ -52,11 +51,11 @@ export function decodePkcs1(encoded: Uint8Array, lengths: readonly number[]): De
 }
 
 /**
- * Takes off the padding of RSAES-OAEP.
+ * Decodes RSAES-OAEP.
  *
- * @param encoded as many bytes as the modulus
- * @param lengths what the message may have, each at most twice the hash and 2 less than that
- * @param label none in these formats
+ * @param encoded as many bytes as the modulus has
+ * @param lengths the lengths that the message may have, each shorter than that by at least twice the hash and 2
+ * @param label empty by default
  */
 export function decodeOaep(
   encoded: Uint8Array,
@@ -82,7 +81,7 @@ export function decodeOaep(
   return decoded;
 }
 
-/** Tries all lengths: one at most has a separator before the message, and the right padding before that. */
+/** Tries all lengths. At most one has a separator before the message and the right padding before that. */
 function messageAtEnd(
   block: Uint8Array,
   lengths: readonly number[],
@@ -116,13 +115,13 @@ function maskOf(seed: Uint8Array, length: number, hash: OaepHashes["mask"]): Buf
   return mask;
 }
 
-/** Overwrites the mask with what it uncovers. */
+/** Overwrites the mask with the unmasked bytes. */
 function xor(masked: Uint8Array, mask: Buffer): Buffer {
   for (let index = 0; index < mask.length; index++) mask[index] = byteAt(mask, index) ^ byteAt(masked, index);
   return mask;
 }
 
-/** A byte that is there: `??` is for the compiler, and never taken. */
+/** The byte at an index within the bytes: `??` is for the compiler, and its right side is never used. */
 function byteAt(bytes: Uint8Array, index: number): number {
   return bytes[index] ?? 0;
 }

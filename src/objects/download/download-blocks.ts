@@ -1,8 +1,8 @@
 /** Fetches the blocks of an object into a partial file, and gives that its final name. */
 import { encodeBase64 } from "../../base/bytes.js";
 import { forEachConcurrently } from "../../base/concurrency.js";
+import { type CheckedRange, checkRange } from "../../cobblestone/engine/ranges.js";
 import { chunkCount, chunkRange, plaintextLength, sealedBytes } from "../../cobblestone/layout.js";
-import { type CheckedRange, checkRange } from "../../cobblestone/stream/open-range.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
 import type { Call } from "../../transfer/call.js";
 import type { Lease } from "../../transfer/memory-budget.js";
@@ -99,7 +99,7 @@ class BlockDownload {
       if (tagDigest) {
         first?.response.close();
         const checked = await this.#check(index, buffer, tagDigest);
-        buffer = checked.slab;
+        buffer = checked.buffer;
         if (checked.isSame) {
           lease.release(Buffer.from(buffer));
           this.resumedBytes += block.plaintextBytes;
@@ -111,8 +111,8 @@ class BlockDownload {
       const response = tagDigest ? undefined : first?.response;
       const opened = await fetchBlock(this.#object, block, buffer, response);
       call.signal.throwIfAborted();
-      await this.#file.write(index, block, opened.slab, opened.tagDigest);
-      lease.release(Buffer.from(opened.slab));
+      await this.#file.write(index, block, opened.buffer, opened.tagDigest);
+      lease.release(Buffer.from(opened.buffer));
       call.meter.add(block.plaintextBytes, 1);
     } finally {
       lease.release();
@@ -129,7 +129,7 @@ class BlockDownload {
     const { chunksPerBlock } = this.#input;
     const { keys, config } = this.#object;
     const block = chunkRange(index * chunksPerBlock, chunksPerBlock, this.#plaintextLength);
-    if (!(await this.#file.read(block, buffer))) return { slab: buffer, isSame: false };
+    if (!(await this.#file.read(block, buffer))) return { buffer, isSame: false };
     return checkRange(config.engine, keys, block, buffer, tagDigest);
   }
 }

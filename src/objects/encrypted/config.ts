@@ -3,7 +3,7 @@ import type { S3Client } from "@aws-sdk/client-s3";
 import { choiceArgument, integerArgument, wrongType } from "../../base/arguments.js";
 import { type CryptoEngine, engineArgument, poolOf } from "../../cobblestone/engine/engine.js";
 import { maxReadAheadBytes } from "../../cobblestone/engine/pipeline.js";
-import type { Working } from "../../cobblestone/stream/message.js";
+import type { ProcessingOptions } from "../../cobblestone/stream/message.js";
 import { type Fields, fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { type Keyring, keyringArgument } from "../../keys/keyring.js";
@@ -77,7 +77,7 @@ export interface ClientConfig extends TransferConfig {
 }
 
 /** How bodies are worked on: the thread that sends and receives them is slower than one worker. */
-export function workingOf({ engine }: Pick<ClientConfig, "engine">): Working {
+export function processingOf({ engine }: Pick<ClientConfig, "engine">): ProcessingOptions {
   return { engine, wantedWorkers: 1 };
 }
 

@@ -6,7 +6,7 @@ import type { Envelope } from "../../envelope/envelope.js";
 import { withoutEnvelope } from "../../envelope/user-metadata.js";
 import { withoutChecksums } from "../../s3/fields.js";
 import { slice } from "../../transfer/slice.js";
-import { type ClientConfig, workingOf } from "./config.js";
+import { type ClientConfig, processingOf } from "./config.js";
 import type {
   ContentOutput,
   FirstResponse,
@@ -92,7 +92,7 @@ export class NativeObject implements UnlockedObject {
             endChunk: chunkCount(length),
             startsWithHeader: true,
           })
-        : openSource(body, { readHeader, endsMessage: true }, workingOf(this.#config));
+        : openSource(body, { readHeader, endsMessage: true }, processingOf(this.#config));
     return { output: this.outputOf(response, { ContentLength: length }), plaintext };
   }
 
@@ -109,7 +109,7 @@ export class NativeObject implements UnlockedObject {
           endChunk: firstChunk + chunks,
           startsWithHeader: false,
         })
-      : openSource(body, { keys: this.keys, firstChunk, endsMessage }, workingOf(this.#config));
+      : openSource(body, { keys: this.keys, firstChunk, endsMessage }, processingOf(this.#config));
     return {
       output: this.outputOf(response, { ContentLength: plan.length, ContentRange: contentRange(plan) }),
       plaintext: slice(plaintext, plan.skipPlaintext, plan.length),

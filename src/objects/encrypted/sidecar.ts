@@ -4,7 +4,7 @@ import { EnvelopeError, hasCode } from "../../base/errors.js";
 import type { Envelope } from "../../envelope/envelope.js";
 import { invalid } from "../../envelope/metadata.js";
 import { maxEnvelopeLength } from "../../envelope/names.js";
-import { decodeSidecar, newSidecarKey, sidecarKey } from "../../envelope/sidecar.js";
+import { decodeSidecar, encodeSidecar, newSidecarKey, sidecarKey } from "../../envelope/sidecar.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
 import { getResponse, readSmall } from "../../s3/body/object-response.js";
 import { cleanUp } from "../../s3/clean-up.js";
@@ -101,6 +101,19 @@ export async function getSidecar(
   } finally {
     answer.close();
   }
+}
+
+/** The sidecar of a copy of an object: the same envelope, at the key that belongs to the copy. */
+export async function copiedSidecar(
+  config: RequestConfig,
+  from: SidecarOwner,
+  to: SidecarOwner,
+  header: Buffer,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly location: SidecarLocation; readonly text: string }> {
+  const location = newSidecarLocation(to, header);
+  const envelope = await getSidecar(config, sidecarLocation(from, header), header, signal);
+  return { location, text: encodeSidecar(envelope) };
 }
 
 /** Removes a sidecar that nothing needs any more; false when it may still be there. */

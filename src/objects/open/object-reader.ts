@@ -15,7 +15,7 @@ import { randomAccess } from "../../cobblestone/stream/random-access.js";
 import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
 import { type CallControl, type CallOptions, callOptions, withCall } from "../../transfer/call.js";
-import { type ClientConfig, workingOf } from "../encrypted/config.js";
+import { type ClientConfig, processingOf } from "../encrypted/config.js";
 import type { NativeObject } from "../encrypted/native-object.js";
 import { type PinnedObject, pinObject, refetchBytes } from "../encrypted/pinned-object.js";
 import { RangeCache } from "./range-cache.js";
@@ -132,7 +132,7 @@ class ObjectReader {
         length: this.#totalBytes,
         read: (from: number, to: number) => this.#readCiphertext(from, to, isSequential, call.signal),
       };
-      const message = randomAccess(source, keys, this.plaintextLength, workingOf(this.#config));
+      const message = randomAccess(source, keys, this.plaintextLength, processingOf(this.#config));
       try {
         const plaintext = await untilAborted(call.signal, message.read(start, upTo));
         if (isSequential) this.#cache.dropPrefetched(chunkOffset(chunkIndex(upTo)), this.#totalBytes);

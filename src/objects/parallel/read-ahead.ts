@@ -1,5 +1,6 @@
 /** Reads consecutive chunks in order, from blocks that are fetched ahead of the reader. */
 import { type MessageKeys, requireHeader } from "../../cobblestone/derivation.js";
+import type { OpenedRange } from "../../cobblestone/engine/ranges.js";
 import {
   type ChunkRange,
   chunkRange,
@@ -8,9 +9,8 @@ import {
   sealedBytes,
 } from "../../cobblestone/layout.js";
 import { openSource } from "../../cobblestone/stream/message.js";
-import type { OpenedRange } from "../../cobblestone/stream/open-range.js";
 import type { Lease } from "../../transfer/memory-budget.js";
-import { workingOf } from "../encrypted/config.js";
+import { processingOf } from "../encrypted/config.js";
 import type { ChunksToRead, ReadableObject } from "../encrypted/format.js";
 import { refetchPinned } from "../encrypted/pinned-object.js";
 import { blockChunks, fetchBlock, requestRange } from "./blocks.js";
@@ -106,9 +106,9 @@ class ReadAhead {
     this.#prefetched.shift();
     try {
       this.#prefetch();
-      const { slab } = await opened;
+      const { buffer } = await opened;
       for (let start = 0; start < block.plaintextBytes; start += pieceBytes)
-        yield Buffer.from(slab, start, Math.min(pieceBytes, block.plaintextBytes - start));
+        yield Buffer.from(buffer, start, Math.min(pieceBytes, block.plaintextBytes - start));
     } finally {
       lease.release();
     }
@@ -126,7 +126,7 @@ class ReadAhead {
   async *#stream(block: ChunkRange, body: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer, undefined> {
     const { keys, config } = this.#object;
     const { firstChunk, endsMessage } = block;
-    for await (const piece of openSource(body, { keys, firstChunk, endsMessage }, workingOf(config))) {
+    for await (const piece of openSource(body, { keys, firstChunk, endsMessage }, processingOf(config))) {
       this.#prefetch();
       yield piece;
     }

@@ -1,11 +1,11 @@
 /** How the plaintext of an object becomes its body: the seam at which formats other than this package's plug in. */
 import type { MessageKeys } from "../../cobblestone/derivation.js";
 import { ciphertextLength, plaintextBytesFor, plaintextBytesIn } from "../../cobblestone/layout.js";
+import { Sealer } from "../../cobblestone/stream/codecs.js";
 import { sealSource } from "../../cobblestone/stream/message.js";
-import { Sealer } from "../../cobblestone/stream/sealer.js";
 import type { Ciphertext } from "../../transfer/part-assembly.js";
 import type { Source } from "../../transfer/source.js";
-import { type ClientConfig, readAheadBytesOf, workingOf } from "../encrypted/config.js";
+import { type ClientConfig, processingOf, readAheadBytesOf } from "../encrypted/config.js";
 
 /** Encodes the plaintext of one object as its body. */
 export interface BodyEncoder {
@@ -30,7 +30,7 @@ export function messageEncoder(config: ClientConfig, keys: MessageKeys, source: 
     plaintextBytesIn: (ciphertextBytes) => plaintextBytesIn(ciphertextBytes, source.bytesRead),
     plaintextBytesFor,
     readAheadBytes: readAheadBytesOf(config, source.length),
-    encode: (plaintext) => sealSource(plaintext, keys, { ...workingOf(config), reuseBuffers: true }),
+    encode: (plaintext) => sealSource(plaintext, keys, { ...processingOf(config), reuseBuffers: true }),
     encodeAtOnce(plaintext) {
       const sealer = new Sealer(keys);
       // Buffer.concat may return memory that is shared with others.

@@ -2,6 +2,7 @@
 import { integerArgument } from "../../base/arguments.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import type { MessageKeys } from "../../cobblestone/derivation.js";
+import { sealRange } from "../../cobblestone/engine/ranges.js";
 import {
   ciphertextLength,
   maxBufferBytes,
@@ -10,7 +11,6 @@ import {
   type UnalignedRange,
   unalignedRange,
 } from "../../cobblestone/layout.js";
-import { sealRange } from "../../cobblestone/stream/seal-range.js";
 import type { Call } from "../../transfer/call.js";
 import { maxPartBytes, maxParts, partSizes } from "../../transfer/part-sizes.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
@@ -128,8 +128,8 @@ export async function sealPart(
     const memory = (lease.memory ?? Buffer.allocUnsafeSlow(bufferBytes)).buffer as ArrayBuffer;
     await source.read(new Uint8Array(memory, 0, range.plaintextBytes), range.plaintextStart);
     signal.throwIfAborted();
-    const { bytes, slab, ...fingerprint } = await sealRange(config.engine, keys, range, memory);
-    const release = (isUnread: boolean) => lease.release(isUnread ? Buffer.from(slab) : undefined);
+    const { bytes, buffer, ...fingerprint } = await sealRange(config.engine, keys, range, memory);
+    const release = (isUnread: boolean) => lease.release(isUnread ? Buffer.from(buffer) : undefined);
     return { PartNumber, bytes, ...fingerprint, release };
   } catch (error) {
     lease.release();

@@ -1,26 +1,12 @@
-/** What of the original the new object has, beside its content. */
-import { GetObjectTaggingCommand, type PutObjectCommandInput } from "@aws-sdk/client-s3";
+/** The fields that the new object of a migration is written with, beside its content. */
+import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { EnvelopeError, withDetails } from "../../base/errors.js";
-import type { ClientConfig } from "../../objects/encrypted/config.js";
-import type { GetOutput } from "../../objects/get/get-input.js";
+import type { EncryptionContext } from "../../keys/encryption-context.js";
 import type { WriteInput } from "../../objects/put/write-arguments.js";
-import { type RequestTarget, s3Request } from "../../s3/errors.js";
-import { customerKeyOf } from "../../s3/fields.js";
-import { guarded } from "../../service/response-guard.js";
-import type { MigrateRequest } from "./input.js";
+import { type CopiedOutput, carriedEncryption, carriedFields, carriedTags } from "../../s3/copy.js";
+import type { MigrateRequest, Migration } from "./input.js";
 
-const keptNames = [
-  "Metadata",
-  "ContentType",
-  "CacheControl",
-  "ContentDisposition",
-  "ContentLanguage",
-  "WebsiteRedirectLocation",
-  "StorageClass",
-  "ObjectLockLegalHoldStatus",
-] as const satisfies readonly (keyof GetOutput & keyof WriteInput)[];
-
-/** Encryption by S3 itself: these belong together, so stating one of them states all. */
+/** The fields of encryption by S3 belong together: stating one of them replaces all of the original's. */
 const encryptionNames = [
   "ServerSideEncryption",
   "SSEKMSKeyId",
@@ -31,21 +17,19 @@ const encryptionNames = [
   "SSECustomerKeyMD5",
 ] as const satisfies readonly (keyof PutObjectCommandInput)[];
 
-/** What the new object is written with: the original's, and over it what the caller states. */
-export function writtenFields(
-  { original, target }: MigrateRequest,
-  output: GetOutput,
+/** The original's fields, overridden by those that the caller states. */
+export function newFields(
+  { original, destination }: Pick<MigrateRequest, "original" | "destination">,
+  output: CopiedOutput & { readonly encryptionContext?: EncryptionContext | undefined },
   Tagging: string | undefined,
 ): WriteInput {
-  const isSameBucket = target.Bucket === original.Bucket;
+  const isSameBucket = destination.Bucket === original.Bucket;
   const { RequestPayer, ExpectedBucketOwner } = original;
-  const { encryptionContext = output.encryptionContext ?? {}, ...stated } = target;
+  const { encryptionContext = output.encryptionContext ?? {}, ...stated } = destination;
+  const statesEncryption = encryptionNames.some((name) => Object.hasOwn(destination, name));
   return {
-    ...Object.fromEntries(keptNames.map((name) => [name, output[name]])),
-    ...lockOf(output),
-    ...(encryptionNames.some((name) => Object.hasOwn(target, name)) ? {} : encryptionOf(output, original)),
-    ContentEncoding: contentEncodingOf(output),
-    Expires: expiresOf(output),
+    ...carriedFields(output),
+    ...(statesEncryption ? {} : carriedEncryption(output, original)),
     Tagging,
     ...(isSameBucket && { RequestPayer, ExpectedBucketOwner }),
     ...stated,
@@ -53,34 +37,7 @@ export function writtenFields(
   };
 }
 
-function encryptionOf(output: GetOutput, original: MigrateRequest["original"]): Partial<WriteInput> {
-  if (output.SSECustomerAlgorithm !== undefined) {
-    return customerKeyOf(original);
-  }
-  const { ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled } = output;
-  return { ServerSideEncryption, SSEKMSKeyId, BucketKeyEnabled };
-}
-
-/** S3 refuses a retention that is over. */
-function lockOf({ ObjectLockMode, ObjectLockRetainUntilDate }: GetOutput): Partial<WriteInput> {
-  if (!ObjectLockRetainUntilDate || ObjectLockRetainUntilDate.getTime() <= Date.now()) return {};
-  return { ObjectLockMode, ObjectLockRetainUntilDate };
-}
-
-/** Some stores keep the framing of the upload among the encodings: sent again, it would be taken for that of this one. */
-function contentEncodingOf({ ContentEncoding }: GetOutput): string | undefined {
-  const encodings = ContentEncoding?.split(",").map((one) => one.trim());
-  return encodings?.filter((one) => one !== "" && one !== "aws-chunked").join(",") || undefined;
-}
-
-/** What is no date, such as the common "0", means a time in the past (RFC 9111 5.3). */
-function expiresOf({ ExpiresString }: GetOutput): Date | undefined {
-  if (ExpiresString === undefined) return undefined;
-  const time = / GMT$/.test(ExpiresString) ? Date.parse(ExpiresString) : Number.NaN;
-  return new Date(Number.isNaN(time) ? 0 : time);
-}
-
-/** What would make an object unreadable, undeletable or costly that is there for a moment only. */
+/** Fields that would make a staged object unreadable, undeletable or costly. */
 const lastingNames = [
   "StorageClass",
   "WebsiteRedirectLocation",
@@ -89,44 +46,34 @@ const lastingNames = [
   "ObjectLockLegalHoldStatus",
 ] as const satisfies readonly (keyof WriteInput)[];
 
-/** The fields of an object that is there for a moment only. */
-export function passingFields(input: WriteInput): WriteInput {
+/** The fields of a staged object, which exists only for a moment. */
+export function stagingFields(input: WriteInput): WriteInput {
   return { ...input, ...Object.fromEntries(lastingNames.map((name) => [name, undefined])) };
 }
 
-/** Whether objects of this storage class cannot be read at once. */
+/** Whether objects of this storage class must be restored before they can be read. */
 export function isArchive(storageClass: WriteInput["StorageClass"]): boolean {
   return storageClass === "GLACIER" || storageClass === "DEEP_ARCHIVE";
 }
 
-/**
- * The tags of the original as PutObject takes them. S3 tells their number only to those who may read them, so they are
- * always asked for.
- */
-export async function taggingOf(
-  { s3 }: ClientConfig,
-  { original, attempt, copiesTags, target }: MigrateRequest,
-  VersionId: string | undefined,
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  if (!copiesTags || Object.hasOwn(target, "Tagging")) return undefined;
-  const { Bucket, Key, RequestPayer, ExpectedBucketOwner } = original;
-  const command = new GetObjectTaggingCommand({ Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner });
-  const asked: RequestTarget = { ...attempt, operation: "GetObjectTagging" };
-  const { TagSet = [] } = await s3Request(asked, signal, (options) =>
-    s3.send(guarded(command), options),
+/** Reads the tags of the original if they are to be carried over. */
+export async function newTagging({ config, request, head, call }: Migration): Promise<string | undefined> {
+  const { original, copiesTags, destination } = request;
+  if (!copiesTags || Object.hasOwn(destination, "Tagging")) return undefined;
+  const { VersionId } = head;
+  return carriedTags(
+    config,
+    { ...original, Bucket: original.Bucket, Key: original.Key, VersionId },
+    call.signal,
   ).catch((error: unknown) => {
-    throw withAdvice(error);
+    throw withTagAdvice(error);
   });
-  const pairs = TagSet.filter(({ Key: name = "" }) => !name.startsWith("aws:")).map(
-    ({ Key: name = "", Value = "" }) => `${encodeURIComponent(name)}=${encodeURIComponent(Value)}`,
-  );
-  return pairs.length === 0 ? undefined : pairs.join("&");
 }
 
-function withAdvice(error: unknown): unknown {
+function withTagAdvice(error: unknown): unknown {
   if (!(error instanceof EnvelopeError) || error.retryable || error.code === "S3_NOT_FOUND") return error;
   const advice =
-    'its tags take s3:GetObjectTagging, with versions s3:GetObjectVersionTagging; to leave them behind, say tags: "skip"';
+    "reading its tags takes s3:GetObjectTagging, and s3:GetObjectVersionTagging in a bucket with versioning; to migrate " +
+    'without them, set tags: "skip"';
   return withDetails(error, {}, `${error.message}; ${advice}`);
 }

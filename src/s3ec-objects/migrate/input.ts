@@ -1,19 +1,20 @@
-/** What `migrateObject` takes and gives, and its input once checked. */
-import type { GetObjectCommandInput } from "@aws-sdk/client-s3";
+/** The input and the output of `migrateObject`, and the checks of the input. */
+import type { GetObjectCommandInput, HeadObjectCommandOutput } from "@aws-sdk/client-s3";
 import { choiceArgument } from "../../base/arguments.js";
-import { type Fields, fieldsArgument, statedFields } from "../../fields/field-list.js";
+import { fieldsArgument, statedFields } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
 import type { ClientConfig } from "../../objects/encrypted/config.js";
 import type { LegacyObjectInfo } from "../../objects/encrypted/format.js";
 import { type ExpectedContext, expectedContextArgument } from "../../objects/encrypted/read-arguments.js";
+import type { GetOutput } from "../../objects/get/get-input.js";
 import { type WriteInput, writeArguments } from "../../objects/put/write-arguments.js";
 import type { RequestTarget } from "../../s3/errors.js";
 import { customerKeyOf, refuseFields, targetArgument } from "../../s3/fields.js";
-import type { TransferOptions } from "../../transfer/call-signal.js";
-import { type ProgressListener, progressArgument } from "../../transfer/progress.js";
+import type { Call } from "../../transfer/call.js";
+import type { ProgressListener } from "../../transfer/progress.js";
 
-/** Fields of a request about the original. */
+/** The fields of a request about the original. */
 type OriginalFields = Pick<
   GetObjectCommandInput,
   | "Bucket"
@@ -27,32 +28,33 @@ type OriginalFields = Pick<
 >;
 
 /**
- * Where the new object goes and what it has. What is not named here is the original's; a field that is named `undefined`
- * is not carried over.
+ * The bucket, the key and the fields of the new object. A field that is not stated is carried over from the original; a
+ * field that is stated as `undefined` is not.
  */
 export interface MigrateTarget extends Partial<Omit<WriteInput, "IfNoneMatch">> {
-  /** The context of the new object; by default the one that KMS has proved of the original, or none. */
+  /** The context of the new object. By default that of the original if KMS has proved it, or else none. */
   readonly encryptionContext?: EncryptionContext | undefined;
 }
 
-/** What `migrateObject` takes. */
+/** Input of `migrateObject`. */
 export interface MigrateInput extends OriginalFields {
   /** The context that the original must have; as for `get`. */
   readonly encryptionContext?: ExpectedContext | undefined;
   /** As for `get`. */
   readonly instructionFileSuffix?: string | undefined;
-  /** By default the new object takes the original's place. */
+  /** By default the new object replaces the original. */
   readonly target?: MigrateTarget | undefined;
-  /** "copy" (default) takes `s3:GetObjectTagging`; "skip" leaves the original's tags behind. */
+  /** "copy" (default) carries over the tags, which takes `s3:GetObjectTagging`; "skip" does not. */
   readonly tags?: "copy" | "skip" | undefined;
   /**
-   * Whether the original, and its instruction file, is removed once the new object elsewhere has been confirmed; false by
-   * default. With a `VersionId` it is that version; without, a bucket with versioning keeps it behind a delete marker.
+   * Whether the original and its instruction file are removed after a new object at another key has been verified; false
+   * by default. With a `VersionId` that version is removed; without, a bucket with versioning keeps the original behind a
+   * delete marker.
    */
   readonly deleteOriginal?: boolean | undefined;
 }
 
-/** The object was native already: nothing was written, no key was asked. */
+/** The output for an object that is in the native format already: nothing was written and no key was used. */
 export interface NotMigrated {
   readonly migrated: false;
   readonly Bucket: string;
@@ -61,7 +63,7 @@ export interface NotMigrated {
   readonly ETag: string | undefined;
 }
 
-/** Where the new object is, and what the original was. */
+/** The output for an object that was migrated. */
 export interface Migrated {
   readonly migrated: true;
   readonly Bucket: string;
@@ -70,72 +72,92 @@ export interface Migrated {
   readonly ETag: string | undefined;
   readonly plaintextLength: number;
   readonly ciphertextLength: number;
-  /** That of the new object. */
+  /** The context of the new object. */
   readonly encryptionContext: EncryptionContext;
-  /** How the original was written. */
+  /** The format of the original. */
   readonly legacy: LegacyObjectInfo;
   /**
-   * Whether the original was verified before the new object was made. False for AES/CBC: nobody can tell whether it was
-   * what its owner wrote, and **the new object vouches for whatever it was**.
+   * Whether the original was verified before it was used. False for AES/CBC: nothing proves that its content is what its
+   * owner wrote, and **the new object authenticates it all the same**.
    */
   readonly authenticated: boolean;
-  /** Objects that nothing needs any more and that could not be removed: remove them. */
+  /** The keys of objects that are no longer needed and could not be removed: remove them. */
   readonly orphanedKeys?: readonly string[];
-  /** The instruction file, which stays as long as the bucket has older versions that need it. */
+  /** The key of the instruction file, which was kept because older versions in the bucket need it. */
   readonly keptInstructionFileKey?: string;
 }
 
-/** What `migrateObject` gives. */
+/** Output of `migrateObject`. */
 export type MigrateOutput = Migrated | NotMigrated;
 
-/** {@link MigrateInput} once checked. */
+/** The input of `migrateObject` after validation. */
 export interface MigrateRequest {
   readonly original: OriginalFields;
-  readonly attempt: RequestTarget;
+  /** The original, as errors name it. */
+  readonly target: RequestTarget;
   readonly expected: ExpectedContext | undefined;
   readonly instructionFileSuffix: string | undefined;
-  readonly target: MigrateTarget & { readonly Bucket: string; readonly Key: string };
-  /** Whether the new object takes the original's place. */
+  /** Has only the fields that the caller stated. */
+  readonly destination: MigrateTarget & { readonly Bucket: string; readonly Key: string };
+  /** Whether the new object replaces the original. */
   readonly replaces: boolean;
   readonly copiesTags: boolean;
   readonly deletesOriginal: boolean;
-  readonly onProgress: ProgressListener | undefined;
 }
 
+/** One migration. */
+export interface Migration {
+  readonly config: ClientConfig;
+  readonly request: MigrateRequest;
+  readonly call: Call;
+  readonly onProgress: ProgressListener | undefined;
+  /** The response to HeadObject of the original. */
+  readonly head: HeadObjectCommandOutput;
+  /** The ETag of the original. */
+  readonly ETag: string;
+}
+
+/** The content of the original. */
+export type MigrationContent = Pick<GetOutput, "Body" | "ContentLength">;
+
+/** The fields that a new object is written with. */
+export type NewObjectFields = WriteInput & { readonly Bucket: string; readonly Key: string };
+
 /** Checks the input of `migrateObject`. */
-export function migrateArguments(
-  config: ClientConfig,
-  input: MigrateInput,
-  options: Fields<TransferOptions>,
-): MigrateRequest {
+export function migrateArguments(config: ClientConfig, input: MigrateInput): MigrateRequest {
   const names = legacyFieldNames.migrateObject;
   const given = fieldsArgument<MigrateInput>(names.input, input) as MigrateInput;
-  const attempt = targetArgument("HeadObject", given);
+  const source = targetArgument("HeadObject", given);
   const { encryptionContext, instructionFileSuffix, target = {}, tags = "copy", deleteOriginal } = given;
   const stated = statedFields<MigrateTarget>(names.target, target) as MigrateTarget;
-  const { Bucket = attempt.bucket, Key = attempt.key } = stated;
-  const replaces = Bucket === attempt.bucket && Key === attempt.key;
+  const { Bucket = source.bucket, Key = source.key } = stated;
+  const replaces = Bucket === source.bucket && Key === source.key;
   if (replaces) {
-    refuseFields(stated, ["IfMatch"], "only the original is replaced: leave it out");
-    refuseFields(given, ["deleteOriginal"], "the new object takes the original's place: leave it out");
+    refuseFields(stated, ["IfMatch"], "the new object may only replace the original: leave it out");
+    refuseFields(given, ["deleteOriginal"], "the new object replaces the original: leave it out");
   }
   const all = fieldsArgument<MigrateTarget>(names.target, stated) as MigrateTarget;
   writeArguments(config, { ...all, Bucket, Key }, "PutObject");
   return {
     original: originalFields(given),
-    attempt,
+    target: source,
     expected: encryptionContext === undefined ? undefined : expectedContextArgument(encryptionContext),
     instructionFileSuffix,
-    // Without a prototype, as what is not there is the original's.
-    target: Object.assign(Object.create(null), stated, { Bucket, Key }),
+    // Without a prototype: a name that is not stated is carried over from the original.
+    destination: Object.assign(Object.create(null), stated, { Bucket, Key }),
     replaces,
     copiesTags: choiceArgument("tags", tags, ["copy", "skip"]) === "copy",
     deletesOriginal: choiceArgument("deleteOriginal", deleteOriginal ?? false, [true, false]),
-    onProgress: progressArgument(options.onProgress),
   };
 }
 
 function originalFields(input: MigrateInput): OriginalFields {
   const { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner } = input;
   return { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner, ...customerKeyOf(input) };
+}
+
+/** The fields of a request about the current version at the key of the original. */
+export function currentOriginal({ original }: MigrateRequest): Omit<OriginalFields, "VersionId"> {
+  const { VersionId: _version, ...current } = original;
+  return current;
 }

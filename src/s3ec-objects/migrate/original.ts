@@ -1,47 +1,23 @@
-/** The original of a migration: asked about before, and removed after, with its instruction file. */
-import { HeadObjectCommand, type HeadObjectCommandOutput } from "@aws-sdk/client-s3";
+/** The original of a migration: looked up before, and removed after with its instruction file. */
 import { hasCode } from "../../base/errors.js";
 import { deleteObject } from "../../objects/delete.js";
-import type { ClientConfig } from "../../objects/encrypted/config.js";
 import type { FoundObject, ObjectFormat } from "../../objects/encrypted/format.js";
-import { withinTime, withLeftover } from "../../s3/clean-up.js";
-import { s3Error } from "../../s3/errors.js";
-import { headRequest } from "../../s3/head-request.js";
-import { guarded } from "../../service/response-guard.js";
-import type { CallSignal } from "../../transfer/call-signal.js";
-import type { MigrateRequest } from "./input.js";
-import { removeInstructionFile } from "./remove.js";
-import { requireUnchanged } from "./replacement.js";
+import { requireUnchanged } from "../../s3/copy.js";
+import { findObject, isOtherObject, lacksETag, removeUnchanged } from "../../s3/remove-unchanged.js";
+import { headObject } from "../../s3/requests.js";
+import { withLeftover } from "../../transfer/call.js";
+import type { Migration } from "./input.js";
 
-/** One migration. */
-export interface MigrateCall {
-  readonly config: ClientConfig;
-  readonly request: MigrateRequest;
-  readonly transfer: CallSignal;
-  /** The original's. */
-  readonly head: HeadObjectCommandOutput;
-  readonly ETag: string;
-}
-
-/** An instruction file, as it was before. */
+/** The instruction file of the original, as it was when the original was read. */
 export type InstructionFile = { readonly Key: string; readonly ETag: string | undefined } | undefined;
 
-/** What S3 says of the original. */
-export function headOriginal(
-  config: ClientConfig,
-  { original }: MigrateRequest,
-  signal: AbortSignal,
-): Promise<HeadObjectCommandOutput> {
-  return headRequest(config, original, signal);
-}
-
 /**
- * Settings whose reading notes which instruction file it was that opened the original: another that comes later, of the
- * object to come, is not removed with it.
+ * Returns a configuration whose legacy reading records the instruction file that it finds, so that only this file is removed
+ * with the original, and not a later one under the same key.
  */
-export function watchedFile({ config }: Pick<MigrateCall, "config">): {
-  readonly config: ClientConfig;
-  found(Key: string | undefined): InstructionFile;
+export function recordInstructionFile({ config }: Pick<Migration, "config">): {
+  readonly config: Migration["config"];
+  instructionFile(): InstructionFile;
 } {
   const { legacy } = config;
   let file: FoundObject["instructionFile"];
@@ -52,36 +28,49 @@ export function watchedFile({ config }: Pick<MigrateCall, "config">): {
   };
   return {
     config: { ...config, legacy: legacy && { ...legacy, find } },
-    found: (Key) => (Key === undefined ? undefined : { Key, ETag: file?.ETag }),
+    instructionFile: () => file && { Key: file.key, ETag: file.ETag },
   };
 }
 
-/** The instruction file goes with what it belongs to. */
-export async function removeOriginal(
-  call: MigrateCall,
-  file: InstructionFile,
-  newVersionId: string | undefined,
-): Promise<{ readonly orphanedKeys: readonly string[]; readonly keptKey?: string }> {
-  const { config, request, head } = call;
-  const { Bucket, RequestPayer, ExpectedBucketOwner } = request.original;
-  if (!request.replaces && !request.deletesOriginal) return { orphanedKeys: [] };
-  // Also "null" has older ones beside it: of a bucket whose versioning is suspended.
-  const hasVersions = request.replaces
-    ? newVersionId !== undefined || head.VersionId !== undefined
-    : await deleteOriginal(call);
-  if (!file) return { orphanedKeys: [] };
-  if (hasVersions) return { orphanedKeys: [], keptKey: file.Key };
-  const object = { Bucket, RequestPayer, ExpectedBucketOwner, ...file };
-  return { orphanedKeys: await removeInstructionFile(config, object) };
+/** Objects that stay after a migration. */
+interface Remaining {
+  /** The keys of objects that nothing needs and that could not be removed. */
+  readonly orphanedKeys: readonly string[];
+  /** The key of the instruction file, if older versions may need it. */
+  readonly keptInstructionFileKey?: string;
 }
 
-/** Returns whether versions may be left that need the instruction file. */
-async function deleteOriginal({ config, request, transfer, head, ETag }: MigrateCall): Promise<boolean> {
-  const { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner } = request.original;
-  const { signal } = transfer;
+/**
+ * Removes the original if that was requested, and the instruction file of an original that has been removed or replaced.
+ *
+ * @param newVersionId the version of the object that has replaced the original, if it has
+ */
+export async function removeOriginal(
+  migration: Migration,
+  file: InstructionFile,
+  newVersionId: string | undefined,
+): Promise<Remaining> {
+  const { config, request, head } = migration;
+  const { Bucket, RequestPayer, ExpectedBucketOwner } = request.original;
+  if (!request.replaces && !request.deletesOriginal) return { orphanedKeys: [] };
+  // The version id "null" may have older versions beside it, in a bucket whose versioning is suspended.
+  const hasVersions = request.replaces
+    ? newVersionId !== undefined || head.VersionId !== undefined
+    : await deleteOriginal(migration);
+  if (!file) return { orphanedKeys: [] };
+  if (hasVersions) return { orphanedKeys: [], keptInstructionFileKey: file.Key };
+  const object = { Bucket, Key: file.Key, RequestPayer, ExpectedBucketOwner };
+  return { orphanedKeys: await removeInstructionFile(config, object, file.ETag) };
+}
+
+/** Deletes the original. Returns whether older versions, which need the instruction file, may remain. */
+async function deleteOriginal({ config, request, call, head, ETag }: Migration): Promise<boolean> {
+  const { original } = request;
+  const { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner } = original;
+  const { signal } = call;
   try {
-    // Also of a version: "null" is another once it was written over, as under another name of the same bucket.
-    await requireUnchanged(config, request.original, head, signal, VersionId);
+    // Also for a version: "null" is another object after it was overwritten, which another name of the bucket allows.
+    await requireUnchanged(config, original, head, signal);
     const IfMatch = VersionId === undefined ? ETag : undefined;
     const output = await deleteObject(
       { ...config, envelopeStorage: "metadata" },
@@ -90,20 +79,40 @@ async function deleteOriginal({ config, request, transfer, head, ETag }: Migrate
     );
     return output.VersionId !== undefined || head.VersionId !== undefined;
   } catch (error) {
-    // A lost answer, or that to a retry, which finds that the first try has done it.
-    if (!signal.aborted && (await isGone(config, request.original))) return head.VersionId !== undefined;
-    const { Bucket: targetBucket, Key: targetKey } = request.target;
-    throw withLeftover(error, transfer, {
+    // The response was lost, or is that to a retry which finds that the first attempt has succeeded.
+    if (!signal.aborted && (await isGone(config.s3, original))) return head.VersionId !== undefined;
+    const { Bucket: targetBucket, Key: targetKey } = request.destination;
+    throw withLeftover(error, call, {
       details: { targetBucket, targetKey },
-      advice: `It has been migrated to "${targetKey}" in "${targetBucket}"; only the original was not removed`,
+      advice: `The object was migrated to "${targetKey}" in "${targetBucket}", but the original was not removed`,
     });
   }
 }
 
-async function isGone({ s3 }: ClientConfig, object: MigrateRequest["original"]): Promise<boolean> {
-  return withinTime((options) => s3.send(guarded(new HeadObjectCommand(object)), options)).then(
+async function isGone(
+  s3: Migration["config"]["s3"],
+  original: Migration["request"]["original"],
+): Promise<boolean> {
+  return headObject(s3, original, { isBounded: true }).then(
     () => false,
-    (error: unknown) =>
-      hasCode(s3Error(error, { operation: "HeadObject", bucket: "", key: "" }), "S3_NOT_FOUND"),
+    (error: unknown) => hasCode(error, "S3_NOT_FOUND"),
   );
+}
+
+/**
+ * Removes an instruction file unless it has changed.
+ *
+ * @returns the keys of objects that may still exist
+ */
+async function removeInstructionFile(
+  { s3 }: Migration["config"],
+  object: { readonly Bucket: string | undefined; readonly Key: string },
+  ETag: string | undefined,
+): Promise<readonly string[]> {
+  const { Key } = object;
+  // Some stores ignore conditions: there, this finds every change but one during the last request.
+  const found = await findObject(s3, object);
+  if (found === "unknown" || lacksETag(found, ETag)) return [Key];
+  if (found === "absent" || ETag === undefined || isOtherObject(found, ETag)) return [];
+  return (await removeUnchanged(s3, object, ETag)) ? [] : [Key];
 }

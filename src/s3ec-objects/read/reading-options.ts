@@ -10,7 +10,7 @@ import {
 import type { Fields } from "../../fields/field-list.js";
 import { refuseFields } from "../../s3/fields.js";
 import type { LegacyKeyring } from "../../s3ec/keyrings/keyring.js";
-import { legacyKeyringArgument } from "../../s3ec/keyrings/new-data-key.js";
+import { legacyKeyringArgument } from "../../s3ec/keyrings/keyring.js";
 import { instructionSuffix } from "../../s3ec/names.js";
 import { type LegacyPolicy, policyArguments } from "../../s3ec/policy.js";
 import { gcmSuite } from "../../s3ec/suites.js";

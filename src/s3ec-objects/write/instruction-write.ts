@@ -1,39 +1,40 @@
 /**
- * Writes an object with its instruction file. The two have one key each, so the file of an object that is there already
- * is replaced before that object is: what a failed write has replaced is put back.
+ * Writes an object with its instruction file. The file is written first, so it replaces the file of an existing object
+ * before the object itself is replaced: if the write of the object fails, the earlier file is restored.
  */
-import { DeleteObjectCommand, type PutObjectCommandInput } from "@aws-sdk/client-s3";
+import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { untilAborted } from "../../base/abort.js";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import type { TransferConfig } from "../../objects/encrypted/config.js";
 import { putSidecar, type SidecarLocation } from "../../objects/encrypted/sidecar.js";
-import { type Leftover, withinTime, withLeftover } from "../../s3/clean-up.js";
+import { withinTime } from "../../s3/clean-up.js";
 import { isRefusal } from "../../s3/confirmed-write.js";
-import { type RequestTarget, s3Request } from "../../s3/errors.js";
 import type { MultipartInput } from "../../s3/multipart.js";
+import { deleteObject } from "../../s3/requests.js";
 import { conditionOf, isSameETag } from "../../s3/responses.js";
-import { guarded } from "../../service/response-guard.js";
+import { type Leftover, withLeftover } from "../../transfer/call.js";
 import {
   getInstructions,
-  headObject,
+  headOwner,
   newInstructionLocation,
   putInstructions,
   type StoredInstructions,
-} from "../read/instruction-object.js";
+  type WriteCondition,
+} from "./instruction-file.js";
 
 type ObjectWrite = Pick<MultipartInput, "put" | "target" | "transfer" | "commit">;
 
-/** What was at the two keys before the write. */
+/** The object and its instruction file before the write. */
 interface Earlier {
   readonly instructions: StoredInstructions;
-  /** Of the object; undefined when there was none. */
+  /** The ETag of the object; undefined when there was none. */
   readonly ETag: string | undefined;
 }
 
 /**
- * Runs a write with its instruction file in place, if it has one.
+ * Writes the instruction file, if the object has one, and then the object.
  *
- * @param text of the instruction file
+ * @param text the content of the instruction file
  */
 export async function withInstructionFile<T>(
   config: TransferConfig,
@@ -55,13 +56,16 @@ export async function withInstructionFile<T>(
     return await writeObject();
   } catch (error) {
     const failure = await withinTime(() => writing).catch((reason: unknown) => reason);
-    // Then nothing of it is there.
+    // A refused file was not written.
     if (isRefusal(failure)) throw error;
-    throw await undo(config, write, { location, text, earlier, stored }, error);
+    throw await restoreFile(config, write, { location, text, earlier, stored }, error);
   }
 }
 
-/** What has to be put back if the write fails. Who may not read, and so could not, must not replace anything. */
+/**
+ * Finds the file to restore if the write fails. "unknown" without permission to read: then nothing may be replaced, as it
+ * could not be restored.
+ */
 async function findEarlier(
   config: TransferConfig,
   { put, target, transfer: { signal } }: ObjectWrite,
@@ -80,40 +84,44 @@ async function findEarlier(
 }
 
 /**
- * Writes the new file, if what is there is what was read before. Without the signal: what was aborted may arrive after
- * what it replaces was put back.
+ * Writes the new file, if the current one is still the one that was read. The request does not observe the signal: an
+ * aborted request may take effect after the earlier file has been restored.
  *
- * @returns its ETag
+ * @returns the ETag of the new file
  */
 async function replaceFile(
   config: TransferConfig,
   put: MultipartInput["put"],
-  { location, text, earlier }: Omit<Replaced, "stored">,
+  { location, text, earlier }: Omit<ReplacedFile, "stored">,
 ): Promise<string> {
-  const send = (condition: Condition) => putInstructions(config, put, location, text, undefined, condition);
+  const send = (condition: WriteCondition) =>
+    putInstructions(config, put, location, text, undefined, condition);
   try {
     if (earlier === "unknown") return await send({ IfNoneMatch: "*" });
-    return await onCondition(earlier ? { IfMatch: earlier.instructions.ETag } : { IfNoneMatch: "*" }, send);
+    const condition = earlier ? { IfMatch: earlier.instructions.ETag } : { IfNoneMatch: "*" };
+    return await withCondition(condition, send);
   } catch (error) {
-    if (!isUnmet(error)) throw error;
-    // A retry of the SDK's may have found what its own first try wrote.
-    const isFirst = isRefusal(error);
-    const own = isFirst ? undefined : await etagOfOwn(config, location, text).catch(() => undefined);
+    if (!isUnmetCondition(error)) throw error;
+    // A retry of the SDK may find the file that its own first attempt has written.
+    const own = isRefusal(error)
+      ? undefined
+      : await etagOfOwnFile(config, location, text).catch(() => undefined);
     if (own !== undefined) return own;
     const { message, cause, details } = error;
     const why =
       earlier === "unknown"
-        ? "it is there, and was not replaced, as reading it or its object was denied, so that it could not be put " +
-          "back: allow s3:GetObject of both"
-        : "somebody else has written or removed it meanwhile: look at the object, and put again";
+        ? "the file exists and was not replaced, because access to it or to its object was denied, so that it could not " +
+          "be restored: allow s3:GetObject for both"
+        : "another writer has written or removed it in the meantime: look at the object, and put it again";
     throw new EnvelopeError("S3_PRECONDITION_FAILED", `${message}: ${why}`, { cause, details });
   }
 }
 
-type Condition = Pick<PutObjectCommandInput, "IfMatch" | "IfNoneMatch">;
-
-/** Sends a request on a condition; to a store that knows none of the kind, without. */
-async function onCondition<T>(condition: Condition, send: (condition: Condition) => Promise<T>): Promise<T> {
+/** Sends a request with a condition, or without it to a store that does not support it. */
+async function withCondition<T>(
+  condition: WriteCondition,
+  send: (condition: WriteCondition) => Promise<T>,
+): Promise<T> {
   try {
     return await send({
       ...condition,
@@ -125,20 +133,20 @@ async function onCondition<T>(condition: Condition, send: (condition: Condition)
   }
 }
 
-/** Whether something else is there than the condition says, or nothing. */
-function isUnmet(error: unknown): error is EnvelopeError {
+/** Whether a condition does not hold: another object is there, or none. */
+function isUnmetCondition(error: unknown): error is EnvelopeError {
   return hasCode(error, "S3_PRECONDITION_FAILED") || hasCode(error, "S3_NOT_FOUND");
 }
 
-/** S3 checks the conditions of the object's own write, when the file has been replaced already. */
+/** Checks the conditions of the object's own write. S3 checks them only after the file has been replaced. */
 function requireConditions(
   { IfMatch, IfNoneMatch }: MultipartInput["put"],
   ETag: string | undefined,
-  target: RequestTarget,
+  target: MultipartInput["target"],
 ): void {
-  const isThere = ETag !== undefined;
+  const exists = ETag !== undefined;
   if (
-    !(IfNoneMatch === "*" && isThere) &&
+    !(IfNoneMatch === "*" && exists) &&
     (IfMatch === undefined || (ETag !== undefined && isSameETag(IfMatch, ETag)))
   )
     return;
@@ -149,91 +157,94 @@ function requireConditions(
   );
 }
 
-/** The ETag of the object, if it is there. */
+/** The ETag of the object; undefined when there is none. */
 async function etagOf(
   config: TransferConfig,
   put: MultipartInput["put"],
   signal: AbortSignal,
 ): Promise<string | undefined> {
   try {
-    return (await headObject(config, put, signal)).ETag;
+    return (await headOwner(config, put, signal)).ETag;
   } catch (error) {
     if (hasCode(error, "S3_NOT_FOUND")) return undefined;
     throw error;
   }
 }
 
-interface Replaced {
+/** An instruction file that a write has replaced, or may have. */
+interface ReplacedFile {
   readonly location: SidecarLocation;
+  /** The content of the new file. */
   readonly text: string;
   readonly earlier: Earlier | "unknown" | undefined;
-  /** The ETag of the new file; undefined while S3 has not said that it has it. */
+  /** The ETag of the new file; undefined until S3 has confirmed it. */
   readonly stored: string | undefined;
 }
 
 /**
- * Puts the earlier instruction file back, or removes the new one, unless the new object may be there, or the file is
- * another's by now: that of an object which was written meanwhile.
+ * Restores the earlier instruction file, or removes the new one if there was none. The new file stays if the object may
+ * have been written, or if the file is by now that of another writer.
  *
- * @returns the error, which says so if something is left
+ * @returns the error, with advice if a file is left
  */
-async function undo(
+async function restoreFile(
   config: TransferConfig,
   { put, transfer, commit }: ObjectWrite,
-  { location, text, earlier, stored }: Replaced,
+  replaced: ReplacedFile,
   error: unknown,
 ): Promise<unknown> {
+  const { location, earlier, stored } = replaced;
   const { Key } = location;
-  const isSure = !commit.mayExist && stored !== undefined;
-  const doubtful = (what: string) =>
+  const isCertain = !commit.mayExist && stored !== undefined;
+  const possiblyOrphaned = (what: string) =>
     withLeftover(error, transfer, {
       details: { possiblyOrphanedInstructionFileKey: Key },
       advice: `Its instruction file "${Key}" ${what}`,
     });
-  const before = earlier === "unknown" ? undefined : earlier;
-  if (commit.mayExist && !(await isStillThere(config, put, before))) {
-    return doubtful("was kept, as the object may be there: remove it if that is not so");
+  const known = earlier === "unknown" ? undefined : earlier;
+  if (commit.mayExist && !(await isUnchanged(config, put, known))) {
+    return possiblyOrphaned("was kept, as the object may exist: remove it if it does not");
   }
-  // It may be another's.
-  if (earlier === "unknown" && !stored) return doubtful("may be there");
-  const undone = await undoFile(config, put, { location, text, earlier, stored });
-  if (undone === "failed") return withLeftover(error, transfer, failedUndo(Key, before));
-  if (isSure) return error;
-  const done = undone === "gone" ? "is not there, or another's" : before ? "was put back" : "was removed";
-  return doubtful(`${done}, but a request may still arrive: look at it`);
+  // The file may be that of another writer.
+  if (earlier === "unknown" && !stored) return possiblyOrphaned("may exist");
+  const outcome = await tryRestoring(config, put, replaced);
+  if (outcome === "failed") return withLeftover(error, transfer, failedRestoration(Key, known));
+  if (isCertain) return error;
+  const done =
+    outcome === "gone" ? "does not exist, or is another writer's" : known ? "was restored" : "was removed";
+  return possiblyOrphaned(`${done}, but a request may still take effect: look at it`);
 }
 
-/** Puts the earlier file back, or removes the new one, as long as the file that is there is the new one. */
-async function undoFile(
+/** Restores the earlier file or removes the new one, as long as the current file is the new one. */
+async function tryRestoring(
   config: TransferConfig,
   put: MultipartInput["put"],
-  replaced: Replaced,
-): Promise<"undone" | "gone" | "failed"> {
-  const { earlier } = replaced;
-  const before = earlier === "unknown" ? undefined : earlier;
-  const send = (condition: Condition) =>
-    withinTime<unknown>(({ abortSignal }) =>
-      before
-        ? putBack(config, put, replaced.location, before.instructions, condition, abortSignal)
-        : remove(config, replaced.location, condition, abortSignal),
-    );
+  { location, text, earlier, stored }: ReplacedFile,
+): Promise<"restored" | "gone" | "failed"> {
+  const known = earlier === "unknown" ? undefined : earlier;
+  const send = (condition: WriteCondition): Promise<unknown> =>
+    known
+      ? withinTime(({ abortSignal }) =>
+          putEarlier(config, put, location, known.instructions, condition, abortSignal),
+        )
+      : deleteObject(config.s3, { ...location, IfMatch: condition.IfMatch }, { isBounded: true });
   try {
-    const { location, text, stored } = replaced;
-    const IfMatch = stored ?? (await etagOfOwn(config, location, text));
+    const IfMatch = stored ?? (await etagOfOwnFile(config, location, text));
     if (IfMatch === undefined) return "gone";
-    // Conditions take the right to read.
-    await onCondition(earlier === "unknown" ? {} : { IfMatch }, send);
-    return "undone";
+    // A condition requires the permission to read.
+    await withCondition(earlier === "unknown" ? {} : { IfMatch }, send);
+    return "restored";
   } catch (error) {
-    // Some stores refuse the ETag of the file that is there.
-    const { location, text } = replaced;
-    const own = isUnmet(error) ? await etagOfOwn(config, location, text).catch(() => "unknown") : "unknown";
+    // Some stores refuse the ETag of the current file.
+    const own = isUnmetCondition(error)
+      ? await etagOfOwnFile(config, location, text).catch(() => "unknown")
+      : "unknown";
     return own === undefined ? "gone" : "failed";
   }
 }
 
-/** The ETag of the file that is there, if it is the new one. */
-async function etagOfOwn(
+/** The ETag of the current file if it is the new one. */
+async function etagOfOwnFile(
   config: TransferConfig,
   location: SidecarLocation,
   text: string,
@@ -242,41 +253,30 @@ async function etagOfOwn(
   return now?.bytes.toString() === text ? now.ETag : undefined;
 }
 
-function putBack(
+function putEarlier(
   { s3 }: TransferConfig,
-  put: MultipartInput["put"],
+  put: PutObjectCommandInput,
   location: SidecarLocation,
   { bytes, ContentType, Metadata = {} }: StoredInstructions,
-  condition: Condition,
+  condition: WriteCondition,
   signal: AbortSignal,
 ): Promise<string> {
   return putSidecar(s3, put, location, bytes, signal, { ContentType, Metadata, ...condition });
 }
 
-function remove(
-  { s3 }: TransferConfig,
-  location: SidecarLocation,
-  { IfMatch }: Condition,
-  signal: AbortSignal,
-): Promise<unknown> {
-  const target = { operation: "DeleteObject", bucket: location.Bucket ?? "", key: location.Key };
-  const command = new DeleteObjectCommand({ ...location, IfMatch });
-  return s3Request(target, signal, (options) => s3.send(guarded(command), options));
-}
-
-function failedUndo(key: string, earlier: Earlier | undefined): Leftover {
+function failedRestoration(key: string, earlier: Earlier | undefined): Leftover {
   if (!earlier) {
-    const advice = `Its instruction file "${key}" could not be removed: nothing needs it, remove it`;
+    const advice = `Its instruction file "${key}" could not be removed and is not needed: remove it`;
     return { details: { orphanedInstructionFileKey: key }, advice };
   }
   const advice =
-    `The earlier instruction file "${key}" could not be put back: without it the object that is there cannot be ` +
-    "read. Put the object again, or restore that file from its older version";
+    `The earlier instruction file "${key}" could not be restored: without it the existing object cannot be read. ` +
+    "Put the object again, or restore that file from its older version";
   return { details: { lostInstructionFileKey: key }, advice };
 }
 
-/** Whether the object is surely the one that it was before the write. */
-async function isStillThere(
+/** Whether the object is certainly the one that was there before the write. */
+async function isUnchanged(
   config: TransferConfig,
   put: MultipartInput["put"],
   earlier: Earlier | undefined,

@@ -24,11 +24,11 @@ import {
 } from "../../s3ec/encode.js";
 import type { LegacyEnvelope } from "../../s3ec/envelope.js";
 import type { LegacyKeyring } from "../../s3ec/keyrings/keyring.js";
-import { generateLegacyDataKey } from "../../s3ec/keyrings/new-data-key.js";
+import { generateLegacyDataKey } from "../../s3ec/keyrings/keyring.js";
 import { legacyNames } from "../../s3ec/names.js";
 import { callOptions, type TransferOptions, withCall } from "../../transfer/call.js";
 import { closingOnFailure, type PutBody, type Source, sourceArgument } from "../../transfer/source.js";
-import { newInstructionLocation } from "../read/instruction-object.js";
+import { newInstructionLocation } from "./instruction-file.js";
 import { withInstructionFile } from "./instruction-write.js";
 import type { LegacyWriterConfig } from "./writer-settings.js";
 

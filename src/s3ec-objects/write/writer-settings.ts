@@ -1,4 +1,4 @@
-/** The settings of a `LegacyWriter`, checked once: which format it writes, and what it may read to rotate keys. */
+/** The options of a `LegacyWriter`, and their checks. */
 import { choiceArgument } from "../../base/arguments.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
@@ -8,34 +8,38 @@ import {
   transferConfigArgument,
 } from "../../objects/encrypted/config.js";
 import type { LegacyKeyring } from "../../s3ec/keyrings/keyring.js";
-import { legacyKeyringArgument } from "../../s3ec/keyrings/new-data-key.js";
+import { legacyKeyringArgument } from "../../s3ec/keyrings/keyring.js";
 import { type CommitmentPolicy, type LegacyPolicy, policyArguments } from "../../s3ec/policy.js";
 import { type ContentSuite, committingSuite, gcmSuite } from "../../s3ec/suites.js";
 
-/** What a `LegacyWriter` is made of. */
+/** Options of `LegacyWriter`. */
 export interface LegacyWriterOptions
   extends Pick<
       EnvelopeClientOptions,
       "s3" | "partSizeBytes" | "maxConcurrentParts" | "maxBufferedBytes" | "idleTimeoutMs"
     >,
     Partial<LegacyPolicy> {
-  /** Makes the data keys; for rotations, unwraps those that are to be wrapped anew. */
+  /** Generates the data keys. For `reEncryptInstructionFile`, unwraps the current one. */
   readonly keyring: LegacyKeyring;
   /**
-   * By the names of Amazon's clients: what is written, and what a rotation reads. "REQUIRE_ENCRYPT_REQUIRE_DECRYPT" by
-   * default. "FORBID_ENCRYPT_ALLOW_DECRYPT" goes with the algorithm of V2, the other two with that of V3.
+   * The policy for writing, and for reading by `reEncryptInstructionFile`, by the names of Amazon's clients.
+   * "REQUIRE_ENCRYPT_REQUIRE_DECRYPT" by default. "FORBID_ENCRYPT_ALLOW_DECRYPT" requires the algorithm of V2, the other two
+   * that of V3.
    */
   readonly commitmentPolicy?: CommitmentPolicy;
-  /** The algorithm of the content, and so the format: that of V3 by default, whatever the policy. */
+  /** The content algorithm, which determines the format. That of V3 by default, whatever the policy. */
   readonly encryptionAlgorithm?:
     | "ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY"
     | "ALG_AES_256_GCM_IV12_TAG16_NO_KDF"
     | undefined;
-  /** Puts what can be rotated into an instruction file, `<key>.instruction`; false by default. docs/guides/legacy-objects.md weighs it. */
+  /**
+   * Whether the wrapped data key is stored in an instruction file, `<key>.instruction`, in which it can be re-encrypted; false
+   * by default.
+   */
   readonly instructionFile?: boolean | undefined;
 }
 
-/** {@link LegacyWriterOptions} once checked. */
+/** {@link LegacyWriterOptions} after validation. */
 export interface LegacyWriterConfig extends TransferConfig {
   readonly keyring: LegacyKeyring;
   readonly policy: LegacyPolicy;
@@ -43,7 +47,7 @@ export interface LegacyWriterConfig extends TransferConfig {
   readonly instructionFile: boolean;
 }
 
-/** Checks the settings of a writer. */
+/** Checks the options of a writer. */
 export function writerConfigArgument(options: unknown): LegacyWriterConfig {
   const given = fieldsArgument<LegacyWriterOptions>(legacyFieldNames.writer.options, options);
   const { encryptionAlgorithm = committingSuite.name, instructionFile = false } = given;

@@ -1,14 +1,11 @@
-/** Writes objects that Amazon's S3 Encryption Clients read, in V3 or V2, and rotates keys in their instruction files. */
+/** Writes objects for Amazon's S3 Encryption Clients, in V3 or V2, and re-encrypts their instruction files. */
 
 import type { PutOutput } from "../../objects/put/write-arguments.js";
-import type { CallOptions, TransferOptions } from "../../transfer/call-signal.js";
+import type { CallOptions, TransferOptions } from "../../transfer/call.js";
 import { deleteLegacy, type LegacyDeleteInput, type LegacyDeleteOutput } from "./delete.js";
 import { type LegacyPutInput, putLegacy } from "./put.js";
-import {
-  type ReEncryptInstructionFileInput,
-  type ReEncryptInstructionFileOutput,
-  reEncryptInstructionFile,
-} from "./re-encrypt.js";
+import { reEncryptInstructionFile } from "./re-encrypt.js";
+import type { ReEncryptInstructionFileInput, ReEncryptInstructionFileOutput } from "./re-encrypt-input.js";
 import {
   type LegacyWriterConfig,
   type LegacyWriterOptions,
@@ -16,61 +13,62 @@ import {
 } from "./writer-settings.js";
 
 /**
- * Writes for those who read with Amazon's S3 Encryption Clients. All else is better off with `EnvelopeClient`: an object of
- * these formats is one message of at most 64 GiB, sealed on one thread and verified as a whole. docs/guides/legacy-objects.md compares them.
+ * Writes objects for readers that use Amazon's S3 Encryption Clients. For all other readers use `EnvelopeClient`: an object
+ * of these formats is one message of at most 64 GiB, encrypted on one thread and verified as a whole.
  *
- * Every call rejects as those of `EnvelopeClient` do.
+ * Every method rejects as the methods of `EnvelopeClient` do.
  */
 export class LegacyWriter {
-  readonly #settings: LegacyWriterConfig;
+  readonly #config: LegacyWriterConfig;
 
-  /** @throws TypeError, RangeError when an option is wrong, or the algorithm is not one that the commitment policy allows */
+  /** @throws TypeError, RangeError when an option is wrong, or when the commitment policy does not allow the algorithm */
   constructor(options: LegacyWriterOptions) {
-    this.#settings = writerConfigArgument(options);
+    this.#config = writerConfigArgument(options);
   }
 
   /**
-   * Encrypts a body under a fresh data key and stores it: as one PutObject when it fits into one part, else as a
-   * multipart upload, which is aborted if anything fails. Parts that are sent again are sent as they were.
+   * Encrypts a body under a new data key and stores it: by one PutObject if it fits into one part, otherwise by a multipart
+   * upload, which is aborted if anything fails. A retry sends the same bytes again.
    *
-   * With an instruction file, that is written first. **The one of an object that is there already is overwritten before
-   * that object is**; when the object's own write fails it is put back, and `details.lostInstructionFileKey` says if it could not be.
-   * Between the two, and after a crash there, the earlier object cannot be read: keep versions, or write to new keys.
-   * Two writers of one key at a time can both succeed and leave the object of one with the file of the other, which nobody can read.
+   * With `instructionFile`, the instruction file is written first. **The file of an existing object is overwritten before the
+   * object is.** If the write of the object fails, the earlier file is restored; `details.lostInstructionFileKey` reports a
+   * file that could not be restored. Between the two writes, and after a crash between them, the existing object cannot be
+   * read: enable versioning, or write to new keys. If two writers write one key at the same time, both can succeed and leave
+   * the object of one with the file of the other, which nobody can read.
    *
    * @throws EnvelopeError `ENVELOPE_TOO_LARGE` before anything is sent; `SOURCE_TOO_LARGE` for more than 64 GiB, before
-   *   anything is sent where the length is known; `SOURCE_FAILED`, `SOURCE_STALLED`, `SOURCE_LENGTH_MISMATCH`
+   *   anything is sent if the length is known; `SOURCE_FAILED`, `SOURCE_STALLED`, `SOURCE_LENGTH_MISMATCH`
    */
   put(input: LegacyPutInput, options: TransferOptions = {}): Promise<PutOutput> {
-    return putLegacy(this.#settings, input, options);
+    return putLegacy(this.#config, input, options);
   }
 
   /**
-   * Deletes an object, then its instruction file `<key>.instruction` if there is one. Those with other suffixes stay, and
-   * so does that of a version deleted by its `VersionId`.
+   * Deletes an object, and then its instruction file `<key>.instruction`, if there is one. Instruction files with other
+   * suffixes stay, and so does the file if a version is deleted by its `VersionId`.
    *
-   * @throws EnvelopeError `S3_REQUEST_FAILED` also when the answer says success and the object is still there
+   * @throws EnvelopeError `S3_REQUEST_FAILED` also when S3 confirms the deletion and the object still exists
    */
   delete(input: LegacyDeleteInput, options: CallOptions = {}): Promise<LegacyDeleteOutput> {
-    return deleteLegacy(this.#settings, input, options);
+    return deleteLegacy(this.#config, input, options);
   }
 
   /**
-   * Wraps the data key of an object with an instruction file under another key, without touching the object. The
-   * instruction file is replaced, or another one is written beside it for readers with another key. What is written goes
-   * by this writer's algorithm: the object must have the same. Before the data key is wrapped for anybody, it is proven to
-   * be that of this object (`verifyContent`): of V2 by reading all of it. One of AES/CBC, which takes "never", is then no
-   * longer read by Amazon's client for Java, versions 3 and 4, which read only their own new wraps of it.
+   * Wraps the data key of an object that has an instruction file with another key. The object itself does not change. The
+   * instruction file is replaced, or a second one is written for readers with another key. The object must have the
+   * algorithm of this writer. Before the data key is wrapped, it is proven to belong to the object (`verifyContent`): in V2
+   * by reading the whole object. An object of AES/CBC, which requires "never", can afterwards no longer be read by versions 3
+   * and 4 of Amazon's client for Java, which read only instruction files of AES/CBC that they have re-encrypted themselves.
    *
-   * @throws EnvelopeError `KEY_NOT_ROTATED` when the object has no instruction file, the new description is the old one, the
-   *   old key still opens what was to be rotated, or nothing can prove whose data key it is; `DECRYPTION_FAILED` when the
-   *   data key is not that of this object; `S3_PRECONDITION_FAILED` when the object is not the one of `IfMatch`, or somebody
-   *   else has changed it or the file meanwhile; and what reading the object rejects with
+   * @throws EnvelopeError `KEY_NOT_ROTATED` when the object has no instruction file, when the new description equals the
+   *   current one, when the current key can still unwrap the new file with `enforceRotation`, or when nothing can prove that the
+   *   data key belongs to the object; `DECRYPTION_FAILED` when it does not; `S3_PRECONDITION_FAILED` when the object does not
+   *   have the ETag of `IfMatch`, or when the object or the file has changed in the meantime; the errors of reading the object
    */
   reEncryptInstructionFile(
     input: ReEncryptInstructionFileInput,
     options: CallOptions = {},
   ): Promise<ReEncryptInstructionFileOutput> {
-    return reEncryptInstructionFile(this.#settings, input, options);
+    return reEncryptInstructionFile(this.#config, input, options);
   }
 }

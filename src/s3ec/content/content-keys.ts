@@ -1,5 +1,4 @@
-/** From a data key to what opens or seals the content of one object. */
-
+/** Derives the keys of the content of one object from its data key. */
 import { createSecretKey, type KeyObject, randomBytes, timingSafeEqual } from "node:crypto";
 import { decryptionFailed } from "../../base/errors.js";
 import {
@@ -12,18 +11,18 @@ import {
 import type { LegacyEnvelope } from "../envelope.js";
 import type { ContentSuite } from "../suites.js";
 
-/** What opens or seals the content of one object. */
+/** The keys of the content of one object. */
 export interface ContentKeys {
   readonly suite: ContentSuite;
-  /** The AES key of the content: the data key, or what is derived from it. */
+  /** The AES key of the content: the data key, or a key that is derived from it. */
   readonly key: KeyObject;
   /** The IV of the cipher, never the message id. */
   readonly iv: Buffer;
-  /** What GCM authenticates beside the content, if anything. */
+  /** The additional data that GCM authenticates, if any. */
   readonly aad: Buffer | undefined;
 }
 
-/** Keys for one new object, and what its metadata says of them. */
+/** Keys for one new object, and the fields of its metadata. */
 export interface NewContentKeys {
   readonly keys: ContentKeys;
   /** The IV of the metadata; the message id of the suite that commits. */
@@ -32,14 +31,13 @@ export interface NewContentKeys {
 }
 
 /**
- * The keys of an object's content. The commitment is compared, in constant time, before the key of the
- * content is derived.
+ * Derives the keys of the content of an existing object. The commitment is compared, in constant time, before the content
+ * key is derived.
  *
- * @param dataKey as it was unwrapped; stays the caller's, who zeroes it
- * @param contentAad what a writer of V2 authenticated beside the content without a trace of it; other
- *   formats have no use for it
- * @throws EnvelopeError `DECRYPTION_FAILED` when the data key has another length, or is not the one that
- *   was committed to
+ * @param dataKey the unwrapped data key; the caller zeroes it
+ * @param contentAad the additional data that a writer of V2 authenticated with the content, of which the object has no
+ *   trace; ignored for other formats
+ * @throws EnvelopeError `DECRYPTION_FAILED` when the data key has a wrong length, or is not the committed one
  */
 export function openContentKeys(
   envelope: LegacyEnvelope,
@@ -55,14 +53,14 @@ export function openContentKeys(
   return committedKeys(suite, key, iv);
 }
 
-/** Objects made by {@link sealContentKeys} that nothing has been sealed under. */
+/** Keys made by {@link sealContentKeys} that have not been used yet. */
 const unused = new WeakSet<ContentKeys>();
 
 /**
- * Keys for the content of one new object. They seal once: another try with other plaintext takes other keys.
+ * Derives keys for the content of one new object. They seal once: a second attempt with other plaintext needs other keys.
  *
- * @param dataKey 32 bytes made for this object alone; stays the caller's, who zeroes it
- * @param iv random, of `suite.ivBytes`; given by tests alone
+ * @param dataKey 32 bytes generated for this object only; the caller zeroes them
+ * @param iv `suite.ivBytes` random bytes; stated by tests only
  */
 export function sealContentKeys(
   suite: ContentSuite,
@@ -80,9 +78,10 @@ export function sealContentKeys(
   return { keys, iv, commitment: suite.commits ? commitmentOf(dataKeyObject, iv) : undefined };
 }
 
-/** Takes keys for sealing, once: a second plaintext under them would reveal both. */
+/** Marks keys as used. Throws if they have been used: a second plaintext under the same keys would reveal both. */
 export function useToSeal(keys: ContentKeys): void {
-  if (!unused.delete(keys)) throw new Error("these keys have sealed an object, or were not made to seal one");
+  if (!unused.delete(keys))
+    throw new Error("these keys have been used to seal an object, or were not made for sealing");
 }
 
 function committedKeys(suite: ContentSuite, dataKey: KeyObject, messageId: Uint8Array): ContentKeys {

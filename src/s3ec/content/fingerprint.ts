@@ -49,15 +49,15 @@ export class PieceFingerprints {
   /** Adds the next bytes of the body. */
   add(bytes: Uint8Array): void {
     for (let rest = bytes; rest.length > 0; ) {
-      const part = rest.subarray(0, this.#pieceBytes - this.#lastBytes);
-      this.#last.update(part);
-      this.#lastBytes += part.length;
+      const bytesOfPiece = rest.subarray(0, this.#pieceBytes - this.#lastBytes);
+      this.#last.update(bytesOfPiece);
+      this.#lastBytes += bytesOfPiece.length;
       if (this.#lastBytes === this.#pieceBytes) {
         this.#full.push(this.#last.digest());
         this.#last = createHash("sha256");
         this.#lastBytes = 0;
       }
-      rest = rest.subarray(part.length);
+      rest = rest.subarray(bytesOfPiece.length);
     }
   }
 

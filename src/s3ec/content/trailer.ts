@@ -1,20 +1,20 @@
-/** Keeps the last bytes of a body back, its tag, while the pieces of the body come. */
+/** Separates the tag at the end of a body from the ciphertext, while the body is read. */
 
-/** Tells the ciphertext of a body from the tag behind it. */
+/** The trailer of a body: its last bytes, which hold the tag. */
 export class Trailer {
   readonly #tagBytes: number;
-  /** Bytes of ciphertext that are still to come, when that is known. */
+  /** The bytes of ciphertext still to be read, if known. */
   #ciphertextBytes: number | undefined;
-  /** What may be the tag; after the last piece it is. */
+  /** The bytes that may be the tag. After the last piece they are. */
   held: Uint8Array = new Uint8Array(0);
 
-  /** @param bodyBytes how many bytes come in all, if that is known: then the tag alone is ever held */
+  /** @param bodyBytes the length of the body, if it is known: then no ciphertext is ever held back */
   constructor(tagBytes: number, bodyBytes: number | undefined) {
     this.#tagBytes = tagBytes;
     if (bodyBytes !== undefined) this.#ciphertextBytes = bodyBytes - tagBytes;
   }
 
-  /** Takes the next piece of the body, and gives the ciphertext that is now known to be that. */
+  /** Adds the next piece of the body. Returns the bytes that are now known to be ciphertext. */
   withhold(piece: Uint8Array): Uint8Array[] {
     const { held } = this;
     const bytes = held.length + piece.length;
@@ -22,7 +22,7 @@ export class Trailer {
     const taken = Math.max(0, Math.min(sure, bytes));
     if (this.#ciphertextBytes !== undefined) this.#ciphertextBytes -= taken;
     const fromPiece = Math.max(0, taken - held.length);
-    // A copy: the piece may be large, or its memory used again.
+    // A copy: the piece may be large, or its memory may be reused.
     this.held = Buffer.concat([held.subarray(taken), piece.subarray(fromPiece)]);
     return [held.subarray(0, taken), piece.subarray(0, fromPiece)].filter(({ length }) => length > 0);
   }

@@ -1,5 +1,4 @@
-/** The keyring of the S3 Encryption Client formats on a local AES key. */
-
+/** The keyring of the S3 Encryption Client formats for a local AES key. */
 import { createCipheriv, createDecipheriv, createSecretKey, KeyObject, randomBytes } from "node:crypto";
 import { wrongType } from "../../base/arguments.js";
 import { decryptionFailed } from "../../base/errors.js";
@@ -10,15 +9,14 @@ import { dataKeyLengths, wraps } from "../suites.js";
 import type { LegacyKeyring, LegacyUnwrapInput } from "./keyring.js";
 import { decryptionKeysArgument, descriptionArgument, rawKeyring } from "./raw-keyring.js";
 
-/** Settings of {@link legacyAesKeyring}. */
+/** Options of {@link legacyAesKeyring}. */
 export interface LegacyAesKeyringOptions {
   /** 16, 24 or 32 uniformly random bytes (not a password), or a secret KeyObject of them. Copied. */
   readonly wrappingKey: Uint8Array | KeyObject;
-  /** Stands readable in the metadata of objects that are written, to tell their key by; empty by default. */
+  /** Identifies the key. It is stored as plain text in the metadata of objects; empty by default. */
   readonly materialsDescription?: EncryptionContext;
   /**
-   * Further keys to read with, for objects that have exactly that description. All other objects are read
-   * with `wrappingKey`.
+   * Other keys to read with, each for objects with exactly its description. All other objects are read with `wrappingKey`.
    */
   readonly decryptionKeys?: readonly {
     readonly materialsDescription: EncryptionContext;
@@ -34,8 +32,8 @@ const gcmTagBytes = 16;
 const wrapIv = Buffer.alloc(8, 0xa6);
 
 /**
- * A keyring for objects of the S3 Encryption Clients whose data keys a local AES key wraps ("AES", which is
- * ECB, "AESWrap" and "AES/GCM"). It writes "AES/GCM".
+ * Creates a keyring for objects of the S3 Encryption Clients whose data keys are wrapped by a local AES key: "AES" (which is
+ * ECB), "AESWrap" and "AES/GCM". It writes "AES/GCM".
  *
  * @throws TypeError, RangeError when an option is wrong
  */
@@ -64,7 +62,7 @@ export function legacyAesKeyring(options: LegacyAesKeyringOptions): LegacyKeyrin
 function unwrapWithAes(key: KeyObject, { wrap, wrappedKey, contentName }: LegacyUnwrapInput): Buffer {
   const bits = bitsOf(key);
   if (wrap === wraps.aesGcm) return unwrapGcm(key, wrappedKey, contentName);
-  // OpenSSL unwraps nothing to nothing.
+  // OpenSSL unwraps zero bytes to zero bytes.
   if (wrappedKey.length === 0) throw decryptionFailed();
   const decipher =
     wrap === wraps.aesWrap
@@ -76,7 +74,7 @@ function unwrapWithAes(key: KeyObject, { wrap, wrappedKey, contentName }: Legacy
   );
 }
 
-/** Nonce, wrapped key, tag; the name of the content algorithm is bound. */
+/** Returns nonce, wrapped key and tag. The name of the content algorithm is additional data. */
 function wrapGcm(key: KeyObject, dataKey: Uint8Array, contentName: string): Buffer {
   const nonce = randomBytes(gcmNonceBytes);
   const cipher = createCipheriv(`aes-${bitsOf(key)}-gcm`, key, nonce).setAAD(Buffer.from(contentName));
@@ -96,16 +94,16 @@ function unwrapGcm(key: KeyObject, wrapped: Uint8Array, contentName: string): Bu
   );
 }
 
-/** What a decipher gives at its two steps, in one; nothing of it stays behind. */
+/** Joins the results of the two steps of a decipher, and clears them. */
 function opened(...steps: (() => Buffer)[]): Buffer {
-  const parts: Buffer[] = [];
+  const outputs: Buffer[] = [];
   try {
-    for (const step of steps) parts.push(step());
-    return Buffer.concat(parts);
+    for (const step of steps) outputs.push(step());
+    return Buffer.concat(outputs);
   } catch {
     throw decryptionFailed();
   } finally {
-    for (const part of parts) part.fill(0);
+    for (const output of outputs) output.fill(0);
   }
 }
 

@@ -1,4 +1,4 @@
-/** The keyring of the S3 Encryption Client formats on AWS KMS. */
+/** The keyring of the S3 Encryption Client formats for AWS KMS. */
 import { choiceArgument, textArgument } from "../../base/arguments.js";
 import { quoted } from "../../base/bytes.js";
 import { fieldsArgument } from "../../fields/field-list.js";
@@ -16,15 +16,15 @@ import {
 } from "./keyring.js";
 
 /**
- * Settings of {@link legacyKmsKeyring}: the one key, or `discovery`, with which KMS finds the key of each
- * object and nothing can be written.
+ * Options of {@link legacyKmsKeyring}: one key, or `discovery`, with which KMS finds the key of each object and nothing can be
+ * written.
  */
 export type LegacyKmsKeyringOptions =
   | (KmsKeyringOptions & { readonly discovery?: false })
   | (Pick<KmsKeyringOptions, "kms" | "grantTokens"> & {
       /**
-       * Reads under whatever key the credentials may use. Who can write to the bucket can then have objects
-       * read that are under a key of theirs: name a key wherever you can.
+       * Reads objects under every key that the credentials may use. Anybody who can write to the bucket can then have you read
+       * objects under a key of their own: name a key wherever you can.
        */
       readonly discovery: true;
       readonly keyId?: undefined;
@@ -33,11 +33,11 @@ export type LegacyKmsKeyringOptions =
 const title = "input.encryptionContext";
 
 /**
- * A keyring for objects of the S3 Encryption Clients whose data keys one key of AWS KMS wraps ("kms" and
- * "kms+context"). It writes "kms+context". As with `kmsKeyring`, reading is pinned to the key.
+ * Creates a keyring for objects of the S3 Encryption Clients whose data keys are wrapped by a key of AWS KMS: "kms" and
+ * "kms+context". It writes "kms+context". As with `kmsKeyring`, reading is limited to the named key.
  *
- * @throws TypeError, RangeError when an option is wrong. Its calls reject as those of `kmsKeyring` do, and
- *   with a RangeError when the caller's context has a name that the format keeps for itself
+ * @throws TypeError, RangeError when an option is wrong. Its calls reject as those of `kmsKeyring` do, and with a RangeError
+ *   when the caller's context has a reserved name
  */
 export function legacyKmsKeyring(options: LegacyKmsKeyringOptions): LegacyKeyring {
   const given = fieldsArgument<LegacyKmsKeyringOptions>(legacyFieldNames.legacyKmsKeyring.options, options);
@@ -65,7 +65,7 @@ export function legacyKmsKeyring(options: LegacyKmsKeyringOptions): LegacyKeyrin
   };
 }
 
-/** The caller's context in the caller's order, then the entry that binds the content algorithm. */
+/** The caller's context in the caller's order, followed by the entry that binds the content algorithm. */
 function boundContext(context: unknown, contentName: string): EncryptionContext {
   const stated = wrappingContextArgument(title, context);
   for (const name of reservedContextNames) {

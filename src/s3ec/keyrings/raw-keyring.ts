@@ -1,4 +1,4 @@
-/** What the keyrings on local keys have in common: keys are found by their material description. */
+/** The common part of the keyrings for local keys, which find a key by its material description. */
 import { randomBytes } from "node:crypto";
 import { wrongType } from "../../base/arguments.js";
 import { EnvelopeError } from "../../base/errors.js";
@@ -15,28 +15,28 @@ import {
   requireKeyType,
 } from "./keyring.js";
 
-/** A key, and the description that stands in the metadata of objects that are written under it. */
+/** A key and its description in the metadata of objects. */
 export interface DescribedKey<K> {
   readonly materialsDescription: EncryptionContext;
   readonly key: K;
 }
 
-/** What makes a keyring of local keys. */
+/** The keys and the algorithms of a keyring for local keys. */
 export interface RawKeys<Public, Private> {
-  /** What it writes. */
+  /** The wrap that it writes. */
   readonly wrap: WrapAlgorithm;
   /** The description of the key that it writes with. */
   readonly materialsDescription: EncryptionContext;
   readonly wrappingKey: Public;
-  /** Reads what no other key has the description of; undefined when there is no private key. */
+  /** Unwraps the data keys of objects that no other key has the description of. Undefined without a private key. */
   readonly defaultKey: Private | undefined;
   readonly decryptionKeys: readonly DescribedKey<Private>[];
   wrapDataKey(key: Public, plaintext: Uint8Array, contentName: string): Uint8Array;
-  /** Takes wraps of the key type alone. @throws EnvelopeError `DECRYPTION_FAILED` */
+  /** Called only for wraps of the key type. @throws EnvelopeError `DECRYPTION_FAILED` */
   unwrapDataKey(key: Private, input: LegacyUnwrapInput): Uint8Array;
 }
 
-/** A keyring on local keys. */
+/** Creates a keyring for local keys. */
 export function rawKeyring<Public, Private>(keys: RawKeys<Public, Private>): LegacyKeyring {
   const { wrap, materialsDescription, wrappingKey } = keys;
 
@@ -83,12 +83,12 @@ export function rawKeyring<Public, Private>(keys: RawKeys<Public, Private>): Leg
   };
 }
 
-/** Takes a snapshot of the description of a key. */
+/** Checks the description of a key and copies it. */
 export function descriptionArgument(title: string, value: unknown): EncryptionContext {
   return wrappingContextArgument(title, value ?? {});
 }
 
-/** Checks further keys to read with, each by `fieldsOf`; no two have the same description. */
+/** Checks the other keys to read with, each by `fieldsOf`. No two may have the same description. */
 export function decryptionKeysArgument<K>(
   value: unknown,
   own: EncryptionContext,

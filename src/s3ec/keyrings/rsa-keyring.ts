@@ -1,4 +1,4 @@
-/** The keyring of the S3 Encryption Client formats on an RSA key pair. */
+/** The keyring of the S3 Encryption Client formats for an RSA key pair. */
 import { constants, KeyObject, publicEncrypt } from "node:crypto";
 import { wrongType } from "../../base/arguments.js";
 import { fieldsArgument } from "../../fields/field-list.js";
@@ -10,17 +10,16 @@ import { dataKeyLengths, wraps } from "../suites.js";
 import type { LegacyKeyring, LegacyUnwrapInput } from "./keyring.js";
 import { decryptionKeysArgument, descriptionArgument, rawKeyring } from "./raw-keyring.js";
 
-/** Settings of {@link legacyRsaKeyring}: at least one of the two keys. */
+/** Options of {@link legacyRsaKeyring}: at least one of the two keys. */
 export interface LegacyRsaKeyringOptions {
-  /** Writes; a KeyObject, as `createPublicKey` makes it. The one in `privateKey` by default. */
+  /** The key to write with, as returned by `createPublicKey`. By default the public key of `privateKey`. */
   readonly publicKey?: KeyObject;
-  /** Reads; a KeyObject, as `createPrivateKey` makes it. */
+  /** The key to read with, as returned by `createPrivateKey`. */
   readonly privateKey?: KeyObject;
-  /** Stands readable in the metadata of objects that are written, to tell their key by; empty by default. */
+  /** Identifies the key. It is stored as plain text in the metadata of objects; empty by default. */
   readonly materialsDescription?: EncryptionContext;
   /**
-   * Further keys to read with, for objects that have exactly that description. All other objects are read
-   * with `privateKey`.
+   * Other keys to read with, each for objects with exactly its description. All other objects are read with `privateKey`.
    */
   readonly decryptionKeys?: readonly {
     readonly materialsDescription: EncryptionContext;
@@ -30,14 +29,14 @@ export interface LegacyRsaKeyringOptions {
 
 type DecryptionKey = NonNullable<LegacyRsaKeyringOptions["decryptionKeys"]>[number];
 
-/** Old objects may be under keys that nobody should make any more. */
+/** Old objects may be under keys that are too short for new ones. */
 const minReadingBits = 1024;
 const minWritingBits = 2048;
 
 /**
- * A keyring for objects of the S3 Encryption Clients whose data keys RSA wraps ("RSA", which is PKCS#1 v1.5,
- * "RSA/ECB/OAEPWithSHA-256AndMGF1Padding" and "RSA-OAEP-SHA1"). It writes
- * "RSA-OAEP-SHA1", the one of them that binds the content algorithm.
+ * Creates a keyring for objects of the S3 Encryption Clients whose data keys are wrapped by RSA: "RSA" (which is PKCS#1 v1.5),
+ * "RSA/ECB/OAEPWithSHA-256AndMGF1Padding" and "RSA-OAEP-SHA1". It writes "RSA-OAEP-SHA1", the only one that binds the content
+ * algorithm.
  *
  * @throws TypeError, RangeError when an option is wrong
  */
@@ -71,7 +70,7 @@ export function legacyRsaKeyring(options: LegacyRsaKeyringOptions): LegacyKeyrin
   });
 }
 
-/** The length of the data key, the data key, the name of the content algorithm. */
+/** Encrypts the length of the data key, the data key and the name of the content algorithm. */
 function wrapWithRsa(key: KeyObject | undefined, dataKey: Uint8Array, contentName: string): Buffer {
   const bits = key?.asymmetricKeyDetails?.modulusLength ?? 0;
   if (!key || bits < minWritingBits) {

@@ -1,4 +1,4 @@
-/** From the envelope of an S3 Encryption Client to the keys of its content, in the order that leaves no oracle. */
+/** Unwraps the data key of an object, after all checks that could otherwise serve as an oracle. */
 import { bytesArgument } from "../../base/arguments.js";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import { requireContext } from "../../envelope/envelope.js";
@@ -12,29 +12,29 @@ import { type LegacyPolicy, requireAllowed } from "../policy.js";
 import { cbcSuite, gcmSuite, type KeyType, type WrapAlgorithm, wraps } from "../suites.js";
 import type { LegacyKeyring, LegacyUnwrapInput } from "./keyring.js";
 
-/** What an object is unlocked with. */
+/** How the data key of an object is unwrapped. */
 export interface LegacyUnwrapRequest {
-  /** One of each key type at most. */
+  /** At most one of each key type. */
   readonly keyrings: readonly LegacyKeyring[];
   readonly policy: LegacyPolicy;
-  /** The context that the caller states; undefined when none was stated, which differs from an empty one for `kms`. */
+  /** The context that the caller expects. Undefined if none was stated, which differs from an empty one for `kms`. */
   readonly expected: EncryptionContext | "any" | undefined;
   /** Whether only a range of the content is read. */
   readonly isRange: boolean;
   readonly contentAad?: Uint8Array | undefined;
-  /** Whether AES/CBC is also read when the wrap binds the name of AES/GCM. */
+  /** Whether AES/CBC is also read if the wrap binds the name of AES/GCM. */
   readonly enableCbcRewrappedByJava?: boolean | undefined;
-  /** Called when policy and context allow the object, before the keyring is asked: whatever else speaks against it. */
+  /** Called for further checks after policy and context allow the object, before the keyring is called. */
   readonly beforeUnwrap?: (() => void) | undefined;
   readonly abortSignal?: AbortSignal | undefined;
 }
 
 /**
- * Unwraps the data key of an object and makes the keys of its content of it. All that can be refused is refused
- * before the keyring is asked, and the commitment is checked before anything is decrypted.
+ * Unwraps the data key of an object and derives the keys of its content. Everything that can be refused is refused before the
+ * keyring is called, and the commitment is compared before anything is decrypted.
  *
  * @throws EnvelopeError `LEGACY_REFUSED`, `KEY_NOT_FOR_OBJECT`, `CONTEXT_MISMATCH`, `ENVELOPE_INVALID`,
- *   `DECRYPTION_FAILED`, and those of the keyring
+ *   `DECRYPTION_FAILED`, and the errors of the keyring
  */
 export async function unwrapContentKeys(
   envelope: LegacyEnvelope,
@@ -45,7 +45,7 @@ export async function unwrapContentKeys(
   );
 }
 
-/** Unwraps the data key of an object as {@link unwrapContentKeys} does, for one use; then it is zeroed. */
+/** Unwraps the data key of an object as {@link unwrapContentKeys} does, for one use. Zeroes it afterwards. */
 export async function withUnwrappedDataKey<T>(
   envelope: LegacyEnvelope,
   input: LegacyUnwrapRequest,
@@ -70,7 +70,7 @@ export async function withUnwrappedDataKey<T>(
   }
 }
 
-/** Versions 3 and 4 for Java wrap the key of AES/CBC anew in its instruction file, and bind the name of AES/GCM to it. */
+/** Versions 3 and 4 for Java, when they re-encrypt the instruction file of AES/CBC, bind the name of AES/GCM to the key. */
 function isRewrappedCbc({ suite, storage }: LegacyEnvelope, wrap: WrapAlgorithm): boolean {
   return suite === cbcSuite && storage === "instruction-file" && !wrap.isLegacy && wrap.keyType !== "kms";
 }
@@ -84,15 +84,15 @@ async function unwrapCbc(keyring: LegacyKeyring, asked: LegacyUnwrapInput): Prom
   }
 }
 
-/** How the data key of an object is wrapped: what the object says, or, of V1, what the keys of the reader tell. */
+/** The wrap of the data key of an object: the one that the object states or, in V1, the one that fits the reader's keys. */
 export function wrapOf(envelope: LegacyEnvelope, keyrings: readonly LegacyKeyring[]): WrapAlgorithm {
   return envelope.wrap ?? wrapOfV1(envelope, keyrings);
 }
 
-/** What 32 bytes take under AES-ECB; RSA takes more, of any size of key that is safe to use. */
+/** The length of 32 bytes under AES-ECB. The output of RSA is longer, for every key that is safe to use. */
 const maxAesEcbBytes = 48;
 
-/** V1 does not say how its key is wrapped. The reader's key tells; with keys of both types, the length, once. */
+/** V1 does not state its wrap. The type of the reader's key decides or, if it has keys of both types, the length. */
 function wrapOfV1({ wrappedKey }: LegacyEnvelope, keyrings: readonly LegacyKeyring[]): WrapAlgorithm {
   const [hasAes, hasRsa] = (["aes", "rsa"] as const).map((type) => ofType(keyrings, type) !== undefined);
   const isRsa = hasAes === hasRsa ? wrappedKey.length > maxAesEcbBytes : hasRsa;
@@ -109,8 +109,8 @@ function keyringFor(
   const configured = keyrings.map(({ keyType }) => keyringNames[keyType]).join(", ");
   throw new EnvelopeError(
     "KEY_NOT_FOR_OBJECT",
-    `the object's data key is wrapped by ${wrap.name} (format ${format}), which takes a ` +
-      `${keyringNames[wrap.keyType]}, and the reader has: ${configured}`,
+    `the object's data key is wrapped by ${wrap.name} (format ${format}), which needs a ` +
+      `${keyringNames[wrap.keyType]}, but the reader has: ${configured}`,
     { details: { keyType: wrap.keyType, wrap: wrap.name, format } },
   );
 }
@@ -126,9 +126,9 @@ function ofType(keyrings: readonly LegacyKeyring[], type: KeyType): LegacyKeyrin
 }
 
 /**
- * With `kms+context` the context of KMS names the content's algorithm, which must be the one in the metadata. With
- * `kms` no client ever put that name there: where it stands, `kms+context` was changed into `kms`, for which KMS would
- * decrypt the key all the same; as it would the data key of an object of the native format, which has a name of its own.
+ * With `kms+context` the encryption context names the content algorithm, which must be the one in the metadata. With `kms` no
+ * client ever added that name: if it is there, somebody has changed `kms+context` into `kms`, and KMS would decrypt the key all
+ * the same. The same holds for the data key of an object of the native format, whose context has a name of its own.
  */
 function requireBinding(
   { format, storage, description, contentName }: LegacyEnvelope,
@@ -138,16 +138,17 @@ function requireBinding(
   const field = format === "V3" ? names.contextV3 : names.description;
   const bound = Object.hasOwn(description, contentContextName) ? description[contentContextName] : undefined;
   if (wrap.isLegacy && bound !== undefined) {
-    throw malformed(storage, field, `${contentContextName} has no place beside the wrap "${wrap.name}"`);
+    throw malformed(storage, field, `expected no ${contentContextName} with the wrap "${wrap.name}"`);
   }
   const [own] = wrappingContextEntry;
-  if (Object.hasOwn(description, own)) throw malformed(storage, field, `"${own}" is of the native format`);
+  if (Object.hasOwn(description, own))
+    throw malformed(storage, field, `"${own}" belongs to the native format`);
   if (!wrap.isLegacy && bound !== contentName) {
-    throw malformed(storage, field, `expected its ${contentContextName} to be the content's algorithm`);
+    throw malformed(storage, field, `expected its ${contentContextName} to be the content algorithm`);
   }
 }
 
-/** Compares what KMS has bound with what the caller states. Raw keys bind nothing, so there they may state nothing. */
+/** Compares the context that KMS has bound with the expected one. Raw keys bind none, so none may be expected of them. */
 function requireExpected(
   envelope: LegacyEnvelope,
   wrap: WrapAlgorithm,
@@ -159,8 +160,8 @@ function requireExpected(
     if (differing.length === 0) return;
     throw new EnvelopeError(
       "CONTEXT_MISMATCH",
-      `an encryption context is expected, and the wrap ${wrap.name} of this object binds none: leave it out, as ` +
-        "nothing proves the material description in its metadata",
+      `an encryption context is expected, but the wrap ${wrap.name} of this object binds none: leave it out, as ` +
+        "nothing proves the material description in the metadata",
       { details: { differing } },
     );
   }

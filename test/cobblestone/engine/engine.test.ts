@@ -26,7 +26,7 @@ describe("an engine with workers", () => {
     const engine = await startedEngine();
     expectBytes(await collect(sealSource(cut(plaintext, 65_536), keys, { engine })), await message);
     expectBytes(await collect(decrypt(cut(await message, 65_536), { dataKey, engine })), plaintext);
-    expect(poolOf(engine).runsInWork).toBe(0);
+    expect(poolOf(engine).pendingBatches).toBe(0);
   });
 
   it("does so whatever the cutting and the place where it takes over", async () => {
@@ -71,7 +71,7 @@ describe("an engine with workers", () => {
     let most = 0;
     const watched = async function* () {
       for (const piece of cut(plaintext, 65_536)) {
-        most = Math.max(most, poolOf(engine).runsInWork);
+        most = Math.max(most, poolOf(engine).pendingBatches);
         await new Promise(setImmediate);
         yield piece;
       }
@@ -80,7 +80,7 @@ describe("an engine with workers", () => {
       Array.from({ length: 24 }, () => collect(sealSource(watched(), keys, { engine }))),
     );
     for (const bytes of sealed) expectBytes(bytes, await message);
-    // Two a worker, and one or two a message: a slab that was begun while there was room, and the end.
+    // Two a worker, and one or two a message: a buffer that was begun while there was room, and the end.
     expect(most).toBeGreaterThan(2);
     expect(most).toBeLessThanOrEqual(4 + 2 * 24);
   });
@@ -185,15 +185,15 @@ describe("an engine with workers", () => {
     const workerUrl = workerOf(`
       const waiting = [];
       let answers = false;
-      const answer = (slab) => parentPort.postMessage({ slab, verified: true }, [slab]);
-      parentPort.on("message", ({ slab }) => (answers ? answer(slab) : waiting.push(slab)));
+      const answer = (buffer) => parentPort.postMessage({ buffer, verified: true }, [buffer]);
+      parentPort.on("message", ({ buffer }) => (answers ? answer(buffer) : waiting.push(buffer)));
       new BroadcastChannel("${name}").onmessage = () => {
         answers = true;
-        for (const slab of waiting.splice(0)) answer(slab);
+        for (const buffer of waiting.splice(0)) answer(buffer);
       };`);
     const engine = await startedEngine({ workerUrl });
     const sealing = collect(encrypt(cut(long.subarray(0, 5_000_000), 65_536), { dataKey, engine }));
-    await expect.poll(() => poolOf(engine).runsInWork).toBeGreaterThanOrEqual(4);
+    await expect.poll(() => poolOf(engine).pendingBatches).toBeGreaterThanOrEqual(4);
     const channel = new BroadcastChannel(name);
     // Again and again: a worker that has just started may not listen yet.
     const telling = setInterval(() => channel.postMessage("answer"), 10);
@@ -246,7 +246,7 @@ describe("an engine with workers", () => {
     };
     for await (const piece of encrypt(source(), { dataKey, engine })) if (piece.length > 100_000) break;
     await until(() => expect(closed).toBe(true));
-    await expect.poll(() => poolOf(engine).runsInWork).toBe(0);
+    await expect.poll(() => poolOf(engine).pendingBatches).toBe(0);
   });
 
   it.each([true, false])(
@@ -305,7 +305,7 @@ describe("closing an engine", () => {
     let sealed = (await pieces.next()).value?.length ?? 0;
     sealed += (await pieces.next()).value?.length ?? 0;
     await engine.close();
-    expect([engine.workers, poolOf(engine).runsInWork]).toEqual([0, 0]);
+    expect([engine.workers, poolOf(engine).pendingBatches]).toEqual([0, 0]);
     for await (const piece of pieces) sealed += piece.length;
     expect(sealed).toBe(ciphertextLength(plaintext.length));
     expectBytes(await collect(sealSource(cut(plaintext, 65_536), keys, { engine })), await message);
@@ -399,19 +399,19 @@ describe("when workers cannot be had", () => {
 
   it.each([
     ["nothing", "parentPort.postMessage(undefined)"],
-    ["a shorter slab", "parentPort.postMessage({ slab: new ArrayBuffer(8), verified: true })"],
-    ["no verdict", "parentPort.postMessage({ slab }, [slab])"],
+    ["a shorter buffer", "parentPort.postMessage({ buffer: new ArrayBuffer(8), verified: true })"],
+    ["no verdict", "parentPort.postMessage({ buffer }, [buffer])"],
   ])("a message fails when its worker answers %s, and the engine closes", async (_, answer) => {
-    const workerUrl = workerOf(`parentPort.on("message", ({ slab }) => ${answer});`);
+    const workerUrl = workerOf(`parentPort.on("message", ({ buffer }) => ${answer});`);
     const engine = await startedEngine({ maxWorkers: 1, workerUrl });
     const { error } = await collectUntilError(encrypt(cut(plaintext, 65_536), { dataKey, engine }));
     expect(error).toEqual(coded("WORKER_FAILED"));
-    expect((error as Error).cause).toEqual(new Error("it answered what it was not asked"));
+    expect((error as Error).cause).toEqual(new Error("it sent an unexpected message"));
     await engine.close();
   });
 
   it("a worker that speaks without being asked is ended", async () => {
-    const workerUrl = workerOf("parentPort.postMessage({ slab: new ArrayBuffer(8), verified: true });");
+    const workerUrl = workerOf("parentPort.postMessage({ buffer: new ArrayBuffer(8), verified: true });");
     const engine = newEngine({ maxWorkers: 1, workerUrl });
     await engine.start();
     await expect.poll(() => engine.workers).toBe(0);

@@ -1,11 +1,11 @@
 import { createCipheriv, createDecipheriv, createHmac, createSecretKey } from "node:crypto";
 import { tmpdir } from "node:os";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { batchOf, workInPlace } from "../../../src/cobblestone/batch.js";
+import { batchOf, processInPlace } from "../../../src/cobblestone/batch.js";
 import { openChunk, sealChunk } from "../../../src/cobblestone/chunk.js";
 import { deriveMessageKeys, openHeader } from "../../../src/cobblestone/derivation.js";
 import { chunkBytes, sealedChunkBytes } from "../../../src/cobblestone/layout.js";
-import { Sealer } from "../../../src/cobblestone/stream/sealer.js";
+import { Sealer } from "../../../src/cobblestone/stream/codecs.js";
 import { aesKeyring, decrypt, encrypt } from "../../../src/index.js";
 import { decryptLegacyObject, legacyAesKeyring } from "../../../src/legacy.js";
 import { RecordKey } from "../../../src/objects/upload/records.js";
@@ -172,7 +172,7 @@ describe("plaintext whose tag does not verify is overwritten with zeros", () => 
 
   it("of a run of chunks, and all of the slab with it", async () => {
     const slab = Buffer.concat([sealed(), flipped(sealed())]);
-    const error = await errorOf(() => workInPlace(batchOf("open", keys, 0, 2), slab));
+    const error = await errorOf(() => processInPlace(batchOf("open", keys, 0, 2), slab));
     expect(error).toEqual(coded("DECRYPTION_FAILED"));
     expect(failures()).toEqual([{ bytes: chunkBytes, isGone: true }]);
     expect(isZero(slab)).toBe(true);

@@ -1,12 +1,12 @@
 import { expect, it } from "vitest";
 import type { GetOutput } from "../../../src/index.js";
-import { isArchive, passingFields, writtenFields } from "../../../src/s3ec-objects/migrate/fields.js";
+import { isArchive, newFields, stagingFields } from "../../../src/s3ec-objects/migrate/fields.js";
 import type { MigrateRequest } from "../../../src/s3ec-objects/migrate/input.js";
 
 const request = (target: object = {}) =>
   ({
     original: { Bucket: "b", Key: "k", RequestPayer: "requester", ExpectedBucketOwner: "1" },
-    target: { Bucket: "b", Key: "new", ...target },
+    destination: { Bucket: "b", Key: "new", ...target },
   }) as unknown as MigrateRequest;
 const later = new Date(Date.now() + 1e9);
 const output = (given: Partial<GetOutput>) => given as GetOutput;
@@ -17,16 +17,12 @@ const locked = {
 } as const;
 
 it("object lock goes along, but no retention that is over, and not to what is there for a moment", () => {
-  const fields = writtenFields(request(), output(locked), undefined);
+  const fields = newFields(request(), output(locked), undefined);
   expect(fields).toMatchObject(locked);
-  const over = writtenFields(
-    request(),
-    output({ ...locked, ObjectLockRetainUntilDate: new Date(0) }),
-    undefined,
-  );
+  const over = newFields(request(), output({ ...locked, ObjectLockRetainUntilDate: new Date(0) }), undefined);
   expect(over).not.toHaveProperty("ObjectLockMode");
   expect(over.ObjectLockLegalHoldStatus).toBe("ON");
-  const passing = passingFields({ ...fields, StorageClass: "GLACIER", Tagging: "a=b" });
+  const passing = stagingFields({ ...fields, StorageClass: "GLACIER", Tagging: "a=b" });
   expect(Object.values(passing)).not.toContain("GOVERNANCE");
   expect(passing).toMatchObject({
     StorageClass: undefined,
@@ -36,26 +32,26 @@ it("object lock goes along, but no retention that is over, and not to what is th
 });
 
 it("who pays, and whose bucket it is, goes along within the bucket only", () => {
-  expect(writtenFields(request(), output({}), undefined)).toMatchObject({ ExpectedBucketOwner: "1" });
-  expect(writtenFields(request({ Bucket: "c" }), output({}), undefined)).not.toHaveProperty(
+  expect(newFields(request(), output({}), undefined)).toMatchObject({ ExpectedBucketOwner: "1" });
+  expect(newFields(request({ Bucket: "c" }), output({}), undefined)).not.toHaveProperty(
     "ExpectedBucketOwner",
   );
 });
 
 it("the context that was proved goes along unless another is stated", () => {
   const proved = output({ encryptionContext: { a: "b" } });
-  expect(writtenFields(request(), proved, undefined).encryptionContext).toEqual({ a: "b" });
+  expect(newFields(request(), proved, undefined).encryptionContext).toEqual({ a: "b" });
   const stated = request({ encryptionContext: {} });
-  expect(writtenFields(stated, proved, undefined).encryptionContext).toEqual({});
+  expect(newFields(stated, proved, undefined).encryptionContext).toEqual({});
 });
 
 it("encryption by S3 is stated as a whole", () => {
   const own = output({ ServerSideEncryption: "aws:kms", SSEKMSKeyId: "id", BucketKeyEnabled: true });
-  expect(writtenFields(request(), own, undefined)).toMatchObject({
+  expect(newFields(request(), own, undefined)).toMatchObject({
     SSEKMSKeyId: "id",
     BucketKeyEnabled: true,
   });
-  const other = writtenFields(request({ SSECustomerAlgorithm: "AES256" }), own, undefined);
+  const other = newFields(request({ SSECustomerAlgorithm: "AES256" }), own, undefined);
   expect(other.SSEKMSKeyId ?? other.ServerSideEncryption ?? other.BucketKeyEnabled).toBeUndefined();
 });
 

@@ -166,9 +166,9 @@ describe.each(suites)("sealed content of %s", (_, suite) => {
   it("is made once: keys seal no second plaintext", async () => {
     const { keys, iv, commitment } = sealContentKeys(suite, dataKey);
     await collect(sealContent([testBytes(1)], keys));
-    expect(() => sealContent([testBytes(2)], keys)).toThrow("these keys have sealed an object");
+    expect(() => sealContent([testBytes(2)], keys)).toThrow("these keys have been used to seal an object");
     const reading = openContentKeys(legacyEnvelope({ suite, iv, commitment }), dataKey);
-    expect(() => sealContent([testBytes(2)], reading)).toThrow("these keys have sealed an object");
+    expect(() => sealContent([testBytes(2)], reading)).toThrow("these keys have been used to seal an object");
   });
 });
 

@@ -161,7 +161,7 @@ describe("the wrap of V1", () => {
       const error = await wrapFor(bytes, ["kms"]);
       expect(error).toEqual(coded("KEY_NOT_FOR_OBJECT", { keyType, wrap, format: "V1" }));
       expect((error as Error).message).toBe(
-        `the object's data key is wrapped by ${wrap} (format V1), which takes a ${maker}, and the reader has: ` +
+        `the object's data key is wrapped by ${wrap} (format V1), which needs a ${maker}, but the reader has: ` +
           "legacyKmsKeyring",
       );
     },
@@ -288,8 +288,8 @@ describe("the context", () => {
   it("says for raw keys that nothing proves a context", async () => {
     expect(await errorOf(() => unlock(v3(wraps.aesGcm, user), { expected: user }))).toMatchObject({
       message:
-        "an encryption context is expected, and the wrap AES/GCM of this object binds none: leave it out, as nothing " +
-        "proves the material description in its metadata",
+        "an encryption context is expected, but the wrap AES/GCM of this object binds none: leave it out, as nothing " +
+        "proves the material description in the metadata",
     });
   });
 

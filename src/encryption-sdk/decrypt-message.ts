@@ -1,4 +1,4 @@
-/** Messages of the AWS Encryption SDK, read through Amazon's keyrings. docs/guides/legacy-objects.md explains what is checked when. */
+/** Decrypts messages of the AWS Encryption SDK with Amazon's keyrings. */
 import { choiceArgument, integerArgument, wrongType } from "../base/arguments.js";
 import type { ByteSource } from "../cobblestone/stream/message.js";
 import { requireContext } from "../envelope/envelope.js";
@@ -25,47 +25,47 @@ export interface EncryptionSdkKeyring {
 
 /** Settings of {@link decryptEncryptionSdkMessage}. */
 export interface EncryptionSdkOptions {
-  /** What unwraps the data key. Which keys it may be is the keyring's business: avoid discovery without a filter. */
+  /** Unwraps the data key. The keyring decides which keys may be used: avoid discovery without a filter. */
   readonly keyring: EncryptionSdkKeyring;
   /**
-   * Exactly the pairs that the message must have, without `aws-crypto-public-key`, which signed messages have
-   * besides; {} by default. "any" reads whatever the message has, which is then yours to compare.
+   * The exact pairs that the message must have, without `aws-crypto-public-key`, which signed messages have in addition;
+   * {} by default. "any" accepts every context: compare it yourself.
    */
   readonly encryptionContext?: EncryptionContext | "any" | undefined;
   /**
-   * The pairs that the writer required readers to state: the data key and the header are bound to them, and the message
-   * does not hold them (the required encryption context of Amazon's materials managers); {} by default.
+   * The pairs that the writer required readers to state (the required encryption context of Amazon's materials managers):
+   * the data key and the header are bound to them, but the message does not hold them; {} by default.
    */
   readonly requiredEncryptionContext?: EncryptionContext | undefined;
-  /** A message with more encrypted data keys is refused: each may cost a KMS call. 10 by default. */
+  /** A message with more encrypted data keys is refused, as each may cost a KMS call. 10 by default. */
   readonly maxEncryptedDataKeys?: number | undefined;
-  /** "REQUIRE_ENCRYPT_REQUIRE_DECRYPT" by default; either of the others reads messages without key commitment. */
+  /** "REQUIRE_ENCRYPT_REQUIRE_DECRYPT" by default. The other two also accept messages without key commitment. */
   readonly commitmentPolicy?: CommitmentPolicy | undefined;
   /**
-   * The most plaintext that is held until it is verified: a signed message, or a frame of an unsigned one, which
-   * is all of it when it has no frames. 64 MiB by default.
+   * The most bytes of plaintext that are held in memory until they have been verified: a signed message, or one frame of
+   * an unsigned message, which is the whole message if it has no frames. 64 MiB by default.
    */
   readonly maxBufferedMessageBytes?: number | undefined;
   /**
-   * Hands out each frame of a signed message once its own tag has verified, all but the last one before the
-   * signature has. Who can unwrap the data key could then have made what you have read; false by default.
+   * Yields each frame of a signed message after its own tag has verified; all frames but the last before the signature
+   * has. Anybody who can unwrap the data key may then have written what you read. False by default.
    */
   readonly releasePlaintextBeforeSignature?: boolean | undefined;
-  /** Ends everything, the source included. */
+  /** Aborts the call, the reading of the plaintext and the source. */
   readonly abortSignal?: AbortSignal | undefined;
 }
 
 /** A message whose header has been verified. */
 export interface EncryptionSdkMessage {
-  /** What the data key is bound to, required pairs included, without `aws-crypto-public-key`. */
+  /** The context that the data key is bound to: required pairs included, `aws-crypto-public-key` excluded. */
   readonly encryptionContext: EncryptionContext;
-  /** The name of the algorithm suite in Amazon's clients. */
+  /** The name of the algorithm suite in the AWS Encryption SDK. */
   readonly algorithmSuite: string;
   /** Whether the message is signed. */
   readonly isSigned: boolean;
   /**
-   * The plaintext. It is read from the source as this is read; an error, or `return()`, closes the source. Nothing
-   * in it is unverified, but that all of it was there is known at its end alone.
+   * The plaintext. Reading it reads the source; an error, or `return()`, closes the source. Every byte has been verified
+   * when it is yielded, but only the end of the iterator proves that the message is complete.
    */
   readonly plaintext: AsyncGenerator<Buffer, undefined>;
 }
@@ -75,14 +75,14 @@ const defaultMaxBufferedBytes = 64 * 1024 * 1024;
 const maxFieldCount = 0xffff;
 
 /**
- * Reads one message of the AWS Encryption SDK, of version 1 or 2. `@aws-crypto/client-node` (^5.0.1) must be
- * installed; it is loaded by the first call. Format, commitment policy, number of keys and encryption context
- * are decided before any key is touched. Nothing may follow the message.
+ * Decrypts one message of the AWS Encryption SDK, of version 1 or 2. `@aws-crypto/client-node` (^5.0.1) must be installed;
+ * the first call loads it. The format, the commitment policy, the number of keys and the encryption context are checked
+ * before any key is used. Bytes after the end of the message are refused.
  *
  * @throws TypeError, RangeError when an argument is wrong or the package is not installed; EnvelopeError
  *   `ENVELOPE_INVALID`, `LEGACY_REFUSED`, `CONTEXT_MISMATCH`, `KEY_NOT_FOR_OBJECT`, `KMS_*`, `DECRYPTION_FAILED`,
- *   `BODY_TRUNCATED`, `LEGACY_TOO_LARGE`, `SOURCE_FAILED`, as do reads of the plaintext; or the reason of an
- *   aborted signal
+ *   `BODY_TRUNCATED`, `LEGACY_TOO_LARGE`, `SOURCE_FAILED`, also while the plaintext is read; the reason of an aborted
+ *   signal
  */
 export async function decryptEncryptionSdkMessage(
   source: ByteSource,
@@ -99,7 +99,7 @@ export async function decryptEncryptionSdkMessage(
     const encryptionContext = callersContext(header.encryptionContext);
     const keys = await unwrapper.unwrap(header, settings.abortSignal);
     const plaintext = releasePlaintext(reader, header, keys, settings);
-    // Once begun, it closes the source also when nobody reads from it.
+    // A generator that has been started closes the source on `return()`, even if nobody has read from it.
     await plaintext.next();
     return {
       encryptionContext,
@@ -122,7 +122,7 @@ interface Settings extends HeaderPolicy {
   readonly abortSignal: AbortSignal | undefined;
 }
 
-/** Yields an empty piece first. */
+/** Yields the plaintext, after an empty piece that starts the generator. */
 async function* releasePlaintext(
   reader: ExactReader,
   header: MessageHeader,
@@ -144,7 +144,7 @@ async function* releasePlaintext(
   }
 }
 
-/** All of it in one buffer: frames may have a byte each. */
+/** Collects all frames in one buffer, as a frame may hold as little as one byte. */
 async function holdAll(frames: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
   let held: Buffer = Buffer.alloc(0);
   let heldBytes = 0;
@@ -211,6 +211,6 @@ function statedContextArgument(title: string, value: unknown): EncryptionContext
   const context = wrappingContextArgument(title, value);
   if (!Object.hasOwn(context, publicKeyName)) return context;
   throw new RangeError(
-    `${title}[${JSON.stringify(publicKeyName)}]: expected none, it differs in each message`,
+    `${title}[${JSON.stringify(publicKeyName)}]: expected none, as it differs in each message`,
   );
 }

@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { buildDecrypt } from "@aws-crypto/client-node";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decryptEncryptionSdkMessage } from "../../src/encryption-sdk/encryption-sdk.js";
+import { decryptEncryptionSdkMessage } from "../../src/encryption-sdk/decrypt-message.js";
 import { collect, cut, expectBytes, testBytes } from "../support/bytes.js";
 import {
   aesKeyringNode,

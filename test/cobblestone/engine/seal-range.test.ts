@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { deriveMessageKeys, type MessageKeys } from "../../../src/cobblestone/derivation.js";
 import { CryptoEngine } from "../../../src/cobblestone/engine/engine.js";
+import { type SealedRange, sealRange } from "../../../src/cobblestone/engine/ranges.js";
 import {
   chunkBytes,
   ciphertextLength,
@@ -12,7 +13,6 @@ import {
   unalignedRange,
 } from "../../../src/cobblestone/layout.js";
 import { sealSource } from "../../../src/cobblestone/stream/message.js";
-import { type SealedRange, sealRange } from "../../../src/cobblestone/stream/seal-range.js";
 import { collect, expectBytes, testBytes } from "../../support/bytes.js";
 import { useEngines, workerOf } from "../../support/engines.js";
 import { coded, errorOf } from "../../support/errors.js";
@@ -78,7 +78,7 @@ describe("sealRange", () => {
           expectBytes(here.bytes, message.subarray(start, end));
           const there = await seal(plaintext, start, end, engine);
           expectBytes(there.bytes, here.bytes);
-          expect({ ...there, bytes: 0, slab: 0 }).toEqual({ ...here, bytes: 0, slab: 0 });
+          expect({ ...there, bytes: 0, buffer: 0 }).toEqual({ ...here, bytes: 0, buffer: 0 });
         },
       ),
       { numRuns: 60 },

@@ -1,4 +1,4 @@
-/** Proves that a data key is that of an object, before it is given to anybody else: an instruction file may be another object's. */
+/** Proves that a data key belongs to an object before it is wrapped for another reader: an instruction file may be another object's. */
 import type { HeadObjectCommandOutput, PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { quoted } from "../../base/bytes.js";
 import { EnvelopeError } from "../../base/errors.js";
@@ -10,32 +10,32 @@ import { isSameETag } from "../../s3/responses.js";
 import { openContent } from "../../s3ec/content/content.js";
 import type { ContentKeys } from "../../s3ec/content/content-keys.js";
 import type { ContentSuite } from "../../s3ec/suites.js";
-import { requirePossibleSize } from "./verify-then-release.js";
+import { requirePossibleSize } from "../read/verify-then-release.js";
 
 /**
- * How it is proven that the data key of an instruction file opens the object that it stands beside.
+ * How `reEncryptInstructionFile` proves that the data key in an instruction file belongs to the object beside it.
  *
- * - "when-needed", the default: by the commitment in the object's metadata where it has one (V3); else all of the object
- *   is read, and its tag verified (AES/GCM of V2); AES/CBC has nothing that could prove it, and is refused.
- * - "always": also an object with a commitment is read and verified.
- * - "never": the commitment alone, where there is one. For those who trust everybody that may write to the bucket.
+ * - "when-needed", the default: by the key commitment in the metadata of the object, if it has one (V3). Otherwise the whole
+ *   object is read and its tag verified (AES/GCM in V2). AES/CBC, which nothing can prove, is refused.
+ * - "always": the object is read and verified even if it has a commitment.
+ * - "never": only the commitment is compared, if there is one. For those who trust everybody who may write to the bucket.
  */
 export type VerifyContent = (typeof verifyContentChoices)[number];
 
 /** All values of {@link VerifyContent}. */
 export const verifyContentChoices = ["when-needed", "always", "never"] as const;
 
-/** What is known of the object that a data key should belong to. */
+/** The object that a data key should belong to. */
 export interface ProvenObject {
   readonly target: RequestTarget;
-  /** Fields of the requests about it. */
+  /** The fields of requests about it. */
   readonly put: PutObjectCommandInput;
-  /** What HeadObject said of it. */
+  /** The response to HeadObject of it. */
   readonly head: HeadObjectCommandOutput;
 }
 
 /**
- * Refuses what cannot be proven, before any key is touched.
+ * Refuses an object whose data key cannot be proven, before any key is used.
  *
  * @throws EnvelopeError `KEY_NOT_ROTATED`
  */
@@ -43,19 +43,20 @@ export function requireProvable(suite: ContentSuite, verify: VerifyContent): voi
   if (suite.mode === "gcm" || verify === "never") return;
   throw new EnvelopeError(
     "KEY_NOT_ROTATED",
-    "nothing was written: nothing authenticates AES/CBC, so nobody can tell whether the data key in the instruction file is " +
-      'that of this object, or of another whose file was put in its place. verifyContent: "never" wraps it anew all the same',
+    "nothing was written: AES/CBC is not authenticated, so nothing proves whether the data key in the instruction file " +
+      "belongs to this object or to another one whose file was put in its place. To wrap it all the same, set " +
+      'verifyContent: "never"',
     { details: { option: "verifyContent", content: suite.contentNames[0] } },
   );
 }
 
 /**
- * Reads all of an object and verifies it, where its data key has not been proven already. Holds one piece at a time, and
- * hands out nothing.
+ * Reads a whole object and verifies it, if its data key has not been proven yet. Keeps one piece in memory at a time and
+ * returns no plaintext.
  *
- * @param keys whose commitment, if there is one, has been compared
- * @throws EnvelopeError `DECRYPTION_FAILED` when the data key does not open it, `BODY_TRUNCATED`,
- *   `S3_PRECONDITION_FAILED` when it was overwritten since; those of reading
+ * @param keys the keys of the content; the commitment, if there is one, has been compared
+ * @throws EnvelopeError `DECRYPTION_FAILED` when the data key does not open the object, `BODY_TRUNCATED`,
+ *   `S3_PRECONDITION_FAILED` when the object has been overwritten, and the errors of reading
  */
 export async function proveContent(
   config: TransferConfig,
@@ -68,22 +69,22 @@ export async function proveContent(
   const target = { operation: "GetObject", bucket, key };
   const ETag = requireETag(head, { ...target, operation: "HeadObject" });
   const input = { ...objectFields(put), ...customerKeyOf(put), IfMatch: ETag };
-  const answer = await getResponse(config, input, signal);
+  const response = await getResponse(config, input, signal);
   try {
-    const { output, read } = answer;
-    // Some stores pass If-Match over.
+    const { output, read } = response;
+    // Some stores ignore If-Match.
     requireETagOf(target, output.ETag, ETag);
     if (output.ContentRange !== undefined) throw otherRange(target);
     const { ContentLength: bytes } = output;
     if (bytes !== undefined) requirePossibleSize(keys.suite, bytes);
     for await (const piece of openContent(read(0, bytes), keys, bytes)) piece.fill(0);
   } finally {
-    answer.close();
+    response.close();
   }
 }
 
 /**
- * Compares the ETag of an object with the one that it must have, in whatever form stores give it.
+ * Compares the ETag of an object with the expected one, whatever the form that the store gives it.
  *
  * @throws EnvelopeError `S3_PRECONDITION_FAILED`
  */
@@ -95,7 +96,7 @@ export function requireETagOf(
   if (expected === undefined || (found !== undefined && isSameETag(found, expected))) return;
   throw new EnvelopeError(
     "S3_PRECONDITION_FAILED",
-    `nothing was written: ${quoted(target.key)} in ${quoted(target.bucket)} is not the object with the ETag that is wanted`,
+    `nothing was written: ${quoted(target.key)} in ${quoted(target.bucket)} does not have the ETag that is expected`,
     { details: { ...target } },
   );
 }

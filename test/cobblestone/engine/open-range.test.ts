@@ -2,9 +2,9 @@ import { createSecretKey } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { deriveMessageKeys } from "../../../src/cobblestone/derivation.js";
 import { CryptoEngine } from "../../../src/cobblestone/engine/engine.js";
+import { checkRange, openRange } from "../../../src/cobblestone/engine/ranges.js";
 import { type ChunkRange, chunkRange, fullChunks, sealedBytes } from "../../../src/cobblestone/layout.js";
 import { sealSource } from "../../../src/cobblestone/stream/message.js";
-import { checkRange, openRange } from "../../../src/cobblestone/stream/open-range.js";
 import { collect, expectBytes, testBytes } from "../../support/bytes.js";
 import { useEngines } from "../../support/engines.js";
 import { coded, errorOf } from "../../support/errors.js";
@@ -38,14 +38,19 @@ describe.each([
       const whole = await message(plaintext);
       for (let first = 0; ; first += 3) {
         const range = chunkRange(first, 3, length);
-        const { slab, tagDigest } = await openRange(engine, keys, range, slabOf(sealed(whole, range), range));
-        const result = Buffer.from(slab, 0, range.plaintextBytes);
+        const { buffer, tagDigest } = await openRange(
+          engine,
+          keys,
+          range,
+          slabOf(sealed(whole, range), range),
+        );
+        const result = Buffer.from(buffer, 0, range.plaintextBytes);
         expectBytes(result, opened(plaintext, range));
         const same = await checkRange(engine, keys, range, slabOf(result, range), tagDigest);
         expect(same.isSame).toBe(true);
         // Sealed under nonces that the object has used: other plaintext must not be seen under them.
         const filled = sealedBytes(fullChunks(range));
-        expect(Buffer.from(same.slab, 0, filled).every((byte) => byte === 0)).toBe(true);
+        expect(Buffer.from(same.buffer, 0, filled).every((byte) => byte === 0)).toBe(true);
         for (const at of [0, range.plaintextBytes - 1].filter(
           (index) => index >= 0 && range.plaintextBytes > 0,
         )) {
