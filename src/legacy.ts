@@ -16,7 +16,7 @@ export type {
 export { type LegacyKmsKeyringOptions, legacyKmsKeyring } from "./s3ec/keyrings/kms-keyring.js";
 export { type LegacyRsaKeyringOptions, legacyRsaKeyring } from "./s3ec/keyrings/rsa-keyring.js";
 export type { CommitmentPolicy } from "./s3ec/policy.js";
-export type { KeyType, WrapAlgorithm } from "./s3ec/suites.js";
+export type { KeyType, LegacyFormat, WrapAlgorithm } from "./s3ec/suites.js";
 export type {
   Migrated,
   MigrateInput,

@@ -1,5 +1,5 @@
 /**
- * The main job from end to end, with nothing but Node and npm: `npm run demo`.
+ * The demo: encrypts, stores, reads and tampers with an object. Run it with `npm run demo`.
  * S3 and KMS run in this process, over HTTP on loopback. A program of yours passes its own S3Client and KMSClient.
  */
 import { createHash } from "node:crypto";
@@ -11,7 +11,7 @@ import { Presets, SingleBar } from "cli-progress";
 import { EnvelopeClient, EnvelopeError, kmsKeyring } from "s3-envelope";
 import { startLocalAws } from "s3-envelope/testing";
 
-process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true"; // the demo is no place for it
+process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true"; // Keeps the output short.
 const Bucket = "demo";
 const Key = "backups/node";
 const file = process.execPath;
@@ -20,7 +20,7 @@ const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(1)} MB`;
 let steps = 0;
 const say = (text: string) => console.log(`\n${++steps}. ${text}`);
 
-say("Start an S3 and a KMS in this process, and make a KMS key.");
+say("Start an S3 and a KMS in this process, and create a KMS key.");
 await using aws = await startLocalAws({ buckets: [Bucket] });
 const { KeyMetadata } = await aws.kms.send(new CreateKeyCommand({ Description: "demo" }));
 const keyId = KeyMetadata?.Arn ?? "";
@@ -28,7 +28,7 @@ console.log(`   ${keyId}`);
 const envelope = new EnvelopeClient({ s3: aws.s3, keyring: kmsKeyring({ kms: aws.kms, keyId }) });
 
 const { size } = await stat(file);
-say(`Encrypt ${file} (${megabytes(size)}) on its way into s3://${Bucket}/${Key}, as a stream.`);
+say(`Encrypt ${file} (${megabytes(size)}) as a stream into s3://${Bucket}/${Key}.`);
 const bar = new SingleBar(
   {
     format: "   {bar} {percentage}% of {total} bytes, {duration} s",
@@ -53,7 +53,9 @@ const parts = aws.requests.filter(({ operation }) => operation === "UploadPart")
 const seconds = (performance.now() - started) / 1000;
 console.log(`   ${parts} parts, ${seconds.toFixed(1)} s, ${megabytes(size / seconds)}/s`);
 
-say("What S3 holds: ciphertext, and an envelope that anybody may read and nobody can change unnoticed.");
+say(
+  "Look at what S3 stores: ciphertext, and an envelope that anybody may read and nobody can change unnoticed.",
+);
 const stored = await aws.s3.send(new HeadObjectCommand({ Bucket, Key }));
 for (const [name, value] of Object.entries(stored.Metadata ?? {}))
   console.log(`   ${name}: ${shorten(value)}`);
@@ -62,13 +64,11 @@ console.log(
   `   first 80 bytes: ${shorten(Buffer.from((await first.Body?.transformToByteArray()) ?? []).toString("hex"), 96)}`,
 );
 const head = await envelope.head({ Bucket, Key });
-console.log(`   ${stored.ContentLength} bytes there are ${head.ContentLength} bytes of plaintext`);
+console.log(`   ${stored.ContentLength} bytes of ciphertext hold ${head.ContentLength} bytes of plaintext`);
 
 const length = 64;
 const start = Math.floor(size / 2);
-say(
-  `Read ${length} bytes from the middle: S3 sends only the chunk that holds them, and it is verified first.`,
-);
+say(`Read ${length} bytes from the middle: S3 sends only their chunk, which is verified first.`);
 aws.clearRequests();
 const Range = `bytes=${start}-${start + length - 1}`;
 const range = await envelope.get({ Bucket, Key, encryptionContext, Range });
@@ -78,8 +78,8 @@ const handle = await open(file);
 await handle.read(original, 0, length, start);
 await handle.close();
 if (!middle.equals(original)) throw new Error("the bytes differ from those of the file");
-console.log(`   plaintext range:  ${range.ContentRange}, the same bytes as in the file`);
-console.log(`   ciphertext range: ${aws.requests[0]?.headers.range}, as S3 was asked`);
+console.log(`   plaintext range:  ${range.ContentRange}, equal to the bytes of the file`);
+console.log(`   ciphertext range: ${aws.requests[0]?.headers.range}, as requested from S3`);
 
 say("Read it all back, as a stream, and compare SHA-256.");
 const received = createHash("sha256");
@@ -89,10 +89,10 @@ const [before, after] = [sent.digest("hex"), received.digest("hex")];
 console.log(`   sent     ${before}\n   received ${after}`);
 if (before !== after) throw new Error("the bytes differ");
 
-say("Ask with another encryption context: refused before KMS is asked.");
+say("Read with another encryption context: refused before KMS is asked.");
 await refused(() => envelope.get({ Bucket, Key, encryptionContext: { ...encryptionContext, tenant: "43" } }));
 
-say("Flip one bit in S3 and read again: nothing of the changed chunk comes out.");
+say("Flip one bit in S3 and read again: no byte of the changed chunk is returned.");
 const object = await aws.s3.send(new GetObjectCommand({ Bucket, Key }));
 const bytes = Buffer.from((await object.Body?.transformToByteArray()) ?? []);
 const flipped = Math.floor(bytes.length / 3);
@@ -103,8 +103,8 @@ await refused(async () => {
   const tampered = await envelope.get({ Bucket, Key, encryptionContext });
   for await (const piece of tampered.Body) released += piece.length;
 });
-console.log(`   bit flipped in byte ${flipped}; ${released} verified bytes came out before the refusal`);
-console.log("\nDone. README.md has the 20 lines that you need, docs/format.md what is stored.");
+console.log(`   bit flipped in byte ${flipped}; ${released} verified bytes were returned before the refusal`);
+console.log("\nDone. README.md shows how to use it, docs/format.md specifies what is stored.");
 
 async function refused(act: () => Promise<unknown>): Promise<void> {
   const error = await act().then(

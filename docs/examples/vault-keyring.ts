@@ -1,6 +1,6 @@
 /**
- * A keyring of your own, on HashiCorp Vault's transit engine: an adapter is two methods.
- * `vault` posts JSON to a path of Vault and returns the `data` of its answer; bring your own HTTP client.
+ * A keyring for the transit engine of HashiCorp Vault: an adapter has two methods.
+ * `vault` posts JSON to a path of Vault and returns the `data` of the response. Use any HTTP client.
  */
 import type { EncryptionContext, Keyring } from "s3-envelope";
 
@@ -40,7 +40,7 @@ export function vaultKeyring({ vault, key }: { vault: VaultPost; key: string }):
   };
 }
 
-/** Vault takes bytes; sorted pairs, so that the same context always gives the same ones. */
+/** The context as bytes. Pairs are sorted, so that equal contexts have equal bytes. */
 function associatedData(context: EncryptionContext): string {
   const pairs = Object.entries(context).sort(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   return Buffer.from(JSON.stringify(pairs)).toString("base64");

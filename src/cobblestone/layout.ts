@@ -35,7 +35,7 @@ export function chunkCount(plaintextLength: number): number {
 }
 
 /**
- * The exact size of the message that holds `plaintextLength` bytes; the inverse of {@link plaintextLength}.
+ * The exact size of the message that holds `plaintextLength` bytes; the inverse of `plaintextLength`.
  *
  * @param plaintextLength bytes, 0 to 2^52 - 1
  * @returns bytes
@@ -48,7 +48,7 @@ export function ciphertextLength(plaintextLength: number): number {
 
 /**
  * The exact size of the plaintext in a message of `ciphertextLength` bytes, which HEAD and LIST report as the size of the
- * object; the inverse of {@link ciphertextLength}.
+ * object; the inverse of `ciphertextLength`.
  *
  * @param ciphertextLength bytes
  * @returns bytes

@@ -46,5 +46,3 @@ export async function cleanUp(
     return isUploadGone(error);
   }
 }
-
-export { type Leftover, withLeftover } from "../transfer/call.js";

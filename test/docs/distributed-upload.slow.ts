@@ -7,7 +7,7 @@ import { expect, it } from "vitest";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-it("docs/examples/distributed-upload.ts runs: one of three processes is killed and replaced, the object verifies", async () => {
+it("docs/examples/distributed-upload.ts completes an upload although one of its three processes is killed", async () => {
   const tsx = pathToFileURL(join(root, "node_modules/tsx/dist/loader.mjs")).href;
   const child = spawn(process.execPath, ["--import", tsx, "docs/examples/distributed-upload.ts"], {
     cwd: root,

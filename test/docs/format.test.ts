@@ -25,7 +25,7 @@ const [example = {}, sidecarReference = {}, kmsExample = {}, twoChunks = {}, not
 const hex = (name: string) => Buffer.from(example[name] ?? "", "hex");
 const context = JSON.parse(example.context ?? "null") as Record<string, string>;
 
-it("the worked example is derived as the document says", async () => {
+it("docs/format.md 10.1: keys and body of the worked example are derived as specified", async () => {
   expect(Object.keys(example)).toHaveLength(24);
   expect(canonicalContext(context)).toEqual(hex("canonical"));
   expect(bodyContext(context)).toEqual(hex("body context"));
@@ -39,7 +39,7 @@ it("the worked example is derived as the document says", async () => {
   expect(await collect(sealSource(hex("plaintext"), keys))).toEqual(hex("body"));
 });
 
-it("the worked example is an envelope that opens", async () => {
+it("docs/format.md 10.1: the envelope of the worked example opens", async () => {
   const metadata = Object.fromEntries(Object.entries(example).filter(([name]) => name.startsWith("s3e-")));
   const stored = decodeEnvelope(metadata);
   if (stored?.storage !== "metadata") throw new Error("no envelope");
@@ -68,7 +68,7 @@ function exampleEnvelope(): Envelope {
   return stored.envelope;
 }
 
-it("the example of a sidecar is what is written and read for the first example", () => {
+it("docs/format.md 10.2: the sidecar of the worked example is written and read as shown", () => {
   expect(blocks).toHaveLength(5);
   const envelope = exampleEnvelope();
   expect(encodeSidecarReference(envelope.header)).toEqual(sidecarReference);
@@ -79,7 +79,7 @@ it("the example of a sidecar is what is written and read for the first example",
   expect(decodeSidecar(sidecar, envelope.header)).toEqual(envelope);
 });
 
-it("the example of a recipient of KMS is asked for as the document says, and opens the first example's body", async () => {
+it("docs/format.md 10.3: the KMS recipient causes the request shown and opens the body", async () => {
   const kms = new KMSClient({ region: "eu-central-1" });
   const mock = mockClient(kms);
   const Plaintext = Buffer.from(kmsExample.Plaintext ?? "", "hex");
@@ -107,7 +107,7 @@ it("the example of a recipient of KMS is asked for as the document says, and ope
   expect(await collect(opened)).toEqual(hex("plaintext"));
 });
 
-it("the example of two chunks is derived as the document says", async () => {
+it("docs/format.md 10.4: the message of two chunks is derived as shown", async () => {
   const salt = Buffer.from(twoChunks.salt ?? "", "hex");
   const keys = deriveMessageKeys(dataKey(), salt, bodyContext(context));
   const plaintext = Buffer.from(Array.from({ length: 16_385 }, (_, index) => index % 251));
@@ -132,7 +132,7 @@ it("the example of two chunks is derived as the document says", async () => {
   expect(last).toEqual(plaintext.subarray(16_384));
 });
 
-it("the example of a context that is not ASCII is written as the document says", () => {
+it("docs/format.md 10.5: a context that is not ASCII is encoded as shown", () => {
   const encryptionContext = { "\u{1f600}": "smile", "\uff5e": "wide", "\u00e9": 'a\n\u007f"\\/' };
   const keys = deriveMessageKeys(dataKey(), hex("salt"), bodyContext(encryptionContext));
   const { recipients } = exampleEnvelope();

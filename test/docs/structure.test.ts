@@ -60,3 +60,9 @@ it("CONTRIBUTING.md maps the folders of src in the order that test/package/layer
   expect(enforced.length).toBeGreaterThan(20);
   expect(mapped).toEqual(enforced);
 });
+
+it.each(documentsIn("docs"))("each JSON block of %s parses", (file) => {
+  for (const [, json = ""] of documentText(file).matchAll(/^```json\n(.*?)^```/gms)) {
+    expect(() => JSON.parse(json)).not.toThrow();
+  }
+});

@@ -8,7 +8,7 @@ import { Bucket, useLocalAws } from "../support/local.js";
 const local = useLocalAws();
 const master = randomBytes(32);
 
-/** Answers as Vault's transit engine does, with real encryption and associated data. */
+/** Responds as Vault's transit engine does, with real encryption and associated data. */
 const vault: VaultPost = async (path, body): Promise<Record<string, string>> => {
   const aad = Buffer.from(String(body.associated_data), "base64");
   if (path === "transit/datakey/plaintext/app") {
@@ -29,7 +29,7 @@ const vault: VaultPost = async (path, body): Promise<Record<string, string>> => 
   };
 };
 
-it("the example of a keyring writes and reads objects, bound to their context", async () => {
+it("docs/examples/vault-keyring.ts writes and reads objects that are bound to their context", async () => {
   const client = new EnvelopeClient({ s3: local.s3, keyring: vaultKeyring({ vault, key: "app" }) });
   const encryptionContext = { tenant: "42" };
   await client.put({ Bucket, Key: "k", Body: "hello", encryptionContext });

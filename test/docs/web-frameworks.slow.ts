@@ -1,4 +1,4 @@
-/** The code of docs/guides/web-frameworks.md, as it stands there, behind real servers. */
+/** The code of docs/guides/web-frameworks.md, unchanged, behind real servers. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, get as httpGet, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -23,7 +23,7 @@ for (const [file, code] of Object.entries(files)) writeFileSync(join(folder, fil
 const app = (file: string) =>
   import(join(folder, file)) as Promise<Record<string, (envelope: EnvelopeClient) => never>>;
 
-/** The frameworks as listeners of Node's own server. */
+/** The frameworks as listeners of a Node.js server. */
 const frameworks: Record<string, (envelope: EnvelopeClient) => Promise<RequestListener>> = {
   Express: async (envelope) => (await app("express.ts")).expressApp?.(envelope) as unknown as RequestListener,
   Fastify: async (envelope) => {
@@ -104,7 +104,7 @@ describe.each(Object.keys(frameworks))("an object served by %s", (name) => {
       undefined,
       small,
     ],
-  ])("comes %s", async (_, headers, status, contentRange, bytes) => {
+  ])("is returned %s", async (_, headers, status, contentRange, bytes) => {
     const response = await fetch(`${url}/small`, { headers: headers as Record<string, string> });
     expect(response.status).toBe(status);
     expect(response.headers.get("content-range") ?? undefined).toBe(contentRange);
@@ -113,19 +113,19 @@ describe.each(Object.keys(frameworks))("an object served by %s", (name) => {
     expectBytes(new Uint8Array(await response.arrayBuffer()), bytes);
   });
 
-  it("comes in a range where If-Range names it", async () => {
+  it("is returned in a range if If-Range names it", async () => {
     const response = await fetch(`${url}/small`, { headers: { range: "bytes=0-1", "if-range": etag } });
     expect(response.status).toBe(206);
     expectBytes(new Uint8Array(await response.arrayBuffer()), small.subarray(0, 2));
   });
 
-  it("is answered with 416, and its size, beyond its end", async () => {
+  it("is 416 with its size for a range beyond its end", async () => {
     const response = await fetch(`${url}/small`, { headers: { range: "bytes=100000-" } });
     expect(response.status).toBe(416);
     expect(response.headers.get("content-range")).toBe("bytes */100000");
   });
 
-  it("is answered with 304 where the client has it, and 404 where there is none", async () => {
+  it("is 304 if the client has it, and 404 if it does not exist", async () => {
     expect((await fetch(`${url}/small`, { headers: { "if-none-match": etag } })).status).toBe(304);
     expect((await fetch(`${url}/none`)).status).toBe(404);
   });
@@ -136,7 +136,7 @@ describe.each(Object.keys(frameworks))("an object served by %s", (name) => {
     expect(response.headers.get("content-length")).toBe("100000");
   });
 
-  it("is let go of when the client leaves in the middle", async () => {
+  it("is destroyed when the client disconnects during the transfer", async () => {
     bodies.length = 0;
     await new Promise<void>((resolve, reject) => {
       const request = httpGet(`${url}/large`, (response) => {

@@ -1,4 +1,4 @@
-/** A request that S3 or KMS does not answer, and a caller who has had enough: at every stage of a call. */
+/** A caller who aborts while S3 or KMS does not respond, at every stage of a call. */
 import type { Readable } from "node:stream";
 import { S3Client } from "@aws-sdk/client-s3";
 import { expect, it } from "vitest";
@@ -12,8 +12,8 @@ const old = testBytes(40_000, 1);
 const small = testBytes(50_000, 2);
 const large = testBytes(2 * partBytes + 9, 3);
 
-/** Waits until S3 has seen that the clients here have left. */
-async function left(): Promise<void> {
+/** Waits until S3 has seen that the connections of the clients are closed. */
+async function disconnected(): Promise<void> {
   await local.settle();
   await until(async () => expect(await local.aws.s3Connections()).toBe(0));
 }
@@ -28,7 +28,7 @@ const stages: [operation: string, act: "get" | "put", bytes: Buffer][] = [
 ];
 
 it.each(stages)(
-  "%s without an answer: the call ends with the signal's reason",
+  "%s gets no response: the call ends with the reason of the signal",
   async (operation, act, Body) => {
     const { aws, kmsClient: client } = local;
     const at = { Bucket, Key: `abort-${operation}` };
@@ -44,11 +44,11 @@ it.each(stages)(
     await held.arrived;
     const reason = new Error("enough");
     controller.abort(reason);
-    // An upload that is being made is waited for, to abort it.
+    // The call waits for an upload that is being created, to abort it.
     if (operation === "CreateMultipartUpload") held.release();
     expect(await call).toBe(reason);
-    await left();
-    // The request that was given up goes on: what it does must not be seen either.
+    await disconnected();
+    // The abandoned request continues in S3: its effect must not be visible either.
     held.release();
     await local.settle();
     expect(await local.contents()).toEqual(before);
@@ -56,7 +56,7 @@ it.each(stages)(
   },
 );
 
-it("CompleteMultipartUpload without an answer: the object is the old one or the new one, and no upload stays", async () => {
+it("CompleteMultipartUpload gets no response: the object is the old one or the new one, and no upload is left behind", async () => {
   const { aws, kmsClient: client } = local;
   const at = { Bucket, Key: "abort-complete" };
   await client.put({ ...at, Body: old });
@@ -74,7 +74,7 @@ it("CompleteMultipartUpload without an answer: the object is the old one or the 
 });
 
 it.each(["put", "multipart", "get", "head", "delete"] as const)(
-  "credentials that never come: %s ends with the signal's reason",
+  "credentials never arrive: %s ends with the reason of the signal",
   async (act) => {
     const at = { Bucket, Key: "abort-credentials" };
     const controller = new AbortController();
@@ -98,7 +98,7 @@ it.each(["put", "multipart", "get", "head", "delete"] as const)(
   },
 );
 
-it("the look-up of an object whose answer was lost: the call ends with the signal's reason", async () => {
+it("HeadObject after a lost response of PutObject gets no response: put ends with the reason of the signal", async () => {
   const { aws } = local;
   aws.fault({ operation: "PutObject", reset: "after", times: 2 });
   const held = aws.hold({ operation: "HeadObject" });
@@ -112,7 +112,7 @@ it("the look-up of an object whose answer was lost: the call ends with the signa
   expect(await call).toBe(reason);
 });
 
-it("the look-up of an object whose If-Match was refused: the call ends with the signal's reason", async () => {
+it("HeadObject after a refused If-Match gets no response: get ends with the reason of the signal", async () => {
   const { aws, client } = local;
   const at = { Bucket, Key: "abort-if-match" };
   const { ETag } = await client.put({ ...at, Body: small });
@@ -126,27 +126,27 @@ it("the look-up of an object whose If-Match was refused: the call ends with the 
   expect(await call).toBe(reason);
 });
 
-it("an answer that waits in middleware of the caller's when the signal comes: its body fails unheard", async () => {
+it("a response is held in middleware of the caller when the signal aborts: the error of its body needs no listener", async () => {
   const s3 = new S3Client(local.aws.s3Config);
   const controller = new AbortController();
   const reason = new Error("enough");
   let body: Readable | undefined;
   s3.middlewareStack.add(
     (next) => async (args) => {
-      const answer = await next(args);
+      const result = await next(args);
       controller.abort(reason);
-      body = (answer.output as { Body: Readable }).Body;
+      body = (result.output as { Body: Readable }).Body;
       await until(() => expect(body?.destroyed).toBe(true));
-      return answer;
+      return result;
     },
     { step: "initialize" },
   );
   const at = { Bucket, Key: "abort-middleware" };
-  // One part, so that the SDK checks the body; and too large to have come already.
+  // One part, so that the SDK verifies the body; too large to have arrived already.
   await local.client.put({ ...at, Body: testBytes(partBytes - 100_000) });
   const options = { abortSignal: controller.signal };
   expect(await errorOf(() => local.clientWith({ s3 }).get(at, options))).toBe(reason);
-  // An error event that nobody listens to would end this process.
+  // An error event without a listener would end this process.
   await local.settle();
   s3.destroy();
 });

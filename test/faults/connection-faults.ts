@@ -1,4 +1,4 @@
-/** The connection to S3 breaks, falls silent, or brings other bytes. */
+/** Connections to S3 that break, fall silent, or deliver altered bytes. */
 import { type FaultRow, impatient, requests, silent, unavailable } from "./fault-row.js";
 
 const chunkBytes = 16_384 + 16;
@@ -8,9 +8,13 @@ const get = { service: "s3", operation: "GetObject" } as const;
 function* resets(): Generator<FaultRow> {
   for (const [act, operation] of [...requests, ["multipart", "UploadPart"]] as const) {
     for (const reset of ["before", "after"] as const) {
-      // Left out, as the promise does not hold: the SDK's retry opens a second upload, and nobody knows the first.
+      // Not tested, as the promise does not hold: the retry of the SDK creates a second upload, and the id of the first is lost.
       if (reset === "after" && operation === "CreateMultipartUpload") continue;
-      yield { name: `${act}: reset ${reset} ${operation}`, act, fault: { service: "s3", operation, reset } };
+      yield {
+        name: `the connection is reset ${reset} ${operation} takes effect`,
+        act,
+        fault: { service: "s3", operation, reset },
+      };
     }
   }
 }
@@ -26,7 +30,7 @@ function* bodies(): Generator<FaultRow> {
   for (const bytes of cuts) {
     const truncated = { ...get, truncateBodyBytes: bytes };
     yield {
-      name: `get: truncated at ${bytes}`,
+      name: `the body of GetObject ends at byte ${bytes}`,
       act: "get",
       fault: truncated,
       code: "BODY_INTERRUPTED",
@@ -34,7 +38,7 @@ function* bodies(): Generator<FaultRow> {
     };
     const stalled = { ...get, stallBodyBytes: bytes };
     yield {
-      name: `get: stalled at ${bytes}`,
+      name: `the body of GetObject stalls at byte ${bytes}`,
       act: "get",
       fault: stalled,
       code: "BODY_STALLED",
@@ -43,11 +47,11 @@ function* bodies(): Generator<FaultRow> {
   }
 }
 
-/** Answers that never come: the setting of the client that helps is its socketTimeout. */
+/** Responses that never arrive: the setting of the client that helps is its `socketTimeout`. */
 function* silences(): Generator<FaultRow> {
   for (const [act, operation] of [...requests, ["multipart", "UploadPart"]] as const) {
     yield {
-      name: `${act}: ${operation} is not answered`,
+      name: `${operation} gets no response`,
       act,
       fault: { service: "s3", operation, ...silent },
       ...impatient,
@@ -61,14 +65,14 @@ export const connectionFaults: readonly FaultRow[] = [
   ...bodies(),
   ...silences(),
   {
-    name: "get: a flipped byte",
+    name: "a byte of the body of GetObject is altered",
     act: "get",
     fault: { ...get, corrupt: { offset: headerBytes + chunkBytes + 5, xor: 1 } },
     code: "BODY_INTERRUPTED",
     retryable: true,
   },
   {
-    name: "range: a flipped byte",
+    name: "a byte of the body of GetObject is altered",
     act: "range",
     fault: { ...get, corrupt: { offset: 5, xor: 1 } },
     code: "DECRYPTION_FAILED",

@@ -1,4 +1,4 @@
-/** Every call on an object, under every kind of failure: its error names the object, and can be printed. */
+/** The error of every call on an object, for every kind of failure, names the object and can be printed. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,11 +26,11 @@ import { errorOf } from "../support/errors.js";
 import { keysOf, writerWith } from "../support/legacy-writer.js";
 import { Bucket, partBytes, useLocalAws } from "../support/local.js";
 
-/** Ends a line, drives a terminal, turns the direction of reading, hides; and what stays as it is. */
+/** Line ends, terminal sequences, changes of direction and invisible characters, and characters that are printed unchanged. */
 const hostile = "a\nb\r\u0085\u2028\u001b[31m\u009b1m\u202ecba\u2066\u200f\u200b\ufeff\u{e0041}é文😀\"'\\";
 const Key = `keys/${hostile}`;
 const legacyKey = `legacy/${hostile}`;
-/** Five million characters, such as a store may send for a code. */
+/** An error code of five million characters, which a store may send. */
 const endless = `Code${hostile.replace("\u001b", "").replace("\u009b", "")}`.padEnd(5_000_000, "x");
 const small = testBytes(100_000);
 const large = testBytes(partBytes + 1);
@@ -128,7 +128,7 @@ function expectPrintable(name: string, error: Error): asserts error is EnvelopeE
   expect(JSON.stringify(details).length, name).toBeLessThan(50_000);
 }
 
-/** Makes all calls fail, and looks at each error; returns the codes. */
+/** Makes all calls, which must fail, and checks each error; returns the codes. */
 async function expectErrors(calls: Call[]): Promise<Set<ErrorCode>> {
   const codes = new Set<ErrorCode>();
   for (const [name, act] of calls) {
@@ -145,8 +145,8 @@ async function expectErrors(calls: Call[]): Promise<Set<ErrorCode>> {
   return codes;
 }
 
-describe("an error of S3 names the object and can be printed", () => {
-  const answers: [string, Fault][] = [
+describe("errors of S3", () => {
+  const responses: [string, Fault][] = [
     ["403", { status: 403, code: "AccessDenied" }],
     ["404", { status: 404, code: "NoSuchKey" }],
     ["412", { status: 412, code: "PreconditionFailed" }],
@@ -157,42 +157,48 @@ describe("an error of S3 names the object and can be printed", () => {
     ["a hostile code", { status: 400, code: endless.slice(0, 5000), message: hostile }],
     ["a broken connection", { reset: "before" }],
   ];
-  it.each(answers)("of every call: %s", async (_, fault) => {
-    local.aws.fault({ service: "s3", times: Number.POSITIVE_INFINITY, ...fault });
-    await expectErrors([...reads(native, Key), ...others()]);
-  });
+  it.each(responses)(
+    "an error of S3 names the object and can be printed, for every call: %s",
+    async (_, fault) => {
+      local.aws.fault({ service: "s3", times: Number.POSITIVE_INFINITY, ...fault });
+      await expectErrors([...reads(native, Key), ...others()]);
+    },
+  );
 
-  it("whose code has five million characters", async () => {
+  it("an error of S3 whose code has five million characters can be printed", async () => {
     local.aws.fault({ service: "s3", times: Number.POSITIVE_INFINITY, status: 400, code: endless });
     await expectErrors(reads(native, Key).slice(0, 1));
   });
 
-  it("in the middle of a body", async () => {
+  it("an error in the middle of a body names the object and can be printed", async () => {
     const calls = reads(native, Key).filter(([name]) => name.startsWith("get"));
     local.aws.fault({ operation: "GetObject", times: Number.POSITIVE_INFINITY, truncateBodyBytes: 8000 });
     expect(await expectErrors(calls)).toEqual(new Set(["BODY_INTERRUPTED"]));
   });
 });
 
-describe("an error of KMS names the object and can be printed", () => {
+describe("errors of KMS", () => {
   it.each([
     ["denied", { status: 400, code: "AccessDeniedException", message: hostile }, "KMS_ACCESS_DENIED"],
     ["a hostile type", { status: 400, code: endless }, "KMS_REQUEST_FAILED"],
     ["503", { status: 503, code: "KMSInternalException" }, "KMS_UNAVAILABLE"],
-  ] as const)("of every call that asks it: %s", async (_, fault, code) => {
-    const kms = local.aws.kms;
-    const keyring = kmsKeyring({ kms, keyId: local.keyArn });
-    const client = local.clientWith({ keyring });
-    local.aws.fault({ service: "kms", times: Number.POSITIVE_INFINITY, ...fault });
-    const asking = others().filter(([name]) =>
-      /^(put( with| in|$)|upload( |$)|beginUpload|get|migrate)/.test(name),
-    );
-    expect(asking.length).toBe(8);
-    expect(await expectErrors([...reads(client, Key), ...asking])).toEqual(new Set([code]));
-  });
+  ] as const)(
+    "an error of KMS names the object and can be printed, for every call that uses KMS: %s",
+    async (_, fault, code) => {
+      const kms = local.aws.kms;
+      const keyring = kmsKeyring({ kms, keyId: local.keyArn });
+      const client = local.clientWith({ keyring });
+      local.aws.fault({ service: "kms", times: Number.POSITIVE_INFINITY, ...fault });
+      const asking = others().filter(([name]) =>
+        /^(put( with| in|$)|upload( |$)|beginUpload|get|migrate)/.test(name),
+      );
+      expect(asking.length).toBe(8);
+      expect(await expectErrors([...reads(client, Key), ...asking])).toEqual(new Set([code]));
+    },
+  );
 });
 
-describe("an error of an object that cannot be opened names it and can be printed", () => {
+describe("errors of objects that cannot be opened", () => {
   const at = (name: string) => `keys/${hostile}/${name}`;
   const putRaw = (name: string, Body: Uint8Array, Metadata: Record<string, string> = {}) =>
     local.s3.send(new PutObjectCommand({ Bucket, Key: at(name), Body, Metadata }));
@@ -201,7 +207,7 @@ describe("an error of an object that cannot be opened names it and can be printe
     return { bytes: Buffer.from((await Body?.transformToByteArray()) ?? []), metadata: Metadata ?? {} };
   };
 
-  it("with another context than 500 hostile names", async () => {
+  it("an object with another context than 500 hostile names: the error names it and can be printed", async () => {
     const names = Array.from({ length: 500 }, (_, index) => [`${index}\u202e`, "v"] as const);
     const [name, act] = reads(native, Key, Object.fromEntries(names))[0] ?? [];
     const error = (await errorOf(act ?? (() => undefined))) as EnvelopeError;
@@ -216,12 +222,12 @@ describe("an error of an object that cannot be opened names it and can be printe
     );
   });
 
-  it("without an envelope", async () => {
+  it("an object without an envelope: the error names it and can be printed", async () => {
     await putRaw("plain", small);
     expect(await expectErrors(reads(native, at("plain")))).toEqual(new Set(["ENVELOPE_MISSING"]));
   });
 
-  it("with a broken envelope", async () => {
+  it("an object with an invalid envelope: the error names it and can be printed", async () => {
     const { bytes, metadata } = await stored();
     await putRaw("broken", bytes, { ...metadata, "s3e-recipients": "[" });
     const head: Call = ["head", () => native.head({ Bucket, Key: at("broken") })];
@@ -229,7 +235,7 @@ describe("an error of an object that cannot be opened names it and can be printe
     expect(codes).toEqual(new Set(["ENVELOPE_INVALID"]));
   });
 
-  it("of another client", async () => {
+  it("an object of Amazon's S3 Encryption Client: the error names it and can be printed", async () => {
     const head: Call = ["head", () => native.head({ Bucket, Key: legacyKey })];
     expect(await expectErrors([head, ...reads(native, legacyKey)])).toEqual(new Set(["LEGACY_FORMAT"]));
     const { message } = await errorOf(head[1]);
@@ -238,7 +244,7 @@ describe("an error of an object that cannot be opened names it and can be printe
     );
   });
 
-  it("without a key for it, also what the keyring has", async () => {
+  it("an object for another key: the error names it, its recipients and the keys of the keyring", async () => {
     const calls = reads(local.client, Key);
     expect(await expectErrors(calls)).toEqual(new Set(["KEY_NOT_FOR_OBJECT"]));
     const error = await errorOf(calls[0]?.[1] ?? (() => undefined));
@@ -248,7 +254,7 @@ describe("an error of an object that cannot be opened names it and can be printe
     expect(error.message).toContain("; it has: aes test");
   });
 
-  it("without its sidecar", async () => {
+  it("an object whose sidecar is missing: the error names it and can be printed", async () => {
     await native.put({ Bucket, Key: at("lost"), Body: small, envelopeStorage: "sidecar" });
     const { keys } = await local.contents();
     const sidecar = keys.find((key) => key.startsWith(at("lost")) && key !== at("lost"));
@@ -258,7 +264,7 @@ describe("an error of an object that cannot be opened names it and can be printe
     expect(codes).toEqual(new Set(["ENVELOPE_MISSING"]));
   });
 
-  it("with a damaged byte, and where it is told which bytes", async () => {
+  it("an object with an altered byte: the error names it and the range of the chunks", async () => {
     const { bytes, metadata } = await stored();
     bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
     await putRaw("damaged", bytes, metadata);
@@ -270,16 +276,16 @@ describe("an error of an object that cannot be opened names it and can be printe
     expect(await errorOf(file)).toMatchObject({ details: { range: `bytes=0-${bytes.length - 1}` } });
   });
 
-  it("that was cut off", async () => {
+  it("a truncated object: the error names it and can be printed", async () => {
     const { bytes, metadata } = await stored();
     await putRaw("cut", bytes.subarray(0, 56 + 16_400 * 2 + 3), metadata);
-    // It has no byte of the range that the others ask for.
+    // It has no byte of the range that the others request.
     const calls = reads(native, at("cut")).filter(([name]) => name !== "get of a range");
     expect(await expectErrors(calls)).toEqual(new Set(["BODY_TRUNCATED"]));
   });
 });
 
-it("an error of a part, a result or a key that is not the upload's names the object", async () => {
+it("an error of a part, a result or a customer key of another upload names the object", async () => {
   const body = { ticket, PartNumber: 1, Body: testBytes(10), tagDigest: part.tagDigest };
   const calls: Call[] = [
     ["completeUpload without parts", () => native.completeUpload({ ticket, parts: [] })],
@@ -301,10 +307,10 @@ it("an error of a part, a result or a key that is not the upload's names the obj
   expect(await errorOf(calls[3]?.[1] ?? (() => undefined))).toMatchObject({ details: { partNumber: 1 } });
 });
 
-describe("an error that is somebody else's comes out as it is", () => {
+describe("errors of callers", () => {
   class OwnError extends EnvelopeError {}
 
-  it("the reason of a signal, though it is an EnvelopeError", async () => {
+  it("the reason of a signal comes out unchanged, also when it is an EnvelopeError", async () => {
     const reason = new EnvelopeError("S3_UNAVAILABLE", "mine");
     const abortSignal = AbortSignal.abort(reason);
     const read = { Bucket, Key, encryptionContext };
@@ -325,7 +331,7 @@ describe("an error that is somebody else's comes out as it is", () => {
     expect(reason.details).toEqual({});
   });
 
-  it("of a body, too", async () => {
+  it("the reason of a signal comes out of a body unchanged, also when it is an EnvelopeError", async () => {
     const reason = new EnvelopeError("S3_UNAVAILABLE", "mine");
     const controller = new AbortController();
     const { Body } = await native.get({ Bucket, Key, encryptionContext }, { abortSignal: controller.signal });
@@ -338,12 +344,12 @@ describe("an error that is somebody else's comes out as it is", () => {
       keyring: { generateDataKey: async () => Promise.reject(error), unwrapDataKey: async () => null },
     });
 
-  it("that of a keyring whose class extends ours", async () => {
+  it("an error of a keyring whose class extends EnvelopeError comes out unchanged", async () => {
     const thrown = new OwnError("KMS_UNAVAILABLE", "down");
     expect(await errorOf(() => failing(thrown).put({ Bucket, Key, Body: small }))).toBe(thrown);
   });
 
-  it("one that two calls share is named in a copy for each, with its code, cause and stack", async () => {
+  it("an error that two calls share is copied for each, with its code, cause and stack", async () => {
     const thrown = new EnvelopeError("KMS_UNAVAILABLE", "down", { cause: "why" });
     for (const key of ["one", "two"]) {
       const error = await errorOf(() => failing(thrown).put({ Bucket, Key: key, Body: small }));

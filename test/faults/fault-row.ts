@@ -1,8 +1,8 @@
-/** What a row of the fault table is. */
+/** The rows of the tables of faults. */
 import type { ErrorCode } from "../../src/base/errors.js";
 import type { Fault } from "../../src/testing/index.js";
 
-/** What is done while the fault strikes. */
+/** The call that is made while the fault occurs. */
 export type Act =
   | "put"
   | "stream"
@@ -14,43 +14,45 @@ export type Act =
   | "head"
   | "delete";
 
-/** One fault and the promise about it. */
+/** One fault, and what the call must do. */
 export interface FaultRow {
+  /** The fault, as a clause that follows "while". */
   readonly name: string;
   readonly act: Act;
   readonly fault: Fault;
-  /** More faults that strike in the same call. */
+  /** Further faults of the same call. */
   readonly also?: readonly Fault[];
   readonly maxAttempts?: number;
-  /** The clock of the S3 client is so far off. */
+  /** The error of the clock of the S3 client. */
   readonly clockOffsetMs?: number;
-  /** The clock of the KMS client is so far off. */
+  /** The error of the clock of the KMS client. */
   readonly kmsClockOffsetMs?: number;
-  /** The clients give up on a connection that is silent for so long; never by default, as the SDK's own for S3. */
+  /** The `socketTimeout` of the clients; none by default, as in the SDK for S3. */
   readonly socketTimeoutMs?: number;
-  /** Writes only if there is no object; the key of the row then has none. */
+  /** Writes with If-None-Match; no object has the key of the row then. */
   readonly onlyNew?: boolean;
-  /** The code that the call or its body fails with; without one the call must succeed with the exact bytes. */
+  /** The code with which the call or its body fails; without one the call must succeed with the exact bytes. */
   readonly code?: ErrorCode;
   readonly retryable?: boolean;
   readonly details?: Readonly<Record<string, unknown>>;
-  /** The operation that the fault is about, and how often it must have been asked for. */
+  /** An operation, and how many requests it must have received. */
   readonly requests?: readonly [operation: string, count: number];
-  /** The abort was made to fail, too: the upload stays and the error names it. */
+  /** The abort fails as well: the upload is left behind and the error names it. */
   readonly orphan?: boolean;
-  /** The object may be there for all that is known, so its sidecar stays and the error names it. */
+  /** The object may exist, so its sidecar is kept and the error names it. */
   readonly spareSidecar?: boolean;
 }
 
 export const always = Number.POSITIVE_INFINITY;
-/** What a call fails with that may succeed later. */
+/** The failure of a call that may succeed later. */
 export const unavailable = { code: "S3_UNAVAILABLE", retryable: true } as const;
-/** An answer that is not the service's, and says that all is well. */
+/** A successful response of an intermediary. */
 export const html = { status: 200, body: "<html><body>log in</body></html>" } as const;
-/** What a client is told to put up with, and a request that is never answered. */
+/** The settings of a client that gives up on a silent connection. */
 export const impatient = { socketTimeoutMs: 1000, maxAttempts: 2 };
+/** A request that never gets a response. */
 export const silent = { delayMs: 2 ** 31 - 1, times: always };
-/** What is done, and the operation of S3 that the fault is about. */
+/** The calls, and the operation of S3 that the fault concerns. */
 export const requests: readonly (readonly [Act, string])[] = [
   ["put", "PutObject"],
   ["stream", "PutObject"],

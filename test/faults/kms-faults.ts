@@ -1,4 +1,4 @@
-/** KMS fails, or something in its place, or the connection to it. */
+/** Faults of KMS, of an intermediary, and of the connection to KMS. */
 import type { ErrorCode } from "../../src/base/errors.js";
 import { always, type FaultRow, html, impatient, silent } from "./fault-row.js";
 
@@ -18,13 +18,13 @@ function* kms(): Generator<FaultRow> {
   ] as const) {
     const on = { service: "kms", operation } as const;
     yield {
-      name: `KMS ${operation}: throttled once`,
+      name: `KMS ${operation} is throttled once`,
       act,
       fault: { ...on, status: 400, code: "ThrottlingException" },
       requests: [operation, 2],
     };
     yield {
-      name: `KMS ${operation}: reset once`,
+      name: `the connection of KMS ${operation} is reset once`,
       act,
       fault: { ...on, reset: "before" },
       requests: [operation, 2],
@@ -32,7 +32,7 @@ function* kms(): Generator<FaultRow> {
     for (const [status, serviceError, code, retryable] of exceptions) {
       const fault = { ...on, status, code: serviceError, times: always };
       yield {
-        name: `KMS ${operation}: ${serviceError}, always`,
+        name: `KMS ${operation} always responds ${serviceError}`,
         act,
         fault,
         maxAttempts: 1,
@@ -42,7 +42,7 @@ function* kms(): Generator<FaultRow> {
       };
     }
     yield {
-      name: `KMS ${operation}: 200 of somebody else's`,
+      name: `an intermediary responds 200 to KMS ${operation}`,
       act,
       fault: { ...on, ...html },
       code: "KMS_REQUEST_FAILED",
@@ -50,28 +50,28 @@ function* kms(): Generator<FaultRow> {
     };
     const unavailable = { code: "KMS_UNAVAILABLE", retryable: true, requests: [operation, 2] } as const;
     yield {
-      name: `KMS ${operation}: 503 of somebody else's, always`,
+      name: `an intermediary always responds 503 to KMS ${operation}`,
       act,
       fault: { ...on, ...html, status: 503, times: always },
       maxAttempts: 2,
       ...unavailable,
     };
     yield {
-      name: `KMS ${operation}: not answered`,
+      name: `KMS ${operation} gets no response`,
       act,
       fault: { ...on, ...silent },
       ...impatient,
       ...unavailable,
     };
     yield {
-      name: `KMS ${operation}: clock off by an hour, put right by the answer`,
+      name: `the clock is an hour ahead and KMS ${operation} corrects it`,
       act,
       fault: { operation: "none" },
       kmsClockOffsetMs: 3_600_000,
       requests: [operation, 2],
     };
     yield {
-      name: `KMS ${operation}: clock off by an hour, one attempt`,
+      name: `the clock is an hour behind at KMS ${operation}`,
       act,
       fault: { operation: "none" },
       kmsClockOffsetMs: -3_600_000,

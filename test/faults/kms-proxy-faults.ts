@@ -1,4 +1,4 @@
-/** Faults of the network between the keyring and any KMS, played by a TCP proxy. */
+/** Faults of the network between the keyring and any KMS, made by a TCP proxy. */
 import { CreateKeyCommand, KMSClient } from "@aws-sdk/client-kms";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Keyring, kmsKeyring, type Recipient } from "../../src/index.js";
@@ -10,18 +10,20 @@ import { until } from "../support/until.js";
 const operations = ["GenerateDataKey", "Decrypt"] as const;
 type Operation = (typeof operations)[number];
 const faults: readonly (readonly [name: string, fault: Omit<ProxyRule, "match">])[] = [
-  ["is reset before a byte", { resetRequestAt: 0 }],
+  ["is reset before its first byte", { resetRequestAt: 0 }],
   ["is reset within its body", { resetBodyAt: 20 }],
-  ["has its answer lost", { resetResponseAt: 0 }],
-  ["has its answer cut in the head", { resetResponseAt: 50 }],
+  ["loses its response", { resetResponseAt: 0 }],
+  ["loses its response within the headers", { resetResponseAt: 50 }],
 ];
 const requestFor = (operation: Operation) => new RegExp(`\\.${operation}\\b`);
 const rows = operations.flatMap((operation) =>
-  faults.map(([name, fault]) => ({ operation, name, rule: { match: requestFor(operation), ...fault } })),
+  faults.map(
+    ([name, fault]) => [`${operation} ${name}`, { match: requestFor(operation), ...fault }] as const,
+  ),
 );
 const encryptionContext = { tenant: "42" };
 
-/** Has a keyring ask for one operation. */
+/** Makes a keyring send one operation. */
 function ask(keyring: Keyring, operation: Operation, recipients: readonly Recipient[], signal?: AbortSignal) {
   const input = { encryptionContext, abortSignal: signal };
   return operation === "Decrypt"
@@ -48,7 +50,7 @@ export function kmsProxyFaults(name: string, target: () => LocalClientConfig): v
     });
     afterAll(() => proxy.close());
 
-    it.each(rows)("$operation $name, once: it is asked again", async ({ rule }) => {
+    it.each(rows)("KMS %s once: it is retried", async (_, rule) => {
       const { kms, keyring } = keyringOf(proxy.endpoint);
       const struck = proxy.rule(rule);
       const { plaintext, recipients } = await keyring.generateDataKey({ encryptionContext });
@@ -59,33 +61,39 @@ export function kmsProxyFaults(name: string, target: () => LocalClientConfig): v
       await until(() => expect(proxy.connections()).toBe(0));
     });
 
-    it.each(operations)("%s that is reset each time is unavailable", async (operation) => {
-      const direct = keyringOf(target().endpoint);
-      const { recipients } = await direct.keyring.generateDataKey({ encryptionContext });
-      const { kms, keyring } = keyringOf(proxy.endpoint, 2);
-      const struck = proxy.rule({ match: requestFor(operation), resetRequestAt: 0, times: 2 });
-      const error = await errorOf(() => ask(keyring, operation, recipients));
-      expect(error).toEqual(coded("KMS_UNAVAILABLE", { operation }));
-      expect(error).toMatchObject({ retryable: true });
-      expect(struck.hits).toBe(2);
-      kms.destroy();
-      direct.kms.destroy();
-    });
+    it.each(operations)(
+      "KMS %s is reset each time: the call fails with KMS_UNAVAILABLE",
+      async (operation) => {
+        const direct = keyringOf(target().endpoint);
+        const { recipients } = await direct.keyring.generateDataKey({ encryptionContext });
+        const { kms, keyring } = keyringOf(proxy.endpoint, 2);
+        const struck = proxy.rule({ match: requestFor(operation), resetRequestAt: 0, times: 2 });
+        const error = await errorOf(() => ask(keyring, operation, recipients));
+        expect(error).toEqual(coded("KMS_UNAVAILABLE", { operation }));
+        expect(error).toMatchObject({ retryable: true });
+        expect(struck.hits).toBe(2);
+        kms.destroy();
+        direct.kms.destroy();
+      },
+    );
 
-    it.each(operations)("%s that is never answered ends with the caller's signal", async (operation) => {
-      const direct = keyringOf(target().endpoint);
-      const { recipients } = await direct.keyring.generateDataKey({ encryptionContext });
-      const { kms, keyring } = keyringOf(proxy.endpoint);
-      const struck = proxy.rule({ match: requestFor(operation), stallResponseAt: 0 });
-      const controller = new AbortController();
-      const failed = errorOf(() => ask(keyring, operation, recipients, controller.signal));
-      await until(() => expect(struck.hits).toBe(1));
-      const reason = new Error("enough");
-      controller.abort(reason);
-      expect(await failed).toBe(reason);
-      kms.destroy();
-      direct.kms.destroy();
-      await until(() => expect(proxy.connections()).toBe(0));
-    });
+    it.each(operations)(
+      "KMS %s gets no response: the call ends with the reason of the signal",
+      async (operation) => {
+        const direct = keyringOf(target().endpoint);
+        const { recipients } = await direct.keyring.generateDataKey({ encryptionContext });
+        const { kms, keyring } = keyringOf(proxy.endpoint);
+        const struck = proxy.rule({ match: requestFor(operation), stallResponseAt: 0 });
+        const controller = new AbortController();
+        const failed = errorOf(() => ask(keyring, operation, recipients, controller.signal));
+        await until(() => expect(struck.hits).toBe(1));
+        const reason = new Error("enough");
+        controller.abort(reason);
+        expect(await failed).toBe(reason);
+        kms.destroy();
+        direct.kms.destroy();
+        await until(() => expect(proxy.connections()).toBe(0));
+      },
+    );
   });
 }

@@ -1,4 +1,4 @@
-/** Faults of the network between the SDK and any S3 server, played by a TCP proxy. */
+/** Faults of the network between the SDK and any S3 server, made by a TCP proxy. */
 import { ListMultipartUploadsCommand, ListObjectsV2Command, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EnvelopeClient, type ErrorCode } from "../../src/index.js";
@@ -19,17 +19,43 @@ const part = /^PUT [^ ]*partNumber=/;
 const complete = /^POST [^ ]*uploadId=/;
 const get = /^GET [^ ]*proxy-/;
 const rows: readonly Row[] = [
-  ["PutObject reset before a byte", "put", { match: put, resetRequestAt: 0 }],
-  ["PutObject reset within its body", "put", { match: put, resetBodyAt: 10_000 }],
-  ["PutObject whose answer is lost", "put", { match: put, resetResponseAt: 0 }],
-  ["UploadPart reset in the middle", "multipart", { match: part, resetBodyAt: 2_000_000 }],
-  ["second UploadPart whose answer is lost", "multipart", { match: part, skip: 1, resetResponseAt: 0 }],
-  ["CompleteMultipartUpload reset before", "multipart", { match: complete, resetRequestAt: 0 }],
-  ["CompleteMultipartUpload, answer lost", "multipart", { match: complete, resetResponseAt: 0 }],
-  ["GetObject reset before", "get", { match: get, resetRequestAt: 0 }],
-  ["GetObject whose answer is lost", "get", { match: get, resetResponseAt: 0 }],
-  ["GetObject reset in its body", "get", { match: get, resetResponseAt: 40_000 }, "BODY_INTERRUPTED"],
-  ["GetObject stalled in its body", "get", { match: get, stallResponseAt: 40_000 }, "BODY_STALLED"],
+  ["put: PutObject is reset before its first byte and retried", "put", { match: put, resetRequestAt: 0 }],
+  ["put: PutObject is reset within its body and retried", "put", { match: put, resetBodyAt: 10_000 }],
+  ["put: PutObject loses its response and is retried", "put", { match: put, resetResponseAt: 0 }],
+  [
+    "multipart put: UploadPart is reset within its body and retried",
+    "multipart",
+    { match: part, resetBodyAt: 2_000_000 },
+  ],
+  [
+    "multipart put: the second UploadPart loses its response and is retried",
+    "multipart",
+    { match: part, skip: 1, resetResponseAt: 0 },
+  ],
+  [
+    "multipart put: CompleteMultipartUpload is reset before its first byte and retried",
+    "multipart",
+    { match: complete, resetRequestAt: 0 },
+  ],
+  [
+    "multipart put: CompleteMultipartUpload loses its response: the object is found",
+    "multipart",
+    { match: complete, resetResponseAt: 0 },
+  ],
+  ["get: GetObject is reset before its first byte and retried", "get", { match: get, resetRequestAt: 0 }],
+  ["get: GetObject loses its response and is retried", "get", { match: get, resetResponseAt: 0 }],
+  [
+    "get: GetObject is reset within its body: the body fails with BODY_INTERRUPTED",
+    "get",
+    { match: get, resetResponseAt: 40_000 },
+    "BODY_INTERRUPTED",
+  ],
+  [
+    "get: GetObject stalls within its body: the body fails with BODY_STALLED",
+    "get",
+    { match: get, stallResponseAt: 40_000 },
+    "BODY_STALLED",
+  ],
 ];
 
 /** Runs the rows against a server. */
@@ -43,13 +69,13 @@ export function proxyFaults(name: string, target: ProxyTarget): void {
     });
     afterAll(() => proxy.close());
 
-    it.each(rows.map((row, index) => ({ name: row[0], row, index })))("$name", async ({ row, index }) => {
+    it.each(rows.map((row, index) => [row[0], row, index] as const))("%s", async (_, row, index) => {
       const [, act, rule, code] = row;
       const { s3Config, Bucket } = target();
       const Key = `proxy-${index}`;
       const direct = new S3Client(s3Config);
       const s3 = new S3Client({ ...s3Config, endpoint: proxy.endpoint, maxAttempts: 3 });
-      // Short only where a body stalls: a busy machine may be slower than that.
+      // Short only where a body stalls: a busy machine may be slower.
       const idleTimeoutMs = rule.stallResponseAt === undefined ? 240_000 : 300;
       const client = new EnvelopeClient({ s3, keyring, partSizeBytes: partBytes, idleTimeoutMs });
       const checker = new EnvelopeClient({ s3: direct, keyring });
@@ -76,7 +102,7 @@ export function proxyFaults(name: string, target: ProxyTarget): void {
       direct.destroy();
     });
 
-    it("an object that is overwritten while it is read never gives mixed bytes", async () => {
+    it("get: an object that is overwritten while it is read never yields mixed bytes", async () => {
       const { s3Config, Bucket } = target();
       const s3 = new S3Client({ ...s3Config, endpoint: proxy.endpoint });
       const client = new EnvelopeClient({ s3, keyring, partSizeBytes: partBytes });

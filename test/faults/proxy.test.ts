@@ -1,4 +1,4 @@
-/** The faults of the network, in front of the in-process S3 and KMS. */
+/** Faults of the network in front of the in-process S3 and KMS. */
 import { Bucket, useLocalAws } from "../support/local.js";
 import { kmsProxyFaults } from "./kms-proxy-faults.js";
 import { proxyFaults } from "./proxy-faults.js";

@@ -1,4 +1,4 @@
-/** Runs rows of the fault table against the in-process S3 and KMS, and checks what must hold after each. */
+/** Runs the rows of a table of faults against the in-process S3 and KMS, and checks the invariants after each. */
 import { Agent } from "node:http";
 import { KMSClient } from "@aws-sdk/client-kms";
 import { AbortMultipartUploadCommand, S3Client } from "@aws-sdk/client-s3";
@@ -8,7 +8,7 @@ import { collectUntilError, cut, expectBytes, testBytes } from "../support/bytes
 import { coded } from "../support/errors.js";
 import { Bucket, type Local, partBytes, useLocalAws } from "../support/local.js";
 import { until } from "../support/until.js";
-import type { FaultRow } from "./fault-row.js";
+import type { Act, FaultRow } from "./fault-row.js";
 
 const chunkBytes = 16_384;
 const old = testBytes(3 * chunkBytes + 100, 1);
@@ -16,8 +16,8 @@ const fresh = testBytes(2 * chunkBytes + 7, 2);
 const large = testBytes(2 * partBytes + 9, 3);
 const range = { first: chunkBytes + 3, last: 2 * chunkBytes + 5 };
 
-/** What the call gave: the bytes that came out, and the error of the call or its body. */
-async function attempt(client: EnvelopeClient, { act, onlyNew }: FaultRow, Key: string) {
+/** Makes the call of a row; returns the released bytes, and the error of the call or its body. */
+async function perform(client: EnvelopeClient, { act, onlyNew }: FaultRow, Key: string) {
   const at = { Bucket, Key };
   const condition = onlyNew ? { IfNoneMatch: "*" } : {};
   try {
@@ -41,10 +41,27 @@ async function* cutStream() {
   yield* cut(fresh, 1000);
 }
 
+const titles: Record<Act, string> = {
+  put: "put",
+  stream: "put of a stream",
+  multipart: "multipart put",
+  "put sidecar": "put with a sidecar",
+  get: "get",
+  range: "get of a range",
+  "get sidecar": "get with a sidecar",
+  head: "head",
+  delete: "delete",
+};
+
+function titleOf({ act, name, code, maxAttempts }: FaultRow): string {
+  const attempts = maxAttempts === 1 ? ", with one attempt" : "";
+  return `${titles[act]} while ${name}${attempts}: ${code ? `fails with ${code}` : "succeeds"}`;
+}
+
 /** Makes a test of each row. */
 export function runFaults(rows: readonly FaultRow[]): void {
   const local = useLocalAws();
-  it.each(rows.map((row, index) => [row.name, row, `row-${index}`] as const))("%s", (_, row, Key) =>
+  it.each(rows.map((row, index) => [titleOf(row), row, `row-${index}`] as const))("%s", (_, row, Key) =>
     runFault(local, row, Key),
   );
 }
@@ -71,7 +88,7 @@ async function runFault(local: Local, row: FaultRow, Key: string): Promise<void>
     keyring: kmsKeyring({ kms, keyId: keyArn }),
     envelopeStorage: sidecar ? "sidecar" : "metadata",
   } as const;
-  // Short only where a body stalls: a busy machine may be slower than that.
+  // Short only where a body stalls: a busy machine may be slower.
   const stalls = [row.fault, ...(row.also ?? [])].some(({ stallBodyBytes }) => stallBodyBytes !== undefined);
   const idleTimeoutMs = stalls ? 200 : 240_000;
   const client = new EnvelopeClient({ s3, partSizeBytes: partBytes, idleTimeoutMs, ...options });
@@ -81,23 +98,24 @@ async function runFault(local: Local, row: FaultRow, Key: string): Promise<void>
   aws.clearRequests();
   aws.fault(row.fault);
   for (const fault of row.also ?? []) aws.fault(fault);
-  const { released, error } = await attempt(client, row, Key);
+  const { released, error } = await perform(client, row, Key);
   const { operation, reset, delayMs, status = reset || delayMs ? 0 : undefined } = row.fault;
   const struck = aws.requests.some((one) => one.operation === operation && one.status === status);
   if (status !== undefined) expect(struck).toBe(true);
-  const asked = local.operations();
+  const requested = local.operations();
   aws.clearFaults();
 
   if (!row.code) expect(error).toBeUndefined();
-  if (row.requests) expect(asked.filter((name) => name === row.requests?.[0])).toHaveLength(row.requests[1]);
+  if (row.requests)
+    expect(requested.filter((name) => name === row.requests?.[0])).toHaveLength(row.requests[1]);
   if (row.code) {
     expect(error).toEqual(coded(row.code, row.details));
     expect(error).toMatchObject({ retryable: row.retryable });
     expect(String(error)).not.toContain(aws.s3Config.credentials.secretAccessKey);
   }
-  // A body that ended, or failed, holds no connection; nor does a request that was given up.
+  // Neither a body that ended or failed nor an abandoned request holds a connection.
   await until(() => expect(inUse()).toBe(0));
-  // The SDK takes the server's time from the refusal, so the client's next call is signed with it.
+  // The SDK takes the time of the server from the refusal and signs the next request with it.
   if (clockOffsetMs !== 0) expect(await client.head({ Bucket, Key })).toMatchObject({ encrypted: true });
   const reads = act.includes("get") || act === "range";
   if (reads) {

@@ -30,13 +30,13 @@ const contents = async (key: string) => {
 
 let aws: LocalAws;
 let proxy: HttpProxy;
-/** Past the proxy. */
+/** A client that bypasses the proxy. */
 let direct: S3Client;
 let s3: S3Client;
 let folder: string;
 let count = 0;
 
-/** Parts of 1 MiB: the in-process S3 takes them, and no option does. */
+/** Parts of 1 MiB, which the in-process S3 accepts and no option allows. */
 function withSmallParts(client: EnvelopeClient): EnvelopeClient {
   return Object.assign(client, Object.assign(configOf("client", client), { partSizeBytes: partBytes }) && {});
 }
@@ -77,7 +77,7 @@ async function read(body: AsyncIterable<unknown>): Promise<Buffer> {
   return Buffer.concat(pieces);
 }
 
-/** What must be there before a call, past the proxy. */
+/** Stores what a call needs, bypassing the proxy. */
 async function prepare(act: Act, Key: string): Promise<void> {
   if (act === "delete") await clientOf(direct).put({ Bucket, Key, Body: small });
   if (act === "migrate") await storeLegacy(Key);
@@ -101,7 +101,7 @@ async function prepare(act: Act, Key: string): Promise<void> {
   }
 }
 
-/** Makes the call, and compares what it gave or stored. */
+/** Makes the call, and compares the bytes that it returned or stored. */
 async function perform(act: Act, Key: string): Promise<void> {
   const client = clientOf(s3);
   const stored = async (expected: Uint8Array) =>
@@ -184,15 +184,15 @@ async function uploadsOf(Prefix: string): Promise<number> {
   return Uploads.length;
 }
 
-async function run({ begin, alter, answer, fails, failsAll, mayFail }: Deviation, act: Act): Promise<void> {
+async function run({ begin, alter, respond, fails, failsAll, mayFail }: Deviation, act: Act): Promise<void> {
   const Key = `row-${++count}-`;
   await prepare(act, Key);
   s3 = new S3Client({ ...aws.s3Config, endpoint: proxy.endpoint, maxAttempts: 1 });
-  const heard: unknown[] = [];
-  const onWarning = (warning: Error) => heard.push(warning);
+  const warnings: unknown[] = [];
+  const onWarning = (warning: Error) => warnings.push(warning);
   process.on("warning", onWarning);
   begin?.();
-  Object.assign(proxy, { alter, answer });
+  Object.assign(proxy, { alter, answer: respond });
   const error = await perform(act, Key).then(
     () => undefined,
     (thrown: unknown) => thrown,
@@ -201,7 +201,7 @@ async function run({ begin, alter, answer, fails, failsAll, mayFail }: Deviation
   process.off("warning", onWarning);
   s3.destroy();
   const failure = fails?.[act] ?? failsAll ?? (error === undefined ? undefined : mayFail);
-  expect(heard).toEqual([]);
+  expect(warnings).toEqual([]);
   if (!failure) {
     expect(error).toBeUndefined();
     expect(await uploadsOf(Key)).toBe(0);
@@ -216,7 +216,7 @@ async function run({ begin, alter, answer, fails, failsAll, mayFail }: Deviation
 }
 
 for (const deviation of deviations((key) => contents(key))) {
-  describe(`a store that answers with ${deviation.name}`, () => {
-    it.each(acts)("%s", (act) => run(deviation, act));
+  describe(`a store that sends ${deviation.name}`, () => {
+    it.each(acts)(`%s with a store that sends ${deviation.name}`, (act) => run(deviation, act));
   });
 }

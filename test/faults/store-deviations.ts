@@ -1,4 +1,4 @@
-/** Stores that differ from S3 in what they answer, and what each call promises then. */
+/** Stores whose responses differ from those of S3, and what each call must do. */
 import type { ErrorCode } from "../../src/base/errors.js";
 import {
   type Alteration,
@@ -35,28 +35,29 @@ export const acts = [
 ] as const;
 export type Act = (typeof acts)[number];
 
-/** What a call fails with. */
+/** The failure of a call. */
 export interface Failure {
   readonly code: ErrorCode;
   readonly retryable: boolean;
-  /** What the message says of the store. */
+  /** What the message must contain. */
   readonly says: RegExp;
-  /** An upload whose id nobody was told, or whose abort the store answers with this deviation, too. */
+  /** The upload is left behind: its id is unknown, or the deviation affects its abort as well. */
   readonly leavesUpload?: boolean;
 }
 
-/** One way to differ. */
+/** One deviation. */
 export interface Deviation {
   /** Called before each act. */
   readonly begin?: () => void;
+  /** Completes "a store that sends". */
   readonly name: string;
   readonly alter?: Alteration;
-  readonly answer?: HttpProxy["answer"];
+  readonly respond?: HttpProxy["answer"];
   /** The calls that fail; all others work. */
   readonly fails?: Partial<Record<Act, Failure>>;
-  /** What any call may fail with, as it depends on the order of its requests. */
+  /** The failure that any call may have, depending on the order of its requests. */
   readonly mayFail?: Failure;
-  /** What the calls fail with that `fails` does not name. */
+  /** The failure of the calls that `fails` does not name. */
   readonly failsAll?: Failure;
 }
 
@@ -96,7 +97,7 @@ const header =
 
 const isObjectRead = ({ method, url }: ProxiedRequest) => method === "GET" && url.includes("GetObject");
 
-/** Answers a range with the whole object, which it has from the server. */
+/** Responds to a range with the whole object, which it reads from the server. */
 function whole(
   read: (key: string) => Promise<Buffer>,
   when: (range: string, total: number) => boolean,
@@ -145,7 +146,7 @@ const refusedIfMatch: ProxiedResponse = {
 };
 
 const padded = Buffer.alloc(9 * 1024 * 1024, " ");
-/** Of a CreateMultipartUpload nobody knows the id then. */
+/** The id of a created upload is unknown then. */
 const damaged: Failure = {
   code: "S3_UNAVAILABLE",
   retryable: true,
@@ -167,18 +168,18 @@ const ranged: readonly Act[] = [
   "legacy range",
 ];
 
-/** All deviations. @param read reads an object past the proxy */
+/** All deviations. @param read reads an object, bypassing the proxy */
 export function deviations(read: (key: string) => Promise<Buffer>): readonly Deviation[] {
   let turns = 0;
   const begin = () => {
     turns = 0;
   };
   return [
-    { name: "what S3 answers" },
+    { name: "the responses of S3" },
     { name: "ETags without quotes", alter: mapETags(bare) },
     { name: "weak ETags", alter: mapETags((etag) => `W/${etag}`) },
     {
-      name: "ETags quoted and not by turns",
+      name: "ETags with and without quotes by turns",
       begin,
       alter: (...args) => mapETags(turns++ % 2 === 0 ? bare : (etag) => etag)(...args),
     },
@@ -202,11 +203,11 @@ export function deviations(read: (key: string) => Promise<Buffer>): readonly Dev
           says: /the store does not understand the condition/,
         },
       },
-      answer: ({ headers }) => (headers["if-match"]?.startsWith('"') ? refusedIfMatch : undefined),
+      respond: ({ headers }) => (headers["if-match"]?.startsWith('"') ? refusedIfMatch : undefined),
     },
-    { name: "200 and the whole object to every range", alter: whole(read, () => true) },
+    { name: "200 and the whole object for every range", alter: whole(read, () => true) },
     {
-      name: "200 to a range of the whole object",
+      name: "200 for a range that is the whole object",
       alter: whole(read, (range, total) => range.startsWith(`bytes 0-${total - 1}/`)),
     },
     {
@@ -234,7 +235,7 @@ export function deviations(read: (key: string) => Promise<Buffer>): readonly Dev
       ),
     },
     {
-      name: "Content-Range of nonsense",
+      name: "an invalid Content-Range",
       fails: all(refused(/Content-Range "all of it", which is in no form of HTTP/), ranged),
       alter: header("content-range", "all of it"),
     },
@@ -246,17 +247,17 @@ export function deviations(read: (key: string) => Promise<Buffer>): readonly Dev
       ),
     },
     { name: "Last-Modified in ISO 8601", alter: header("last-modified", "2026-01-02T03:04:05.678Z") },
-    { name: "Last-Modified of nonsense", alter: header("last-modified", "yesterday") },
+    { name: "an invalid Last-Modified", alter: header("last-modified", "yesterday") },
     { name: "no Last-Modified", alter: header("last-modified", undefined) },
-    { name: "dates of HTTP in XML", alter: xmlDates("Fri, 02 Jan 2026 03:04:05 GMT") },
+    { name: "HTTP dates in XML", alter: xmlDates("Fri, 02 Jan 2026 03:04:05 GMT") },
     {
-      name: "dates of nonsense in XML",
+      name: "invalid dates in XML",
       fails: all(refused(/listed an upload without/), ["abortUploads"]),
       alter: xmlDates("yesterday"),
     },
-    { name: "abort date of nonsense", alter: header("x-amz-abort-date", "soon", false) },
+    { name: "an invalid abort date", alter: header("x-amz-abort-date", "soon", false) },
     {
-      name: "counts and flags of nonsense",
+      name: "invalid counts and flags",
       alter: (response) => {
         for (const name of [
           "x-amz-missing-meta",
@@ -274,10 +275,10 @@ export function deviations(read: (key: string) => Promise<Buffer>): readonly Dev
       alter: header("content-length", undefined),
     },
     { name: "a Content-Encoding", alter: header("content-encoding", "gzip", false) },
-    { name: "an Expires of nonsense", alter: header("expires", "0", false) },
-    { name: "a header that is none", alter: () => "HTTP/1.1 200 OK\r\nx y: z\r\n\r\n", failsAll: damaged },
+    { name: "an invalid Expires", alter: header("expires", "0", false) },
+    { name: "an invalid header line", alter: () => "HTTP/1.1 200 OK\r\nx y: z\r\n\r\n", failsAll: damaged },
     {
-      name: "two lengths",
+      name: "two Content-Length headers",
       alter: () => "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
       failsAll: damaged,
     },
@@ -302,7 +303,7 @@ export function deviations(read: (key: string) => Promise<Buffer>): readonly Dev
       },
     },
     {
-      name: "success with 9 MiB more of XML",
+      name: "9 MiB of padding after the XML",
       fails: all(refused(/larger than any response of S3/), xmlActs),
       alter: (response) => {
         if (isXml(response) && response.status < 300)
@@ -311,7 +312,7 @@ export function deviations(read: (key: string) => Promise<Buffer>): readonly Dev
       },
     },
     {
-      name: "XML cut off",
+      name: "truncated XML",
       fails: all(refused(/has a success status and cannot be parsed/), xmlActs),
       alter: (response) => {
         if (isXml(response) && response.status < 300) setBody(response, response.body.subarray(0, -12));
@@ -319,7 +320,7 @@ export function deviations(read: (key: string) => Promise<Buffer>): readonly Dev
       },
     },
     {
-      name: "no upload id",
+      name: "no UploadId",
       fails: all({ ...refused(/has no UploadId/), leavesUpload: true }, [
         "put multipart",
         "upload",
@@ -332,7 +333,7 @@ export function deviations(read: (key: string) => Promise<Buffer>): readonly Dev
       },
     },
     {
-      name: "a list without end",
+      name: "an endless list",
       fails: all(refused(/whose next page does not begin behind/), ["upload resumed", "abortUploads"]),
       alter: (response) => {
         if (/<List(Parts|MultipartUploads)Result/.test(response.body.toString())) {

@@ -1,4 +1,4 @@
-/** What befalls one request of several, or the clock of a client. */
+/** Faults of one request among several, and of the clock of a client. */
 import { always, type FaultRow, unavailable } from "./fault-row.js";
 
 const part = { service: "s3", operation: "UploadPart" } as const;
@@ -6,52 +6,52 @@ const abort = { service: "s3", operation: "AbortMultipartUpload", status: 500, t
 
 export const transferFaults: readonly FaultRow[] = [
   {
-    name: "multipart: the upload is gone when its second part comes",
+    name: "the upload does not exist any more when UploadPart sends part 2",
     act: "multipart",
     fault: { ...part, status: 404, code: "NoSuchUpload", skip: 1 },
     ...unavailable,
   },
   {
-    name: "put sidecar: the body is refused once",
+    name: "PutObject of the object responds 503 once",
     act: "put sidecar",
     fault: { service: "s3", operation: "PutObject", skip: 1, status: 503, code: "SlowDown" },
     requests: ["PutObject", 3],
   },
   {
-    name: "put sidecar: the body is refused for good by a service that is down",
+    name: "PutObject of the object always responds 503",
     act: "put sidecar",
     fault: { service: "s3", operation: "PutObject", skip: 1, status: 503, code: "SlowDown", times: always },
     spareSidecar: true,
     ...unavailable,
   },
   {
-    name: "put sidecar: the body is refused for good",
+    name: "PutObject of the object is refused with 403",
     act: "put sidecar",
     fault: { service: "s3", operation: "PutObject", skip: 1, status: 403, code: "AccessDenied" },
     code: "S3_ACCESS_DENIED",
     retryable: false,
   },
   {
-    name: "multipart: one part refused once",
+    name: "UploadPart of part 2 responds 503 once",
     act: "multipart",
     fault: { ...part, status: 503, code: "SlowDown", skip: 1 },
     requests: ["UploadPart", 4],
   },
   {
-    name: "multipart: second part refused for good",
+    name: "UploadPart of part 2 always responds 503",
     act: "multipart",
     fault: { ...part, status: 503, code: "SlowDown", skip: 1, times: always },
     maxAttempts: 1,
     ...unavailable,
   },
   {
-    name: "multipart: completion answered 200 with an error, once",
+    name: "CompleteMultipartUpload responds 200 with an error once",
     act: "multipart",
     fault: { service: "s3", operation: "CompleteMultipartUpload", status: 200, code: "InternalError" },
     requests: ["CompleteMultipartUpload", 2],
   },
   {
-    name: "multipart: completion answered 200 with an error, always",
+    name: "CompleteMultipartUpload always responds 200 with an error",
     act: "multipart",
     fault: {
       service: "s3",
@@ -64,7 +64,7 @@ export const transferFaults: readonly FaultRow[] = [
     ...unavailable,
   },
   {
-    name: "multipart: refused, and the abort, too",
+    name: "UploadPart and AbortMultipartUpload always respond 500",
     act: "multipart",
     fault: { ...part, status: 500, times: always },
     also: [abort],
@@ -73,7 +73,7 @@ export const transferFaults: readonly FaultRow[] = [
     ...unavailable,
   },
   {
-    name: "put: clock off by an hour, one attempt",
+    name: "the clock is an hour ahead",
     act: "put",
     fault: { operation: "none" },
     clockOffsetMs: 3_600_000,
@@ -83,7 +83,7 @@ export const transferFaults: readonly FaultRow[] = [
     details: { serviceError: "RequestTimeTooSkewed" },
   },
   {
-    name: "get: clock off by an hour, one attempt",
+    name: "the clock is an hour behind",
     act: "get",
     fault: { operation: "none" },
     clockOffsetMs: -3_600_000,

@@ -1,9 +1,7 @@
 import type { S3Client } from "@aws-sdk/client-s3";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { EnvelopeError } from "../../src/index.js";
-import { cleanUp, withLeftover } from "../../src/s3/clean-up.js";
+import { cleanUp } from "../../src/s3/clean-up.js";
 import { deleteObject, headObject } from "../../src/s3/requests.js";
-import { transferSignal } from "../../src/transfer/call-signal.js";
 import { errorOf } from "../support/errors.js";
 
 const object = { Bucket: "b", Key: "k" };
@@ -67,30 +65,6 @@ describe("a bounded request", () => {
     const reason = new Error("user went away");
     caller.abort(reason);
     expect(await failed).toBe(reason);
-  });
-});
-
-describe("withLeftover", () => {
-  const leftover = { details: { orphanedUploadId: "id" }, advice: "Abort it" };
-
-  it("keeps what the error says and adds to it", () => {
-    const cause = new Error("cause");
-    const error = new EnvelopeError("S3_UNAVAILABLE", "it failed", { cause, details: { key: "k" } });
-    expect(withLeftover(error, transferSignal(undefined), leftover)).toMatchObject({
-      code: "S3_UNAVAILABLE",
-      message: "it failed. Abort it",
-      cause,
-      details: { key: "k", orphanedUploadId: "id" },
-    });
-  });
-
-  it("leaves the reason of an aborted signal alone", () => {
-    for (const reason of [
-      new Error("user went away"),
-      new EnvelopeError("S3_UNAVAILABLE", "of another call"),
-    ]) {
-      expect(withLeftover(reason, transferSignal(AbortSignal.abort(reason)), leftover)).toBe(reason);
-    }
   });
 });
 

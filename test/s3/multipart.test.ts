@@ -7,9 +7,9 @@ import {
 } from "@aws-sdk/client-s3";
 import { mockClient } from "aws-sdk-client-mock";
 import { beforeEach, describe, expect, it } from "vitest";
+import { linkedSignal } from "../../src/base/abort.js";
 import { ConfirmedWrite } from "../../src/s3/confirmed-write.js";
 import { uploadMultipart } from "../../src/s3/multipart.js";
-import { transferSignal } from "../../src/transfer/call-signal.js";
 import type { Part } from "../../src/transfer/part-assembly.js";
 import { coded, errorOf } from "../support/errors.js";
 import { steady, until } from "../support/until.js";
@@ -51,7 +51,7 @@ async function upload(
       put: { Bucket: "b", Key: "k" },
       target: { operation: "PutObject", bucket: "b", key: "k" },
       maxConcurrentParts,
-      transfer: transferSignal(undefined),
+      transfer: { ...linkedSignal(undefined), isCallersReason: () => false },
       commit: new ConfirmedWrite(),
     },
     first,

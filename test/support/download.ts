@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, expect } from "vitest";
 import type { DownloadInput, DownloadOutput, EnvelopeClientOptions } from "../../src/index.js";
 import { download } from "../../src/objects/download/download.js";
 import { configArgument } from "../../src/objects/encrypted/config.js";
-import type { TransferOptions } from "../../src/transfer/call-signal.js";
+import type { TransferOptions } from "../../src/transfer/call.js";
 import { testBytes } from "./bytes.js";
 import { useEngines } from "./engines.js";
 import { coded, errorOf } from "./errors.js";

@@ -114,12 +114,19 @@ describe("withCall", () => {
   });
 
   it("adds what a failed clean-up leaves to message and details", async () => {
+    const cause = new Error("cause");
     const error = await errorOf(() =>
       withCall(target, none, async (call) => {
-        throw withLeftover(failed(), call, { details: { orphanedUploadId: "1" }, advice: "Abort it" });
+        const failure = new EnvelopeError("S3_UNAVAILABLE", "it failed", { cause });
+        throw withLeftover(failure, call, { details: { orphanedUploadId: "1" }, advice: "Abort it" });
       }),
     );
-    expect(error).toMatchObject({ message: "no. Abort it", details: { orphanedUploadId: "1", key: "key" } });
+    expect(error).toMatchObject({
+      code: "S3_UNAVAILABLE",
+      message: "it failed. Abort it",
+      cause,
+      details: { orphanedUploadId: "1", key: "key" },
+    });
   });
 
   it.each(["succeeds", "fails"])("releases the memory that it holds when it %s", async (how) => {

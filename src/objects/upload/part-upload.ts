@@ -1,9 +1,9 @@
 /** Sends one part of an upload that several processes share. */
 import { untilAborted } from "../../base/abort.js";
 import { bytesArgument, integerArgument, wrongType } from "../../base/arguments.js";
-import { fieldsArgument } from "../../fields/field-list.js";
+import { type Fields, fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
-import { type CallOptions, callOptions, withCall } from "../../transfer/call.js";
+import { type Call, type CallOptions, callOptions, withCall } from "../../transfer/call.js";
 import {
   openSeekable,
   type SeekableInput,
@@ -26,6 +26,7 @@ import {
   parseTicket,
   sourceDigestArgument,
   type TicketInput,
+  type TicketRequest,
   ticketArguments,
   type UploadTicket,
 } from "./ticket.js";
@@ -59,6 +60,17 @@ export interface UploadPartInput extends TicketInput, SeekableInput {
 
 const firstAttempt = "first-attempt";
 
+/** {@link UploadPartInput} after validation. */
+interface PartRequest {
+  readonly upload: TicketRequest;
+  readonly partNumber: number;
+  readonly source: Uint8Array | SeekableInput;
+  /** Undefined for a first attempt. */
+  readonly earlierDigest: string | undefined;
+  readonly sourceDigest: string | undefined;
+  readonly onSealed: UploadPartInput["onSealed"];
+}
+
 /** See `EnvelopeClient.uploadPart`. */
 export async function uploadPart(
   config: ClientConfig,
@@ -67,50 +79,81 @@ export async function uploadPart(
 ): Promise<UploadedPart> {
   const { uploadPart: names } = fieldNames;
   const checked = callOptions(names.options, options);
-  const given = fieldsArgument<UploadPartInput>(names.input, input) as UploadPartInput;
-  const { Body, onSealed } = given;
+  const request = partArguments(fieldsArgument<UploadPartInput>(names.input, input));
+  const { partNumber, upload } = request;
+  const { Bucket: bucket, Key: key } = upload.parsed.ticket;
+  const target = { operation: "uploadPart", bucket, key, partNumber, budget: config.budget } as const;
+  return withCall(target, checked, (call) => sendRequested(config, request, call));
+}
+
+function partArguments(given: Fields<UploadPartInput>): PartRequest {
+  const { onSealed } = given;
   if (onSealed !== undefined && typeof onSealed !== "function")
     throw wrongType("onSealed", "a function", onSealed);
   const earlierDigest = earlierDigestArgument(given.tagDigest);
   const sourceDigest = sourceDigestArgument(given.sourceDigest);
-  const request = ticketArguments(given);
-  const { ticket } = request.parsed;
+  const upload = ticketArguments(given);
+  const { ticket } = upload.parsed;
   const partNumber = integerArgument("PartNumber", given.PartNumber, 1, ticket.partCount);
-  if (Body !== undefined) bytesArgument("Body", Body, partRange(ticket, partNumber).plaintextBytes);
-  const seekable = Body === undefined ? seekableArgument(given) : undefined;
-  if (Body !== undefined && (given.filePath ?? given.source) !== undefined)
-    throw new TypeError("Body, filePath, source: expected one of them");
+  return {
+    upload,
+    partNumber,
+    source: sourceArgument(given, partRange(ticket, partNumber).plaintextBytes),
+    earlierDigest,
+    sourceDigest,
+    onSealed: onSealed as UploadPartInput["onSealed"],
+  };
+}
 
-  const { Bucket: bucket, Key: key } = ticket;
-  const target = { operation: "uploadPart", bucket, key, partNumber, budget: config.budget } as const;
-  return withCall(target, checked, async (call) => {
-    const session = await UploadSession.open(config, request, call);
-    if (sourceDigest !== ticket.sourceDigest)
-      throw sourceChanged("its sourceDigest is not that of the ticket", { partNumber });
-    const source: SeekableSource = seekable
-      ? await openSeekable(seekable, call.signal, config.idleTimeoutMs)
-      : bodySource(Body ?? new Uint8Array(0), ticket.plaintextLength);
-    try {
-      if (source.length !== ticket.plaintextLength)
-        throw sourceChanged("its length is not that of the ticket", { size: source.length });
-      requireSameTime(source.modifiedMs, ticket.sourceModifiedMs, partNumber);
-      const part = await session.sealPart(source, partNumber);
-      try {
-        await source.requireUnchanged();
-        await requireSamePlaintext(session, part, earlierDigest);
-        // The caller's storage may never respond.
-        await untilAborted(call.signal, Promise.resolve(onSealed?.(fingerprintOf(part))));
-        call.signal.throwIfAborted();
-        return await session.sendPart(part, source.modifiedMs);
-      } finally {
-        part.release(false);
-      }
-    } catch (error) {
-      throw goneError(error);
-    } finally {
-      await source.close();
-    }
-  });
+function sourceArgument(
+  { Body, filePath, source }: Fields<UploadPartInput>,
+  plaintextBytes: number,
+): Uint8Array | SeekableInput {
+  if (Body === undefined) return seekableArgument({ filePath, source });
+  const bytes = bytesArgument("Body", Body, plaintextBytes);
+  if ((filePath ?? source) === undefined) return bytes;
+  throw new TypeError("Body, filePath, source: expected one of them");
+}
+
+async function sendRequested(config: ClientConfig, request: PartRequest, call: Call): Promise<UploadedPart> {
+  const { partNumber, sourceDigest } = request;
+  const session = await UploadSession.open(config, request.upload, call);
+  const { ticket } = session;
+  if (sourceDigest !== ticket.sourceDigest)
+    throw sourceChanged("its sourceDigest is not that of the ticket", { partNumber });
+  const source =
+    request.source instanceof Uint8Array
+      ? bodySource(request.source, ticket.plaintextLength)
+      : await openSeekable(request.source, call.signal, config.idleTimeoutMs);
+  try {
+    if (source.length !== ticket.plaintextLength)
+      throw sourceChanged("its length is not that of the ticket", { size: source.length });
+    requireSameTime(source.modifiedMs, ticket.sourceModifiedMs, partNumber);
+    return await sealAndSend(session, source, request);
+  } catch (error) {
+    throw goneError(error);
+  } finally {
+    await source.close();
+  }
+}
+
+async function sealAndSend(
+  session: UploadSession,
+  source: SeekableSource,
+  { partNumber, earlierDigest, onSealed }: PartRequest,
+): Promise<UploadedPart> {
+  const { signal } = session.call;
+  const part = await session.sealPart(source, partNumber);
+  try {
+    await source.requireUnchanged();
+    await requireSamePlaintext(session, part, earlierDigest);
+    // The caller's storage may never respond.
+    await untilAborted(signal, Promise.resolve(onSealed?.(fingerprintOf(part))));
+    signal.throwIfAborted();
+    return await session.sendPart(part, source.modifiedMs);
+  } finally {
+    part.release(false);
+  }
 }
 
 /** The digest of an earlier attempt. Undefined for a first attempt, which must be stated. */

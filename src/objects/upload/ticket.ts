@@ -27,9 +27,9 @@ const optionalNames = [
 ] as const;
 
 /**
- * Identifies an upload to every process that may use its data key. Plain data: it survives JSON, contains no secret, and
- * cannot be changed without the data key unnoticed. A ticket is for one plaintext: a part of another plaintext under the
- * same ticket would break the encryption of both. See docs/threat-model.md.
+ * Identifies an upload to every process that may use its data key. Plain data: it survives JSON and contains no secret, and
+ * a change that is made without the data key is detected. A ticket is for one plaintext: a part of another plaintext under
+ * the same ticket would break the encryption of both. See docs/threat-model.md.
  */
 export interface UploadTicket extends PartLayout {
   readonly format: typeof ticketFormat;

@@ -1,9 +1,9 @@
-/** S3, or something in its place, answers what it should not. */
+/** Responses that are errors, false or not from S3. */
 import type { ErrorCode } from "../../src/base/errors.js";
 import type { Fault } from "../../src/testing/index.js";
 import { type Act, always, type FaultRow, html, requests, unavailable } from "./fault-row.js";
 
-const answers: readonly (readonly [number, string])[] = [
+const errorResponses: readonly (readonly [number, string])[] = [
   [500, "InternalError"],
   [503, "ServiceUnavailable"],
   [503, "SlowDown"],
@@ -12,12 +12,12 @@ const answers: readonly (readonly [number, string])[] = [
 
 function* refusals(): Generator<FaultRow> {
   for (const [act, operation] of requests) {
-    for (const [status, code] of answers) {
+    for (const [status, code] of errorResponses) {
       const fault: Fault = { service: "s3", operation, status, code };
-      yield { name: `${act}: ${status} ${code} on ${operation}, once`, act, fault };
+      yield { name: `${operation} responds ${status} ${code} once`, act, fault };
       const details = { httpStatusCode: status };
       yield {
-        name: `${act}: ${status} ${code} on ${operation}, always`,
+        name: `${operation} always responds ${status} ${code}`,
         act,
         fault: { ...fault, times: always },
         maxAttempts: 1,
@@ -30,11 +30,11 @@ function* refusals(): Generator<FaultRow> {
 
 const unusable = { code: "S3_REQUEST_FAILED", retryable: false } as const;
 
-/** Something between client and S3 answers in its place, and it says 200. */
+/** An intermediary responds in place of S3, with status 200. */
 function* impostors(): Generator<FaultRow> {
   const on = (act: Act, operation: string, rest: Partial<FaultRow> = unusable) => {
     const fault: Fault = { service: "s3", operation, ...html };
-    return { name: `${act}: 200 of somebody else's on ${operation}`, act, fault, ...rest } as FaultRow;
+    return { name: `an intermediary responds 200 to ${operation}`, act, fault, ...rest } as FaultRow;
   };
   yield on("put", "PutObject");
   yield on("stream", "PutObject");
@@ -46,7 +46,7 @@ function* impostors(): Generator<FaultRow> {
   yield on("get", "GetObject", { code: "ENVELOPE_MISSING", retryable: false });
   yield on("range", "GetObject", { code: "ENVELOPE_MISSING", retryable: false });
   yield {
-    name: "put sidecar: 200 of somebody else's on the body",
+    name: "an intermediary responds 200 to PutObject of the object",
     act: "put sidecar",
     fault: { service: "s3", operation: "PutObject", skip: 1, ...html },
     spareSidecar: true,
@@ -54,34 +54,39 @@ function* impostors(): Generator<FaultRow> {
   };
 }
 
-/** The request takes effect, and the answer says that it did not. */
-function* lies(): Generator<FaultRow> {
+/** The request takes effect, and the response reports a failure. */
+function* falseFailures(): Generator<FaultRow> {
   for (const [act, operation] of [
     ["put", "PutObject"],
     ["put sidecar", "PutObject"],
     ["multipart", "CompleteMultipartUpload"],
   ] as const) {
     const fault: Fault = { service: "s3", operation, handled: true, status: 503, code: "SlowDown" };
-    yield { name: `${act}: ${operation} takes effect, and 503 once`, act, fault };
-    yield { name: `${act}: ${operation} takes effect, and 503 once, only if new`, act, fault, onlyNew: true };
+    yield { name: `${operation} takes effect and responds 503 once`, act, fault };
+    yield {
+      name: `${operation} with If-None-Match takes effect and responds 503 once`,
+      act,
+      fault,
+      onlyNew: true,
+    };
     if (act === "put sidecar") continue;
     const forGood = { ...fault, times: always };
-    yield { name: `${act}: ${operation} takes effect, and 503 always`, act, fault: forGood, maxAttempts: 1 };
+    yield { name: `${operation} takes effect and always responds 503`, act, fault: forGood, maxAttempts: 1 };
     yield {
-      name: `${act}: ${operation} takes effect, and 503 always, only if new`,
+      name: `${operation} with If-None-Match takes effect and always responds 503`,
       act,
       fault: forGood,
       onlyNew: true,
     };
     yield {
-      name: `${act}: ${operation} takes effect, and 200 of somebody else's`,
+      name: `${operation} takes effect and an intermediary responds 200`,
       act,
       fault: { ...fault, ...html },
     };
   }
 }
 
-const mishaps: readonly (readonly [number, string])[] = [
+const transientRefusals: readonly (readonly [number, string])[] = [
   [400, "BadDigest"],
   [400, "XAmzContentSHA256Mismatch"],
   [400, "IncompleteBody"],
@@ -89,7 +94,7 @@ const mishaps: readonly (readonly [number, string])[] = [
   [409, "OperationAborted"],
   [409, "ConditionalRequestConflict"],
 ];
-const refused: readonly (readonly [number, string, ErrorCode])[] = [
+const permanentRefusals: readonly (readonly [number, string, ErrorCode])[] = [
   [301, "PermanentRedirect", "S3_REQUEST_FAILED"],
   [307, "TemporaryRedirect", "S3_REQUEST_FAILED"],
   [400, "ExpiredToken", "S3_ACCESS_DENIED"],
@@ -97,32 +102,32 @@ const refused: readonly (readonly [number, string, ErrorCode])[] = [
   [404, "NoSuchBucket", "S3_NOT_FOUND"],
 ];
 
-/** Refusals of writes: of chance, or for good. */
+/** Writes that are refused: by a transient fault, or permanently. */
 function* refusedWrites(): Generator<FaultRow> {
   for (const [act, operation] of [
     ["put", "PutObject"],
     ["multipart", "UploadPart"],
     ["multipart", "CompleteMultipartUpload"],
   ] as const) {
-    for (const [status, code, given] of [
-      ...mishaps.map((mishap) => [...mishap, "S3_UNAVAILABLE"] as const),
-      ...refused,
+    for (const [status, code, expected] of [
+      ...transientRefusals.map((refusal) => [...refusal, "S3_UNAVAILABLE"] as const),
+      ...permanentRefusals,
     ]) {
       yield {
-        name: `${act}: ${status} ${code} on ${operation}`,
+        name: `${operation} is refused with ${status} ${code}`,
         act,
         fault: { service: "s3", operation, status, code, times: always },
         maxAttempts: 1,
-        code: given,
-        retryable: given === "S3_UNAVAILABLE",
+        code: expected,
+        retryable: expected === "S3_UNAVAILABLE",
       };
     }
   }
 }
 
-export const answerFaults: readonly FaultRow[] = [
+export const responseFaults: readonly FaultRow[] = [
   ...refusals(),
   ...impostors(),
-  ...lies(),
+  ...falseFailures(),
   ...refusedWrites(),
 ];

@@ -1,4 +1,0 @@
-import { answerFaults } from "./answer-faults.js";
-import { runFaults } from "./run-faults.js";
-
-runFaults(answerFaults);
