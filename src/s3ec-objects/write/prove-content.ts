@@ -20,10 +20,10 @@ import { requirePossibleSize } from "../read/verify-then-release.js";
  * - "always": the object is read and verified even if it has a commitment.
  * - "never": only the commitment is compared, if there is one. For those who trust everybody who may write to the bucket.
  */
-export type VerifyContent = (typeof verifyContentChoices)[number];
+export type VerifyContent = "when-needed" | "always" | "never";
 
-/** All values of {@link VerifyContent}. */
-export const verifyContentChoices = ["when-needed", "always", "never"] as const;
+/** The values of {@link VerifyContent}. */
+export const verifyContentChoices: readonly VerifyContent[] = ["when-needed", "always", "never"];
 
 /** The object that a data key should belong to. */
 export interface ProvenObject {
