@@ -25,7 +25,6 @@ export async function collectBytes(pieces: AsyncIterable<Uint8Array>): Promise<B
   return Buffer.concat(collected);
 }
 
-/** Orders two strings by their UTF-8 bytes, never by locale or UTF-16 code unit. */
 /** Compares two strings by their UTF-8 bytes, not by locale or UTF-16 code unit. */
 export function compareUtf8(left: string, right: string): number {
   return Buffer.compare(Buffer.from(left), Buffer.from(right));
