@@ -9,9 +9,9 @@ import {
   legacyKmsKeyring,
   legacyRsaKeyring,
   type ReEncryptInstructionFileInput,
-} from "../../src/legacy.js";
-import { testBytes } from "../support/bytes.js";
-import { coded, errorOf } from "../support/errors.js";
+} from "../../../src/legacy.js";
+import { testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
 import {
   formats,
   keysOf,
@@ -20,9 +20,9 @@ import {
   removeAll,
   stored,
   writerWith,
-} from "../support/legacy-writer.js";
-import { Bucket, useLocalAws } from "../support/local.js";
-import { readS3ec, s3ecKeys } from "../support/s3ec.js";
+} from "../../support/legacy-writer.js";
+import { Bucket, useLocalAws } from "../../support/local.js";
+import { readS3ec, s3ecKeys } from "../../support/s3ec.js";
 
 const local = useLocalAws();
 const Key = "k";

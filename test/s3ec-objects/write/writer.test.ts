@@ -2,12 +2,12 @@ import { Readable } from "node:stream";
 import { HeadObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { mockClient } from "aws-sdk-client-mock";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { LegacyWriter } from "../../src/legacy.js";
-import { wraps } from "../../src/s3ec/suites.js";
-import { putLegacy } from "../../src/s3ec-objects/write/put.js";
-import { writerConfigArgument } from "../../src/s3ec-objects/write/writer-settings.js";
-import { cut, expectBytes, testBytes } from "../support/bytes.js";
-import { coded, errorOf } from "../support/errors.js";
+import { LegacyWriter } from "../../../src/legacy.js";
+import { wraps } from "../../../src/s3ec/suites.js";
+import { putLegacy } from "../../../src/s3ec-objects/write/put.js";
+import { writerConfigArgument } from "../../../src/s3ec-objects/write/writer-settings.js";
+import { cut, expectBytes, testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
 import {
   formats,
   keysOf,
@@ -16,10 +16,10 @@ import {
   removeAll,
   stored,
   writerWith,
-} from "../support/legacy-writer.js";
-import { Bucket, partBytes, useLocalAws } from "../support/local.js";
-import { readS3ec } from "../support/s3ec.js";
-import { readerOf } from "./support.js";
+} from "../../support/legacy-writer.js";
+import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
+import { readS3ec } from "../../support/s3ec.js";
+import { readerOf } from "../support.js";
 
 const local = useLocalAws();
 const Key = "k";

@@ -1,12 +1,17 @@
 import { Readable } from "node:stream";
 import { describe, expect, it } from "vitest";
-import { type EncryptionContext, EnvelopeClient } from "../../src/index.js";
-import { type LegacyKeyring, legacyAesKeyring, legacyReading, legacyRsaKeyring } from "../../src/legacy.js";
-import { cut, expectBytes, testBytes } from "../support/bytes.js";
-import { errorOf } from "../support/errors.js";
-import { formats, keysOf, keyTypes, optionsOf, writerWith } from "../support/legacy-writer.js";
-import { Bucket, keyring as nativeKeyring, partBytes, useLocalAws } from "../support/local.js";
-import { s3ecKeys } from "../support/s3ec.js";
+import { type EncryptionContext, EnvelopeClient } from "../../../src/index.js";
+import {
+  type LegacyKeyring,
+  legacyAesKeyring,
+  legacyReading,
+  legacyRsaKeyring,
+} from "../../../src/legacy.js";
+import { cut, expectBytes, testBytes } from "../../support/bytes.js";
+import { errorOf } from "../../support/errors.js";
+import { formats, keysOf, keyTypes, optionsOf, writerWith } from "../../support/legacy-writer.js";
+import { Bucket, keyring as nativeKeyring, partBytes, useLocalAws } from "../../support/local.js";
+import { s3ecKeys } from "../../support/s3ec.js";
 
 const local = useLocalAws();
 

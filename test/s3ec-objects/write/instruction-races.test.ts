@@ -1,10 +1,10 @@
 import { GetObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterEach, describe, expect, it } from "vitest";
-import { legacyAesKeyring } from "../../src/legacy.js";
-import { coded, errorOf } from "../support/errors.js";
-import { formats, keysOf, optionsOf, removeAll, stored, writerWith } from "../support/legacy-writer.js";
-import { Bucket, useLocalAws } from "../support/local.js";
-import { readS3ec, s3ecKeys } from "../support/s3ec.js";
+import { legacyAesKeyring } from "../../../src/legacy.js";
+import { coded, errorOf } from "../../support/errors.js";
+import { formats, keysOf, optionsOf, removeAll, stored, writerWith } from "../../support/legacy-writer.js";
+import { Bucket, useLocalAws } from "../../support/local.js";
+import { readS3ec, s3ecKeys } from "../../support/s3ec.js";
 
 const local = useLocalAws();
 const Key = "k";

@@ -7,12 +7,12 @@ import {
 } from "@aws-sdk/client-s3";
 import { mockClient } from "aws-sdk-client-mock";
 import { afterEach, describe, expect, it } from "vitest";
-import { EnvelopeError } from "../../src/index.js";
-import { expectBytes, testBytes } from "../support/bytes.js";
-import { coded, errorOf } from "../support/errors.js";
-import { formats, keysOf, optionsOf, removeAll, stored, writerWith } from "../support/legacy-writer.js";
-import { Bucket, partBytes, useLocalAws } from "../support/local.js";
-import { readS3ec } from "../support/s3ec.js";
+import { EnvelopeError } from "../../../src/index.js";
+import { expectBytes, testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
+import { formats, keysOf, optionsOf, removeAll, stored, writerWith } from "../../support/legacy-writer.js";
+import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
+import { readS3ec } from "../../support/s3ec.js";
 
 const local = useLocalAws();
 const Key = "k";
