@@ -21,48 +21,54 @@ afterEach(async () => {
 /** What anybody reads at the key now. */
 const read = async () => (await readS3ec(await stored(local, Key), key)).toString();
 
-describe.each(formats)("a write in %s that fails after another has succeeded", (format) => {
+describe.each(formats)("a write in %s that fails after another writer has succeeded", (format) => {
   const put = (Body: string | AsyncIterable<string>, options = {}) =>
     writer({ ...optionsOf[format], ...options }).put({ ...at, Body });
   const beforehand = async (name: string) => {
     if (name === "an earlier object") await put("old");
   };
 
-  it.each(["an earlier object", "none"])("leaves the other's file where it is (%s)", async (name) => {
-    await beforehand(name);
-    async function* body() {
-      yield "mine";
-      await put("theirs");
-      throw new Error("broken");
-    }
-    const error = await errorOf(() => put(body()));
-    expect(error).toEqual(coded("SOURCE_FAILED"));
-    expect(error.message).not.toContain("instruction file");
-    expect(await read()).toBe("theirs");
-  });
+  it.each(["an earlier object", "none"])(
+    "the instruction file of the other writer stays (before: %s)",
+    async (name) => {
+      await beforehand(name);
+      async function* body() {
+        yield "mine";
+        await put("theirs");
+        throw new Error("broken");
+      }
+      const error = await errorOf(() => put(body()));
+      expect(error).toEqual(coded("SOURCE_FAILED"));
+      expect(error.message).not.toContain("instruction file");
+      expect(await read()).toBe("theirs");
+    },
+  );
 
-  it.each(["an earlier object", "none"])("does so when its own file never arrived (%s)", async (name) => {
-    await beforehand(name);
-    const send = async (command: PutObjectCommand, options: object) => {
-      if (!(command instanceof PutObjectCommand) || command.input.Key !== file)
-        return local.s3.send(command, options);
-      await put("theirs");
-      throw Object.assign(new Error("cut"), { name: "ECONNRESET" });
-    };
-    const s3 = { config: local.s3.config, send } as unknown as S3Client;
-    expect(await errorOf(() => put("mine", { s3 }))).toEqual(
-      coded("S3_UNAVAILABLE", { possiblyOrphanedInstructionFileKey: file }),
-    );
-    expect(await read()).toBe("theirs");
-  });
+  it.each(["an earlier object", "none"])(
+    "the instruction file of the other writer stays when its own file never arrived (before: %s)",
+    async (name) => {
+      await beforehand(name);
+      const send = async (command: PutObjectCommand, options: object) => {
+        if (!(command instanceof PutObjectCommand) || command.input.Key !== file)
+          return local.s3.send(command, options);
+        await put("theirs");
+        throw Object.assign(new Error("cut"), { name: "ECONNRESET" });
+      };
+      const s3 = { config: local.s3.config, send } as unknown as S3Client;
+      expect(await errorOf(() => put("mine", { s3 }))).toEqual(
+        coded("S3_UNAVAILABLE", { possiblyOrphanedInstructionFileKey: file }),
+      );
+      expect(await read()).toBe("theirs");
+    },
+  );
 });
 
-describe("an undo", () => {
+describe("restoring an instruction file", () => {
   const put = (Body = "new") => writer().put({ ...at, Body });
   const denied = { status: 403, code: "AccessDenied" };
 
   it.each(["PutObject", "DeleteObject"])(
-    "does without a condition where %s takes none",
+    "an instruction file is restored without a condition in a store whose %s has none",
     async (operation) => {
       if (operation === "PutObject") await put("old");
       local.aws.fault({ operation: "PutObject", skip: 1, ...denied });
@@ -74,7 +80,7 @@ describe("an undo", () => {
     },
   );
 
-  it("that cannot tell whose file is there leaves it, and says what may be lost", async () => {
+  it("an instruction file of an unknown writer stays, and the error names what may be lost", async () => {
     await put("old");
     local.aws.fault({ operation: "PutObject", reset: "after" });
     local.aws.fault({ operation: "GetObject", skip: 1, ...denied });
@@ -83,7 +89,7 @@ describe("an undo", () => {
   });
 });
 
-describe("a file that was changed while a write looked at it", () => {
+describe("an instruction file that changes while a write looks at it", () => {
   /** An S3 where something happens once the earlier file has been read. */
   const afterLook = (happens: () => Promise<unknown>) => {
     let looked = false;
@@ -103,7 +109,7 @@ describe("a file that was changed while a write looked at it", () => {
     materialsDescription: { key: "new" },
   });
 
-  it("keeps its rotation: nothing is replaced, so nothing is put back", async () => {
+  it("an instruction file that was re-encrypted in the meantime is neither replaced nor restored", async () => {
     await writer().put({ ...at, Body: "old" });
     const s3 = afterLook(() => writer().reEncryptInstructionFile({ ...at, newKeyring }));
     local.aws.fault({ operation: "PutObject", skip: 2, status: 403, code: "AccessDenied" });
@@ -114,30 +120,39 @@ describe("a file that was changed while a write looked at it", () => {
     expect(now.toString()).toBe("old");
   });
 
-  it.each(["was written", "was removed"])("is not replaced when it %s", async (what) => {
-    if (what === "was removed") await writer().put({ ...at, Body: "old" });
-    const s3 = afterLook(() =>
-      what === "was removed" ? writer().delete(at) : writer().put({ ...at, Body: "theirs" }),
-    );
-    expect(await errorOf(() => writer({ s3 }).put({ ...at, Body: "new" }))).toEqual(
-      coded("S3_PRECONDITION_FAILED", { key: file }),
-    );
-    if (what === "was removed") expect((await local.contents()).keys).toEqual([]);
-    else expect(await read()).toBe("theirs");
-  });
+  it.each(["was written", "was removed"])(
+    "an instruction file is not replaced when it %s in the meantime",
+    async (what) => {
+      if (what === "was removed") await writer().put({ ...at, Body: "old" });
+      const s3 = afterLook(() =>
+        what === "was removed" ? writer().delete(at) : writer().put({ ...at, Body: "theirs" }),
+      );
+      expect(await errorOf(() => writer({ s3 }).put({ ...at, Body: "new" }))).toEqual(
+        coded("S3_PRECONDITION_FAILED", { key: file }),
+      );
+      if (what === "was removed") expect((await local.contents()).keys).toEqual([]);
+      else expect(await read()).toBe("theirs");
+    },
+  );
 
-  it.each(["an earlier object", "none"])("by the first try of a retry is its own (%s)", async (name) => {
-    if (name === "an earlier object") await writer().put({ ...at, Body: "old" });
-    local.aws.fault({ operation: "PutObject", reset: "after" });
-    const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 3 });
-    await writer({ s3 }).put({ ...at, Body: "new" });
-    expect(await read()).toBe("new");
-  });
+  it.each(["an earlier object", "none"])(
+    "an instruction file of the first attempt of a retry is its own (before: %s)",
+    async (name) => {
+      if (name === "an earlier object") await writer().put({ ...at, Body: "old" });
+      local.aws.fault({ operation: "PutObject", reset: "after" });
+      const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 3 });
+      await writer({ s3 }).put({ ...at, Body: "new" });
+      expect(await read()).toBe("new");
+    },
+  );
 
-  it.each(["an earlier object", "none"])("is replaced where stores take no conditions (%s)", async (name) => {
-    if (name === "an earlier object") await writer().put({ ...at, Body: "old" });
-    local.aws.fault({ operation: "PutObject", status: 501, code: "NotImplemented" });
-    await writer().put({ ...at, Body: "new" });
-    expect(await read()).toBe("new");
-  });
+  it.each(["an earlier object", "none"])(
+    "an instruction file is replaced in a store without conditional writes (before: %s)",
+    async (name) => {
+      if (name === "an earlier object") await writer().put({ ...at, Body: "old" });
+      local.aws.fault({ operation: "PutObject", status: 501, code: "NotImplemented" });
+      await writer().put({ ...at, Body: "new" });
+      expect(await read()).toBe("new");
+    },
+  );
 });
