@@ -3,9 +3,8 @@ import type { HeadObjectCommandOutput, PutObjectCommandInput } from "@aws-sdk/cl
 import { quoted } from "../../base/bytes.js";
 import { EnvelopeError } from "../../base/errors.js";
 import type { TransferConfig } from "../../objects/encrypted/config.js";
-import { getResponse } from "../../s3/body/response.js";
-import { otherRange } from "../../s3/content-range.js";
-import { type RequestTarget, requireETag } from "../../s3/errors.js";
+import { getResponse } from "../../s3/body/object-response.js";
+import { otherRange, type RequestTarget, requireETag } from "../../s3/errors.js";
 import { customerKeyOf, objectFields } from "../../s3/fields.js";
 import { isSameETag } from "../../s3/responses.js";
 import { openContent } from "../../s3ec/content/content.js";
@@ -80,7 +79,7 @@ export async function proveContent(
     if (bytes !== undefined) requirePossibleSize(keys.suite, bytes);
     for await (const piece of openContent(read(0, bytes), keys, bytes)) piece.fill(0);
   } finally {
-    response.letGo();
+    response.close();
   }
 }
 
