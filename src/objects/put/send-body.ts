@@ -2,10 +2,10 @@
 import type { ConfirmedWriteOutput } from "../../s3/confirmed-write.js";
 import { type MultipartInput, uploadMultipart } from "../../s3/multipart.js";
 import { putObject } from "../../s3/requests.js";
+import type { BodySource } from "../../transfer/body-source.js";
 import type { Call } from "../../transfer/call.js";
 import { type Part, PartAssembly } from "../../transfer/part-assembly.js";
 import { partSizes } from "../../transfer/part-sizes.js";
-import type { Source } from "../../transfer/source.js";
 import type { TransferConfig } from "../encrypted/config.js";
 import type { BodyEncoder } from "./body-encoder.js";
 import { type PutOutput, putOutput } from "./write-arguments.js";
@@ -22,7 +22,7 @@ const maxAtOnceBytes = 64 * 1024;
 export async function sendBody(
   config: TransferConfig,
   write: ObjectWrite,
-  source: Source,
+  source: BodySource,
   encoder: BodyEncoder,
 ): Promise<PutOutput> {
   const { meter } = write.call;
@@ -48,7 +48,7 @@ interface SentBody {
 async function sendParts(
   config: TransferConfig,
   request: MultipartInput & ObjectWrite,
-  source: Source,
+  source: BodySource,
   encoder: BodyEncoder,
 ): Promise<SentBody> {
   const { budget, partSizeBytes, idleTimeoutMs } = config;

@@ -18,8 +18,8 @@ import {
   oldNetWrappedKey,
 } from "../../s3ec/instruction-file.js";
 import { decodeLegacyMetadata } from "../../s3ec/metadata.js";
+import { bodyArgument, type PutBody } from "../../transfer/body-source.js";
 import { type CallOptions, checkedOptions } from "../../transfer/call.js";
-import { type PutBody, sourceArgument } from "../../transfer/source.js";
 import { objectInfoOf, withoutLegacyFields } from "./object-info.js";
 import { plainLengthOf } from "./range-plan.js";
 import { type LegacyReadingOptions, readingArguments } from "./reading-options.js";
@@ -83,7 +83,7 @@ export async function decryptLegacyObject(
   const expected = statedContextArgument(given.encryptionContext);
   // A file that was read as text has lost bytes for good.
   if (typeof given.Body === "string") throw wrongType("Body", "bytes or a stream of them", given.Body);
-  const source = sourceArgument(given.Body, given.ContentLength);
+  const source = bodyArgument(given.Body, given.ContentLength);
   const { signal, abort, dispose } = linkedSignal(checked.abortSignal);
   const close = () => {
     abort(new Error("the body was closed"));

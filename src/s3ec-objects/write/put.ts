@@ -26,8 +26,8 @@ import type { LegacyEnvelope } from "../../s3ec/envelope.js";
 import type { LegacyKeyring } from "../../s3ec/keyrings/keyring.js";
 import { generateLegacyDataKey } from "../../s3ec/keyrings/keyring.js";
 import { legacyNames } from "../../s3ec/names.js";
+import { type BodySource, bodyArgument, closingOnFailure, type PutBody } from "../../transfer/body-source.js";
 import { callOptions, type TransferOptions, withCall } from "../../transfer/call.js";
-import { closingOnFailure, type PutBody, type Source, sourceArgument } from "../../transfer/source.js";
 import { newInstructionLocation } from "./instruction-file.js";
 import { withInstructionFile } from "./instruction-write.js";
 import type { LegacyWriterConfig } from "./writer-settings.js";
@@ -46,7 +46,7 @@ interface LegacyPutRequest {
   readonly target: RequestTarget;
   readonly userMetadata: MetadataFields;
   readonly context: EncryptionContext;
-  readonly source: Source;
+  readonly source: BodySource;
 }
 
 /** See `LegacyWriter.put`. */
@@ -84,7 +84,7 @@ function putArguments(config: LegacyWriterConfig, input: LegacyPutInput): Legacy
     target,
     userMetadata: legacyUserMetadata(Metadata),
     context: contextFor(config.keyring, given.encryptionContext),
-    source: sourceArgument(Body, ContentLength),
+    source: bodyArgument(Body, ContentLength),
   };
 }
 
@@ -123,7 +123,7 @@ async function newEnvelope(
 const lookaheadBytes = 16 * 1024;
 
 /** The encoder of one GCM message, encrypted from its first byte to its last; parts are sent as they are filled. */
-function contentEncoder(keys: ContentKeys, source: Source): BodyEncoder {
+function contentEncoder(keys: ContentKeys, source: BodySource): BodyEncoder {
   const { tagBytes } = keys.suite;
   return {
     ciphertextLength: (plaintextLength) => plaintextLength + tagBytes,
