@@ -41,7 +41,7 @@ export {
 } from "./s3ec-objects/ses-mail.js";
 export type { LegacyDeleteInput, LegacyDeleteOutput } from "./s3ec-objects/write/delete.js";
 export type { VerifyContent } from "./s3ec-objects/write/prove-content.js";
-export type { LegacyPutInput } from "./s3ec-objects/write/put.js";
+export type { LegacyPutInput } from "./s3ec-objects/write/put-input.js";
 export type {
   ReEncryptInstructionFileInput,
   ReEncryptInstructionFileOutput,

@@ -3,7 +3,8 @@ import type { HeadObjectCommandInput, HeadObjectCommandOutput } from "@aws-sdk/c
 import { fieldsArgument } from "../fields/field-list.js";
 import { fieldNames } from "../fields/field-names.js";
 import type { EncryptionContext } from "../keys/encryption-context.js";
-import { requireSize, targetArgument, withoutChecksums } from "../s3/fields.js";
+import { requireSize } from "../s3/errors.js";
+import { targetArgument, withoutChecksums } from "../s3/fields.js";
 import { headObject } from "../s3/requests.js";
 import { type CallOptions, callOptions, withCall } from "../transfer/call.js";
 import type { ClientConfig } from "./encrypted/config.js";

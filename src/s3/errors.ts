@@ -1,32 +1,14 @@
-/** What a failed call of S3 means: which code, and so what the caller can do. */
+/** Maps failures of S3 to coded errors, which say what the caller can do. */
 
-import { untilAborted, withOwnSignal } from "../base/abort.js";
 import { quoted } from "../base/bytes.js";
 import { EnvelopeError, type ErrorCode } from "../base/errors.js";
 import { isTransient, type ServiceFailure, serviceFailure, unexplained } from "../base/service-failure.js";
 import { type SetUpFault, setUpFault } from "../service/set-up-fault.js";
 import type { ObjectTarget } from "../transfer/call.js";
 
-/** An S3 operation and the object it was for. */
+/** An S3 operation and the object that it is for. */
 export interface RequestTarget extends ObjectTarget {
   readonly operation: string;
-}
-
-/** Use the functions of requests.ts. */
-export async function s3Request<T>(
-  target: RequestTarget,
-  signal: AbortSignal | undefined,
-  send: (options: { abortSignal?: AbortSignal }) => Promise<T>,
-): Promise<T> {
-  signal?.throwIfAborted();
-  try {
-    return await (signal
-      ? withOwnSignal(signal, (own) => untilAborted(own, send({ abortSignal: own })))
-      : send({}));
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw s3Error(error, target);
-  }
 }
 
 /** The coded error for a failure of an S3 call. */
@@ -48,7 +30,7 @@ function titleOf({ operation, bucket, key }: RequestTarget): string {
   return `S3 ${operation} of ${quoted(key)} in ${quoted(bucket)}`;
 }
 
-/** The error for an answer of S3 that says success, but cannot be used. */
+/** The error for a response with a success status that cannot be used. */
 export function unusableResponse(target: RequestTarget, fault: string): EnvelopeError {
   return new EnvelopeError("S3_REQUEST_FAILED", `${titleOf(target)} failed: ${fault}`, {
     details: { ...target },
@@ -56,31 +38,46 @@ export function unusableResponse(target: RequestTarget, fault: string): Envelope
 }
 
 /**
- * The ETag of what S3 has stored: whatever stands between us and S3 can say that all is well, too.
+ * Requires the ETag of what S3 has stored. A proxy may respond with status 200 in place of S3; it gives no ETag.
  *
  * @throws EnvelopeError `S3_REQUEST_FAILED`
  */
 export function requireETag({ ETag }: { readonly ETag?: string | undefined }, target: RequestTarget): string {
   if (ETag) return ETag;
-  throw unusableResponse(target, "its answer has no ETag");
+  throw unusableResponse(target, "its response has no ETag");
 }
 
-/** Whether a request failed since its multipart upload is gone: completed, aborted, or ended by a lifecycle rule. */
+/**
+ * Requires a Content-Length to be possible: a broken store could state anything.
+ *
+ * @throws EnvelopeError `S3_REQUEST_FAILED`
+ */
+export function requireSize(bytes: number | undefined, target: RequestTarget): void {
+  if (bytes === undefined || (Number.isSafeInteger(bytes) && bytes >= 0)) return;
+  throw unusableResponse(target, "its response has an impossible Content-Length");
+}
+
+/** The error for a response with another range than the requested one. */
+export function otherRange(target: RequestTarget): EnvelopeError {
+  return unusableResponse(target, "its response does not have the requested range");
+}
+
+/** Whether a request failed because its multipart upload does not exist: it was completed, or aborted, as by a lifecycle rule. */
 export function isUploadGone(error: unknown): error is EnvelopeError {
   return error instanceof EnvelopeError && error.details.serviceError === "NoSuchUpload";
 }
 
-/** Refusals that come of chance, and what happened: the same call may succeed. */
-const mishaps: Readonly<Record<string, string>> = {
-  BadDigest: "what arrived is not what was sent",
-  IncompleteBody: "what arrived is not what was sent",
-  XAmzContentSHA256Mismatch: "what arrived is not what was sent",
-  ConditionalRequestConflict: "another write of the object was under way",
-  OperationAborted: "another request about the object was under way",
-  NoSuchUpload: "its multipart upload is gone, ended by a lifecycle rule or by somebody else",
+/** Refusals after which the same call may succeed, and their reasons. */
+const passingFaults: Readonly<Record<string, string>> = {
+  BadDigest: "the bytes were damaged on the way",
+  IncompleteBody: "the bytes were damaged on the way",
+  XAmzContentSHA256Mismatch: "the bytes were damaged on the way",
+  ConditionalRequestConflict: "another write of the object was in progress",
+  OperationAborted: "another request about the object was in progress",
+  NoSuchUpload: "its multipart upload does not exist any more; a lifecycle rule or another client ended it",
 };
 
-/** Those that S3 answers with status 400. */
+/** Faults of credentials that S3 reports with status 400. */
 const credentialFaults = new Set(["ExpiredToken", "InvalidToken", "TokenRefreshRequired"]);
 
 function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
@@ -101,16 +98,22 @@ function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
     return ["S3_REQUEST_FAILED", "the object is archived: restore it first (RestoreObject)"];
   }
   if (serviceError === "ResponseTooLarge" && (httpStatusCode ?? 0) < 300)
-    return ["S3_REQUEST_FAILED", "the body of its answer is larger than any answer of S3, and was not read"];
+    return [
+      "S3_REQUEST_FAILED",
+      "the body of its response is larger than any response of S3, and was not read",
+    ];
   if (serviceError === "DamagedResponse" || serviceError.startsWith("HPE_")) {
     return serviceError.endsWith("_OVERFLOW")
-      ? ["S3_REQUEST_FAILED", `the headers of its answer are larger than Node reads (${serviceError})`]
-      : ["S3_UNAVAILABLE", `its answer was damaged on the way, or is no HTTP (${serviceError}): try again`];
+      ? ["S3_REQUEST_FAILED", `the headers of its response are larger than Node accepts (${serviceError})`]
+      : [
+          "S3_UNAVAILABLE",
+          `its response was damaged on the way, or is not HTTP (${serviceError}): try again`,
+        ];
   }
-  const mishap = Object.hasOwn(mishaps, serviceError) ? mishaps[serviceError] : undefined;
-  if (mishap) return ["S3_UNAVAILABLE", `${mishap} (${serviceError}): try again`];
+  const passing = Object.hasOwn(passingFaults, serviceError) ? passingFaults[serviceError] : undefined;
+  if (passing) return ["S3_UNAVAILABLE", `${passing} (${serviceError}): try again`];
   if (isTransient(failure))
-    return ["S3_UNAVAILABLE", `the service could not answer (${serviceError}): try again later`];
+    return ["S3_UNAVAILABLE", `the service is not available (${serviceError}): try again later`];
   switch (httpStatusCode) {
     case 304:
       return ["S3_NOT_MODIFIED", "the object has not changed"];
@@ -131,7 +134,7 @@ function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
       if (httpStatusCode !== undefined && httpStatusCode < 300)
         return [
           "S3_REQUEST_FAILED",
-          `its answer says success and cannot be parsed (${serviceError}); see the cause`,
+          `its response has a success status and cannot be parsed (${serviceError}); see the cause`,
         ];
       return ["S3_REQUEST_FAILED", unexplained(failure)];
   }

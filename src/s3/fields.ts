@@ -10,7 +10,7 @@ import type {
 import { objectArgument, textArgument } from "../base/arguments.js";
 import type { sentBytesNames } from "../fields/sdk-names.js";
 import { sidecarFieldNames } from "../fields/sdk-names.js";
-import { type RequestTarget, unusableResponse } from "./errors.js";
+import type { RequestTarget } from "./errors.js";
 
 /** Fields of PutObject that describe the bytes sent, which a caller does not know. */
 export type RefusedPutField = (typeof sentBytesNames)[number];
@@ -92,12 +92,6 @@ type CompleteFields = Omit<
 export function completeFields(input: PutObjectCommandInput): CompleteFields {
   const { ChecksumAlgorithm: _algorithm, ...fields } = partFields(input);
   return { ...fields, IfMatch: input.IfMatch, IfNoneMatch: input.IfNoneMatch };
-}
-
-/** Checks the size of an object that an answer states, which a broken store could make anything. */
-export function requireSize(bytes: number | undefined, target: RequestTarget): void {
-  if (bytes === undefined || (Number.isSafeInteger(bytes) && bytes >= 0)) return;
-  throw unusableResponse(target, "its answer has no possible Content-Length");
 }
 
 /** The checksums of a part, which its completion states again. */

@@ -47,21 +47,49 @@ function entriesOf(metadata: Readonly<Record<string, string>>): string {
   return JSON.stringify(Object.entries(metadata).sort());
 }
 
-/** What a Content-Range says, in bytes. */
+/** Bytes of an object that a response has. */
 export interface ContentRange {
   readonly first: number;
   readonly last: number;
-  /** Of the object; undefined for `*`. */
-  readonly total: number | undefined;
+  /** The size of the object. */
+  readonly total: number;
 }
 
-/** Reads a Content-Range in any case and with any spaces; undefined when it makes no sense, or is not in bytes. */
-export function readContentRange(value: string): ContentRange | undefined {
+/** A Content-Range as stores may send it. The size of the object is undefined for `*`. */
+type StatedRange = Omit<ContentRange, "total"> & { readonly total: number | undefined };
+
+/** Parses a Content-Range, in any case and with any spaces. Undefined when it makes no sense, or is not in bytes. */
+function statedRange(value: string): StatedRange | undefined {
   const match = /^\s*bytes[\s=]\s*(\d{1,15})\s*-\s*(\d{1,15})\s*\/\s*(\d{1,15}|\*)\s*$/i.exec(value);
   if (!match) return undefined;
   const [first, last] = [Number(match[1]), Number(match[2])];
   const total = match[3] === "*" ? undefined : Number(match[3]);
   return first <= last && last < (total ?? Number.POSITIVE_INFINITY) ? { first, last, total } : undefined;
+}
+
+/** Parses a Content-Range. Undefined when there is none, or when it does not state bytes and the size of the object. */
+export function parseContentRange(value: string | undefined): ContentRange | undefined {
+  const { first, last, total } = statedRange(value ?? "") ?? {};
+  return first === undefined || last === undefined || total === undefined
+    ? undefined
+    : { first, last, total };
+}
+
+interface RangeFields {
+  readonly ContentRange?: string | undefined;
+  readonly ContentLength?: number | undefined;
+}
+
+/** The bytes of the object that a response has. Undefined when it does not state them. */
+export function sentRange({ ContentRange, ContentLength }: RangeFields): ContentRange | undefined {
+  if (ContentRange !== undefined) return parseContentRange(ContentRange);
+  if (ContentLength === undefined) return undefined;
+  return { first: 0, last: ContentLength - 1, total: ContentLength };
+}
+
+/** The size of the whole object of a response. Undefined when the response does not state it. */
+export function totalBytesOf({ ContentRange, ContentLength }: RangeFields): number | undefined {
+  return ContentRange === undefined ? ContentLength : parseContentRange(ContentRange)?.total;
 }
 
 /** The bytes that were asked for, as they lie in the body of a response. */
@@ -98,7 +126,7 @@ export function responseBytes(
 ): ResponseBytes {
   const { ContentRange, ContentLength } = output;
   const refused = (fault: string) => unusableResponse(target, `the store ${fault}`);
-  const stated = ContentRange === undefined ? undefined : readContentRange(ContentRange);
+  const stated = ContentRange === undefined ? undefined : statedRange(ContentRange);
   if (ContentRange !== undefined && !stated)
     throw refused(`sent the Content-Range ${quoted(ContentRange)}, which is in no form of HTTP`);
   if (stated && ContentLength !== undefined && stated.last - stated.first + 1 !== ContentLength)
@@ -161,7 +189,7 @@ function impliedRange(
   { first, last }: AskedRange,
   refused: (fault: string) => EnvelopeError,
   totalBytes: number | undefined,
-): ContentRange {
+): StatedRange {
   // "206 Partial Content": from where was asked on, as far as its length goes.
   if ($metadata?.httpStatusCode === 206) {
     const start = first ?? (totalBytes === undefined ? undefined : Math.max(0, totalBytes - (last ?? 0)));
@@ -176,7 +204,7 @@ function impliedRange(
 }
 
 /** The size of an object whose response does not state it, where the end of the range is the object's. */
-function endOf(sent: ContentRange, { first, last }: AskedRange): number | undefined {
+function endOf(sent: StatedRange, { first, last }: AskedRange): number | undefined {
   return first === undefined || last === undefined || sent.last < last ? sent.last + 1 : undefined;
 }
 
@@ -229,12 +257,6 @@ function isDecoderError(error: unknown): boolean {
   }
   return false;
 }
-
-/**
- * How the responses of listings are guarded. A page has at most 1,000 entries, of up to some 7 KiB each, with a key of
- * 1,024 bytes, all of them escaped.
- */
-export const listGuard = { maxBodyBytes: 8 * 1024 * 1024, hasDates: true } as const;
 
 /** S3 has no more parts in an upload than this, so no list of them has more pages. */
 export const maxListPages = 10_000;

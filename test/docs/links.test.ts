@@ -43,3 +43,10 @@ it.each(allDocuments())("each link of %s leads to a file, a heading or an https 
     if (anchor !== undefined) expect([...anchorsIn(target)], `${file}: ${link}`).toContain(anchor);
   }
 });
+
+it.each(allDocuments())("each file of this repository that %s names exists", (file) => {
+  const named = proseOf(file).matchAll(/`((?:src|test|bench|docs|tools|scripts)\/[\w./-]+)`/g);
+  for (const [, path = ""] of named) {
+    if (path !== "bench/results") expect(existsSync(join(root, path)), `${file}: ${path}`).toBe(true);
+  }
+});

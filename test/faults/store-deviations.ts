@@ -156,7 +156,7 @@ const damaged: Failure = {
 const all = (failure: Failure, names: readonly Act[]) =>
   Object.fromEntries(names.map((name) => [name, failure]));
 const refused = (says: RegExp): Failure => ({ code: "S3_REQUEST_FAILED", retryable: false, says });
-const noETag = refused(/its answer has no ETag/);
+const noETag = refused(/its response has no ETag/);
 const xmlActs: readonly Act[] = ["put multipart", "upload", "upload resumed", "abortUploads", "migrate"];
 const ranged: readonly Act[] = [
   "range",
@@ -304,7 +304,7 @@ export function deviations(read: (key: string) => Promise<Buffer>): readonly Dev
     },
     {
       name: "9 MiB of padding after the XML",
-      fails: all(refused(/larger than any answer of S3/), xmlActs),
+      fails: all(refused(/larger than any response of S3/), xmlActs),
       alter: (response) => {
         if (isXml(response) && response.status < 300)
           setBody(response, Buffer.concat([response.body, padded]));
@@ -313,7 +313,7 @@ export function deviations(read: (key: string) => Promise<Buffer>): readonly Dev
     },
     {
       name: "truncated XML",
-      fails: all(refused(/says success and cannot be parsed/), xmlActs),
+      fails: all(refused(/has a success status and cannot be parsed/), xmlActs),
       alter: (response) => {
         if (isXml(response) && response.status < 300) setBody(response, response.body.subarray(0, -12));
         return undefined;

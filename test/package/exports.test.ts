@@ -71,6 +71,7 @@ it("the entry points export these types and no others", () => {
     "HeadOutput",
     "Keyring",
     "KmsKeyringOptions",
+    "LegacyFormat",
     "LegacyObjectInfo",
     "LegacyReadInfo",
     "LegacyReading",

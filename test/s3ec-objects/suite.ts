@@ -12,7 +12,7 @@ import {
   legacyRsaKeyring,
 } from "../../src/legacy.js";
 import type { GetInput } from "../../src/objects/get/get-input.js";
-import type { LegacyPutInput } from "../../src/s3ec-objects/write/put.js";
+import type { LegacyPutInput } from "../../src/s3ec-objects/write/put-input.js";
 import { expectBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import {

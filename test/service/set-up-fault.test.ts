@@ -85,7 +85,9 @@ describe("a bucket in another Region", () => {
     );
     answerXml(400, "", "", header);
     const error = await errorOf(() => clientWith().head(object));
-    expect(error.message).toContain("the bucket is in Region eu-west-1: is that of the S3 client another?");
+    expect(error.message).toContain(
+      "the bucket is in Region eu-west-1: check that the region of the S3 client is the same",
+    );
   });
 
   it("is spoken of when nobody says which, and no hostile name is taken for a Region", async () => {

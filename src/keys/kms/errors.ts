@@ -1,12 +1,12 @@
-/** What an error of AWS KMS means: which code, and so whether to retry, to fix IAM or to fix the context. */
+/** Maps errors of AWS KMS to codes, which say whether to retry, to fix IAM or to fix the context. */
 import { EnvelopeError, type ErrorCode } from "../../base/errors.js";
 import { isTransient, type ServiceFailure, serviceFailure, unexplained } from "../../base/service-failure.js";
 import { setUpFault } from "../../service/set-up-fault.js";
 
-/** A KMS operation and what it was asked for; never a value of the encryption context. */
-export interface KmsAttempt {
+/** A KMS operation, its key and the names in the encryption context, for errors. Never a value of the context. */
+export interface KmsTarget {
   readonly operation: "GenerateDataKey" | "Decrypt";
-  /** Undefined when any key will do. */
+  /** Undefined for any key. */
   readonly keyId: string | undefined;
   readonly contextNames: readonly string[];
 }
@@ -50,32 +50,32 @@ const credentialFaults = new Set([
 ]);
 
 /** The coded error for a failure of a KMS call, with that failure as its cause. */
-export function kmsError(cause: unknown, attempt: KmsAttempt): EnvelopeError {
+export function kmsError(cause: unknown, target: KmsTarget): EnvelopeError {
   const failure = serviceFailure(cause);
   const fault = setUpFault("KMS", cause, failure);
   const [code, message] = fault
     ? ([fault.isDenied ? "KMS_ACCESS_DENIED" : "KMS_REQUEST_FAILED", fault.advice] as const)
     : meaning(failure);
-  return new EnvelopeError(code, `KMS ${attempt.operation} failed: ${message}`, {
-    cause: isUnreadableAnswer(cause) ? new Error("the answer could not be parsed") : withoutBody(cause),
-    details: { ...attempt, ...failure, ...fault?.details },
+  return new EnvelopeError(code, `KMS ${target.operation} failed: ${message}`, {
+    cause: isUnparsable(cause) ? new Error("the response could not be parsed") : withoutBody(cause),
+    details: { ...target, ...failure, ...fault?.details },
   });
 }
 
 /**
- * An answer that says success but is broken holds the plaintext data key: the SDK's error shows parts of it and
- * has all of it hung on.
+ * Whether the SDK could not parse a response with a success status. It holds the plaintext data key: the SDK's error quotes
+ * parts of it and has all of it in a property.
  */
-function isUnreadableAnswer(cause: unknown): boolean {
+function isUnparsable(cause: unknown): boolean {
   return cause instanceof Error && !("$fault" in cause) && "$response" in cause;
 }
 
-/** What an exception has beside what starts with "$". */
+/** Properties of an exception that do not come from the response, besides those that start with "$". */
 const ownFields = new Set<string | symbol>(["name", "message", "stack", "cause", "code", "__type"]);
 
 /**
- * Takes from an error what it holds of a response. An exception gets every field of the body, which has the data key in
- * it when something between here and KMS has changed nothing but the status; an error of Node's parser gets the bytes.
+ * Removes from an error everything that comes from a response body. An exception has every field of the body, the data key
+ * included when a proxy has changed nothing but the status. An error of Node's parser has the bytes.
  */
 function withoutBody(cause: unknown): unknown {
   if (!(cause instanceof Error)) return cause;
@@ -92,6 +92,6 @@ function meaning(failure: ServiceFailure): readonly [ErrorCode, string] {
     return ["KMS_ACCESS_DENIED", `the credentials of the KMS client were refused (${failure.serviceError})`];
   }
   return isTransient(failure)
-    ? ["KMS_UNAVAILABLE", `KMS could not answer (${failure.serviceError}): try again later`]
+    ? ["KMS_UNAVAILABLE", `KMS is not available (${failure.serviceError}): try again later`]
     : ["KMS_REQUEST_FAILED", unexplained(failure)];
 }

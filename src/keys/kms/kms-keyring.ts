@@ -6,7 +6,7 @@ import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { generateInputArgument, type Keyring, unwrapInputArgument } from "../keyring.js";
 import { KmsKey } from "./key.js";
-import { mayBe, provider } from "./response.js";
+import { canBeKey, kmsProvider } from "./response.js";
 
 /** Settings of {@link kmsKeyring}. */
 export interface KmsKeyringOptions {
@@ -34,7 +34,7 @@ export function kmsKeyring(options: KmsKeyringOptions): Keyring {
   const keyId = textArgument("options.keyId", id);
   const key = new KmsKey(kms, keyId, grantTokens);
   return {
-    keys: [{ provider, keyId }],
+    keys: [{ provider: kmsProvider, keyId }],
     async generateDataKey(input) {
       const { encryptionContext, abortSignal } = generateInputArgument(input);
       return key.generateDataKey(encryptionContext, abortSignal);
@@ -43,7 +43,7 @@ export function kmsKeyring(options: KmsKeyringOptions): Keyring {
     async unwrapDataKey(given) {
       const { recipients, encryptionContext, abortSignal } = unwrapInputArgument(given);
       const candidates = recipients.filter(
-        (recipient) => recipient.provider === provider && mayBe(keyId, recipient.keyId),
+        (recipient) => recipient.provider === kmsProvider && canBeKey(keyId, recipient.keyId),
       );
       for (const [index, { ciphertext }] of candidates.entries()) {
         try {

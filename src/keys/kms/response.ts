@@ -1,78 +1,100 @@
-/** Makes sure that an answer of KMS is one: what is broken here would be found when the object is read, if ever. */
+/** Checks the responses of KMS: a fault that is not found here would be found when the object is read, if ever. */
 import { printable } from "../../base/bytes.js";
+import { EnvelopeError } from "../../base/errors.js";
 import { dataKeyFault, type GeneratedDataKey, type Recipient, recipientFault } from "../keyring.js";
+import type { KmsTarget } from "./errors.js";
 
-/** A data key that KMS has made, and the one wrapped copy that it gives. */
+/** A data key made by KMS, with its one wrapped copy. */
 export interface KmsDataKey extends GeneratedDataKey {
   readonly recipients: readonly [Recipient];
 }
 
 /** The provider of recipients that KMS has wrapped. */
-export const provider = "aws-kms";
+export const kmsProvider = "aws-kms";
 
 /**
- * The data key in an answer; its bytes are zeroed when the answer is refused.
+ * Reads the data key from a response to GenerateDataKey.
  *
- * @param configured the key that was asked for: one under another key would never be opened
- * @returns what is wrong with the answer, if anything
+ * @param configured the configured key: a data key under another one could never be unwrapped
+ * @throws EnvelopeError `KMS_REQUEST_FAILED`; the bytes of the data key are zeroed
  */
 export function generatedDataKey(
-  answer: { readonly Plaintext?: unknown; readonly KeyId?: unknown; readonly CiphertextBlob?: unknown },
+  output: { readonly Plaintext?: unknown; readonly KeyId?: unknown; readonly CiphertextBlob?: unknown },
   configured: string,
-): KmsDataKey | string {
-  const { Plaintext: plaintext, KeyId: keyId, CiphertextBlob: ciphertext } = answer;
-  if (!(plaintext instanceof Uint8Array)) return "has no Plaintext";
+  target: KmsTarget,
+): KmsDataKey {
+  const { KeyId: keyId, CiphertextBlob: ciphertext } = output;
+  const plaintext = plaintextOf(output, target);
   const refused = (fault: string) => {
     plaintext.fill(0);
-    return fault;
+    return unusableResponse(target, fault);
   };
   const plaintextFault = dataKeyFault(plaintext);
-  if (plaintextFault !== undefined) return refused(`has a Plaintext that is no data key: ${plaintextFault}`);
-  if (typeof keyId !== "string") return refused("has no KeyId");
-  if (!(ciphertext instanceof Uint8Array)) return refused("has no CiphertextBlob");
-  const recipient = { provider, keyId, ciphertext };
+  if (plaintextFault !== undefined) throw refused(`has a Plaintext that is no data key: ${plaintextFault}`);
+  if (typeof keyId !== "string") throw refused("has no KeyId");
+  if (!(ciphertext instanceof Uint8Array)) throw refused("has no CiphertextBlob");
+  const recipient = { provider: kmsProvider, keyId, ciphertext };
   const fault = recipientFault(recipient);
-  if (fault !== undefined) return refused(`cannot be a recipient: ${fault}`);
-  if (!mayBe(configured, keyId)) return refused(`is under another key: ${printable(keyId)}`);
+  if (fault !== undefined) throw refused(`cannot be a recipient: ${fault}`);
+  if (!canBeKey(configured, keyId)) throw refused(`is under another key: ${printable(keyId)}`);
   return { plaintext, recipients: [recipient] };
 }
 
-const handedOut = new WeakSet<Uint8Array>();
-
 /**
- * Whether the Plaintext of an answer is that of an earlier one, zeroed since: KMS makes a new one each time, but a mock
- * may give the same array again and again. Remembers it.
- */
-export function isZeroedEarlier(plaintext: unknown): boolean {
-  if (!(plaintext instanceof Uint8Array)) return false;
-  if (handedOut.has(plaintext)) return plaintext.every((byte) => byte === 0);
-  handedOut.add(plaintext);
-  return false;
-}
-
-/**
- * The data key in an answer to Decrypt; its bytes are zeroed when the answer is refused.
+ * Reads the data key from a response to Decrypt.
  *
- * @param configured the key that was asked for: a service that passes it over would decrypt under any. Undefined for any key
- * @returns what is wrong with the answer, if anything
+ * @param configured the configured key: a service that ignores it would decrypt under any. Undefined for any key
+ * @throws EnvelopeError `KMS_REQUEST_FAILED`; the bytes of the data key are zeroed
  */
 export function decryptedDataKey(
-  answer: { readonly Plaintext?: unknown; readonly KeyId?: unknown },
+  output: { readonly Plaintext?: unknown; readonly KeyId?: unknown },
   configured: string | undefined,
-): Uint8Array | string {
-  const { Plaintext: plaintext, KeyId: keyId } = answer;
-  if (!(plaintext instanceof Uint8Array)) return "has no Plaintext";
-  // KMS always names the key; a stand-in that names none has decrypted under the key that it was asked for, as far as anybody can tell.
+  target: KmsTarget,
+): Uint8Array {
+  const { KeyId: keyId } = output;
+  const plaintext = plaintextOf(output, target);
+  // KMS always names the key. A substitute that names none is assumed to have used the requested one.
   if (configured === undefined || keyId === undefined) return plaintext;
-  if (typeof keyId === "string" && mayBe(configured, keyId)) return plaintext;
+  if (typeof keyId === "string" && canBeKey(configured, keyId)) return plaintext;
   plaintext.fill(0);
-  return typeof keyId === "string"
-    ? `is under another key: ${printable(keyId)}`
-    : "has a KeyId that is no text";
+  throw unusableResponse(
+    target,
+    typeof keyId === "string"
+      ? `is under another key: ${printable(keyId)}`
+      : "has a KeyId that is not a string",
+  );
 }
 
-/** Whether a configured key can be the one with this ARN. An alias can be any: KMS decides, as Decrypt is pinned to it. */
-export function mayBe(configured: string, arn: string): boolean {
+/** Plaintexts of earlier responses, which are zeroed after use. */
+const seenPlaintexts = new WeakSet<Uint8Array>();
+
+/** The Plaintext of a response. KMS makes a new one each time, but a mock may return the same array again. */
+function plaintextOf(
+  { Plaintext: plaintext }: { readonly Plaintext?: unknown },
+  target: KmsTarget,
+): Uint8Array {
+  if (!(plaintext instanceof Uint8Array)) throw unusableResponse(target, "has no Plaintext");
+  if (seenPlaintexts.has(plaintext) && plaintext.every((byte) => byte === 0)) {
+    throw new EnvelopeError(
+      "KMS_REQUEST_FAILED",
+      `KMS ${target.operation} failed: its response has the Plaintext of an earlier response, which was zeroed after use; a mock of KMS must make a new one for each call`,
+      { details: { ...target } },
+    );
+  }
+  seenPlaintexts.add(plaintext);
+  return plaintext;
+}
+
+/** Whether a configured key can be the key of this ARN. An alias can be any key: KMS decides, as Decrypt is pinned to it. */
+export function canBeKey(configured: string, arn: string): boolean {
   if (configured.startsWith("alias/") || configured.includes(":alias/")) return true;
   return configured.startsWith("arn:") ? configured === arn : arn.endsWith(`:key/${configured}`);
+}
+
+function unusableResponse(target: KmsTarget, fault: string): EnvelopeError {
+  return new EnvelopeError(
+    "KMS_REQUEST_FAILED",
+    `KMS ${target.operation} failed: its response ${fault}; is there a proxy between you and KMS?`,
+    { details: { ...target } },
+  );
 }

@@ -99,7 +99,7 @@ class BlockDownload {
       let buffer = (lease.memory ?? Buffer.allocUnsafeSlow(this.#bufferBytes)).buffer as ArrayBuffer;
       const tagDigest = this.#file.digestOf(index);
       if (tagDigest) {
-        first?.response.letGo();
+        first?.response.close();
         const checked = await this.#check(index, buffer, tagDigest);
         buffer = checked.buffer;
         if (checked.isSame) {

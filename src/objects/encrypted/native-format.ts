@@ -92,7 +92,7 @@ async function unlockNative(
   if (stored.storage === "sidecar") first.close();
   const envelope = await readEnvelope(object, stored).catch(async (error: unknown) => {
     // The sidecar is deleted with its object: report an object that is gone or was overwritten as such.
-    if (hasCode(error, "ENVELOPE_MISSING")) (await refetchPinned(object, "bytes=0-0")).letGo();
+    if (hasCode(error, "ENVELOPE_MISSING")) (await refetchPinned(object, "bytes=0-0")).close();
     throw error;
   });
   const { encryptionContext, recipients } = envelope;

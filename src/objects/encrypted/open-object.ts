@@ -34,7 +34,7 @@ export async function openEncryptedObject<Unlocked>(
   });
   const close = () => {
     isUsable = false;
-    response.letGo();
+    response.close();
   };
   const pinned = pinObject(request, response.output);
   const found = await findFormat(formats, {

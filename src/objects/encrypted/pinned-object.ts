@@ -2,10 +2,10 @@
 import type { GetObjectCommandInput } from "@aws-sdk/client-s3";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
-import { getResponse } from "../../s3/body/response.js";
-import { otherRange, totalBytesOf } from "../../s3/content-range.js";
+import { getResponse } from "../../s3/body/object-response.js";
 import type { RequestTarget } from "../../s3/errors.js";
-import { isSameState, type ObjectState } from "../../s3/responses.js";
+import { otherRange } from "../../s3/errors.js";
+import { isSameState, type ObjectState, totalBytesOf } from "../../s3/responses.js";
 import type { RequestConfig } from "./transfer-config.js";
 
 /** How an object is requested. */
@@ -88,7 +88,7 @@ export async function refetchPinned(
   // An object of another size has other bytes, whatever else the response says.
   const isSameSize = totalBytes === undefined || (totalBytesOf(output) ?? totalBytes) === totalBytes;
   if (isSame && isSameSize) return response;
-  response.letGo();
+  response.close();
   throw isSame ? otherRange(target) : overwritten(target);
 }
 
@@ -102,7 +102,7 @@ function fetchStream(request: ObjectRequest, totalBytes?: number): Promise<Objec
   const { config, get, signal } = request;
   return getResponse(config, get, signal, {
     totalBytes,
-    askAgain: (ETag, Range, own) =>
+    refetch: (ETag, Range, own) =>
       refetchPinned({ ...request, signal: own, state: { ETag }, totalBytes }, Range),
   });
 }

@@ -12,8 +12,9 @@ import {
   maxPlaintextBytes,
   plaintextLength,
 } from "../../cobblestone/layout.js";
-import { otherRange, parseContentRange } from "../../s3/content-range.js";
 import type { RequestTarget } from "../../s3/errors.js";
+import { otherRange } from "../../s3/errors.js";
+import { parseContentRange } from "../../s3/responses.js";
 
 /** One range of bytes, as HTTP writes it: from a first byte to a last one or the end, or so many from the end. */
 export type ByteRange =

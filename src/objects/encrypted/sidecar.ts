@@ -6,8 +6,7 @@ import { invalid } from "../../envelope/metadata.js";
 import { maxEnvelopeLength } from "../../envelope/names.js";
 import { decodeSidecar, encodeSidecar, newSidecarKey, sidecarKey } from "../../envelope/sidecar.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
-import { readSmall } from "../../s3/body/read-small.js";
-import { getResponse } from "../../s3/body/response.js";
+import { getResponse, readSmall } from "../../s3/body/object-response.js";
 import { cleanUp } from "../../s3/clean-up.js";
 import { sidecarFields } from "../../s3/fields.js";
 import { deleteObject, putObject } from "../../s3/requests.js";
@@ -100,7 +99,7 @@ export async function getSidecar(
     const tooLarge = () => invalid("sidecar object", `expected at most ${maxEnvelopeLength} bytes`);
     return decodeSidecar((await readSmall(answer, maxEnvelopeLength, tooLarge)).toString(), header);
   } finally {
-    answer.letGo();
+    answer.close();
   }
 }
 

@@ -11,8 +11,9 @@ import {
   sealedBytes,
 } from "../../cobblestone/layout.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
-import { otherRange, parseContentRange } from "../../s3/content-range.js";
 import type { RequestTarget } from "../../s3/errors.js";
+import { otherRange } from "../../s3/errors.js";
+import { parseContentRange } from "../../s3/responses.js";
 import { type ByteRange, planRange } from "./range.js";
 
 /** The last bytes of an object, in memory. */

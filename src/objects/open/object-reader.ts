@@ -16,7 +16,7 @@ import { randomAccess } from "../../cobblestone/stream/random-access.js";
 import { withoutEnvelope } from "../../envelope/user-metadata.js";
 import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
-import { otherRange } from "../../s3/content-range.js";
+import { otherRange } from "../../s3/errors.js";
 import { type CallControl, type CallOptions, callOptions, withCall } from "../../transfer/call.js";
 import { type ClientConfig, processingOf } from "../encrypted/config.js";
 import type { NativeObject } from "../encrypted/native-format.js";
@@ -185,7 +185,7 @@ function fetchRange(object: PinnedObject, totalBytes: number): FetchRange {
       if (response.output.ContentRange !== `bytes ${range}/${totalBytes}`) throw otherRange(object.target);
       return await bytesOf(response.read(0, end - start));
     } catch (error) {
-      response.letGo();
+      response.close();
       throw error;
     }
   };

@@ -6,7 +6,8 @@ import { requireHeader } from "../../cobblestone/derivation.js";
 import { type OpenedRange, openRange } from "../../cobblestone/engine/ranges.js";
 import type { ChunkRange } from "../../cobblestone/layout.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
-import { otherRange, parseContentRange } from "../../s3/content-range.js";
+import { otherRange } from "../../s3/errors.js";
+import { parseContentRange } from "../../s3/responses.js";
 import { withTarget } from "../../transfer/call.js";
 import type { ReadableObject } from "../encrypted/format.js";
 import { isOverwritten, refetchPinned } from "../encrypted/pinned-object.js";
@@ -58,7 +59,7 @@ export async function fetchBlock(
       await readBlock(object, block, response, memory);
       return await openRange(config.engine, keys, block, memory);
     } catch (error) {
-      response?.letGo();
+      response?.close();
       response = undefined;
       if (signal.aborted) throw error;
       if (attempt === maxAttempts || !mayRetry(error, failures))

@@ -27,7 +27,7 @@ export async function sendBody(
 ): Promise<PutOutput> {
   const { meter } = write.call;
   const { bytes } = source;
-  const request = { ...config, ...write, transfer: write.call };
+  const request = { ...config, ...write };
   meter.totalBytes = source.length;
   const isSmall = bytes !== undefined && bytes.length <= maxAtOnceBytes;
   const { output, parts } =
@@ -90,10 +90,10 @@ async function sendParts(
 
 /** Sends a whole body as one PutObject. */
 export function sendWhole(
-  { s3, put, transfer, commit }: Omit<MultipartInput, "maxConcurrentParts">,
+  { s3, put, call, commit }: Omit<MultipartInput, "maxConcurrentParts">,
   body: Buffer,
 ): Promise<ConfirmedWriteOutput> {
-  return commit.write({ s3, put, signal: transfer.signal }, body.length, (options) =>
+  return commit.write({ s3, put, signal: call.signal }, body.length, (options) =>
     putObject(s3, { ...put, Body: body }, options),
   );
 }

@@ -7,7 +7,6 @@ import type { EncryptionContext } from "../../keys/encryption-context.js";
 import type { ClientConfig } from "../../objects/encrypted/config.js";
 import type { LegacyObjectInfo } from "../../objects/encrypted/format.js";
 import { type ExpectedContext, expectedContextArgument } from "../../objects/encrypted/read-arguments.js";
-import type { GetOutput } from "../../objects/get/get-input.js";
 import { type WriteInput, writeArguments } from "../../objects/put/write-arguments.js";
 import type { RequestTarget } from "../../s3/errors.js";
 import { customerKeyOf, refuseFields, targetArgument } from "../../s3/fields.js";
@@ -116,9 +115,6 @@ export interface Migration {
   /** The ETag of the original. */
   readonly ETag: string;
 }
-
-/** The content of the original. */
-export type MigrationContent = Pick<GetOutput, "Body" | "ContentLength">;
 
 /** The fields that a new object is written with. */
 export type NewObjectFields = WriteInput & { readonly Bucket: string; readonly Key: string };

@@ -8,9 +8,12 @@ import { customerKeyOf } from "../../s3/fields.js";
 import { headObject, targetOf } from "../../s3/requests.js";
 import { ContentFingerprint } from "../../s3ec/content/fingerprint.js";
 import { isArchive, stagingFields } from "./fields.js";
-import type { Migration, MigrationContent, NewObjectFields } from "./input.js";
+import type { Migration, NewObjectFields } from "./input.js";
 import { replaceObject } from "./replace-object.js";
 import { removeWritten, type WrittenObject, withOrphanedKeys } from "./written-object.js";
+
+/** The content of the original. */
+type MigrationContent = Pick<Awaited<ReturnType<typeof get>>, "Body" | "ContentLength">;
 
 /** The response to the write, the sizes, and the keys of objects that could not be removed. */
 export type NewObject = ConfirmedWriteOutput &

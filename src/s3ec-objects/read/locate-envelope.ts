@@ -4,7 +4,7 @@ import { maxKeyBytes } from "../../envelope/sidecar.js";
 import type { ObjectLookup } from "../../objects/encrypted/format.js";
 import { fetchSibling } from "../../objects/encrypted/pinned-object.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
-import { readSmall } from "../../s3/body/read-small.js";
+import { readSmall } from "../../s3/body/object-response.js";
 import type { LegacyEnvelope } from "../../s3ec/envelope.js";
 import { malformed } from "../../s3ec/fields.js";
 import { decodeInstructionFile, decodeOldNetInstructionFile } from "../../s3ec/instruction-file.js";
@@ -99,7 +99,7 @@ async function fetchFile(object: ObjectLookup, key: string): Promise<Instruction
     const bytes = await readSmall(response, maxInstructionFileBytes, tooLarge);
     return { key, ETag: response.output.ETag, bytes };
   } finally {
-    response.letGo();
+    response.close();
   }
 }
 

@@ -33,7 +33,7 @@ export function s3ecFormat(config: ReadingConfig): ObjectFormat {
 /** Refuses an object without an envelope, unless it is not the object any longer that was looked at. */
 async function refuse(object: ObjectLookup, instructionFileKey: string | undefined): Promise<never> {
   if (instructionFileKey !== undefined)
-    (await refetchPinned(object, object.totalBytes === 0 ? undefined : "bytes=0-0")).letGo();
+    (await refetchPinned(object, object.totalBytes === 0 ? undefined : "bytes=0-0")).close();
   throw noEnvelope(object.target.key, instructionFileKey);
 }
 

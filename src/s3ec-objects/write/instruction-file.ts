@@ -4,8 +4,7 @@ import { EnvelopeError, hasCode } from "../../base/errors.js";
 import { newSuffixedKey, suffixedKey } from "../../envelope/sidecar.js";
 import type { TransferConfig } from "../../objects/encrypted/config.js";
 import { putSidecar, type SidecarLocation, type SidecarOwner } from "../../objects/encrypted/sidecar.js";
-import { readSmall } from "../../s3/body/read-small.js";
-import { getResponse } from "../../s3/body/response.js";
+import { getResponse, readSmall } from "../../s3/body/object-response.js";
 import { requireETag } from "../../s3/errors.js";
 import { customerKeyOf, objectFields } from "../../s3/fields.js";
 import { headObject, targetOf } from "../../s3/requests.js";
@@ -63,7 +62,7 @@ export async function getInstructions(
     const bytes = await readSmall(response, maxInstructionFileBytes, () => notInstructions(Key));
     return { bytes, ETag, ContentType, Metadata };
   } finally {
-    response.letGo();
+    response.close();
   }
 }
 

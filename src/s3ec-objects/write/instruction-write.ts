@@ -7,9 +7,9 @@ import { untilAborted } from "../../base/abort.js";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import type { TransferConfig } from "../../objects/encrypted/config.js";
 import { putSidecar, type SidecarLocation } from "../../objects/encrypted/sidecar.js";
+import type { ObjectWrite } from "../../objects/put/send-body.js";
 import { withinTime } from "../../s3/clean-up.js";
 import { isRefusal } from "../../s3/confirmed-write.js";
-import type { MultipartInput } from "../../s3/multipart.js";
 import { deleteObject } from "../../s3/requests.js";
 import { conditionOf, isSameETag } from "../../s3/responses.js";
 import { type Leftover, withLeftover } from "../../transfer/call.js";
@@ -21,8 +21,6 @@ import {
   type StoredInstructions,
   type WriteCondition,
 } from "./instruction-file.js";
-
-type ObjectWrite = Pick<MultipartInput, "put" | "target" | "transfer" | "commit">;
 
 /** The object and its instruction file before the write. */
 interface Earlier {
@@ -43,16 +41,16 @@ export async function withInstructionFile<T>(
   writeObject: () => Promise<T>,
 ): Promise<T> {
   if (text === undefined) return writeObject();
-  const { put, transfer } = write;
+  const { put, call } = write;
   const location = newInstructionLocation(put);
   const earlier = await findEarlier(config, write, location);
-  transfer.signal.throwIfAborted();
+  call.signal.throwIfAborted();
   let stored: string | undefined;
   const writing = replaceFile(config, put, { location, text, earlier }).then((ETag) => {
     stored = ETag;
   });
   try {
-    await untilAborted(transfer.signal, writing);
+    await untilAborted(call.signal, writing);
     return await writeObject();
   } catch (error) {
     const failure = await withinTime(() => writing).catch((reason: unknown) => reason);
@@ -68,7 +66,7 @@ export async function withInstructionFile<T>(
  */
 async function findEarlier(
   config: TransferConfig,
-  { put, target, transfer: { signal } }: ObjectWrite,
+  { put, target, call: { signal } }: ObjectWrite,
   location: SidecarLocation,
 ): Promise<Earlier | "unknown" | undefined> {
   try {
@@ -91,7 +89,7 @@ async function findEarlier(
  */
 async function replaceFile(
   config: TransferConfig,
-  put: MultipartInput["put"],
+  put: ObjectWrite["put"],
   { location, text, earlier }: Omit<ReplacedFile, "stored">,
 ): Promise<string> {
   const send = (condition: WriteCondition) =>
@@ -140,9 +138,9 @@ function isUnmetCondition(error: unknown): error is EnvelopeError {
 
 /** Checks the conditions of the object's own write. S3 checks them only after the file has been replaced. */
 function requireConditions(
-  { IfMatch, IfNoneMatch }: MultipartInput["put"],
+  { IfMatch, IfNoneMatch }: ObjectWrite["put"],
   ETag: string | undefined,
-  target: MultipartInput["target"],
+  target: ObjectWrite["target"],
 ): void {
   const exists = ETag !== undefined;
   if (
@@ -160,7 +158,7 @@ function requireConditions(
 /** The ETag of the object; undefined when there is none. */
 async function etagOf(
   config: TransferConfig,
-  put: MultipartInput["put"],
+  put: ObjectWrite["put"],
   signal: AbortSignal,
 ): Promise<string | undefined> {
   try {
@@ -189,7 +187,7 @@ interface ReplacedFile {
  */
 async function restoreFile(
   config: TransferConfig,
-  { put, transfer, commit }: ObjectWrite,
+  { put, call, commit }: ObjectWrite,
   replaced: ReplacedFile,
   error: unknown,
 ): Promise<unknown> {
@@ -197,7 +195,7 @@ async function restoreFile(
   const { Key } = location;
   const isCertain = !commit.mayExist && stored !== undefined;
   const possiblyOrphaned = (what: string) =>
-    withLeftover(error, transfer, {
+    withLeftover(error, call, {
       details: { possiblyOrphanedInstructionFileKey: Key },
       advice: `Its instruction file "${Key}" ${what}`,
     });
@@ -208,7 +206,7 @@ async function restoreFile(
   // The file may be that of another writer.
   if (earlier === "unknown" && !stored) return possiblyOrphaned("may exist");
   const outcome = await tryRestoring(config, put, replaced);
-  if (outcome === "failed") return withLeftover(error, transfer, failedRestoration(Key, known));
+  if (outcome === "failed") return withLeftover(error, call, failedRestoration(Key, known));
   if (isCertain) return error;
   const done =
     outcome === "gone" ? "does not exist, or is another writer's" : known ? "was restored" : "was removed";
@@ -218,7 +216,7 @@ async function restoreFile(
 /** Restores the earlier file or removes the new one, as long as the current file is the new one. */
 async function tryRestoring(
   config: TransferConfig,
-  put: MultipartInput["put"],
+  put: ObjectWrite["put"],
   { location, text, earlier, stored }: ReplacedFile,
 ): Promise<"restored" | "gone" | "failed"> {
   const known = earlier === "unknown" ? undefined : earlier;
@@ -278,7 +276,7 @@ function failedRestoration(key: string, earlier: Earlier | undefined): Leftover 
 /** Whether the object is certainly the one that was there before the write. */
 async function isUnchanged(
   config: TransferConfig,
-  put: MultipartInput["put"],
+  put: ObjectWrite["put"],
   earlier: Earlier | undefined,
 ): Promise<boolean> {
   if (earlier?.ETag === undefined) return false;

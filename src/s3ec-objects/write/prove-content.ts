@@ -3,9 +3,8 @@ import type { HeadObjectCommandOutput, PutObjectCommandInput } from "@aws-sdk/cl
 import { quoted } from "../../base/bytes.js";
 import { EnvelopeError } from "../../base/errors.js";
 import type { TransferConfig } from "../../objects/encrypted/config.js";
-import { getResponse } from "../../s3/body/response.js";
-import { otherRange } from "../../s3/content-range.js";
-import { type RequestTarget, requireETag } from "../../s3/errors.js";
+import { getResponse } from "../../s3/body/object-response.js";
+import { otherRange, type RequestTarget, requireETag } from "../../s3/errors.js";
 import { customerKeyOf, objectFields } from "../../s3/fields.js";
 import { isSameETag } from "../../s3/responses.js";
 import { openContent } from "../../s3ec/content/content.js";
@@ -21,10 +20,10 @@ import { requirePossibleSize } from "../read/verify-then-release.js";
  * - "always": the object is read and verified even if it has a commitment.
  * - "never": only the commitment is compared, if there is one. For those who trust everybody who may write to the bucket.
  */
-export type VerifyContent = (typeof verifyContentChoices)[number];
+export type VerifyContent = "when-needed" | "always" | "never";
 
-/** All values of {@link VerifyContent}. */
-export const verifyContentChoices = ["when-needed", "always", "never"] as const;
+/** The values of {@link VerifyContent}. */
+export const verifyContentChoices: readonly VerifyContent[] = ["when-needed", "always", "never"];
 
 /** The object that a data key should belong to. */
 export interface ProvenObject {
@@ -80,7 +79,7 @@ export async function proveContent(
     if (bytes !== undefined) requirePossibleSize(keys.suite, bytes);
     for await (const piece of openContent(read(0, bytes), keys, bytes)) piece.fill(0);
   } finally {
-    response.letGo();
+    response.close();
   }
 }
 

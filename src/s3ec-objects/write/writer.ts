@@ -3,7 +3,8 @@
 import type { PutOutput } from "../../objects/put/write-arguments.js";
 import type { CallOptions, TransferOptions } from "../../transfer/call.js";
 import { deleteLegacy, type LegacyDeleteInput, type LegacyDeleteOutput } from "./delete.js";
-import { type LegacyPutInput, putLegacy } from "./put.js";
+import { putLegacy } from "./put.js";
+import type { LegacyPutInput } from "./put-input.js";
 import { reEncryptInstructionFile } from "./re-encrypt.js";
 import type { ReEncryptInstructionFileInput, ReEncryptInstructionFileOutput } from "./re-encrypt-input.js";
 import {

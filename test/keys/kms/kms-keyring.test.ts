@@ -247,7 +247,7 @@ describe("errors of KMS", () => {
 
 describe("a mock that gives one Plaintext again and again", () => {
   const reused =
-    "failed: its answer has the Plaintext of an earlier answer, which was zeroed after use; a mock of KMS must make a new one for each call";
+    "failed: its response has the Plaintext of an earlier response, which was zeroed after use; a mock of KMS must make a new one for each call";
 
   it("is told so when it makes a data key that was zeroed after use", async () => {
     const Plaintext = Buffer.from(dataKey);

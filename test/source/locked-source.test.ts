@@ -3,14 +3,14 @@ import { PassThrough, Readable, Writable } from "node:stream";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it, vi } from "vitest";
 import { decrypt, encrypt } from "../../src/index.js";
-import { isAsyncSource, takeSource } from "../../src/source/gate.js";
+import { isAsyncSource, lockSource } from "../../src/source/locked-source.js";
 import { bytesOf } from "../../src/source/shape.js";
 import { collect, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { until } from "../support/until.js";
 
 const dataKey = testBytes(32, 1);
-const pieces = (source: object) => collect(takeSource("source", source) as AsyncIterable<Uint8Array>);
+const pieces = (source: object) => collect(lockSource("source", source) as AsyncIterable<Uint8Array>);
 const turn = () => new Promise(setImmediate);
 
 describe("the gate", () => {
@@ -31,9 +31,9 @@ describe("the gate", () => {
     const sources: object[] = [generator, Readable.from([testBytes(3)]), new Blob(["x"]).stream()];
     for (const source of sources) {
       await pieces(source);
-      const error = await errorOf(() => takeSource("source", source));
+      const error = await errorOf(() => lockSource("source", source));
       expect(error).toBeInstanceOf(TypeError);
-      expect(error.message).toContain("that an earlier call has taken");
+      expect(error.message).toContain("that an earlier call has read");
     }
     const again = [testBytes(3)];
     expect(await pieces(again)).toEqual(await pieces(again));
@@ -50,7 +50,7 @@ describe("the gate", () => {
   it("keeps what is emitted while nobody reads yet", async () => {
     const emitter = new EventEmitter();
     const source = { [Symbol.asyncIterator]: () => on(emitter, "bytes", { close: ["end"] } as never) };
-    const taken = takeSource("source", source);
+    const taken = lockSource("source", source);
     for (let count = 0; count < 3; count++) emitter.emit("bytes", count);
     emitter.emit("end");
     const seen: unknown[] = [];
@@ -61,7 +61,7 @@ describe("the gate", () => {
   it("has others listen along, but not take away", async () => {
     for (const takeAway of ["data", "pipe", "resume"] as const) {
       const stream = new PassThrough();
-      const taken = takeSource("source", stream) as AsyncIterable<Uint8Array>;
+      const taken = lockSource("source", stream) as AsyncIterable<Uint8Array>;
       const seen: Buffer[] = [];
       if (takeAway === "data") stream.on("data", (bytes: Buffer) => seen.push(bytes));
       if (takeAway === "pipe") stream.pipe(new PassThrough()).on("data", (bytes: Buffer) => seen.push(bytes));
@@ -80,7 +80,7 @@ describe("the gate", () => {
     piped.pipe(new Writable({ highWaterMark: 1, write: () => undefined }));
     piped.write(testBytes(100));
     await turn();
-    expect((await errorOf(() => takeSource("source", piped))).message).toContain("somebody else reads");
+    expect((await errorOf(() => lockSource("source", piped))).message).toContain("other code reads");
     const listened = new PassThrough();
     listened.on("data", () => undefined).pause();
     listened.end(testBytes(3));
@@ -96,7 +96,7 @@ describe("the gate", () => {
       stream.on("data", (bytes: Buffer) => {
         heard += bytes.length;
       });
-      const taken = takeSource("source", stream) as AsyncIterable<Uint8Array>;
+      const taken = lockSource("source", stream) as AsyncIterable<Uint8Array>;
       await turn();
       expect(heard).toBe(0);
       stream.end(testBytes(5));
@@ -107,7 +107,7 @@ describe("the gate", () => {
 
   it("fails when the encoding is set once the stream was taken", async () => {
     const stream = new PassThrough();
-    const taken = takeSource("source", stream)[Symbol.asyncIterator]();
+    const taken = lockSource("source", stream)[Symbol.asyncIterator]();
     stream.setEncoding("utf8");
     stream.write(Buffer.of(0xff, 0xfe));
     expect((await errorOf(() => taken.next())).message).toContain("setEncoding()");
@@ -161,12 +161,12 @@ describe("the gate", () => {
 
   it("closes an iterator once, and tells a failure to make one when it is read", async () => {
     const end = vi.fn();
-    const taken = takeSource("source", { [Symbol.asyncIterator]: () => ({ next: vi.fn(), return: end }) });
+    const taken = lockSource("source", { [Symbol.asyncIterator]: () => ({ next: vi.fn(), return: end }) });
     taken.close();
     taken.close();
     await until(() => expect(end).toHaveBeenCalledTimes(1));
     const broken = new Error("broken");
-    const failing = takeSource("source", {
+    const failing = lockSource("source", {
       [Symbol.asyncIterator]() {
         throw broken;
       },
