@@ -58,7 +58,7 @@ async function copy(
   local.operations();
   const { VersionId, ETag } = source;
   return copyWithin(
-    { s3: local.s3, put, target, maxConcurrentParts: 2, transfer, commit },
+    { s3: local.s3, put, target, maxConcurrentParts: 2, call, commit },
     { Bucket, Key: "from", VersionId, ETag, bytes: bytes.length },
     options,
   );
