@@ -43,7 +43,7 @@ async function copy(
   options?: CopyOptions,
 ) {
   const { signal, abort } = linkedSignal(undefined);
-  const transfer = { signal, abort, isCallersReason: () => false };
+  const call = { signal, abort, isCallersReason: () => false };
   const source = await headObject(local.s3, { Bucket, Key: "from" });
   const put = {
     ...carriedFields(source),
