@@ -121,8 +121,8 @@ describe("migration to another key", () => {
 
   it("the target may be another bucket, under the keyring of another client", async () => {
     await put();
-    await local.s3.send(new CreateBucketCommand({ Bucket: "migration to another key" }));
-    const target = { Bucket: "migration to another key", Key: "k", encryptionContext: { a: "1" } };
+    await local.s3.send(new CreateBucketCommand({ Bucket: "elsewhere" }));
+    const target = { Bucket: "elsewhere", Key: "k", encryptionContext: { a: "1" } };
     const client = readerOf(local, {}, { envelopeStorage: "sidecar" });
     expect(await migrateObject(client, { Bucket, Key: "k", target })).toMatchObject(target);
     expectBytes((await readNative("k", { a: "1" }, "migration to another key")).bytes, plain);
