@@ -6,7 +6,7 @@ import { Bucket, useLocalAws } from "../support/local.js";
 const local = useLocalAws();
 
 describe("head", () => {
-  it("tells sizes in plaintext bytes, the user's metadata, the context and the keys", async () => {
+  it("returns the size in plaintext bytes, the user's metadata, the context and the recipients", async () => {
     const Metadata = { note: "x" };
     const put = {
       Bucket,
@@ -31,13 +31,13 @@ describe("head", () => {
     expect(local.operations()).toEqual(["HeadObject"]);
   });
 
-  it("tells no checksums of S3, which are of the ciphertext", async () => {
+  it("omits the checksums of S3, which are of the ciphertext", async () => {
     await local.client.put({ Bucket, Key: "k", Body: "x" });
     const head = await local.client.head({ Bucket, Key: "k", ChecksumMode: "ENABLED" });
     expect(Object.keys(head).filter((field) => field.startsWith("Checksum"))).toEqual([]);
   });
 
-  it("tells an object that is not encrypted from one that is", async () => {
+  it("distinguishes unencrypted objects", async () => {
     await local.putRaw("plain", testBytes(10), { note: "x" });
     expect(await local.client.head({ Bucket, Key: "plain" })).toMatchObject({
       encrypted: false,
@@ -54,14 +54,14 @@ describe("head", () => {
     expect(await errorOf(() => local.client.head({ Bucket, Key: "odd" }))).toEqual(coded(code));
   });
 
-  it("refuses a size that no object of ours has", async () => {
+  it("refuses a size that no native object has", async () => {
     await local.client.put({ Bucket, Key: "k", Body: "x" });
     const { metadata } = await local.getRaw("k");
     await local.putRaw("cut", testBytes(60), metadata);
     expect(await errorOf(() => local.client.head({ Bucket, Key: "cut" }))).toEqual(coded("BODY_TRUNCATED"));
   });
 
-  it("has coded errors and refuses what it cannot honour", async () => {
+  it("rejects with coded errors, and refuses fields that it does not support", async () => {
     expect(await errorOf(() => local.client.head({ Bucket, Key: "nowhere" }))).toEqual(coded("S3_NOT_FOUND"));
     for (const input of [{ PartNumber: 1 }, { Range: "bytes=0-1" }]) {
       const error = await errorOf(() => local.client.head({ Bucket, Key: "k", ...input } as never));
@@ -82,7 +82,7 @@ describe("delete", () => {
     expect(await errorOf(() => local.client.head({ Bucket, Key: "k" }))).toEqual(coded("S3_NOT_FOUND"));
   });
 
-  it("has coded errors, and can be aborted", async () => {
+  it("rejects with coded errors, and can be aborted", async () => {
     expect(await errorOf(() => local.client.delete({ Bucket: "no-bucket", Key: "k" }))).toEqual(
       coded("S3_NOT_FOUND"),
     );
