@@ -3,6 +3,6 @@
 const folder = "https://github.com/s3-envelope/s3-envelope/blob/main/docs/";
 
 /** The URL of a document of the project. */
-export function documentAt(name: "errors.md" | "legacy.md"): string {
+export function documentAt(name: "errors.md" | "guides/legacy-objects.md"): string {
   return `${folder}${name}`;
 }

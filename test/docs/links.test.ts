@@ -50,3 +50,10 @@ it.each(allDocuments())("each file of this repository that %s names exists", (fi
     if (path !== "bench/results") expect(existsSync(join(root, path)), `${file}: ${path}`).toBe(true);
   }
 });
+
+it("each document that a message refers to exists", () => {
+  const [, names = ""] = /documentAt\(name: ([^)]+)\)/.exec(documentText("src/base/documents.ts")) ?? [];
+  const files = [...names.matchAll(/"([^"]+)"/g)].map(([, name = ""]) => `docs/${name}`);
+  expect(files).toContain("docs/errors.md");
+  for (const file of files) expect(existsSync(join(root, file)), file).toBe(true);
+});

@@ -43,7 +43,7 @@ export async function fetchOtherFormat(
   return response;
 }
 
-const legacyIsOff = `which is read once legacy reading is switched on, see ${documentAt("legacy.md")}`;
+const legacyIsOff = `which is read once legacy reading is switched on, see ${documentAt("guides/legacy-objects.md")}`;
 
 /** Objects of Amazon's S3 Encryption Clients where they are not read. */
 function refusedLegacyFormat(advice: string): ObjectFormat<never> {
