@@ -6,13 +6,13 @@ import { download } from "../../../src/objects/download/download.js";
 import { MemoryBudget } from "../../../src/transfer/memory-budget.js";
 import { expectBytes, testBytes } from "../../support/bytes.js";
 import {
+  blockBytes,
+  blockSealedBytes,
+  chunksPerBlock,
   encryptionContext,
   Key,
   plaintext,
   useDownloads,
-  windowBytes,
-  windowChunks,
-  windowSealedBytes,
 } from "../../support/download.js";
 import { coded, errorOf } from "../../support/errors.js";
 import { Bucket, useLocalAws } from "../../support/local.js";
@@ -27,7 +27,7 @@ describe("a download", () => {
     expect(files()).toEqual(["file"]);
     expect(ranges()).toHaveLength(11);
     expect(new Set(ranges()).size).toBe(11);
-    expect(ranges()[0]).toBe(`bytes=0-${56 + windowSealedBytes - 1}`);
+    expect(ranges()[0]).toBe(`bytes=0-${56 + blockSealedBytes - 1}`);
     const { headers: first } = local.aws.requests[0] ?? {};
     expect(first?.["if-match"]).toBeUndefined();
     for (const { headers } of local.aws.requests.slice(1)) expect(headers["if-match"]).toBe(output.ETag);
@@ -42,7 +42,7 @@ describe("a download", () => {
     expect(output).not.toHaveProperty("ContentRange");
   });
 
-  it.each([0, 1, 16_383, 16_384, windowBytes - 1, windowBytes, windowBytes + 1, 2 * windowBytes])(
+  it.each([0, 1, 16_383, 16_384, blockBytes - 1, blockBytes, blockBytes + 1, 2 * blockBytes])(
     "of %i bytes, with workers and without",
     async (length) => {
       const Body = testBytes(length, length);
@@ -132,12 +132,12 @@ describe("a download", () => {
       most = Math.max(most, few.budget.heldBytes);
       return hold;
     };
-    await download(few, input, {}, windowChunks);
-    expect(most).toBeLessThanOrEqual(4 * windowSealedBytes);
-    expect(most).toBeGreaterThanOrEqual(2 * windowSealedBytes);
+    await download(few, input, {}, chunksPerBlock);
+    expect(most).toBeLessThanOrEqual(4 * blockSealedBytes);
+    expect(most).toBeGreaterThanOrEqual(2 * blockSealedBytes);
     expect(few.budget.heldBytes).toBe(0);
     local.aws.fault({ operation: "GetObject", skip: 3, times: 9, status: 403, code: "AccessDenied" });
-    await errorOf(() => download(few, input, {}, windowChunks));
+    await errorOf(() => download(few, input, {}, chunksPerBlock));
     expect(few.budget.heldBytes).toBe(0);
   });
 
@@ -146,16 +146,16 @@ describe("a download", () => {
     const hold = await own.budget.acquire({}, 100, new AbortController().signal);
     hold.release(Buffer.alloc(100));
     expect(own.budget.idleBytes).toBe(100);
-    await download(own, { Bucket, Key, filePath, encryptionContext }, {}, windowChunks);
+    await download(own, { Bucket, Key, filePath, encryptionContext }, {}, chunksPerBlock);
     expect(own.budget.idleBytes).toBe(0);
   });
 
   it("completes beside many others on a client with few connections and little memory", async () => {
     // The SDK opens 50 connections; whoever has one must have memory to read what comes on it.
-    const few = { ...settings(), budget: new MemoryBudget(3 * windowSealedBytes) };
+    const few = { ...settings(), budget: new MemoryBudget(3 * blockSealedBytes) };
     const paths = Array.from({ length: 80 }, (_, index) => `${filePath}-${index}`);
     const input = { Bucket, Key, encryptionContext, fsync: false };
-    await Promise.all(paths.map((path) => download(few, { ...input, filePath: path }, {}, windowChunks)));
+    await Promise.all(paths.map((path) => download(few, { ...input, filePath: path }, {}, chunksPerBlock)));
     for (const path of paths) expectBytes(readFileSync(path), plaintext);
     expect(few.budget.heldBytes).toBe(0);
   });

@@ -3,12 +3,12 @@ import { GetObjectCommand, type GetObjectCommandInput, type S3Client } from "@aw
 import { describe, expect, it } from "vitest";
 import { expectBytes, testBytes } from "../../support/bytes.js";
 import {
+  blockBytes,
+  blockSealedBytes,
   encryptionContext,
   Key,
   plaintext,
   useDownloads,
-  windowBytes,
-  windowSealedBytes,
 } from "../../support/download.js";
 import { coded, errorOf } from "../../support/errors.js";
 import { Bucket, useLocalAws } from "../../support/local.js";
@@ -69,7 +69,7 @@ describe("a block of a download", () => {
   });
 
   it.each([
-    ["in a window in the middle", { skip: 4, offset: 20_000 }, {}],
+    ["in a block in the middle", { skip: 4, offset: 20_000 }, {}],
     ["in the header", { skip: 0, offset: 0 }, {}],
     ["in the first chunk", { skip: 0, offset: 60 }, { engine: undefined }],
     ["in the short last chunk", { skip: 10, offset: 5 }, {}],
@@ -89,7 +89,7 @@ describe("a block of a download", () => {
     expect(error).toEqual(
       coded("DECRYPTION_FAILED", { bucket: Bucket, key: Key, range: asked[4], partialPath: partialPath() }),
     );
-    expect(await fetchFile()).toMatchObject({ resumedBytes: 4 * windowBytes });
+    expect(await fetchFile()).toMatchObject({ resumedBytes: 4 * blockBytes });
     expectBytes(readFileSync(filePath), plaintext);
   });
 
@@ -165,7 +165,7 @@ describe("a download of an object that cannot be opened", () => {
 
   it("that was cut off at the end of a block is refused", async () => {
     const { metadata, bytes } = await local.getRaw(Key);
-    await local.putRaw("cut", bytes.subarray(0, 56 + 3 * windowSealedBytes + 16), metadata);
+    await local.putRaw("cut", bytes.subarray(0, 56 + 3 * blockSealedBytes + 16), metadata);
     expect(await errorOf(() => fetchFile({ Key: "cut", keepPartial: false }))).toEqual(
       coded("DECRYPTION_FAILED"),
     );

@@ -16,7 +16,7 @@ import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { expectBytes } from "../../support/bytes.js";
-import { encryptionContext, Key, plaintext, useDownloads, windowBytes } from "../../support/download.js";
+import { blockBytes, encryptionContext, Key, plaintext, useDownloads } from "../../support/download.js";
 import { coded, errorOf } from "../../support/errors.js";
 import { Bucket, keyring, useLocalAws } from "../../support/local.js";
 
@@ -138,7 +138,7 @@ describe("a long file name of a download", () => {
     expect(error).toEqual(coded("S3_ACCESS_DENIED", { partialPath: partialPath() }));
     for (const file of files()) expect(Buffer.byteLength(file)).toBeLessThanOrEqual(143);
     local.aws.clearFaults();
-    expect((await fetchFile({ filePath: path })).resumedBytes).toBe(4 * windowBytes);
+    expect((await fetchFile({ filePath: path })).resumedBytes).toBe(4 * blockBytes);
     expectBytes(readFileSync(path), plaintext);
     expect(files()).toEqual([name]);
   });
@@ -155,7 +155,7 @@ describe("a long file name of a download", () => {
     await errorOf(() => fetchFile({ filePath: one }, {}, { maxConcurrentParts: 1 }));
     local.aws.clearFaults();
     expect((await fetchFile({ filePath: two })).resumedBytes).toBe(0);
-    expect((await fetchFile({ filePath: one })).resumedBytes).toBe(4 * windowBytes);
+    expect((await fetchFile({ filePath: one })).resumedBytes).toBe(4 * blockBytes);
   });
 });
 

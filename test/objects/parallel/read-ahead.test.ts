@@ -16,8 +16,8 @@ import { steady, until } from "../../support/until.js";
 const local = useLocalAws();
 const { startedEngine } = useEngines();
 const mebibyte = 1024 * 1024;
-const windowBytes = 8 * mebibyte;
-/** Three windows and a bit. */
+const blockBytes = 8 * mebibyte;
+/** Three blocks and a bit. */
 const plaintext = testBytes(25 * mebibyte + 5, 4);
 const object = { Bucket, Key: "large" };
 let engine: Awaited<ReturnType<typeof startedEngine>>;
@@ -89,11 +89,11 @@ describe("a parallel get", () => {
       }),
       { numRuns: 8 },
     );
-    const { Body } = await read({ Range: `bytes=-${2 * windowBytes + 3}` });
-    expectBytes(await collect(Body), plaintext.subarray(-2 * windowBytes - 3));
+    const { Body } = await read({ Range: `bytes=-${2 * blockBytes + 3}` });
+    expectBytes(await collect(Body), plaintext.subarray(-2 * blockBytes - 3));
   });
 
-  it.each([0, 1, windowBytes, windowBytes + 16_384])("returns an object of %i bytes", async (length) => {
+  it.each([0, 1, blockBytes, blockBytes + 16_384])("returns an object of %i bytes", async (length) => {
     const Body = testBytes(length, length);
     await local.client.put({ Bucket, Key: "sized", Body });
     expectBytes(await collect((await read({ Key: "sized" })).Body), Body);
@@ -111,8 +111,8 @@ describe("a parallel get", () => {
     const { Body } = await read({ verifyLength: true });
     expectBytes(await collect(Body), plaintext);
     expect(ranges()).toHaveLength(5);
-    const { Body: end } = await read({ verifyLength: true, Range: `bytes=-${windowBytes}` });
-    expectBytes(await collect(end), plaintext.subarray(-windowBytes));
+    const { Body: end } = await read({ verifyLength: true, Range: `bytes=-${blockBytes}` });
+    expectBytes(await collect(end), plaintext.subarray(-blockBytes));
   });
 
   it("requests a prefetched block again when it breaks off", async () => {
@@ -131,7 +131,7 @@ describe("a parallel get", () => {
     const its = settings();
     const { released, error } = await collectUntilError((await read({}, its)).Body);
     expect(error).toEqual(coded("DECRYPTION_FAILED"));
-    expectBytes(released, plaintext.subarray(0, 2 * windowBytes));
+    expectBytes(released, plaintext.subarray(0, 2 * blockBytes));
     expect(its.budget.heldBytes).toBe(0);
   });
 
@@ -148,7 +148,7 @@ describe("a parallel get", () => {
     await local.client.put({ Bucket, Key: "changing", Body: plaintext });
     const { released, error } = await collectUntilError(Body);
     expect(error).toEqual(coded("BODY_INTERRUPTED", { overwritten: true }));
-    expect(released.length).toBeLessThanOrEqual(windowBytes);
+    expect(released.length).toBeLessThanOrEqual(blockBytes);
   });
 
   it("aborts all requests and releases its memory when it is destroyed", async () => {
