@@ -126,7 +126,7 @@ export interface CopySource extends CustomerKeyFields {
   readonly bytes: number;
 }
 
-/** How an object is copied. */
+/** Options of {@link copyWithin}. */
 export interface CopyOptions {
   /**
    * Whether objects of up to 5 GiB are copied by parts as well: more stores evaluate the conditions of

@@ -33,9 +33,9 @@ interface Replacement {
  * Copies an object to its final place, verifies that it is there, and removes the staged object.
  *
  * @returns also the keys of objects that could not be removed
- * @throws EnvelopeError `S3_PRECONDITION_FAILED` when the place does not hold what it must, `MIGRATION_UNCONFIRMED` when it
- *   holds something else than the copy afterwards; with `details.stagingKey` when the staged object was kept, as the copy
- *   may not be in place
+ * @throws EnvelopeError `S3_PRECONDITION_FAILED` when the object to be replaced has changed, `MIGRATION_UNCONFIRMED` when
+ *   another object is found in place of the copy afterwards; with `details.stagingKey` when the staged object was kept,
+ *   because the copy may not be in place
  */
 export async function replaceObject(
   migration: Migration,
@@ -102,7 +102,7 @@ async function copyToPlace(
     throw new EnvelopeError(
       "MIGRATION_UNCONFIRMED",
       `"${fields.Key}" was written, but another object is there now: another writer has overwritten it, or the store ` +
-        "does not do what it confirms",
+        "confirmed a write that it did not make",
       { details: { bucket: fields.Bucket, key: fields.Key } },
     );
   });

@@ -150,7 +150,7 @@ describe("aborting a migration", () => {
         return await migrateObject(client, input, { abortSignal: controller.signal });
       };
       expect(await errorOf(migrated)).toBe(reason);
-      // Of a write that is cut off in the middle the sidecar stays, as with `put`.
+      // An aborted write may leave its sidecar, as `put` does.
       const isCommit = /PutObject|CompleteMultipartUpload/.test(operation);
       const { keys } = await local.contents();
       const spare = isCommit ? keys.filter((key) => key.endsWith(".envelope")) : [];
