@@ -6,7 +6,7 @@ import { EnvelopeClient } from "../../src/index.js";
 import { collect, collectUntilError, cut, expectBytes, testBytes } from "../support/bytes.js";
 import { useEngines, workerOf } from "../support/engines.js";
 import { coded, errorOf } from "../support/errors.js";
-import { Bucket, keyring, partBytes, useLocalAws } from "../support/local.js";
+import { Bucket, keyring, s3PartBytes as partBytes, useLocalAws } from "../support/local.js";
 
 const local = useLocalAws();
 const { startedEngine } = useEngines();

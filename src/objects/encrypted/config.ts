@@ -7,16 +7,15 @@ import type { ProcessingOptions } from "../../cobblestone/stream/message.js";
 import { type Fields, fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { type Keyring, keyringArgument } from "../../keys/keyring.js";
+import { transferLimits } from "../../transfer/limits.js";
 import { MemoryBudget } from "../../transfer/memory-budget.js";
-import { maxPartBytes, minPartBytes } from "../../transfer/part-sizes.js";
+import { maxPartBytes } from "../../transfer/part-sizes.js";
 import type { LegacyReading, ObjectFormat } from "./format.js";
 import type { TransferConfig } from "./transfer-config.js";
 
 export type { TransferConfig } from "./transfer-config.js";
 
 const mebibyte = 1024 * 1024;
-/** Enough for one part of the default size and the bytes that are read ahead for it. */
-const minBufferedBytes = 16 * mebibyte;
 
 /** The default of `idleTimeoutMs`. */
 export const defaultIdleTimeoutMs = 300_000;
@@ -119,6 +118,7 @@ export function transferConfigArgument(given: TransferFields): TransferConfig {
     maxBufferedBytes = 128 * mebibyte,
     idleTimeoutMs = defaultIdleTimeoutMs,
   } = given;
+  const { minPartBytes, minBufferedBytes } = transferLimits();
   return {
     s3: s3 as S3Client,
     partSizeBytes:

@@ -8,11 +8,14 @@ import { useEngines } from "../../support/engines.js";
 import { coded, errorOf } from "../../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../../support/local.js";
 import { generated, stubS3 } from "../../support/stub-s3.js";
+import { isSlowTier } from "../../support/tier.js";
 import { steady, until } from "../../support/until.js";
 
 const local = useLocalAws();
 const { startedEngine } = useEngines();
 const mebibyte = 1024 * 1024;
+/** The budgets and large bodies of these tests are multiples of it: a small part in all but the slow tier. */
+const unit = isSlowTier ? mebibyte : mebibyte / 16;
 const onThread = new CryptoEngine({ maxWorkers: 0 });
 const never = () => new Promise<never>(() => undefined);
 const large = testBytes(3 * partBytes, 5);
@@ -133,8 +136,8 @@ describe("a put that waits for memory", () => {
   it("put that waits for memory has read nothing, and does not count as stalled", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     onTestFinished(() => void vi.useRealTimers());
-    const settings = settingsWith({ idleTimeoutMs: 240_000, maxBufferedBytes: 16 * mebibyte });
-    const all = await settings.budget.acquire({}, 16 * mebibyte, signal);
+    const settings = settingsWith({ idleTimeoutMs: 240_000, maxBufferedBytes: 4 * partBytes });
+    const all = await settings.budget.acquire({}, 4 * partBytes, signal);
     const Body = sourceOf(large);
     const call = put(settings, { Bucket, Key: "waited", Body }, {});
     await until(() => expect(settings.budget.hasWaiting).toBe(true));
@@ -153,7 +156,7 @@ describe("a put that waits for memory", () => {
       const engine = where === "with workers" ? await startedEngine() : onThread;
       vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
       onTestFinished(() => void vi.useRealTimers());
-      const settings = settingsWith({ idleTimeoutMs: 240_000, maxBufferedBytes: 16 * mebibyte, engine });
+      const settings = settingsWith({ idleTimeoutMs: 240_000, maxBufferedBytes: 4 * partBytes, engine });
       const { budget } = settings;
       const Body = sourceOf(large);
       let other: ReturnType<typeof budget.acquire> | undefined;
@@ -163,13 +166,13 @@ describe("a put that waits for memory", () => {
         // Is served before the put, which holds memory while it waits, or has waited for less time.
         {
           onProgress: ({ bytes }) => {
-            if (bytes < large.length) other ??= budget.acquire({}, 16 * mebibyte, signal);
+            if (bytes < large.length) other ??= budget.acquire({}, 4 * partBytes, signal);
           },
         },
       );
       await until(() => expect(other).toBeDefined());
       const hold = await other;
-      expect(budget.heldBytes).toBe(16 * mebibyte);
+      expect(budget.heldBytes).toBe(4 * partBytes);
       vi.advanceTimersByTime(720_000);
       await steady(() => Body.bytesRead);
       vi.useRealTimers();
@@ -189,20 +192,19 @@ it("puts of parts that are larger than the budget are sent one after the other",
   const engine = await startedEngine();
   const settings = settingsWith({
     s3: s3.client,
-    partSizeBytes: 20 * mebibyte,
-    maxBufferedBytes: 16 * mebibyte,
+    partSizeBytes: 20 * unit,
+    maxBufferedBytes: 16 * unit,
     engine,
   });
-  await Promise.all(
-    ["a", "b"].map((Key) => put(settings, { Bucket, Key, Body: generated(50 * mebibyte) }, {})),
-  );
+  await Promise.all(["a", "b"].map((Key) => put(settings, { Bucket, Key, Body: generated(50 * unit) }, {})));
   expect(s3.stored.filter((name) => name.startsWith("UploadPart"))).toHaveLength(6);
-  expect(s3.mostBytes).toBeLessThan(21 * mebibyte);
+  expect(s3.mostBytes).toBeLessThan(21 * unit);
   expect(settings.budget.heldBytes).toBe(0);
 });
 
 describe("many concurrent puts", () => {
-  it("200 concurrent puts of 20 MiB stay within the budget, and all make progress", async () => {
+  const many = isSlowTier ? 200 : 40;
+  it(`${many} concurrent puts of 20 MiB stay within the budget, and all make progress`, async () => {
     const s3 = stubS3();
     const engine = await startedEngine({ minWorkerBytes: mebibyte });
     const settings = configArgument({ s3: s3.client, keyring, engine });
@@ -213,7 +215,7 @@ describe("many concurrent puts", () => {
     s3.onRequest = look;
     const bytes: number[] = [];
     let bytesOfAll: number[] | undefined;
-    const puts = Array.from({ length: 200 }, (_, index) =>
+    const puts = Array.from({ length: many }, (_, index) =>
       put(
         settings,
         { Bucket, Key: `${index}`, Body: generated(20 * mebibyte, look) },
@@ -223,7 +225,7 @@ describe("many concurrent puts", () => {
           },
         },
       ).then(() => {
-        bytesOfAll ??= Array.from({ length: 200 }, (_, other) => bytes[other] ?? 0);
+        bytesOfAll ??= Array.from({ length: many }, (_, other) => bytes[other] ?? 0);
       }),
     );
     await Promise.all(puts);
@@ -232,7 +234,7 @@ describe("many concurrent puts", () => {
     expect(s3.mostBytes).toBeLessThanOrEqual(128 * mebibyte);
     // When the first ended, each of the others had been served.
     expect(Math.min(...(bytesOfAll ?? []))).toBeGreaterThanOrEqual(7 * mebibyte);
-    expect(bytes).toEqual(new Array(200).fill(20 * mebibyte));
+    expect(bytes).toEqual(new Array(many).fill(20 * mebibyte));
     expect(settings.budget.heldBytes).toBe(0);
   });
 
@@ -262,7 +264,7 @@ describe("many concurrent puts", () => {
     await local.client.put({ Bucket, Key: "from", Body: bytes });
     const engine = await startedEngine();
     const client = local.clientWith({ maxBufferedBytes: 16 * mebibyte, engine });
-    const copies = Array.from({ length: 20 }, (_, index) => `copy-${index}`);
+    const copies = Array.from({ length: isSlowTier ? 20 : 8 }, (_, index) => `copy-${index}`);
     await Promise.all(
       copies.map(async (Key) => {
         const { Body } = await client.get({ Bucket, Key: "from" });

@@ -67,7 +67,7 @@ describe("bodies of a put", () => {
   });
 
   // The message of n plaintext bytes has 56 + n + 16 * chunks; these end within a byte of one and two parts.
-  const wholePart = partBytes - 56 - 16 * 320;
+  const wholePart = partBytes - 56 - 16 * (partBytes / 16_384);
   it.each([
     [wholePart, ["PutObject"]],
     [wholePart + 1, ["CreateMultipartUpload", "UploadPart", "UploadPart", "CompleteMultipartUpload"]],
@@ -366,7 +366,7 @@ describe("options of EnvelopeClient", () => {
     ],
     [
       { s3: { send() {} }, keyring, partSizeBytes: 1 },
-      `options.partSizeBytes: expected an integer from 5242880 to ${maxPartBytes}, got 1`,
+      `options.partSizeBytes: expected an integer from 1024 to ${maxPartBytes}, got 1`,
     ],
     [
       { s3: { send() {} }, keyring, maxConcurrentParts: 0 },
