@@ -153,9 +153,9 @@ export async function copyWithin(
   { isAlwaysByParts = false, beforeCommit }: CopyOptions = {},
 ): Promise<ConfirmedWriteOutput> {
   if (source.bytes > maxCopiedBytes || isAlwaysByParts) return copyByParts(input, source, beforeCommit);
-  const { s3, put, transfer, commit } = input;
+  const { s3, put, call, commit } = input;
   await beforeCommit?.();
-  const { signal } = transfer;
+  const { signal } = call;
   return commit.write({ s3, put, signal }, source.bytes, (options) =>
     copyObject(
       s3,
@@ -188,12 +188,12 @@ async function copyByParts(
 }
 
 async function copyParts(input: MultipartInput, uploadId: string, source: CopySource): Promise<StoredPart[]> {
-  const { transfer, maxConcurrentParts } = input;
+  const { call, maxConcurrentParts } = input;
   const { bytes } = source;
   const partBytes = partSizes(bytes, copiedPartBytes)(1);
   const count = Math.ceil(bytes / partBytes);
   const parts: StoredPart[] = [];
-  await forEachConcurrently(new Array(count).keys(), maxConcurrentParts, transfer, async (index) => {
+  await forEachConcurrently(new Array(count).keys(), maxConcurrentParts, call, async (index) => {
     const start = index * partBytes;
     const end = Math.min(bytes, start + partBytes);
     // S3 copies no range of an object of up to 5 MB.
@@ -207,7 +207,7 @@ async function copyParts(input: MultipartInput, uploadId: string, source: CopySo
 }
 
 function copyPart(
-  { s3, put, transfer }: MultipartInput,
+  { s3, put, call }: MultipartInput,
   UploadId: string,
   source: CopySource,
   PartNumber: number,
@@ -215,7 +215,7 @@ function copyPart(
 ): ReturnType<typeof uploadPartCopy> {
   const part = { CopySourceRange, UploadId, PartNumber };
   const input = { ...objectFields(put), ...customerKeyOf(put), ...sourceFields(source), ...part };
-  return uploadPartCopy(s3, input, { signal: transfer.signal });
+  return uploadPartCopy(s3, input, { signal: call.signal });
 }
 
 /** The fields of CopyObject and UploadPartCopy that name the source, and its state. */

@@ -87,7 +87,7 @@ async function copyToPlace(
     ...customerKeyOf(stagedObject.fields),
   };
   return withSidecar(config, { put, sidecar }, call, commit, async () => {
-    const output = await copyWithin({ ...config, put, target, transfer: call, commit }, source, {
+    const output = await copyWithin({ ...config, put, target, call, commit }, source, {
       isAlwaysByParts: true,
       async beforeCommit() {
         if (request.replaces) await requireUnchanged(config, currentOriginal(request), head, signal);
