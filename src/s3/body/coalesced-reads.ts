@@ -5,7 +5,7 @@
 import { IncomingMessage } from "node:http";
 import { finished, type Readable } from "node:stream";
 import type { TLSSocket } from "node:tls";
-import { Condition, Condition } from "../../base/condition.js";
+import { Condition } from "../../base/condition.js";
 
 /** The stream is paused while this many bytes wait to be read. */
 const maxWaitingBytes = 256 * 1024;
@@ -36,7 +36,7 @@ export class CoalescedReads implements AsyncIterableIterator<Uint8Array, undefin
     while (this.#pieces.length === 0 && !this.#end) await this.#changed.wait();
     // First: a stream that has failed yields nothing that still waits.
     if (this.#end?.error) throw this.#end.error;
-    if (this.#pieces.length > 0) return { done: false, value: this.#shift() };
+    if (this.#pieces.length > 0) return { done: false, value: this.#take() };
     return { done: true, value: undefined };
   }
 
@@ -58,7 +58,7 @@ export class CoalescedReads implements AsyncIterableIterator<Uint8Array, undefin
     this.#pieces.push(piece);
     this.#bytes += piece.length;
     if (this.#bytes >= maxWaitingBytes) this.#stream.pause();
-    if (this.#isNotifying) return;
+    if (this.#wakingUp) return;
     // Later: more bytes that have arrived follow in this turn.
     this.#wakingUp = true;
     setImmediate(() => {
@@ -68,7 +68,7 @@ export class CoalescedReads implements AsyncIterableIterator<Uint8Array, undefin
   };
 
   /** One large piece, or consecutive small ones joined: large ones are not worth the copy. */
-  #shift(): Uint8Array {
+  #take(): Uint8Array {
     const isSmall = (piece: Uint8Array | undefined) => piece !== undefined && piece.length < smallBytes;
     let count = 1;
     if (isSmall(this.#pieces[0])) while (isSmall(this.#pieces[count])) count += 1;
