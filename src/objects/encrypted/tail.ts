@@ -55,7 +55,7 @@ export async function readTail(
   const start = answer.first;
   if (start !== Math.max(0, answer.total - asked)) throw otherRange(target);
   const length = plaintextLength(answer.total);
-  const bytes = await bytesOf(read(0, answer.total - start));
+  const bytes = await readAllBytes(read(0, answer.total - start));
   return { bytes, start, totalBytes: answer.total, plaintextLength: length };
 }
 
@@ -104,7 +104,7 @@ export function tailError(error: unknown): unknown {
 }
 
 /** Collects a body that is known to be small. */
-export async function bytesOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+export async function readAllBytes(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   for await (const piece of body) pieces.push(piece);
   return Buffer.concat(pieces);

@@ -21,7 +21,7 @@ import { type CallControl, type CallOptions, callOptions, withCall } from "../..
 import { type ClientConfig, processingOf } from "../encrypted/config.js";
 import type { NativeObject } from "../encrypted/native-format.js";
 import { type PinnedObject, pinObject, refetchPinned } from "../encrypted/pinned-object.js";
-import { bytesOf } from "../encrypted/tail.js";
+import { readAllBytes } from "../encrypted/tail.js";
 import { type FetchRange, RangeCache } from "./range-cache.js";
 
 /** The fields of GetObject that an open object has. */
@@ -183,7 +183,7 @@ function fetchRange(object: PinnedObject, totalBytes: number): FetchRange {
     const response = await refetchPinned({ ...object, signal }, `bytes=${range}`);
     try {
       if (response.output.ContentRange !== `bytes ${range}/${totalBytes}`) throw otherRange(object.target);
-      return await bytesOf(response.read(0, end - start));
+      return await readAllBytes(response.read(0, end - start));
     } catch (error) {
       response.close();
       throw error;

@@ -82,7 +82,7 @@ export class CoalescedReads implements AsyncIterableIterator<Uint8Array, undefin
 }
 
 /** The bytes of a body as they arrive. */
-export function bytesOf(body: unknown): AsyncIterable<Uint8Array> {
+export function piecesOf(body: unknown): AsyncIterable<Uint8Array> {
   return isOverTls(body) ? new CoalescedReads(body) : ((body ?? []) as AsyncIterable<Uint8Array>);
 }
 

@@ -8,7 +8,7 @@ import type {
 } from "../../objects/encrypted/format.js";
 import { refetchPinned } from "../../objects/encrypted/pinned-object.js";
 import type { ByteRange } from "../../objects/encrypted/range.js";
-import { bytesOf } from "../../objects/encrypted/tail.js";
+import { readAllBytes } from "../../objects/encrypted/tail.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
 import { otherRange, unusableResponse } from "../../s3/errors.js";
 import { withoutChecksums } from "../../s3/fields.js";
@@ -79,7 +79,7 @@ export class S3ecObject implements UnlockedObject {
     const from = Math.max(0, start - blockBytes);
     const blocks = { from, to: totalBytes - 1, firstBlock: start / blockBytes, holdsLastBlock: true };
     const { plaintext } = await this.#openBlocks(blocks, totalBytes);
-    const last = await bytesOf(plaintext);
+    const last = await readAllBytes(plaintext);
     last.fill(0);
     return start + last.length;
   }

@@ -19,7 +19,11 @@ export interface CollectGuard {
  *
  * @returns the number of bytes that arrived. More than the targets have room for says only that the body has more
  */
-export function collect(body: unknown, targets: readonly Uint8Array[], guard: CollectGuard): Promise<number> {
+export function collectInto(
+  body: unknown,
+  targets: readonly Uint8Array[],
+  guard: CollectGuard,
+): Promise<number> {
   const { signal, idleTimeoutMs, stalled, failed } = guard;
   const stream = body instanceof Readable ? body : Readable.from((body ?? []) as AsyncIterable<Uint8Array>);
   const room = targets.reduce((sum, { length }) => sum + length, 0);
