@@ -5,7 +5,7 @@
 import { setMaxListeners } from "node:events";
 import { startIdleTimer } from "./idle-timer.js";
 
-/** Those who wait for a signal. */
+/** The callbacks of a signal, and its one listener. */
 interface Waiting {
   readonly callbacks: Set<() => void>;
   readonly listener: () => void;
@@ -14,13 +14,13 @@ interface Waiting {
 const waiting = new WeakMap<AbortSignal, Waiting>();
 
 /**
- * Calls back once a signal aborts; not when it has aborted already.
+ * Calls back when a signal aborts; not if it was aborted before.
  *
- * @returns a function that ends the wait; with the last wait the listener is removed
+ * @returns a function that cancels the callback; with the last callback the listener is removed
  */
 export function onAbort(signal: AbortSignal, callback: () => void): () => void {
   const one = waiting.get(signal) ?? listen(signal);
-  // An object of its own for each wait: the same function may wait twice.
+  // A function of its own for each call: the same callback may wait twice.
   const entry = () => callback();
   one.callbacks.add(entry);
   return () => {
@@ -112,7 +112,7 @@ export function untilAborted<T>(signal: AbortSignal, promise: Promise<T>): Promi
 
 const ownSignals = new WeakSet<AbortSignal>();
 
-/** A controller whose signal may have any number of listeners, as requests that run side by side add one each. */
+/** A controller whose signal may have any number of listeners, because each of several concurrent requests adds one. */
 export function ownController(): AbortController {
   const controller = new AbortController();
   setMaxListeners(0, controller.signal);
@@ -120,7 +120,7 @@ export function ownController(): AbortController {
   return controller;
 }
 
-/** A signal that aborts with another one, and that its owner can abort as well. The first reason stays. */
+/** A signal that aborts with another signal, and that its owner can abort as well. The first reason stays. */
 export interface LinkedSignal {
   readonly signal: AbortSignal;
   readonly abort: (reason: unknown) => void;
@@ -128,7 +128,7 @@ export interface LinkedSignal {
   readonly dispose: () => void;
 }
 
-/** Makes a signal that aborts with `parent`, if there is one. */
+/** Creates a signal that aborts with `parent`, if there is one. */
 export function linkedSignal(parent: AbortSignal | undefined): LinkedSignal {
   const controller = ownController();
   const abort = (reason: unknown) => controller.abort(reason);
@@ -138,8 +138,8 @@ export function linkedSignal(parent: AbortSignal | undefined): LinkedSignal {
 }
 
 /**
- * Runs what hands a signal to others, such as the AWS SDK: they are given one of {@link ownController} that aborts with
- * the caller's, until this has settled.
+ * Runs code that passes a signal on, for example to the AWS SDK: it gets a signal of {@link ownController} that aborts with
+ * the caller's signal until this has settled.
  */
 export async function withOwnSignal<T>(
   caller: AbortSignal,

@@ -1,8 +1,8 @@
-/** Checks of caller-supplied arguments: each returns the value it was given or throws naming the argument. */
+/** Checks of arguments: each check returns the value, or throws an error that names the argument. */
 import { types } from "node:util";
 import { isIllFormed, printable } from "./bytes.js";
 
-/** What a value is, for an error message: its type, or its class, never its content. */
+/** Describes a value for an error message by its type or its class, never by its content. */
 export function describe(value: unknown): string {
   if (value === null) return "null";
   if (typeof value === "number") return `the number ${value}`;
@@ -13,12 +13,12 @@ export function describe(value: unknown): string {
   return typeof name === "string" && name !== "" ? `an instance of ${printable(name)}` : "an object";
 }
 
-/** A TypeError that says which argument is wrong, what was expected and what came. */
+/** A TypeError that names the argument, the expected type and the actual one. */
 export function wrongType(title: string, expected: string, value: unknown): TypeError {
   return new TypeError(`${title}: expected ${expected}, got ${describe(value)}`);
 }
 
-/** Bytes, of the given length when one is given. */
+/** Checks bytes and, if it is given, their length. */
 export function bytesArgument(title: string, value: unknown, length?: number): Uint8Array {
   if (!(value instanceof Uint8Array)) throw wrongType(title, "a Uint8Array", value);
   if (length !== undefined && value.length !== length) {
@@ -27,21 +27,21 @@ export function bytesArgument(title: string, value: unknown, length?: number): U
   return value;
 }
 
-/** A string of at least one character. */
+/** Checks a string of at least one character. */
 export function stringArgument(title: string, value: unknown): string {
   if (typeof value !== "string") throw wrongType(title, "a string", value);
   if (value === "") throw new RangeError(`${title}: expected a non-empty string, got an empty one`);
   return value;
 }
 
-/** A string of at least one character that UTF-8 can stand for. */
+/** Checks a string of at least one character that can be encoded as UTF-8. */
 export function textArgument(title: string, value: unknown): string {
   const text = stringArgument(title, value);
   if (isIllFormed(text)) throw new RangeError(`${title}: expected well-formed Unicode, got a lone surrogate`);
   return text;
 }
 
-/** An integer between two bounds, both included. */
+/** Checks an integer between two bounds, both included. */
 export function integerArgument(title: string, value: unknown, least: number, most: number): number {
   if (typeof value !== "number") throw wrongType(title, "an integer", value);
   if (!Number.isSafeInteger(value) || value < least || value > most) {
@@ -50,7 +50,7 @@ export function integerArgument(title: string, value: unknown, least: number, mo
   return value;
 }
 
-/** An object that is neither null nor an array. */
+/** Checks an object that is neither null nor an array. */
 export function objectArgument(title: string, value: unknown): Record<string, unknown> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw wrongType(title, "an object", value);
@@ -58,16 +58,16 @@ export function objectArgument(title: string, value: unknown): Record<string, un
   return value as Record<string, unknown>;
 }
 
-/** An object that is a plain list of names and values: no Map, whose entries nobody would see, and no class. */
+/** Checks a plain object of names and values: not a Map, whose entries would be ignored, and not an instance of a class. */
 export function recordArgument(title: string, value: unknown): Record<string, unknown> {
   const record = objectArgument(title, value);
   const prototype: unknown = Object.getPrototypeOf(record);
-  // A prototype without one is Object.prototype, of this realm or of another.
+  // A prototype that has none itself is Object.prototype, of this realm or of another.
   if (prototype === null || Object.getPrototypeOf(prototype) === null) return record;
   throw wrongType(title, "a plain object", value);
 }
 
-/** One of a closed set of strings or booleans. */
+/** Checks one of a closed set of strings or booleans. */
 export function choiceArgument<T extends string | boolean>(
   title: string,
   value: unknown,

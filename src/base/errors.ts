@@ -1,12 +1,12 @@
-/** The one error class of the package and the list of its codes. docs/errors.md explains each code. */
+/** The error class of the package and the list of its codes. docs/errors.md explains each code. */
 import { firstNames, printable } from "./bytes.js";
 
 /**
- * Every code an {@link EnvelopeError} can carry, with whether the same call may succeed when it is simply
- * made again later. docs/errors.md says for each what happened and what to do; a test keeps the two in step.
+ * Every code of an {@link EnvelopeError}, and whether the same call may succeed if it is repeated later. docs/errors.md
+ * states for each code what happened and what to do; a test compares the two lists.
  */
 const codes = {
-  // Reading bytes that may be hostile
+  // Bytes that may be hostile
   DECRYPTION_FAILED: { retryable: false },
   BODY_TRUNCATED: { retryable: false },
   BODY_INTERRUPTED: { retryable: true },
@@ -30,13 +30,13 @@ const codes = {
   KMS_KEY_UNUSABLE: { retryable: false },
   KMS_CIPHERTEXT_REJECTED: { retryable: false },
   KMS_REQUEST_FAILED: { retryable: false },
-  // The body that the caller hands in
+  // The body that the caller passes
   SOURCE_FAILED: { retryable: false },
   SOURCE_STALLED: { retryable: false },
   SOURCE_LENGTH_MISMATCH: { retryable: false },
   SOURCE_TOO_LARGE: { retryable: false },
   SOURCE_CHANGED: { retryable: false },
-  // Files of this machine, and what is kept to go on later
+  // Files of this machine
   FILE_FAILED: { retryable: false },
   CHECKPOINT_INVALID: { retryable: false },
   // The engine
@@ -51,39 +51,39 @@ const codes = {
   S3_REQUEST_FAILED: { retryable: false },
 } as const;
 
-/** A stable, documented name for what went wrong. New codes may come with a minor release; none changes its meaning. */
+/** A stable, documented name of a failure. A minor release may add codes, but never changes the meaning of one. */
 export type ErrorCode = keyof typeof codes;
 
 /** All codes, for exhaustive handling and for tests. */
 export const errorCodes: readonly ErrorCode[] = Object.freeze(Object.keys(codes) as ErrorCode[]);
 
 /**
- * Facts for a log line: names, sizes, key ids, request ids. Never a key, never plaintext, never a value of
- * an encryption context, never a response body. Text is in its printable form, as in messages: a key or a path is exact
- * unless it has control or format characters or a lone surrogate, which are escaped, or is longer than 4,096 characters.
- * A list of more than 21 entries is cut to 20 and one that says how many more there are.
+ * Facts for a log line: names, sizes, key ids, request ids. They never contain a key, plaintext, a value of an encryption
+ * context or a response body. Text is made printable, as in messages: a key or a path is exact unless it is longer than
+ * 4,096 characters or contains control characters, format characters or a lone surrogate, which are escaped. A list of
+ * more than 21 entries is shortened to 20 and one that states the number of the others.
  */
 export type ErrorDetails = Readonly<
   Record<string, string | number | boolean | readonly string[] | undefined>
 >;
 
-/** The most characters of a message. */
+/** The maximum length of a message. */
 const maxMessageLength = 4096;
-/** The most characters of a detail: no path that an operating system takes is longer. */
+/** The maximum length of a detail: no operating system accepts a longer path. */
 const maxDetailLength = 4096;
-/** The most characters of one entry of a list: no key of S3 is longer. */
+/** The maximum length of an entry of a list: no S3 key is longer. */
 const maxEntryLength = 1024;
 
 /**
- * Every failure that is not a caller's mistake. Mistakes of the caller are TypeError and RangeError. Message and details
- * are printable, in one line and bounded, whatever the names in them are; `cause` is what was thrown, as it was.
+ * The error for every failure that is not a mistake of the caller; those are TypeError and RangeError. Message and details
+ * are printable, have one line and a maximum length, whatever names they contain. `cause` is the original error, unchanged.
  */
 export class EnvelopeError extends Error {
-  /** Which failure it is; docs/errors.md has a paragraph on each. */
+  /** The name of the failure; docs/errors.md has a paragraph on each. */
   readonly code: ErrorCode;
-  /** True when the same call may succeed later without any change. */
+  /** Whether the same call may succeed later without any change. */
   readonly retryable: boolean;
-  /** Facts that help to find the cause; see {@link ErrorDetails} for what is never in them. */
+  /** Facts that help to find the cause; see {@link ErrorDetails} for what they never contain. */
   readonly details: ErrorDetails;
 
   constructor(code: ErrorCode, message: string, options: { cause?: unknown; details?: ErrorDetails } = {}) {
@@ -112,8 +112,8 @@ function printableDetail(value: ErrorDetails[string]): ErrorDetails[string] {
 }
 
 /**
- * The same error with more facts and, if it is given, another message. A copy, as one error may be thrown by several
- * calls, which share a data key; code, cause and stack are those of the first.
+ * Copies an error with more details and, if given, another message. Code, cause and stack stay. The original stays
+ * unchanged, because several calls that share a data key may throw it.
  */
 export function withDetails(
   error: EnvelopeError,
@@ -128,7 +128,7 @@ export function withDetails(
   return copy;
 }
 
-/** Whether something that was thrown is an {@link EnvelopeError} of this code. */
+/** Whether a thrown value is an {@link EnvelopeError} with this code. */
 export function hasCode(error: unknown, code: ErrorCode): error is EnvelopeError {
   return error instanceof EnvelopeError && error.code === code;
 }

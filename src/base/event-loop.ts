@@ -1,12 +1,12 @@
-/** Sharing the event loop: loops whose every step may be ready at once let timers, signals and sockets run. */
+/** Shares the event loop: lets timers, signals and sockets run between the iterations of loops that never wait. */
 
-/** Loops together work for this long before other callbacks run. */
+/** How long all loops together run before other callbacks run. */
 const maxSliceMs = 4;
 
-/** When these loops began to work, since the event loop last ran other callbacks. */
+/** When the loops started after the event loop last ran other callbacks. */
 let start = 0;
 let hasBegun = false;
-/** Resumes the loops that wait, in the order in which they yielded. */
+/** Functions that resume the waiting loops, in the order in which they yielded. */
 const waiting: (() => void)[] = [];
 /** Whether `resume` is scheduled or runs. Two of them would run one loop twice before other callbacks run. */
 let isResuming = false;
@@ -26,7 +26,7 @@ async function resume(): Promise<void> {
   start = performance.now();
   for (let next = waiting.shift(); next; next = shouldYield() ? undefined : waiting.shift()) {
     next();
-    // The resumed loop does its step before this continues.
+    // The resumed loop runs an iteration before this continues.
     await undefined;
   }
   hasBegun = false;
@@ -34,13 +34,13 @@ async function resume(): Promise<void> {
   if (isResuming) setImmediate(resume);
 }
 
-/** Whether loops have kept timers, signals and sockets waiting for long enough: the caller should yield. */
+/** Whether the caller should yield, because loops have kept timers, signals and sockets waiting for long enough. */
 export function shouldYield(): boolean {
   begin();
   return performance.now() - start > maxSliceMs;
 }
 
-/** Lets other callbacks of the event loop run, and resolves when this loop may do one step at least. */
+/** Lets other callbacks of the event loop run, and resolves when this loop may run at least one iteration. */
 export function yieldToEventLoop(): Promise<void> {
   return new Promise((resolve) => {
     waiting.push(resolve);

@@ -1,24 +1,24 @@
-/** A time limit on silence, which takes a pause of the process for no silence of the source. */
+/** A time limit on silence that does not mistake a pause of the process for silence of the source. */
 
-/** Measures how long nothing has come. */
+/** Measures the time without an event. */
 export interface IdleTimer {
-  /** Something has come: counts from now on. */
+  /** Restarts the measurement, after an event. */
   refresh(): void;
   stop(): void;
 }
 
-/** A timer that fires so much late, in milliseconds, was not on time because the process or the machine stood still. */
+/** If a timer fires later than this, in milliseconds, the process or the machine was paused. */
 const pauseMs = 1000;
 
 /**
- * Calls `onIdle` once when nothing has come for the given time.
+ * Calls `onIdle` once when there was no event for the given time.
  *
- * A timer may be due when bytes wait to be read that have come long since: after SIGSTOP, sleep of the machine or long
- * work on the event loop. So nothing is called idle before the event loop has looked twice for what is there; and when
- * the timer fires very late, it counts from then on once more, as those at the other end may have to send again.
+ * A timer may fire while bytes that arrived long before wait to be read: after SIGSTOP, sleep of the machine, or long work
+ * on the event loop. So `onIdle` is called only after the event loop has polled for events twice. If the timer fires
+ * very late, it starts once more, because the other end may have to send again.
  *
- * @param idleTimeoutMs the limit; with 0 there is none
- * @param firstMs less than that, when some of the time has gone by already
+ * @param idleTimeoutMs the limit; 0 for none
+ * @param firstMs the limit until the first event, if some of the time has passed already
  */
 export function startIdleTimer(
   idleTimeoutMs: number,
@@ -28,11 +28,11 @@ export function startIdleTimer(
   if (idleTimeoutMs === 0) return { refresh: () => undefined, stop: () => undefined };
   let periodMs = firstMs;
   let dueMs = performance.now() + firstMs;
-  let looks = 0;
+  let polls = 0;
   let immediate: NodeJS.Immediate | undefined;
   let timer = setTimeout(onDue, firstMs);
   function start(): void {
-    looks = 0;
+    polls = 0;
     periodMs = idleTimeoutMs;
     dueMs = performance.now() + periodMs;
     clearTimeout(timer);
@@ -40,19 +40,19 @@ export function startIdleTimer(
   }
   function onDue(): void {
     if (performance.now() - dueMs > pauseMs) start();
-    else look();
+    else poll();
   }
-  function look(): void {
-    looks += 1;
-    // What one turn of the event loop has read may come out in the next.
-    if (looks > 2) onIdle();
-    else immediate = setImmediate(look);
+  function poll(): void {
+    polls += 1;
+    // Bytes that one turn of the event loop has read may be emitted in the next.
+    if (polls > 2) onIdle();
+    else immediate = setImmediate(poll);
   }
   return {
     refresh() {
       clearImmediate(immediate);
       if (periodMs !== idleTimeoutMs) return start();
-      looks = 0;
+      polls = 0;
       dueMs = performance.now() + periodMs;
       timer.refresh();
     },

@@ -1,16 +1,16 @@
-/** The facts of a failed AWS SDK call that a log line may carry. */
+/** The facts about a failed AWS SDK call that a log line may contain. */
 import { printable } from "./bytes.js";
 
-/** What is known of a failure; never a response body. */
+/** The facts about a failure; never a response body. */
 export interface ServiceFailure {
-  /** The name of the service's exception, or of the network error. */
+  /** The name of the exception of the service, or of the network error. */
   readonly serviceError: string;
   readonly httpStatusCode: number | undefined;
   readonly requestId: string | undefined;
 }
 
 const unnamed = "unknown error";
-/** Names that say nothing: those that the SDK, or the parser of a body that is none, gives where the service gave none. */
+/** Names without information, from the SDK or from a parser, for responses in which the service gave none. */
 const emptyNames = new Set([
   unnamed,
   "Unknown",
@@ -21,14 +21,14 @@ const emptyNames = new Set([
   "SyntaxError",
 ]);
 
-/** What is to be said of a failure that nothing more is known of. */
+/** The explanation of a failure about which nothing more is known. */
 export function unexplained({ serviceError, httpStatusCode }: ServiceFailure): string {
   return httpStatusCode !== undefined && emptyNames.has(serviceError)
     ? `the service refused it with status ${httpStatusCode} and does not say why (${serviceError}); see the cause`
     : `${serviceError}; see the cause`;
 }
 
-/** Reads the facts of a failure off whatever the SDK threw. */
+/** Reads the facts about a failure from the error that the SDK threw. */
 export function serviceFailure(cause: unknown): ServiceFailure {
   const { name, code, $metadata } = (typeof cause === "object" && cause !== null ? cause : {}) as {
     name?: unknown;
@@ -51,9 +51,9 @@ export function serviceFailure(cause: unknown): ServiceFailure {
 const transientNames =
   /Throttl|TooManyRequests|SlowDown|LimitExceeded|Timeout|^Internal|KMSInternal|DependencyTimeout|KeyUnavailable|Unavailable|^E(CONN|PIPE|AI_AGAIN|HOSTUNREACH|HOSTDOWN|NETUNREACH|NETDOWN|NOTFOUND|ADDRNOTAVAIL|MFILE)|NetworkingError|^DamagedResponse$|^HPE_(?!.*_OVERFLOW$)/;
 
-/** Whether the same call may succeed later: throttling, a fault of the service, or of the network. */
+/** Whether the same call may succeed later, because of throttling or a fault of the service or of the network. */
 export function isTransient({ serviceError, httpStatusCode }: ServiceFailure): boolean {
-  // A store that does not know a request, or refuses its form for good, says so with one of these.
+  // With these, a store permanently rejects a request that it does not know.
   if (httpStatusCode === 501 || httpStatusCode === 505) return false;
   return (
     (httpStatusCode ?? 0) >= 500 ||

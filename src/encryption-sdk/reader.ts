@@ -4,13 +4,13 @@ import { onAbort, untilAborted } from "../base/abort.js";
 import { wrongType } from "../base/arguments.js";
 import { EnvelopeError } from "../base/errors.js";
 import type { ByteSource } from "../cobblestone/stream/message.js";
-import { EarlyEnd } from "../source/early-end.js";
-import { isAsyncSource, type TakenSource, takeSource } from "../source/gate.js";
+import { isAsyncSource, type LockedSource, lockSource } from "../source/locked-source.js";
 import { bytesOf } from "../source/shape.js";
+import { EarlyEnd } from "../source/source-error.js";
 
 /** A reader of a source. It holds the bytes of the current read and one piece of the source. */
 export class ExactReader {
-  readonly #source: TakenSource;
+  readonly #source: LockedSource;
   readonly #iterator: AsyncIterator<unknown>;
   readonly #signal: AbortSignal | undefined;
   readonly #forget: (() => void) | undefined;
@@ -114,10 +114,10 @@ export function roomFor(held: Buffer, filled: number, more: number, most: number
   return larger;
 }
 
-function open(source: unknown): TakenSource {
+function open(source: unknown): LockedSource {
   const bytes = bytesOf(source);
-  if (bytes) return takeSource("source", [bytes]);
+  if (bytes) return lockSource("source", [bytes]);
   const isIterable = typeof source === "object" && source !== null && Symbol.iterator in source;
-  if (isAsyncSource(source) || isIterable) return takeSource("source", source);
+  if (isAsyncSource(source) || isIterable) return lockSource("source", source);
   throw wrongType("source", "a Uint8Array or an iterable of them", source);
 }

@@ -1,9 +1,9 @@
 /**
- * Names of the settings of the SDK's S3Client, of its handler of requests, and of Node's agents. Type checks hold them against
- * the releases that are installed; a program may have older ones or newer ones.
+ * The names of the settings of the SDK's S3Client, its request handler, and Node's agents. Type checks compare them with the
+ * installed releases; a program may use older or newer ones.
  */
 
-/** Of the constructor of S3Client. */
+/** Settings of S3Client. */
 export const s3ClientNames = [
   "apiVersion",
   "authSchemePreference",
@@ -74,7 +74,7 @@ export const s3ClientNames = [
   "utf8Encoder",
 ] as const;
 
-/** Of the settings that S3Client makes a handler of HTTP requests of. */
+/** Settings from which S3Client creates its request handler. */
 export const requestHandlerNames = [
   "connectionTimeout",
   "httpAgent",
@@ -86,7 +86,7 @@ export const requestHandlerNames = [
   "throwOnRequestTimeout",
 ] as const;
 
-/** Of Node's agents for HTTP and HTTPS. */
+/** Settings of Node's agents for HTTP and HTTPS. */
 export const agentNames = [
   "ALPNCallback",
   "ALPNProtocols",

@@ -1,15 +1,16 @@
-/** The check of an object of named fields, such as the input or the options of a call, against the names that the call knows. */
+/** Checks the names of the fields in an argument, such as the input or the options of a call. */
 import { recordArgument } from "../base/arguments.js";
 import { quoted } from "../base/bytes.js";
 import { nearestName, sameName } from "./spelling.js";
 
 /**
- * Which names beside those that are listed pass: none; those that begin with a capital, as all fields of the AWS SDK's
- * requests do, so that fields of newer releases of the SDK pass; or any. Those that resemble a known name do not.
+ * The unlisted names that are accepted: none; names that begin with a capital letter, as all fields of the AWS SDK's
+ * requests do, so that fields of newer releases of the SDK are accepted; or any name. Names that resemble a listed name
+ * are never accepted.
  */
 type OtherNames = "none" | "capitals" | "any";
 
-/** An argument of a call, and the names that it takes. */
+/** An argument of a call, and the names of its fields. */
 interface Argument {
   readonly call: string;
   /** The name of the argument: "input", "options". */
@@ -17,31 +18,30 @@ interface Argument {
   readonly accepted: readonly string[];
 }
 
-/** The names of one argument. `Name` has exactly those that the call accepts. */
+/** The names of the fields of one argument. `Name` consists of exactly those that the call accepts. */
 export interface FieldList<in out Name extends string> extends Argument {
   readonly accepted: readonly Name[];
-  /** Names that are known, and why this call does not take them. */
+  /** Known names that this call does not accept, each with the reason. */
   readonly refused: Readonly<Record<string, string>>;
   readonly others: OtherNames;
-  /** Where a name that is not accepted may belong: the other arguments of the call, the options of its client. */
+  /** Arguments to which a name that is not accepted may belong: the others of the call, and the options of its client. */
   readonly elsewhere: readonly Argument[];
-  /** Makes the type of the list exact: a list with more or fewer names is of another type. */
+  /** Makes the type exact: a list with more or fewer names has another type. */
   readonly isExact?: (name: Name) => void;
 }
 
-/** The names of all forms that an argument may have. */
+/** The names of the fields of all variants of an argument. */
 export type NamesOf<T> = T extends unknown ? keyof T & string : never;
 
-/** The fields of an argument: each is its own property, and undefined when it was not given. Their values are not checked. */
+/** The fields of an argument. Each is an own property, undefined if it was not given. The values are not checked. */
 export type Fields<T> = { readonly [Name in NamesOf<T>]: unknown };
 
 /**
- * Takes a snapshot of an argument and checks the names of its fields. Own enumerable fields count alone, and each is read
- * once; symbols are passed over. Every known name is a property of the result, so that nothing that is made of it by
- * spreading finds a field on `Object.prototype`.
+ * Takes a snapshot of an argument and checks the names of its fields. It reads each own enumerable field once and ignores
+ * symbols. Every known name is a property of the result, so that a spread copy of it finds no field on `Object.prototype`.
  *
- * @throws TypeError that names the field, and the name or the argument that was probably meant; for an argument that is no
- *   plain object
+ * @throws TypeError that names the field, and the name or the argument that was probably meant; also for an argument that is
+ *   not a plain object
  */
 export function fieldsArgument<T>(
   list: FieldList<NamesOf<T>>,
@@ -55,7 +55,7 @@ export function fieldsArgument<T>(
   return fields as Fields<T>;
 }
 
-/** The same, without the fields that were not given. The result has no prototype. */
+/** Does the same as {@link fieldsArgument}, but returns only the given fields. The result has no prototype. */
 export function statedFields<T>(
   list: FieldList<NamesOf<T>>,
   value: unknown,
@@ -72,7 +72,7 @@ export function statedFields<T>(
 
 type AnyList = Omit<FieldList<string>, "isExact">;
 
-/** What is wrong with a field; undefined when the call takes it, or it may be the SDK's. */
+/** The fault of a field; undefined if the call accepts it or the SDK may know it. */
 function faultOf(list: AnyList, name: string, value: unknown): string | undefined {
   if (list.accepted.includes(name)) return undefined;
   if (!Object.hasOwn(list.refused, name)) return nameFault(list, name);
@@ -95,24 +95,24 @@ function nameFault(list: AnyList, name: string): string | undefined {
   return accepted.length > 16 ? unknown : `${unknown}; it has ${[...accepted].sort().join(", ")}`;
 }
 
-/** A field as messages name it: those of an input stand for themselves. */
+/** The name of a field in messages, where those of an input have no prefix. */
 function titleOf(title: string, name: string): string {
   if (!/^[$\w-]{1,64}$/.test(name)) return `${title}[${quoted(name.slice(0, 64))}]`;
   return title === "input" ? name : `${title}.${name}`;
 }
 
-/** The names of an argument, before it is known of which call. */
+/** The names of an argument, before it is part of a call. */
 export type Names<Name extends string> = Pick<FieldList<Name>, "accepted" | "refused" | "others" | "isExact">;
 
-/** These names, and no others. */
+/** Accepts these names and no others. */
 export function only<const Name extends string>(...accepted: Name[]): Names<Name> {
   return { accepted, refused: {}, others: "none" };
 }
 
 /**
- * Names of ours beside those of the SDK.
+ * Accepts names of this package and of the SDK.
  *
- * @param refused names that the call does not take, each with the reason, which a message gives after the name
+ * @param refused names that the call does not accept, each with the reason, which a message states after the name
  */
 export function beside<const Sdk extends string, Refused extends string, const Own extends readonly string[]>(
   sdk: readonly Sdk[],
@@ -124,12 +124,12 @@ export function beside<const Sdk extends string, Refused extends string, const O
   return { accepted, refused, others: "capitals" };
 }
 
-/** The same names; others pass as well, unless they resemble one of these. */
+/** Accepts these names, and others unless they resemble one of these. */
 export function lenient<Name extends string>(names: Names<Name>): Names<Name> {
   return { ...names, others: "any" };
 }
 
-/** The same reason for each name. */
+/** Gives the same reason for each name. */
 export function each<const Name extends string>(
   names: readonly Name[],
   reason: string,
@@ -144,7 +144,7 @@ type Lists<Arguments> = {
 };
 
 /**
- * The lists of one call, by its arguments.
+ * Makes the lists of one call, by its arguments.
  *
  * @param client the options of the client that has the call
  */

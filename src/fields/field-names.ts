@@ -1,4 +1,4 @@
-/** The names of the fields that each call takes: all calls but those of `s3-envelope/legacy`. */
+/** The names of the fields that each call accepts, except for the calls of `s3-envelope/legacy`. */
 import { agentNames, requestHandlerNames, s3ClientNames } from "./client-setting-names.js";
 import { beside, call, each, lenient, type Names, only } from "./field-list.js";
 import {
@@ -9,12 +9,12 @@ import {
   sentBytesNames,
 } from "./sdk-names.js";
 
-/** Fields of a write that describe the bytes sent. */
+/** Fields that no write accepts, because they describe the bytes sent. */
 export const sentBytes = each(
   sentBytesNames,
   "it describes the bytes sent, which are ciphertext: leave it out",
 );
-/** Options of every client that writes. */
+/** Options of every client that transfers bodies. */
 export const transferSettings = [
   "s3",
   "partSizeBytes",
@@ -31,10 +31,10 @@ const client = call("new EnvelopeClient", {
   options: only(...transferSettings, "keyring", "envelopeStorage", "engine", "legacy"),
 });
 
-/** Refused by deletions. */
+/** Fields that no deletion accepts. */
 export const notCompared = { encryptionContext: "a deletion compares no context: leave it out" };
 
-/** A call of the client. */
+/** The lists of a call of the client. */
 function ofClient<Input extends string, Option extends string>(
   name: string,
   input: Names<Input>,
@@ -174,8 +174,8 @@ const faultNames = [
 ] as const;
 
 /**
- * The names, by call and argument. A call reads no other field: {@link fieldsArgument} is compiled only when the names of
- * the list are those of the argument's type.
+ * The names by call and argument. A call reads no other field: {@link fieldsArgument} compiles only if the list has exactly
+ * the names of the argument's type.
  */
 export const fieldNames = {
   client,
@@ -209,13 +209,13 @@ export const fieldNames = {
 
   aesKeyring: call("aesKeyring", { options: only("keyId", "wrappingKey") }),
   kmsKeyring: call("kmsKeyring", { options: only("kms", "keyId", "grantTokens") }),
-  // A wrapper of a keyring, or a later release, may hand it more than this release reads.
+  // A wrapper of a keyring, or a later release, may pass more fields than this release reads.
   generateDataKey: call("generateDataKey", { input: lenient(only("encryptionContext", "abortSignal")) }),
   unwrapDataKey: call("unwrapDataKey", {
     input: lenient(only("recipients", "encryptionContext", "abortSignal")),
   }),
 
-  // Settings of the SDK and of Node begin with a lower-case letter, as ours do.
+  // Settings of the SDK and of Node begin with a lower-case letter, like those of this package.
   createS3Client: call("createS3Client", {
     options: lenient(only(...s3ClientNames, "signPayload")),
     requestHandler: lenient(only(...requestHandlerNames)),
@@ -234,7 +234,7 @@ export const fieldNames = {
       "credentials",
     ),
     tls: only("key", "cert"),
-    // The SDK adds fields of its own to credentials that a client was made with, such as `$source`.
+    // The SDK adds fields of its own to the credentials of a client, such as `$source`.
     credentials: lenient(only("accessKeyId", "secretAccessKey")),
   }),
   fault: call("fault of startLocalAws", {

@@ -1,4 +1,4 @@
-/** The names of the fields that each call of `s3-envelope/legacy` takes. */
+/** The names of the fields that each call of `s3-envelope/legacy` accepts. */
 import { beside, call, each, lenient, only } from "./field-list.js";
 import { notCompared, plainCall, sentBytes, transfer, transferSettings } from "./field-names.js";
 import {
@@ -36,7 +36,7 @@ const writer = call("new LegacyWriter", {
   options: only(...transferSettings, ...policy, "keyring", "encryptionAlgorithm", "instructionFile"),
 });
 
-/** The names, by call and argument. */
+/** The names by call and argument. */
 export const legacyFieldNames = {
   writer,
   put: call(
@@ -137,7 +137,7 @@ export const legacyFieldNames = {
     options: only("publicKey", "privateKey", "materialsDescription", "decryptionKeys"),
     decryptionKey: only("materialsDescription", "privateKey"),
   }),
-  // A wrapper of a keyring, or a later release, may hand it more than this release reads.
+  // A wrapper of a keyring, or a later release, may pass more fields than this release reads.
   generateDataKey: call("generateDataKey", {
     input: lenient(only("contentName", "encryptionContext", "abortSignal")),
   }),

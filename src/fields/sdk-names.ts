@@ -1,11 +1,11 @@
 /**
- * Names of the fields that requests of the AWS SDK take, of its newest release. Type checks hold them against the release
- * that is installed; a program may have an older one or a newer one.
+ * The names of the fields of requests in the newest release of the AWS SDK. Type checks compare them with the installed
+ * release; a program may use an older or a newer one.
  */
 
 const customerKey = ["SSECustomerAlgorithm", "SSECustomerKey", "SSECustomerKeyMD5"] as const;
 
-/** Those of PutObject that describe the bytes sent, which a caller does not know. */
+/** Fields of PutObject that describe the bytes sent, which the caller does not know. */
 export const sentBytesNames = [
   "ContentMD5",
   "ChecksumCRC32",
@@ -21,7 +21,7 @@ export const sentBytesNames = [
   "WriteOffsetBytes",
 ] as const;
 
-/** Of PutObject. */
+/** Fields of PutObject. */
 export const putObjectNames = [
   ...sentBytesNames,
   ...customerKey,
@@ -61,7 +61,7 @@ export const putObjectNames = [
   "WebsiteRedirectLocation",
 ] as const;
 
-/** Those of GetObject that override headers of the response. */
+/** Fields of GetObject that override headers of the response. */
 export const responseNames = [
   "ResponseCacheControl",
   "ResponseContentDisposition",
@@ -71,7 +71,7 @@ export const responseNames = [
   "ResponseExpires",
 ] as const;
 
-/** Of GetObject, and of HeadObject. */
+/** Fields of GetObject and of HeadObject. */
 export const getObjectNames = [
   ...responseNames,
   ...customerKey,
@@ -89,7 +89,7 @@ export const getObjectNames = [
   "VersionId",
 ] as const;
 
-/** Of DeleteObject. */
+/** Fields of DeleteObject. */
 export const deleteObjectNames = [
   "Bucket",
   "BypassGovernanceRetention",
@@ -103,7 +103,7 @@ export const deleteObjectNames = [
   "VersionId",
 ] as const;
 
-/** Of the output of GetObject. */
+/** Fields of the output of GetObject. */
 export const getObjectOutputNames = [
   "$metadata",
   "AcceptRanges",
@@ -155,7 +155,7 @@ export const getObjectOutputNames = [
   "WebsiteRedirectLocation",
 ] as const;
 
-/** Fields of PutObject that rule who may read or remove what is written, and that bucket policies ask for. */
+/** Fields of PutObject that control who may read or delete the object, and that bucket policies require. */
 export const sidecarFieldNames = [
   "ACL",
   "GrantFullControl",

@@ -1,6 +1,6 @@
-/** Which of the names that are known a misspelt one is likely to stand for. */
+/** Finds the known name that a misspelt name probably stands for. */
 
-/** Names that other libraries have for what is named otherwise here, as {@link plainForm} gives them. */
+/** Names from other libraries, in {@link plainForm}, and the names of the same things in this package. */
 const otherNames: ReadonlyMap<string, string> = new Map([
   ["signal", "abortSignal"],
   ["s3client", "s3"],
@@ -8,10 +8,10 @@ const otherNames: ReadonlyMap<string, string> = new Map([
   ["kmskeyid", "keyId"],
 ]);
 
-/** Longer names than any that is known are not compared: the work grows with the product of the lengths. */
+/** Longer names are not compared, because the work grows with the product of the lengths. No known name is longer. */
 const maxLength = 64;
 
-/** The known name that differs in case, "_" and "-" alone, or that other libraries have for it; undefined if there is none. */
+/** The known name that differs only in case, "_" and "-", or that has this name in other libraries; undefined if there is none. */
 export function sameName(name: string, known: readonly string[]): string | undefined {
   if (name.length > maxLength) return undefined;
   const plain = plainForm(name);
@@ -22,9 +22,9 @@ export function sameName(name: string, known: readonly string[]): string | undef
 }
 
 /**
- * The known name that a name was probably meant for: {@link sameName}, or the nearest one by at most two edits; by one
- * edit for names of three to five letters, by none for shorter ones. Undefined if there is none. Names that differ in
- * their digits name different things (ChecksumSHA1 and ChecksumSHA256), whatever the distance.
+ * The known name that was probably meant: {@link sameName}, or the nearest name within two edits; within one edit for names
+ * of three to five letters, and none for shorter ones. Undefined if there is none. Names with different digits, such as
+ * ChecksumSHA1 and ChecksumSHA256, never match.
  */
 export function nearestName(name: string, known: readonly string[]): string | undefined {
   const same = sameName(name, known);
@@ -50,7 +50,7 @@ function digitsOf(name: string): string {
   return name.replace(/[^0-9]/g, "");
 }
 
-/** How many insertions, deletions, replacements and swaps of neighbours make one text of the other. */
+/** The number of insertions, deletions, replacements and swaps of neighbours that turn one text into the other. */
 function editDistance(from: string, to: string): number {
   let [twoBefore, before]: [number[], number[]] = [[], Array.from({ length: to.length + 1 }, (_, i) => i)];
   for (let i = 1; i <= from.length; i++) {

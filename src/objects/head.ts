@@ -10,8 +10,7 @@ import { type CallOptions, callOptions, withCall } from "../transfer/call.js";
 import type { ClientConfig } from "./encrypted/config.js";
 import type { LegacyObjectInfo, RecipientName } from "./encrypted/format.js";
 import { readFormats } from "./encrypted/formats.js";
-import { findFormat } from "./encrypted/open-object.js";
-import { pinObject } from "./encrypted/pinned-object.js";
+import { describeObject } from "./encrypted/open-object.js";
 import { instructionFileSuffixArgument } from "./encrypted/read-arguments.js";
 
 /** The input of `head`: the fields of HeadObject except those for parts and ranges, which are of the ciphertext. */
@@ -49,13 +48,8 @@ export async function head(
   return withCall({ ...target, operation: "head" }, checked, async ({ signal }) => {
     const output = await headObject(config.s3, get, { signal });
     requireSize(output.ContentLength, target);
-    const found = await findFormat(readFormats(config), {
-      ...pinObject({ config, get, target, signal }, output),
-      metadata: output.Metadata ?? {},
-      instructionFileSuffix,
-      refusesUnencrypted: false,
-      closeBody: () => undefined,
-    });
-    return { ...withoutChecksums(output), ...(await found.describe(output)) };
+    const request = { config, get, target, signal, instructionFileSuffix };
+    const description = await describeObject(readFormats(config), request, output);
+    return { ...withoutChecksums(output), ...description };
   });
 }

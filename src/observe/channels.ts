@@ -1,11 +1,11 @@
 /** The diagnostics channels of this package; docs/performance.md says more. */
 import { channel } from "node:diagnostics_channel";
 
-/** What `s3-envelope:engine` carries. */
+/** A message of the channel `s3-envelope:engine`. */
 export interface EngineEvent {
-  /** Worker threads cannot be had: from now on this engine works on the calling thread. Told once an engine. */
+  /** No worker thread could be started: this engine now works on the calling thread. Published once for each engine. */
   readonly event: "fallback";
-  /** Why. */
+  /** The reason. */
   readonly cause: unknown;
 }
 

@@ -6,6 +6,9 @@ import type { MultipartInput } from "./multipart.js";
 import { listParts, type RequestOptions, targetOf } from "./requests.js";
 import { pageCounter } from "./responses.js";
 
+/** A part in a response of ListParts. */
+export type ListedPart = Part;
+
 type ListInput = Pick<MultipartInput, "s3" | "put">;
 
 /**
@@ -20,7 +23,7 @@ export async function findPart(
   UploadId: string,
   partNumber: number,
   options: RequestOptions,
-): Promise<Part | undefined> {
+): Promise<ListedPart | undefined> {
   const PartNumberMarker = partNumber === 1 ? undefined : String(partNumber - 1);
   const request = { ...listFields(put), UploadId, PartNumberMarker, MaxParts: 1 };
   const { Parts = [], IsTruncated } = await listParts(s3, request, options);
@@ -44,11 +47,11 @@ export async function listAllParts(
   { s3, put }: ListInput,
   UploadId: string,
   signal: AbortSignal,
-): Promise<ReadonlyMap<number, Part> | undefined> {
+): Promise<ReadonlyMap<number, ListedPart> | undefined> {
   const request = { ...listFields(put), UploadId };
   const target = targetOf("ListParts", request);
   const count = pageCounter(target, ([before], [next]) => Number(next) > Number(before));
-  const parts = new Map<number, Part>();
+  const parts = new Map<number, ListedPart>();
   let PartNumberMarker: string | undefined;
   do {
     let page: ListPartsCommandOutput;

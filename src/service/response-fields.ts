@@ -1,4 +1,4 @@
-/** Fields of responses that the AWS SDK refuses a whole response for: brought into the form that it reads, or removed. */
+/** Rewrites or removes fields of a response whose form would make the AWS SDK reject the whole response. */
 
 /** Headers that hold a date in the form of HTTP. */
 const httpDates = ["last-modified", "x-amz-abort-date"];
@@ -34,7 +34,7 @@ const xmlDates = /<(LastModified|Initiated|AbortDate|CreationDate)>([^<]*)<\/\1>
 
 /** Rewrites or removes the dates in the XML of a response that do not parse. */
 export function tidyXml(text: string): string {
-  // There a name of the caller's could look like an element.
+  // In CDATA, a name that the caller chose could look like an element.
   if (text.includes("<![CDATA[")) return text;
   return text.replaceAll(xmlDates, (element: string, name: string, value: string) => {
     if (isoDate.test(value.trim()) && !Number.isNaN(Date.parse(value))) return element;

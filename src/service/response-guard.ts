@@ -1,17 +1,17 @@
 /**
- * Guards the responses of S3 and KMS before the AWS SDK parses them: every stream has a listener, every body that is
- * read into memory has a bound, and a field that nobody needs cannot make a response unusable.
+ * Guards the responses of S3 and KMS before the AWS SDK parses them: every stream has an error listener, every body that
+ * is read into memory has a size limit, and a malformed field of no importance does not make a response unusable.
  */
 import { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
 import { tidyHeaders, tidyXml } from "./response-fields.js";
 
-/** The most bytes of a body that reports an error, and of one that reports success unless a command says otherwise. */
+/** The maximum size of an error body in bytes, and of a success body unless a command sets another limit. */
 export const maxResponseBytes = 1024 * 1024;
 
-/** A response that was refused before it was parsed. It holds no byte of the response. */
+/** The error for a response that was rejected before it was parsed. It contains no bytes of the response. */
 export class ResponseFault extends Error {
-  /** Read by the SDK, which retries what has this field, and by `serviceFailure`. */
+  /** The SDK retries errors with this field; `serviceFailure` reads it, too. */
   readonly $retryable: { readonly throttling: false } | undefined;
   readonly $metadata: { readonly httpStatusCode: number; readonly requestId: string | undefined };
 
@@ -27,19 +27,19 @@ export class ResponseFault extends Error {
 /** How the responses to one command are guarded. */
 export interface GuardOptions {
   /**
-   * The most bytes of a body that reports success; {@link maxResponseBytes} by default. "stream" for a body that the
-   * caller reads itself.
+   * The maximum size of a success body in bytes; {@link maxResponseBytes} by default. "stream" for a body that the caller
+   * reads itself.
    */
   readonly maxBodyBytes?: number | "stream";
-  /** Whether a body that reports success is XML with dates in it, of which those that do not parse are removed. */
+  /** Whether a success body is XML with dates. Dates that do not parse are removed. */
   readonly hasDates?: boolean;
-  /** Told the text of each body that reports success; of one that is too large, its beginning. */
+  /** Called with the text of each success body; with the beginning of one that is too large. */
   readonly onText?: (text: string) => void;
-  /** Whether the SDK may send the command again after a response that was damaged on its way; true by default. */
+  /** Whether the SDK may send the command again after a damaged response; true by default. */
   readonly isRepeatable?: boolean;
 }
 
-/** The part of an HttpResponse of the SDK that is used here. */
+/** The members of the SDK's HttpResponse that are used here. */
 interface HttpResponse {
   readonly statusCode: number;
   readonly headers: Record<string, string | undefined>;
@@ -52,13 +52,13 @@ interface Guardable {
 }
 
 /**
- * Guards the responses to a command, whichever client sends it. To be called before the command is sent.
+ * Guards the responses to a command, whichever client sends it. Call it before the command is sent.
  *
  * @returns the same command
  */
 export function guarded<C extends object>(command: C, options: GuardOptions = {}): C {
   const stack = (command as unknown as Guardable).middlewareStack;
-  // The response of the latest attempt. What the SDK puts around its body takes the body's place in it.
+  // The response of the latest attempt. The SDK replaces its body by the stream that it wraps around the body.
   const latest: { response?: HttpResponse | undefined } = {};
   stack.add(
     (next) => async (args) => {
@@ -75,7 +75,7 @@ export function guarded<C extends object>(command: C, options: GuardOptions = {}
       if (method !== "HEAD") await readBody(response, options);
       return result;
     },
-    // The last before the handler, which sees the response first.
+    // The innermost middleware, which sees the response first.
     { step: "deserialize", priority: "low", name: "guardResponse", override: true },
   );
   stack.add(
@@ -89,21 +89,21 @@ export function guarded<C extends object>(command: C, options: GuardOptions = {}
         throw withText(error);
       }
     },
-    // Outside of what parses the response, inside of what callers add.
+    // Around the middleware that parses the response, and inside that of the caller.
     { step: "deserialize", priority: "high", name: "discardResponse", override: true },
   );
   return command;
 }
 
 /**
- * Keeps the failure of a body that nobody reads from ending the process: it fails in the SDK's hands when its request
- * is aborted.
+ * Adds an error listener to a body, so that its failure does not end the process if no code reads it: the body fails
+ * inside the SDK when its request is aborted.
  */
 export function expectFailure(body: unknown): void {
   if (body instanceof Readable && !body.listeners("error").includes(ignore)) body.on("error", ignore);
 }
 
-/** Closes a body that nobody will read, and its connection. */
+/** Closes a body that will not be read, and its connection. */
 function discard(body: unknown): void {
   expectFailure(body);
   if (body instanceof Readable) body.destroy();
@@ -112,7 +112,7 @@ function discard(body: unknown): void {
 
 function ignore(): void {}
 
-/** The SDK takes an error's text from the body, where others than text may stand: such an error could not even be logged. */
+/** The SDK copies name and message of an error from the body, where they may not be strings. Such an error could not be logged. */
 function withText(error: unknown): unknown {
   if (!(error instanceof Error)) return error;
   for (const name of ["name", "message"] as const) {
@@ -128,11 +128,11 @@ function isHttpResponse(value: unknown): value is HttpResponse {
   return typeof statusCode === "number" && Object(headers) === headers;
 }
 
-/** Reads a body into memory within its bound, and has the SDK read it from there. */
+/** Reads a body into memory within its limit, and lets the SDK read it from there. */
 async function readBody(response: HttpResponse, options: GuardOptions): Promise<void> {
   const { statusCode, headers } = response;
   const { maxBodyBytes = maxResponseBytes, hasDates = false, onText, isRepeatable = true } = options;
-  // These have no body, whatever their headers say.
+  // Responses with these statuses have no body, whatever their headers state.
   if (statusCode === 204 || statusCode === 304) return;
   const isError = statusCode >= 300;
   if (!isError && maxBodyBytes === "stream") return;
@@ -141,7 +141,7 @@ async function readBody(response: HttpResponse, options: GuardOptions): Promise<
   if (stated > most && (isError || !onText)) throw tooLarge(response, most);
   const isEmptyRefusal = statusCode === 400;
   const isRead = !isError && (hasDates || onText !== undefined);
-  // Node's own parser ends such a body where it said.
+  // Node's parser ends such a body after its stated length.
   const isBounded = response.body instanceof IncomingMessage && Number.isSafeInteger(stated);
   if (isBounded && !isEmptyRefusal && !isRead) return;
   const bytes = await collect(response, most, isError ? undefined : onText);
@@ -149,7 +149,7 @@ async function readBody(response: HttpResponse, options: GuardOptions): Promise<
   if (isEmptyRefusal && bytes.length === 0)
     throw new ResponseFault(
       "DamagedResponse",
-      "a response with status 400 and no body came, as a proxy or a load balancer sends when a request was damaged",
+      "a response with status 400 and no body was received; a proxy or a load balancer sends it when a request was damaged",
       response,
       isRepeatable,
     );
@@ -157,7 +157,7 @@ async function readBody(response: HttpResponse, options: GuardOptions): Promise<
   response.body = streamOf(isRead && hasDates ? Buffer.from(tidyXml(bytes.toString())) : bytes);
 }
 
-/** Undefined for a body that is no stream, which is in memory already. */
+/** The bytes of a body; undefined for a body that is not a stream, which is in memory already. */
 async function collect(
   response: HttpResponse,
   most: number,
@@ -173,13 +173,13 @@ async function collect(
     pieces.push(piece);
     if (bytes <= most) continue;
     onText?.(Buffer.concat(pieces).toString());
-    // Leaving the loop closes the connection.
+    // The exit from the loop closes the connection.
     throw tooLarge(response, most);
   }
   return Buffer.concat(pieces, bytes);
 }
 
-/** A stream, as some middleware of the SDK passes over bodies that are none. */
+/** A stream, because some middleware of the SDK ignores bodies of other types. */
 function streamOf(bytes: Buffer): Readable {
   return new Readable({
     read() {
@@ -194,13 +194,13 @@ function tooLarge(response: HttpResponse, most: number): ResponseFault {
   const { statusCode } = response;
   return new ResponseFault(
     "ResponseTooLarge",
-    `a response with status ${statusCode} and a body of more than ${most} bytes came, and was not read`,
+    `a response with status ${statusCode} and a body of more than ${most} bytes was received, and was not read`,
     response,
     false,
   );
 }
 
-/** An error of Node's HTTP parser holds the bytes of the response, in which KMS sends data keys. */
+/** Removes the bytes of the response from an error of Node's HTTP parser: KMS sends data keys in them. */
 function damaged(error: unknown, { isRepeatable = true }: GuardOptions): unknown {
   const { code } = Object(error) as { code?: unknown };
   if (!(error instanceof Error) || typeof code !== "string" || !code.startsWith("HPE_")) return error;

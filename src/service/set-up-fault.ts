@@ -1,16 +1,16 @@
-/** Failures of an AWS client that come of how it is set up: its Region, its credentials, the clock of this machine. */
+/** Explains failures of an AWS client that are due to its set-up: its Region, its credentials, the clock of this machine. */
 import type { ServiceFailure } from "../base/service-failure.js";
 
-/** What is wrong with the set-up of a client. */
+/** A fault in the set-up of a client. */
 export interface SetUpFault {
-  /** Whether the service, or the client on its behalf, refused the caller. */
+  /** Whether the service rejected the caller, or the client did so before it sent a request. */
   readonly isDenied: boolean;
-  /** What is wrong and what to do, for a message. */
+  /** The fault and its remedy, for a message. */
   readonly advice: string;
   readonly details: Readonly<Record<string, string | number>>;
 }
 
-/** Finds out whether a call failed for how its client is set up. */
+/** Finds the fault in the set-up of a client that made a call fail; undefined if there is none. */
 export function setUpFault(
   service: "S3" | "KMS",
   cause: unknown,
@@ -24,7 +24,7 @@ export function setUpFault(
   );
 }
 
-/** Of text alone: the SDK takes over what stands in a response, and an element of XML may hold others. */
+/** The message of an error, if it is a string: the SDK copies it from the response, where it may be another value. */
 function messageOf(cause: unknown): string {
   const message: unknown = cause instanceof Error ? cause.message : undefined;
   return typeof message === "string" ? message : "";
@@ -54,11 +54,11 @@ function missingCredentials(
   return { isDenied: true, advice, details: {} };
 }
 
-/** S3 takes requests that are up to 15 minutes off, KMS those up to 5. */
+/** The clock differences that the services accept: 15 minutes for S3, 5 minutes for KMS. */
 const maxDifferenceMs = { S3: 15 * 60_000, KMS: 5 * 60_000 };
-/** These say that the clock is wrong. */
+/** Errors that are always due to the clock. */
 const clockErrors = new Set(["RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"]);
-/** These can mean that: a signature that is too old, or an answer without a body, as to a HeadObject. */
+/** Errors that may be due to the clock: an old signature, or a response without a body, such as that to a HeadObject. */
 const mayBeClock = new Set([
   "InvalidSignatureException",
   "SignatureDoesNotMatch",
@@ -89,7 +89,7 @@ function wrongClock(
   };
 }
 
-/** By how much the clock of this machine is ahead of the service's, in milliseconds; 0 when the answer does not tell. */
+/** How far the clock of this machine is ahead of the service's, in milliseconds; 0 if the response has no date. */
 function clockDifferenceMs(cause: unknown): number {
   const { ServerTime } = Object(cause) as { ServerTime?: unknown };
   const date = ServerTime ?? headerOf(cause, "date");
@@ -97,7 +97,7 @@ function clockDifferenceMs(cause: unknown): number {
   return Number.isNaN(serverMs) ? 0 : Date.now() - serverMs;
 }
 
-/** An answer that sends the caller elsewhere, or the code by which S3 refuses a signature for another Region. */
+/** Statuses of redirects, and the codes with which S3 rejects a signature for another Region. */
 const redirects = new Set([301, 307, 308]);
 const regionErrors = new Set([
   "AuthorizationHeaderMalformed",
@@ -111,7 +111,7 @@ function wrongRegion(
   { serviceError, httpStatusCode = 0 }: ServiceFailure,
 ): SetUpFault | undefined {
   const isSure = redirects.has(httpStatusCode) || regionErrors.has(serviceError);
-  // An answer to a HeadObject has no body that could say more.
+  // A response to a HeadObject has no body with more information.
   if (!isSure && !(httpStatusCode === 400 && serviceError === "Unknown")) return undefined;
   const bucketRegion = bucketRegionOf(cause);
   if (bucketRegion === undefined) {
@@ -123,11 +123,11 @@ function wrongRegion(
   const other = clientRegion === undefined ? "" : ` (the client's is ${clientRegion})`;
   const advice = isSure
     ? `the bucket is in Region ${bucketRegion}${other}: set the region of the S3 client to that`
-    : `S3 does not say why (${serviceError}); the bucket is in Region ${bucketRegion}: is that of the S3 client another?`;
+    : `S3 does not say why (${serviceError}); the bucket is in Region ${bucketRegion}: check that the region of the S3 client is the same`;
   return { isDenied: false, advice, details: { bucketRegion } };
 }
 
-/** The Region of the bucket, by the answer's header or its body. */
+/** The Region of the bucket, from the header or the body of the response. */
 function bucketRegionOf(cause: unknown): string | undefined {
   const { Region, Endpoint } = Object(cause) as { Region?: unknown; Endpoint?: unknown };
   const endpoint = typeof Endpoint === "string" ? `/${Endpoint}` : "";

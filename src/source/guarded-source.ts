@@ -1,4 +1,4 @@
-/** Reads a source so that it can neither hang, nor outlive the transfer it feeds, nor keep others from running. */
+/** Reads a source with a time limit and a signal, and without blocking the event loop. */
 
 import { untilLimits } from "../base/abort.js";
 import { shouldYield, yieldToEventLoop } from "../base/event-loop.js";
@@ -6,24 +6,24 @@ import { iteratorOf, unawaited } from "../base/iterators.js";
 import { isWebStream } from "./shape.js";
 import { WebStreamReader } from "./web-stream.js";
 
-/** When reading from a source gives up. */
+/** The limits of a read, and the errors for them. */
 export interface SourceGuard {
   /** Reading rejects with the reason of this signal once it aborts. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * How long a read may wait for something that is not empty, in milliseconds; 0 for no limit. Time between
-   * reads does not count.
+   * How long a read may wait for a piece that is not empty, in milliseconds; 0 for no limit. Time between reads does not
+   * count.
    */
   readonly idleTimeoutMs: number;
   /** The error for a read that took too long. */
   readonly stalled: () => Error;
-  /** The error for a source that failed by itself. */
+  /** The error for a source that failed. */
   readonly failed: (cause: unknown) => Error;
 }
 
 /**
- * Yields what the source yields, but for empty pieces. When it ends early it tells the source's iterator,
- * without waiting for it: a source that never answers a read would not answer that either.
+ * Yields the pieces of the source that are not empty. When it ends early it closes the source's iterator without awaiting
+ * that, because a source that never settles a read would not settle that either.
  */
 export async function* guardSource<T>(
   source: AsyncIterable<T> | Iterable<T>,
@@ -32,7 +32,7 @@ export async function* guardSource<T>(
   const iterator = open(source, guard);
   let ended = false;
   let waitingSince = performance.now();
-  let hasLookedAgain = false;
+  let hasRetried = false;
   try {
     while (true) {
       const result = await readOnce(iterator, guard, waitingSince);
@@ -43,11 +43,11 @@ export async function* guardSource<T>(
       if (!isEmpty(result.value)) {
         yield result.value;
         waitingSince = performance.now();
-        hasLookedAgain = false;
+        hasRetried = false;
       } else if (guard.idleTimeoutMs > 0 && performance.now() - waitingSince > guard.idleTimeoutMs) {
-        if (hasLookedAgain) throw guard.stalled();
-        // After a pause of the process, more may wait to be read behind this.
-        hasLookedAgain = true;
+        if (hasRetried) throw guard.stalled();
+        // After a pause of the process, more pieces may be available behind this one.
+        hasRetried = true;
         await new Promise(setImmediate);
       }
       if (shouldYield()) await yieldToEventLoop();
@@ -57,7 +57,7 @@ export async function* guardSource<T>(
   }
 }
 
-/** Closes a body that may not have been read at all: a Node stream, a web stream or a generator. */
+/** Closes a body, whether it was read or not: a Node stream, a web stream or a generator. */
 export function closeSource(source: unknown): void {
   unawaited(() => {
     const { destroy, cancel, return: end } = Object(source) as Record<string, unknown>;
@@ -71,7 +71,7 @@ function open<T>(
   { failed }: SourceGuard,
 ): AsyncIterator<T> | Iterator<T> {
   try {
-    // The own iterator of a web stream would not cancel it before a pending read is answered.
+    // The iterator of a web stream would not cancel it before a pending read settles.
     return isWebStream(source)
       ? (new WebStreamReader("body", source) as AsyncIterator<T>)
       : iteratorOf(source);
@@ -84,11 +84,11 @@ function isEmpty(piece: unknown): boolean {
   return piece === "" || (piece instanceof Uint8Array && piece.length === 0);
 }
 
-/** So many turns of the microtask queue a read may take without anybody watching it. */
-const unwatchedTurns = 8;
+/** A read may take this many turns of the microtask queue before limits are set up for it. */
+const freeTurns = 8;
 
-/** What a read has come to. */
-interface Answer<T> {
+/** The outcome of a read, once there is one. */
+interface Outcome<T> {
   result?: IteratorResult<T>;
   failure?: { readonly cause: unknown };
 }
@@ -99,32 +99,32 @@ async function readOnce<T>(
   waitingSince: number,
 ): Promise<IteratorResult<T>> {
   guard.signal?.throwIfAborted();
-  const answer: Answer<T> = {};
-  const answered = next(iterator).then(
+  const outcome: Outcome<T> = {};
+  const settled = next(iterator).then(
     (result) => {
-      answer.result = result;
+      outcome.result = result;
     },
     (cause: unknown) => {
-      answer.failure = { cause };
+      outcome.failure = { cause };
     },
   );
-  // What a source has at hand comes within a few turns: a timer and a listener would cost more than the read.
-  for (let given = 0; given < unwatchedTurns && !isThere(answer); given++) await undefined;
-  if (!isThere(answer)) {
+  // Available pieces arrive within a few turns; a timer and a listener would cost more than the read.
+  for (let turn = 0; turn < freeTurns && !isSettled(outcome); turn++) await undefined;
+  if (!isSettled(outcome)) {
     const firstIdleMs = Math.max(0, guard.idleTimeoutMs - (performance.now() - waitingSince));
-    await untilLimits({ ...guard, firstIdleMs }, answered);
+    await untilLimits({ ...guard, firstIdleMs }, settled);
   }
   guard.signal?.throwIfAborted();
-  if (answer.failure) throw guard.failed(answer.failure.cause);
-  if (answer.result && Object(answer.result) === answer.result) return answer.result;
-  throw guard.failed(new TypeError("its iterator gave no iterator result"));
+  if (outcome.failure) throw guard.failed(outcome.failure.cause);
+  if (outcome.result && Object(outcome.result) === outcome.result) return outcome.result;
+  throw guard.failed(new TypeError("its iterator returned no iterator result"));
 }
 
-function isThere({ result, failure }: Answer<unknown>): boolean {
+function isSettled({ result, failure }: Outcome<unknown>): boolean {
   return result !== undefined || failure !== undefined;
 }
 
-/** What the iterator answers, also when it throws. */
+/** The result of the iterator; a rejection if it throws. */
 function next<T>(iterator: AsyncIterator<T> | Iterator<T>): Promise<IteratorResult<T>> {
   try {
     return Promise.resolve(iterator.next());

@@ -1,8 +1,8 @@
-/** Reads streams with events, whatever package made them: whole, or with an error. */
+/** Reads streams with events, whatever package created them: either whole, or with an error. */
 import { Readable } from "node:stream";
 import { Condition } from "../base/condition.js";
-import { EarlyEnd } from "./early-end.js";
 import type { NodeStream } from "./shape.js";
+import { EarlyEnd } from "./source-error.js";
 import {
   announcesClose,
   closesByItself,
@@ -18,10 +18,10 @@ import {
   textInstead,
 } from "./stream-state.js";
 
-/** Streams that emit no "close" are asked so often whether they were destroyed, while they are waited for. */
-const askAgainMs = 100;
+/** How often the state of a stream that emits no "close" is checked during a read, in milliseconds. */
+const pollMs = 100;
 
-/** Iterates over the pieces of one stream. It listens from the moment it is made, and reads when it is asked. */
+/** Iterates over the pieces of one stream. The constructor adds the listeners; `next` reads. */
 export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
   readonly isSingleUse = true;
   readonly #title: string;
@@ -31,38 +31,39 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
   #failure: { readonly cause: unknown } | undefined;
   #isListening = false;
   #hasEnded = false;
-  /** All has come, and the stream has closed if it closes by itself. */
+  /** All bytes were read, and a stream that closes by itself has closed. */
   #isDone = false;
-  /** The stream was destroyed; the error, if there is one, is told in this turn of the event loop. */
-  #isLost = false;
+  /** The stream was destroyed. Its error, if there is one, arrives in this turn of the event loop. */
+  #wasDestroyed = false;
   readonly #changed = new Condition();
 
   /**
-   * @param title the argument that the stream is, for messages
-   * @throws TypeError when the stream cannot be read from where it stands
+   * @param title the argument's name, for messages
+   * @throws TypeError when a reader would not get all bytes of the stream
    */
   constructor(title: string, source: NodeStream) {
     this.#title = title;
     this.#source = source;
     refuseUnreadable(title, source);
-    // Also of a stream whose "readable" is passed over: its error must find a listener.
+    // Before anything else, so that an error always finds a listener.
     source.on("error", this.#onError);
     this.#stream = typeof source.read === "function" ? source : wrapped(source);
     if (this.#stream !== source) this.#stream.on("error", this.#onError);
     this.#stream.on("end", this.#onEnd);
     this.#stream.on("close", this.#onClose);
-    // At once: it keeps the stream from flowing, when others listen or, at a process's end, Node resumes it.
-    if (!isResponseBody(source)) this.#beginToListen();
-    // readable-stream 2 does not stop for that alone, and the body of a response is not listened to yet.
+    // At once, because this keeps the stream paused when other code adds listeners, or when Node resumes it at the end of
+    // the process.
+    if (!isResponseBody(source)) this.#fillBuffer();
+    // readable-stream 2 needs this as well, and so does the body of a response, which has no such listener yet.
     const { flowing } = this.#stream._readableState ?? {};
     if (flowing === null || flowing === true) this.#stream.pause?.();
   }
 
-  /** The next piece. Called again only once it has answered. */
+  /** The next piece. Must not be called again before it has settled. */
   next(): Promise<IteratorResult<unknown, undefined>> {
     try {
-      this.#beginToListen();
-      return this.#take() ?? this.#wait();
+      this.#fillBuffer();
+      return this.#tryRead() ?? this.#wait();
     } catch (error) {
       return Promise.reject(error);
     }
@@ -74,7 +75,7 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
     return { done: true, value: undefined };
   }
 
-  /** Destroys the stream, if it has not ended; what it emits from then on is of no interest. */
+  /** Destroys the stream, if it has not ended, and ignores its later events. */
   close(): void {
     if (this.#isDone) return;
     this.#fail(new EarlyEnd(this.#title, "was closed by its reader"));
@@ -84,65 +85,66 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
     }
   }
 
-  /** Stops listening to a stream of which nothing was read. */
+  /** Removes the listeners of a stream that was not read at all. */
   release(): void {
-    this.#forget();
+    this.#removeListeners();
     this.#source.removeListener("error", this.#onError);
   }
 
-  /** From now on the stream fills its buffer. */
-  #beginToListen(): void {
+  /** Adds the listener that lets the stream fill its buffer. */
+  #fillBuffer(): void {
     if (this.#isListening) return;
     this.#isListening = true;
     this.#stream.on("readable", this.#onReadable);
   }
 
-  #take(): Promise<IteratorResult<unknown, undefined>> | undefined {
-    this.#look();
-    if (this.#failure === undefined && !this.#isLost) {
+  #tryRead(): Promise<IteratorResult<unknown, undefined>> | undefined {
+    this.#checkState();
+    if (this.#failure === undefined && !this.#wasDestroyed) {
       const value = this.#stream.read?.() ?? null;
-      // Reading may have made it fail, and some streams end before this returns their last bytes.
-      if (value !== null && this.#failure === undefined && !this.#isLost) return this.#found(value);
+      // The read may have made the stream fail, and some streams end before it returns their last bytes.
+      if (value !== null && this.#failure === undefined && !this.#wasDestroyed) return this.#pieceOf(value);
     }
     if (this.#failure) throw this.#failure.cause;
     return this.#isDone ? Promise.resolve({ done: true, value: undefined }) : undefined;
   }
 
-  #found(value: unknown): Promise<IteratorResult<unknown, undefined>> {
+  #pieceOf(value: unknown): Promise<IteratorResult<unknown, undefined>> {
     if (typeof value === "string" && decodes(this.#stream)) throw textInstead(this.#title);
     return Promise.resolve({ done: false, value });
   }
 
   async #wait(): Promise<IteratorResult<unknown, undefined>> {
-    const asking = announcesClose(this.#stream) ? undefined : setInterval(() => this.#look(), askAgainMs);
-    asking?.unref();
+    const polling = announcesClose(this.#stream) ? undefined : setInterval(() => this.#checkState(), pollMs);
+    polling?.unref();
     try {
       while (true) {
         await this.#changed.wait();
-        const taken = this.#take();
-        if (taken) return await taken;
+        const result = this.#tryRead();
+        if (result) return await result;
       }
     } finally {
-      clearInterval(asking);
+      clearInterval(polling);
     }
   }
 
-  /** Whether nothing more comes. */
+  /** Whether the outcome is known. */
   get #isOver(): boolean {
     return this.#isDone || this.#failure !== undefined;
   }
 
-  /** Notices what no event tells. */
-  #look(): void {
+  /** Detects changes of state that no event reports. */
+  #checkState(): void {
     if (this.#isOver || this.#hasEnded) return;
-    if (isDestroyed(this.#stream)) this.#lose();
-    else if (isReadByOthers(this.#stream)) this.#fail(this.#early("is being read by somebody else as well"));
+    if (isDestroyed(this.#stream)) this.#failSoon();
+    else if (isReadByOthers(this.#stream))
+      this.#fail(this.#endedEarly("is being read by other code as well"));
   }
 
-  #lose(): void {
-    if (this.#isLost) return;
-    this.#isLost = true;
-    setImmediate(() => this.#fail(errorOf(this.#stream) ?? this.#early("closed before it ended")));
+  #failSoon(): void {
+    if (this.#wasDestroyed) return;
+    this.#wasDestroyed = true;
+    setImmediate(() => this.#fail(errorOf(this.#stream) ?? this.#endedEarly("closed before it ended")));
   }
 
   readonly #onReadable = (): void => this.#changed.notify();
@@ -150,44 +152,44 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
   readonly #onError = (cause: unknown): void => this.#fail(cause);
 
   readonly #onEnd = (): void => {
-    this.#look();
-    if (this.#isOver || this.#isLost) return;
+    this.#checkState();
+    if (this.#isOver || this.#wasDestroyed) return;
     this.#hasEnded = true;
     if (closesByItself(this.#stream)) {
       setImmediate(() => this.#awaitClose());
       return;
     }
-    // The reset of a stream of HTTP/2 may follow its end at once.
+    // An HTTP/2 stream may be reset immediately after its end.
     if (resetCode(this.#source) !== undefined) setImmediate(() => this.#finish());
     else this.#finish();
   };
 
-  /** Waits for "close", or for what there is of it where none is emitted. */
+  /** Waits for "close" or, if the stream does not emit it, for the stream to be destroyed. */
   #awaitClose(): void {
     if (announcesClose(this.#stream) || this.#isOver) return;
     if (isDestroyed(this.#stream)) setImmediate(() => this.#finish());
-    else setTimeout(() => this.#awaitClose(), askAgainMs).unref();
+    else setTimeout(() => this.#awaitClose(), pollMs).unref();
   }
 
   readonly #onClose = (): void => {
     if (this.#hasEnded) this.#finish();
-    else this.#lose();
+    else this.#failSoon();
   };
 
-  /** All that the stream had to give has come: was that all there is? */
+  /** Checks, after the end of the stream, whether bytes are missing. */
   #finish(): void {
     if (this.#isOver) return;
     const error = errorOf(this.#stream) ?? connectionError(this.#source);
     const shortfall = shortfallOf(this.#source);
     if (error !== undefined) this.#fail(error);
-    else if (shortfall !== undefined) this.#fail(this.#early(shortfall));
+    else if (shortfall !== undefined) this.#fail(this.#endedEarly(shortfall));
     else this.#succeed();
   }
 
   #succeed(): void {
     this.#isDone = true;
-    this.#forget();
-    // A stream that stays open may be written to yet, which is its owner's.
+    this.#removeListeners();
+    // A duplex stream stays open for writing, and its errors then belong to its owner.
     this.#source.removeListener("error", this.#onError);
     this.#changed.notify();
   }
@@ -195,31 +197,31 @@ export class NodeStreamReader implements AsyncIterator<unknown, undefined> {
   #fail(cause: unknown): void {
     if (this.#isOver) return;
     this.#failure = { cause };
-    this.#forget();
+    this.#removeListeners();
     this.#changed.notify();
   }
 
-  /** Stops listening, but for errors: a stream that has failed may do so again. */
-  #forget(): void {
+  /** Removes all listeners but those for errors, because a stream that has failed may emit another error. */
+  #removeListeners(): void {
     this.#stream.removeListener("readable", this.#onReadable);
     this.#stream.removeListener("end", this.#onEnd);
     this.#stream.removeListener("close", this.#onClose);
   }
 
-  #early(what: string): EarlyEnd {
+  #endedEarly(what: string): EarlyEnd {
     return new EarlyEnd(this.#title, what);
   }
 }
 
 /**
- * A stream of the kind before `read()`: it emits, and may be asked to pause. The wrapper holds 16 pieces, and those that
- * the stream emits although it was asked to pause.
+ * Wraps a stream of the old style without `read()`, which emits "data" and can be paused. The wrapper holds 16 pieces, and
+ * those that the stream emits although it was paused.
  */
 function wrapped(source: NodeStream): NodeStream {
   const stream = new Readable({ objectMode: true, read: () => void source.resume?.() });
   let hasEnded = false;
   source.on("data", (piece) => {
-    // A piece of null would be the end.
+    // Pushing null would end the stream.
     if (!stream.push(piece ?? false)) source.pause?.();
   });
   source.on("end", () => {

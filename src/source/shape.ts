@@ -1,7 +1,7 @@
-/** Tells what a source is by its shape: streams come from many packages, in many versions, and from other realms. */
+/** Recognizes sources by their shape, because streams come from many packages, in many versions, and from other realms. */
 import { types } from "node:util";
 
-/** What streams say of themselves. Each family of streams has some of these. */
+/** Members of streams with events. Each family of streams has some of them. */
 export interface NodeStream {
   on(event: string, listener: (...values: unknown[]) => void): unknown;
   removeListener(event: string, listener: (...values: unknown[]) => void): unknown;
@@ -25,7 +25,7 @@ export interface NodeStream {
   readonly socket?: unknown;
   readonly rstCode?: unknown;
   readonly stream?: unknown;
-  /** A file of busboy that was longer than its limit. */
+  /** Set by busboy for a file that exceeds its limit. */
   readonly truncated?: unknown;
   /** minipass. */
   readonly emittedEnd?: unknown;
@@ -55,7 +55,7 @@ export interface NodeStream {
   };
 }
 
-/** What is used of a web stream. */
+/** The members of a web stream that are used here. */
 export interface WebStream {
   getReader(): {
     read(): Promise<{ readonly done?: unknown; readonly value?: unknown }>;
@@ -67,7 +67,7 @@ export interface WebStream {
   readonly _state?: unknown;
 }
 
-/** What is used of a Blob or a File. */
+/** The members of a Blob or a File that are used here. */
 export interface BlobLike {
   stream(): unknown;
   readonly size: number;
@@ -78,13 +78,13 @@ function has(value: unknown, ...names: readonly string[]): boolean {
   return names.every((name) => typeof (value as Record<string, unknown>)[name] === "function");
 }
 
-/** Whether a value is a stream with events that can be read, of whatever package. */
+/** Whether a value is a readable stream with events, of any package. */
 export function isNodeStream(value: unknown): value is NodeStream {
   if (!has(value, "on", "removeListener", "pipe")) return false;
   return has(value, "read") || typeof (value as NodeStream).readable === "boolean";
 }
 
-/** Whether a value is a web stream that can be read. */
+/** Whether a value is a readable web stream. */
 export function isWebStream(value: unknown): value is WebStream {
   return has(value, "getReader");
 }
@@ -95,8 +95,8 @@ export function isBlob(value: unknown): value is BlobLike {
 }
 
 /**
- * The bytes that a value is, as a Uint8Array of this realm; undefined when it is something else. An ArrayBuffer is bytes,
- * too: `FileHandle.readableWebStream()` yields nothing else.
+ * A value that holds bytes, as a Uint8Array of this realm; undefined for any other value. Accepts an ArrayBuffer, because
+ * `FileHandle.readableWebStream()` yields nothing else.
  */
 export function bytesOf(value: unknown): Uint8Array | undefined {
   if (value instanceof Uint8Array) return value;

@@ -1,12 +1,12 @@
-/** What streams with events, of all families, say of their state. */
+/** The state of streams with events, for all families of streams. */
 import { describe } from "../base/arguments.js";
 import type { NodeStream } from "./shape.js";
 
-/** @throws TypeError when nothing, or not all, would come of a stream */
+/** @throws TypeError when a reader would not get all bytes of a stream */
 export function refuseUnreadable(title: string, stream: NodeStream): void {
   const what = unreadable(stream);
   if (what !== undefined) {
-    // It may have an error to tell yet, which must not end the process.
+    // It may still emit an error, which must not end the process.
     stream.on("error", () => undefined);
     const options = { cause: errorOf(stream) };
     const message = `${title}: expected a stream that can still be read, got ${describe(stream)} that ${what}`;
@@ -15,7 +15,7 @@ export function refuseUnreadable(title: string, stream: NodeStream): void {
   if (decodes(stream)) throw textInstead(title);
 }
 
-/** Why nothing, or not all, would come of a stream. */
+/** Why a reader would not get all bytes of a stream. */
 function unreadable(stream: NodeStream): string | undefined {
   if (hasEnded(stream)) return "has ended";
   if (errorOf(stream) !== undefined) return "has failed";
@@ -23,13 +23,13 @@ function unreadable(stream: NodeStream): string | undefined {
   if (stream.aborted === true) return "was aborted";
   if (stream.readable === false) return "cannot be read";
   if ((isReadByOthers(stream) && !flowsLater(stream)) || isPiped(stream) || count(stream, "readable") > 0)
-    return "somebody else reads: it is piped, was resumed, or has a listener for its data. Pass it before anybody reads it";
+    return "other code reads: it is piped, was resumed, or has a listener for its data. Pass the stream before any other code reads it";
   return undefined;
 }
 
 /**
- * Whether a stream is the body of a response of S3, as the SDK or this package hands it out. Nobody resumes it, and one
- * that is read before its turn comes, and then left, would hold a connection that others wait for.
+ * Whether a stream is the body of a response from S3, as the SDK or this package returns it. No other code resumes it. If
+ * it were read before its turn and then abandoned, it would hold a connection that other requests wait for.
  */
 export function isResponseBody(stream: NodeStream): boolean {
   return typeof (stream as { transformToWebStream?: unknown }).transformToWebStream === "function";
@@ -50,18 +50,18 @@ export function isDestroyed({ destroyed, destroying, _readableState }: NodeStrea
   return destroyed === true || destroying === true || _readableState?.destroyed === true;
 }
 
-/** The error that a stream was destroyed with, if it was with one. */
+/** The error that a stream was destroyed with, if any. */
 export function errorOf(stream: NodeStream): unknown {
   const { errored, _readableState } = stream;
   if (isStreamx(stream)) {
-    // Its name for destroy() without an error.
+    // The code after destroy() without an error.
     const error = _readableState?.error as { code?: unknown } | null | undefined;
     return error?.code === "STREAM_DESTROYED" ? undefined : (error ?? undefined);
   }
   return errored ?? _readableState?.errored ?? undefined;
 }
 
-/** Whether bytes go to others, who do not leave them to whoever calls `read()`. */
+/** Whether the bytes of a stream go to other code instead of to the caller of `read()`. */
 export function isReadByOthers(stream: NodeStream): boolean {
   const { flowing, _readableState: state } = stream;
   if (flowing === true || state?.flowing === true) return true;
@@ -69,12 +69,12 @@ export function isReadByOthers(stream: NodeStream): boolean {
   return typeof stream.read !== "function" && count(stream, "data") > 0;
 }
 
-/** Whether a stream was resumed, perhaps by a listener for its data, in this turn of the event loop: none has come yet. */
+/** Whether a stream was resumed in this turn of the event loop, by a call or a "data" listener: it has emitted no bytes yet. */
 function flowsLater({ _readableState: state }: NodeStream): boolean {
   return state?.flowing === true && state.resumeScheduled === true;
 }
 
-/** Whether a stream is piped, also while it waits for the other end. */
+/** Whether a stream is piped, even while it waits for its destination. */
 function isPiped({ _readableState: state }: NodeStream): boolean {
   const pipes = state?.pipes ?? null;
   return Array.isArray(pipes) ? pipes.length > 0 : pipes !== null;
@@ -84,7 +84,7 @@ function count(stream: NodeStream, event: string): number {
   return stream.listenerCount?.(event) ?? 0;
 }
 
-/** Whether a stream makes text of its bytes: decoding replaces what is no text, and drops byte order marks. */
+/** Whether a stream decodes its bytes as text, which replaces invalid bytes and drops byte order marks. */
 export function decodes(stream: NodeStream): boolean {
   const { readableEncoding, encoding, _readableState: state } = stream;
   if (isStreamx(stream)) return typeof state?.map === "function" && state.map.name === "mapOrSkip";
@@ -98,38 +98,38 @@ export function textInstead(title: string): TypeError {
   );
 }
 
-/** Whether a stream says so when it is destroyed without an error. */
+/** Whether a stream emits "close" when it is destroyed without an error. */
 export function announcesClose(stream: NodeStream): boolean {
   const { _readableState: state } = stream;
   return isStreamx(stream) || state?.emitClose === true;
 }
 
-/** Whether a stream closes after its end by itself, and with it tells errors that come after the last byte. */
+/** Whether a stream closes by itself after its end, and reports by that an error after the last byte. */
 export function closesByItself({ writable, allowHalfOpen, _readableState: state }: NodeStream): boolean {
   if (state?.autoDestroy !== true) return false;
-  // A socket whose other end may have reset it closes its own side after this.
+  // A socket that the other end may have reset closes its own side later.
   if (writable === true && allowHalfOpen !== false) return false;
   return state.closed !== true && state.closeEmitted !== true;
 }
 
-/** What a stream that has ended says of bytes that did not come. */
+/** Whether a stream that has ended reports missing bytes: the predicate of a sentence about it. */
 export function shortfallOf(stream: NodeStream): string | undefined {
-  if (stream.aborted === true) return "was aborted before all of it had come";
+  if (stream.aborted === true) return "was aborted before its end";
   if (stream.complete === false && stream.httpVersion !== undefined)
     return "ended before the message was complete";
   const code = resetCode(stream) ?? 0;
   if (code !== 0) return `was reset with code ${code}`;
-  if (stream.truncated === true) return "was truncated by what made it";
+  if (stream.truncated === true) return "was truncated where it came from";
   return undefined;
 }
 
-/** The code that a stream or request of HTTP/2 was closed with, 0 if it was not; undefined for others. */
+/** The error code of a closed HTTP/2 stream or request, 0 if it was closed without; undefined for other streams. */
 export function resetCode(stream: NodeStream): number | undefined {
   const { rstCode } = typeof stream.rstCode === "number" ? stream : (Object(stream.stream) as NodeStream);
   return typeof rstCode === "number" ? rstCode : undefined;
 }
 
-/** What ended the connection of an HTTP response: where that ends the body, Node takes an error for the end, too. */
+/** The error of the connection of an HTTP response. If the end of the connection ends the body, Node treats an error as the end. */
 export function connectionError({ statusCode, socket }: NodeStream): unknown {
   return typeof statusCode === "number" ? ((Object(socket) as NodeStream).errored ?? undefined) : undefined;
 }

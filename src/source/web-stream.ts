@@ -1,9 +1,10 @@
-/** Reads web streams, those of Node and of others. */
+/** Reads web streams, whether Node or another package created them. */
 import { isErrored, Readable } from "node:stream";
 import { describe } from "../base/arguments.js";
+import { unawaited } from "../base/iterators.js";
 import type { WebStream } from "./shape.js";
 
-/** Iterates over the pieces of a web stream, which is locked from the moment this is made. */
+/** Iterates over the pieces of a web stream, which the constructor locks. */
 export class WebStreamReader implements AsyncIterator<unknown, undefined> {
   readonly isSingleUse = true;
   readonly #reader: ReturnType<WebStream["getReader"]>;
@@ -32,13 +33,11 @@ export class WebStreamReader implements AsyncIterator<unknown, undefined> {
   close(): void {
     if (this.#isDone) return;
     this.#isDone = true;
-    // A pending read is answered by this.
-    Promise.resolve()
-      .then(() => this.#reader.cancel())
-      .catch(() => undefined);
+    // This settles a pending read, too.
+    unawaited(() => this.#reader.cancel());
   }
 
-  /** Lets others read the stream. */
+  /** Unlocks the stream. */
   release(): void {
     this.#isDone = true;
     this.#reader.releaseLock();
@@ -47,7 +46,7 @@ export class WebStreamReader implements AsyncIterator<unknown, undefined> {
 
 function refuseUnreadable(title: string, stream: WebStream): void {
   if (stream.locked === true)
-    throw new TypeError(`${title}: expected a ReadableStream that nobody else reads, got a locked one`);
+    throw new TypeError(`${title}: expected a ReadableStream that no other code reads, got a locked one`);
   const what = unreadable(stream);
   if (what !== undefined)
     throw new TypeError(

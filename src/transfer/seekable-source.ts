@@ -9,7 +9,7 @@ import { fileFailed, kindFault, withFileError } from "../base/files.js";
 import type { RandomAccessSource } from "../cobblestone/stream/random-access.js";
 import type { Fields } from "../fields/field-list.js";
 import { bytesOf } from "../source/shape.js";
-import { sourceFailed } from "../source/source-failed.js";
+import { sourceFailed } from "../source/source-error.js";
 
 /** A plaintext of known length that can be read at any offset. Give one of the two. */
 export interface SeekableInput {

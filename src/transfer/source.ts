@@ -4,11 +4,10 @@ import { integerArgument, wrongType } from "../base/arguments.js";
 import { isIllFormed } from "../base/bytes.js";
 import { EnvelopeError } from "../base/errors.js";
 import { maxPlaintextBytes } from "../cobblestone/layout.js";
-import { EarlyEnd } from "../source/early-end.js";
-import { isAsyncSource, type TakenSource, takeSource } from "../source/gate.js";
 import { guardSource, type SourceGuard } from "../source/guarded-source.js";
+import { isAsyncSource, type LockedSource, lockSource } from "../source/locked-source.js";
 import { bytesOf, isBlob } from "../source/shape.js";
-import { sourceFailed } from "../source/source-failed.js";
+import { EarlyEnd, sourceFailed } from "../source/source-error.js";
 import type { ReadAllowance } from "./part-assembly.js";
 
 /**
@@ -79,7 +78,7 @@ export function sourceArgument(body: unknown, contentLength: unknown): Source {
     throw new RangeError(`ContentLength: expected ${length}, the length of Body, got ${stated}`);
   }
   const known = length ?? stated;
-  const taken: TakenSource | undefined = bytes === undefined ? takeSource("Body", pieces) : undefined;
+  const taken: LockedSource | undefined = bytes === undefined ? lockSource("Body", pieces) : undefined;
   const progress = { bytesRead: 0 };
   return {
     length: known,

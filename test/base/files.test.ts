@@ -11,8 +11,8 @@ const own = statSync(path);
 const changed = (change: object) => Object.assign(Object.create(own), change) as typeof own;
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe("a file of state", () => {
-  it("is relied on when it is a regular file of this user's that nobody else may write to", () => {
+describe("foreignFileFault and isSymbolicLink", () => {
+  it("accept a regular file of this user that nobody else may write to", () => {
     expect(foreignFileFault(own)).toBe(undefined);
     expect(foreignFileFault(changed({ mode: 0o100644 }))).toBe(undefined);
   });
@@ -23,16 +23,16 @@ describe("a file of state", () => {
     ["writable by everybody", { mode: 0o100602 }, "let other users write"],
     ["known by a second name", { nlink: 2 }, "hard link"],
     ["no regular file", { isFile: () => false }, "no regular file"],
-  ])("is not relied on when it is %s", (_, change, fault) => {
+  ])("refuse a file that is %s", (_, change, fault) => {
     expect(foreignFileFault(changed(change))).toContain(fault);
   });
 
-  it("is not relied on when it has a hard link", () => {
+  it("refuse a file with a hard link", () => {
     linkSync(path, join(folder, "other"));
     expect(foreignFileFault(statSync(path))).toContain("hard link");
   });
 
-  it("is told from a symbolic link, also one that leads nowhere", async () => {
+  it("recognize a symbolic link, even one that leads nowhere", async () => {
     symlinkSync(join(folder, "nowhere"), join(folder, "dangling"));
     expect(await isSymbolicLink(join(folder, "dangling"))).toBe(true);
     expect(await isSymbolicLink(path)).toBe(false);

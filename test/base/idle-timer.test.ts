@@ -3,7 +3,7 @@ import { PassThrough } from "node:stream";
 import { afterEach, expect, it, vi } from "vitest";
 import { startIdleTimer } from "../../src/base/idle-timer.js";
 import { CoalescedReads } from "../../src/s3/body/coalesced-reads.js";
-import { collectInto } from "../../src/s3/body/collect-into.js";
+import { collectInto } from "../../src/s3/body/collectInto-into.js";
 import { guardSource } from "../../src/source/guarded-source.js";
 import { testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
@@ -16,7 +16,7 @@ const turns = async (count: number) => {
   for (let turn = 0; turn < count; turn++) await new Promise(setImmediate);
 };
 
-/** Timers that are due when the test says so, and a clock that stands still meanwhile. */
+/** Timers and a clock that the test controls. */
 function fakeTime() {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
 }
@@ -25,50 +25,59 @@ afterEach(() => {
 });
 
 /**
- * What a process finds when it goes on after a pause: the timer is due at once, and what came meanwhile is read by the
- * event loop only after it.
+ * Resumes after a simulated pause of the process: the timer is due at once, and the event loop reads the bytes that arrived
+ * meanwhile only after it.
  */
-function goOnAfter(pausedMs: number, pending: () => void): void {
+function resumeAfter(pausedMs: number, pending: () => void): void {
   setImmediate(pending);
   vi.advanceTimersByTime(pausedMs);
 }
 
 it.each([
-  ["that was due for as long as the process stood still", 3_600_000],
-  ["that is due as the process goes on", 1000],
-])("a timer %s does not count before what is there has been read: a guarded source", async (_, pausedMs) => {
-  fakeTime();
-  const emitter = new EventEmitter();
-  async function* source() {
-    yield (await new Promise<Buffer>((resolve) => emitter.once("bytes", resolve))) as Buffer;
-  }
-  const read = guardSource(source(), guard).next();
-  await turns(2);
-  goOnAfter(pausedMs, () => emitter.emit("bytes", testBytes(3)));
-  expect((await read).value).toEqual(testBytes(3));
-});
+  ["that became due during the pause", 3_600_000],
+  ["that becomes due at the end of the pause", 1000],
+])(
+  "after a pause of the process, a timer %s fires only after available bytes were read from a guarded source",
+  async (_, pausedMs) => {
+    fakeTime();
+    const emitter = new EventEmitter();
+    async function* source() {
+      yield (await new Promise<Buffer>((resolve) => emitter.once("bytes", resolve))) as Buffer;
+    }
+    const read = guardSource(source(), guard).next();
+    await turns(2);
+    resumeAfter(pausedMs, () => emitter.emit("bytes", testBytes(3)));
+    expect((await read).value).toEqual(testBytes(3));
+  },
+);
 
-it.each([1000, 3_600_000])("nor for a body that is read in batches (%i ms)", async (pausedMs) => {
-  fakeTime();
-  const stream = new PassThrough();
-  const read = guardSource(new CoalescedReads(stream), guard).next();
-  await turns(2);
-  goOnAfter(pausedMs, () => stream.write(testBytes(3)));
-  expect((await read).value).toEqual(testBytes(3));
-});
+it.each([1000, 3_600_000])(
+  "after a pause of the process, a timer fires only after available bytes were read from CoalescedReads (%i ms)",
+  async (pausedMs) => {
+    fakeTime();
+    const stream = new PassThrough();
+    const read = guardSource(new CoalescedReads(stream), guard).next();
+    await turns(2);
+    resumeAfter(pausedMs, () => stream.write(testBytes(3)));
+    expect((await read).value).toEqual(testBytes(3));
+  },
+);
 
-it.each([1000, 3_600_000])("nor for a body that is collected (%i ms)", async (pausedMs) => {
-  fakeTime();
-  const stream = new PassThrough();
-  const target = Buffer.alloc(3);
-  const read = collectInto(stream, [target], { ...guard, stalled, failed });
-  await turns(2);
-  goOnAfter(pausedMs, () => stream.end(testBytes(3)));
-  expect(await read).toBe(3);
-  expect(target).toEqual(testBytes(3));
-});
+it.each([1000, 3_600_000])(
+  "after a pause of the process, a timer fires only after available bytes were collected (%i ms)",
+  async (pausedMs) => {
+    fakeTime();
+    const stream = new PassThrough();
+    const target = Buffer.alloc(3);
+    const read = collectInto(stream, [target], { ...guard, stalled, failed });
+    await turns(2);
+    resumeAfter(pausedMs, () => stream.end(testBytes(3)));
+    expect(await read).toBe(3);
+    expect(target).toEqual(testBytes(3));
+  },
+);
 
-it("nor for a source whose empty piece was read late, with bytes behind it", async () => {
+it("after a pause of the process, a late empty piece is not silence if bytes follow it", async () => {
   fakeTime();
   let reads = 0;
   async function* source() {
@@ -82,7 +91,7 @@ it("nor for a source whose empty piece was read late, with bytes behind it", asy
   expect(reads).toBe(1);
 });
 
-it("a source that is silent is told as soon as the time is over", async () => {
+it("a silent source is reported as soon as its time has passed", async () => {
   fakeTime();
   const read = errorOf(() => guardSource(new CoalescedReads(new PassThrough()), guard).next());
   await turns(2);
@@ -92,11 +101,11 @@ it("a source that is silent is told as soon as the time is over", async () => {
   expect((await read).message).toBe("stalled");
 });
 
-it("a source that is silent after a pause, too, is told when the time is over once more", async () => {
+it("a source that stays silent after a pause is reported when its time has passed once more", async () => {
   fakeTime();
   const onIdle = vi.fn();
   startIdleTimer(1000, onIdle);
-  // As timers fire after a pause: late.
+  // The timer fires late, as after a pause.
   vi.setSystemTime(0);
   const later = vi.spyOn(performance, "now").mockReturnValue(performance.now() + 3_600_000);
   vi.advanceTimersByTime(1000);
@@ -108,7 +117,7 @@ it("a source that is silent after a pause, too, is told when the time is over on
   expect(onIdle).toHaveBeenCalledTimes(1);
 });
 
-it("a timer that was told of something counts from then on, and one that was stopped says nothing", async () => {
+it("a refreshed timer starts again, and a stopped timer does not fire", async () => {
   fakeTime();
   const onIdle = vi.fn();
   const timer = startIdleTimer(1000, onIdle, 400);

@@ -1,4 +1,4 @@
-/** Text from elsewhere in messages and details. */
+/** External text in messages and details. */
 import { S3Client } from "@aws-sdk/client-s3";
 import { describe, expect, it } from "vitest";
 import { wrongType } from "../../src/base/arguments.js";
@@ -28,12 +28,12 @@ describe("printable", () => {
     expect(printable(expected)).toBe(expected);
   });
 
-  it("leaves all other text as it is", () => {
+  it("does not change other text", () => {
     for (const text of ["", "folder/key (1).txt", "C:\\folder\\file", 'a "quoted" name', "文書/äöü/кл/😀"])
       expect(printable(text)).toBe(text);
   });
 
-  it("cuts what is long, never through a pair, also when it grows by escapes", () => {
+  it("shortens long text, never inside a surrogate pair, even if escapes make it longer", () => {
     expect(printable("x".repeat(256))).toHaveLength(256);
     expect(printable("x".repeat(257))).toBe(`${"x".repeat(253)}...`);
     expect(printable(`${"x".repeat(252)}${"😀".repeat(9)}`)).toBe(`${"x".repeat(252)}...`);
@@ -41,12 +41,12 @@ describe("printable", () => {
     expect(printable("x".repeat(5000), 4096)).toHaveLength(4096);
   });
 
-  it("keeps a whole key of S3 in a message", () => {
+  it("keeps a whole S3 key in a message", () => {
     expect(quoted("k".repeat(1024))).toBe(`"${"k".repeat(1024)}"`);
     expect(quoted("k\n")).toBe('"k\\n"');
   });
 
-  it("lists 20 names and how many more there are; twice as once", () => {
+  it("lists 20 names and the number of the others, and does not shorten its own result", () => {
     const names = Array.from({ length: 1350 }, (_, index) => `${index}`);
     expect(firstNames(names)).toEqual([...names.slice(0, 20), "and 1330 more"]);
     expect(firstNames(firstNames(names))).toEqual(firstNames(names));
@@ -61,7 +61,7 @@ describe("an EnvelopeError", () => {
     details: { key: "k\u202e", size: 3, overwritten: true, requestId: undefined, names },
   });
 
-  it("has a message and details of one line, bounded", () => {
+  it("has a message and details of one line and limited length", () => {
     expect(error.message).toHaveLength(4096);
     expect(error.message).toMatch(/^a\\nx+\.\.\.$/);
     expect(error.details).toEqual({
@@ -74,12 +74,12 @@ describe("an EnvelopeError", () => {
     expect(Object.isFrozen(error.details.names)).toBe(true);
   });
 
-  it("has exact keys and paths in its details", () => {
+  it("contains exact keys and paths in its details", () => {
     const path = `C:\\${"é".repeat(4000)}`;
     expect(new EnvelopeError("FILE_FAILED", "m", { details: { path } }).details.path).toBe(path);
   });
 
-  it("with more details keeps code, cause and stack, and what its list says", () => {
+  it("keeps code, cause, stack and shortened lists when details are added", () => {
     const first = new EnvelopeError("S3_NOT_FOUND", "gone", { cause: 7, details: { names } });
     const copy = withDetails(first, { bucket: "b" }, "gone: $& for good");
     expect(copy).toMatchObject({ code: "S3_NOT_FOUND", cause: 7, message: "gone: $& for good" });
@@ -89,7 +89,7 @@ describe("an EnvelopeError", () => {
   });
 });
 
-it("the error for an entry of a context or of metadata shows its name in one line, bounded", async () => {
+it("the error for an entry of a context or of metadata shows its name in one line of limited length", async () => {
   const name = `a\n\u001b[2J\u202e${"x".repeat(5_000_000)}`;
   const client = new EnvelopeClient({ s3: new S3Client({ region: "us-east-1" }), keyring });
   const object = { Bucket: "b", Key: "k", Body: "" };

@@ -24,14 +24,14 @@ describe("sealChunk and openChunk", () => {
     }
   });
 
-  it("never give two chunks one nonce", () => {
+  it("never use one nonce for two chunks", () => {
     const first = sealChunk(keys, 0, Buffer.alloc(64)).ciphertext.toString("hex");
     for (const index of [1, 255, 256, 2 ** 24, 2 ** 31, 2 ** 32, 2 ** 37]) {
       expect(sealChunk(keys, index, Buffer.alloc(64)).ciphertext.toString("hex")).not.toBe(first);
     }
   });
 
-  it("take no tag but a whole one", () => {
+  it("refuse a shortened tag", () => {
     for (const [length, tagLength] of [
       [8, 4],
       [0, 8],
@@ -51,13 +51,13 @@ describe("sealChunk and openChunk", () => {
 describe("Opener", () => {
   const chunk = join(sealChunk(keys, 3, testBytes(16_384)));
 
-  it("opens a run of chunks from the midst of a message", () => {
+  it("opens consecutive chunks from the middle of a message", () => {
     const opener = new Opener({ keys, firstChunk: 3, endsMessage: false });
     expect(Buffer.concat(opener.update(chunk))).toEqual(testBytes(16_384));
     expect(opener.final()).toEqual([]);
   });
 
-  it("refuses a run that ends within a chunk, or that should have ended the message", () => {
+  it("refuses input that ends inside a chunk, or before the stated end of the message", () => {
     const cutOff = new Opener({ keys, firstChunk: 3, endsMessage: false });
     cutOff.update(chunk.subarray(0, 100));
     expect(() => cutOff.final()).toThrow(coded("BODY_TRUNCATED") as Error);
@@ -66,7 +66,7 @@ describe("Opener", () => {
     expect(() => endless.final()).toThrow(coded("BODY_TRUNCATED") as Error);
   });
 
-  it("keeps failing once it has failed", () => {
+  it("keeps failing after a failure", () => {
     const opener = new Opener({ keys, firstChunk: 4, endsMessage: false });
     expect(() => opener.update(chunk)).toThrow(coded("DECRYPTION_FAILED") as Error);
     expect(() => opener.update(Buffer.alloc(0))).toThrow(coded("DECRYPTION_FAILED") as Error);

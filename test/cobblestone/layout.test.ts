@@ -29,7 +29,7 @@ describe("ciphertextLength", () => {
     [32_768, 32_872],
     [32_769, 32_873],
     [2 ** 52 - 1, 56 + 2 ** 52 - 1 + 2 ** 38 * 16],
-  ])("of %i bytes is %i, and back", (plain, sealed) => {
+  ])("of %i bytes is %i, and plaintextLength inverts it", (plain, sealed) => {
     expect(ciphertextLength(plain)).toBe(sealed);
     expect(plaintextLength(sealed)).toBe(plain);
   });
@@ -49,7 +49,7 @@ describe("ciphertextLength", () => {
     );
   });
 
-  it("refuses what is no number", () => {
+  it("refuses a value that is not a number", () => {
     expect(() => ciphertextLength("7" as unknown as number)).toThrow(
       new TypeError("plaintextLength: expected an integer, got a string"),
     );
@@ -72,13 +72,13 @@ describe("plaintextLength", () => {
     32_871,
     56 + 2 ** 38 * 16_400,
     56 + 2 ** 38 * 16_400 + 16,
-  ])("refuses %i bytes, which no message has", (length) => {
+  ])("refuses %i bytes, a size that no message has", (length) => {
     expect(() => plaintextLength(length)).toThrow(
       coded("BODY_TRUNCATED", { ciphertextLength: length }) as Error,
     );
   });
 
-  it("accepts exactly the sizes that ciphertextLength gives", () => {
+  it("accepts exactly the sizes that ciphertextLength returns", () => {
     const sizes = new Set(Array.from({ length: 33_000 }, (_, length) => ciphertextLength(length)));
     for (let size = 0; size <= 32_900; size++) {
       if (sizes.has(size)) expect(ciphertextLength(plaintextLength(size))).toBe(size);
@@ -86,7 +86,7 @@ describe("plaintextLength", () => {
     }
   });
 
-  it("refuses what is no size", () => {
+  it("refuses a value that is not a size", () => {
     expect(() => plaintextLength(-1)).toThrow(RangeError);
     expect(() => plaintextLength(undefined as unknown as number)).toThrow(TypeError);
   });
@@ -221,9 +221,9 @@ describe("nextChunkOffset", () => {
 });
 
 describe("plaintextBytesIn", () => {
-  it("counts the ciphertext in the last chunk, of which no tag has been seen: 8 MiB hold 8,380,376 bytes", () => {
-    // 511 whole chunks, and the first 8,152 bytes of the next one. Its tag comes after its ciphertext, so each of these
-    // stands for a byte of plaintext: 8,380,360, with 16 bytes taken off for the tag, would be wrong.
+  it("counts the ciphertext bytes of a partial chunk: 8 MiB of a message hold 8,380,376 plaintext bytes", () => {
+    // 511 whole chunks and the first 8,152 bytes of the next one. The tag of a chunk follows its ciphertext, so each of
+    // these bytes stands for a byte of plaintext. Subtracting 16 bytes for a tag, which gives 8,380,360, would be wrong.
     expect(plaintextBytesIn(8 * 2 ** 20, 25 * 2 ** 20)).toBe(511 * 16_384 + 8152);
     expect(511 * 16_384 + 8152).toBe(8_380_376);
   });
@@ -240,7 +240,7 @@ describe("plaintextBytesIn", () => {
     expect(plaintextBytesIn(ciphertextBytes, 100_000)).toBe(plaintextBytes);
   });
 
-  it("never counts too much, grows, and is exact at the end", () => {
+  it("never exceeds the plaintext, grows, and is exact at the end", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: 200_000 }),
@@ -260,7 +260,7 @@ describe("plaintextBytesIn", () => {
 });
 
 describe("plaintextBytesFor", () => {
-  it("is what must be read before the message has one byte more than these", () => {
+  it("is the number of plaintext bytes that yield one more byte of the message", () => {
     for (const ciphertextBytes of [0, 1, 55, 56, 57, 16_455, 16_456, 16_457, 100_000]) {
       const needed = plaintextBytesFor(ciphertextBytes);
       expect(chunkOffset(needed / 16_384)).toBeGreaterThan(ciphertextBytes);

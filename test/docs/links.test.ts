@@ -43,3 +43,17 @@ it.each(allDocuments())("each link of %s leads to a file, a heading or an https 
     if (anchor !== undefined) expect([...anchorsIn(target)], `${file}: ${link}`).toContain(anchor);
   }
 });
+
+it.each(allDocuments())("each file of this repository that %s names exists", (file) => {
+  const named = proseOf(file).matchAll(/`((?:src|test|bench|docs|tools|scripts)\/[\w./-]+)`/g);
+  for (const [, path = ""] of named) {
+    if (path !== "bench/results") expect(existsSync(join(root, path)), `${file}: ${path}`).toBe(true);
+  }
+});
+
+it("each document that a message refers to exists", () => {
+  const [, names = ""] = /documentAt\(name: ([^)]+)\)/.exec(documentText("src/base/documents.ts")) ?? [];
+  const files = [...names.matchAll(/"([^"]+)"/g)].map(([, name = ""]) => `docs/${name}`);
+  expect(files).toContain("docs/errors.md");
+  for (const file of files) expect(existsSync(join(root, file)), file).toBe(true);
+});

@@ -22,12 +22,12 @@ import { coded } from "../support/errors.js";
 
 const sizes = [0, 1, 4095, 4096, 4097];
 
-describe("messages of Amazon's client for Node", () => {
-  it("are of eleven suites", () => {
+describe("messages of the AWS Encryption SDK for JavaScript", () => {
+  it("the AWS Encryption SDK for JavaScript writes eleven suites", () => {
     expect(suiteNames).toHaveLength(11);
   });
 
-  it.each(suiteNames)("are read: %s", async (suite) => {
+  it.each(suiteNames)("a message is decrypted: %s", async (suite) => {
     for (const size of sizes) {
       const plaintext = testBytes(size, size);
       const message = await writeMessage(plaintext, { suite, encryptionContext: { tenant: "42" } });
@@ -46,7 +46,7 @@ describe("messages of Amazon's client for Node", () => {
   });
 
   it.each([committedUnsigned, committedSigned])(
-    "of 1 MiB are read, in small frames, too: %s",
+    "a message of 1 MiB, also in small frames, is decrypted: %s",
     async (suite) => {
       const plaintext = testBytes(1024 * 1024);
       for (const frameLength of [512, 4096, 1024 * 1024]) {
@@ -62,12 +62,12 @@ describe("messages of Amazon's client for Node", () => {
       "several keys, the last of which is ours",
       multiKeyringNode(aesKeyringNode("other", 2), rsaKeyringNode()),
     ],
-  ])("are read under %s", async (_, keyring) => {
+  ])("a message is decrypted under %s", async (_, keyring) => {
     const message = await writeMessage(testBytes(100), { keyring });
     expectBytes(await decryptMessage(message, { keyring: rsaKeyringNode() }), testBytes(100));
   });
 
-  it("are read whichever way they are cut, as Amazon's client reads them", async () => {
+  it("a message is decrypted in pieces of any length, with the result of Amazon's client", async () => {
     const { decrypt } = buildDecrypt();
     await fc.assert(
       fc.asyncProperty(
@@ -92,7 +92,7 @@ describe("messages of Amazon's client for Node", () => {
     );
   });
 
-  it("are read from every kind of source", async () => {
+  it("a message is decrypted from every kind of source", async () => {
     const message = await writeMessage(testBytes(5000), { frameLength: 1000 });
     const sources = [
       message,
@@ -107,8 +107,8 @@ describe("messages of Amazon's client for Node", () => {
   });
 });
 
-describe("messages of Amazon's client for Python", () => {
-  it.each(pythonVectors)("are read: %s", async (file) => {
+describe("messages of the AWS Encryption SDK for Python", () => {
+  it.each(pythonVectors)("a message is decrypted: %s", async (file) => {
     const vector = pythonVector(file);
     const message = Buffer.from(vector.message, "base64");
     for (const keyName of vector.keyNames) {
@@ -126,7 +126,7 @@ describe("messages of Amazon's client for Python", () => {
       }
     }
   });
-  it("need utf8Sorting of the raw AES keyring where UTF-16 sorts names otherwise", async () => {
+  it("a context whose names UTF-16 sorts differently needs utf8Sorting of the raw AES keyring", async () => {
     const vector = pythonVector("signed-two-keys-unicode.json");
     const { encryptionContext } = vector;
     const message = Buffer.from(vector.message, "base64");

@@ -42,8 +42,8 @@ const small: [name: string, write: () => Promise<Buffer>][] = [
   ],
 ];
 
-describe("a message of which", () => {
-  it.each(small)("any byte was changed releases nothing: %s", async (_, write) => {
+describe("modified messages", () => {
+  it.each(small)("a message with any byte changed yields no plaintext: %s", async (_, write) => {
     const message = await write();
     for (const [at, byte] of message.entries()) {
       const changed = Buffer.from(message);
@@ -55,7 +55,7 @@ describe("a message of which", () => {
     }
   });
 
-  it.each(small)("any end is missing releases nothing: %s", async (_, write) => {
+  it.each(small)("a truncated message yields no plaintext: %s", async (_, write) => {
     const message = await write();
     for (let length = 0; length < message.length; length++) {
       const { released, error } = await readMessage(message.subarray(0, length), { encryptionContext });
@@ -64,7 +64,7 @@ describe("a message of which", () => {
     }
   });
 
-  it.each(small)("the end is followed by something releases nothing: %s", async (_, write) => {
+  it.each(small)("a message with bytes after its end yields no plaintext: %s", async (_, write) => {
     const message = await write();
     const trailing = coded("ENVELOPE_INVALID", { messageBytes: message.length });
     for (const source of [
@@ -78,7 +78,7 @@ describe("a message of which", () => {
     }
   });
 
-  it("frames were moved, left out or made longer is refused at the first of them", async () => {
+  it("a message whose frames were moved, omitted or extended is refused at the first of them", async () => {
     const plaintext = testBytes(35);
     const message = await writeMessage(plaintext, { frameLength: 10 });
     const frameBytes = 4 + 12 + 10 + 16;
@@ -141,7 +141,7 @@ function context(pairs: (readonly [string | Buffer, string])[], count = pairs.le
   ]);
 }
 
-describe("a header", () => {
+describe("malformed headers", () => {
   const malformed: Record<string, Buffer> = {
     "of another version": header({ version: 3 }),
     "in base64": Buffer.from(header({}).toString("base64").replace(/^./, "A")),
@@ -172,12 +172,12 @@ describe("a header", () => {
     "of version 2 with frames of no length": header({ version: 2, suite: 0x0478, frameBytes: 0 }),
   };
 
-  it.each(Object.entries(malformed))("%s is no message", async (_, bytes) => {
+  it.each(Object.entries(malformed))("a header %s is refused", async (_, bytes) => {
     const { error } = await readMessage(bytes, { ...untouched, encryptionContext: "any" });
     expect(error).toEqual(coded("ENVELOPE_INVALID"));
   });
 
-  it("that is well formed comes to the keyring", async () => {
+  it("a well-formed header reaches the keyring", async () => {
     for (const bytes of [header({}), header({ version: 2, suite: 0x0478 }), header({ dataKeys: 10 })]) {
       const { error } = await readMessage(bytes, { ...untouched });
       expect(error).toEqual(coded("DECRYPTION_FAILED"));
@@ -185,14 +185,14 @@ describe("a header", () => {
     }
   });
 
-  it("says in base64 that it is", async () => {
+  it("the error for a message in base64 says so", async () => {
     const { error } = await readMessage(Buffer.from("AgV4"), untouched);
     expect((error as Error).message).toContain("base64");
   });
 });
 
-describe("policy is decided before a key is touched:", () => {
-  it("messages without key commitment are refused by default", async () => {
+describe("policy checks before any key is used", () => {
+  it("a message without key commitment is refused by default", async () => {
     const message = await writeMessage(testBytes(1), { suite: "ALG_AES256_GCM_IV12_TAG16" });
     for (const commitmentPolicy of [undefined, "REQUIRE_ENCRYPT_REQUIRE_DECRYPT"] as const) {
       const { error } = await readMessage(message, { ...untouched, commitmentPolicy });
@@ -202,7 +202,7 @@ describe("policy is decided before a key is touched:", () => {
     }
   });
 
-  it("the number of data keys, before they are read", async () => {
+  it("too many data keys are refused before they are read", async () => {
     const refused = (encryptedDataKeys: number) =>
       coded("LEGACY_REFUSED", { option: "maxEncryptedDataKeys", encryptedDataKeys });
     const keys = (count: number) =>
@@ -230,22 +230,22 @@ describe("policy is decided before a key is touched:", () => {
     ["another value is stated", { ...written, tenant: "43" }, ["tenant"]],
   ];
   for (const suite of [committedUnsigned, committedSigned]) {
-    it.each(others)(`the context, when %s: ${suite}`, async (_, expected, differing) => {
+    it.each(others)(`another context is refused when %s: ${suite}`, async (_, expected, differing) => {
       const message = await writeMessage(testBytes(1), { suite, encryptionContext: written });
       const { error } = await readMessage(message, { ...untouched, encryptionContext: expected });
       expect(error).toEqual(coded("CONTEXT_MISMATCH", { differing }));
       expect(JSON.stringify(error) + String(error)).not.toContain(secret);
     });
 
-    it(`the context is not compared with "any": ${suite}`, async () => {
+    it(`the context "any" accepts every context: ${suite}`, async () => {
       const message = await writeMessage(testBytes(1), { suite, encryptionContext: written });
       expectBytes(await decryptMessage(message, { encryptionContext: "any" }), testBytes(1));
     });
   }
 });
 
-describe("a key", () => {
-  it("that the message does not name is told from one that does not fit", async () => {
+describe("wrong keys", () => {
+  it("a key that the message does not name has another error than a key that does not fit", async () => {
     const message = await writeMessage(testBytes(9));
     expect((await readMessage(message, { keyring: aesKeyringNode("other") })).error).toEqual(
       coded("KEY_NOT_FOR_OBJECT", { recipients: ["s3-envelope aes-key"] }),
@@ -255,7 +255,7 @@ describe("a key", () => {
     );
   });
 
-  it("that does not fit, a changed commitment, header and frame have one and the same error", async () => {
+  it("a key that does not fit and a changed commitment, header or frame have the same error", async () => {
     const message = await writeMessage(testBytes(9));
     const changed = (fromEnd: number) => {
       const bytes = Buffer.from(message);
@@ -281,10 +281,10 @@ describe("a key", () => {
   });
 });
 
-describe("what has to be held is limited:", () => {
+describe("limits of memory", () => {
   const tooLarge = coded("LEGACY_TOO_LARGE", { option: "maxBufferedMessageBytes" });
 
-  it("a signed message", async () => {
+  it("a signed message larger than the limit is refused", async () => {
     const message = await writeMessage(testBytes(1000), { suite: committedSigned, frameLength: 100 });
     const { released, error } = await readMessage(message, { maxBufferedMessageBytes: 999 });
     expect(error).toEqual(tooLarge);
@@ -292,13 +292,13 @@ describe("what has to be held is limited:", () => {
     expectBytes(await decryptMessage(message, { maxBufferedMessageBytes: 1000 }), testBytes(1000));
   });
 
-  it("a frame of an unsigned one", async () => {
+  it("a frame of an unsigned message larger than the limit is refused", async () => {
     const message = await writeMessage(testBytes(1000), { frameLength: 100 });
     expect((await readMessage(message, { maxBufferedMessageBytes: 99 })).error).toEqual(tooLarge);
     expectBytes(await decryptMessage(message, { maxBufferedMessageBytes: 100 }), testBytes(1000));
   });
 
-  it("a block without frames, before it is read", async () => {
+  it("a block without frames larger than the limit is refused before it is read", async () => {
     const vector = pythonVector("unframed-signed.json");
     const { encryptionContext } = vector;
     const message = Buffer.from(vector.message, "base64");
@@ -312,7 +312,7 @@ describe("what has to be held is limited:", () => {
 });
 
 describe("releasePlaintextBeforeSignature", () => {
-  it("releases frames before the signature has been verified, but never the last one", async () => {
+  it("releasePlaintextBeforeSignature yields frames before the signature has been verified, but never the last one", async () => {
     const message = await writeMessage(testBytes(250), { suite: committedSigned, frameLength: 100 });
     expectBytes(await decryptMessage(message, { releasePlaintextBeforeSignature: true }), testBytes(250));
     const forged = Buffer.from(message);
@@ -329,7 +329,7 @@ describe("releasePlaintextBeforeSignature", () => {
   });
 });
 
-it("a signed message of many small frames is held in one piece, not as so many", async () => {
+it("a signed message of many small frames is collected in one buffer", async () => {
   const message = await writeMessage(testBytes(1000), { suite: committedSigned, frameLength: 1 });
   const { plaintext } = await decryptEncryptionSdkMessage(message, { keyring: aesKeyringNode() });
   const pieces: Buffer[] = [];

@@ -47,7 +47,7 @@ async function newKey(): Promise<string> {
   return KeyMetadata?.Arn ?? "";
 }
 
-describe("keyrings of KMS", () => {
+describe("KMS keyrings of the AWS Encryption SDK", () => {
   const keyrings: [name: string, make: () => KeyringNode][] = [
     ["KmsKeyringNode", strict],
     ["KmsKeyringNode in discovery mode", () => new KmsKeyringNode({ clientProvider, discovery: true })],
@@ -66,7 +66,7 @@ describe("keyrings of KMS", () => {
     ["MultiKeyringNode", () => multiKeyringNode(aesKeyringNode("other"), multiKeyringNode(strict()))],
   ];
 
-  it.each(keyrings)("read with one request: %s", async (_, make) => {
+  it.each(keyrings)("a message is decrypted with one request to KMS: %s", async (_, make) => {
     for (const suite of [committedUnsigned, committedSigned]) {
       const message = await write({ suite });
       expectBytes(await decryptMessage(message, { keyring: make(), encryptionContext }), testBytes(100));
@@ -74,7 +74,7 @@ describe("keyrings of KMS", () => {
     }
   });
 
-  it.each(keyrings)("tell KMS's errors: %s", async (_, make) => {
+  it.each(keyrings)("errors of KMS are mapped to codes: %s", async (_, make) => {
     const message = await write();
     local.aws.fault({ service: "kms", status: 400, code: "AccessDeniedException", message: "no" });
     const { error } = await readMessage(message, { keyring: make(), encryptionContext });
@@ -90,7 +90,7 @@ describe("keyrings of KMS", () => {
     expect(JSON.stringify(error)).not.toContain("Größe");
   });
 
-  it("tell what may pass and what will not", async () => {
+  it("errors of KMS are retryable or not", async () => {
     const message = await write();
     const read = async () => (await readMessage(message, { keyring: strict(), encryptionContext })).error;
     local.aws.fault({ service: "kms", status: 400, code: "ThrottlingException" });
@@ -106,7 +106,7 @@ describe("keyrings of KMS", () => {
     expect(error).toEqual(coded("KMS_KEY_UNUSABLE"));
   });
 
-  it("tell an answer without a key", async () => {
+  it("a response of KMS without a key is an error", async () => {
     const message = await write();
     const kms = kmsClient();
     kms.decrypt = (async () => ({ $metadata: {} })) as typeof kms.decrypt;
@@ -115,7 +115,7 @@ describe("keyrings of KMS", () => {
     expect(error).toEqual(coded("KMS_REQUEST_FAILED", { keyId: local.keyArn }));
   });
 
-  it("are not asked when the context is another, or the message is none that they can read", async () => {
+  it("KMS is not called for another context or a malformed message", async () => {
     const message = await write();
     const expected = { ...encryptionContext, tenant: "43" };
     expect((await readMessage(message, { keyring: strict(), encryptionContext: expected })).error).toEqual(
@@ -129,7 +129,7 @@ describe("keyrings of KMS", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("are not asked for data keys of other keys", async () => {
+  it("KMS is not called for data keys of other keys", async () => {
     const message = await write();
     const keyring = strict(await newKey());
     local.operations();
@@ -139,14 +139,14 @@ describe("keyrings of KMS", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("that fail leave it to the next", async () => {
+  it("the next keyring is tried after a failure of KMS", async () => {
     const both = multiKeyringNode(strict(), aesKeyringNode());
     const message = await write({ keyring: both });
     local.aws.fault({ service: "kms", status: 400, code: "AccessDeniedException" });
     expectBytes(await decryptMessage(message, { keyring: both, encryptionContext }), testBytes(100));
   });
 
-  it("have the failure told that may pass, when there are several", async () => {
+  it("a retryable failure is reported before others", async () => {
     const both = multiKeyringNode(strict(), strict(await newKey()));
     const message = await write({ keyring: both });
     local.aws.fault({ service: "kms", status: 400, code: "AccessDeniedException" });
@@ -156,7 +156,7 @@ describe("keyrings of KMS", () => {
     expect(local.operations()).toEqual(["Decrypt", "Decrypt"]);
   });
 
-  it("end with the signal", async () => {
+  it("a KMS request ends with the signal", async () => {
     const message = await write();
     local.aws.hold({ service: "kms", operation: "Decrypt", times: 2 });
     const controller = new AbortController();

@@ -16,7 +16,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe("without @aws-crypto/client-node", () => {
-  it("the adapter loads, and says what to install when it is used", () => {
+  it("without @aws-crypto/client-node the library loads, and the first call names the package to install", () => {
     writeFileSync(
       join(folder, "main.js"),
       `import { decryptEncryptionSdkMessage } from "./dist/encryption-sdk/decrypt-message.js";
@@ -35,7 +35,7 @@ console.log(JSON.stringify([error.name, error.message, error.cause.code, source.
     ]);
   });
 
-  it("the types of the adapter need nothing of it", () => {
+  it("the type declarations do not need @aws-crypto/client-node", () => {
     const seen = new Set<string>();
     const visit = (file: string) => {
       if (seen.has(file)) return;

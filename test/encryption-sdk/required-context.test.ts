@@ -76,15 +76,18 @@ describe("vectors of the AWS Encryption SDK for .NET 4.0.1", () => {
   const tests = Object.entries(manifest?.tests ?? {});
   const commitmentPolicy = "REQUIRE_ENCRYPT_ALLOW_DECRYPT";
 
-  it.skipIf(!manifest)("are all there: 22 of the default manager and 11 with a required context", () => {
-    const managers = tests.map(([, { cmm }]) => cmm);
-    expect(managers.filter((one) => one === "Default")).toHaveLength(22);
-    expect(managers.filter((one) => one === "RequiredEncryptionContext")).toHaveLength(11);
-  });
+  it.skipIf(!manifest)(
+    "all vectors are present: 22 of the default manager and 11 with a required context",
+    () => {
+      const managers = tests.map(([, { cmm }]) => cmm);
+      expect(managers.filter((one) => one === "Default")).toHaveLength(22);
+      expect(managers.filter((one) => one === "RequiredEncryptionContext")).toHaveLength(11);
+    },
+  );
 
   for (const [name, test] of tests) {
     const isRequired = test.cmm === "RequiredEncryptionContext";
-    it(`${name} is read with its context stated, and with no other`, async () => {
+    it(`vector ${name} is decrypted with its own context only`, async () => {
       const message = bytesOf(test.ciphertext);
       const stated = test["encryption-context"];
       const options = { keyring: keyringOf(test["master-keys"][0]), commitmentPolicy } as const;
@@ -106,7 +109,7 @@ describe("vectors of the AWS Encryption SDK for .NET 4.0.1", () => {
   }
 });
 
-describe("a message that holds a part of its context", () => {
+describe("a message with a required encryption context", () => {
   const stored = { tenant: "42" };
   const required = { "～": "wide", "😀": "smile", area: "b" };
   const plaintext = testBytes(100, 5);
@@ -170,7 +173,7 @@ describe("a message that holds a part of its context", () => {
   const keyring = new WatchedKeyring();
   const options = { keyring, encryptionContext: stored };
 
-  it("is read when both parts are stated, in any order of the names", async () => {
+  it("a message with a required context is decrypted when both parts are stated, in any order of names", async () => {
     const reversed = Object.fromEntries(Object.entries(required).reverse());
     for (const requiredEncryptionContext of [required, reversed]) {
       const opened = await decryptEncryptionSdkMessage(message, { ...options, requiredEncryptionContext });
@@ -183,7 +186,7 @@ describe("a message that holds a part of its context", () => {
     ]);
   });
 
-  it("is refused when a pair is stated as the other kind, and no keyring is asked then", async () => {
+  it("a pair that is stated as the wrong kind of context is refused before any keyring is called", async () => {
     asked.length = 0;
     const requiredEncryptionContext = { ...required, ...stored };
     for (const encryptionContext of [stored, "any"] as const) {
@@ -197,7 +200,7 @@ describe("a message that holds a part of its context", () => {
     expect(asked).toEqual([]);
   });
 
-  it("is refused when a required pair is wrong or left out", async () => {
+  it("a wrong or missing pair of the required context is refused", async () => {
     const others: EncryptionContext[] = [
       {},
       { ...required, area: "c" },
@@ -211,7 +214,7 @@ describe("a message that holds a part of its context", () => {
   });
 });
 
-it("a required context is checked as an argument", async () => {
+it("requiredEncryptionContext is checked as an argument", async () => {
   const stated = (requiredEncryptionContext: object) =>
     errorOf(() => read(testBytes(10), { keyring: aesKeyringNode(), requiredEncryptionContext } as never));
   expect((await stated({ a: 1 })).message).toContain('options.requiredEncryptionContext["a"]');

@@ -51,8 +51,8 @@ function watched(pieces: Iterable<Uint8Array>, { stalls = false } = {}) {
 /** What is left to do before a source hears that it is closed. */
 const settled = () => new Promise(setImmediate);
 
-describe("the source", () => {
-  it("may fail before it is read, which does not end the process", async () => {
+describe("the source of a message", () => {
+  it("a source that fails before it is read does not end the process", async () => {
     const failure = new Error("connection lost");
     const node = new Readable({ read() {} });
     let controller: ReadableStreamDefaultController | undefined;
@@ -75,7 +75,7 @@ describe("the source", () => {
     }
   });
 
-  it("may come byte by byte in large buffers, none of which is held", async () => {
+  it("a source of single bytes in large buffers does not keep the buffers in memory", async () => {
     const plaintext = testBytes(4096);
     const message = await writeMessage(plaintext, { frameLength: 4096 });
     let most = 0;
@@ -94,7 +94,7 @@ describe("the source", () => {
     expect(most).toBeLessThan(512 * 1024 * 1024);
   });
 
-  it("is read as the plaintext is", async () => {
+  it("the source is read as the plaintext is read", async () => {
     const message = await writeMessage(testBytes(10_000), { frameLength: 100 });
     const { source, state } = watched(cut(message, 64));
     const { plaintext } = await decryptEncryptionSdkMessage(source, { keyring });
@@ -107,7 +107,7 @@ describe("the source", () => {
     expect(state.closed).toBe(false);
   });
 
-  it("is closed when the reader has had enough, also before the first read", async () => {
+  it("the source is closed when reading stops, also before the first read", async () => {
     const message = await writeMessage(testBytes(1000), { frameLength: 100 });
     for (const reads of [0, 1, 2]) {
       const { source, state } = watched(cut(message, 10));
@@ -120,7 +120,7 @@ describe("the source", () => {
     }
   });
 
-  it("is destroyed or cancelled, if it is a stream", async () => {
+  it("a stream is destroyed or cancelled", async () => {
     const message = await writeMessage(testBytes(1000), { frameLength: 100 });
     const node = Readable.from(cut(message, 10));
     const first = await decryptEncryptionSdkMessage(node, { keyring });
@@ -136,7 +136,7 @@ describe("the source", () => {
     await cancelled.promise;
   });
 
-  it("is closed when the message cannot be read", async () => {
+  it("the source is closed when the message cannot be decrypted", async () => {
     const message = await writeMessage(testBytes(1000), { frameLength: 100 });
     const broken = Buffer.from(message);
     const at = broken.length - 500;
@@ -156,7 +156,7 @@ describe("the source", () => {
     }
   });
 
-  it("that fails is an error of its own", async () => {
+  it("a source that fails is a SOURCE_FAILED error", async () => {
     const message = await writeMessage(testBytes(1000), { frameLength: 100 });
     const cause = new Error("the disk is gone");
     const own = new EnvelopeError("BODY_INTERRUPTED", "the body broke");
@@ -173,7 +173,7 @@ describe("the source", () => {
     }
   });
 
-  it("that gives no bytes, or is none, is a TypeError", async () => {
+  it("a source that yields no bytes, or is no source, is a TypeError", async () => {
     const pieces = ["text"] as unknown as Uint8Array[];
     expect((await readMessage(pieces)).error).toEqual(
       new TypeError("source: each piece: expected a Uint8Array, got a string"),
@@ -184,8 +184,8 @@ describe("the source", () => {
   });
 });
 
-describe("the signal", () => {
-  it("that has aborted already leaves everything alone", async () => {
+describe("aborting decryptEncryptionSdkMessage", () => {
+  it("a signal that has already been aborted reads nothing and calls no keyring", async () => {
     const { source, state } = watched([]);
     const abortSignal = AbortSignal.abort(reason);
     expect(await errorOf(() => decryptEncryptionSdkMessage(source, { keyring, abortSignal }))).toBe(reason);
@@ -193,7 +193,7 @@ describe("the signal", () => {
     expect(state).toMatchObject({ read: 0, closed: true });
   });
 
-  it("ends a header that does not come", async () => {
+  it("an abort ends the wait for a header", async () => {
     const message = await writeMessage(testBytes(10));
     const { source, state } = watched([message.subarray(0, 20)], { stalls: true });
     const controller = new AbortController();
@@ -206,7 +206,7 @@ describe("the signal", () => {
     expect(state.closed).toBe(true);
   });
 
-  it("ends a keyring that knows nothing of it, and zeroes what comes late", async () => {
+  it("an abort ends the wait for a keyring that ignores it, and zeroes a late data key", async () => {
     const message = await writeMessage(testBytes(10));
     const controller = new AbortController();
     const slow = new SlowKeyring(() => controller.abort(reason));
@@ -221,7 +221,7 @@ describe("the signal", () => {
   });
 
   it.each(["ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY", committedSigned])(
-    "ends a body in its midst: %s",
+    "an abort ends the reading of the body: %s",
     async (suite) => {
       const message = await writeMessage(testBytes(1000), { suite, frameLength: 100 });
       const { source, state } = watched(cut(message.subarray(0, 900), 50), { stalls: true });
@@ -239,7 +239,7 @@ describe("the signal", () => {
     },
   );
 
-  it("closes the source also while nobody reads", async () => {
+  it("an abort closes the source while nobody reads", async () => {
     const message = await writeMessage(testBytes(1000), { frameLength: 100 });
     const stream = Readable.from(cut(message, 50));
     const controller = new AbortController();
@@ -253,7 +253,7 @@ describe("the signal", () => {
     expect((await collectUntilError(plaintext)).error).toBe(reason);
   });
 
-  it("is let go of at the end", async () => {
+  it("no listener stays on the signal at the end", async () => {
     const message = await writeMessage(testBytes(1000), { frameLength: 100 });
     const controller = new AbortController();
     const { plaintext } = await decryptEncryptionSdkMessage(message, {
@@ -288,8 +288,8 @@ class SlowKeyring extends KeyringNode {
   }
 }
 
-describe("the data key", () => {
-  it("is zeroed at the end, after an error, and when the reader stops", async () => {
+describe("the data key of a message", () => {
+  it("the data key is zeroed at the end, after an error, and when reading stops", async () => {
     const message = await writeMessage(testBytes(1000), { frameLength: 100 });
     const broken = Buffer.concat([message, Buffer.alloc(1)]);
     for (const [bytes, reads] of [
@@ -308,7 +308,7 @@ describe("the data key", () => {
     }
   });
 
-  it("is zeroed when the header is not authentic", async () => {
+  it("the data key is zeroed when the header is not authentic", async () => {
     const message = await writeMessage(testBytes(10));
     const at = message.length - (4 + 4 + 12 + 4 + 10 + 16) - 1;
     message[at] = (message[at] ?? 0) ^ 1;
@@ -318,7 +318,7 @@ describe("the data key", () => {
   });
 });
 
-describe("options", () => {
+describe("options of decryptEncryptionSdkMessage", () => {
   const wrong: [name: string, options: unknown, message: RegExp][] = [
     ["none", undefined, /^options: expected an object, got undefined$/],
     ["no keyring", {}, /^options\.keyring: expected a keyring of @aws-crypto\/client-node, got undefined$/],
@@ -341,7 +341,7 @@ describe("options", () => {
     ["a flag", { releasePlaintextBeforeSignature: 1 }, /^options\.releasePlaintextBeforeSignature: /],
     ["a signal", { abortSignal: {} }, /^options\.abortSignal: expected an AbortSignal, got /],
   ];
-  it.each(wrong)("that are wrong are named: %s", async (name, options, message) => {
+  it.each(wrong)("decryptEncryptionSdkMessage names a wrong option: %s", async (name, options, message) => {
     const all =
       /keyring|none$/.test(name) && !/context/.test(name) ? options : { keyring, ...(options as object) };
     const { source, state } = watched([]);

@@ -38,8 +38,8 @@ const messageOf = async (act: () => unknown) => {
   return error.message;
 };
 
-describe("the fields of an argument", () => {
-  it("are a snapshot without a prototype, each known name a property of its own", () => {
+describe("fieldsArgument", () => {
+  it("returns a snapshot without a prototype in which each known name is an own property", () => {
     const given = input({ Key: "a", context: 1 });
     expect(Object.getPrototypeOf(given)).toBeNull();
     expect({ ...given }).toStrictEqual({
@@ -51,13 +51,13 @@ describe("the fields of an argument", () => {
     });
   });
 
-  it("that were not given are left out of the stated ones", () => {
+  it("omits fields that were not given in statedFields", () => {
     const stated = statedFields<Input>(lists.input, { Key: "a", context: undefined });
     expect(Object.getPrototypeOf(stated)).toBeNull();
     expect(Object.keys(stated)).toEqual(["Key", "context"]);
   });
 
-  it("are read once, in their order, accessors too; symbols and what is not enumerable count for nothing", () => {
+  it("reads each field once and in order, including accessors, and ignores symbols and fields that are not enumerable", () => {
     const reads: string[] = [];
     const bag = {
       get context() {
@@ -77,7 +77,7 @@ describe("the fields of an argument", () => {
   });
 
   it.each(["context", "isWhole", "Key", "Part", "colour"])(
-    "do not come from Object.prototype.%s, also after spreading",
+    "ignores Object.prototype.%s, even after spreading the result",
     (name) => {
       const prototype = Object.prototype as unknown as Record<string, unknown>;
       try {
@@ -93,25 +93,25 @@ describe("the fields of an argument", () => {
     },
   );
 
-  it("may be undefined, the refused ones as well", () => {
+  it("accepts undefined fields, including refused ones", () => {
     expect(input({ Key: undefined, Part: undefined }).Key).toBeUndefined();
   });
 
   it.each([null, undefined, 1, "text", [], new Map(), new (class Params {})(), Object.create({ Key: "a" })])(
-    "cannot be those of what is no plain object: %#",
+    "refuses a value that is not a plain object: %#",
     async (value) => {
       expect(await messageOf(() => input(value))).toMatch(/^input: expected (an|a plain) object, got /);
     },
   );
 
-  it("are those of a plain object without a prototype, or of another realm", async () => {
+  it("accepts a plain object without a prototype or of another realm", async () => {
     const { runInNewContext } = await import("node:vm");
     expect(input(Object.assign(Object.create(null), { Key: "a" })).Key).toBe("a");
     expect(input(runInNewContext('({ Key: "a" })')).Key).toBe("a");
   });
 });
 
-describe("a name that is not known", () => {
+describe("an unknown name", () => {
   it.each([
     [{ colour: 1 }, "colour: send has no such field; it has Key, Tagging, context, isWhole"],
     [{ colour: undefined }, "colour: send has no such field; it has Key, Tagging, context, isWhole"],
@@ -153,15 +153,15 @@ describe("a name that is not known", () => {
     expect(await messageOf(() => options(bag))).toBe(message);
   });
 
-  it("is cut when it is long", async () => {
+  it("is shortened in the message if it is long", async () => {
     expect((await messageOf(() => input({ ["a".repeat(1e6)]: 1 }))).length).toBeLessThan(200);
   });
 
-  it("passes when it may be a newer one of the SDK's", () => {
+  it("is accepted if it may belong to a newer release of the SDK", () => {
     expect((input({ Newer: 1 }) as Record<string, unknown>).Newer).toBe(1);
   });
 
-  it("passes a lenient list unless it resembles a known one", async () => {
+  it("is accepted by a lenient list unless it resembles a known name", async () => {
     const { options: names } = call("plug", { options: lenient(only("keepAlive", "limit")) });
     const plug = (bag: object) => fieldsArgument<{ keepAlive?: boolean; limit?: number }>(names, bag);
     expect((plug({ newer: 1 }) as Record<string, unknown>).newer).toBe(1);
@@ -171,7 +171,7 @@ describe("a name that is not known", () => {
   });
 });
 
-it("the type of a list is exact: one that lacks a name of the argument, or has another, does not compile", () => {
+it("a list that lacks a name of the argument, or has another name, does not compile", () => {
   const check = () => {
     const less = call("send", { options: only("abortSignal") }).options;
     const more = call("send", { options: only("abortSignal", "limit", "colour") }).options;

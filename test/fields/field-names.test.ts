@@ -19,7 +19,7 @@ import { Bucket, keyring, useLocalAws, wrappingKey } from "../support/local.js";
 import { requestsOfSdk } from "../support/sdk-requests.js";
 import { storeSesMail } from "../support/ses-mail.js";
 
-/** A list as the sweep reads it. */
+/** A list in the form that these tests read. */
 interface List {
   readonly call: string;
   readonly argument: string;
@@ -40,7 +40,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const source = join(folder, "source");
 writeFileSync(source, "plaintext");
 
-/** How often any keyring was asked. */
+/** The number of calls to any keyring. */
 let asked = 0;
 const counting: main.Keyring = {
   generateDataKey(input) {
@@ -67,12 +67,12 @@ const writer = (options: object = {}) =>
   new legacy.LegacyWriter({ s3: local.aws.s3, keyring: legacyKeyring, ...options });
 const generating = { contentName: "AES/GCM/NoPadding", encryptionContext: {} };
 
-/** A call by its argument: made with these fields in it, beside those that it needs. */
+/** Makes a call with these fields in one of its arguments, in addition to those that it needs. */
 type Made = (fields: Bag) => unknown;
-/** By argument, "options" for instance. */
+/** The name of the argument, for example "options". */
 type Row = Readonly<Record<string, Made>>;
 
-/** What a call takes first, and its options second. */
+/** The first argument of a call, and its options. */
 function inputAndOptions(
   needed: Bag | (() => Promise<Bag>),
   made: (input: never, options: never) => unknown,
@@ -88,7 +88,7 @@ const sole = (needed: () => Bag, made: (options: never) => unknown): Row => ({
   options: (fields) => made({ ...needed(), ...fields } as never),
 });
 
-/** Every call and every argument with named fields, by the name of its list. */
+/** Every argument with named fields, by its call. */
 const rows: Readonly<Record<string, Row>> = {
   client: sole(
     () => ({ s3: local.s3, keyring }),
@@ -275,7 +275,7 @@ function listsOf(
 }
 const all = [...listsOf(fieldNames, rows), ...listsOf(legacyFieldNames, legacyRows)];
 
-/** Ways to write a name that nobody meant as another one. */
+/** Misspellings of a name that no other name resembles. */
 function misspellings(name: string): string[] {
   const middle = Math.floor(name.length / 2);
   const [first = "", rest] = [name[0], name.slice(1)];
@@ -314,7 +314,7 @@ describe.each(all)("the %s", (_title, list, made) => {
   const known = [...list.accepted, ...Object.keys(list.refused)];
   const others = list.elsewhere.flatMap(({ accepted }) => accepted);
 
-  it("have each known name in its place alone: in another case, with _ or -, or with a slip, it is refused and proposed", async () => {
+  it("refuses each known name that is misspelt or in the wrong argument, and proposes the right one", async () => {
     let tried = 0;
     for (const name of known) {
       for (const slip of misspellings(name)) {
@@ -339,7 +339,7 @@ describe.each(all)("the %s", (_title, list, made) => {
     },
   );
 
-  it("are told the name of what other libraries call signal", async () => {
+  it("proposes abortSignal for the name that other libraries have for it", async () => {
     const signal = new AbortController().signal;
     const isKnown = [...known, ...others].includes("abortSignal");
     if (!isKnown && list.others === "any") return;
@@ -349,7 +349,7 @@ describe.each(all)("the %s", (_title, list, made) => {
     await expectRefused(() => made({ signal }), message);
   });
 
-  it("are told where the fields of the other arguments, and of the client, belong", async () => {
+  it("names the argument to which a field of another argument or of the client belongs", async () => {
     for (const { call, argument, accepted } of list.elsewhere) {
       for (const name of accepted.filter((other) => !known.includes(other))) {
         const isElsewhereToo = list.elsewhere.some(
@@ -364,7 +364,7 @@ describe.each(all)("the %s", (_title, list, made) => {
     }
   });
 
-  it("say why what they refuse is refused", async () => {
+  it("states the reason for each refused name", async () => {
     for (const [name, why] of Object.entries(list.refused)) {
       const error = await errorOf(() => made({ [name]: "x" }));
       expect(error).toBeInstanceOf(TypeError);
@@ -374,11 +374,11 @@ describe.each(all)("the %s", (_title, list, made) => {
   });
 });
 
-describe("a name that the SDK has for another request", () => {
+describe("a field of another request of the SDK", () => {
   const names = [...new Set([...requestsOfSdk().values()].flat())];
   const passing = all.filter(([, list]) => list.others === "capitals");
 
-  it.each(passing)("is none of those that the %s mistake for another one", async (_title, list, made) => {
+  it.each(passing)("is not mistaken for another name by the %s", async (_title, list, made) => {
     const elsewhere = list.elsewhere.flatMap(({ accepted }) => accepted);
     const known = [...list.accepted, ...Object.keys(list.refused), ...elsewhere];
     const mistaken: string[] = [];
@@ -398,7 +398,7 @@ describe("a name that the SDK has for another request", () => {
 });
 
 describe("a field of a newer SDK reaches the request", () => {
-  /** What commands were made of. */
+  /** The inputs of the commands. */
   const inputs: Bag[] = [];
   let s3: S3Client;
   beforeAll(() => {
@@ -432,7 +432,7 @@ describe("a field of a newer SDK reaches the request", () => {
       const input = { Body: Readable.from([body]), Metadata: metadata, ETag: '"e"', $metadata: {}, ...Newer };
       const { Body } = await legacy.decryptLegacyObject(input, { keyring: legacyKeyring });
       expect(await Body.transformToString()).toBe("x");
-      // It is an output that is handed in whole: there is no request.
+      // Its input is a whole output, and it sends no request.
       inputs.push({ ...Newer });
     },
     migrateObject: async () => {
@@ -469,14 +469,14 @@ describe("a field of a newer SDK reaches the request", () => {
   });
 });
 
-describe("an argument that is no plain object", () => {
+describe("an argument that is not a plain object", () => {
   const methods = (of: object) => Object.getOwnPropertyNames(of).filter((name) => name !== "constructor");
   const calls = [
     ...methods(main.EnvelopeClient.prototype).map((name) => ["EnvelopeClient", name] as const),
     ...methods(legacy.LegacyWriter.prototype).map((name) => ["LegacyWriter", name] as const),
   ];
 
-  it.each(calls)("is refused by %s.%s, as what it inherits would not be seen", async (of, name) => {
+  it.each(calls)("is refused by %s.%s, because inherited fields would be ignored", async (of, name) => {
     const made = (of === "EnvelopeClient"
       ? client()
       : writer({ instructionFile: true })) as unknown as Record<string, (...args: unknown[]) => unknown>;
@@ -499,12 +499,12 @@ describe("every call", () => {
   it.each([
     ["EnvelopeClient", main.EnvelopeClient, Object.keys(rows)],
     ["LegacyWriter", legacy.LegacyWriter, Object.keys(legacyRows)],
-  ])("of %s has a row here", (_name, { prototype }, names) => {
+  ])("of %s has a row in this test", (_name, { prototype }, names) => {
     const methods = Object.getOwnPropertyNames(prototype).filter((name) => name !== "constructor");
     expect(methods.filter((name) => !names.includes(name))).toEqual([]);
   });
 
-  it("of the entry points that takes named fields has a row here", () => {
+  it("of the entry points with named fields has a row in this test", () => {
     const others = ["EnvelopeClient", "EnvelopeError", "LegacyWriter", "CryptoEngine"];
     const positional = ["ciphertextLength", "plaintextLength", "uploadPartRange"];
     const calls = { ...main, ...legacy };
@@ -530,7 +530,7 @@ describe("Object.prototype", () => {
     }
   }
 
-  it('with unencrypted: "allow" does not make get return what is not encrypted', async () => {
+  it('with unencrypted: "allow" does not make get return an object that is not encrypted', async () => {
     await local.aws.s3.send(new PutObjectCommand({ Bucket, Key: "plain", Body: "not encrypted" }));
     const error = await inheriting("unencrypted", "allow", () =>
       errorOf(() => client().get({ Bucket, Key: "plain" })),
@@ -551,7 +551,7 @@ describe("Object.prototype", () => {
     },
   );
 
-  it("with a field of any call changes none: what is not stated is undefined in every argument", async () => {
+  it("with a field of any call changes no call, because a field that is not given is undefined in every argument", async () => {
     const names = [...new Set(all.flatMap(([, list]) => list.accepted))];
     const { fieldsArgument } = await import("../../src/fields/field-list.js");
     expect(names.length).toBeGreaterThan(150);

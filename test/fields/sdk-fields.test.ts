@@ -26,7 +26,7 @@ describe("sdkFields", () => {
 });
 
 describe("options of this package in an input", () => {
-  it("are listed for put, for put of LegacyWriter and for delete, each apart from the others", () => {
+  it("are listed separately for put, put of LegacyWriter, and delete", () => {
     expectTypeOf<OwnName<PutInput>>().toEqualTypeOf<"encryptionContext" | "envelopeStorage">();
     expectTypeOf<OwnName<LegacyPutInput>>().toEqualTypeOf<"encryptionContext">();
     expectTypeOf<OwnName<DeleteInput>>().toEqualTypeOf<"envelopeStorage">();

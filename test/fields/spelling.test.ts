@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { nearestName, sameName } from "../../src/fields/spelling.js";
 import { requestsOfSdk } from "../support/sdk-requests.js";
 
-describe("the nearest name", () => {
+describe("nearestName", () => {
   it.each([
     ["EncryptionContext", "encryptionContext"],
     ["encryption_context", "encryptionContext"],
@@ -24,7 +24,7 @@ describe("the nearest name", () => {
     expect(nearestName(name, known)).toBe(expected);
   });
 
-  it("is the nearest one of several", () => {
+  it("is the nearest of several names", () => {
     expect(nearestName("GrantReadAC", ["GrantRead", "GrantReadACP"])).toBe("GrantReadACP");
   });
 
@@ -38,11 +38,11 @@ describe("the nearest name", () => {
     ["ChecksumSHA3", ["ChecksumSHA1"]],
     ["ChecksumXXHASH64", ["ChecksumXXHASH3"]],
     ["a".repeat(65), ["a".repeat(65).toUpperCase()]],
-  ])("of %s is none of %j", (name, known) => {
+  ])("of %s is not in %j", (name, known) => {
     expect(nearestName(name, known)).toBeUndefined();
   });
 
-  it("without edits is the same name in other case, with other separators, or of another library", () => {
+  it("finds the same name in another case, with other separators, or from another library", () => {
     const known = ["abortSignal", "onProgress"];
     expect(sameName("AbortSignal", known)).toBe("abortSignal");
     expect(sameName("on_progress", known)).toBe("onProgress");
@@ -56,7 +56,7 @@ describe("a field that a request of S3 may gain", () => {
   const requests = requestsOfSdk();
   const all = [...new Set([...requests.values()].flat())];
   it.each(["PutObjectRequest", "GetObjectRequest", "HeadObjectRequest", "DeleteObjectRequest"])(
-    "is taken for no field of %s, whichever other request has it now",
+    "is not mistaken for a field of %s, whichever other request has it now",
     (request) => {
       const known = requests.get(request) ?? [];
       expect(known).toContain("Bucket");
@@ -66,8 +66,8 @@ describe("a field that a request of S3 may gain", () => {
     },
   );
 
-  it("was taken for no field of the oldest release that is supported", () => {
-    // What PutObject has gained since 3.1000.0; the others that are used here have gained nothing.
+  it("was not mistaken for a field of the oldest supported release", () => {
+    // The fields that PutObject has gained since 3.1000.0; the other requests that are used here have gained none.
     const gained = [
       "ChecksumMD5",
       "ChecksumSHA512",

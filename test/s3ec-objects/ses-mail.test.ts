@@ -48,14 +48,14 @@ const input = (more = {}) => ({
   ...more,
 });
 
-describe("inbound mail of SES", () => {
-  it("is decrypted by one call: one request to S3 and one to KMS", async () => {
+describe("inbound mail of Amazon SES", () => {
+  it("decryptSesMail takes one request to S3 and one to KMS", async () => {
     await storeMail("mail");
     expectBytes(await decryptSesMail(input()), mail);
     expect(local.operations()).toEqual(["GetObject", "Decrypt"]);
   });
 
-  it("is under the key of SES when none is named", async () => {
+  it("decryptSesMail uses the key alias/aws/ses by default", async () => {
     const AliasName = "alias/aws/ses";
     const alias = new CreateAliasCommand({ AliasName, TargetKeyId: local.keyArn });
     await local.aws.kms.send(alias).catch(() => undefined);
@@ -66,7 +66,7 @@ describe("inbound mail of SES", () => {
     expect(decrypt?.input?.KeyId).toBe(AliasName);
   });
 
-  it("is read by a client with this preset, and nothing more is allowed than that takes", async () => {
+  it("a client with sesMailReading reads mail, and refuses formats that SES does not write", async () => {
     await storeMail("mail");
     const client = local.clientWith({ legacy: sesMailReading({ kms: local.aws.kms, keyId: local.keyArn }) });
     const { Body, legacy, encryptionContext } = await client.get({ Bucket, Key: "mail" });
@@ -84,7 +84,7 @@ describe("inbound mail of SES", () => {
     );
   });
 
-  it("that was changed, is not encrypted, is not there, or is native comes as an error", async () => {
+  it("mail that was modified, is not encrypted, does not exist, or is a native object is an error", async () => {
     const body = await storeMail("mail");
     const { metadata } = await local.getRaw("mail");
     body[5] = (body[5] ?? 0) ^ 1;
@@ -105,7 +105,7 @@ describe("inbound mail of SES", () => {
     );
   });
 
-  it("is never what is not encrypted, nor a part, nor under a context, even where no type checker says so", async () => {
+  it("decryptSesMail refuses options for plaintext, parts and contexts at run time", async () => {
     await local.putRaw("plain", mail);
     local.operations();
     for (const more of [
@@ -121,7 +121,7 @@ describe("inbound mail of SES", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("with a wrong argument is not asked for", async () => {
+  it("decryptSesMail with a wrong argument sends no request", async () => {
     for (const wrong of [{ s3: 5 }, { kms: 5 }, { keyId: 5 }, { Bucket: undefined }, { Key: "" }]) {
       const error = await errorOf(() => decryptSesMail(input(wrong)));
       expect(["TypeError", "RangeError"]).toContain(error.name);

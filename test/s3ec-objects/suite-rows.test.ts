@@ -501,7 +501,7 @@ row(33, "KeyCommitmentPolicyEncryptFailure, at construction", async () => {
   expect(local.operations()).toEqual([]);
 });
 
-describe("extra security tests, beside those of test/s3ec/downgrades.test.ts, which go through S3 as well", () => {
+describe("extra security tests that go through S3", () => {
   const options = { ...policies.FEAD, ...bothFlags };
   // All of it but the key of the object, which is the caller's.
   const whole = async (Key: string, input = {}) => {
@@ -509,7 +509,7 @@ describe("extra security tests, beside those of test/s3ec/downgrades.test.ts, wh
     return JSON.stringify([error.name, error.message, error, String(error.cause)]).replaceAll(Key, "key");
   };
 
-  it("[P] CBC with a wrong key, changed, or cut off: identical error", async () => {
+  it("[P] CBC with a wrong key, modified, or truncated: identical error", async () => {
     await putForeign("cbc", plaintext, javaCbcRsa);
     const { bytes, metadata } = await local.getRaw("cbc");
     const key = { key: createPublicKey(rsaPrivateKey), padding: constants.RSA_PKCS1_PADDING };
@@ -527,14 +527,14 @@ describe("extra security tests, beside those of test/s3ec/downgrades.test.ts, wh
     }
   });
 
-  it("[P] CBC cut within a block is told by its size alone, which is public", async () => {
+  it("[P] CBC truncated within a block is refused by its size, which is public", async () => {
     await putForeign("cbc", plaintext, javaCbcRsa);
     const { bytes, metadata } = await local.getRaw("cbc");
     await local.putRaw("cbc-cut", bytes.subarray(0, -5), metadata);
     await expectRefused("BODY_TRUNCATED", "cbc-cut", options);
   });
 
-  it("[J] NEGATIVE: V2 with an instruction file whose data key is another's", async () => {
+  it("[J] NEGATIVE: V2 with an instruction file whose data key belongs to another object", async () => {
     for (const writer of [gcmWriter, {}]) {
       await put("negative", plaintext, "aes", { ...writer, ...fileWriter });
       await put("other", plaintext, "aes", { ...writer, ...fileWriter });

@@ -192,7 +192,7 @@ describe("7. Downgrades that must be rejected", () => {
     );
   }
 
-  it("RSA-OAEP-SHA1 -> legacy wrap by rewriting as V1 gives a key, as RSA PKCS#1 must, and never the object's", async () => {
+  it("RSA-OAEP-SHA1 rewritten as V1 with RSA PKCS#1 returns a key, and never the object's", async () => {
     const keys = await open(asV1("V2 rsa"), { keyrings: [keyrings.rsa] });
     expect(keys.suite).toBe(cbcSuite);
     expect(keys.key.export()).not.toEqual(written["V2 rsa"]?.key);
@@ -312,8 +312,8 @@ describe("8. Extra security tests", () => {
   });
 });
 
-describe("a data key that is another's", () => {
-  it("is not the committed one, even when the file is of the right format", async () => {
+describe("a data key of another object", () => {
+  it("an instruction file of another object is refused by the commitment", async () => {
     // CVE-2025-14762 and its siblings: a file that gives the object another data key.
     const key = randomBytes(32);
     const nonce = randomBytes(12);

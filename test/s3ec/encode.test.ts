@@ -30,14 +30,14 @@ function envelopeOf(
   };
 }
 
-describe("an envelope that is written", () => {
+describe("encodeLegacyEnvelope", () => {
   const text = fc.string({
     unit: fc.oneof(fc.constantFrom(" ", "\t", "\n", '"', "\\", "\u2028", "é", "😀"), fc.string()),
   });
   const name = text.filter((one) => one !== "" && one !== "__proto__");
   const description = fc.dictionary(name, text, { maxKeys: 5 }).map((entries) => ({ ...entries }));
 
-  it("is read back as it was, from ASCII without white space where nothing may be lost of it", () => {
+  it("an encoded envelope decodes to the same envelope, and is ASCII without white space", () => {
     const format = fc.constantFrom("V2", "V3");
     const storage = fc.constantFrom("metadata", "instruction-file");
     fc.assert(
@@ -64,7 +64,7 @@ describe("an envelope that is written", () => {
     );
   });
 
-  it("has these very texts", () => {
+  it("an encoded envelope has exactly these texts", () => {
     const envelope = envelopeOf("V3", wraps.aesGcm, { b: "1 2", a: "é" }, "instruction-file");
     const wrapped = testBytes(60).toString("base64");
     expect(encodeLegacyEnvelope(envelope).instructions).toBe(
@@ -75,7 +75,7 @@ describe("an envelope that is written", () => {
     });
   });
 
-  it("is never one that its format has no words for", () => {
+  it("encodeLegacyEnvelope refuses an envelope that its format cannot express", () => {
     const v3 = envelopeOf("V3", wraps.aesGcm, {}, "metadata");
     expect(() => encodeLegacyEnvelope({ ...v3, wrap: wraps.aesWrap })).toThrow("unreachable");
     expect(() => encodeLegacyEnvelope({ ...v3, commitment: undefined })).toThrow("unreachable");

@@ -29,7 +29,7 @@ async function refused(
 }
 
 describe("decodeInstructionFile", () => {
-  it("reads V1 and V2 as they would stand in metadata", () => {
+  it("an instruction file of V1 or V2 decodes like metadata", () => {
     for (const metadata of [
       v1(wraps.rsaPkcs1, { a: "b" }),
       v2(wraps.kms, { a: "b" }),
@@ -40,13 +40,13 @@ describe("decodeInstructionFile", () => {
     }
   });
 
-  it.each(v3Wraps)("joins V3 of the wrap $name from object and file", (wrap) => {
+  it.each(v3Wraps)("V3 with the wrap $name is joined from the metadata and the instruction file", (wrap) => {
     const metadata = v3(wrap, { a: "b" });
     const { onObject, file } = splitV3(metadata);
     expect(decodeInstructionFile(fileOf(file), found(onObject))).toEqual(inFile(metadata));
   });
 
-  it("takes numbers for text, as PHP writes them, and null and the empty string for nothing", () => {
+  it("numbers are accepted as text, as PHP writes them; null and empty strings count as missing", () => {
     const metadata = v2(wraps.kms);
     const file = {
       ...metadata,
@@ -62,28 +62,31 @@ describe("decodeInstructionFile", () => {
     expect(decodeInstructionFile(fileOf(noDescription), bare)).toMatchObject({ description: {} });
   });
 
-  it("takes any white space that JSON allows, and names in any order and case", () => {
+  it("white space of JSON, and names in any order and case, are accepted", () => {
     const metadata = v2(wraps.aesGcm);
     const capital = Object.entries(metadata).map(([name, value]) => [name.toUpperCase(), value]);
     const text = `\n${JSON.stringify(Object.fromEntries(capital.reverse()), null, 2)}\r\n`;
     expect(decodeInstructionFile(Buffer.from(text), bare)).toEqual(inFile(metadata));
   });
 
-  it("reads a description beyond ASCII as it stands, without what metadata needs", () => {
+  it("a description beyond ASCII is read from a file without decoding of metadata", () => {
     const text = '{"a":"å 日本 🙂","b":"\u00c3\u00a5"}';
     expect(decodeInstructionFile(fileOf({ ...v1(), "x-amz-matdesc": text }), bare)).toMatchObject({
       description: { a: "å 日本 🙂", b: "\u00c3\u00a5" },
     });
   });
 
-  it.each(["x-amz-c", "x-amz-d", "x-amz-i"])("refuses %s in the file, be it the very same", async (name) => {
-    const fault = "only the metadata of the object itself may have this field";
-    const { onObject, file } = splitV3(v3(wraps.aesGcm));
-    await refused(fileOf({ ...file, [name]: onObject[name] }), found(onObject), name, fault);
-    await refused(fileOf({ ...v2(wraps.aesGcm), [name]: onObject[name] }), bare, name, fault);
-  });
+  it.each(["x-amz-c", "x-amz-d", "x-amz-i"])(
+    "an instruction file with %s is refused, even with the same value as the object",
+    async (name) => {
+      const fault = "only the metadata of the object itself may have this field";
+      const { onObject, file } = splitV3(v3(wraps.aesGcm));
+      await refused(fileOf({ ...file, [name]: onObject[name] }), found(onObject), name, fault);
+      await refused(fileOf({ ...v2(wraps.aesGcm), [name]: onObject[name] }), bare, name, fault);
+    },
+  );
 
-  it("refuses V3 in the file of an object that says nothing of V3", async () => {
+  it("an instruction file of V3 is refused for an object without content fields of V3", async () => {
     const { file } = splitV3(v3(wraps.aesGcm));
     await refused(
       fileOf(file),
@@ -95,7 +98,7 @@ describe("decodeInstructionFile", () => {
     await refused(fileOf(v3(wraps.aesGcm)), bare, "x-amz-c", "only the metadata of the object itself");
   });
 
-  it("refuses V1 and V2 in the file of an object of V3, alone or beside V3", async () => {
+  it("fields of V1 and V2 are refused in the instruction file of an object of V3", async () => {
     const { onObject, file } = splitV3(v3(wraps.aesGcm));
     const of = found(onObject);
     await refused(fileOf(v1()), of, "x-amz-key", "it does not belong to format V3");
@@ -109,7 +112,7 @@ describe("decodeInstructionFile", () => {
     await refused(fileOf({ ...file, "x-amz-iv": "AAAA" }), of, "x-amz-iv", "it does not belong to format V3");
   });
 
-  it("refuses one wrapped key beside another", async () => {
+  it("an instruction file with two wrapped keys is refused", async () => {
     await refused(
       fileOf({ ...v1(), ...v2(wraps.aesGcm) }),
       bare,
@@ -160,9 +163,11 @@ describe("decodeInstructionFile", () => {
     ["null", null, "its body", "expected a JSON object"],
     ["an array", [v1()], "its body", "expected a JSON object"],
     ["a string", JSON.stringify(v1()), "its body", "expected a JSON object"],
-  ])("refuses a file with %s", (_, fields, field, fault) => refused(fileOf(fields), bare, field, fault));
+  ])("an instruction file with %s is refused", (_, fields, field, fault) =>
+    refused(fileOf(fields), bare, field, fault),
+  );
 
-  it.each(["x-amz-3", "x-amz-w"])("refuses a file of V3 without %s", (name) => {
+  it.each(["x-amz-3", "x-amz-w"])("an instruction file of V3 without %s is refused", (name) => {
     const { onObject, file } = splitV3(v3(wraps.aesGcm));
     return refused(fileOf(without(file, name)), found(onObject), name, "it is missing");
   });
@@ -186,16 +191,18 @@ describe("decodeInstructionFile", () => {
       Buffer.from(`{"a":${"[".repeat(30_000)}${"]".repeat(30_000)}}`),
       "expected a JSON object without",
     ],
-  ])("refuses a file that has %s", (_, bytes, fault) => refused(bytes, bare, "its body", fault));
+  ])("an instruction file that has %s is refused", (_, bytes, fault) =>
+    refused(bytes, bare, "its body", fault),
+  );
 
-  it("takes a file of 64 KiB and not a byte more", async () => {
+  it("an instruction file of 64 KiB is accepted, and one byte more is refused", async () => {
     const file = fileOf(v1());
     const padded = (bytes: number) => Buffer.concat([file, Buffer.alloc(bytes - file.length, " ")]);
     expect(decodeInstructionFile(padded(65_536), bare)).toEqual(inFile(v1()));
     await refused(padded(65_537), bare, "its body", "expected at most 65536 bytes");
   });
 
-  it("is not led by __proto__ or names of Object.prototype", async () => {
+  it("__proto__ and names of Object.prototype have no effect in an instruction file", async () => {
     const own = fileOf(v1()).toString().slice(1);
     for (const name of ["__proto__", "constructor", "toString"]) {
       await refused(
@@ -209,7 +216,7 @@ describe("decodeInstructionFile", () => {
     await refused(hidden, bare, "its body", "expected a JSON object without objects");
   });
 
-  it("shows a name of nobody's in one line, clipped", async () => {
+  it("an unknown name is shown clipped and in one line", async () => {
     const error = await errorOf(() =>
       decodeInstructionFile(fileOf({ [`\u001b[2J\n${"é".repeat(1000)}`]: 1 }), bare),
     );
@@ -221,7 +228,7 @@ describe("decodeOldNetInstructionFile", () => {
   const { "x-amz-key": EncryptedEnvelopeKey = "", "x-amz-iv": IV = "" } = v1(wraps.rsaPkcs1);
   const old = { EncryptedEnvelopeKey, IV };
 
-  it("reads V1 by names of its own", () => {
+  it("an instruction file of the oldest .NET clients decodes as V1", () => {
     expect(decodeOldNetInstructionFile(fileOf(old), bare)).toEqual(inFile(v1(wraps.rsaPkcs1)));
   });
 

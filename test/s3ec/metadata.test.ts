@@ -16,7 +16,7 @@ async function refused(metadata: Record<string, unknown>, name: string, fault: s
 }
 
 describe("decodeLegacyMetadata", () => {
-  it("reads V1, which names no algorithm", () => {
+  it("metadata of V1, which names no algorithm, decodes", () => {
     const metadata = v1(wraps.aesEcb, user);
     expect(decodeLegacyMetadata(metadata)).toEqual({
       format: "V1",
@@ -50,7 +50,7 @@ describe("decodeLegacyMetadata", () => {
   );
 
   it.each(["AES/CBC/PKCS5Padding", "AES/CBC/PKCS7Padding"] as const)(
-    "reads V2 with %s by that name",
+    "metadata of V2 with %s decodes with that name",
     (content) => {
       expect(decodeLegacyMetadata(v2(wraps.kms, user, content))).toMatchObject({
         format: "V2",
@@ -61,22 +61,25 @@ describe("decodeLegacyMetadata", () => {
     },
   );
 
-  it.each([wraps.kmsContext, wraps.aesGcm, wraps.rsaOaepSha1])("reads V3 with the wrap $name", (wrap) => {
-    const metadata = v3(wrap, user);
-    expect(decodeLegacyMetadata(metadata)).toEqual({
-      format: "V3",
-      suite: committingSuite,
-      wrap,
-      wrappedKey: field(metadata, "x-amz-3"),
-      iv: messageId,
-      commitment,
-      description: wrap.keyType === "kms" ? { ...user, "aws:x-amz-cek-alg": "115" } : user,
-      contentName: "115",
-      storage: "metadata",
-    });
-  });
+  it.each([wraps.kmsContext, wraps.aesGcm, wraps.rsaOaepSha1])(
+    "metadata of V3 with the wrap $name decodes",
+    (wrap) => {
+      const metadata = v3(wrap, user);
+      expect(decodeLegacyMetadata(metadata)).toEqual({
+        format: "V3",
+        suite: committingSuite,
+        wrap,
+        wrappedKey: field(metadata, "x-amz-3"),
+        iv: messageId,
+        commitment,
+        description: wrap.keyType === "kms" ? { ...user, "aws:x-amz-cek-alg": "115" } : user,
+        contentName: "115",
+        storage: "metadata",
+      });
+    },
+  );
 
-  it("sends its caller to the instruction file, with what V3 says of its content", () => {
+  it("metadata without a wrapped key leads to the instruction file, with the content fields of V3", () => {
     expect(decodeLegacyMetadata({})).toEqual(nothing);
     expect(decodeLegacyMetadata({ "my-own": "x", "x-amz-unencrypted-content-length": "5" })).toEqual(nothing);
     expect(decodeLegacyMetadata(splitV3(v3(wraps.aesGcm)).onObject)).toEqual({
@@ -91,13 +94,13 @@ describe("decodeLegacyMetadata", () => {
     ["the mark of an instruction file", { "x-amz-crypto-instr-file": "default instruction file header" }],
     ["others' metadata", { "x-amz-other": "1", owner: "me", __proto__x: "1" }],
     ["empty fields of another version, as absent", { "x-amz-c": "", "x-amz-3": "", "x-amz-t": "" }],
-  ])("takes %s for nothing", (_, more) => {
+  ])("metadata with %s counts as empty", (_, more) => {
     for (const metadata of [v1(), v2(wraps.kms, user)]) {
       expect(decodeLegacyMetadata({ ...metadata, ...more })).toEqual(decodeLegacyMetadata(metadata));
     }
   });
 
-  it("knows names in any case, as Go's client writes them", () => {
+  it("names in any case are accepted, as the client for Go writes them", () => {
     const metadata = v2(wraps.kmsContext, user);
     const capital = Object.entries(metadata).map(([name, value]) => [
       name.replace(/\b[a-z]/g, (letter) => letter.toUpperCase()),
@@ -112,9 +115,11 @@ describe("decodeLegacyMetadata", () => {
     ["V3 without one", without(v3(wraps.aesGcm), "x-amz-m")],
     ["V3 of Ruby, with an empty one", { ...v3(wraps.aesGcm), "x-amz-m": "{}" }],
     ["V3 with an empty one of the other kind", { ...v3(wraps.rsaOaepSha1), "x-amz-t": "{}" }],
-  ])("reads %s", (_, metadata) => expect(decodeLegacyMetadata(metadata)).toMatchObject({ description: {} }));
+  ])("metadata with %s decodes", (_, metadata) =>
+    expect(decodeLegacyMetadata(metadata)).toMatchObject({ description: {} }),
+  );
 
-  it("reads the description of a raw key where C++ writes it", () => {
+  it("the description of a raw key is read where the client for C++ writes it", () => {
     for (const wrap of [wraps.aesGcm, wraps.rsaOaepSha1]) {
       const metadata = { ...without(v3(wrap), "x-amz-m"), "x-amz-t": JSON.stringify(user) };
       expect(decodeLegacyMetadata(metadata)).toMatchObject({ description: user });
@@ -127,14 +132,16 @@ describe("decodeLegacyMetadata", () => {
       "CBC of C++ with the tag length 0",
       { ...v2(wraps.kms, {}, "AES/CBC/PKCS5Padding"), "x-amz-tag-len": "0" },
     ],
-  ])("reads %s", (_, metadata) => expect(decodeLegacyMetadata(metadata)).toMatchObject({ format: "V2" }));
+  ])("metadata of %s decodes", (_, metadata) =>
+    expect(decodeLegacyMetadata(metadata)).toMatchObject({ format: "V2" }),
+  );
 
   it.each([
     '=?UTF-8?Q?{"a":"=C3=83=C2=A5"}?=',
     `=?UTF-8?B?${Buffer.from('{"a":"\u00c3\u00a5"}').toString("base64")}?=`,
     '{"a":"\u00c3\u00a5"}',
     '{ "a": "\\u00e5" }\n',
-  ])("reads a description beyond ASCII: %s", (text) => {
+  ])("a description beyond ASCII decodes: %s", (text) => {
     for (const metadata of [
       { ...v1(), "x-amz-matdesc": text },
       { ...v2(wraps.aesGcm), "x-amz-matdesc": text },
@@ -148,7 +155,7 @@ describe("decodeLegacyMetadata", () => {
 
 const bytesFault = (length: number) => `expected base64 of ${length} bytes, padded, without line breaks`;
 
-describe("decodeLegacyMetadata refuses", () => {
+describe("refusals of decodeLegacyMetadata", () => {
   it.each([
     ["V1", v1(), "x-amz-iv"],
     ["V2", v2(wraps.aesGcm), "x-amz-iv"],
@@ -158,7 +165,7 @@ describe("decodeLegacyMetadata refuses", () => {
     ["V3", v3(wraps.aesGcm), "x-amz-d"],
     ["V3", v3(wraps.aesGcm), "x-amz-i"],
     ["V3", v3(wraps.aesGcm), "x-amz-w"],
-  ])("%s without %s", async (_, metadata, name) => {
+  ])("metadata of %s without %s is refused", async (_, metadata, name) => {
     await refused(without(metadata, name), name, "it is missing");
     await refused({ ...metadata, [name]: "" }, name, "it is missing");
   });
@@ -172,15 +179,16 @@ describe("decodeLegacyMetadata refuses", () => {
     ["x-amz-w", "02"],
     ["x-amz-t", "{}"],
     ["x-amz-m", "{}"],
-  ])("%s without a wrapped key", (name, value) =>
+  ])("%s without a wrapped key is refused", (name, value) =>
     refused({ [name]: value }, name, "it is there without a wrapped data key"),
   );
 
-  it.each(["x-amz-c", "x-amz-d", "x-amz-i"])("two of c, d and i, without %s", (name) =>
-    refused(without(splitV3(v3(wraps.aesGcm)).onObject, name), name, "it is missing"),
+  it.each(["x-amz-c", "x-amz-d", "x-amz-i"])(
+    "metadata with two of x-amz-c, x-amz-d and x-amz-i, without %s, is refused",
+    (name) => refused(without(splitV3(v3(wraps.aesGcm)).onObject, name), name, "it is missing"),
   );
 
-  it("two wrapped keys", async () => {
+  it("metadata with two wrapped keys is refused", async () => {
     const [first, second, third] = [v1(), v2(wraps.aesGcm), v3(wraps.aesGcm)];
     const fault = (name: string) => `expected none beside ${name}, as an object has one wrapped key`;
     await refused({ ...first, "x-amz-key-v2": "AAAA" }, "x-amz-key-v2", fault("x-amz-key"));
@@ -190,7 +198,7 @@ describe("decodeLegacyMetadata refuses", () => {
   });
 
   it.each(["x-amz-c", "x-amz-d", "x-amz-i", "x-amz-w", "x-amz-t", "x-amz-m"])(
-    "%s of V3 beside V1 and V2",
+    "%s of V3 beside V1 and V2 is refused",
     async (name) => {
       const value = v3(wraps.aesGcm)[name] ?? "{}";
       const fault = (format: string) =>
@@ -208,14 +216,14 @@ describe("decodeLegacyMetadata refuses", () => {
     "x-amz-tag-len",
     "x-amz-unencrypted-content-length",
     "x-amz-unencrypted-content-md5",
-  ])("%s beside V3, whole or with an instruction file", async (name) => {
+  ])("%s beside V3, with and without an instruction file, is refused", async (name) => {
     const fault = "it does not belong to format V3, the format of the other fields";
     const metadata = v3(wraps.kmsContext);
     await refused({ ...metadata, [name]: "1" }, name, fault);
     await refused({ ...splitV3(metadata).onObject, [name]: "1" }, name, fault);
   });
 
-  it.each(["x-amz-wrap-alg", "x-amz-cek-alg", "x-amz-tag-len"])("%s beside V1", (name) =>
+  it.each(["x-amz-wrap-alg", "x-amz-cek-alg", "x-amz-tag-len"])("%s beside V1 is refused", (name) =>
     refused(
       { ...v1(), [name]: "1" },
       name,
@@ -223,8 +231,14 @@ describe("decodeLegacyMetadata refuses", () => {
     ),
   );
 
-  it.each(["x-amz-w", "x-amz-t", "x-amz-m"])("%s on an object of V3 with an instruction file", (name) =>
-    refused({ ...splitV3(v3(wraps.aesGcm)).onObject, [name]: "02" }, name, "it does not belong to format V3"),
+  it.each(["x-amz-w", "x-amz-t", "x-amz-m"])(
+    "%s on an object of V3 with an instruction file is refused",
+    (name) =>
+      refused(
+        { ...splitV3(v3(wraps.aesGcm)).onObject, [name]: "02" },
+        name,
+        "it does not belong to format V3",
+      ),
   );
 
   it.each<[string, Metadata, string, string]>([
@@ -239,7 +253,7 @@ describe("decodeLegacyMetadata refuses", () => {
     ["V3 with 11", v3(wraps.aesGcm), "x-amz-w", "11"],
     ["V3 with 21", v3(wraps.aesGcm), "x-amz-w", "21"],
     ["V3 with a code without its zero", v3(wraps.aesGcm), "x-amz-w", "2"],
-  ])("an unknown wrap: %s", (_, metadata, name, value) =>
+  ])("an unknown wrap is refused: %s", (_, metadata, name, value) =>
     refused({ ...metadata, [name]: value }, name, 'expected "'),
   );
 
@@ -251,11 +265,11 @@ describe("decodeLegacyMetadata refuses", () => {
     [v3(wraps.aesGcm), "x-amz-c", "116"],
     [v3(wraps.aesGcm), "x-amz-c", "0115"],
     [v3(wraps.aesGcm), "x-amz-c", "AES/GCM/NoPadding"],
-  ])("unknown content %#", (metadata, name, value) =>
+  ])("an unknown content algorithm is refused: %#", (metadata, name, value) =>
     refused({ ...metadata, [name]: value }, name, 'expected "'),
   );
 
-  it("unknown content of V3 before its instruction file is asked for", () =>
+  it("an unknown content algorithm of V3 is refused before its instruction file is requested", () =>
     refused({ ...splitV3(v3(wraps.aesGcm)).onObject, "x-amz-c": "114" }, "x-amz-c", 'expected "115"'));
 
   it.each([
@@ -264,7 +278,7 @@ describe("decodeLegacyMetadata refuses", () => {
     ["0", v2(wraps.kms), '"128" or nothing'],
     ["128.0", v2(wraps.kms), '"128" or nothing'],
     ["128", v2(wraps.kms, {}, "AES/CBC/PKCS5Padding"), '"0" or nothing'],
-  ])("the tag length %s", (length, metadata, expected) =>
+  ])("the tag length %s is refused", (length, metadata, expected) =>
     refused({ ...metadata, "x-amz-tag-len": length }, "x-amz-tag-len", `expected ${expected}`),
   );
 
@@ -274,7 +288,7 @@ describe("decodeLegacyMetadata refuses", () => {
     ["x-amz-iv", v2(wraps.kms), "GCM", 12],
     ["x-amz-i", v3(wraps.aesGcm), "V3", 28],
     ["x-amz-d", v3(wraps.aesGcm), "V3", 28],
-  ])("%s that is not of its length or not base64 (%#)", async (name, metadata, _, length) => {
+  ])("%s of a wrong length or not in base64 is refused (%#)", async (name, metadata, _, length) => {
     const good = metadata[name] ?? "";
     const sized = (bytes: number) => Buffer.alloc(bytes, 1).toString("base64");
     for (const bad of [
@@ -298,7 +312,7 @@ describe("decodeLegacyMetadata refuses", () => {
     ["x-amz-key", v1()],
     ["x-amz-key-v2", v2(wraps.kms)],
     ["x-amz-3", v3(wraps.aesGcm)],
-  ])("%s that is no wrapped key", async (name, metadata) => {
+  ])("%s that is not a wrapped key is refused", async (name, metadata) => {
     const fault = "expected base64 of 1 to 8192 bytes, padded, without line breaks";
     for (const bad of [
       "AA",
@@ -332,20 +346,20 @@ describe("decodeLegacyMetadata refuses", () => {
     ["a lone surrogate", '{"a":"\\ud800"}', "one of its entries: expected well-formed Unicode"],
     ["two objects", "{}{}", "expected JSON"],
     ["another charset", "=?ISO-8859-1?Q?{}?=", "expected RFC 2047 words in UTF-8"],
-  ])("a description that is %s, without telling what is in it", async (_, text, fault) => {
+  ])("a description that is %s is refused, and the error does not reveal it", async (_, text, fault) => {
     await refused({ ...v1(), "x-amz-matdesc": text }, "x-amz-matdesc", fault);
     await refused({ ...v2(wraps.kms), "x-amz-matdesc": text }, "x-amz-matdesc", fault);
     await refused({ ...v3(wraps.aesGcm), "x-amz-m": text }, "x-amz-m", fault);
     await refused({ ...v3(wraps.kmsContext), "x-amz-t": text }, "x-amz-t", fault);
   });
 
-  it("takes colons, quotes and braces in a description for what they are", () => {
+  it("colons, quotes and braces in a description are accepted", () => {
     const description = { 'a":"b': '{"a":"b"}', "c\\": '\\":', d: " : " };
     const metadata = { ...v1(), "x-amz-matdesc": JSON.stringify(description) };
     expect(decodeLegacyMetadata(metadata)).toMatchObject({ description });
   });
 
-  it("a material description beside a context, or with KMS", async () => {
+  it("a material description beside a context, or with KMS, is refused", async () => {
     const fault = 'expected none beside x-amz-t, or with the wrap "kms+context"';
     const both = { "x-amz-m": '{"a":"b"}', "x-amz-t": '{"a":"b"}' };
     await refused({ ...v3(wraps.aesGcm), ...both }, "x-amz-m", fault);
@@ -353,19 +367,20 @@ describe("decodeLegacyMetadata refuses", () => {
     await refused({ ...without(v3(wraps.kmsContext), "x-amz-t"), "x-amz-m": '{"a":"b"}' }, "x-amz-m", fault);
   });
 
-  it("a field twice, by case", () =>
+  it("a field that occurs twice in different cases is refused", () =>
     refused({ ...v1(), "X-Amz-IV": v1()["x-amz-iv"] ?? "" }, "x-amz-iv", "it occurs twice"));
 
-  it("a field that is no string", () => refused({ ...v1(), "x-amz-iv": 5 }, "x-amz-iv", "expected a string"));
+  it("a field that is not a string is refused", () =>
+    refused({ ...v1(), "x-amz-iv": 5 }, "x-amz-iv", "expected a string"));
 
-  it("more than any client writes", () =>
+  it("metadata with more characters than any client writes is refused", () =>
     refused(
       { ...v1(), "x-amz-matdesc": `{"a":"${"x".repeat(65_536)}"}` },
       "x-amz-matdesc",
       "expected at most 65536 characters in total",
     ));
 
-  it("without a value of the description in its message", async () => {
+  it("messages of decodeLegacyMetadata have no values of the description", async () => {
     for (const text of [
       '{"tenant":"secret-42"}x',
       '{"tenant":"secret-42","n":1}',
@@ -385,12 +400,12 @@ describe("isLegacyMetadata", () => {
     "x-amz-c",
     "x-amz-iv",
     "x-amz-unencrypted-content-length",
-  ])("takes %s for a sign of an S3 Encryption Client", (name) => {
+  ])("isLegacyMetadata recognizes %s", (name) => {
     expect(isLegacyMetadata({ [name]: "1", other: "2" })).toBe(true);
     expect(isLegacyMetadata({ [name]: "" })).toBe(false);
   });
 
-  it("takes nothing else for one", () => {
+  it("isLegacyMetadata recognizes nothing else", () => {
     expect(isLegacyMetadata({})).toBe(false);
     expect(isLegacyMetadata({ "x-amz-crypto-instr-file": "header", "s3e-version": "1", key: "2" })).toBe(
       false,

@@ -12,12 +12,12 @@ import { coded, errorOf } from "../support/errors.js";
 import { lax, type Metadata, strict, v1, v2, v3 } from "./support.js";
 
 describe("policyArguments", () => {
-  it("allows nothing by default", () => {
+  it("policyArguments allows nothing by default", () => {
     expect(policyArguments({})).toEqual(strict);
     expect(Object.isFrozen(policyArguments({}))).toBe(true);
   });
 
-  it("takes what is said, out of options that have more", () => {
+  it("policyArguments takes the policy from options that have more fields", () => {
     expect(policyArguments({ ...lax, keyring: {} } as Partial<LegacyPolicy>)).toEqual(lax);
     for (const commitmentPolicy of commitmentPolicies) {
       expect(policyArguments({ commitmentPolicy })).toEqual({ ...strict, commitmentPolicy });
@@ -42,7 +42,7 @@ describe("policyArguments", () => {
       { enableLegacyWrappingAlgorithms: null },
       new TypeError("options.enableLegacyWrappingAlgorithms: expected one of true, false, got null"),
     ],
-  ])("refuses %j", (options, error) => {
+  ])("policyArguments refuses %j", (options, error) => {
     expect(() => policyArguments(options as Partial<LegacyPolicy>)).toThrow(error);
   });
 });
@@ -82,7 +82,7 @@ function expectedOption(kind: string, policy: string, modes: boolean, old: boole
 
 describe("requireAllowed", () => {
   it.each(everyCase)(
-    "%s, %s, modes %s, wraps %s, range %s",
+    "requireAllowed: %s, %s, modes %s, wraps %s, range %s",
     async (kind, commitmentPolicy, modes, old, isRange) => {
       const [metadata, wrap] = kinds[kind] ?? [{}, wraps.kms];
       const envelope = decodeLegacyMetadata(metadata) as LegacyEnvelope;
@@ -127,14 +127,14 @@ describe("requireAllowed", () => {
         'commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT", which lets anybody who can write to the bucket make an ' +
         "object that decrypts to different content under different data keys",
     ],
-  ])("says what to set for %s, and what that gives up", (_, metadata, isRange, message) => {
+  ])("the error for %s names the option to set and its risk", (_, metadata, isRange, message) => {
     const envelope = decodeLegacyMetadata(metadata) as LegacyEnvelope;
     expect(() => requireAllowed(envelope, envelope.wrap ?? wraps.aesEcb, strict, isRange)).toThrow(
       expect.objectContaining({ message }),
     );
   });
 
-  it("says what to set for an old wrap, and what that gives up", () => {
+  it("the error for an old wrap names the option to set and its risk", () => {
     const envelope = decodeLegacyMetadata(v2(wraps.kms)) as LegacyEnvelope;
     const policy = { ...strict, commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT" } as const;
     expect(() => requireAllowed(envelope, wraps.kms, policy, false)).toThrow(

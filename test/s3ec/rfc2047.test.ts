@@ -27,7 +27,7 @@ describe("decodeMetadataText", () => {
     ["ASCII with a question mark", '{"a":"=?UTF-8?Q?x?="}', '{"a":"=?UTF-8?Q?x?="}'],
     ["text beyond Latin-1 as it is", "日本 🙂", "日本 🙂"],
     ["nothing", "", ""],
-  ])("reads %s", (_, text, expected) => expect(decodeMetadataText(text)).toBe(expected));
+  ])("decodeMetadataText decodes %s", (_, text, expected) => expect(decodeMetadataText(text)).toBe(expected));
 
   it.each([
     ["another charset", "=?ISO-8859-1?Q?=E5?="],
@@ -42,9 +42,9 @@ describe("decodeMetadataText", () => {
     ["text after the last word", "=?UTF-8?Q?a?= b"],
     ["a space in a word", "=?UTF-8?Q?a b?="],
     ["just the beginning", "=?"],
-  ])("refuses %s", (_, text) => expect(decodeMetadataText(text)).toBeUndefined());
+  ])("decodeMetadataText refuses %s", (_, text) => expect(decodeMetadataText(text)).toBeUndefined());
 
-  it("gives back any text that went through S3, and any ASCII as it is", () => {
+  it("decodeMetadataText restores any text that S3 has encoded, and leaves ASCII unchanged", () => {
     const text = fc.string({ unit: "grapheme", maxLength: 40 });
     fc.assert(
       fc.property(text, fc.constantFrom(q, b), fc.integer({ min: 1, max: 30 }), (original, encode, cut) => {
@@ -58,7 +58,7 @@ describe("decodeMetadataText", () => {
     );
   });
 
-  it("is total, and quick on what would make a careless pattern slow", () => {
+  it("decodeMetadataText never throws, and takes linear time", () => {
     fc.assert(
       fc.property(fc.string({ maxLength: 200 }), (text) => {
         expect(["string", "undefined"]).toContain(typeof decodeMetadataText(`=?UTF-8?Q?${text}`));

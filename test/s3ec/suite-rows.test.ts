@@ -26,9 +26,9 @@ import {
 } from "./attacks.js";
 import { lax, type Metadata, splitV3, strict, without } from "./support.js";
 
-describe("the objects that the rows change", () => {
+describe("unmodified objects of the rows", () => {
   it.each(["V2 kms", "V2 aes", "V2 rsa", "V2 cbc aes", "V2 cbc kms", "V3 kms", "V3 aes", "V3 rsa"])(
-    "%s opens as it is",
+    "an unmodified object of %s opens",
     async (name) => {
       const expected = name.includes("kms") ? user : undefined;
       const { key } = await open(of(name), { expected });
@@ -268,7 +268,7 @@ describe("8. Rows of the suite", () => {
       expect(await whole(stored(Buffer.alloc(256)), policy)).toBe(await whole(stored(valid), policy));
     });
 
-    it("19 and 20 with all flags on: both give a key, and unlocking tells them apart by nothing", async () => {
+    it("19 and 20 with all options enabled: both return a key, and nothing distinguishes them", async () => {
       for (const wrappedKey of [Buffer.alloc(256), valid]) {
         const keys = await open(v1(wrappedKey), { keyrings: [keyrings.rsa] });
         expect(keys.suite).toBe(cbcSuite);

@@ -42,8 +42,8 @@ const v2: LegacyEnvelope = {
   contentName: "AES/GCM/NoPadding",
 };
 
-describe("the suite that commits", () => {
-  it("derives commitment and content key", () => {
+describe("the committing suite", () => {
+  it("the committing suite derives the commitment and the content key of the vectors", () => {
     const key = createSecretKey(dataKey);
     expect(commitmentOf(key, messageId)).toEqual(commitment);
     expect(commitment.toString("hex")).toBe("0233c600725f27d79f2655d2872a72a011dbc775536525f9e1ab5693");
@@ -51,7 +51,7 @@ describe("the suite that commits", () => {
     expect(messageId.toString("base64")).toBe("gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaXmJmamw==");
   });
 
-  it("has the content key and the nonce of ones, never zeros", () => {
+  it("the committing suite uses the derived key and a nonce of ones, never zeros", () => {
     const keys = openContentKeys(v3, dataKey);
     expect(keys.key.export()).toEqual(contentKey);
     expect(keys.iv.toString("hex")).toBe("01".repeat(12));
@@ -68,21 +68,21 @@ describe.each<[string, LegacyEnvelope, Buffer, Buffer]>([
     ["whole", []],
     ["in pieces", [7]],
     ["byte by byte", [1]],
-  ])("opens %s, whether its length is known or not", async (_name, lengths) => {
+  ])("content of a vector opens %s, with and without a known length", async (_name, lengths) => {
     for (const bodyBytes of [undefined, body.length]) {
       const opened = openContent(cut(body, ...lengths), openContentKeys(envelope, dataKey), bodyBytes);
       expect(await collect(opened)).toEqual(clear);
     }
   });
 
-  it.each([[[]], [[7]], [[1]]])("seals in pieces of %j", async (lengths) => {
+  it.each([[[]], [[7]], [[1]]])("content of a vector is sealed in pieces of %j", async (lengths) => {
     const { keys, iv, commitment: made } = sealContentKeys(envelope.suite, dataKey, envelope.iv);
     expect(iv).toEqual(envelope.iv);
     expect(made).toEqual(envelope.commitment);
     expect(await collect(sealContent(cut(clear, ...lengths), keys))).toEqual(body);
   });
 
-  it("opens from its second block on", async () => {
+  it("content of a vector opens from its second block on", async () => {
     const range = { firstBlock: 1, holdsLastBlock: true };
     const opened = openContentRange([body.subarray(16, -16)], openContentKeys(envelope, dataKey), range);
     expect(await collect(opened)).toEqual(clear.subarray(16));

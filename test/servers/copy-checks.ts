@@ -19,7 +19,7 @@ async function tagsOf({ s3, Bucket }: S3Context, Key: string) {
 export const copyChecks: readonly Check<S3Context>[] = [
   {
     operation: "CopyObject",
-    name: "takes metadata along, and replaces it onto itself under a condition",
+    name: "copies metadata, and replaces it in place under a condition",
     async run(c) {
       const [from, Key] = [newKey(), newKey()];
       const { ETag } = await put(c, from, { Metadata: { a: "b" } });
@@ -64,7 +64,7 @@ export const copyChecks: readonly Check<S3Context>[] = [
   },
   {
     operation: "CopyObject",
-    name: "of an object of parts, whole",
+    name: "of a multipart object",
     async run(c) {
       const [from, Key] = [newKey(), newKey()];
       const { part, complete } = await begin(c, from, { Metadata: { a: "b" } });

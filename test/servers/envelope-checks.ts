@@ -217,7 +217,7 @@ export const envelopeChecks: readonly Check<EnvelopeContext>[] = [
   },
   ...[small, large].map((bytes) => ({
     operation,
-    name: `of 16 racing puts of ${bytes.length} bytes with IfNoneMatch one wins, and nothing stays of the others`,
+    name: `of 16 racing puts of ${bytes.length} bytes with IfNoneMatch one wins, and nothing is left of the others`,
     async run(c: EnvelopeContext) {
       const { Bucket } = c;
       const [Key, client] = [newKey(), clientOf(c)];

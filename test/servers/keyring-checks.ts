@@ -72,7 +72,7 @@ export const keyringChecks: readonly Check<KMSClient>[] = [
     },
   },
   refuses("a disabled key", "KMS_KEY_UNUSABLE", (kms, KeyId) => kms.send(new DisableKeyCommand({ KeyId }))),
-  refuses("a key that is to be deleted", "KMS_KEY_UNUSABLE", (kms, KeyId) =>
+  refuses("a key pending deletion", "KMS_KEY_UNUSABLE", (kms, KeyId) =>
     kms.send(new ScheduleKeyDeletionCommand({ KeyId, PendingWindowInDays: 7 })),
   ),
   {

@@ -177,7 +177,7 @@ export const kmsChecks: readonly Check<KMSClient>[] = [
   },
   {
     operation: "ScheduleKeyDeletion",
-    name: "a key that is to be deleted makes nothing",
+    name: "a key pending deletion makes nothing",
     async run(kms) {
       const KeyId = await newKey(kms);
       await kms.send(new ScheduleKeyDeletionCommand({ KeyId: idOf(KeyId), PendingWindowInDays: 7 }));
@@ -208,7 +208,7 @@ export const kmsChecks: readonly Check<KMSClient>[] = [
   },
   {
     operation: "RotateKeyOnDemand",
-    name: "what was sealed before is opened after",
+    name: "old ciphertexts are opened after it",
     async run(kms) {
       const KeyId = await newKey(kms);
       const { CiphertextBlob, Plaintext } = await kms.send(

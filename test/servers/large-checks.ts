@@ -124,7 +124,7 @@ export const largeChecks: readonly Check<EnvelopeContext>[] = [
     expectBytes(await stored(c), bytes);
     expect((await client.head(at)).Metadata).toEqual({ a: "b" });
   }),
-  check("uploads that were left behind are found and removed by their age", async (c) => {
+  check("unfinished uploads are found and aborted by their age", async (c) => {
     const { at, client } = c;
     const list = { Bucket: at.Bucket, Prefix: at.Key };
     const { UploadId } = await client.beginUpload({ ...at, plaintextLength: bytes.length });

@@ -138,7 +138,7 @@ export const multipartChecks: readonly Check<S3Context>[] = [
   },
   {
     operation: "CompleteMultipartUpload",
-    name: "CRC32 of all bytes, when that was asked for",
+    name: "CRC32 of all bytes, if requested",
     async run(c) {
       const terms = { ChecksumAlgorithm: "CRC32", ChecksumType: "FULL_OBJECT" } as const;
       const { part, complete } = await begin(c, newKey(), terms);

@@ -183,7 +183,7 @@ export const readChecks: readonly Check<S3Context>[] = [
   },
   {
     operation: "ListObjectsV2",
-    name: "encoded, keys that XML could not carry",
+    name: "encodes keys that XML cannot contain",
     async run(c) {
       const Key = `${newKey()}/a\u0001 +%b`;
       await put(c, Key);

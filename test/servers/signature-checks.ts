@@ -21,7 +21,7 @@ export const signatureChecks: readonly Check<S3Context>[] = [
   },
   {
     operation: "Signature",
-    name: "the metadata of a presigned PUT, which the SDK writes into the query",
+    name: "the metadata of a presigned PUT, which are in its query",
     async run(c) {
       const Key = newKey();
       const headers = { "x-amz-meta-a": "b" };
@@ -32,7 +32,7 @@ export const signatureChecks: readonly Check<S3Context>[] = [
   },
   {
     operation: "Signature",
-    name: "a presigned GET whose time is over is refused",
+    name: "an expired presigned GET is refused",
     async run(c) {
       const Key = newKey();
       await put(c, Key);

@@ -89,7 +89,7 @@ export const writeChecks: readonly Check<S3Context>[] = [
   },
   ...sums.map((name) => ({
     operation: "PutObject",
-    name: `${name} is verified, kept and told`,
+    name: `${name} is verified, stored and returned`,
     async run(c: S3Context) {
       const [Key, field] = [newKey(), `Checksum${name}`];
       await put(c, Key, { ChecksumAlgorithm: name });
@@ -119,7 +119,7 @@ export const writeChecks: readonly Check<S3Context>[] = [
   },
   {
     operation: "PutObject",
-    name: "a stream, whose checksum comes behind it",
+    name: "a stream with its checksum in the trailer",
     async run(c) {
       const Key = newKey();
       const Body = Readable.from([firstPart.subarray(0, 100_000), firstPart.subarray(100_000)]);
@@ -142,7 +142,7 @@ export const writeChecks: readonly Check<S3Context>[] = [
   },
   {
     operation: "PutObject",
-    name: "the storage class is told again",
+    name: "the storage class is returned",
     async run(c) {
       const Key = newKey();
       await put(c, Key, { StorageClass: "STANDARD_IA" });
@@ -152,7 +152,7 @@ export const writeChecks: readonly Check<S3Context>[] = [
   },
   {
     operation: "PutObject",
-    name: "the encryption is told again",
+    name: "the encryption is returned",
     async run(c) {
       const Key = newKey();
       const { ServerSideEncryption } = await put(c, Key, { ServerSideEncryption: "AES256" });
@@ -162,7 +162,7 @@ export const writeChecks: readonly Check<S3Context>[] = [
   },
   {
     operation: "PutObject",
-    name: "a key of the customer's: who does not name it reads nothing",
+    name: "a customer-provided key: readers without it are refused",
     async run(c) {
       const Key = newKey();
       const customerKey = Buffer.alloc(32, 7);
@@ -212,7 +212,7 @@ export const writeChecks: readonly Check<S3Context>[] = [
   },
   {
     operation: "DeleteObjects",
-    name: "quietly: tells nothing of what it deleted, or of what was not there",
+    name: "quiet mode reports neither deleted nor absent objects",
     async run(c) {
       const Key = newKey();
       await put(c, Key);

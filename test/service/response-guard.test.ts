@@ -37,7 +37,7 @@ async function proxied() {
 }
 
 describe("a response that the SDK cannot parse", () => {
-  it("of an object with a checksum ends the call and nothing else", async () => {
+  it("of an object with a checksum fails the call without an uncaught error", async () => {
     await local.client.put({ Bucket, Key: "checked", Body: testBytes(5_000_000, 2) });
     const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 1 });
     let sockets = 0;
@@ -65,14 +65,14 @@ describe("a response that the SDK cannot parse", () => {
       message: expect.stringContaining("has a success status and cannot be parsed"),
     });
     await expect.poll(() => sockets).toBe(0);
-    // Errors of streams come with the next turns of the event loop.
+    // Streams emit errors in the next turns of the event loop.
     for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
     process.off("uncaughtExceptionMonitor", onUncaught);
     expect(uncaught).toEqual([]);
     s3.destroy();
   });
 
-  it("only for a date that is not needed is read all the same, and the date is told where it can be read", async () => {
+  it("because of an unimportant date is read without the date, or with the date if its form is known", async () => {
     await local.client.put({ Bucket, Key: "dated", Body: bytes });
     const { proxy, client } = await proxied();
     for (const [date, told] of [
@@ -93,7 +93,7 @@ describe("a response that the SDK cannot parse", () => {
   });
 });
 
-/** Answers every request with a status and a body without end; resolves with what was sent once the client leaves. */
+/** Responds to every request with a status and an endless body; resolves with the bytes sent when the client disconnects. */
 async function endless(status: number) {
   const sent: Promise<number>[] = [];
   const send = async (response: ServerResponse) => {
@@ -119,16 +119,16 @@ async function endless(status: number) {
   return { endpoint, sent };
 }
 
-/** What sockets hold on both sides besides what was read. */
+/** The bytes that sockets buffer on both sides. */
 const inFlightBytes = 16 * 1024 * 1024;
 
-describe("a body without end", () => {
+describe("an endless body", () => {
   it.each([
     [403, "S3_ACCESS_DENIED"],
     [404, "S3_NOT_FOUND"],
     [500, "S3_UNAVAILABLE"],
     [200, "S3_REQUEST_FAILED"],
-  ] as const)("of S3 with status %i is given up after its bound", async (status, code) => {
+  ] as const)("from S3 with status %i is abandoned at its limit", async (status, code) => {
     const { endpoint, sent } = await endless(status);
     const s3 = new S3Client({ ...local.aws.s3Config, endpoint, maxAttempts: 1 });
     const client = local.clientWith({ s3 });
@@ -147,7 +147,7 @@ describe("a body without end", () => {
     [400, "KMS_REQUEST_FAILED"],
     [500, "KMS_UNAVAILABLE"],
     [200, "KMS_REQUEST_FAILED"],
-  ] as const)("of KMS with status %i is given up after its bound", async (status, code) => {
+  ] as const)("from KMS with status %i is abandoned at its limit", async (status, code) => {
     const { endpoint, sent } = await endless(status);
     const kms = new KMSClient({ ...local.aws.kmsConfig, endpoint, maxAttempts: 1 });
     const keyring = kmsKeyring({ kms, keyId: local.keyArn });
@@ -156,7 +156,7 @@ describe("a body without end", () => {
     kms.destroy();
   });
 
-  it("of whole length is not read at all", async () => {
+  it("with a stated length above the limit is not read at all", async () => {
     const endpoint = await listening(
       createServer((request, response) => {
         request.resume();
@@ -170,8 +170,8 @@ describe("a body without end", () => {
   });
 });
 
-describe("a response that is no HTTP", () => {
-  /** Answers every request with these bytes. */
+describe("a response that is not HTTP", () => {
+  /** Responds to every request with these bytes. */
   async function answering(text: string): Promise<string> {
     const server = createTcpServer((socket) => {
       socket.on("error", () => undefined).once("data", () => socket.end(text));
@@ -191,13 +191,13 @@ describe("a response that is no HTTP", () => {
       "HPE_UNEXPECTED_CONTENT_LENGTH",
     ],
     [
-      "a length that is no number",
+      "a length that is not a number",
       "HTTP/1.1 200 OK\r\nContent-Length: 1x\r\n\r\n",
       "HPE_INVALID_CONTENT_LENGTH",
     ],
     ["another protocol", "SSH-2.0-OpenSSH_9.9\r\n", "HPE_INVALID_CONSTANT"],
     ["400 without a body", "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "DamagedResponse"],
-  ])("as with %s is sent for again, and says that a retry may help", async (_, text, serviceError) => {
+  ])("with %s is requested again, and its error is retryable", async (_, text, serviceError) => {
     const s3 = new S3Client({ ...local.aws.s3Config, endpoint: await answering(text), maxAttempts: 2 });
     const error = await errorOf(() => local.clientWith({ s3 }).get({ Bucket, Key: "k" }));
     expect(error).toEqual(coded("S3_UNAVAILABLE", { serviceError }));
@@ -205,7 +205,7 @@ describe("a response that is no HTTP", () => {
     s3.destroy();
   });
 
-  it("as headers are that Node does not read is final", async () => {
+  it("with headers that Node rejects as too large is final", async () => {
     const text = `HTTP/1.1 200 OK\r\nx: ${"y".repeat(40_000)}\r\n\r\n`;
     const s3 = new S3Client({ ...local.aws.s3Config, endpoint: await answering(text), maxAttempts: 2 });
     const error = await errorOf(() => local.clientWith({ s3 }).get({ Bucket, Key: "k" }));
@@ -213,7 +213,7 @@ describe("a response that is no HTTP", () => {
     s3.destroy();
   });
 
-  it("does not leave the data key that KMS sent in the error", async () => {
+  it("leaves no data key from KMS in the error", async () => {
     const Plaintext = Buffer.from("the data key of an object, no less").toString("base64");
     const body = JSON.stringify({ Plaintext, KeyId: local.keyArn });
     const text = `HTTP/1.1 200 OK\r\nbad name: x\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
@@ -229,7 +229,7 @@ describe("a response that is no HTTP", () => {
   });
 });
 
-describe("an error whose body has something else where text belongs", () => {
+describe("an error whose body has other values in place of text", () => {
   const object = "<toString>x</toString><valueOf>y</valueOf>";
   const xml = [
     ...["Code", "Message", "Endpoint", "Region", "RequestId", "ServerTime", "name", "stack"].map(
@@ -277,7 +277,7 @@ describe("an error whose body has something else where text belongs", () => {
     }
   });
 
-  it("and one without any text says the status", async () => {
+  it("without any text states the status", async () => {
     const s3 = new S3Client({ ...local.aws.s3Config, endpoint: await answering(400, ""), maxAttempts: 1 });
     toClose.push(() => s3.destroy());
     const error = await errorOf(() => local.clientWith({ s3 }).head({ Bucket, Key: "any" }));
@@ -286,8 +286,8 @@ describe("an error whose body has something else where text belongs", () => {
   });
 });
 
-describe("one signal of the caller's", () => {
-  it("has one listener for a hundred calls at a time, none after them, and Node warns of nothing", async () => {
+describe("a signal of the caller", () => {
+  it("has one listener during a hundred concurrent calls and none after them, and Node emits no warning", async () => {
     const warnings: Error[] = [];
     const onWarning = (warning: Error) => warnings.push(warning);
     process.on("warning", onWarning);
@@ -327,8 +327,8 @@ describe("one signal of the caller's", () => {
   });
 });
 
-describe("a list without end", () => {
-  /** A client whose listings have ever another next page. */
+describe("an endless listing", () => {
+  /** A client whose listings always have a next page. */
   function endlessLists() {
     let pages = 0;
     const send = async (command: object) => {
@@ -343,7 +343,7 @@ describe("a list without end", () => {
     return { client, pages: () => pages };
   }
 
-  it("of uploads is given up after 10,000 pages", async () => {
+  it("of uploads is abandoned after 10,000 pages", async () => {
     const { client, pages } = endlessLists();
     const error = await errorOf(() => client.abortUploads({ Bucket, olderThanMs: 0 }));
     expect(error).toEqual(coded("S3_REQUEST_FAILED", { operation: "ListMultipartUploads" }));
@@ -372,14 +372,14 @@ describe("Content-Encoding, which is stored with an object", () => {
     },
   };
 
-  it("is told again by the SDK's own handler, which decodes nothing", async () => {
+  it("is returned by the SDK's own handler, which decodes nothing", async () => {
     await local.client.put({ Bucket, Key: "encoded", Body: bytes, ContentEncoding: "gzip" });
     const { Body, ContentEncoding } = await local.client.get({ Bucket, Key: "encoded" });
     expect(ContentEncoding).toBe("gzip");
     expectBytes(await Body.transformToByteArray(), bytes);
   });
 
-  it("is named by a final error where the HTTP client decodes ciphertext by it", async () => {
+  it("is named in a final error if the HTTP client decodes the ciphertext", async () => {
     await local.client.put({ Bucket, Key: "encoded", Body: bytes, ContentEncoding: "gzip" });
     await local.client.put({ Bucket, Key: "unencoded", Body: bytes });
     const s3 = createS3Client({ ...local.aws.s3Config, requestHandler: requestHandler as never });

@@ -1,4 +1,4 @@
-/** What a client is told that is set up wrongly: through the SDK and over HTTP. */
+/** The errors of clients with a wrong set-up, through the SDK and over HTTP. */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { KMSClient } from "@aws-sdk/client-kms";
@@ -8,7 +8,7 @@ import { EnvelopeClient, kmsKeyring } from "../../src/index.js";
 import { coded, errorOf } from "../support/errors.js";
 import { keyring } from "../support/local.js";
 
-/** What the server answers to everything. */
+/** The response of the server to every request. */
 let answer: { status: number; body: string; headers: Record<string, string> };
 let server: Server;
 let endpoint: string;
@@ -38,7 +38,7 @@ function answerXml(status: number, code: string, more = "", headers: Record<stri
   answer = { status, body: `<Error><Code>${code}</Code><Message>no</Message>${more}</Error>`, headers };
 }
 
-/** Nothing in the environment that a client could be set up by. */
+/** Removes the environment variables that configure clients. */
 function emptyEnvironment(): void {
   for (const name of Object.keys(process.env)) if (name.startsWith("AWS_")) vi.stubEnv(name, undefined);
   vi.stubEnv("AWS_EC2_METADATA_DISABLED", "true");
@@ -69,7 +69,7 @@ describe("a bucket in another Region", () => {
     );
   });
 
-  it("is named beside that of the client where S3 tells both", async () => {
+  it("is named together with that of the client if S3 states both", async () => {
     const Message = "the region 'us-east-1' is wrong; expecting 'eu-west-1'";
     const body = `<Error><Code>AuthorizationHeaderMalformed</Code><Message>${Message}</Message></Error>`;
     answer = { status: 400, body, headers: header };
@@ -78,24 +78,26 @@ describe("a bucket in another Region", () => {
     );
   });
 
-  it("is named after an answer to HeadObject, which has no body", async () => {
+  it("is named after a response to HeadObject, which has no body", async () => {
     answerXml(301, "", "", header);
     expect(await errorOf(() => clientWith().head(object))).toEqual(
       coded("S3_REQUEST_FAILED", { bucketRegion: "eu-west-1" }),
     );
     answerXml(400, "", "", header);
     const error = await errorOf(() => clientWith().head(object));
-    expect(error.message).toContain("the bucket is in Region eu-west-1: is that of the S3 client another?");
+    expect(error.message).toContain(
+      "the bucket is in Region eu-west-1: check that the region of the S3 client is the same",
+    );
   });
 
-  it("is spoken of when nobody says which, and no hostile name is taken for a Region", async () => {
+  it("is mentioned without a name if the response has none, and a hostile value is not used as its name", async () => {
     answerXml(301, "PermanentRedirect", "<Region>\u202e; rm</Region>", { "x-amz-bucket-region": "x y" });
     const error = await errorOf(() => clientWith().get(object));
     expect(error.message).toContain("in another Region or at another endpoint (PermanentRedirect)");
     expect(error).not.toHaveProperty("details.bucketRegion");
   });
 
-  it("is no reason for other refusals that name the Region of the bucket", async () => {
+  it("is not blamed for other errors that name the Region of the bucket", async () => {
     answerXml(403, "AccessDenied", "", header);
     const error = await errorOf(() => clientWith().get(object));
     expect(error).toEqual(coded("S3_ACCESS_DENIED"));
@@ -111,7 +113,7 @@ describe("a client without", () => {
   const generate = (config: object) =>
     errorOf(() => kmsWith(config).generateDataKey({ encryptionContext: {} }));
 
-  it("a Region says so", async () => {
+  it("a Region gets an error that says so", async () => {
     emptyEnvironment();
     const error = await errorOf(() => clientWith({ credentials }).get(object));
     expect(error).toEqual(coded("S3_REQUEST_FAILED", { bucket: "bucket", key: "key" }));
@@ -123,7 +125,7 @@ describe("a client without", () => {
     expect(kms.message).toContain("no Region is configured: give the KMS client a region");
   });
 
-  it("credentials says that there are none, not that they were refused", async () => {
+  it("credentials gets an error that says so, not that they were refused", async () => {
     emptyEnvironment();
     const error = await errorOf(() => clientWith({ region }).get(object));
     expect(error).toEqual(coded("S3_ACCESS_DENIED", { httpStatusCode: undefined }));
@@ -134,7 +136,7 @@ describe("a client without", () => {
     expect(kms.message).toContain("no credentials were found: give the KMS client credentials");
   });
 
-  it("credentials that can be loaded says that they could not", async () => {
+  it("loadable credentials gets an error that says so", async () => {
     const failing = async () => {
       throw Object.assign(new Error("The SSO session has expired"), { name: "CredentialsProviderError" });
     };
@@ -150,7 +152,7 @@ describe("a wrong clock", () => {
   it.each([
     [47, "is 47 minutes behind that of S3"],
     [-61, "is 61 minutes ahead of that of S3"],
-  ])("is told with its difference (%i minutes)", async (minutes, expected) => {
+  ])("is reported with its difference (%i minutes)", async (minutes, expected) => {
     answerXml(403, "RequestTimeTooSkewed", "", at(minutes));
     for (const call of [
       (client: EnvelopeClient) => client.get(object),
@@ -163,7 +165,7 @@ describe("a wrong clock", () => {
     }
   });
 
-  it("is told by the time in the body of the answer, and without any", async () => {
+  it("is reported from the time in the body of the response, and without a time", async () => {
     answerXml(
       403,
       "RequestTimeTooSkewed",
@@ -176,7 +178,7 @@ describe("a wrong clock", () => {
     );
   });
 
-  it("of KMS, which says no more than that a signature is not current", async () => {
+  it("is reported for KMS, which only says that a signature is not current", async () => {
     const body = JSON.stringify({ __type: "InvalidSignatureException", message: "Signature expired" });
     answer = { status: 400, body, headers: { "content-type": "application/x-amz-json-1.1", ...at(20) } };
     const kms = new KMSClient({ endpoint, region, credentials, maxAttempts: 1 });
@@ -188,7 +190,7 @@ describe("a wrong clock", () => {
     expect((await errorOf(generate)).message).not.toContain("clock");
   });
 
-  it("is not suspected when a refusal comes at the right time", async () => {
+  it("is not suspected if the response has the right time", async () => {
     answerXml(403, "SignatureDoesNotMatch");
     expect((await errorOf(() => clientWith().get(object))).message).not.toContain("clock");
   });

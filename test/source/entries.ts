@@ -1,4 +1,4 @@
-/** Every call that takes a body from its caller. */
+/** Every call that accepts a body from its caller. */
 import { GetObjectCommand } from "@aws-sdk/client-s3";
 import { type ByteSource, decrypt, encrypt, type PutBody } from "../../src/index.js";
 import {
@@ -12,31 +12,31 @@ import { aesKeyringNode, writeMessage } from "../support/encryption-sdk.js";
 import { writerWith } from "../support/legacy-writer.js";
 import { Bucket, keyring, type Local } from "../support/local.js";
 
-/** A call that takes a body. */
+/** A call that accepts a body. */
 export interface Entry {
   readonly name: string;
-  /** How an error of the source's own comes out: as the cause of SOURCE_FAILED, or as it is. */
+  /** How the call reports an error of the source: as the cause of SOURCE_FAILED, or unchanged. */
   readonly failure: "cause" | "own";
-  /** Whether text is taken, as UTF-8. */
+  /** Whether the call accepts text, as UTF-8. */
   readonly takesText: boolean;
-  /** What the source has to give. */
+  /** The bytes of the source. */
   input(): Promise<Uint8Array>;
   /**
    * Makes the call.
    *
-   * @param asked called while the keyring is asked, or before the first read where there is none; awaited
-   * @returns what came of the source, to be compared with `output`
+   * @param asked called during the call to the keyring, or before the first read if there is none; awaited
+   * @returns the result for the source, to be compared with `output`
    */
   run(source: unknown, asked: () => Promise<void>): Promise<Uint8Array>;
-  /** What comes of all of the source. */
+  /** The result for the whole source. */
   readonly output: Uint8Array;
 }
 
-/** Long enough for several chunks and reads, and quick. */
+/** Long enough for several chunks and reads. */
 export const plaintext = testBytes(100_000, 4);
 const dataKey = testBytes(32, 9);
 
-/** All of them, over an in-process AWS. */
+/** All entries, over an in-process AWS. */
 export function entriesOf(local: Local): readonly Entry[] {
   const wrappingKey = testBytes(32, 5);
   const legacy = legacyAesKeyring({ wrappingKey });

@@ -1,4 +1,4 @@
-/** Streams of every family that Node programs have, each fed by hand. */
+/** Streams of every family in Node programs, each fed by the test. */
 import { EventEmitter } from "node:events";
 import { createRequire } from "node:module";
 import * as node from "node:stream";
@@ -6,10 +6,10 @@ import * as zlib from "node:zlib";
 
 const require = createRequire(import.meta.url);
 
-/** A stream, and what its maker does with it. */
+/** A stream, and the actions of the code that created it. */
 export interface Fed {
   readonly source: object;
-  /** Gives it the next bytes; resolves when it has room for more, or is over. */
+  /** Writes the next bytes; resolves when the stream has room for more, or has ended. */
   push(bytes: Uint8Array): void;
   end(): void;
   destroy(error?: Error): void;
@@ -35,7 +35,7 @@ const streams: Readonly<Record<string, Streams>> = {
   streamx: require("streamx") as Streams,
 };
 
-/** streamx hands its `read` a callback, the others a size. */
+/** streamx passes a callback to `read`; the other families pass a size. */
 function openRead(done: unknown): void {
   if (typeof done === "function") done();
 }
@@ -70,7 +70,7 @@ function duplexified(): Fed {
   };
 }
 
-/** A stream of the kind before `read()`, as many small packages still make them. */
+/** A stream of the old style without `read()`, which many small packages still create. */
 class OldStream extends node.Stream {
   readable = true;
   #isPaused = false;
@@ -140,7 +140,7 @@ function web(wrap: (stream: ReadableStream<Uint8Array>) => object = (stream) => 
   };
 }
 
-/** A web stream of another maker: nothing of it is Node's. */
+/** A web stream of another implementation than Node's. */
 function foreign(stream: ReadableStream<Uint8Array>): object {
   let isDisturbed = false;
   return {
@@ -162,13 +162,13 @@ function foreign(stream: ReadableStream<Uint8Array>): object {
   };
 }
 
-/** An iterable that emits from the moment on at which it was made. */
+/** An iterable that emits from the moment of its creation. */
 function emitting(): Fed {
   const emitter = new EventEmitter();
   emitter.on("error", () => undefined);
   const source = {
     [Symbol.asyncIterator]: async function* () {
-      // As readline.Interface has it: whoever comes late has missed what came before.
+      // Like readline.Interface: a late listener misses earlier events.
     },
   };
   source[Symbol.asyncIterator] = () => {
@@ -199,10 +199,10 @@ function emitting(): Fed {
   };
 }
 
-/** Whether a family has events: the others have no destroy() without an error. */
+/** Whether a family has events; the others have no destroy() without an error. */
 export type Kind = "events" | "web" | "iterable";
 
-/** A family by its name. */
+/** The family with this name. */
 export interface Family {
   readonly name: string;
   readonly kind: Kind;
@@ -240,7 +240,7 @@ export const families: readonly Family[] = [
   { name: "an iterable that emits", kind: "iterable", make: emitting },
 ];
 
-/** What is pushed comes out of a gunzip as it was. */
+/** A gunzip stream that outputs the bytes that are pushed. */
 function zipped(): Fed {
   const source = zlib.createGunzip();
   const gzip = zlib.createGzip({ flush: zlib.constants.Z_SYNC_FLUSH });

@@ -15,7 +15,7 @@ const guard = {
 afterEach(() => vi.useRealTimers());
 
 describe("guardSource", () => {
-  it("leaves neither a listener nor a timer behind after each read", async () => {
+  it("leaves neither a listener nor a timer after a read", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     let reads = 0;
     for await (const _ of guardSource([1, 2, 3], guard)) {
@@ -28,7 +28,7 @@ describe("guardSource", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("watches a read only when it has to wait", async () => {
+  it("sets up a listener and a timer only for a read that waits", async () => {
     const listening = vi.spyOn(signal, "addEventListener");
     const later = () => new Promise(setImmediate);
     async function* source() {
@@ -47,7 +47,7 @@ describe("guardSource", () => {
     listening.mockRestore();
   });
 
-  it("hears the signal also when it aborts within a read that does not wait", async () => {
+  it("observes a signal that aborts within a read that does not wait", async () => {
     const controller = new AbortController();
     async function* source() {
       controller.abort(new Error("enough"));
@@ -60,7 +60,7 @@ describe("guardSource", () => {
   it.each([
     ["the reader stops", 240_000, [1], undefined],
     ["the source stalls", 20, [], "stalled"],
-  ])("tells the iterator of the source when %s", async (_, idleTimeoutMs, first, message) => {
+  ])("closes the iterator of the source when %s", async (_, idleTimeoutMs, first, message) => {
     const end = vi.fn();
     const items = [...first];
     const next = async () => {
@@ -76,7 +76,7 @@ describe("guardSource", () => {
     await until(() => expect(end).toHaveBeenCalledTimes(1));
   });
 
-  it("waits for ever when the timeout is 0", async () => {
+  it("waits without limit if the timeout is 0", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     async function* slow() {
       await new Promise(setImmediate);
@@ -88,7 +88,7 @@ describe("guardSource", () => {
     expect(read).toEqual([1]);
   });
 
-  it("takes empty pieces for nothing: they neither come out nor keep a source from stalling", async () => {
+  it("ignores empty pieces: it neither yields them nor counts them as activity", async () => {
     async function* empty() {
       while (true) yield new Uint8Array(0);
     }
@@ -99,7 +99,7 @@ describe("guardSource", () => {
     expect(await some.next()).toEqual({ done: false, value: Buffer.of(1) });
   });
 
-  it("of pieces that are always at hand lets an abort and other work have their turn", async () => {
+  it("lets an abort and other callbacks run while pieces are always available", async () => {
     async function* endless() {
       while (true) yield new Uint8Array(0);
     }
@@ -127,7 +127,7 @@ describe("guardSource", () => {
 });
 
 describe("closeSource", () => {
-  it("asks what there is to ask, and minds no failure", async () => {
+  it("calls the first method that exists, and ignores its failure", async () => {
     const destroy = vi.fn(() => raise());
     for (const source of [
       { destroy },

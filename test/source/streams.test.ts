@@ -1,4 +1,4 @@
-/** Streams of every family, at every call that takes a body: all of the source, or an error and nothing stored. */
+/** Streams of every family in every call that accepts a body: the whole source is stored, or an error is reported and nothing is stored. */
 import { type EventEmitter, getEventListeners } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { cut, expectBytes } from "../support/bytes.js";
@@ -11,7 +11,7 @@ const local = useLocalAws();
 const failure = new Error("the maker failed");
 const nothing = async () => undefined;
 
-/** Errors that nobody has taken: in a program they would end the process. */
+/** Uncaught errors, which would end the process of a program. */
 const uncaught: unknown[] = [];
 const onUncaught = (error: unknown) => uncaught.push(error);
 const events = ["uncaughtException", "unhandledRejection"] as const;
@@ -26,12 +26,12 @@ afterEach(async () => {
   expect(uncaught.splice(0)).toEqual([]);
 });
 
-/** Some turns of the event loop: what streams do later than at once is done. */
+/** Waits for some turns of the event loop, after which streams have emitted their pending events. */
 async function turns(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
 }
 
-/** Gives a source everything, piece by piece. */
+/** Writes all bytes to a source, piece by piece. */
 async function feed(fed: Fed, bytes: Uint8Array, upTo = bytes.length): Promise<void> {
   for (const piece of cut(bytes.subarray(0, upTo), 10_000)) {
     fed.push(piece);
@@ -39,7 +39,7 @@ async function feed(fed: Fed, bytes: Uint8Array, upTo = bytes.length): Promise<v
   }
 }
 
-/** Makes a call that has to fail; what S3 holds must stay as it was. */
+/** Makes a call that must fail and must not change what S3 stores. */
 async function refused(entry: Entry, source: object, asked: () => Promise<void>): Promise<Error> {
   const before = await local.contents();
   const error = await errorOf(() => entry.run(source, asked));
@@ -55,18 +55,21 @@ describe.each(names)("%s", (name) => {
   const cases = families.map((family) => [family.name, family] as const);
   const withEvents = cases.filter(([, { kind }]) => kind === "events");
 
-  it.each(cases)("takes all of %s, also what comes while it waits for a key", async (_, family) => {
-    const input = await entry().input();
-    const fed = family.make();
-    const output = await entry().run(fed.source, async () => {
-      void feed(fed, input).then(() => fed.end());
-      await turns();
-    });
-    expectBytes(output, entry().output);
-  });
+  it.each(cases)(
+    "reads all of %s, including bytes that arrive while it waits for a key",
+    async (_, family) => {
+      const input = await entry().input();
+      const fed = family.make();
+      const output = await entry().run(fed.source, async () => {
+        void feed(fed, input).then(() => fed.end());
+        await turns();
+      });
+      expectBytes(output, entry().output);
+    },
+  );
 
-  it.each(cases)("takes all of %s that is full and has been ended, but not read", async (_, family) => {
-    // These two lose what they emit to nobody.
+  it.each(cases)("reads all of %s that was filled and ended before the call", async (_, family) => {
+    // These two lose bytes that they emit without a listener.
     if (family.kind === "iterable" || family.name === "a stream before read()") return;
     const input = await entry().input();
     const fed = family.make();
@@ -76,23 +79,20 @@ describe.each(names)("%s", (name) => {
   });
 
   it.each(
-    // Of the others a listener takes away what it hears.
+    // In the other families, a listener consumes the bytes.
     withEvents.filter(([, { name }]) => !/streamx|tar-stream|before read/.test(name)),
-  )(
-    "takes all of %s that was given a listener for its data just before, and so does that",
-    async (_, family) => {
-      const input = await entry().input();
-      const fed = family.make();
-      const heard: Uint8Array[] = [];
-      (fed.source as EventEmitter).on("data", (bytes: Uint8Array) => heard.push(bytes));
-      const output = await entry().run(fed.source, async () => {
-        void feed(fed, input).then(() => fed.end());
-        await turns();
-      });
-      expectBytes(output, entry().output);
-      expectBytes(Buffer.concat(heard), input);
-    },
-  );
+  )("reads all of %s that got a data listener just before, and so does the listener", async (_, family) => {
+    const input = await entry().input();
+    const fed = family.make();
+    const heard: Uint8Array[] = [];
+    (fed.source as EventEmitter).on("data", (bytes: Uint8Array) => heard.push(bytes));
+    const output = await entry().run(fed.source, async () => {
+      void feed(fed, input).then(() => fed.end());
+      await turns();
+    });
+    expectBytes(output, entry().output);
+    expectBytes(Buffer.concat(heard), input);
+  });
 
   const faults: [string, (fed: Fed, input: Uint8Array) => Promise<void>][] = [
     ["before its first byte", async () => undefined],
@@ -175,14 +175,14 @@ describe.each(names)("%s", (name) => {
     [
       "was destroyed with an error",
       async (family, fed) => {
-        // Somebody has heard it, or the process would be over.
+        // Without a listener, the process would end.
         if (family.kind === "events") (fed.source as EventEmitter).on("error", () => undefined);
         fed.destroy(failure);
         await turns();
       },
     ],
     [
-      "others have begun to read",
+      "other code has begun to read",
       async (family, fed) => {
         beginToRead(family, fed);
         await turns();
@@ -192,7 +192,7 @@ describe.each(names)("%s", (name) => {
       "was resumed",
       async (family, fed) => {
         if (family.kind === "web") return beginToRead(family, fed);
-        // Of these two nobody can tell from outside.
+        // The state of these two is not visible from outside.
         if (/streamx|tar-stream|before read/.test(family.name)) return beginToRead(family, fed);
         (fed.source as unknown as { resume(): void }).resume();
         await turns();
@@ -222,7 +222,7 @@ describe.each(names)("%s", (name) => {
   }
 
   it.each(cases.filter(([, { kind, name }]) => kind !== "iterable" && !/before read/.test(name)))(
-    "refuses %s that was destroyed with an error just now, which ends no process",
+    "refuses %s that was just destroyed with an error, without an uncaught error",
     async (_, family) => {
       const fed = family.make();
       const error = await errorOf(() => {
@@ -246,7 +246,7 @@ describe.each(names)("%s", (name) => {
     expect(local.operations()).toEqual([]);
   });
 
-  it.each(withEvents)("leaves no listener on %s that was read, but for errors", async (_, family) => {
+  it.each(withEvents)("leaves no listener on %s after reading it, except for errors", async (_, family) => {
     const input = await entry().input();
     const fed = family.make();
     const source = fed.source as EventEmitter;
@@ -261,7 +261,7 @@ describe.each(names)("%s", (name) => {
     for (const [index, left] of count().entries()) expect(left).toBeLessThanOrEqual(none[index] ?? 0);
   });
 
-  it("takes an ArrayBuffer for its bytes, whole and in pieces", async () => {
+  it("accepts an ArrayBuffer as bytes, whole and in pieces", async () => {
     const input = new Uint8Array(await entry().input());
     for (const source of [input.buffer, new Blob([input]).stream().pipeThrough(inArrayBuffers())])
       expectBytes(await entry().run(source, nothing), entry().output);
@@ -288,7 +288,7 @@ describe.each(names)("%s", (name) => {
   });
 });
 
-/** Pieces as `FileHandle.readableWebStream()` yields them. */
+/** Yields pieces of the type that `FileHandle.readableWebStream()` yields. */
 function inArrayBuffers(): TransformStream<Uint8Array, ArrayBuffer> {
   return new TransformStream({
     transform: (bytes, to) => to.enqueue(new Uint8Array(bytes).buffer),
@@ -301,7 +301,7 @@ function expectFailure(entry: Entry, error: Error): void {
   expect(error.cause).toBe(failure);
 }
 
-/** Has somebody else read a source, to its end. */
+/** Reads a source to its end, as other code would. */
 async function readAll(fed: Fed, input: Uint8Array): Promise<void> {
   const source = fed.source as EventEmitter & Partial<ReadableStream<Uint8Array>>;
   if (typeof source.getReader === "function") {
@@ -320,7 +320,7 @@ async function readAll(fed: Fed, input: Uint8Array): Promise<void> {
   await ended;
 }
 
-/** Has somebody else read a source, who has not come to the end. */
+/** Reads a part of a source, as other code would. */
 function beginToRead(family: Family, fed: Fed): void {
   if (family.kind === "web") void (fed.source as ReadableStream).getReader();
   else (fed.source as EventEmitter).on("data", () => undefined);

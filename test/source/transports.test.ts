@@ -1,4 +1,4 @@
-/** Every transport of Node that can end early, cut while it is read: an error, unless it gives no sign whatever. */
+/** Every transport of Node that can end early, cut off while it is read: an error, unless the transport gives no sign of it. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createReadStream } from "node:fs";
@@ -22,7 +22,7 @@ import { tls as certificate } from "../support/tls.js";
 
 const require = createRequire(import.meta.url);
 const local = useLocalAws();
-/** What the source would have given, and what it gives before it is cut. */
+/** The bytes of the whole source, and those before it is cut off. */
 const whole = testBytes(60_000, 8);
 const half = whole.subarray(0, 30_000);
 
@@ -32,7 +32,7 @@ afterEach(async () => {
   await local.client.delete({ Bucket, Key: "k" });
 });
 
-/** A source, and what cuts it. */
+/** A source, and a function that cuts it off. */
 interface Cut {
   readonly source: object;
   cut(): unknown;
@@ -92,7 +92,7 @@ const chunk = Buffer.concat([Buffer.from(`${half.length.toString(16)}\r\n`), hal
 const destroy = (socket: net.Socket) => socket.destroy();
 const reset = (socket: net.Socket) => socket.resetAndDestroy();
 
-/** A request that a client sends and cuts, as the server sees it. */
+/** A request that a client sends and cuts off, as the server receives it. */
 async function request(
   headers: http.OutgoingHttpHeaders,
   end: (request: http.ClientRequest) => void,
@@ -127,7 +127,7 @@ async function http2Pair(endStream: boolean): Promise<Http2Pair> {
   return { session, sent, received, compat };
 }
 
-/** The response stream of a client, cut by the server. */
+/** The response stream of a client, cut off by the server. */
 const http2Response = (cut: (pair: Http2Pair) => void) => async (): Promise<Cut> => {
   const pair = await http2Pair(true);
   pair.received.respond({ ":status": 200 });
@@ -136,7 +136,7 @@ const http2Response = (cut: (pair: Http2Pair) => void) => async (): Promise<Cut>
   return { source: pair.sent, cut: () => cut(pair) };
 };
 
-/** The request stream of a server, cut by the client. */
+/** The request stream of a server, cut off by the client. */
 const http2Request =
   (of: "received" | "compat", cut: (pair: Http2Pair) => void) => async (): Promise<Cut> => {
     const pair = await http2Pair(false);
@@ -162,7 +162,7 @@ async function sockets(secure: boolean): Promise<{ near: net.Socket; far: net.So
   return { near, far, raw: await rawOne.promise };
 }
 
-/** @param unread whether the other end has bytes that it has not read: then it resets the connection as it closes */
+/** @param unread whether the other end has unread bytes, so that it resets the connection when it closes */
 const socket =
   (
     cut: (pair: { near: net.Socket; far: net.Socket; raw: net.Socket }) => void,
@@ -269,7 +269,7 @@ const errors: [string, Transport][] = [
     },
   ],
   [
-    "an entry of a tar archive that is cut",
+    "an entry of a tar archive that is cut off",
     async () => {
       const { extract, pack } = require("tar-stream") as {
         extract(): NodeJS.WritableStream & { destroy(): void };
@@ -306,7 +306,7 @@ const errors: [string, Transport][] = [
   ],
 ];
 
-/** They end as if nothing were amiss. PutBody and docs/errors.md name them. */
+/** Sources that end normally although bytes are missing. PutBody and docs/errors.md list them. */
 const noSign: [string, Transport][] = [
   [
     "an HTTP response with neither length nor chunks, closed",
@@ -315,7 +315,7 @@ const noSign: [string, Transport][] = [
   ["a socket whose other end closes it", socket(({ far }) => far.end())],
   ["a TLS socket whose other end closes it", socket(({ far }) => far.end(), { secure: true })],
   [
-    "a TLS socket whose connection closes without a word of TLS",
+    "a TLS socket whose connection closes without a TLS message",
     socket(({ raw }) => raw.end(), { secure: true }),
   ],
   // Node ends such a stream before it resets it.
@@ -332,11 +332,11 @@ const noSign: [string, Transport][] = [
     ),
   ],
   [
-    "gunzip of a cut input that was told to take it",
+    "gunzip that accepts truncated input",
     unzipped(zlib.gzipSync(whole), () => zlib.createGunzip({ finishFlush: zlib.constants.Z_SYNC_FLUSH })),
   ],
   [
-    "a PassThrough that somebody ends when its source is destroyed",
+    "a PassThrough that other code ends when its source is destroyed",
     async () => {
       const [from, to] = [new PassThrough(), new PassThrough()];
       from.pipe(to);
@@ -346,7 +346,7 @@ const noSign: [string, Transport][] = [
     },
   ],
   [
-    "a file that is cut while it is read",
+    "a file that is truncated while it is read",
     async () => {
       const folder = await mkdtemp(join(tmpdir(), "s3e-source-"));
       closing.push(() => rm(folder, { recursive: true }));
@@ -357,7 +357,7 @@ const noSign: [string, Transport][] = [
     },
   ],
   [
-    "a generator that others have begun to read",
+    "a generator that other code has begun to read",
     async () => {
       const pieces = (async function* () {
         yield half;
@@ -369,45 +369,48 @@ const noSign: [string, Transport][] = [
   ],
 ];
 
-describe.each(["while the keyring is asked", "while it is read"])("cut %s", (when) => {
-  const put = async (make: Transport, ContentLength?: number) => {
-    const { source, cut } = await make();
-    const slow: typeof keyring = {
-      ...keyring,
-      async generateDataKey(input) {
-        if (when === "while the keyring is asked") {
-          await cut();
-          // As far as this process can be told, it is told.
-          for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
-        } else setImmediate(cut);
-        return keyring.generateDataKey(input);
-      },
+describe.each(["during the call to the keyring", "during the read"])(
+  "a source that is cut off %s",
+  (when) => {
+    const put = async (make: Transport, ContentLength?: number) => {
+      const { source, cut } = await make();
+      const slow: typeof keyring = {
+        ...keyring,
+        async generateDataKey(input) {
+          if (when === "during the call to the keyring") {
+            await cut();
+            // Wait until this process has received the sign, if there is one.
+            for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate);
+          } else setImmediate(cut);
+          return keyring.generateDataKey(input);
+        },
+      };
+      const client = local.clientWith({ keyring: slow });
+      return client.put({
+        Bucket,
+        Key: "k",
+        Body: source as PutBody,
+        ...(ContentLength !== undefined && { ContentLength }),
+      });
     };
-    const client = local.clientWith({ keyring: slow });
-    return client.put({
-      Bucket,
-      Key: "k",
-      Body: source as PutBody,
-      ...(ContentLength !== undefined && { ContentLength }),
+
+    it.each(errors)("%s rejects, and nothing is stored", async (_, make) => {
+      expect(await errorOf(() => put(make))).toEqual(coded("SOURCE_FAILED"));
+      expect(await local.contents()).toEqual({ keys: [], uploads: [] });
     });
-  };
 
-  it.each(errors)("%s rejects, and nothing is stored", async (_, make) => {
-    expect(await errorOf(() => put(make))).toEqual(coded("SOURCE_FAILED"));
-    expect(await local.contents()).toEqual({ keys: [], uploads: [] });
-  });
+    it.each(noSign)("%s gives no sign; ContentLength does", async (_, make) => {
+      const { plaintextLength } = await put(make);
+      expect(plaintextLength).toBeLessThan(whole.length);
+      await local.client.delete({ Bucket, Key: "k" });
+      const error = await errorOf(() => put(make, whole.length));
+      expect(error).toEqual(coded("SOURCE_LENGTH_MISMATCH"));
+      expect(await local.contents()).toEqual({ keys: [], uploads: [] });
+    });
+  },
+);
 
-  it.each(noSign)("%s gives no sign; ContentLength does", async (_, make) => {
-    const { plaintextLength } = await put(make);
-    expect(plaintextLength).toBeLessThan(whole.length);
-    await local.client.delete({ Bucket, Key: "k" });
-    const error = await errorOf(() => put(make, whole.length));
-    expect(error).toEqual(coded("SOURCE_LENGTH_MISMATCH"));
-    expect(await local.contents()).toEqual({ keys: [], uploads: [] });
-  });
-});
-
-describe("a source that begins when it is made", () => {
+describe("a source that emits from its creation", () => {
   const slow: typeof keyring = {
     ...keyring,
     async generateDataKey(input) {
@@ -417,7 +420,7 @@ describe("a source that begins when it is made", () => {
   };
   const lines = Array.from({ length: 20_000 }, (_, index) => `line ${index}`);
 
-  it("loses no line of a readline.Interface while the keyring is asked", async () => {
+  it("loses no line of a readline.Interface during the call to the keyring", async () => {
     const Body = createInterface({ input: Readable.from(lines.map((line) => `${line}\n`)) });
     await local.clientWith({ keyring: slow }).put({ Bucket, Key: "k", Body });
     const { Body: stored } = await local.client.get({ Bucket, Key: "k" });

@@ -75,7 +75,7 @@ it.each([
   expect(await errorOf(put)).toEqual(coded("S3_UNAVAILABLE"));
   const second = await errorOf(put);
   expect(second).toBeInstanceOf(TypeError);
-  expect(second.message).toContain("that an earlier call has taken");
+  expect(second.message).toContain("that an earlier call has read");
   expect(await local.contents()).toEqual({ keys: [], uploads: [] });
 });
 

@@ -5,7 +5,7 @@
 import { bytesArgument } from "../../base/arguments.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import { iteratorOf, unawaited } from "../../base/iterators.js";
-import type { TakenSource } from "../../source/gate.js";
+import type { LockedSource } from "../../source/locked-source.js";
 import { bytesOf } from "../../source/shape.js";
 import { type Codec, maxInputBytes, type ParallelPipeline } from "../engine/pipeline.js";
 
@@ -156,7 +156,7 @@ export class MessageIterator implements AsyncIterableIterator<Buffer> {
     this.#pipeline?.close();
     const iterator = this.#iterator;
     this.#iterator = undefined;
-    if (!this.#isOpened) (this.#source as Partial<TakenSource>).release?.();
+    if (!this.#isOpened) (this.#source as Partial<LockedSource>).release?.();
     if (!this.#isReading) {
       await iterator?.return?.();
       return;

@@ -3,7 +3,7 @@ import { type KeyObject, randomBytes } from "node:crypto";
 import { bytesArgument, wrongType } from "../../base/arguments.js";
 import { type FieldList, type Fields, fieldsArgument, type NamesOf } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
-import { isAsyncSource, takeSource } from "../../source/gate.js";
+import { isAsyncSource, lockSource } from "../../source/locked-source.js";
 import { bytesOf } from "../../source/shape.js";
 import { dataKeyArgument, deriveMessageKeys, type MessageKeys, openHeader } from "../derivation.js";
 import { type CryptoEngine, engineArgument, poolOf, sharedEngine } from "../engine/engine.js";
@@ -148,6 +148,6 @@ function sourceArgument(source: unknown): PieceSource {
   const bytes = bytesOf(source);
   if (bytes) return bytes;
   if (isAsyncSource(source) || (typeof source === "object" && source !== null && Symbol.iterator in source))
-    return takeSource("source", source) as AsyncIterable<unknown> as AsyncIterable<Uint8Array>;
+    return lockSource("source", source) as AsyncIterable<unknown> as AsyncIterable<Uint8Array>;
   throw wrongType("source", "a Uint8Array or an iterable of them", source);
 }

@@ -1,14 +1,12 @@
 /** Fetches the blocks of an object into a partial file, and gives that its final name. */
-import { encodeBase64, quoted } from "../../base/bytes.js";
+import { encodeBase64 } from "../../base/bytes.js";
 import { forEachConcurrently } from "../../base/concurrency.js";
-import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
 import { type CheckedRange, checkRange } from "../../cobblestone/engine/ranges.js";
 import { chunkCount, chunkRange, plaintextLength, sealedBytes } from "../../cobblestone/layout.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
 import type { Call } from "../../transfer/call.js";
 import type { Lease } from "../../transfer/memory-budget.js";
 import type { ReadableObject } from "../encrypted/format.js";
-import { isOverwritten } from "../encrypted/pinned-object.js";
 import { fetchBlock } from "../parallel/blocks.js";
 import type { DownloadArguments } from "./download-input.js";
 import { PartialFile } from "./partial-file.js";
@@ -46,7 +44,7 @@ export async function downloadBlocks(
     await file.finish({ bytes, fsync, mode });
   } catch (error) {
     call.abort(error);
-    throw await keepOrRemovePartial(file, keepPartial, call, error);
+    throw await file.keepOrRemove(error, keepPartial, call.isCallersReason(error));
   }
   call.meter.end();
   return download.resumedBytes;
@@ -134,32 +132,4 @@ class BlockDownload {
     if (!(await this.#file.read(block, buffer))) return { buffer, isSame: false };
     return checkRange(config.engine, keys, block, buffer, tagDigest);
   }
-}
-
-/** Keeps or removes the partial file of a failed call. Returns the error, which names a file that is kept. */
-async function keepOrRemovePartial(
-  file: PartialFile,
-  keepPartial: boolean | undefined,
-  call: Call,
-  error: unknown,
-): Promise<unknown> {
-  await file.close().catch(() => undefined);
-  const isCallers = call.isCallersReason(error);
-  const isKept = keepPartial ?? (!isCallers && mayResume(error, file));
-  if (!isKept || isOverwritten(error)) {
-    await file.remove().catch(() => undefined);
-    return error;
-  }
-  if (!(error instanceof EnvelopeError) || isCallers || !(await file.exists())) return error;
-  const { partialPath } = file;
-  const message = `${error.message}. What has been verified is kept in ${quoted(partialPath)} for the next call`;
-  return withDetails(error, { partialPath }, message);
-}
-
-/** Whether the next call may succeed in resuming. */
-function mayResume(error: unknown, file: PartialFile): boolean {
-  if (!(error instanceof EnvelopeError)) return false;
-  if (error.retryable || hasCode(error, "FILE_FAILED") || hasCode(error, "S3_ACCESS_DENIED")) return true;
-  // One bad response is no reason to discard hours of verified bytes.
-  return file.holdsBlocks && (hasCode(error, "DECRYPTION_FAILED") || hasCode(error, "S3_REQUEST_FAILED"));
 }

@@ -1,4 +1,4 @@
-/** What a download to a file is given and gives. */
+/** The input and the output of `download`. */
 import { stat } from "node:fs/promises";
 import { dirname, resolve, sep } from "node:path";
 import type { GetObjectCommandInput, GetObjectCommandOutput } from "@aws-sdk/client-s3";
@@ -11,32 +11,32 @@ import type { RequestTarget } from "../../s3/errors.js";
 import { targetArgument } from "../../s3/fields.js";
 import { type ExpectedContext, expectedContextArgument } from "../encrypted/read-arguments.js";
 
-/** What `download` takes: the input of GetObject but for ranges and parts, and these. */
+/** The input of `download`: the fields of GetObject except those for ranges and parts, and these. */
 export interface DownloadInput extends Omit<GetObjectCommandInput, "PartNumber" | "Range"> {
   /**
-   * Where the plaintext goes. The folder must be there. A file of this name is replaced, at once and only when all of
-   * the new one is there. Until then the bytes are in a file beside it. Anything else of this name is refused: a
-   * folder, a symbolic link, a device, a pipe, a socket.
+   * The path of the file to write. Its folder must exist. An existing file is replaced atomically, once the new one is
+   * complete; until then the bytes are in a file beside it. Anything else of this name is refused: a folder, a symbolic
+   * link, a device, a pipe, a socket.
    */
   readonly filePath: string;
   /** As for `get`. */
   readonly encryptionContext?: ExpectedContext | undefined;
   /**
-   * Whether file and name are on the disk, and not only in the memory of the operating system, when the call
-   * resolves; true by default. With false a loss of power may leave a file that is cut off or empty.
+   * Whether the file and its name have been flushed to the disk when the call resolves; true by default. With false, a
+   * loss of power may leave a file that is cut off or empty.
    */
   readonly fsync?: boolean | undefined;
-  /** The mode of the file, 0o600 by default: nobody but its owner reads it. */
+  /** The mode of the file; 0o600 by default, so that only its owner can read it. */
   readonly mode?: number | undefined;
   /**
-   * Whether what is there stays for the next call when this one fails. By default it does when that call may well
-   * succeed: S3 or the network failed, access was refused, bytes came damaged, the disk is full. True: also when the
-   * call was aborted, or failed in any other way; false: never, nor what an earlier call has left.
+   * Whether the partial file is kept for the next call when this one fails. By default it is kept if that call may
+   * succeed: after a failure of S3 or of the network, refused access, damaged bytes, or a full disk. With true it is also
+   * kept when the call is aborted, or fails in any other way; with false it is removed, with those of earlier calls.
    */
   readonly keepPartial?: boolean | undefined;
 }
 
-/** What `download` gives: what `get` does, without a body, and these. */
+/** The output of `download`: that of `get` without a body, and these fields. */
 export interface DownloadOutput
   extends Omit<GetObjectCommandOutput, "Body" | "ContentRange" | `Checksum${string}`> {
   /** The file, as an absolute path. */
@@ -45,11 +45,11 @@ export interface DownloadOutput
   readonly ContentLength: number;
   /** The context that the object was written with; authenticated. */
   readonly encryptionContext: EncryptionContext;
-  /** How many of the bytes an earlier call had written. */
+  /** Bytes that an earlier call had written. */
   readonly resumedBytes: number;
 }
 
-/** {@link DownloadInput} once checked. */
+/** {@link DownloadInput} after validation. */
 export interface DownloadArguments {
   readonly get: GetObjectCommandInput;
   readonly target: RequestTarget;
@@ -70,7 +70,7 @@ export function downloadArguments(input: DownloadInput): DownloadArguments {
   const { filePath, encryptionContext, fsync = true, mode = 0o600, keepPartial, ...get } = given;
   const path = stringArgument("filePath", filePath);
   if (path.includes("\0")) throw new RangeError("filePath: expected a path, got one with a null character");
-  // Resolved, it would name a file of which nobody has spoken.
+  // Once resolved, such a path would name another file than the caller meant.
   if (["", ".", ".."].includes(path.split(separators).at(-1) ?? ""))
     throw new RangeError("filePath: expected the path of a file, got one that ends as that of a folder does");
   return {
@@ -86,7 +86,7 @@ export function downloadArguments(input: DownloadInput): DownloadArguments {
 }
 
 /**
- * What can be known of the place before any request.
+ * Checks before any request that a file can be written to this path.
  *
  * @throws EnvelopeError `FILE_FAILED`
  */
@@ -94,6 +94,6 @@ export async function requirePlace(path: string): Promise<void> {
   const failed = (code: string, what: string) =>
     fileFailed(path, "be written", Object.assign(new Error(what), { code }));
   const folder = await withFileError(path, "be written", () => stat(dirname(path)));
-  if (!folder.isDirectory()) throw failed("ENOTDIR", "its folder is none");
+  if (!folder.isDirectory()) throw failed("ENOTDIR", "its folder is not a directory");
   await withFileError(path, "be written", () => requireReplaceable(path));
 }

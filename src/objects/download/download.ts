@@ -6,7 +6,6 @@ import { type Call, callOptions, type TransferOptions, withCall } from "../../tr
 import type { ClientConfig } from "../encrypted/config.js";
 import { nativeFormats } from "../encrypted/formats.js";
 import { openEncryptedObject } from "../encrypted/open-object.js";
-import { fetchObject } from "../encrypted/pinned-object.js";
 import { blockChunks, requestRange } from "../parallel/blocks.js";
 import { downloadBlocks } from "./download-blocks.js";
 import {
@@ -75,7 +74,7 @@ async function downloadObject(
       Range,
       yieldsConnection: false,
       // An empty object has no range. Its metadata still says what it is.
-      onUnsatisfiable: () => fetchObject(asked, undefined, false),
+      onUnsatisfiable: (_error, fetch) => fetch(undefined),
     });
     const response = await object.response(Range);
     const readable = object.readable();

@@ -1,10 +1,12 @@
 /**
- * What of a download is there so far: a file beside its final name, and a journal that says which windows are in it.
+ * The partial file of a download, beside its final name, and a journal that lists the blocks in it.
  * docs/decisions/0030-downloads-to-a-file.md explains the names and why no lock is needed.
  */
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { quoted } from "../../base/bytes.js";
+import { EnvelopeError, hasCode, withDetails } from "../../base/errors.js";
 import {
   foreignFileFault,
   noFollow,
@@ -14,15 +16,16 @@ import {
   withFileError,
 } from "../../base/files.js";
 import type { ChunkRange } from "../../cobblestone/layout.js";
-import { leftBehind, type Names, newNames } from "./partial-names.js";
+import { isOverwritten } from "../encrypted/pinned-object.js";
+import { findPartials, newNames, type PartialNames } from "./partial-names.js";
 
 const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = constants;
 const ownerOnly = 0o600;
 
-/** A file that is being downloaded. Every method throws EnvelopeError `FILE_FAILED`. */
+/** A partial file. Its methods throw EnvelopeError `FILE_FAILED`. */
 export class PartialFile {
   readonly #path: string;
-  readonly #names: Names;
+  readonly #names: PartialNames;
   readonly #partial: FileHandle;
   readonly #journal: FileHandle;
   readonly #digests: ReadonlyMap<number, Buffer>;
@@ -30,7 +33,7 @@ export class PartialFile {
 
   constructor(
     path: string,
-    names: Names,
+    names: PartialNames,
     handles: { readonly partial: FileHandle; readonly journal: FileHandle },
     digests: ReadonlyMap<number, Buffer>,
   ) {
@@ -42,36 +45,36 @@ export class PartialFile {
   }
 
   /**
-   * Takes over what an earlier try has left of the same state of the same object, removes what others have left,
-   * and begins a file if there is none.
+   * Takes over the partial file of an earlier call for the same state of the same object, removes other partial files of
+   * this path, and creates one if there is none to take over.
    *
    * @param path the final name, absolute
-   * @param identity one line that tells that state from all others
+   * @param identity one line that identifies that state
    */
   static async open(path: string, identity: string): Promise<PartialFile> {
-    return told(path, async () => {
-      let found: PartialFile | undefined;
-      for (const left of await leftBehind(path)) {
-        found ??= await takeOver(path, left, identity);
-        // What cannot be removed, as another user's in a folder of everybody's, is nothing that this call needs.
-        await remove(left).catch(() => undefined);
+    return asFileError(path, async () => {
+      let taken: PartialFile | undefined;
+      for (const names of await findPartials(path)) {
+        taken ??= await takeOver(path, names, identity);
+        // One that cannot be removed, as another user's in a shared folder, does not hinder this call.
+        await remove(names).catch(() => undefined);
       }
-      return found ?? (await begin(path, identity));
+      return taken ?? (await create(path, identity));
     });
   }
 
-  /** Removes what earlier tries have left of downloads to this path. */
+  /** Removes the partial files of earlier downloads to this path. */
   static async removeAll(path: string): Promise<void> {
-    for (const left of await leftBehind(path)) await remove(left).catch(() => undefined);
+    for (const names of await findPartials(path)) await remove(names).catch(() => undefined);
   }
 
-  /** Where it is, until it is finished. */
+  /** Its path, until {@link finish} gives it the final name. */
   get partialPath(): string {
     return this.#names.partial;
   }
 
-  /** Whether both files are there still: nobody keeps others from removing them. */
-  async exists(): Promise<boolean> {
+  /** Whether both files still exist: other programs may remove them. */
+  async #exists(): Promise<boolean> {
     const { partial, journal } = this.#names;
     return Promise.all([lstat(partial), lstat(journal)]).then(
       (found) => found.every((stats) => stats.isFile()),
@@ -79,21 +82,21 @@ export class PartialFile {
     );
   }
 
-  /** Whether it holds a window that has been verified, by this try or an earlier one. */
-  get holdsBlocks(): boolean {
+  /** Whether it holds a block, which this call or an earlier one has verified. */
+  get #holdsBlocks(): boolean {
     return this.#written + this.#digests.size > 0;
   }
 
-  /** What the journal says of a window, if that was finished: what it then had as its tagDigest. */
+  /** The tag digest of a block that the journal of an earlier call lists. */
   digestOf(index: number): Buffer | undefined {
     return this.#digests.get(index);
   }
 
-  /** Reads a window; false when the file ends before it does. */
-  read({ plaintextStart, plaintextBytes }: ChunkRange, slab: ArrayBuffer): Promise<boolean> {
-    return this.#told(async () => {
+  /** Reads the plaintext of a block. Returns false when the file ends before the block does. */
+  read({ plaintextStart, plaintextBytes }: ChunkRange, buffer: ArrayBuffer): Promise<boolean> {
+    return asFileError(this.#path, async () => {
       for (let done = 0; done < plaintextBytes; ) {
-        const target = new Uint8Array(slab, done, plaintextBytes - done);
+        const target = new Uint8Array(buffer, done, plaintextBytes - done);
         const { bytesRead } = await this.#partial.read(target, 0, target.length, plaintextStart + done);
         if (bytesRead === 0) return false;
         done += bytesRead;
@@ -102,77 +105,100 @@ export class PartialFile {
     });
   }
 
-  /** Writes a window that has been verified, then says so in the journal. */
+  /** Writes the plaintext of a block that has been verified, then lists the block in the journal. */
   write(
     index: number,
     { plaintextStart, plaintextBytes }: ChunkRange,
-    slab: ArrayBuffer,
+    buffer: ArrayBuffer,
     tagDigest: Buffer,
   ): Promise<void> {
-    return this.#told(async () => {
+    return asFileError(this.#path, async () => {
       for (let done = 0; done < plaintextBytes; ) {
-        const rest = new Uint8Array(slab, done, plaintextBytes - done);
+        const rest = new Uint8Array(buffer, done, plaintextBytes - done);
         done += (await this.#partial.write(rest, 0, rest.length, plaintextStart + done)).bytesWritten;
       }
       await this.#journal.appendFile(`${index} ${tagDigest.toString("hex")}\n`);
       this.#written += 1;
-      // Fails when another try has taken over: no need to go on to the end.
+      // Fails early when another process has taken the file over.
       await lstat(this.#names.partial);
     });
   }
 
   /**
-   * Gives the whole file its final name.
+   * Gives the complete file its final name.
    *
-   * @param fsync whether all of it is on the disk first, and the name after
+   * @param fsync whether its bytes are flushed to the disk before, and its name after
    */
   finish({ bytes, fsync, mode }: { bytes: number; fsync: boolean; mode: number }): Promise<void> {
-    return this.#told(async () => {
-      // Another try may have had a longer file; no bytes of it are wanted.
+    return asFileError(this.#path, async () => {
+      // An earlier call may have left a longer file.
       await this.#partial.truncate(bytes);
       if (fsync) await syncFile(this.#partial);
       try {
         if (mode !== ownerOnly) {
-          // As late as can be: a call that is killed now leaves what the next may have to begin anew.
+          // As late as possible: if the process is killed from here on, the next call may not be able to resume.
           await this.#partial.chmod(mode);
           if (fsync) await syncFile(this.#partial);
         }
         await this.close();
-        // It was looked at before the first request, which may be long ago.
+        // Checked again: the check before the first request may have been long ago.
         await requireReplaceable(this.#path);
         await rename(this.#names.partial, this.#path);
       } catch (error) {
         if (mode !== ownerOnly) await restrict(this.#names.partial).catch(() => undefined);
         throw error;
       }
-      // Not before: where the name cannot be given, the next call shall not have to begin anew.
+      // Only after the rename: if that fails, the next call can still resume.
       await rm(this.#names.journal, { force: true });
       if (fsync) await syncFolder(dirname(this.#path));
     });
   }
 
-  /** Closes both files, which stay. May be called again. */
+  /**
+   * Keeps or removes the files of a failed call.
+   *
+   * @param keepPartial as the caller states it; by default they are kept if the next call may succeed
+   * @param isCallersReason whether the error is the reason of the caller's signal
+   * @returns the error, with `details.partialPath` if the files are kept
+   */
+  async keepOrRemove(
+    error: unknown,
+    keepPartial: boolean | undefined,
+    isCallersReason: boolean,
+  ): Promise<unknown> {
+    await this.close().catch(() => undefined);
+    const isKept = keepPartial ?? (!isCallersReason && this.#mayResumeAfter(error));
+    if (!isKept || isOverwritten(error)) {
+      await remove(this.#names).catch(() => undefined);
+      return error;
+    }
+    if (!(error instanceof EnvelopeError) || isCallersReason || !(await this.#exists())) return error;
+    const { partialPath } = this;
+    const message = `${error.message}. What has been verified is kept in ${quoted(partialPath)} for the next call`;
+    return withDetails(error, { partialPath }, message);
+  }
+
+  /** Whether the next call may succeed in resuming. */
+  #mayResumeAfter(error: unknown): boolean {
+    if (!(error instanceof EnvelopeError)) return false;
+    if (error.retryable || hasCode(error, "FILE_FAILED") || hasCode(error, "S3_ACCESS_DENIED")) return true;
+    // One bad response is no reason to discard hours of verified bytes.
+    return this.#holdsBlocks && (hasCode(error, "DECRYPTION_FAILED") || hasCode(error, "S3_REQUEST_FAILED"));
+  }
+
+  /** Closes both files and leaves them in place. May be called again. */
   async close(): Promise<void> {
     await Promise.all([this.#partial.close(), this.#journal.close()]);
   }
-
-  /** Removes both files. */
-  async remove(): Promise<void> {
-    await remove(this.#names);
-  }
-
-  #told<T>(act: () => Promise<T>): Promise<T> {
-    return told(this.#path, act);
-  }
 }
 
-function told<T>(path: string, act: () => Promise<T>): Promise<T> {
+function asFileError<T>(path: string, act: () => Promise<T>): Promise<T> {
   return withFileError(path, "be written", act);
 }
 
-/** Gives a partial file its first mode back: what others may write to, no call goes on with. */
+/** Restores the first mode of a partial file: no call resumes a file that others may write to. */
 async function restrict(partial: string): Promise<void> {
-  // Of a mode that lets nobody write, too.
+  // For reading, since the mode may permit nobody to write.
   const file = await open(partial, O_RDONLY | noFollow);
   try {
     await file.chmod(ownerOnly);
@@ -181,7 +207,7 @@ async function restrict(partial: string): Promise<void> {
   }
 }
 
-async function begin(path: string, identity: string): Promise<PartialFile> {
+async function create(path: string, identity: string): Promise<PartialFile> {
   const names = await newNames(path);
   const flags = O_RDWR | O_CREAT | O_EXCL | noFollow;
   const partial = await open(names.partial, flags, ownerOnly);
@@ -196,8 +222,12 @@ async function begin(path: string, identity: string): Promise<PartialFile> {
   }
 }
 
-/** Goes on with what is there, under names of its own, if it is of this state of the object and nobody else's. */
-async function takeOver(path: string, left: Names, identity: string): Promise<PartialFile | undefined> {
+/** Renames a partial file to new names, and takes it over if it is of this state of the object and of this user. */
+async function takeOver(
+  path: string,
+  left: PartialNames,
+  identity: string,
+): Promise<PartialFile | undefined> {
   const names = await newNames(path);
   let partial: FileHandle | undefined;
   let journal: FileHandle | undefined;
@@ -209,12 +239,12 @@ async function takeOver(path: string, left: Names, identity: string): Promise<Pa
     const fault = foreignFileFault(await partial.stat()) ?? foreignFileFault(await journal.stat());
     if (fault === undefined) {
       const digests = parseJournal(await journal.readFile("latin1"), identity);
-      // A call that was killed before it could give it its final name may have given it a mode. Some file systems have none.
+      // An earlier call may have applied the final mode before its rename failed. Some file systems have no modes.
       if (digests) await partial.chmod(ownerOnly).catch(() => undefined);
       if (digests) return new PartialFile(path, names, { partial, journal }, digests);
     }
   } catch {
-    // One of the two is missing, or is no file, or another try was faster: it is of no use.
+    // One of the two is missing or no file, or another process was faster: they cannot be resumed.
   }
   await partial?.close();
   await journal?.close();
@@ -222,11 +252,11 @@ async function takeOver(path: string, left: Names, identity: string): Promise<Pa
   return undefined;
 }
 
-/** The windows that a journal lists, unless it is another object's. A line that was not written whole is passed over. */
+/** The tag digests of the blocks that a journal lists; undefined if it has another identity. Incomplete lines are skipped. */
 function parseJournal(text: string, identity: string): ReadonlyMap<number, Buffer> | undefined {
   const [first, ...lines] = text.split("\n");
   if (first !== Buffer.from(identity).toString("latin1")) return undefined;
-  // What follows the last line break was not written whole.
+  // The text after the last line break is an incomplete line.
   lines.pop();
   const digests = new Map<number, Buffer>();
   for (const line of lines) {
@@ -236,7 +266,7 @@ function parseJournal(text: string, identity: string): ReadonlyMap<number, Buffe
   return digests;
 }
 
-async function remove({ partial, journal }: Names): Promise<void> {
+async function remove({ partial, journal }: PartialNames): Promise<void> {
   await rm(partial, { force: true });
   await rm(journal, { force: true });
 }

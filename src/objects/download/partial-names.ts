@@ -1,22 +1,22 @@
-/** The names of what a download has written so far, beside the file that it will be. docs/decisions/0030-downloads-to-a-file.md explains them. */
+/** The names of partial files and their journals. docs/decisions/0030-downloads-to-a-file.md explains them. */
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
-/** The names of one try: nobody else uses them unless this process is gone, or another try has taken over. */
-export interface Names {
+/** The paths of a partial file and its journal. Only the call that chose them uses them, until another takes them over. */
+export interface PartialNames {
   readonly partial: string;
   readonly journal: string;
 }
 
-/** Names for a new try. */
-export async function newNames(path: string): Promise<Names> {
+/** New names for a download to this path. */
+export async function newNames(path: string): Promise<PartialNames> {
   return namesOf(await stemOf(path), crypto.randomUUID());
 }
 
 const suffix = /^\.s3e-([0-9a-f-]{36})\.(?:partial|journal)$/;
 
-/** What earlier tries have left of a download to this path. */
-export async function leftBehind(path: string): Promise<Names[]> {
+/** Finds the partial files of earlier downloads to this path. */
+export async function findPartials(path: string): Promise<PartialNames[]> {
   const stem = await stemOf(path);
   const start = basename(stem);
   const ids = new Set<string>();
@@ -27,20 +27,20 @@ export async function leftBehind(path: string): Promise<Names[]> {
   return [...ids].map((id) => namesOf(stem, id));
 }
 
-function namesOf(stem: string, id: string): Names {
+function namesOf(stem: string, id: string): PartialNames {
   return { partial: `${stem}.s3e-${id}.partial`, journal: `${stem}.s3e-${id}.journal` };
 }
 
 /**
- * The most bytes that a name keeps. With a suffix of 49 it then has 143, the most that eCryptfs takes; other file systems
- * take 255.
+ * The most bytes of a file name that are kept. With a suffix of 49 bytes the result has 143, the most that eCryptfs
+ * permits; other file systems permit 255.
  */
 const maxStemBytes = 94;
-/** Of a longer name, this many bytes of its start and a hash of all of it: half of SHA-256, as hex digits. */
+/** A longer name is replaced by this many bytes of its start and half of its SHA-256, as hex digits. */
 const startBytes = 61;
 const hashDigits = 32;
 
-/** What the names of all tries of one file start with. */
+/** The common start of the names of all partial files for a path. */
 async function stemOf(path: string): Promise<string> {
   const name = Buffer.from(basename(path));
   if (name.length <= maxStemBytes) return path;

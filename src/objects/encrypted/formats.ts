@@ -2,11 +2,13 @@
 import { quoted } from "../../base/bytes.js";
 import { documentAt } from "../../base/documents.js";
 import { EnvelopeError } from "../../base/errors.js";
+import { decodeEnvelope } from "../../envelope/metadata.js";
 import { s3ecMarkers } from "../../envelope/names.js";
 import { withoutChecksums } from "../../s3/fields.js";
 import type { ClientConfig } from "./config.js";
-import type { ObjectFormat, OpenedContent, RequestedObject } from "./format.js";
-import { type NativeObject, nativeFormat } from "./native-format.js";
+import type { FirstResponse, ObjectFormat, OpenedContent, ReadRequest, RequestedObject } from "./format.js";
+import { nativeFormat } from "./native-format.js";
+import type { NativeObject } from "./native-object.js";
 import { refetchPinned } from "./pinned-object.js";
 import { plainRange } from "./range.js";
 
@@ -23,14 +25,25 @@ export function nativeFormats(config: ClientConfig): readonly ObjectFormat<Nativ
 }
 
 /**
- * The first format besides the native one that a call reads. Its objects may be shorter than any native object of the
- * same plaintext, so S3 may not have the range that was requested.
+ * Fetches the metadata of an object that is too short for the range that a native object would have, because it may be in
+ * another format.
+ *
+ * @param refusal thrown when the call reads no other format, or when the object is native
  */
-export function fallbackFormat(config: ClientConfig, allowUnencrypted: boolean): ObjectFormat | undefined {
-  return config.legacy ?? (allowUnencrypted ? unencryptedFormat : undefined);
+export async function fetchOtherFormat(
+  { legacy }: ClientConfig,
+  { range, allowUnencrypted }: Pick<ReadRequest, "range" | "allowUnencrypted">,
+  fetch: (Range: string | undefined) => Promise<FirstResponse["response"]>,
+  refusal: unknown,
+): Promise<FirstResponse["response"]> {
+  const format = legacy ?? (allowUnencrypted ? unencryptedFormat : undefined);
+  if (!format?.fallbackRange) throw refusal;
+  const response = await fetch(format.fallbackRange(range));
+  if (decodeEnvelope(response.output.Metadata ?? {})) throw refusal;
+  return response;
 }
 
-const legacyIsOff = `which is read once legacy reading is switched on, see ${documentAt("legacy.md")}`;
+const legacyIsOff = `which is read once legacy reading is switched on, see ${documentAt("guides/legacy-objects.md")}`;
 
 /** Objects of Amazon's S3 Encryption Clients where they are not read. */
 function refusedLegacyFormat(advice: string): ObjectFormat<never> {

@@ -1,11 +1,10 @@
 /** Requests about one object, all of them for the same state of it. */
 import type { GetObjectCommandInput } from "@aws-sdk/client-s3";
+import { collectBytes } from "../../base/bytes.js";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
-import type { ObjectResponse } from "../../s3/body/object-response.js";
-import { getResponse } from "../../s3/body/object-response.js";
-import type { RequestTarget } from "../../s3/errors.js";
-import { otherRange } from "../../s3/errors.js";
-import { isSameState, type ObjectState, totalBytesOf } from "../../s3/responses.js";
+import { getResponse, type ObjectResponse } from "../../s3/body/object-response.js";
+import { otherRange, type RequestTarget, unusableResponse } from "../../s3/errors.js";
+import { isSameState, type ObjectState, parseContentRange, totalBytesOf } from "../../s3/responses.js";
 import type { RequestConfig } from "./transfer-config.js";
 
 /** How an object is requested. */
@@ -90,6 +89,51 @@ export async function refetchPinned(
   if (isSame && isSameSize) return response;
   response.close();
   throw isSame ? otherRange(target) : overwritten(target);
+}
+
+/**
+ * Requests bytes `start` (included) to `end` (excluded) of the object in S3.
+ *
+ * @param totalBytes the size of the object that the response must state
+ * @throws EnvelopeError `S3_REQUEST_FAILED` when the response has another range
+ */
+export async function refetchRange(
+  pinned: PinnedObject,
+  start: number,
+  end: number,
+  totalBytes: number,
+): Promise<ObjectResponse> {
+  const response = await refetchPinned(pinned, `bytes=${start}-${end - 1}`);
+  const sent = parseContentRange(response.output.ContentRange);
+  if (sent?.first === start && sent.last === end - 1 && sent.total === totalBytes) return response;
+  response.close();
+  throw otherRange(pinned.target);
+}
+
+/** The same, read into memory. */
+export async function refetchBytes(
+  pinned: PinnedObject,
+  start: number,
+  end: number,
+  totalBytes: number,
+): Promise<Buffer> {
+  const response = await refetchRange(pinned, start, end, totalBytes);
+  try {
+    return await collectBytes(response.read(0, end - start));
+  } catch (error) {
+    response.close();
+    throw error;
+  }
+}
+
+/**
+ * The size of the object in S3, in bytes.
+ *
+ * @throws EnvelopeError `S3_REQUEST_FAILED` when no response has stated it
+ */
+export function requireTotalBytes({ target, totalBytes }: PinnedObject): number {
+  if (totalBytes !== undefined) return totalBytes;
+  throw unusableResponse(target, "the response does not state the size of the object");
 }
 
 /** Whether a request failed because the object was overwritten while it was being read. */

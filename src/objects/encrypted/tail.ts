@@ -1,5 +1,5 @@
-/** The end of an object, read before all else: it tells the size of the object and, by its last chunk, proves it. */
-
+/** The end of an object, read before the rest: it states the size of the object and, by its last chunk, proves it. */
+import { collectBytes } from "../../base/bytes.js";
 import { hasCode } from "../../base/errors.js";
 import { openChunk } from "../../cobblestone/chunk.js";
 import type { MessageKeys } from "../../cobblestone/derivation.js";
@@ -14,53 +14,60 @@ import type { ObjectResponse } from "../../s3/body/object-response.js";
 import type { RequestTarget } from "../../s3/errors.js";
 import { otherRange } from "../../s3/errors.js";
 import { parseContentRange } from "../../s3/responses.js";
-import { type ByteRange, planRange } from "./range.js";
+import { type ByteRange, ciphertextRange, planRange } from "./range.js";
 
 /** The last bytes of an object, in memory. */
 export interface Tail {
   readonly bytes: Buffer;
-  /** Where they start in the object. */
+  /** Their offset in the object. */
   readonly start: number;
   /** Bytes of the object. */
   readonly totalBytes: number;
-  /** Bytes of its plaintext, as its size tells; see {@link verifyTail}. */
+  /** Bytes of the plaintext, computed from the size of the object; see {@link verifyTail}. */
   readonly plaintextLength: number;
 }
 
-/** The most bytes of a tail that is asked for with the end of the object in it that is wanted anyway: held in memory. */
+/** The most bytes of a tail that are held in memory because the range that is wanted is in them. */
 const maxTailBytes = 256 * 1024;
 
 /**
- * How many bytes to ask for: the last chunk; of a range that counts from the end all, or so much that a small object,
- * of which it is all, comes in one request.
+ * The range of ciphertext to request first for a range of plaintext, or for the whole object. It is the end of the object if
+ * the length has to be proved first: the last chunk or, for a range that counts from the end, as much as may be held in
+ * memory, so that a small object takes one request.
  */
-export function tailBytesFor(range: ByteRange | undefined): number {
-  if (!range || !("suffix" in range)) return sealedBytes(1);
-  return Math.min(lastBytesToRequest(range.suffix), maxTailBytes);
+export function firstRange(
+  range: ByteRange | undefined,
+  verifyLength = false,
+): { readonly Range: string | undefined; readonly tailBytes: number | undefined } {
+  // The place of a range that counts from the end depends on the end: in an object that was cut off it has other bytes.
+  const isSuffix = range !== undefined && "suffix" in range;
+  if (!isSuffix && !verifyLength) return { Range: range && ciphertextRange(range), tailBytes: undefined };
+  const tailBytes = isSuffix ? Math.min(lastBytesToRequest(range.suffix), maxTailBytes) : sealedBytes(1);
+  return { Range: `bytes=-${tailBytes}`, tailBytes };
 }
 
 /**
- * Takes in the answer to a request for the last `asked` bytes.
+ * Reads the response to a request for the last `requested` bytes.
  *
- * @throws EnvelopeError `BODY_TRUNCATED` when no object of ours has this size, `S3_REQUEST_FAILED` when S3 answered
- *   another range, `BODY_INTERRUPTED`, `BODY_STALLED`
+ * @throws EnvelopeError `BODY_TRUNCATED` when no object of ours has this size, `S3_REQUEST_FAILED` when the response
+ *   has another range, `BODY_INTERRUPTED`, `BODY_STALLED`
  */
 export async function readTail(
   { output, read }: ObjectResponse,
-  asked: number,
+  requested: number,
   target: RequestTarget,
 ): Promise<Tail> {
-  const answer = parseContentRange(output.ContentRange);
-  if (!answer || answer.last + 1 !== answer.total) throw otherRange(target);
-  const start = answer.first;
-  if (start !== Math.max(0, answer.total - asked)) throw otherRange(target);
-  const length = plaintextLength(answer.total);
-  const bytes = await readAllBytes(read(0, answer.total - start));
-  return { bytes, start, totalBytes: answer.total, plaintextLength: length };
+  const sent = parseContentRange(output.ContentRange);
+  if (!sent || sent.last + 1 !== sent.total) throw otherRange(target);
+  const start = sent.first;
+  if (start !== Math.max(0, sent.total - requested)) throw otherRange(target);
+  const length = plaintextLength(sent.total);
+  const bytes = await collectBytes(read(0, sent.total - start));
+  return { bytes, start, totalBytes: sent.total, plaintextLength: length };
 }
 
 /**
- * Proves the size of the object: only the last chunk of all is sealed as the one that it is, and short.
+ * Proves the size of the object: only its last chunk is shorter than the others, and sealed under its own index.
  *
  * @throws EnvelopeError `DECRYPTION_FAILED`
  */
@@ -70,7 +77,7 @@ export function verifyTail({ bytes, start, plaintextLength: length }: Tail, keys
 }
 
 /**
- * The answer that S3 would give to the request proper, if the tail holds all of it.
+ * The response to a request for the range, or for the whole object, if the tail holds all of it.
  *
  * @throws EnvelopeError `S3_RANGE_NOT_SATISFIABLE`
  */
@@ -93,7 +100,7 @@ export function responseFromTail(
   };
 }
 
-/** The error for a failed request for a tail: S3 has no range of an empty object, which none of ours is. */
+/** The error of a failed request for a tail. S3 has no range of an empty object, and no native object is empty. */
 export function tailError(error: unknown): unknown {
   if (!hasCode(error, "S3_RANGE_NOT_SATISFIABLE")) return error;
   try {
@@ -101,11 +108,4 @@ export function tailError(error: unknown): unknown {
   } catch (truncated) {
     return truncated;
   }
-}
-
-/** Collects a body that is known to be small. */
-export async function readAllBytes(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
-  const pieces: Uint8Array[] = [];
-  for await (const piece of body) pieces.push(piece);
-  return Buffer.concat(pieces);
 }

@@ -1,15 +1,12 @@
 /** Reads one object, whole or a range of it, as a stream of verified plaintext. */
-import { decodeEnvelope } from "../../envelope/metadata.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { callOptions, type OpenCall, openCall, type TransferOptions } from "../../transfer/call.js";
 import type { ProgressMeter } from "../../transfer/progress.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import type { OpenedContent, ReadRequest } from "../encrypted/format.js";
-import { fallbackFormat, readFormats } from "../encrypted/formats.js";
+import { fetchOtherFormat, readFormats } from "../encrypted/formats.js";
 import { openEncryptedObject } from "../encrypted/open-object.js";
-import { fetchObject } from "../encrypted/pinned-object.js";
-import { ciphertextRange } from "../encrypted/range.js";
-import { tailBytesFor, tailError } from "../encrypted/tail.js";
+import { firstRange, tailError } from "../encrypted/tail.js";
 import { readAhead } from "../parallel/read-ahead.js";
 import { type VerifiedBody, verifiedBody } from "./body.js";
 import { type GetInput, type GetOutput, getArguments } from "./get-input.js";
@@ -37,20 +34,10 @@ export async function get(
 
 async function openContent(config: ClientConfig, request: ReadRequest): Promise<OpenedContent> {
   const { range, verifyLength, allowUnencrypted = false } = request;
-  // The place of a range that counts from the end depends on the end: in an object that was cut off it has other bytes.
-  const provesLength = verifyLength || (range !== undefined && "suffix" in range);
-  const tailBytes = provesLength ? tailBytesFor(range) : undefined;
   const object = await openEncryptedObject(readFormats(config), request, {
-    Range: tailBytes === undefined ? range && ciphertextRange(range) : `bytes=-${tailBytes}`,
-    tailBytes,
-    async onUnsatisfiable(error) {
-      const refusal = verifyLength ? tailError(error) : error;
-      const format = fallbackFormat(config, allowUnencrypted);
-      if (!format?.fallbackRange) throw refusal;
-      const response = await fetchObject(request, format.fallbackRange(range));
-      if (decodeEnvelope(response.output.Metadata ?? {})) throw refusal;
-      return response;
-    },
+    ...firstRange(range, verifyLength),
+    onUnsatisfiable: (error, fetch) =>
+      fetchOtherFormat(config, { range, allowUnencrypted }, fetch, verifyLength ? tailError(error) : error),
   });
   return range ? object.openRange(range) : object.openWhole();
 }

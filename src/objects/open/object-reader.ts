@@ -3,7 +3,6 @@ import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { untilAborted } from "../../base/abort.js";
 import { integerArgument } from "../../base/arguments.js";
 import { hasCode } from "../../base/errors.js";
-import type { MessageKeys } from "../../cobblestone/derivation.js";
 import {
   chunkCount,
   chunkIndex,
@@ -13,16 +12,13 @@ import {
   sealedBytes,
 } from "../../cobblestone/layout.js";
 import { randomAccess } from "../../cobblestone/stream/random-access.js";
-import { withoutEnvelope } from "../../envelope/user-metadata.js";
 import { fieldNames } from "../../fields/field-names.js";
 import type { EncryptionContext } from "../../keys/encryption-context.js";
-import { otherRange } from "../../s3/errors.js";
 import { type CallControl, type CallOptions, callOptions, withCall } from "../../transfer/call.js";
 import { type ClientConfig, processingOf } from "../encrypted/config.js";
-import type { NativeObject } from "../encrypted/native-format.js";
-import { type PinnedObject, pinObject, refetchPinned } from "../encrypted/pinned-object.js";
-import { readAllBytes } from "../encrypted/tail.js";
-import { type FetchRange, RangeCache } from "./range-cache.js";
+import type { NativeObject } from "../encrypted/native-object.js";
+import { type PinnedObject, pinObject, refetchBytes } from "../encrypted/pinned-object.js";
+import { RangeCache } from "./range-cache.js";
 
 /** The fields of GetObject that an open object has. */
 export type OpenObjectFields = Readonly<
@@ -61,7 +57,8 @@ const maxReadBytes = 256 * 1024 * 1024;
  * @param object with its tail, which has been verified
  */
 export function openObject(config: ClientConfig, object: NativeObject, prefetchBytes: number): OpenObject {
-  const { ETag, VersionId, LastModified, ContentType, Metadata = {} } = object.object.first.response.output;
+  const output = object.outputOf(object.object.first.response, {});
+  const { ETag, VersionId, LastModified, ContentType, Metadata } = output;
   const reader = new ObjectReader(config, object, prefetchBytes);
   const close = () => reader.close();
   return {
@@ -69,7 +66,7 @@ export function openObject(config: ClientConfig, object: NativeObject, prefetchB
     VersionId,
     LastModified,
     ContentType,
-    Metadata: withoutEnvelope(Metadata),
+    Metadata,
     encryptionContext: object.encryptionContext,
     plaintextLength: reader.plaintextLength,
     read: (start, end, options) => reader.read(start, end, options),
@@ -89,21 +86,25 @@ class ObjectReader {
   readonly #prefetchBytes: number;
   readonly #reads = new Set<CallControl>();
   /** Undefined once the object is closed. */
-  #keys: MessageKeys | undefined;
+  #keys: NativeObject["keys"] | undefined;
   /** Where the latest read ended. */
   #lastEnd: number | undefined;
 
   constructor(config: ClientConfig, { object, keys, tail }: NativeObject, prefetchBytes: number) {
     if (!tail) throw new TypeError("object: expected one whose tail has been read");
     this.plaintextLength = tail.plaintextLength;
+    this.#totalBytes = tail.totalBytes;
     this.#config = config;
     // Without the first response, which need not be kept.
-    this.#object = pinObject(object, object.first.response.output);
-    this.#totalBytes = tail.totalBytes;
-    this.#cache = new RangeCache(fetchRange(object, tail.totalBytes), config.budget);
+    const pinned = pinObject(object, object.first.response.output);
+    this.#object = pinned;
+    this.#cache = new RangeCache(
+      (start, end, signal) => refetchBytes({ ...pinned, signal }, start, end, tail.totalBytes),
+      config.budget,
+    );
     const firstWholeChunk = nextChunkOffset(tail.start);
     this.#cache.seed(firstWholeChunk, tail.bytes.subarray(firstWholeChunk - tail.start));
-    this.#prefetchBytes = prefetchRangeBytes(prefetchBytes);
+    this.#prefetchBytes = prefetchBytesBytes(prefetchBytes);
     this.#keys = keys;
   }
 
@@ -171,24 +172,9 @@ function ciphertextRange(start: number, end: number, plaintextLength: number): s
 }
 
 /** Half of `prefetchBytes`, in whole chunks. */
-function prefetchRangeBytes(prefetchBytes: number): number {
+function prefetchBytesBytes(prefetchBytes: number): number {
   if (prefetchBytes === 0) return 0;
   return sealedBytes(Math.max(1, chunkCount(prefetchBytes / 2) - 1));
-}
-
-/** Fetches ciphertext of the object in the state in which it was opened. */
-function fetchRange(object: PinnedObject, totalBytes: number): FetchRange {
-  return async (start, end, signal) => {
-    const range = `${start}-${end - 1}`;
-    const response = await refetchPinned({ ...object, signal }, `bytes=${range}`);
-    try {
-      if (response.output.ContentRange !== `bytes ${range}/${totalBytes}`) throw otherRange(object.target);
-      return await readAllBytes(response.read(0, end - start));
-    } catch (error) {
-      response.close();
-      throw error;
-    }
-  };
 }
 
 function closedError(): TypeError {

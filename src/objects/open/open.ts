@@ -10,7 +10,6 @@ import type { ClientConfig } from "../encrypted/config.js";
 import { nativeFormats } from "../encrypted/formats.js";
 import { openEncryptedObject } from "../encrypted/open-object.js";
 import { type ExpectedContext, expectedContextArgument } from "../encrypted/read-arguments.js";
-import { tailError } from "../encrypted/tail.js";
 import { type OpenObject, openObject } from "./object-reader.js";
 
 export type { OpenObject } from "./object-reader.js";
@@ -55,9 +54,6 @@ export async function open(
     const object = await openEncryptedObject(nativeFormats(config), request, {
       Range: `bytes=-${tailBytes}`,
       tailBytes,
-      onUnsatisfiable: async (error) => {
-        throw tailError(error);
-      },
     });
     return openObject(config, object, prefetch);
   });

@@ -1,9 +1,9 @@
 /** Remembers the fingerprint of each part, so that no part is ever sent with two plaintexts under one key. */
 import { createHash } from "node:crypto";
-import type { Part } from "@aws-sdk/client-s3";
 import { encodeBase64 } from "../../base/bytes.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import { conditionOf } from "../../s3/responses.js";
+import type { ListedPart } from "../../s3/stored-parts.js";
 import { sourceChanged } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import { type PartFingerprint, type PartLayout, partRange, type UploadedPart } from "./parts.js";
@@ -175,7 +175,7 @@ export async function requireOneSource(ticket: UploadTicket, parts: readonly Upl
  *
  * @throws EnvelopeError `SOURCE_CHANGED`
  */
-export function requireSamePart(partNumber: number, listed: Part, bytes: Buffer): void {
+export function requireSamePart(partNumber: number, listed: ListedPart, bytes: Buffer): void {
   if (isSamePart(listed, bytes)) return;
   throw sourceChanged(
     `S3 already has a part ${partNumber} that is not known here, and nothing shows that it has the same bytes. ` +
@@ -190,7 +190,7 @@ export function requireSamePart(partNumber: number, listed: Part, bytes: Buffer)
  * that lies in two parts is in the second one, so whoever chooses the plaintext can choose other bytes of the first part
  * with the same CRC.
  */
-function isSamePart(listed: Part, bytes: Buffer): boolean {
+function isSamePart(listed: ListedPart, bytes: Buffer): boolean {
   if (listed.Size !== bytes.length) return false;
   const { ChecksumSHA256, ChecksumSHA1, ETag = "" } = listed;
   const digest = (algorithm: string) => createHash(algorithm).update(bytes).digest();

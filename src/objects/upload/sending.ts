@@ -1,7 +1,7 @@
 /** Sends the parts of an upload that S3 does not have yet, in parallel, and completes the upload. */
-import type { Part } from "@aws-sdk/client-s3";
 import { forEachConcurrently } from "../../base/concurrency.js";
 import { isSameETag } from "../../s3/responses.js";
+import type { ListedPart } from "../../s3/stored-parts.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
 import type { PutOutput } from "../put/write-arguments.js";
 import type { Checkpoint, CheckpointState } from "./checkpoint.js";
@@ -16,16 +16,16 @@ export interface EarlierParts {
   /** Parts that S3 lists exactly as the checkpoint records them: they are not sent again. */
   readonly verified: ReadonlyMap<number, UploadedPart>;
   /** All other parts that S3 lists. */
-  readonly unverified: ReadonlyMap<number, Part>;
+  readonly unverified: ReadonlyMap<number, ListedPart>;
 }
 
 /** Compares the parts that S3 lists with those that the checkpoint records as completed. */
 export function earlierParts(
   { started, completed }: CheckpointState,
-  listed: ReadonlyMap<number, Part>,
+  listed: ReadonlyMap<number, ListedPart>,
 ): EarlierParts {
   const verified = new Map<number, UploadedPart>();
-  const unverified = new Map<number, Part>();
+  const unverified = new Map<number, ListedPart>();
   for (const [partNumber, part] of listed) {
     const known = completed.get(partNumber);
     const isSame =

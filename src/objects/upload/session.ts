@@ -1,5 +1,4 @@
 /** An upload session: one multipart upload with its ticket and its keys, shared by all calls that work on uploads. */
-import type { Part } from "@aws-sdk/client-s3";
 import { ConfirmedWrite } from "../../s3/confirmed-write.js";
 import {
   commitUpload,
@@ -8,7 +7,7 @@ import {
   type MultipartInput,
   sendPart,
 } from "../../s3/multipart.js";
-import { findPart, listAllParts } from "../../s3/stored-parts.js";
+import { findPart, type ListedPart, listAllParts } from "../../s3/stored-parts.js";
 import type { Call } from "../../transfer/call.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
@@ -114,12 +113,12 @@ export class UploadSession implements ParsedTicket, UnlockedTicket {
   }
 
   /** Finds a part that S3 has stored, by its number. See {@link findPart}. */
-  findPart(partNumber: number): Promise<Part | undefined> {
+  findPart(partNumber: number): Promise<ListedPart | undefined> {
     return findPart(this.multipart, this.ticket.UploadId, partNumber, { signal: this.call.signal });
   }
 
   /** Lists the parts that S3 has stored, by number. Undefined when the upload does not exist any more. */
-  listParts(): Promise<ReadonlyMap<number, Part> | undefined> {
+  listParts(): Promise<ReadonlyMap<number, ListedPart> | undefined> {
     return listAllParts(this.multipart, this.ticket.UploadId, this.call.signal);
   }
 

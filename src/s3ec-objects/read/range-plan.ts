@@ -2,13 +2,19 @@
 import { type ByteRange, fitRange } from "../../objects/encrypted/range.js";
 import { blockBytes, type ContentSuite } from "../../s3ec/suites.js";
 
-/** The bytes to request, and the plaintext in them that is wanted. */
-export interface LegacyRangePlan {
+/** The blocks of ciphertext to request and decrypt. */
+export interface BlocksToRead {
   /** First and last byte to request from S3. */
   readonly from: number;
   readonly to: number;
+  /** Index of the first block of plaintext. */
   readonly firstBlock: number;
+  /** Whether the last block of the object is among them: in AES/CBC it has the padding. */
   readonly holdsLastBlock: boolean;
+}
+
+/** The blocks that a range takes, and the plaintext in them that is wanted. */
+export interface LegacyRangePlan extends BlocksToRead {
   /** Bytes of plaintext that come before the wanted ones. */
   readonly skip: number;
   /** How many are wanted. */
@@ -24,6 +30,16 @@ export function plainLengthOf({ mode, tagBytes }: ContentSuite, totalBytes: numb
 /** Whether a range ends before the last block, the only one with padding: then the length of the plaintext is not needed. */
 export function endsBeforePadding(range: ByteRange, totalBytes: number): boolean {
   return !("suffix" in range) && range.last !== undefined && range.last < totalBytes - blockBytes;
+}
+
+/** The last block of AES/CBC, with the block before it in place of an IV, and its offset in the object. */
+export function lastBlock(totalBytes: number): { readonly start: number; readonly blocks: BlocksToRead } {
+  const start = totalBytes - blockBytes;
+  const from = Math.max(0, start - blockBytes);
+  return {
+    start,
+    blocks: { from, to: totalBytes - 1, firstBlock: start / blockBytes, holdsLastBlock: true },
+  };
 }
 
 /**
@@ -48,11 +64,11 @@ export function planLegacyRange(
   };
   // AES-CTR takes any bytes; AES/CBC takes whole blocks, and the one before them in place of an IV.
   if (mode === "gcm") return { ...wanted, from: firstBlock * blockBytes, to: last, holdsLastBlock: false };
-  const lastBlock = Math.floor(last / blockBytes);
+  const endBlock = Math.floor(last / blockBytes) + 1;
   return {
     ...wanted,
     from: Math.max(0, firstBlock - 1) * blockBytes,
-    to: (lastBlock + 1) * blockBytes - 1,
-    holdsLastBlock: (lastBlock + 1) * blockBytes === totalBytes,
+    to: endBlock * blockBytes - 1,
+    holdsLastBlock: endBlock * blockBytes === totalBytes,
   };
 }

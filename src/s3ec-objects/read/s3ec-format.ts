@@ -87,7 +87,7 @@ async function unlockObject(
       else if (totalBytes !== undefined) requirePossibleSize(suite, totalBytes);
     },
   });
-  return new S3ecObject(config, object, unlocked, {
+  return new S3ecObject(object, unlocked, {
     ...objectInfoOf(envelope, unlocked.wrap, fileKey),
     authenticated,
   });

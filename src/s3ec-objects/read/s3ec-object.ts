@@ -1,44 +1,39 @@
 /** An object of Amazon's S3 Encryption Clients whose key has been unwrapped: its content, whole or a range of it. */
+import { collectBytes } from "../../base/bytes.js";
 import type {
   ContentOutput,
+  FirstResponse,
   LegacyReadInfo,
   OpenedContent,
   RequestedObject,
   UnlockedObject,
 } from "../../objects/encrypted/format.js";
-import { refetchPinned } from "../../objects/encrypted/pinned-object.js";
+import { refetchPinned, refetchRange, requireTotalBytes } from "../../objects/encrypted/pinned-object.js";
 import type { ByteRange } from "../../objects/encrypted/range.js";
-import { readAllBytes } from "../../objects/encrypted/tail.js";
-import type { ObjectResponse } from "../../s3/body/object-response.js";
-import { otherRange, unusableResponse } from "../../s3/errors.js";
+import { otherRange } from "../../s3/errors.js";
 import { withoutChecksums } from "../../s3/fields.js";
-import { parseContentRange } from "../../s3/responses.js";
 import { openContentRange } from "../../s3ec/content/content.js";
-import { blockBytes } from "../../s3ec/suites.js";
 import { slice } from "../../transfer/slice.js";
 import { withoutLegacyFields } from "./object-info.js";
-import { endsBeforePadding, type LegacyRangePlan, plainLengthOf, planLegacyRange } from "./range-plan.js";
-import type { ReadingConfig } from "./reading-options.js";
+import {
+  type BlocksToRead,
+  endsBeforePadding,
+  lastBlock,
+  plainLengthOf,
+  planLegacyRange,
+} from "./range-plan.js";
 import type { UnlockedContent } from "./unlock-content.js";
 import { openWholeContent, requirePossibleSize, requireReadableSize } from "./verify-then-release.js";
 
-/** The blocks of ciphertext to request and decrypt. */
-type BlocksToRead = Pick<LegacyRangePlan, "from" | "to" | "firstBlock" | "holdsLastBlock">;
+type Response = FirstResponse["response"];
 
 /** See {@link UnlockedObject}. */
 export class S3ecObject implements UnlockedObject {
-  readonly #config: ReadingConfig;
   readonly #object: RequestedObject;
   readonly #content: UnlockedContent;
   readonly #info: LegacyReadInfo;
 
-  constructor(
-    config: ReadingConfig,
-    object: RequestedObject,
-    content: UnlockedContent,
-    info: LegacyReadInfo,
-  ) {
-    this.#config = config;
+  constructor(object: RequestedObject, content: UnlockedContent, info: LegacyReadInfo) {
     this.#object = object;
     this.#content = content;
     this.#info = info;
@@ -46,22 +41,20 @@ export class S3ecObject implements UnlockedObject {
 
   async openWhole(): Promise<OpenedContent> {
     const { first, target } = this.#object;
-    const { keys } = this.#content;
+    const { keys, config } = this.#content;
     const response = first.isUsable() ? first.response : await refetchPinned(this.#object, undefined);
     const { ContentRange, ContentLength: bytes } = response.output;
     // A part of the object, by its number or by an intermediary, would look like an object that was cut off.
     if (ContentRange !== undefined) throw otherRange(target);
-    requireReadableSize(keys.suite, this.#config, bytes);
-    const plaintext = openWholeContent(response.read(0, bytes), keys, this.#config, bytes);
+    requireReadableSize(keys.suite, config, bytes);
+    const plaintext = openWholeContent(response.read(0, bytes), keys, config, bytes);
     const ContentLength = bytes === undefined ? undefined : plainLengthOf(keys.suite, bytes);
     return { output: this.#output(response, { ContentLength, ContentRange: undefined }), plaintext };
   }
 
   async openRange(range: ByteRange): Promise<OpenedContent> {
-    const { target, totalBytes } = this.#object;
     const { suite } = this.#content.keys;
-    if (totalBytes === undefined)
-      throw unusableResponse(target, "the response does not include the size of the object");
+    const totalBytes = requireTotalBytes(this.#object);
     requirePossibleSize(suite, totalBytes);
     const needsPadding = suite.mode === "cbc" && !endsBeforePadding(range, totalBytes);
     const plainLength = needsPadding
@@ -75,11 +68,9 @@ export class S3ecObject implements UnlockedObject {
 
   /** The last block of AES/CBC holds 0 to 15 bytes of plaintext; decrypting it shows how many. */
   async #lengthByPadding(totalBytes: number): Promise<number> {
-    const start = totalBytes - blockBytes;
-    const from = Math.max(0, start - blockBytes);
-    const blocks = { from, to: totalBytes - 1, firstBlock: start / blockBytes, holdsLastBlock: true };
+    const { start, blocks } = lastBlock(totalBytes);
     const { plaintext } = await this.#openBlocks(blocks, totalBytes);
-    const last = await readAllBytes(plaintext);
+    const last = await collectBytes(plaintext);
     last.fill(0);
     return start + last.length;
   }
@@ -87,22 +78,16 @@ export class S3ecObject implements UnlockedObject {
   async #openBlocks(
     blocks: BlocksToRead,
     totalBytes: number,
-  ): Promise<{ readonly response: ObjectResponse; readonly plaintext: AsyncIterable<Uint8Array> }> {
+  ): Promise<{ readonly response: Response; readonly plaintext: AsyncIterable<Uint8Array> }> {
     const { from, to } = blocks;
-    const response = await refetchPinned(this.#object, `bytes=${from}-${to}`);
-    const sent = parseContentRange(response.output.ContentRange);
-    if (sent?.first !== from || sent.last !== to || sent.total !== totalBytes)
-      throw otherRange(this.#object.target);
+    const response = await refetchRange(this.#object, from, to + 1, totalBytes);
     return {
       response,
       plaintext: openContentRange(response.read(0, to + 1 - from), this.#content.keys, blocks),
     };
   }
 
-  #output(
-    { output }: ObjectResponse,
-    sizes: Pick<ContentOutput, "ContentLength" | "ContentRange">,
-  ): ContentOutput {
+  #output({ output }: Response, sizes: Pick<ContentOutput, "ContentLength" | "ContentRange">): ContentOutput {
     const { encryptionContext } = this.#content;
     return {
       ...withoutChecksums(output),

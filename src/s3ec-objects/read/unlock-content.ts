@@ -7,8 +7,9 @@ import { type LegacyUnwrapRequest, unwrapContentKeys, wrapOf } from "../../s3ec/
 import type { WrapAlgorithm } from "../../s3ec/suites.js";
 import type { ReadingConfig } from "./reading-options.js";
 
-/** The keys of an object's content. */
+/** The keys of an object's content, and the options that it is read under. */
 export interface UnlockedContent {
+  readonly config: ReadingConfig;
   readonly keys: ContentKeys;
   readonly wrap: WrapAlgorithm;
   /** The context that the writer stated, where KMS has authenticated it; other keys authenticate none. */
@@ -27,5 +28,6 @@ export async function unlockContent(
   const options = { keyrings, policy, contentAad, enableCbcRewrappedByJava };
   const keys = await untilAborted(input.abortSignal, unwrapContentKeys(envelope, { ...options, ...input }));
   const wrap = wrapOf(envelope, keyrings);
-  return { keys, wrap, encryptionContext: wrap.keyType === "kms" ? statedContext(envelope) : undefined };
+  const encryptionContext = wrap.keyType === "kms" ? statedContext(envelope) : undefined;
+  return { config, keys, wrap, encryptionContext };
 }

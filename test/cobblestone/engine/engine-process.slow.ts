@@ -1,4 +1,4 @@
-/** Engines in processes of their own, with the package as it was built. */
+/** Engines in processes of their own, with the built package. */
 import { execFile } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { promisify } from "node:util";
@@ -10,7 +10,7 @@ const root = new URL("../../../", import.meta.url);
 const entry = new URL("dist/index.js", root).href;
 const major = Number(process.versions.node.split(".")[0]);
 
-/** Runs a module that has the package, 3 MB of plaintext and a way to encrypt it; gives what it prints. */
+/** Runs a module that has the package, 3 MB of plaintext and a way to encrypt it; returns its output. */
 async function script(code: string, ...flags: string[]): Promise<string> {
   const head = `
     import { subscribe } from "node:diagnostics_channel";
@@ -24,7 +24,7 @@ async function script(code: string, ...flags: string[]): Promise<string> {
       return engine;
     };
     const endless = function* () { while (true) yield plaintext.subarray(0, 65_536); };
-    /** The bytes that are held above a bound once what is let go of has been collected, or 0. */
+    /** The bytes that are held above a limit after garbage collection, or 0. */
     const heldAbove = async (bound) => {
       let above = 0;
       for (let round = 0; round < 1000; round++) {
@@ -45,7 +45,7 @@ async function script(code: string, ...flags: string[]): Promise<string> {
 }
 
 describe("an engine with the built package", () => {
-  it("has workers, waits for their answers, and keeps no process alive", async () => {
+  it("uses workers, waits for their responses, and does not keep the process alive", async () => {
     const printed = await script(`
       const engine = await startedEngine();
       const message = await collect(encrypt([plaintext], { dataKey, engine }));
@@ -55,14 +55,14 @@ describe("an engine with the built package", () => {
     expect(printed).toBe("2 true 0");
   });
 
-  it("that was started for nothing keeps no process alive", async () => {
+  it("does not keep the process alive after an unnecessary start", async () => {
     expect(await script("await new CryptoEngine({ maxWorkers: 2 }).start(); console.log('end');")).toBe(
       "end",
     );
   });
 
-  it("whose workers' answers are all that a process waits for does not end early", async () => {
-    // A source that never answers keeps no process alive: only the worker does.
+  it("keeps the process alive while it waits only for responses of workers", async () => {
+    // A source that never settles does not keep the process alive, so only the worker does.
     const printed = await script(`
       const engine = new CryptoEngine({ maxWorkers: 1, minWorkerBytes: 0 });
       await engine.start();
@@ -74,7 +74,7 @@ describe("an engine with the built package", () => {
     expect(printed).toBe("true");
   });
 
-  it("is the shared one by default, with two workers where threads run at once, and closes", async () => {
+  it("is shared by default, has two workers if threads run in parallel, and can be closed", async () => {
     const printed = await script(`
       await collect(encrypt([plaintext], { dataKey }));
       const used = sharedEngine.workers > 0;
@@ -88,7 +88,7 @@ describe("an engine with the built package", () => {
     expect(printed).toBe(`${hasThreads} ${hasThreads ? 2 : 0} 0 ${ciphertextLength(3_000_000)}`);
   });
 
-  it("whose workers' code is missing says so to whoever waits for them", async () => {
+  it("reports a missing worker program to code that waits for its start", async () => {
     const printed = await script(`
       const engine = new CryptoEngine({ maxWorkers: 2, workerUrl: new URL("file:///no/such/worker.js") });
       await engine.start();
@@ -97,7 +97,7 @@ describe("an engine with the built package", () => {
     expect(printed).toMatch(/^0 \[\["fallback","(ERR_)?MODULE_NOT_FOUND"\]\]$/);
   });
 
-  it("that cannot start workers makes the process warn once, with a code, however many engines it has", async () => {
+  it("emits one warning with a code for all engines of the process if no worker can be started", async () => {
     const printed = await script(`
       const warnings = [];
       process.on("warning", ({ name, code }) => warnings.push([name, code]));
@@ -109,7 +109,7 @@ describe("an engine with the built package", () => {
     expect(printed).toBe('2 [["S3EnvelopeWarning","S3_ENVELOPE_NO_WORKERS"]]');
   });
 
-  it("frees what was under way when iterations are left", async () => {
+  it("frees the memory of iterations that end early", async () => {
     const printed = await script(
       `
       const engine = await startedEngine();
@@ -125,7 +125,7 @@ describe("an engine with the built package", () => {
     expect(printed).toBe("0");
   });
 
-  it("is let go of with a message that somebody dropped", async () => {
+  it("can be collected together with an abandoned message", async () => {
     const printed = await script(
       `
       const engine = await startedEngine();
@@ -138,7 +138,7 @@ describe("an engine with the built package", () => {
     expect(printed).toBe("0 2");
   });
 
-  it("leaves the threads of others alone: the package in a worker of the user's says nothing and ends", async () => {
+  it("does not interfere when the package is loaded in a worker thread of the user", async () => {
     const printed = await script(`
       const { Worker } = await import("node:worker_threads");
       const code = 'import "${entry}"; import "${entry.replace("index.js", "cobblestone/engine/worker.js")}";';
@@ -151,7 +151,7 @@ describe("an engine with the built package", () => {
     expect(printed).toBe("[]");
   });
 
-  it("under a permission model without threads works on the calling thread, and says so once", async () => {
+  it("works on the calling thread, and reports that once, if the permission model forbids threads", async () => {
     const permission = major >= 24 ? "--permission" : "--experimental-permission";
     const printed = await script(
       `

@@ -22,14 +22,14 @@ const message = collect(sealSource(plaintext, keys, { engine: onThread }));
 const { newEngine, startedEngine } = useEngines();
 
 describe("an engine with workers", () => {
-  it("makes the very bytes that the calling thread makes, and reads them", async () => {
+  it("produces the same bytes as the calling thread, and reads them", async () => {
     const engine = await startedEngine();
     expectBytes(await collect(sealSource(cut(plaintext, 65_536), keys, { engine })), await message);
     expectBytes(await collect(decrypt(cut(await message, 65_536), { dataKey, engine })), plaintext);
     expect(poolOf(engine).pendingBatches).toBe(0);
   });
 
-  it("does so whatever the cutting and the place where it takes over", async () => {
+  it("does so for any piece lengths and any minWorkerBytes", async () => {
     const lengths = fc.array(fc.nat(400_000), { minLength: 1, maxLength: 6 });
     const engines = await Promise.all(
       [0, 1, 50_000, 1_000_000].map((minWorkerBytes) => startedEngine({ maxWorkers: 1, minWorkerBytes })),
@@ -56,7 +56,7 @@ describe("an engine with workers", () => {
     );
   });
 
-  it("opens a run of chunks from the middle of a message", async () => {
+  it("opens consecutive chunks from the middle of a message", async () => {
     const engine = await startedEngine();
     const body = (await message).subarray(chunkOffset(20), chunkOffset(150));
     const input = { keys, firstChunk: 20, endsMessage: false };
@@ -66,7 +66,7 @@ describe("an engine with workers", () => {
     );
   });
 
-  it("serves many messages at once, with few runs in work", async () => {
+  it("serves many messages at once, with few pending batches", async () => {
     const engine = await startedEngine();
     let most = 0;
     const watched = async function* () {
@@ -80,13 +80,13 @@ describe("an engine with workers", () => {
       Array.from({ length: 24 }, () => collect(sealSource(watched(), keys, { engine }))),
     );
     for (const bytes of sealed) expectBytes(bytes, await message);
-    // Two a worker, and one or two a message: a buffer that was begun while there was room, and the end.
+    // Two for each worker, and one or two for each message: a batch that was begun while there was room, and the last one.
     expect(most).toBeGreaterThan(2);
     expect(most).toBeLessThanOrEqual(4 + 2 * 24);
   });
 
   it.each([0, 1, 17, 40, 100, 183])(
-    "releases nothing from chunk %i on when its tag does not verify, and goes on failing",
+    "releases nothing from chunk %i on if its tag does not verify, and keeps failing",
     async (chunk) => {
       const engine = await startedEngine();
       const forged = Buffer.from(await message);
@@ -115,7 +115,7 @@ describe("an engine with workers", () => {
     expectBytes(released, plaintext.subarray(0, released.length));
   });
 
-  it("hands out what was sealed before the source failed, then its error", async () => {
+  it("returns the bytes that were sealed before the source failed, then its error", async () => {
     const engine = await startedEngine();
     const broken = new Error("broken");
     const source = async function* () {
@@ -158,7 +158,7 @@ describe("an engine with workers", () => {
     const source = async function* () {
       for (let piece = 1; piece <= 8; piece++) {
         yield testBytes(3 * chunkBytes);
-        // Waits for the output of what it has given so far.
+        // Waits for the output of the pieces so far.
         while (sealed < chunkOffset(3 * piece)) await new Promise(setImmediate);
       }
     };
@@ -166,11 +166,11 @@ describe("an engine with workers", () => {
     expect(sealed).toBe(ciphertextLength(24 * chunkBytes));
   });
 
-  it("sends what it has when nothing is in work any more", async () => {
+  it("submits a partial batch when no batch is pending", async () => {
     const engine = await startedEngine();
     let sealed = 0;
     const source = async function* () {
-      // The second piece finds the first in work, and waits for company that does not come.
+      // The second piece arrives while the first is pending, and no further piece follows.
       yield testBytes(3 * chunkBytes);
       yield testBytes(2 * chunkBytes);
       while (sealed < chunkOffset(5)) await new Promise(setImmediate);
@@ -179,8 +179,8 @@ describe("an engine with workers", () => {
     expect(sealed).toBe(ciphertextLength(5 * chunkBytes));
   });
 
-  it("gives every worker something to do", async () => {
-    // Workers that answer nothing before they are told to.
+  it("uses every worker", async () => {
+    // Workers that respond only after a signal.
     const name = randomUUID();
     const workerUrl = workerOf(`
       const waiting = [];
@@ -195,14 +195,14 @@ describe("an engine with workers", () => {
     const sealing = collect(encrypt(cut(long.subarray(0, 5_000_000), 65_536), { dataKey, engine }));
     await expect.poll(() => poolOf(engine).pendingBatches).toBeGreaterThanOrEqual(4);
     const channel = new BroadcastChannel(name);
-    // Again and again: a worker that has just started may not listen yet.
+    // Repeated, because a worker that has just started may not listen yet.
     const telling = setInterval(() => channel.postMessage("answer"), 10);
     await sealing;
     clearInterval(telling);
     channel.close();
   });
 
-  it("holds no more memory than it says, also of slabs that are half full", async () => {
+  it("holds no more memory than documented, even with partial batches", async () => {
     const engine = await startedEngine();
     let read = 0;
     const source = async function* () {
@@ -219,7 +219,7 @@ describe("an engine with workers", () => {
     await pieces.return?.();
   });
 
-  it("hands on a few chunks in memory of their own size", async () => {
+  it("returns a few chunks in memory of their own size", async () => {
     const engine = await startedEngine({ maxWorkers: 1 });
     let sealed = 0;
     const source = async function* () {
@@ -234,7 +234,7 @@ describe("an engine with workers", () => {
     }
   });
 
-  it("of an iteration that is left closes the source, though it is being read ahead", async () => {
+  it("closes the source during a read ahead when the iteration ends early", async () => {
     const engine = await startedEngine();
     let closed = false;
     const source = async function* () {
@@ -250,7 +250,7 @@ describe("an engine with workers", () => {
   });
 
   it.each([true, false])(
-    "uses the memory of its pieces again when it may, and only then: %s",
+    "reuses the memory of its pieces only if reuseBuffers is %s",
     async (reuseBuffers) => {
       const engine = await startedEngine();
       const hash = createHash("sha256");
@@ -265,14 +265,14 @@ describe("an engine with workers", () => {
         pieces.push(piece);
       }
       expect(hash.digest("hex")).toBe(createHash("sha256").update(long).digest("hex"));
-      // Memory that went to a worker again has left the pieces that it was in.
+      // Memory that was transferred to a worker again is detached from its pieces.
       const gone = pieces.filter(({ length }) => length === 0).length;
       if (reuseBuffers) expect(gone).toBeGreaterThan(8);
       else expect(gone).toBe(0);
     },
   );
 
-  it("of an iteration that is left reads no more, also of a source that cannot be closed", async () => {
+  it("reads no more after the iteration ended early, even if the source cannot be closed", async () => {
     const engine = await startedEngine();
     let read = 0;
     const next = async () => {
@@ -285,7 +285,7 @@ describe("an engine with workers", () => {
     await pieces.return?.();
     const before = read;
     await steady(() => read);
-    // One that was under way.
+    // The pending read.
     expect(read).toBeLessThanOrEqual(before + 1);
   });
 
@@ -299,7 +299,7 @@ describe("an engine with workers", () => {
 });
 
 describe("closing an engine", () => {
-  it("waits for the runs in work, leaves no worker, and messages go on by themselves", async () => {
+  it("waits for pending batches and ends all workers, while messages continue on the calling thread", async () => {
     const engine = await startedEngine();
     const pieces = encrypt(cut(plaintext, 65_536), { dataKey, engine });
     let sealed = (await pieces.next()).value?.length ?? 0;
@@ -313,7 +313,7 @@ describe("closing an engine", () => {
     await engine.close();
   });
 
-  it("loses no byte of the messages under way", async () => {
+  it("loses no byte of messages that are in progress", async () => {
     const engine = await startedEngine();
     const all = Promise.all(
       [1, 2, 3].map(() => collect(sealSource(cut(plaintext, 65_536), keys, { engine }))),
@@ -323,7 +323,7 @@ describe("closing an engine", () => {
     for (const sealed of await all) expectBytes(sealed, await message);
   });
 
-  it("answers each of several calls when all workers have ended", async () => {
+  it("settles each of several calls when all workers have ended", async () => {
     const engine = await startedEngine();
     const [first, second] = [engine.close(), engine.close()];
     let ended = false;
@@ -334,7 +334,7 @@ describe("closing an engine", () => {
     expect(ended).toBe(true);
   });
 
-  it("also ends a worker that is still starting, which is no fallback", async () => {
+  it("ends a worker that is still starting, which is not reported as a fallback", async () => {
     const events = listen();
     const engine = newEngine();
     poolOf(engine).findRoom(2);
@@ -344,32 +344,35 @@ describe("closing an engine", () => {
   });
 });
 
-describe("when workers cannot be had", () => {
+describe("without usable workers", () => {
   it.each([
     ["their code is not there", new URL("file:///no/such/worker.js"), /no.such.worker/],
     ["their code fails", new URL("data:text/javascript,throw new Error('broken worker')"), /broken worker/],
     ["their code ends", new URL("data:text/javascript,"), /exited with 0/],
     [
-      "their code is of another release",
+      "their program is of another release",
       new URL(
         "data:text/javascript,import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => 0); parentPort.postMessage('ready');",
       ),
       /not that of this release/,
     ],
     ["no thread can be made of such a URL", new URL("https://example.com/worker.js"), /protocol|scheme/i],
-  ])("as %s, all is done on the calling thread, and the channel says so once", async (_, url, why) => {
-    const events = listen();
-    const engine = newEngine({ workerUrl: url });
-    for (let time = 0; time < 2; time++) {
-      expectBytes(await collect(sealSource(cut(plaintext, 65_536), keys, { engine })), await message);
-      await expect.poll(() => engine.workers).toBe(0);
-    }
-    expect(events).toEqual([
-      { event: "fallback", cause: expect.objectContaining({ message: expect.stringMatching(why) }) },
-    ]);
-  });
+  ])(
+    "because %s, the calling thread does all work, and the channel reports that once",
+    async (_, url, why) => {
+      const events = listen();
+      const engine = newEngine({ workerUrl: url });
+      for (let time = 0; time < 2; time++) {
+        expectBytes(await collect(sealSource(cut(plaintext, 65_536), keys, { engine })), await message);
+        await expect.poll(() => engine.workers).toBe(0);
+      }
+      expect(events).toEqual([
+        { event: "fallback", cause: expect.objectContaining({ message: expect.stringMatching(why) }) },
+      ]);
+    },
+  );
 
-  it("a message under way fails when its worker ends, and the next one has another worker", async () => {
+  it("a message in progress fails when its worker ends, and the next message gets another worker", async () => {
     const events = listen();
     const engine = await startedEngine({
       maxWorkers: 1,
@@ -384,7 +387,7 @@ describe("when workers cannot be had", () => {
     expect(events).toEqual([]);
   });
 
-  it("as their code says nothing, all is done on the calling thread, and the channel says so once", async () => {
+  it("because their program sends no message, the calling thread does all work, and the channel reports that once", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     onTestFinished(() => void vi.useRealTimers());
     const events = listen();
@@ -401,7 +404,7 @@ describe("when workers cannot be had", () => {
     ["nothing", "parentPort.postMessage(undefined)"],
     ["a shorter buffer", "parentPort.postMessage({ buffer: new ArrayBuffer(8), verified: true })"],
     ["no verdict", "parentPort.postMessage({ buffer }, [buffer])"],
-  ])("a message fails when its worker answers %s, and the engine closes", async (_, answer) => {
+  ])("a message fails when its worker responds with %s, and the engine can be closed", async (_, answer) => {
     const workerUrl = workerOf(`parentPort.on("message", ({ buffer }) => ${answer});`);
     const engine = await startedEngine({ maxWorkers: 1, workerUrl });
     const { error } = await collectUntilError(encrypt(cut(plaintext, 65_536), { dataKey, engine }));
@@ -410,15 +413,15 @@ describe("when workers cannot be had", () => {
     await engine.close();
   });
 
-  it("a worker that speaks without being asked is ended", async () => {
+  it("a worker that sends a message without a task is ended", async () => {
     const workerUrl = workerOf("parentPort.postMessage({ buffer: new ArrayBuffer(8), verified: true });");
     const engine = newEngine({ maxWorkers: 1, workerUrl });
     await engine.start();
     await expect.poll(() => engine.workers).toBe(0);
   });
 
-  it("messages that wait for a worker that ends go on without it, and so does closing", async () => {
-    // It lives on for a little, so that others come to wait for it; how long decides nothing.
+  it("messages that wait for a worker continue on the calling thread when it ends, and close() settles", async () => {
+    // It exits after a delay, so that other messages wait for it; the length of the delay does not matter.
     const workerUrl = workerOf("parentPort.once('message', () => setTimeout(() => process.exit(7), 50))");
     const engine = await startedEngine({ maxWorkers: 1, workerUrl });
     const all = Array.from({ length: 6 }, () =>
@@ -433,7 +436,7 @@ describe("when workers cannot be had", () => {
     expect(engine.workers).toBe(0);
   });
 
-  it("an engine without workers has none", async () => {
+  it("an engine with maxWorkers 0 has no workers", async () => {
     await collect(encrypt(cut(plaintext, 65_536), { dataKey, engine: onThread }));
     expect([onThread.workers, poolOf(onThread).hasWorkers, poolOf(onThread).findRoom(2)]).toEqual([
       0,
@@ -449,18 +452,18 @@ it.each([
   [{ minWorkerBytes: 0.5 }, RangeError, /^options\.minWorkerBytes/],
   [{ workerUrl: workerUrl.href }, TypeError, /^options\.workerUrl: expected a URL, got a string/],
   [7, TypeError, /^options: expected an object/],
-])("an engine of %j is refused", (options, type, why) => {
+])("an engine with the options %j is refused", (options, type, why) => {
   const make = () => new CryptoEngine(options as never);
   expect(make).toThrow(type);
   expect(make).toThrow(why);
 });
 
-it.each([encrypt, decrypt])("an engine that is none is refused", (act) => {
+it.each([encrypt, decrypt])("a value that is not an engine is refused", (act) => {
   const wrong = () => act(Buffer.alloc(0), { dataKey, engine: { run: () => undefined } as never });
   expect(wrong).toThrow(new TypeError("options.engine: expected a CryptoEngine, got an instance of Object"));
 });
 
-/** What the channel carries until the test ends. */
+/** The messages of the channel until the test ends. */
 function listen(): unknown[] {
   const events: unknown[] = [];
   const onEvent = (event: unknown) => void events.push(event);

@@ -15,10 +15,10 @@ const keys = deriveMessageKeys(createSecretKey(testBytes(32)), testBytes(24), ne
 const chunk = 16_384;
 const message = (plaintext: Buffer) => collect(sealSource(plaintext, keys, { engine: onThread }));
 
-function slabOf(bytes: Uint8Array, { chunks }: ChunkRange): ArrayBuffer {
-  const slab = new Uint8Array(sealedBytes(chunks)).fill(255);
-  slab.set(bytes);
-  return slab.buffer;
+function bufferOf(bytes: Uint8Array, { chunks }: ChunkRange): ArrayBuffer {
+  const memory = new Uint8Array(sealedBytes(chunks)).fill(255);
+  memory.set(bytes);
+  return memory.buffer;
 }
 
 const sealed = (bytes: Buffer, { ciphertextStart, ciphertextBytes }: ChunkRange) =>
@@ -31,7 +31,7 @@ describe.each([
   ["by a worker", () => startedEngine()],
 ])("%s", (_, engineOf) => {
   it.each([0, 1, chunk - 1, chunk, 3 * chunk, 3 * chunk + 5, 4 * chunk, 9 * chunk + 1])(
-    "a message of %i bytes is opened range by range, and recognised afterwards",
+    "openRange opens a message of %i bytes range by range, and checkRange accepts its plaintext afterwards",
     async (length) => {
       const engine = await engineOf();
       const plaintext = testBytes(length);
@@ -42,13 +42,13 @@ describe.each([
           engine,
           keys,
           range,
-          slabOf(sealed(whole, range), range),
+          bufferOf(sealed(whole, range), range),
         );
         const result = Buffer.from(buffer, 0, range.plaintextBytes);
         expectBytes(result, opened(plaintext, range));
-        const same = await checkRange(engine, keys, range, slabOf(result, range), tagDigest);
+        const same = await checkRange(engine, keys, range, bufferOf(result, range), tagDigest);
         expect(same.isSame).toBe(true);
-        // Sealed under nonces that the object has used: other plaintext must not be seen under them.
+        // Sealed under nonces of the object: nobody may see other plaintext under them.
         const filled = sealedBytes(fullChunks(range));
         expect(Buffer.from(same.buffer, 0, filled).every((byte) => byte === 0)).toBe(true);
         for (const at of [0, range.plaintextBytes - 1].filter(
@@ -56,7 +56,7 @@ describe.each([
         )) {
           const changed = Buffer.from(opened(plaintext, range));
           changed[at] = (changed[at] ?? 0) ^ 1;
-          expect((await checkRange(engine, keys, range, slabOf(changed, range), tagDigest)).isSame).toBe(
+          expect((await checkRange(engine, keys, range, bufferOf(changed, range), tagDigest)).isSame).toBe(
             false,
           );
         }
@@ -65,19 +65,19 @@ describe.each([
     },
   );
 
-  it("no range opens in the place of another, or with a byte changed anywhere", async () => {
+  it("openRange refuses a range in the place of another, or with any byte changed", async () => {
     const engine = await engineOf();
     const length = 7 * chunk + 9;
     const whole = await message(testBytes(length));
     const [first, last] = [chunkRange(0, 4, length), chunkRange(4, 4, length)];
-    const moved = slabOf(sealed(whole, first), first);
+    const moved = bufferOf(sealed(whole, first), first);
     const error = await errorOf(() => openRange(engine, keys, { ...first, firstChunk: 1 }, moved));
     expect(error).toEqual(coded("DECRYPTION_FAILED"));
     for (const range of [first, last]) {
       for (const at of [0, 20_000, range.ciphertextBytes - 17, range.ciphertextBytes - 1]) {
         const changed = Buffer.from(sealed(whole, range));
         changed[at] = (changed[at] ?? 0) ^ 4;
-        const failure = await errorOf(() => openRange(engine, keys, range, slabOf(changed, range)));
+        const failure = await errorOf(() => openRange(engine, keys, range, bufferOf(changed, range)));
         expect(failure).toEqual(coded("DECRYPTION_FAILED"));
       }
     }

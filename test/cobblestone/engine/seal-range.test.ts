@@ -37,7 +37,7 @@ const lengths = [0, 1, 100, chunkBytes - 1, chunkBytes, chunkBytes + 1, 3 * chun
 
 describe("sealRange", () => {
   it.each(lengths)(
-    "of %i plaintext bytes is what the whole message has there, at every bound",
+    "yields the bytes of the whole message, for %i plaintext bytes and every pair of bounds",
     async (length) => {
       const plaintext = testBytes(length, length);
       const message = await collect(sealSource(plaintext, keys, { engine: onThread }));
@@ -62,7 +62,7 @@ describe("sealRange", () => {
     },
   );
 
-  it("is the same for any length and any bounds, on the calling thread and on a worker", async () => {
+  it("yields the same bytes on the calling thread and on a worker, for any length and any bounds", async () => {
     const engine = await startedEngine();
     await fc.assert(
       fc.asyncProperty(
@@ -85,7 +85,7 @@ describe("sealRange", () => {
     );
   });
 
-  it("has the digest of the tags of its chunks, and one tag with its neighbour for a chunk that both have", async () => {
+  it("returns the digest of the chunk tags, and the same tag as its neighbour for a shared chunk", async () => {
     const plaintext = testBytes(3 * chunkBytes + 5);
     const message = await collect(sealSource(plaintext, keys, { engine: onThread }));
     const tagOf = (chunk: number) => {
@@ -105,7 +105,7 @@ describe("sealRange", () => {
     expect((await seal(changed, cut, message.length)).firstTag).not.toBe(right.firstTag);
   });
 
-  it("works for a part of the default size of a long message, where nothing is aligned", async () => {
+  it("seals parts of the default size, which are not aligned to chunks", async () => {
     const plaintext = testBytes(20 * 1024 * 1024 + 3);
     const message = await collect(sealSource(plaintext, keys, { engine: onThread }));
     expect(message.length).toBe(ciphertextLength(plaintext.length));
@@ -118,7 +118,7 @@ describe("sealRange", () => {
     }
   });
 
-  it("fails when the worker that seals it ends", async () => {
+  it("fails when its worker ends", async () => {
     const workerUrl = workerOf("parentPort.on('message', () => process.exit(3));");
     const engine = await startedEngine({ workerUrl });
     expect(await errorOf(() => seal(testBytes(100_000), 0, 90_000, engine))).toEqual(coded("WORKER_FAILED"));

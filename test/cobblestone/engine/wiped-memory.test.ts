@@ -15,7 +15,7 @@ import { readMessage, writeMessage } from "../../support/encryption-sdk.js";
 import { coded, errorOf } from "../../support/errors.js";
 import { allowAll, kek, localShapes, writeLegacy } from "../../support/legacy-objects.js";
 
-/** What HKDF gave, of which only the memory is looked at. */
+/** The outputs of HKDF, for their memory alone. */
 const derived = vi.hoisted(() => [] as ArrayBuffer[]);
 vi.mock("node:crypto", async (original) => {
   const crypto = await original<typeof import("node:crypto")>();
@@ -38,7 +38,7 @@ interface Decryption {
   failed: boolean;
 }
 
-/** By decipher: what it gave before its tag was verified, and whether that failed. */
+/** For each decipher, its output before its tag was verified, and whether that failed. */
 let decryptions: Map<object, Decryption>;
 let digests: Buffer[];
 const restore: (() => void)[] = [];
@@ -83,7 +83,7 @@ afterEach(() => {
 
 const isZero = (bytes: Uint8Array) => bytes.every((byte) => byte === 0);
 
-/** The tags that did not verify, each with whether what was decrypted before is gone. */
+/** The tags that did not verify, each with whether the plaintext was overwritten. */
 function failures(): { bytes: number; isGone: boolean }[] {
   return [...decryptions.values()]
     .filter(({ failed }) => failed)
@@ -170,15 +170,15 @@ describe("plaintext whose tag does not verify is overwritten with zeros", () => 
     expect(failures()).toEqual([{ bytes, isGone: true }]);
   });
 
-  it("of a run of chunks, and all of the slab with it", async () => {
-    const slab = Buffer.concat([sealed(), flipped(sealed())]);
-    const error = await errorOf(() => processInPlace(batchOf("open", keys, 0, 2), slab));
+  it("of a batch, with its whole buffer", async () => {
+    const buffer = Buffer.concat([sealed(), flipped(sealed())]);
+    const error = await errorOf(() => processInPlace(batchOf("open", keys, 0, 2), buffer));
     expect(error).toEqual(coded("DECRYPTION_FAILED"));
     expect(failures()).toEqual([{ bytes: chunkBytes, isGone: true }]);
-    expect(isZero(slab)).toBe(true);
+    expect(isZero(buffer)).toBe(true);
   });
 
-  it("while what verifies is as it was", () => {
+  it("but plaintext that verifies is unchanged", () => {
     expect(openChunk(keys, 0, sealed())).toEqual(plain);
     expect(failures()).toEqual([]);
   });
@@ -194,7 +194,7 @@ describe("plaintext whose tag does not verify is overwritten with zeros", () => 
   }
 });
 
-it("plaintext that a message has held back is overwritten with zeros once it is sealed", () => {
+it("plaintext that a Sealer has held back is overwritten with zeros after it was sealed", () => {
   const cipherPrototype = Object.getPrototypeOf(
     createCipheriv("aes-256-gcm", Buffer.alloc(32), Buffer.alloc(12)),
   );
@@ -208,25 +208,25 @@ it("plaintext that a message has held back is overwritten with zeros once it is 
   expect(isZero(last)).toBe(true);
 });
 
-describe("what keys are derived from is overwritten with zeros", () => {
-  it("when the keys of a message are made", () => {
+describe("memory that keys are derived from is overwritten with zeros", () => {
+  it("when the keys of a message are derived", () => {
     const made = deriveMessageKeys(dataKey, salt, Buffer.alloc(0));
     expect(digests.map(({ length }) => length)).toEqual([64, 64]);
     expect(digests.every(isZero)).toBe(true);
-    // None of what is handed out lies in that memory.
+    // The returned keys do not lie in that memory.
     expect(made.header).toEqual(keys.header);
     expect(isZero(made.baseNonce)).toBe(false);
     expect(made.key.equals(keys.key)).toBe(true);
   });
 
-  it("also when the commitment is that of another key", async () => {
+  it("even if the commitment belongs to another key", async () => {
     const error = await errorOf(() => openHeader(dataKey, flipped(keys.header), Buffer.alloc(0)));
     expect(error).toEqual(coded("DECRYPTION_FAILED"));
     expect(digests).toHaveLength(2);
     expect(digests.every(isZero)).toBe(true);
   });
 
-  it("when the key is made that authenticates the records of an upload", () => {
+  it("when the key for the records of an upload is derived", () => {
     const made = new RecordKey(dataKey);
     expect(digests.map(({ length }) => length)).toEqual([64]);
     expect(digests.every(isZero)).toBe(true);

@@ -4,14 +4,14 @@ import { errorOf } from "../../support/errors.js";
 
 const broken = new Error("broken");
 const bytes = (...values: number[]) => Buffer.from(values);
-/** Gives each byte as a piece, and one more at the end. */
+/** Returns each byte as a piece, and one more piece at the end. */
 const codec = () => ({
   update: (input: Uint8Array) => Array.from(input, (value) => bytes(value)),
   final: () => [bytes(255)],
 });
 const failing = { ...codec(), update: () => raise() };
 
-/** A source that tells what it was asked for. */
+/** A source that records its calls. */
 function sourceOf(...items: unknown[]) {
   const end = vi.fn(async () => ({ done: true, value: undefined }));
   const next = vi.fn(async () => {
@@ -23,8 +23,8 @@ function sourceOf(...items: unknown[]) {
   return { [Symbol.asyncIterator]: open as never, open, next, end };
 }
 
-describe("Pieces", () => {
-  it("answers calls in their order, however many there are at once", async () => {
+describe("MessageIterator", () => {
+  it("settles concurrent calls in their order", async () => {
     const pieces = new MessageIterator(sourceOf(bytes(1, 2, 3), bytes(), bytes(4)), codec());
     const calls = Array.from({ length: 7 }, () => pieces.next());
     const answers = await Promise.all(calls);
@@ -32,7 +32,7 @@ describe("Pieces", () => {
     expect(answers.map(({ done }) => done)).toEqual([false, false, false, false, false, true, true]);
   });
 
-  it("answers a call of what is at hand after those that wait", async () => {
+  it("settles a call for an available piece after pending calls", async () => {
     const pieces = new MessageIterator(sourceOf(bytes(1, 2, 3)), codec());
     const first = pieces.next();
     await first;
@@ -47,7 +47,7 @@ describe("Pieces", () => {
     ]);
   });
 
-  it("reads no more than is asked for", async () => {
+  it("reads no more of the source than requested", async () => {
     const source = sourceOf(bytes(1), bytes(2));
     const pieces = new MessageIterator(source, codec());
     expect(source.open).not.toHaveBeenCalled();
@@ -55,7 +55,7 @@ describe("Pieces", () => {
     expect(source.next).toHaveBeenCalledTimes(1);
   });
 
-  it("takes a large piece in steps", async () => {
+  it("processes a large piece in parts", async () => {
     const update = vi.fn((input: Uint8Array) => [Buffer.from(input)]);
     const pieces = new MessageIterator([Buffer.alloc(600_000)], { update, final: () => [] });
     expect((await pieces.next()).value?.length).toBe(262_144);
@@ -65,7 +65,7 @@ describe("Pieces", () => {
     expect(rest).toBe(600_000 - 262_144);
   });
 
-  it("of a large piece lets other work have its turn", async () => {
+  it("lets other callbacks run while it processes a large piece", async () => {
     const busy = (input: Uint8Array) => {
       const until = performance.now() + 5;
       while (performance.now() < until);
@@ -83,7 +83,7 @@ describe("Pieces", () => {
     expect(turns).toBeGreaterThanOrEqual(2);
   });
 
-  it("that is left early closes its source, once, if it was opened at all", async () => {
+  it("closes its source once if it ends early, and only if the source was opened", async () => {
     const source = sourceOf(bytes(1, 2), bytes(3));
     const pieces = new MessageIterator(source, codec());
     for await (const _ of pieces) break;
@@ -95,7 +95,7 @@ describe("Pieces", () => {
     expect(unopened.end).not.toHaveBeenCalled();
   });
 
-  it("that came to its end does not close its source", async () => {
+  it("does not close a source that it has read to the end", async () => {
     const source = sourceOf(bytes(1));
     for await (const _ of new MessageIterator(source, codec()));
     expect(source.end).not.toHaveBeenCalled();
@@ -107,7 +107,7 @@ describe("Pieces", () => {
     ["the end of the codec fails", sourceOf(), { ...codec(), final: () => raise() }, 0],
     ["the source yields no bytes", sourceOf("text"), codec(), 1],
     ["the source gives no result", { ...sourceOf(), [Symbol.asyncIterator]: () => ({}) }, codec(), undefined],
-  ])("goes on failing with the same error when %s", async (_, source, coder, closed) => {
+  ])("keeps failing with the same error when %s", async (_, source, coder, closed) => {
     const pieces = new MessageIterator(source as never, coder);
     const error = await errorOf(() => pieces.next());
     expect(error).toBeInstanceOf(Error);
@@ -117,7 +117,7 @@ describe("Pieces", () => {
     if (closed !== undefined) expect(source.end).toHaveBeenCalledTimes(closed);
   });
 
-  it("tells the first failure, not that of closing the source", async () => {
+  it("reports the first failure, not that of closing the source", async () => {
     const source = sourceOf(bytes(1));
     source.end.mockRejectedValue(new Error("cannot close"));
     expect(await errorOf(() => new MessageIterator(source, failing).next())).toBe(broken);

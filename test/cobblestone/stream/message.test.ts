@@ -25,18 +25,18 @@ describe("encrypt and decrypt", () => {
       [[16_385]],
       [[16_400]],
       [[40_000]],
-    ])("come back whole when cut into %j", async (lengths) => {
+    ])("restore the plaintext from pieces of %j bytes", async (lengths) => {
       const sealed = await seal(cut(plaintext, ...lengths));
       expect(sealed.length).toBe(ciphertextLength(length));
       expectBytes(await open(cut(sealed, ...lengths)), plaintext);
     });
 
-    it("come back whole byte by byte", async () => {
+    it("restore the plaintext byte by byte", async () => {
       expectBytes(await open(cut(await seal(cut(plaintext, 1)), 1)), plaintext);
     });
   });
 
-  it("come back whole under any cutting, with empty pieces", async () => {
+  it("restore the plaintext from pieces of any lengths, including empty ones", async () => {
     const lengths = fc.array(fc.nat(40_000), { minLength: 1, maxLength: 8 });
     await fc.assert(
       fc.asyncProperty(fc.nat(100_000), lengths, lengths, async (length, before, after) => {
@@ -48,7 +48,7 @@ describe("encrypt and decrypt", () => {
     );
   });
 
-  it("make another message each time", async () => {
+  it("make a different message each time", async () => {
     const [first, second] = [await seal(Buffer.from("same")), await seal(Buffer.from("same"))];
     expect(first.subarray(0, 24)).not.toEqual(second.subarray(0, 24));
     expect(first.subarray(56)).not.toEqual(second.subarray(56));
@@ -68,19 +68,19 @@ describe("encrypt and decrypt", () => {
     expect((await collect(opened)).toString()).toBe("secret");
   });
 
-  it("take a KeyObject and no context", async () => {
+  it("accept a KeyObject and no context", async () => {
     const key = createSecretKey(dataKey);
     const sealed = await collect(encrypt(Buffer.from("x"), { dataKey: key }));
     expect((await collect(decrypt(sealed, { dataKey: key }))).toString()).toBe("x");
   });
 
-  it("hand out pieces of at most a chunk", async () => {
+  it("return pieces of at most a chunk", async () => {
     const sealed: number[] = [];
     for await (const piece of encrypt(testBytes(1_000_000), { dataKey })) sealed.push(piece.length);
     expect(Math.max(...sealed)).toBe(16_384);
   });
 
-  it("read no more of the source than is asked for", async () => {
+  it("read no more of the source than requested", async () => {
     let taken = 0;
     const source = (function* () {
       for (; taken < 100; taken++) yield testBytes(65_536);
@@ -108,7 +108,7 @@ describe("decrypt", () => {
     }
   }
 
-  it("refuses any flipped bit and hands out no more than the chunks before it", async () => {
+  it("refuses any flipped bit and returns only the chunks before it", async () => {
     const bytes = await sealed;
     await fc.assert(
       fc.asyncProperty(fc.nat(bytes.length - 1), fc.nat(7), async (offset, bit) => {
@@ -209,7 +209,7 @@ describe("decrypt", () => {
     );
   });
 
-  it("tells a wrong key, a wrong context and modified bytes by one and the same error", async () => {
+  it("reports a wrong key, a wrong context and modified bytes by the same error", async () => {
     const bytes = await sealed;
     const tampered = Buffer.from(bytes);
     tampered[100] = (tampered[100] ?? 0) ^ 1;
@@ -227,7 +227,7 @@ describe("decrypt", () => {
     }
   });
 
-  it("keeps failing with the same error once it has failed", async () => {
+  it("keeps failing with the same error after a failure", async () => {
     const iterator = decrypt((await sealed).subarray(0, 20_000), { dataKey, context });
     await iterator.next();
     const error = await iterator.next().catch((reason: unknown) => reason);
@@ -235,7 +235,7 @@ describe("decrypt", () => {
     for (let again = 0; again < 3; again++) await expect(iterator.next()).rejects.toBe(error);
   });
 
-  it("passes on the error of its source, and keeps it", async () => {
+  it("passes on the error of its source, and keeps rejecting with it", async () => {
     const failure = new Error("source broke");
     const bytes = await sealed;
     const iterator = decrypt(
@@ -251,7 +251,7 @@ describe("decrypt", () => {
   });
 });
 
-it("decrypt lets go of its source when the reader stops", async () => {
+it("decrypt closes its source when the reader stops", async () => {
   const bytes = await seal(testBytes(40_000));
   let closed = false;
   const iterator = decrypt(
@@ -313,7 +313,7 @@ describe("arguments of encrypt and decrypt", () => {
       ),
     ],
     [
-      "what only looks like a KeyObject",
+      "an imitation of a KeyObject",
       Buffer.of(1),
       { dataKey: { type: "secret", symmetricKeySize: 32 } },
       new TypeError(

@@ -16,7 +16,7 @@ const options = { dataKey, context };
 const web = (bytes: Uint8Array) => new Blob([Uint8Array.from(bytes)]).stream() as ReadableStream<Uint8Array>;
 
 describe("Node streams", () => {
-  it.each([0, 1, 16_384, 200_001])("carry %i bytes there and back", async (length) => {
+  it.each([0, 1, 16_384, 200_001])("encrypt and decrypt %i bytes", async (length) => {
     const plaintext = testBytes(length);
     const out = new PassThrough();
     const result = collect(out);
@@ -25,7 +25,7 @@ describe("Node streams", () => {
     expectBytes(await result, plaintext);
   });
 
-  it("fail with the coded error", async () => {
+  it("fail with the coded error of decrypt", async () => {
     const sealed = await collect(encryptDuplex(options).end(testBytes(20_000)));
     const run = pipeline([sealed.subarray(0, 18_000)], decryptDuplex(options), new PassThrough().resume());
     await expect(run).rejects.toEqual(coded("DECRYPTION_FAILED"));
@@ -34,7 +34,7 @@ describe("Node streams", () => {
   it.each([
     ["encryptDuplex", encryptDuplex],
     ["decryptDuplex", decryptDuplex],
-  ])("of %s end with whatever they are piped to and from", async (_, make) => {
+  ])("of %s end with the streams that they are piped to and from", async (_, make) => {
     const reason = new Error("gone");
     const waiting = () => new PassThrough();
     const source = waiting();
@@ -63,7 +63,7 @@ describe("Node streams", () => {
 });
 
 describe("web streams", () => {
-  it.each([0, 1, 16_384, 200_001])("carry %i bytes there and back", async (length) => {
+  it.each([0, 1, 16_384, 200_001])("encrypt and decrypt %i bytes", async (length) => {
     const plaintext = testBytes(length);
     const stream = web(plaintext)
       .pipeThrough(encryptTransformStream(options))
@@ -71,20 +71,20 @@ describe("web streams", () => {
     expectBytes(await collect(stream), plaintext);
   });
 
-  it("fail with the coded error", async () => {
+  it("fail with the coded error of decrypt", async () => {
     const sealed = await collect(web(testBytes(20_000)).pipeThrough(encryptTransformStream(options)));
     const truncated = web(sealed.subarray(0, 60)).pipeThrough(decryptTransformStream(options));
     await expect(collect(truncated)).rejects.toEqual(coded("BODY_TRUNCATED"));
   });
 
-  it("make another message each time", async () => {
+  it("make a different message each time", async () => {
     const seal = () => collect(web(Buffer.from("same")).pipeThrough(encryptTransformStream(options)));
     const [first, second] = [await seal(), await seal()];
     expect(first.subarray(0, 24)).not.toEqual(second.subarray(0, 24));
     expect(first.subarray(56)).not.toEqual(second.subarray(56));
   });
 
-  it("refuse what is not bytes", async () => {
+  it("refuse pieces that are not bytes", async () => {
     const { readable, writable } = encryptTransformStream(options);
     const written = writable.getWriter().write("text" as unknown as Uint8Array);
     await expect(Promise.all([collect(readable), written])).rejects.toThrow(

@@ -22,7 +22,7 @@ function sourceOf(bytes: Uint8Array): RandomAccessSource & { readonly reads: [nu
 }
 
 describe("openRandomAccess", () => {
-  it("reads any stretch as slice does", async () => {
+  it("reads the same bytes as slice for any offsets", async () => {
     const reader = await openRandomAccess(sourceOf(await sealed), { dataKey });
     await fc.assert(
       fc.asyncProperty(fc.nat(110_000), fc.nat(60_000), async (start, length) => {
@@ -31,7 +31,7 @@ describe("openRandomAccess", () => {
     );
   });
 
-  it("reads the chunks that it needs and no others", async () => {
+  it("reads only the chunks that it needs", async () => {
     const source = sourceOf(await sealed);
     const reader = await openRandomAccess(source, { dataKey });
     await reader.read(20_000, 20_001);
@@ -45,7 +45,7 @@ describe("openRandomAccess", () => {
     ]);
   });
 
-  it("verifies each chunk it reads and no others", async () => {
+  it("verifies only the chunks that it reads", async () => {
     const bytes = Buffer.from(await sealed);
     bytes[56 + 2 * 16_400] = (bytes[56 + 2 * 16_400] ?? 0) ^ 1;
     const reader = await openRandomAccess(sourceOf(bytes), { dataKey });
@@ -89,7 +89,7 @@ describe("openRandomAccess", () => {
     expect(source.reads).toEqual([]);
   });
 
-  it("refuses a source that gives fewer bytes than asked for", async () => {
+  it("refuses a source that returns fewer bytes than requested", async () => {
     const bytes = await sealed;
     const source = {
       length: bytes.length,
@@ -98,7 +98,7 @@ describe("openRandomAccess", () => {
     expect(await errorOf(() => openRandomAccess(source, { dataKey }))).toEqual(coded("BODY_TRUNCATED"));
   });
 
-  it("refuses a source that gives more bytes than asked for", async () => {
+  it("refuses a source that returns more bytes than requested", async () => {
     const bytes = await sealed;
     const source = {
       length: bytes.length,

@@ -29,7 +29,7 @@ async function readNative(Key: string, encryptionContext: Record<string, string>
   return { bytes: Buffer.from(await Body.transformToByteArray()), ...output };
 }
 
-describe("what the original has beside its content", () => {
+describe("fields and tags of the original", () => {
   const headers = {
     ContentType: "text/x-test",
     CacheControl: "max-age=5",
@@ -54,22 +54,25 @@ describe("what the original has beside its content", () => {
   const tags = async (Key: string) =>
     (await local.s3.send(new GetObjectTaggingCommand({ Bucket, Key }))).TagSet;
 
-  it.each(["k", "new"])("is carried over to %j", async (Key) => {
-    await original();
-    await migrateObject(readerOf(local), { Bucket, Key: "k", target: { Key } });
-    const native = await readNative(Key);
-    expect(native).toMatchObject({
-      ...headers,
-      ExpiresString: Expires.toUTCString(),
-      Metadata: { note: "mine" },
-    });
-    expect(await tags(Key)).toEqual([
-      { Key: "team", Value: "a b+c" },
-      { Key: "empty", Value: "" },
-    ]);
-  });
+  it.each(["k", "new"])(
+    "metadata, headers, storage class and tags are carried over to the key %j",
+    async (Key) => {
+      await original();
+      await migrateObject(readerOf(local), { Bucket, Key: "k", target: { Key } });
+      const native = await readNative(Key);
+      expect(native).toMatchObject({
+        ...headers,
+        ExpiresString: Expires.toUTCString(),
+        Metadata: { note: "mine" },
+      });
+      expect(await tags(Key)).toEqual([
+        { Key: "team", Value: "a b+c" },
+        { Key: "empty", Value: "" },
+      ]);
+    },
+  );
 
-  it("is the caller's where the caller states it, undefined included", async () => {
+  it("fields that the caller states, also as undefined, replace those of the original", async () => {
     await original();
     const target = {
       Key: "new",
@@ -112,7 +115,7 @@ describe("what the original has beside its content", () => {
     expect(await tags("new")).toEqual([]);
   });
 
-  it("may be an Expires that is no date: it stays in the past", async () => {
+  it("an Expires that is not a date becomes a date in the past", async () => {
     await original();
     const client = readerOf(local);
     local.s3.middlewareStack.add(
@@ -132,7 +135,7 @@ describe("what the original has beside its content", () => {
     expect((await readNative("k")).ExpiresString).toBe(new Date(0).toUTCString());
   });
 
-  it("is written to an archive by way of an object that can be read", async () => {
+  it("an object for an archive storage class is first written to a readable one and verified", async () => {
     await original({ StorageClass: undefined });
     for (const Key of ["new", "k"]) {
       await migrateObject(readerOf(local), { Bucket, Key: "k", target: { Key, StorageClass: "GLACIER" } });
@@ -142,7 +145,7 @@ describe("what the original has beside its content", () => {
     expect(await local.contents()).toEqual({ keys: ["k", "new"], uploads: [] });
   });
 
-  it("takes a permission for tags, or the word to leave them behind", async () => {
+  it("reading the tags needs a permission, unless tags are skipped", async () => {
     await original();
     local.aws.fault({ operation: "GetObjectTagging", status: 403, code: "AccessDenied" });
     const error = await errorOf(() => migrateObject(readerOf(local), { Bucket, Key: "k" }));
@@ -152,7 +155,7 @@ describe("what the original has beside its content", () => {
     expect(await tags("k")).toEqual([]);
   });
 
-  it("may be a key of the caller's for encryption by S3", async () => {
+  it("an original with a customer-provided key is migrated with the same key", async () => {
     const key = { SSECustomerAlgorithm: "AES256", SSECustomerKey: testBytes(32, 5) as never };
     await original({
       ServerSideEncryption: undefined,
@@ -168,7 +171,7 @@ describe("what the original has beside its content", () => {
   });
 });
 
-describe("a bucket with versions", () => {
+describe("migration in a bucket with versions", () => {
   const versioned = "versioned-bucket";
   const at = { Bucket: versioned, Key: "k" };
   beforeEach(async () => {
@@ -185,7 +188,7 @@ describe("a bucket with versions", () => {
     return local.s3.send(new PutObjectCommand({ ...at, Body: body, Metadata: metadata }));
   };
 
-  it("keeps the original as a version, and its instruction file for it", async () => {
+  it("the original stays as a version, and its instruction file stays with it", async () => {
     const { VersionId } = await put();
     const output = await migrateObject(readerOf(local), at);
     expect(output).toMatchObject({ migrated: true, keptInstructionFileKey: "k.instruction" });
@@ -195,7 +198,7 @@ describe("a bucket with versions", () => {
     expectBytes((await readNative("k", {}, versioned)).bytes, plain);
   });
 
-  it("whose versioning is suspended keeps the file for its older versions", async () => {
+  it("with suspended versioning, the instruction file stays for older versions", async () => {
     const { VersionId } = await put();
     const VersioningConfiguration = { Status: "Suspended" } as const;
     await local.s3.send(new PutBucketVersioningCommand({ Bucket: versioned, VersioningConfiguration }));
@@ -221,7 +224,7 @@ describe("a bucket with versions", () => {
     local.s3.middlewareStack.remove("untold");
   });
 
-  it("loses the named version only", async () => {
+  it("deleteOriginal with a VersionId removes that version only", async () => {
     const { VersionId } = await put();
     await put();
     const input = { ...at, VersionId, target: { Key: `from-${VersionId}` } };
@@ -234,7 +237,7 @@ describe("a bucket with versions", () => {
     expectBytes(await Body.transformToByteArray(), plain);
   });
 
-  it("does not get an old version for a newer one", async () => {
+  it("an old version does not replace a newer object", async () => {
     const { VersionId } = await put();
     await local.s3.send(new PutObjectCommand({ ...at, Body: "newer" }));
     local.operations();

@@ -32,9 +32,9 @@ describe.each([
   ["in its place, of several parts", inPlace, large, ofParts],
   ["elsewhere", elsewhere, small, everywhere],
   ["elsewhere, of several parts", elsewhere, large, ofParts],
-] as const)("a failure %s", (_name, input, plain, operations) => {
+] as const)("failures during a migration %s", (_name, input, plain, operations) => {
   it.each(failures)(
-    "of any request leaves an object that can be read, and names the rest: %j",
+    "a failure of any request of a migration leaves a readable object and names all others: %j",
     async (how) => {
       const requests = await requestsOf(local, input, plain);
       expect(requests.length).toBeGreaterThan(10);
@@ -50,8 +50,8 @@ describe.each([
   );
 });
 
-describe("what cannot be removed", () => {
-  it("is named in the result", async () => {
+describe("objects that cannot be removed after a migration", () => {
+  it("objects that cannot be removed after a migration are named in the result", async () => {
     const client = await prepare(local, small);
     local.aws.fault({ operation: "DeleteObject", status: 403, code: "AccessDenied", times: 2 });
     const output = await migrateObject(client, inPlace);
@@ -63,7 +63,7 @@ describe("what cannot be removed", () => {
     expect(keys.slice(0, 2)).toEqual(["k", sidecarOf("k")]);
   });
 
-  it("after a failure is named in the error", async () => {
+  it("objects that cannot be removed after a failed migration are named in the error", async () => {
     await store(local, "k", await writeLegacy(small, localShapes["115"]));
     local.aws.fault({ operation: "GetObject", skip: 1, status: 403, code: "AccessDenied" });
     local.aws.fault({ operation: "DeleteObject", status: 403, code: "AccessDenied" });
@@ -76,7 +76,7 @@ describe("what cannot be removed", () => {
     await expectOriginal(local, small);
   });
 
-  it("is not called that when the original itself stays", async () => {
+  it("an original that cannot be removed is not named as an orphaned object", async () => {
     await prepare(local, small);
     local.aws.fault({ operation: "DeleteObject", status: 403, code: "AccessDenied" });
     const error = await errorOf(() => migrateObject(readerOf(local), elsewhere));
@@ -85,8 +85,8 @@ describe("what cannot be removed", () => {
   });
 });
 
-describe("an answer that is lost", () => {
-  it("to the staging, and to the look at it, leaves nothing", async () => {
+describe("lost responses during a migration", () => {
+  it("lost responses to the staging write and to its look-up leave nothing behind", async () => {
     await store(local, "k", await writeLegacy(small, localShapes["115"]));
     local.aws.fault({ operation: "PutObject", reset: "after" });
     local.aws.fault({ operation: "HeadObject", skip: 2, status: 503 });
@@ -97,24 +97,27 @@ describe("an answer that is lost", () => {
     await expectOriginal(local, small);
   });
 
-  it.each([inPlace, elsewhere])("matters to nobody when the SDK tries again: %j", async (input) => {
-    const requests = await requestsOf(local, input, small);
-    const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 3 });
-    for (const fault of requests.filter(({ operation }) => /Put|Delete|Complete/.test(operation))) {
-      await empty(local);
-      await prepare(local, small);
-      local.aws.fault({ ...fault, reset: "after" });
-      const client = readerOf(local, {}, { envelopeStorage: "sidecar", s3 });
-      const output = await migrateObject(client, input);
-      expect(output).toHaveProperty("migrated", true);
-      expect(output).not.toHaveProperty("orphanedKeys");
-      const key = input === inPlace ? "k" : "new";
-      expect(await local.contents()).toEqual({ keys: [key, sidecarOf(key)], uploads: [] });
-    }
-    s3.destroy();
-  });
+  it.each([inPlace, elsewhere])(
+    "a migration succeeds when the SDK retries after a lost response: %j",
+    async (input) => {
+      const requests = await requestsOf(local, input, small);
+      const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 3 });
+      for (const fault of requests.filter(({ operation }) => /Put|Delete|Complete/.test(operation))) {
+        await empty(local);
+        await prepare(local, small);
+        local.aws.fault({ ...fault, reset: "after" });
+        const client = readerOf(local, {}, { envelopeStorage: "sidecar", s3 });
+        const output = await migrateObject(client, input);
+        expect(output).toHaveProperty("migrated", true);
+        expect(output).not.toHaveProperty("orphanedKeys");
+        const key = input === inPlace ? "k" : "new";
+        expect(await local.contents()).toEqual({ keys: [key, sidecarOf(key)], uploads: [] });
+      }
+      s3.destroy();
+    },
+  );
 
-  it("in the middle of the original is not taken for a fault of the writing", async () => {
+  it("a response that breaks off while the original is read is reported as a failure of reading", async () => {
     await store(local, "k", await writeLegacy(small, localShapes["115"]));
     local.aws.fault({ operation: "GetObject", stallBodyBytes: 1000 });
     const client = readerOf(local, {}, { idleTimeoutMs: 100 });
@@ -123,7 +126,7 @@ describe("an answer that is lost", () => {
   });
 });
 
-describe("a signal", () => {
+describe("aborting a migration", () => {
   it.each([
     ["in its place", inPlace, small, everywhere],
     ["in its place, of several parts", inPlace, large, ofParts],
@@ -156,7 +159,7 @@ describe("a signal", () => {
     }
   });
 
-  it("comes too late once the object is in its place", async () => {
+  it("an abort after the new object is in place does not fail the migration", async () => {
     await prepare(local, small);
     const controller = new AbortController();
     using _writer = writerBefore(local, "HeadObjectCommand", 5, async () => controller.abort());
@@ -169,7 +172,7 @@ describe("a signal", () => {
     expect((await local.contents()).keys).toEqual(["k"]);
   });
 
-  it("that was raised before sends nothing", async () => {
+  it("a migration whose signal has already been aborted sends no request", async () => {
     const client = await prepare(local, small);
     local.operations();
     const abortSignal = AbortSignal.abort(new Error("before"));
@@ -178,7 +181,7 @@ describe("a signal", () => {
   });
 });
 
-it("progress is told under the original's name, and what a listener throws ends it", async () => {
+it("progress is reported under the original's key, and an error of the listener ends the migration", async () => {
   const client = await prepare(local, large);
   const told: unknown[] = [];
   await migrateObject(client, inPlace, { onProgress: (progress) => told.push(progress) });

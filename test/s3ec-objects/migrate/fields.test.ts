@@ -16,7 +16,7 @@ const locked = {
   ObjectLockLegalHoldStatus: "ON",
 } as const;
 
-it("object lock goes along, but no retention that is over, and not to what is there for a moment", () => {
+it("object lock is carried over, except for a retention that has ended and for staged objects", () => {
   const fields = newFields(request(), output(locked), undefined);
   expect(fields).toMatchObject(locked);
   const over = newFields(request(), output({ ...locked, ObjectLockRetainUntilDate: new Date(0) }), undefined);
@@ -31,21 +31,21 @@ it("object lock goes along, but no retention that is over, and not to what is th
   });
 });
 
-it("who pays, and whose bucket it is, goes along within the bucket only", () => {
+it("RequestPayer and ExpectedBucketOwner are carried over within one bucket only", () => {
   expect(newFields(request(), output({}), undefined)).toMatchObject({ ExpectedBucketOwner: "1" });
   expect(newFields(request({ Bucket: "c" }), output({}), undefined)).not.toHaveProperty(
     "ExpectedBucketOwner",
   );
 });
 
-it("the context that was proved goes along unless another is stated", () => {
+it("the proven encryption context is carried over unless another is stated", () => {
   const proved = output({ encryptionContext: { a: "b" } });
   expect(newFields(request(), proved, undefined).encryptionContext).toEqual({ a: "b" });
   const stated = request({ encryptionContext: {} });
   expect(newFields(stated, proved, undefined).encryptionContext).toEqual({});
 });
 
-it("encryption by S3 is stated as a whole", () => {
+it("stating one field of encryption by S3 replaces all of them", () => {
   const own = output({ ServerSideEncryption: "aws:kms", SSEKMSKeyId: "id", BucketKeyEnabled: true });
   expect(newFields(request(), own, undefined)).toMatchObject({
     SSEKMSKeyId: "id",
@@ -55,7 +55,7 @@ it("encryption by S3 is stated as a whole", () => {
   expect(other.SSEKMSKeyId ?? other.ServerSideEncryption ?? other.BucketKeyEnabled).toBeUndefined();
 });
 
-it("archives are told from what can be read at once", () => {
+it("archive storage classes are recognized", () => {
   expect(["GLACIER", "DEEP_ARCHIVE", "GLACIER_IR", undefined].map((one) => isArchive(one as never))).toEqual([
     true,
     true,

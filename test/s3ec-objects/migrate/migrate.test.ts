@@ -31,38 +31,41 @@ async function readNative(Key: string, encryptionContext: Record<string, string>
   return { bytes: Buffer.from(await Body.transformToByteArray()), ...output };
 }
 
-describe.each(["metadata", "instruction-file"] as const)("with the envelope in the %s", (storage) => {
-  it.each(shapes)("every object becomes a native one: $format, $content, $wrap", async (shape) => {
-    const context: Record<string, string> = shape.wrap.startsWith("kms") ? { tenant: "caf\u00e9" } : {};
-    const client = readerOf(local, allowAll);
-    for (const size of [0, 1, 16, 100_000]) {
-      const bytes = plain.subarray(0, size);
-      await store(local, "k", await writeLegacy(bytes, shape, { storage, context, kms: kms() }));
-      const output = await migrateObject(client, {
-        Bucket,
-        Key: "k",
-        ...(shape.wrap.startsWith("kms") && { encryptionContext: context }),
-      });
-      expect(output).toMatchObject({
-        migrated: true,
-        Bucket,
-        Key: "k",
-        plaintextLength: size,
-        encryptionContext: context,
-        legacy: { format: shape.format, wrapAlgorithm: shape.wrap, storage },
-        authenticated: shape.content !== "cbc",
-      });
-      expect(output).not.toHaveProperty("orphanedKeys");
-      const native = await readNative("k", context);
-      expectBytes(native.bytes, bytes);
-      expect(native.ETag).toBe(output.ETag);
-      expect(native.Metadata).toEqual({});
-      expect(await local.contents()).toEqual({ keys: ["k"], uploads: [] });
-    }
-  });
-});
+describe.each(["metadata", "instruction-file"] as const)(
+  "migration of objects with the envelope in the %s",
+  (storage) => {
+    it.each(shapes)("an object of $format, $content, $wrap becomes a native object", async (shape) => {
+      const context: Record<string, string> = shape.wrap.startsWith("kms") ? { tenant: "caf\u00e9" } : {};
+      const client = readerOf(local, allowAll);
+      for (const size of [0, 1, 16, 100_000]) {
+        const bytes = plain.subarray(0, size);
+        await store(local, "k", await writeLegacy(bytes, shape, { storage, context, kms: kms() }));
+        const output = await migrateObject(client, {
+          Bucket,
+          Key: "k",
+          ...(shape.wrap.startsWith("kms") && { encryptionContext: context }),
+        });
+        expect(output).toMatchObject({
+          migrated: true,
+          Bucket,
+          Key: "k",
+          plaintextLength: size,
+          encryptionContext: context,
+          legacy: { format: shape.format, wrapAlgorithm: shape.wrap, storage },
+          authenticated: shape.content !== "cbc",
+        });
+        expect(output).not.toHaveProperty("orphanedKeys");
+        const native = await readNative("k", context);
+        expectBytes(native.bytes, bytes);
+        expect(native.ETag).toBe(output.ETag);
+        expect(native.Metadata).toEqual({});
+        expect(await local.contents()).toEqual({ keys: ["k"], uploads: [] });
+      }
+    });
+  },
+);
 
-it("an object of several parts is migrated in its place and elsewhere", async () => {
+it("an object of several parts is migrated in place and to another key", async () => {
   const bytes = testBytes(2 * partBytes + 12_345, 8);
   for (const shape of [localShapes["115"], localShapes.cbc]) {
     const client = readerOf(local, { ...allowAll, releaseUnverifiedPlaintext: true });
@@ -77,14 +80,14 @@ it("an object of several parts is migrated in its place and elsewhere", async ()
   }
 });
 
-describe("elsewhere", () => {
+describe("migration to another key", () => {
   const put = async (storage: "metadata" | "instruction-file" = "metadata"): Promise<LegacyFiles> => {
     const files = await writeLegacy(plain, localShapes["115"], { storage });
     await store(local, "k", files);
     return files;
   };
 
-  it("the original stays, unless it is to be removed", async () => {
+  it("the original stays unless deleteOriginal is set", async () => {
     await put("instruction-file");
     await migrateObject(readerOf(local), { Bucket, Key: "k", target: other });
     expect((await local.contents()).keys).toEqual(["k", "k.instruction", "new"]);
@@ -99,7 +102,7 @@ describe("elsewhere", () => {
     expectBytes((await readNative("newer")).bytes, plain);
   });
 
-  it("nothing is overwritten, and nothing is sent to find that out", async () => {
+  it("an existing target is not overwritten, which is found out before the content is sent", async () => {
     await put();
     await local.putRaw("new", Buffer.from("theirs"));
     const migrate = (target: object) => migrateObject(readerOf(local), { Bucket, Key: "k", target });
@@ -115,18 +118,18 @@ describe("elsewhere", () => {
     expectBytes((await readNative("new")).bytes, plain);
   });
 
-  it("may be another bucket, and the keys of another keyring", async () => {
+  it("the target may be another bucket, under the keyring of another client", async () => {
     await put();
-    await local.s3.send(new CreateBucketCommand({ Bucket: "elsewhere" }));
-    const target = { Bucket: "elsewhere", Key: "k", encryptionContext: { a: "1" } };
+    await local.s3.send(new CreateBucketCommand({ Bucket: "migration to another key" }));
+    const target = { Bucket: "migration to another key", Key: "k", encryptionContext: { a: "1" } };
     const client = readerOf(local, {}, { envelopeStorage: "sidecar" });
     expect(await migrateObject(client, { Bucket, Key: "k", target })).toMatchObject(target);
-    expectBytes((await readNative("k", { a: "1" }, "elsewhere")).bytes, plain);
+    expectBytes((await readNative("k", { a: "1" }, "migration to another key")).bytes, plain);
   });
 });
 
-describe("in its place", () => {
-  it("sidecars go along", async () => {
+describe("migration in place", () => {
+  it("a migration in place writes and removes sidecars", async () => {
     const client = readerOf(local, {}, { envelopeStorage: "sidecar" });
     await store(local, "k", await writeLegacy(plain, localShapes["115"]));
     await migrateObject(client, { Bucket, Key: "k", target: { encryptionContext: { a: "1" } } });
@@ -135,7 +138,7 @@ describe("in its place", () => {
     expect(keys).toEqual(["k", expect.stringMatching(/^k\.[0-9a-f]{48}\.envelope$/)]);
   });
 
-  it("the instruction file of the oldest .NET clients goes, too", async () => {
+  it("a migration in place removes the instruction file of the oldest .NET clients", async () => {
     const files = await writeLegacy(plain, localShapes.cbc, { storage: "instruction-file" });
     await store(
       local,
@@ -148,7 +151,7 @@ describe("in its place", () => {
     expect((await local.contents()).keys).toEqual(["k"]);
   });
 
-  it("very long keys and strange ones work", async () => {
+  it("very long and unusual keys are migrated in place", async () => {
     for (const Key of ["\u{1f512}".repeat(256), "a b+c%/?&=\u00e9/../x"]) {
       await store(local, Key, await writeLegacy(plain, localShapes["115"]));
       await migrateObject(readerOf(local), { Bucket, Key });
@@ -159,7 +162,7 @@ describe("in its place", () => {
   });
 });
 
-it("a native object is left alone, and no key is asked", async () => {
+it("a native object is not changed, and no key is used", async () => {
   const client = readerOf(
     local,
     {},
@@ -175,7 +178,7 @@ it("a native object is left alone, and no key is asked", async () => {
   expect((await local.contents()).keys).toEqual(["k"]);
 });
 
-describe("arguments", () => {
+describe("arguments of migrateObject", () => {
   it.each([
     [{}, TypeError, "Bucket"],
     [{ Bucket, Key: "k", tags: "all" }, RangeError, "tags"],
@@ -188,14 +191,14 @@ describe("arguments", () => {
     [{ Bucket, Key: "k", target: { ...other, encryptionContext: { a: 1 } } }, TypeError, "encryptionContext"],
     [{ Bucket, Key: "k", target: 1 }, TypeError, "target"],
     [{ Bucket, Key: "k", encryptionContext: 1 }, TypeError, "encryptionContext"],
-  ])("%j are refused before any request", async (input, type, named) => {
+  ])("migrateObject refuses %j before any request", async (input, type, named) => {
     const error = await errorOf(() => migrateObject(readerOf(local), input as never));
     expect(error).toBeInstanceOf(type);
     expect(error.message).toContain(named);
     expect(local.operations()).toEqual([]);
   });
 
-  it("are a client that reads what is to be migrated", async () => {
+  it("migrateObject requires a client with legacy reading", async () => {
     expect(await errorOf(() => migrateObject({} as never, { Bucket, Key: "k" }))).toBeInstanceOf(TypeError);
     expect(await errorOf(() => migrateObject(local.client, { Bucket, Key: "k" }))).toBeInstanceOf(TypeError);
     const legacy = legacyReading({ keyring: legacyAesKeyring({ wrappingKey: kek }) });

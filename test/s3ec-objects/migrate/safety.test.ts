@@ -12,7 +12,7 @@ import { elsewhere, empty, expectOriginal, inPlace, large, prepare, small, write
 const local = useLocalAws();
 beforeEach(() => empty(local));
 
-describe("the read is verified first", () => {
+describe("verification of the original", () => {
   const forged = async (shape: LegacyShape, plain: Uint8Array) => {
     const files = await writeLegacy(plain, shape);
     files.body.writeUInt8((files.body.at(-1) ?? 0) ^ 1, files.body.length - 1);
@@ -23,7 +23,7 @@ describe("the read is verified first", () => {
   it.each([
     ["before release", {}],
     ["at the end", { releaseUnverifiedPlaintext: true }],
-  ])("%s: what does not verify is written nowhere", async (_when, options) => {
+  ])("an original that does not verify is written nowhere (verified %s)", async (_when, options) => {
     for (const plain of [small, large]) {
       for (const input of [inPlace, elsewhere]) {
         const { body } = await forged(localShapes["115"], plain);
@@ -36,7 +36,7 @@ describe("the read is verified first", () => {
     }
   });
 
-  it("as far as AES/CBC can be", async () => {
+  it("a modified AES/CBC object whose padding is wrong is written nowhere", async () => {
     await forged(localShapes.cbc, large);
     expect(await errorOf(() => migrateObject(readerOf(local, allowAll), inPlace))).toEqual(
       coded("DECRYPTION_FAILED"),
@@ -44,7 +44,7 @@ describe("the read is verified first", () => {
     expect(await local.contents()).toEqual({ keys: ["k"], uploads: [] });
   });
 
-  it("tells an upload that could not be aborted", async () => {
+  it("the error names an upload that could not be aborted", async () => {
     await forged(localShapes["115"], testBytes(3 * partBytes, 1));
     local.aws.fault({ operation: "AbortMultipartUpload", status: 403, code: "AccessDenied" });
     const client = readerOf(local, { releaseUnverifiedPlaintext: true });
@@ -54,8 +54,8 @@ describe("the read is verified first", () => {
   });
 });
 
-describe("what was written is read back", () => {
-  it("and given up when the store has something else, even if it verifies", async () => {
+describe("verification of the new object", () => {
+  it("a new object with other content is discarded, even if it verifies", async () => {
     await local.client.put({ Bucket, Key: "other", Body: small.subarray(1) });
     for (const input of [inPlace, elsewhere]) {
       await store(local, "k", await writeLegacy(small, localShapes["115"]));
@@ -78,7 +78,7 @@ describe("what was written is read back", () => {
     }
   });
 
-  it("and given up when it was changed", async () => {
+  it("a new object that was modified is discarded", async () => {
     for (const input of [inPlace, elsewhere]) {
       await store(local, "k", await writeLegacy(small, localShapes["115"]));
       local.aws.fault({ operation: "GetObject", skip: 1, corrupt: { offset: 200, xor: 1 } });
@@ -88,7 +88,7 @@ describe("what was written is read back", () => {
   });
 });
 
-describe("a writer at the same time", () => {
+describe("another writer during a migration", () => {
   const overwrite = () => local.s3.send(new PutObjectCommand({ Bucket, Key: "k", Body: "theirs" }));
   const expectTheirs = async (...others: string[]) => {
     expect((await local.contents()).keys).toEqual(["k", ...others]);
@@ -99,7 +99,7 @@ describe("a writer at the same time", () => {
     ["before the read", "GetObjectCommand"],
     ["before it is written back", "CreateMultipartUploadCommand"],
     ["at the last moment", "CompleteMultipartUploadCommand"],
-  ])("of the original is not lost: %s", async (_when, command) => {
+  ])("an original that another writer replaces during the migration stays (%s)", async (_when, command) => {
     await store(local, "k", await writeLegacy(small, localShapes["115"]));
     using _writer = writerBefore(local, command, 0, overwrite);
     expect(await errorOf(() => migrateObject(readerOf(local), inPlace))).toEqual(
@@ -108,7 +108,7 @@ describe("a writer at the same time", () => {
     await expectTheirs();
   });
 
-  it("of the original is not deleted", async () => {
+  it("an original that another writer replaces is not deleted", async () => {
     await store(local, "k", await writeLegacy(small, localShapes["115"]));
     using _writer = writerBefore(local, "DeleteObjectCommand", 0, overwrite);
     expect(await errorOf(() => migrateObject(readerOf(local), elsewhere))).toEqual(
@@ -117,7 +117,7 @@ describe("a writer at the same time", () => {
     await expectTheirs("new");
   });
 
-  it("may have removed the original, which is then no failure", async () => {
+  it("an original that another writer has removed does not fail the migration", async () => {
     await prepare(local, small);
     using _writer = writerBefore(local, "DeleteObjectCommand", 0, () =>
       local.client.delete({ Bucket, Key: "k" }),
@@ -126,7 +126,7 @@ describe("a writer at the same time", () => {
     expect((await local.contents()).keys).toEqual(["new"]);
   });
 
-  it("does not lose the original by its deletion either", async () => {
+  it("an original that another writer removes before the copy fails the migration", async () => {
     await store(local, "k", await writeLegacy(small, localShapes["115"]));
     const remove = () => local.client.delete({ Bucket, Key: "k" });
     using _writer = writerBefore(local, "CompleteMultipartUploadCommand", 0, remove);
@@ -134,7 +134,7 @@ describe("a writer at the same time", () => {
     expect(await local.contents()).toEqual({ keys: [], uploads: [] });
   });
 
-  it("is noticed in a store that passes conditions over", async () => {
+  it("a store that ignores conditions does not hide another writer", async () => {
     await store(local, "k", await writeLegacy(small, localShapes["115"]));
     using _writer = writerBefore(local, "CreateMultipartUploadCommand", 0, overwrite);
     local.s3.middlewareStack.add(
@@ -151,7 +151,7 @@ describe("a writer at the same time", () => {
     await expectTheirs();
   });
 
-  it("of the staged object changes nothing of what is put in place", async () => {
+  it("another writer of the staged object cannot change what is copied", async () => {
     await store(local, "k", await writeLegacy(small, localShapes["115"]));
     using _writer = writerBefore(local, "UploadPartCopyCommand", 0, async () => {
       const { keys } = await local.contents();
@@ -165,7 +165,7 @@ describe("a writer at the same time", () => {
     await expectOriginal(local, small);
   });
 
-  it("keeps an instruction file that is newer than what was read", async () => {
+  it("an instruction file that is newer than the original is kept", async () => {
     await store(local, "k", await writeLegacy(small, localShapes["115"], { storage: "instruction-file" }));
     const file = { Bucket, Key: "k.instruction", Body: "newer" };
     using _writer = writerBefore(local, "DeleteObjectCommand", 0, () =>
@@ -175,7 +175,7 @@ describe("a writer at the same time", () => {
     expectBytes((await local.getRaw("k.instruction")).bytes, Buffer.from("newer"));
   });
 
-  it("of the target wins, and nothing of it is removed", async () => {
+  it("another writer of the target wins, and none of its objects is removed", async () => {
     await store(local, "k", await writeLegacy(small, localShapes["115"]));
     const theirs = { Bucket, Key: "new", Body: "theirs" };
     using _writer = writerBefore(local, "GetObjectCommand", 1, () =>
@@ -188,7 +188,7 @@ describe("a writer at the same time", () => {
     await expectOriginal(local, small);
   });
 
-  it("right after it was put in its place leaves the staged copy, which is named", async () => {
+  it("another writer right after the copy leaves the staged object, which the error names", async () => {
     await store(local, "k", await writeLegacy(small, localShapes["115"]));
     using _writer = writerBefore(local, "HeadObjectCommand", 4, overwrite);
     const error = await errorOf(() => migrateObject(readerOf(local), inPlace));

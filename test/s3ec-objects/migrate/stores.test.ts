@@ -52,8 +52,8 @@ function otherName(name: string) {
   return { [Symbol.dispose]: () => local.s3.middlewareStack.remove("other-name") };
 }
 
-describe("what is at a target", () => {
-  it("that is to be overwritten stays when what was written cannot be read", async () => {
+describe("an existing object at the target", () => {
+  it("an object at the target stays when the new object cannot be read", async () => {
     await putOriginal();
     await overwrite("new");
     const { ETag: IfMatch } = await local.s3.send(new HeadObjectCommand({ Bucket, Key: "new" }));
@@ -64,7 +64,7 @@ describe("what is at a target", () => {
     await expectTheirs("new");
   });
 
-  it("is not overwritten since it could not be looked at", async () => {
+  it("an object at the target that may not be read is not overwritten", async () => {
     await putOriginal();
     await overwrite("new");
     using _store = unconditional();
@@ -76,7 +76,7 @@ describe("what is at a target", () => {
     await expectOriginal(local, small);
   });
 
-  it("is not removed when another writer was there before the read", async () => {
+  it("an object that another writer puts at the target before the verification is not removed", async () => {
     await putOriginal();
     using _store = unconditional();
     using _writer = writerBefore(local, "GetObjectCommand", 1, () => overwrite("new"));
@@ -86,20 +86,23 @@ describe("what is at a target", () => {
   });
 });
 
-describe("an instruction file", () => {
+describe("instruction files during a migration", () => {
   it.each([
     ["of a store with conditions", false],
     ["of one without", true],
-  ])("that came after the one that was read stays: %s", async (_name, isUnconditional) => {
-    await putOriginal("instruction-file");
-    using _store = isUnconditional ? unconditional() : undefined;
-    // Of a writer that stores the file first, and its object later.
-    using _writer = writerBefore(local, "HeadObjectCommand", 2, () => overwrite("k.instruction"));
-    expect(await migrateObject(readerOf(local), inPlace)).toMatchObject({ migrated: true });
-    await expectTheirs("k.instruction");
-  });
+  ])(
+    "an instruction file that was written after the one that was read stays: %s",
+    async (_name, isUnconditional) => {
+      await putOriginal("instruction-file");
+      using _store = isUnconditional ? unconditional() : undefined;
+      // Of a writer that stores the file first, and its object later.
+      using _writer = writerBefore(local, "HeadObjectCommand", 2, () => overwrite("k.instruction"));
+      expect(await migrateObject(readerOf(local), inPlace)).toMatchObject({ migrated: true });
+      await expectTheirs("k.instruction");
+    },
+  );
 
-  it("may be the place of the new object, which is not removed as the file", async () => {
+  it("a new object at the key of the instruction file is not removed", async () => {
     await putOriginal("instruction-file");
     const { ETag: IfMatch } = await local.s3.send(new HeadObjectCommand({ Bucket, Key: "k.instruction" }));
     using _store = unconditional();
@@ -110,30 +113,27 @@ describe("an instruction file", () => {
   });
 });
 
-describe("another name of the bucket", () => {
+describe("a bucket that has two names", () => {
   const alias = "point-abcdefg-s3alias";
   it.each([
     ["without", inPlace],
     ["with", versionId],
-  ])(
-    "does not make the new object the original that is removed: %s a version id",
-    async (_name, original) => {
-      await putOriginal();
-      using _name_ = otherName(alias);
-      const { ETag: IfMatch } = await local.s3.send(new HeadObjectCommand(inPlace));
-      const input: MigrateInput = {
-        ...original,
-        target: { Bucket: alias, Key: "k", IfMatch },
-        deleteOriginal: true,
-      };
-      const error = await errorOf(() => migrateObject(readerOf(local), input));
-      expect(error).toEqual(coded("S3_PRECONDITION_FAILED", { targetBucket: alias }));
-      const { Body } = await local.client.get(inPlace);
-      expectBytes(await Body.transformToByteArray(), small);
-    },
-  );
+  ])("the new object is not taken for the original and removed: %s a version id", async (_name, original) => {
+    await putOriginal();
+    using _name_ = otherName(alias);
+    const { ETag: IfMatch } = await local.s3.send(new HeadObjectCommand(inPlace));
+    const input: MigrateInput = {
+      ...original,
+      target: { Bucket: alias, Key: "k", IfMatch },
+      deleteOriginal: true,
+    };
+    const error = await errorOf(() => migrateObject(readerOf(local), input));
+    expect(error).toEqual(coded("S3_PRECONDITION_FAILED", { targetBucket: alias }));
+    const { Body } = await local.client.get(inPlace);
+    expectBytes(await Body.transformToByteArray(), small);
+  });
 
-  it("is refused as a target that is taken", async () => {
+  it("a target that is the original under another name of the bucket is refused", async () => {
     await putOriginal();
     using _name = otherName(alias);
     const input = { ...versionId, target: { Bucket: alias }, deleteOriginal: true };
@@ -143,7 +143,7 @@ describe("another name of the bucket", () => {
     await expectOriginal(local, small);
   });
 
-  it("may be the ARN of an access point, also of what is copied", async () => {
+  it("the bucket may be the ARN of an access point, also as the source of a copy", async () => {
     await putOriginal();
     const arn = "arn:aws:s3:us-east-1:000000000000:accesspoint/point";
     using _name = otherName(arn);
@@ -156,7 +156,7 @@ describe("another name of the bucket", () => {
 it.each([
   ["in its place", inPlace],
   ["elsewhere", elsewhere],
-])("an original with other metadata, of the same ETag, stays: %s", async (_name, input) => {
+])("an original with the same ETag and other metadata stays: %s", async (_name, input) => {
   await putOriginal();
   let isLater = false;
   local.s3.middlewareStack.add(
@@ -184,7 +184,7 @@ it.each([
   expect(await local.s3.send(new HeadObjectCommand(inPlace))).toMatchObject({ Metadata: { note: "theirs" } });
 });
 
-describe("requests that S3 would refuse", () => {
+describe("requests of a migration that S3 would refuse", () => {
   /** What the requests of a command were given. */
   async function inputsOf(name: string, act: () => Promise<unknown>): Promise<Record<string, unknown>[]> {
     const inputs: Record<string, unknown>[] = [];
@@ -200,7 +200,7 @@ describe("requests that S3 would refuse", () => {
     return inputs;
   }
 
-  it("are none to copy a range of a small object", async () => {
+  it("a small object is copied without a range", async () => {
     await putOriginal();
     const inputs = await inputsOf("UploadPartCopyCommand", () => migrateObject(readerOf(local), inPlace));
     expect(inputs).toEqual([expect.objectContaining({ PartNumber: 1, CopySourceRange: undefined })]);
@@ -210,7 +210,7 @@ describe("requests that S3 would refuse", () => {
     ["aws-chunked", undefined],
     ["aws-chunked, x-none", "x-none"],
     ["a,aws-chunked,b", "a,b"],
-  ])("have no framing that others have left in the content's encodings: %j", async (stored, sent) => {
+  ])("the encoding aws-chunked is not carried over: %j", async (stored, sent) => {
     const { body, metadata } = await writeLegacy(testBytes(100, 1), localShapes["115"]);
     const input = { Bucket, Key: "k", Body: body, Metadata: metadata, ContentEncoding: "x-original" };
     await local.s3.send(new PutObjectCommand(input));

@@ -14,7 +14,7 @@ const v3 = legacyEnvelope({ suite: committingSuite, iv, commitment });
 const failed = coded("DECRYPTION_FAILED");
 
 describe("openContentKeys", () => {
-  it("takes data keys of the lengths of the suite alone", async () => {
+  it("openContentKeys accepts only data keys of the suite's lengths", async () => {
     for (let length = 0; length <= 33; length++) {
       const key = testBytes(length, 2);
       for (const suite of [cbcSuite, gcmSuite]) {
@@ -26,7 +26,7 @@ describe("openContentKeys", () => {
     }
   });
 
-  it("leaves the data key to the caller, and is independent of it", () => {
+  it("openContentKeys copies the data key, which stays the caller's", () => {
     const mine = Buffer.from(dataKey);
     const { key } = openContentKeys(legacyEnvelope({}), mine);
     expect(mine).toEqual(dataKey);
@@ -34,7 +34,7 @@ describe("openContentKeys", () => {
     expect(key.export()).toEqual(dataKey);
   });
 
-  it("refuses any other commitment, message id or data key of an object that commits", async () => {
+  it("openContentKeys refuses every other commitment, message id or data key of V3", async () => {
     for (const field of ["commitment", "iv"] as const) {
       for (let offset = 0; offset < 28; offset++) {
         const forged = Buffer.from(v3[field] ?? []);
@@ -53,11 +53,11 @@ describe("openContentKeys", () => {
     ["a commitment of 40 bytes", { commitment: Buffer.concat([commitment ?? iv, Buffer.alloc(12)]) }],
     ["a message id of 27 bytes", { iv: iv.subarray(1) }],
     ["no message id", { iv: Buffer.alloc(0) }],
-  ])("refuses %s", async (_, change) => {
+  ])("openContentKeys refuses %s", async (_, change) => {
     expect(await errorOf(() => openContentKeys({ ...v3, ...change }, dataKey))).toEqual(failed);
   });
 
-  it("refuses a message id of zeros, even with the commitment that belongs to it", async () => {
+  it("openContentKeys refuses a message id of zeros, even with the matching commitment", async () => {
     const zeros = Buffer.alloc(28);
     const belongs = commitmentOf(createSecretKey(dataKey), zeros);
     const envelope = { ...v3, iv: zeros, commitment: belongs };
@@ -67,14 +67,14 @@ describe("openContentKeys", () => {
   it.each([
     ["AES/GCM", gcmSuite, 12],
     ["AES/CBC", cbcSuite, 16],
-  ])("refuses an IV of another length for %s", async (_, suite, right) => {
+  ])("openContentKeys refuses an IV of another length for %s", async (_, suite, right) => {
     for (const length of [0, 1, right - 1, right + 1, 28]) {
       const envelope = legacyEnvelope({ suite, iv: testBytes(length) });
       expect(await errorOf(() => openContentKeys(envelope, dataKey))).toEqual(failed);
     }
   });
 
-  it("has one message for all of it", async () => {
+  it("openContentKeys has one message for all failures", async () => {
     const messages = [
       await errorOf(() => openContentKeys(v3, testBytes(16))),
       await errorOf(() => openContentKeys(v3, testBytes(32, 2))),
@@ -83,7 +83,7 @@ describe("openContentKeys", () => {
     expect(new Set(messages).size).toBe(1);
   });
 
-  it("takes what a writer of V2 authenticated beside the content, and only there", () => {
+  it("contentAad applies to V2 with AES/GCM only", () => {
     const aad = Buffer.from("extra");
     const aadOf = (envelope: Parameters<typeof openContentKeys>[0], given?: Buffer) =>
       openContentKeys(envelope, dataKey, given).aad?.toString("latin1");
@@ -94,7 +94,7 @@ describe("openContentKeys", () => {
     expect(aadOf(v3, aad)).toBe("\0s");
   });
 
-  it("authenticates it", async () => {
+  it("contentAad is authenticated", async () => {
     const keys = openContentKeys(legacyEnvelope({}), dataKey, Buffer.from("extra"));
     const cipher = createCipheriv("aes-256-gcm", dataKey, keys.iv).setAAD(Buffer.from("extra"));
     const body = Buffer.concat([cipher.update("text"), cipher.final(), cipher.getAuthTag()]);
@@ -105,7 +105,7 @@ describe("openContentKeys", () => {
 });
 
 describe("sealContentKeys", () => {
-  it("makes another IV or message id each time", () => {
+  it("sealContentKeys generates another IV or message id each time", () => {
     for (const suite of [gcmSuite, committingSuite]) {
       const made = Array.from({ length: 50 }, () => sealContentKeys(suite, dataKey));
       expect(new Set(made.map((one) => one.iv.toString("hex"))).size).toBe(50);
@@ -113,7 +113,7 @@ describe("sealContentKeys", () => {
     }
   });
 
-  it("makes what openContentKeys accepts", async () => {
+  it("openContentKeys accepts what sealContentKeys returns", async () => {
     for (const suite of [gcmSuite, committingSuite]) {
       const made = sealContentKeys(suite, dataKey);
       const body = await collect(sealContent([Buffer.from("text")], made.keys));
@@ -128,7 +128,7 @@ describe("sealContentKeys", () => {
     ["iv: expected fresh random bytes", gcmSuite, dataKey, Buffer.alloc(12)],
     ["iv: expected fresh random bytes", committingSuite, dataKey, Buffer.alloc(28)],
     ["iv: expected fresh random bytes", committingSuite, dataKey, testBytes(12)],
-  ])("refuses: %s", (message, suite, key, given) => {
+  ])("sealContentKeys refuses: %s", (message, suite, key, given) => {
     expect(() => sealContentKeys(suite, key, given)).toThrow(new RangeError(message));
   });
 });

@@ -41,7 +41,7 @@ async function sealed(suite: ContentSuite, plaintext: Uint8Array, keyBytes = 32)
 }
 
 describe.each(modes)("openContent of %s", (_, suite, keyBytes) => {
-  it.each(sizes)("opens %i bytes, however they come", async (size) => {
+  it.each(sizes)("%i bytes of content are opened in pieces of any length", async (size) => {
     const plaintext = testBytes(size);
     const { keys, body } = await sealed(suite, plaintext, keyBytes);
     for (const bodyBytes of [undefined, body.length]) {
@@ -52,7 +52,7 @@ describe.each(modes)("openContent of %s", (_, suite, keyBytes) => {
     }
   });
 
-  it("opens the same in any pieces", async () => {
+  it("the plaintext is the same for all piece lengths", async () => {
     const plaintext = testBytes(20_000);
     const { keys, body } = await sealed(suite, plaintext, keyBytes);
     await fc.assert(
@@ -64,7 +64,7 @@ describe.each(modes)("openContent of %s", (_, suite, keyBytes) => {
     );
   });
 
-  it("opens any range as it opens the whole", async () => {
+  it("every range has the same plaintext as the whole content", async () => {
     const plaintext = testBytes(1000);
     const { keys, body } = await sealed(suite, plaintext, keyBytes);
     const blocks = Math.floor(1000 / 16) + 1;
@@ -81,7 +81,7 @@ describe.each(modes)("openContent of %s", (_, suite, keyBytes) => {
     );
   });
 
-  it("hands on the error of its source, and closes a source that is let go of", async () => {
+  it("openContent passes on errors of its source, and closes it when reading stops", async () => {
     const { keys, body } = await sealed(suite, testBytes(1000), keyBytes);
     const broken = new Error("the network");
     const failing = async function* () {
@@ -102,7 +102,7 @@ describe.each(modes)("openContent of %s", (_, suite, keyBytes) => {
     expect(isClosed).toBe(true);
   });
 
-  it("takes bytes alone", async () => {
+  it("openContent refuses pieces that are not bytes", async () => {
     const { keys } = await sealed(suite, testBytes(1), keyBytes);
     const error = await errorOf(() => collect(openContent(["text"] as never, keys)));
     expect(error).toEqual(new TypeError("source: each piece: expected a Uint8Array, got a string"));
@@ -110,7 +110,7 @@ describe.each(modes)("openContent of %s", (_, suite, keyBytes) => {
 });
 
 describe.each(suites)("sealed content of %s", (_, suite) => {
-  it("fails with any byte of it flipped", async () => {
+  it("sealed content with any byte flipped fails", async () => {
     const plaintext = testBytes(300);
     const { keys, body } = await sealed(suite, plaintext);
     for (let offset = 0; offset < body.length; offset++) {
@@ -124,7 +124,7 @@ describe.each(suites)("sealed content of %s", (_, suite) => {
     }
   });
 
-  it("fails when it is shorter or longer than it was", async () => {
+  it("sealed content that is shorter or longer fails", async () => {
     const { keys, body } = await sealed(suite, testBytes(300));
     for (let length = 0; length < body.length; length++) {
       const cutOff = body.subarray(0, length);
@@ -140,7 +140,7 @@ describe.each(suites)("sealed content of %s", (_, suite) => {
     }
   });
 
-  it.each(sizes)("of %i bytes opens, and the tag is the last piece", async (size) => {
+  it.each(sizes)("sealed content of %i bytes opens, and the tag is its last piece", async (size) => {
     const plaintext = testBytes(size);
     for (const pieces of [[16], [17, 1, 5000], [size + 1]]) {
       const { keys, iv, commitment } = sealContentKeys(suite, dataKey);
@@ -152,7 +152,7 @@ describe.each(suites)("sealed content of %s", (_, suite) => {
     }
   });
 
-  it("is refused when it is larger than the suite can hold", async () => {
+  it("content that is larger than the suite allows is not sealed", async () => {
     const small = { ...suite, maxPlaintextBytes: 100 };
     const seal = (bytes: number) =>
       collect(sealContent(cut(testBytes(bytes), 30), sealContentKeys(small, dataKey).keys));
@@ -163,7 +163,7 @@ describe.each(suites)("sealed content of %s", (_, suite) => {
     expect(error).toEqual(coded("DECRYPTION_FAILED"));
   });
 
-  it("is made once: keys seal no second plaintext", async () => {
+  it("keys seal content only once", async () => {
     const { keys, iv, commitment } = sealContentKeys(suite, dataKey);
     await collect(sealContent([testBytes(1)], keys));
     expect(() => sealContent([testBytes(2)], keys)).toThrow("these keys have been used to seal an object");
@@ -173,7 +173,7 @@ describe.each(suites)("sealed content of %s", (_, suite) => {
 });
 
 describe("AES/CBC", () => {
-  it("fails in one way, whatever is wrong", async () => {
+  it("all failures of AES/CBC have the same error", async () => {
     const { keys, body } = await sealed(cbcSuite, testBytes(100));
     const wrongKey = contentKeys(cbcSuite, testBytes(32, 9), keys.iv);
     const badPadding = (last: number) => {
@@ -210,20 +210,20 @@ describe("AES/CBC", () => {
   });
 });
 
-describe("blocks of GCM", () => {
+describe("the block counter of GCM", () => {
   const keys = contentKeys(gcmSuite, dataKey, testBytes(12, 3));
   const lastBlock = 2 ** 32 - 3;
   const at = (firstBlock: number, bytes: number) =>
     openContentRange([Buffer.alloc(bytes)], keys, { firstBlock, holdsLastBlock: true });
 
-  it("are counted in 32 bits, up to the last that an object can have", async () => {
+  it("blocks of GCM are counted in 32 bits, up to the last block of the largest object", async () => {
     const counter = Buffer.concat([keys.iv, Buffer.alloc(4, 0xff)]);
     const block = createCipheriv("aes-256-ecb", keys.key, null).update(counter);
     expect(await collect(at(lastBlock, 16))).toEqual(block);
     expect((await collect(at(lastBlock - 1, 32))).subarray(16)).toEqual(block);
   });
 
-  it("never run into the IV", async () => {
+  it("the block counter of GCM never carries into the IV", async () => {
     expect(await errorOf(() => collect(at(lastBlock, 17)))).toEqual(coded("DECRYPTION_FAILED"));
     expect(await errorOf(() => collect(at(lastBlock - 1, 48)))).toEqual(coded("DECRYPTION_FAILED"));
     for (const block of [lastBlock + 1, 2 ** 32, 2 ** 53, -1, 0.5, Number.NaN]) {
@@ -234,7 +234,7 @@ describe("blocks of GCM", () => {
   });
 });
 
-it("other work has its turn while a large piece is opened", async () => {
+it("opening a large piece lets other work run", async () => {
   const { keys, body } = await sealed(gcmSuite, Buffer.alloc(16 * 1024 * 1024));
   const { turns, result } = await countTurns(async () => {
     let pieces = 0;
@@ -248,7 +248,7 @@ it("other work has its turn while a large piece is opened", async () => {
   expect(turns).toBeGreaterThan(5);
 });
 
-it("what is held back is the tag alone, and a copy", async () => {
+it("only the tag is held back, as a copy", async () => {
   const { keys, body } = await sealed(gcmSuite, testBytes(1000));
   const memory = Buffer.alloc(100);
   const reused = function* () {

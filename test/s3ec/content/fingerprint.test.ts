@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { PieceFingerprints } from "../../../src/s3ec/content/fingerprint.js";
 import { testBytes } from "../../support/bytes.js";
 
-it("knows each piece, however the bytes came, and no other bytes", () => {
+it("PieceFingerprints recognizes each piece, however its bytes were added, and no other bytes", () => {
   const bytes = testBytes(2_500);
   for (const sizes of [[2_500], [999, 1, 1_000, 500], [1, 1_998, 501], [0, 2_000, 500]]) {
     const hashes = new PieceFingerprints(1_000);

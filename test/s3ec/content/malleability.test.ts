@@ -106,21 +106,24 @@ async function opened(decode: () => LegacyEnvelope | InInstructionFile) {
   }
 }
 
-describe("an object that was edited", () => {
-  it.each(Object.entries(objects))("%s opens as what it was, or not at all", async (_, metadata) => {
-    const original = await opened(() => decodeLegacyMetadata(metadata));
-    expect(original).toBeDefined();
-    await fc.assert(
-      fc.asyncProperty(edit, async (change) => {
-        const result = await opened(() => decodeLegacyMetadata(edited(metadata, change)));
-        if (result) expect(result).toEqual(original);
-      }),
-      { numRuns: 300 },
-    );
-  });
+describe("edited objects", () => {
+  it.each(Object.entries(objects))(
+    "an edited object of %s opens with its original content or not at all",
+    async (_, metadata) => {
+      const original = await opened(() => decodeLegacyMetadata(metadata));
+      expect(original).toBeDefined();
+      await fc.assert(
+        fc.asyncProperty(edit, async (change) => {
+          const result = await opened(() => decodeLegacyMetadata(edited(metadata, change)));
+          if (result) expect(result).toEqual(original);
+        }),
+        { numRuns: 300 },
+      );
+    },
+  );
 
   it.each(Object.entries(objects))(
-    "%s opens as what it was, or not at all, by a file",
+    "an edited object of %s with an instruction file opens with its original content or not at all",
     async (_, metadata) => {
       const isV3 = "x-amz-3" in metadata;
       const { onObject, file } = isV3 ? splitV3(metadata) : { onObject: {}, file: metadata };
@@ -139,7 +142,7 @@ describe("an object that was edited", () => {
     },
   );
 
-  it("is refused in each single character of a wrapped key, a commitment and a message id", async () => {
+  it("a change of any character of a wrapped key, a commitment or a message id is refused", async () => {
     for (const metadata of Object.values(objects)) {
       for (const name of [
         "x-amz-key",
@@ -161,7 +164,7 @@ describe("an object that was edited", () => {
   });
 });
 
-describe("garbage", () => {
+describe("random metadata and files", () => {
   const text = fc.oneof(
     fc.string({ unit: "binary", maxLength: 100 }),
     fc.json({ maxDepth: 2 }),
@@ -179,7 +182,7 @@ describe("garbage", () => {
     decodeLegacyMetadata(splitV3(v3(wraps.aesGcm)).onObject) as InInstructionFile,
   );
 
-  it("as metadata gives an envelope or our error", async () => {
+  it("random metadata gives an envelope or a coded error", async () => {
     await fc.assert(
       fc.asyncProperty(metadata, async (fields) => {
         expect(typeof isLegacyMetadata(fields)).toBe("boolean");
@@ -189,7 +192,7 @@ describe("garbage", () => {
     );
   });
 
-  it("as an instruction file gives an envelope or our error", async () => {
+  it("a random instruction file gives an envelope or a coded error", async () => {
     const file = fc.oneof(
       fc.uint8Array({ maxLength: 300 }),
       fc.json().map((json) => Buffer.from(json)),

@@ -24,7 +24,7 @@ describe.each(sizes)("legacyAesKeyring with a key of %i bytes", (size) => {
   const wrappingKey = testBytes(size, 5);
   const keyring = legacyAesKeyring({ wrappingKey, materialsDescription: { key: "a" } });
 
-  it("unwraps what it wrapped, for the same content algorithm alone", async () => {
+  it("legacyAesKeyring unwraps its own wrapped keys, for the same content algorithm only", async () => {
     const made = await keyring.generateDataKey({ contentName, encryptionContext: {} });
     const plaintext = Buffer.from(made.plaintext);
     expect(made).toMatchObject({ wrap: wraps.aesGcm, description: { key: "a" } });
@@ -35,7 +35,7 @@ describe.each(sizes)("legacyAesKeyring with a key of %i bytes", (size) => {
     );
   });
 
-  it.each([wraps.aesEcb, wraps.aesWrap])("unwraps $name", async (wrap) => {
+  it.each([wraps.aesEcb, wraps.aesWrap])("legacyAesKeyring unwraps $name", async (wrap) => {
     for (const length of sizes) {
       const dataKey = testBytes(length, 6);
       const wrappedKey = wrapBy(wrap, wrappingKey, dataKey);
@@ -48,7 +48,7 @@ const wrappingKey = testBytes(32, 5);
 const keyring = legacyAesKeyring({ wrappingKey });
 
 describe("legacyAesKeyring", () => {
-  it("makes another data key and another nonce each time", async () => {
+  it("legacyAesKeyring generates another data key and another nonce each time", async () => {
     const made = [];
     for (let index = 0; index < 50; index++) {
       made.push(await keyring.generateDataKey({ contentName, encryptionContext: {} }));
@@ -58,7 +58,7 @@ describe("legacyAesKeyring", () => {
     expect(new Set(made.map(({ wrappedKey }) => hex(wrappedKey.subarray(0, 12)))).size).toBe(50);
   });
 
-  it("wraps a data key that is there already", async () => {
+  it("legacyAesKeyring wraps an existing data key", async () => {
     for (const length of sizes) {
       const dataKey = testBytes(length, 7);
       const wrapped = await keyring.wrapDataKey?.(dataKey, { contentName });
@@ -71,7 +71,7 @@ describe("legacyAesKeyring", () => {
     expect(error).toEqual(new RangeError("plaintext: expected 16, 24 or 32 bytes, got 31"));
   });
 
-  it("tells nothing of what is wrong with a wrapped key", async () => {
+  it("legacyAesKeyring has one error for everything that is wrong with a wrapped key", async () => {
     const { wrappedKey } = await keyring.generateDataKey({ contentName, encryptionContext: {} });
     const good = new Map<WrapAlgorithm, Uint8Array>([
       [wraps.aesGcm, wrappedKey],
@@ -101,7 +101,7 @@ describe("legacyAesKeyring", () => {
     }
   });
 
-  it("never takes one wrap for another", async () => {
+  it("legacyAesKeyring never takes one wrap for another", async () => {
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...sizes), async (length) => {
         const dataKey = testBytes(length, 6);
@@ -120,7 +120,7 @@ describe("legacyAesKeyring", () => {
     );
   });
 
-  it("is not for data keys that another type of key wraps", async () => {
+  it("legacyAesKeyring refuses data keys wrapped by another type of key", async () => {
     for (const wrap of [
       wraps.kms,
       wraps.kmsContext,
@@ -135,7 +135,7 @@ describe("legacyAesKeyring", () => {
     }
   });
 
-  it("binds no context", async () => {
+  it("legacyAesKeyring refuses an encryption context", async () => {
     const error = await errorOf(() =>
       keyring.generateDataKey({ contentName, encryptionContext: { a: "b" } }),
     );
@@ -144,7 +144,7 @@ describe("legacyAesKeyring", () => {
     );
   });
 
-  it("has a key of its own, whatever the caller does to the bytes", async () => {
+  it("legacyAesKeyring copies its key", async () => {
     const bytes = Buffer.from(wrappingKey);
     const copying = legacyAesKeyring({ wrappingKey: bytes });
     bytes.fill(0);
@@ -175,7 +175,7 @@ describe("keys by their material description", () => {
     );
   };
 
-  it("are looked up by equality, and all else is for the default key", async () => {
+  it("decryptionKeys of AES are found by equal descriptions; other objects use the default key", async () => {
     expect(await opens({ site: "b", year: "2020" }, old)).toBe(true);
     expect(await opens({}, older)).toBe(true);
     const others: Record<string, string>[] = [
@@ -191,7 +191,7 @@ describe("keys by their material description", () => {
     }
   });
 
-  it("never fall back: a key that was found is the one", async () => {
+  it("a key found by its description is the only one that is tried", async () => {
     expect(await opens({ year: "2020", site: "b" }, wrappingKey)).toBe(false);
     expect(await opens({}, wrappingKey)).toBe(false);
   });
@@ -232,7 +232,7 @@ describe("options of legacyAesKeyring", () => {
       { wrappingKey, materialsDescription: { a: "1" }, decryptionKeys: [again] },
       new RangeError("options.decryptionKeys[0].materialsDescription: expected one that no other key has"),
     ],
-  ])("refuse %#", (options, error) => {
+  ])("legacyAesKeyring refuses wrong options: %#", (options, error) => {
     expect(() => legacyAesKeyring(options as never)).toThrow(error);
   });
 });

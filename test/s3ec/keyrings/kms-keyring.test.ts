@@ -19,7 +19,7 @@ const refusal = (name: string) =>
 beforeEach(() => kms.reset());
 
 describe("legacyKmsKeyring.generateDataKey", () => {
-  it("asks for one AES-256 key under the caller's context and the content algorithm, and says so", async () => {
+  it("generateDataKey requests an AES-256 key under the caller's context and the content algorithm", async () => {
     kms.on(GenerateDataKeyCommand).resolves({ Plaintext: dataKey, KeyId: arn, CiphertextBlob: wrapped });
     const context = { tenant: "42", "aws:x-amz-cek-alg": "115" };
     expect(
@@ -42,14 +42,14 @@ describe("legacyKmsKeyring.generateDataKey", () => {
     [{ kms_cmk_id: arn }, /^input\.encryptionContext\["kms_cmk_id"\]: this name is reserved$/],
     [{ large: "x".repeat(8170) }, /^input\.encryptionContext: expected at most 8192 bytes in all, got/],
     [{ "": "x" }, /expected a non-empty name$/],
-  ])("refuses a context before any call: %#", async (encryptionContext, message) => {
+  ])("generateDataKey refuses a wrong context before any request: %#", async (encryptionContext, message) => {
     const error = await errorOf(() => keyring.generateDataKey({ contentName: "115", encryptionContext }));
     expect(error).toBeInstanceOf(RangeError);
     expect(error.message).toMatch(message);
     expect(kms.calls()).toHaveLength(0);
   });
 
-  it("refuses an answer that is none, and zeroes its plaintext", async () => {
+  it("generateDataKey refuses an unusable response and zeroes its plaintext", async () => {
     for (const change of [
       { KeyId: otherArn },
       { CiphertextBlob: undefined },
@@ -71,7 +71,7 @@ describe("legacyKmsKeyring.unwrapDataKey", () => {
   const input = { wrap: wraps.kms, wrappedKey: wrapped, contentName: "AES/GCM/NoPadding", description };
 
   it.each([wraps.kms, wraps.kmsContext])(
-    "sends the context of $name as it was stored, pinned to the key",
+    "unwrapDataKey sends the stored context of $name, with the id of the key",
     async (wrap) => {
       kms.on(DecryptCommand).resolves({ Plaintext: dataKey });
       expect(await keyring.unwrapDataKey({ ...input, wrap })).toEqual(dataKey);
@@ -85,7 +85,7 @@ describe("legacyKmsKeyring.unwrapDataKey", () => {
     },
   );
 
-  it("names no key in discovery mode, in which nothing can be written", async () => {
+  it("discovery sends no key id and cannot generate data keys", async () => {
     kms.on(DecryptCommand).resolves({ Plaintext: dataKey });
     const discovery = legacyKmsKeyring({ kms: client, discovery: true });
     expect(await discovery.unwrapDataKey(input)).toEqual(dataKey);
@@ -97,13 +97,16 @@ describe("legacyKmsKeyring.unwrapDataKey", () => {
     expect(kms.calls()).toHaveLength(1);
   });
 
-  it.each([wraps.aesGcm, wraps.rsaPkcs1])("is not for $name, and does not ask KMS then", async (wrap) => {
-    const error = await errorOf(() => keyring.unwrapDataKey({ ...input, wrap }));
-    expect(error).toEqual(coded("KEY_NOT_FOR_OBJECT", { wrap: wrap.name, keyType: "kms" }));
-    expect(kms.calls()).toHaveLength(0);
-  });
+  it.each([wraps.aesGcm, wraps.rsaPkcs1])(
+    "unwrapDataKey refuses $name without a request to KMS",
+    async (wrap) => {
+      const error = await errorOf(() => keyring.unwrapDataKey({ ...input, wrap }));
+      expect(error).toEqual(coded("KEY_NOT_FOR_OBJECT", { wrap: wrap.name, keyType: "kms" }));
+      expect(kms.calls()).toHaveLength(0);
+    },
+  );
 
-  it("has the errors of kmsKeyring, without a value of the context", async () => {
+  it("unwrapDataKey has the errors of kmsKeyring, without values of the context", async () => {
     for (const [name, code] of [
       ["InvalidCiphertextException", "KMS_CIPHERTEXT_REJECTED"],
       ["IncorrectKeyException", "KEY_NOT_FOR_OBJECT"],
@@ -117,7 +120,7 @@ describe("legacyKmsKeyring.unwrapDataKey", () => {
     }
   });
 
-  it("rejects with the reason of an aborted signal, before and during a call", async () => {
+  it("legacyKmsKeyring rejects with the reason of an aborted signal, before and during a request", async () => {
     const reason = new Error("enough");
     const early = AbortSignal.abort(reason);
     expect(await errorOf(() => keyring.unwrapDataKey({ ...input, abortSignal: early }))).toBe(reason);
@@ -147,15 +150,15 @@ describe("options of legacyKmsKeyring", () => {
       { kms: client, keyId: arn, grantTokens: "x" },
       "options.grantTokens: expected an array of strings, got a string",
     ],
-  ])("refuse %#", (options, message) => {
+  ])("legacyKmsKeyring refuses wrong options: %#", (options, message) => {
     expect(() => legacyKmsKeyring(options as never)).toThrow(message);
   });
 });
 
-describe("against the in-process KMS", () => {
+describe("legacyKmsKeyring with the in-process KMS", () => {
   const local = useLocalAws();
 
-  it("unwraps what it wrapped, under that context and key alone", async () => {
+  it("legacyKmsKeyring unwraps its own wrapped keys, under the same context and key only", async () => {
     const own = legacyKmsKeyring({ kms: local.aws.kms, keyId: local.keyArn });
     const made = await own.generateDataKey({ contentName: "115", encryptionContext: { tenant: "Zoë" } });
     const input = { ...made, contentName: "115" };

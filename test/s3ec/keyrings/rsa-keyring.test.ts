@@ -48,7 +48,7 @@ function oaep(
 }
 
 describe("legacyRsaKeyring", () => {
-  it("unwraps what it wrapped, for the same content algorithm alone", async () => {
+  it("legacyRsaKeyring unwraps its own wrapped keys, for the same content algorithm only", async () => {
     for (const name of ["115", "AES/GCM/NoPadding"]) {
       const writer = legacyRsaKeyring({ publicKey: pair.publicKey, materialsDescription: { key: "a" } });
       const made = await writer.generateDataKey({ contentName: name, encryptionContext: {} });
@@ -61,7 +61,7 @@ describe("legacyRsaKeyring", () => {
     }
   });
 
-  it("unwraps data keys of all lengths by all wraps", async () => {
+  it("legacyRsaKeyring unwraps data keys of all lengths by all wraps", async () => {
     for (const length of sizes) {
       const dataKey = testBytes(length, 6);
       const named = Buffer.concat([Buffer.of(length), dataKey, Buffer.from(contentName)]);
@@ -87,11 +87,11 @@ describe("legacyRsaKeyring", () => {
     ["another name", [32, ...testBytes(32), ...Buffer.from("114")]],
     ["no name", [32, ...testBytes(32)]],
     ["a name that takes bytes of the data key", [16, ...testBytes(29), ...Buffer.from(contentName)]],
-  ])("refuses %s in RSA-OAEP-SHA1", async (_, message) => {
+  ])("legacyRsaKeyring refuses %s in RSA-OAEP-SHA1", async (_, message) => {
     expect(await errorOf(() => unwrap(wraps.rsaOaepSha1, oaepSha1(Buffer.from(message))))).toEqual(failed);
   });
 
-  it("refuses whatever is wrong with OAEP in one way", async () => {
+  it("legacyRsaKeyring has one error for everything that is wrong with OAEP", async () => {
     const dataKey = testBytes(32);
     const named = Buffer.from([32, ...dataKey, ...Buffer.from(contentName)]);
     const errors: Error[] = [];
@@ -136,7 +136,7 @@ describe("legacyRsaKeyring", () => {
     }
   });
 
-  it("is not for data keys that another type of key wraps", async () => {
+  it("legacyRsaKeyring refuses data keys wrapped by another type of key", async () => {
     for (const wrap of [wraps.kms, wraps.kmsContext, wraps.aesEcb, wraps.aesWrap, wraps.aesGcm]) {
       const error = await errorOf(() => unwrap(wrap, Buffer.alloc(256)));
       expect(error).toEqual(coded("KEY_NOT_FOR_OBJECT", { wrap: wrap.name, keyType: "rsa" }));
@@ -144,7 +144,7 @@ describe("legacyRsaKeyring", () => {
   });
 });
 
-describe("implicit rejection", () => {
+describe("implicit rejection of PKCS#1 v1.5", () => {
   const block = (...start: number[]) =>
     Buffer.concat([Buffer.from(start), Buffer.alloc(256 - start.length, 7)]);
   const padded = (message: Uint8Array, padding = Buffer.alloc(253 - message.length, 7)) =>
@@ -166,7 +166,7 @@ describe("implicit rejection", () => {
     ["a message of 245 bytes", padded(testBytes(245))],
   ];
 
-  it.each(broken)("gives a data key for %s, always the same", async (_, encoded) => {
+  it.each(broken)("implicit rejection returns a data key for %s, always the same", async (_, encoded) => {
     expect(encoded.length).toBe(256);
     const wrapped = raw(encoded);
     const dataKey = await unwrap(wraps.rsaPkcs1, wrapped);
@@ -178,7 +178,7 @@ describe("implicit rejection", () => {
     expect(await again.unwrapDataKey(input)).toEqual(dataKey);
   });
 
-  it("gives another one for another ciphertext and under another key, of every length", async () => {
+  it("implicit rejection returns another data key for another ciphertext and another key, of every length", async () => {
     const seen = new Map<string, number>();
     for (let index = 0; index < 100; index++) {
       const encoded = Buffer.concat([Buffer.of(0), testBytes(255, index + 1)]);
@@ -196,7 +196,7 @@ describe("implicit rejection", () => {
 });
 
 describe("keys by their material description", () => {
-  it("are looked up by equality, and all else is for the default key, if there is one", async () => {
+  it("decryptionKeys of RSA are found by equal descriptions; other objects use the default key, if there is one", async () => {
     const decryptionKeys = [{ materialsDescription: { year: "2020" }, privateKey: otherPair.privateKey }];
     const both = legacyRsaKeyring({ ...pair, decryptionKeys });
     const writeOnly = legacyRsaKeyring({ publicKey: pair.publicKey, decryptionKeys });
@@ -257,11 +257,11 @@ describe("options of legacyRsaKeyring", () => {
       { publicKey, decryptionKeys: [{ materialsDescription: { a: "b" } }] },
       new TypeError("options.decryptionKeys[0].privateKey: expected a private KeyObject, got undefined"),
     ],
-  ])("refuse %#", (options, error) => {
+  ])("legacyRsaKeyring refuses wrong options: %#", (options, error) => {
     expect(() => legacyRsaKeyring(options as never)).toThrow(error);
   });
 
-  it("keys of 1024 bits read, and do not write", async () => {
+  it("RSA keys of 1024 bits unwrap, but do not wrap", async () => {
     const reader = legacyRsaKeyring(small);
     const dataKey = testBytes(32);
     const wrappedKey = encrypt(dataKey, constants.RSA_PKCS1_PADDING, small.publicKey);

@@ -40,9 +40,9 @@ function unlock(metadata: Metadata, input: Partial<LegacyUnwrapRequest> = {}) {
 
 const asked = (keyrings: readonly RecordingKeyring[]) => keyrings.flatMap((keyring) => keyring.asked);
 
-describe("unlockLegacy", () => {
+describe("unwrapContentKeys", () => {
   it.each([wraps.kms, wraps.kmsContext, wraps.aesWrap, wraps.aesGcm, wraps.rsaOaepSha256, wraps.rsaOaepSha1])(
-    "gives the keys of V2 with the wrap $name, from the keyring of its type alone",
+    "unwrapContentKeys opens V2 with the wrap $name, calling only the keyring of its type",
     async (wrap) => {
       const keyrings = everyKeyring();
       const metadata = v2(wrap);
@@ -60,7 +60,7 @@ describe("unlockLegacy", () => {
   );
 
   it.each([wraps.kmsContext, wraps.aesGcm, wraps.rsaOaepSha1])(
-    "gives the keys of V3 with the wrap $name, with no flag set",
+    "unwrapContentKeys opens V3 with the wrap $name under the strictest policy",
     async (wrap) => {
       const keys = await unlock(v3(wrap), { policy: strict });
       expect(keys.suite).toBe(committingSuite);
@@ -68,12 +68,12 @@ describe("unlockLegacy", () => {
     },
   );
 
-  it("hands the additional data of a writer to GCM", async () => {
+  it("unwrapContentKeys passes contentAad to GCM", async () => {
     const keys = await unlock(v2(wraps.kms), { contentAad: Buffer.from("aad") });
     expect(keys.aad).toEqual(Buffer.from("aad"));
   });
 
-  it("zeroes the data key, whether the object opens or not", async () => {
+  it("unwrapContentKeys zeroes the data key, whether the object opens or not", async () => {
     const keyrings = everyKeyring();
     await unlock(v2(wraps.aesGcm), { keyrings });
     await unlock(v3(wraps.rsaOaepSha1), { keyrings });
@@ -92,7 +92,7 @@ describe("unlockLegacy", () => {
     [31, false],
     [32, true],
     [33, false],
-  ])("takes data keys of %i bytes: %s; for V3 those of 32 alone", async (length, isTaken) => {
+  ])("unwrapContentKeys accepts data keys of %i bytes: %s; for V3 only 32 bytes", async (length, isTaken) => {
     const key = Buffer.alloc(length, 9);
     const inV2 = {
       ...v2(wraps.aesWrap),
@@ -105,7 +105,7 @@ describe("unlockLegacy", () => {
     expect(await errorOf(() => unlock(inV3))).toEqual(coded("DECRYPTION_FAILED"));
   });
 
-  it("has one message for a wrong key, a wrong commitment and a wrong length", async () => {
+  it("unwrapContentKeys has one message for a wrong key, a wrong commitment and a wrong length", async () => {
     const short = wrapped(wraps.aesGcm, "115", {}, Buffer.alloc(16)).toString("base64");
     const failures = [
       { ...v3(wraps.aesGcm), "x-amz-3": "AAAAAAAAAAAAAAAAAAAAAAAAAAAA" },
@@ -119,7 +119,7 @@ describe("unlockLegacy", () => {
     expect(new Set(messages).size).toBe(1);
   });
 
-  it("refuses a keyring that gives no bytes, as the mistake of its author", async () => {
+  it("unwrapContentKeys throws a TypeError if the keyring returns no bytes", async () => {
     const keyring = { ...recordingKeyring("aes"), unwrapDataKey: () => Promise.resolve(null as never) };
     expect(await errorOf(() => unlock(v2(wraps.aesGcm), { keyrings: [keyring] }))).toEqual(
       new TypeError("keyring.unwrapDataKey: its result: expected a Uint8Array, got null"),
@@ -148,15 +148,18 @@ describe("the wrap of V1", () => {
     [49, ["aes", "rsa"], "RSA"],
     [128, ["aes", "rsa"], "RSA"],
     [512, ["rsa", "aes"], "RSA"],
-  ])("of %i bytes with keyrings of %j is %s, and no other is tried after it", async (bytes, types, name) => {
-    expect(await wrapFor(bytes, types)).toEqual([name]);
-  });
+  ])(
+    "the wrap of V1 of %i bytes with keyrings of %j is %s, and no other is tried",
+    async (bytes, types, name) => {
+      expect(await wrapFor(bytes, types)).toEqual([name]);
+    },
+  );
 
   it.each([
     [48, "AES", "aes", "legacyAesKeyring"],
     [256, "RSA", "rsa", "legacyRsaKeyring"],
   ])(
-    "of %i bytes is %s for a reader that has KMS alone, who is told what to configure",
+    "the wrap of V1 of %i bytes is %s for a reader with KMS only, and the error names the keyring to configure",
     async (bytes, wrap, keyType, maker) => {
       const error = await wrapFor(bytes, ["kms"]);
       expect(error).toEqual(coded("KEY_NOT_FOR_OBJECT", { keyType, wrap, format: "V1" }));
@@ -167,7 +170,7 @@ describe("the wrap of V1", () => {
     },
   );
 
-  it("opens with the right one", async () => {
+  it("an object of V1 opens with the right keyring", async () => {
     for (const wrap of [wraps.aesEcb, wraps.rsaPkcs1]) {
       const keys = await unlock(v1(wrap), {
         keyrings: [recordingKeyring("kms"), recordingKeyring(wrap.keyType)],
@@ -177,7 +180,7 @@ describe("the wrap of V1", () => {
   });
 });
 
-describe("nothing is asked of any keyring", () => {
+describe("refusals before a keyring is called", () => {
   const rows: [string, Metadata, Partial<LegacyUnwrapRequest>, string][] = [
     ["for a range", v3(wraps.aesGcm), { policy: strict, isRange: true }, "LEGACY_REFUSED"],
     ["for CBC", v1(), { policy: { ...lax, enableLegacyUnauthenticatedModes: false } }, "LEGACY_REFUSED"],
@@ -213,7 +216,7 @@ describe("nothing is asked of any keyring", () => {
     expect(JSON.stringify([error.message, error])).not.toContain("secret-42");
   });
 
-  it("and of what is wrong, what comes first in the order of the reference is told", async () => {
+  it("the first of several faults, in the order of Amazon's client, is reported", async () => {
     // An object with all faults at once; each step sets one of them right.
     const broken = { ...v2(wraps.kms, user, "AES/CBC/PKCS5Padding") };
     const steps: [Partial<LegacyUnwrapRequest>, string, string?][] = [
@@ -241,7 +244,7 @@ describe("nothing is asked of any keyring", () => {
   });
 });
 
-describe("the context", () => {
+describe("the expected encryption context", () => {
   type Expected = LegacyUnwrapRequest["expected"];
   const opens = true;
   const rows: [WrapAlgorithm, Metadata, Expected, true | string[]][] = [
@@ -285,7 +288,7 @@ describe("the context", () => {
     expect(JSON.stringify([error.message, error])).not.toContain("secret-42");
   });
 
-  it("says for raw keys that nothing proves a context", async () => {
+  it("the error for a raw key says that nothing proves a context", async () => {
     expect(await errorOf(() => unlock(v3(wraps.aesGcm, user), { expected: user }))).toMatchObject({
       message:
         "an encryption context is expected, but the wrap AES/GCM of this object binds none: leave it out, as nothing " +
@@ -293,7 +296,7 @@ describe("the context", () => {
     });
   });
 
-  it("reads mail of Amazon SES with the flags that it needs, and no others", async () => {
+  it("mail of Amazon SES needs exactly the options that sesMailReading sets", async () => {
     const mail = v2(wraps.kms, {
       "aws:ses-message-id": "m",
       "aws:ses-rule-name": "r",

@@ -33,7 +33,7 @@ function vectorsOf<V, G = unknown>(
   const content = readVectors<{ numberOfTests: number; testGroups: (G & { tests: (V & Vector)[] })[] }>(file);
   describe.skipIf(!content)(file, () => {
     const vectors = content?.testGroups.flatMap((group) => group.tests.map((vector) => ({ vector, group })));
-    it("is read whole", () => {
+    it("every vector of the file is read", () => {
       expect(vectors?.length).toBe(content?.numberOfTests);
       expect(vectors?.length).toBeGreaterThanOrEqual(atLeast);
     });

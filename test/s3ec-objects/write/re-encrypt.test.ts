@@ -9,9 +9,9 @@ import {
   legacyKmsKeyring,
   legacyRsaKeyring,
   type ReEncryptInstructionFileInput,
-} from "../../src/legacy.js";
-import { testBytes } from "../support/bytes.js";
-import { coded, errorOf } from "../support/errors.js";
+} from "../../../src/legacy.js";
+import { testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
 import {
   formats,
   keysOf,
@@ -20,9 +20,9 @@ import {
   removeAll,
   stored,
   writerWith,
-} from "../support/legacy-writer.js";
-import { Bucket, useLocalAws } from "../support/local.js";
-import { readS3ec, s3ecKeys } from "../support/s3ec.js";
+} from "../../support/legacy-writer.js";
+import { Bucket, useLocalAws } from "../../support/local.js";
+import { readS3ec, s3ecKeys } from "../../support/s3ec.js";
 
 const local = useLocalAws();
 const Key = "k";
@@ -44,12 +44,12 @@ afterEach(async () => {
   await removeAll(local);
 });
 
-describe("re-encrypting an instruction file", () => {
+describe("reEncryptInstructionFile", () => {
   const pairs = keyTypes.flatMap((from) =>
     (["aes", "rsa"] as const).flatMap((to) => formats.map((format) => ({ from, to, format }))),
   );
   it.each(pairs)(
-    "of $format from $from to $to gives the object to the new key alone",
+    "an instruction file of $format re-encrypted from $from to $to opens only with the new key",
     async ({ from, to, format }) => {
       const { keyring, key: oldKey } = keysOf(local, from);
       const rotating = writer({ keyring, ...optionsOf[format] });
@@ -71,7 +71,7 @@ describe("re-encrypting an instruction file", () => {
     },
   );
 
-  it("replaces what wraps the data key, and nothing else", async () => {
+  it("reEncryptInstructionFile replaces the wrapped data key and nothing else", async () => {
     for (const format of formats) {
       const { keyring } = keysOf(local, "aes", { key: "old one" });
       const rotating = writer({ keyring, ...optionsOf[format] });
@@ -93,7 +93,7 @@ describe("re-encrypting an instruction file", () => {
     }
   });
 
-  it("with a suffix of its own makes one more, for another reader", async () => {
+  it("another suffix makes a second instruction file for another reader", async () => {
     const rotating = writer();
     await rotating.put({ ...at, Body: plaintext });
     const before = await local.getRaw(file);
@@ -108,7 +108,7 @@ describe("re-encrypting an instruction file", () => {
     expect(await readS3ec(other, newKeys.rsa.key)).toEqual(plaintext);
   });
 
-  it("with a suffix of its own replaces nothing but an instruction file", async () => {
+  it("another suffix replaces only an instruction file", async () => {
     await writer().put({ ...at, Body: plaintext });
     const instructionFileSuffix = ".jpg";
     const input = { ...at, newKeyring: newKeys.rsa.newKeyring, instructionFileSuffix };
@@ -122,7 +122,7 @@ describe("re-encrypting an instruction file", () => {
     }
   });
 
-  it("with a suffix of its own makes the file where nobody may look, and replaces none", async () => {
+  it("another suffix makes a file without permission to look, and replaces none", async () => {
     await writer().put({ ...at, Body: plaintext });
     const input = { ...at, newKeyring: newKeys.rsa.newKeyring, instructionFileSuffix: ".rsa" };
     const unreadable = () =>
@@ -136,7 +136,7 @@ describe("re-encrypting an instruction file", () => {
     );
   });
 
-  it("with a suffix of its own does not replace what somebody has put there meanwhile", async () => {
+  it("another suffix does not replace an object that was written in the meantime", async () => {
     await writer().put({ ...at, Body: plaintext });
     const input = { ...at, newKeyring: newKeys.rsa.newKeyring, instructionFileSuffix: ".rsa" };
     for (const theirs of [Buffer.from("{}"), Buffer.from('{"x-amz-w":"22"}')]) {
@@ -152,7 +152,7 @@ describe("re-encrypting an instruction file", () => {
     }
   });
 
-  it("writes with the fields that are stated, and only where nothing has changed", async () => {
+  it("the new instruction file has the stated fields and is written on a condition", async () => {
     await writer().put({ ...at, Body: plaintext });
     const puts: PutObjectCommand["input"][] = [];
     const send = (command: PutObjectCommand, options: never) => {
@@ -166,7 +166,7 @@ describe("re-encrypting an instruction file", () => {
     expect(puts[0]).toMatchObject({ Bucket, Key: file, ...fields, IfMatch: expect.stringMatching(/^"/) });
   });
 
-  it("does not replace one that was changed meanwhile", async () => {
+  it("an instruction file that was changed in the meantime is not replaced", async () => {
     const rotating = writer();
     await rotating.put({ ...at, Body: "old" });
     const newKeyring: LegacyKeyring = {
@@ -181,7 +181,7 @@ describe("re-encrypting an instruction file", () => {
     expect((await readS3ec(await stored(local, Key), { aes: s3ecKeys.aes })).toString()).toBe("another");
   });
 
-  it("whose answer was lost finds what it wrote", async () => {
+  it("a re-encryption whose response was lost finds the file that it wrote", async () => {
     for (const maxAttempts of [1, 3]) {
       const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts });
       await writer().put({ ...at, Body: plaintext });
@@ -206,7 +206,7 @@ describe("re-encrypting an instruction file", () => {
     expect(await readS3ec(await stored(local, Key), { aes: s3ecKeys.aes })).toEqual(plaintext);
   });
 
-  it("rejects with the reason of the caller's signal, before and amid its requests", async () => {
+  it("reEncryptInstructionFile rejects with the reason of the caller's signal, before and during its requests", async () => {
     await writer().put({ ...at, Body: plaintext });
     local.operations();
     const aborted = AbortSignal.abort(new Error("enough"));
@@ -230,7 +230,7 @@ describe("re-encrypting an instruction file", () => {
   });
 });
 
-describe("it is refused", () => {
+describe("refusals of reEncryptInstructionFile", () => {
   const refuse = async (input: object, options: Partial<LegacyWriterOptions> = {}) => {
     const before = await stored(local, Key);
     const error = await errorOf(() =>
@@ -240,17 +240,17 @@ describe("it is refused", () => {
     return error;
   };
 
-  it("when the data key is in the object's own metadata", async () => {
+  it("an object with its data key in its own metadata is not re-encrypted", async () => {
     await writerWith(local).put({ ...at, Body: plaintext });
     expect(await refuse({})).toEqual(coded("KEY_NOT_ROTATED"));
   });
 
-  it("when there is no instruction file, whatever the object is", async () => {
+  it("an object without an instruction file is not re-encrypted", async () => {
     await local.putRaw(Key, plaintext);
     expect(await refuse({})).toEqual(coded("ENVELOPE_MISSING", { instructionFileKey: file }));
   });
 
-  it("when the new description is the old one", async () => {
+  it("a new keyring with the current description is refused", async () => {
     const old = keysOf(local, "aes", materialsDescription).keyring;
     await writer({ keyring: old }).put({ ...at, Body: plaintext });
     expect(await refuse({}, { keyring: old })).toEqual(coded("KEY_NOT_ROTATED"));
@@ -259,7 +259,7 @@ describe("it is refused", () => {
     expect(await refuse({ newKeyring: undescribed })).toEqual(coded("KEY_NOT_ROTATED"));
   });
 
-  it("when the old key still opens it, if that is not to be", async () => {
+  it("enforceRotation refuses a new key that the current keyring can unwrap", async () => {
     await writer().put({ ...at, Body: plaintext });
     const same = legacyAesKeyring({ wrappingKey: s3ecKeys.aes, materialsDescription });
     expect(await refuse({ newKeyring: same, enforceRotation: true })).toEqual(coded("KEY_NOT_ROTATED"));
@@ -273,7 +273,7 @@ describe("it is refused", () => {
     expect(await readS3ec(await stored(local, Key), { rsa: s3ecKeys.rsa.privateKey })).toEqual(plaintext);
   });
 
-  it("when the old keyring cannot tell whether it opens it", async () => {
+  it("enforceRotation rejects when the current keyring fails for another reason", async () => {
     await writer().put({ ...at, Body: plaintext });
     const { keyring } = keysOf(local, "aes");
     let calls = 0;
@@ -286,7 +286,7 @@ describe("it is refused", () => {
     expect(error.message).toBe("vault is sealed");
   });
 
-  it("with another key than the object's, or another type of key", async () => {
+  it("a writer with another key, or another type of key, cannot re-encrypt the object", async () => {
     await writer().put({ ...at, Body: plaintext });
     const other = legacyAesKeyring({ wrappingKey: testBytes(32, 9) });
     expect(await refuse({}, { keyring: other })).toEqual(coded("DECRYPTION_FAILED"));
@@ -298,7 +298,7 @@ describe("it is refused", () => {
     expect(await refuse({}, { keyring: otherKms })).toEqual(coded("KEY_NOT_FOR_OBJECT"));
   });
 
-  it("when the file is that of another object, which V3 tells by its commitment", async () => {
+  it("an instruction file of another object is refused by the commitment of V3", async () => {
     await writer().put({ Bucket, Key: "other", Body: "other" });
     await writer().put({ ...at, Body: plaintext });
     const { bytes } = await local.getRaw("other.instruction");
@@ -306,7 +306,7 @@ describe("it is refused", () => {
     expect(await refuse({})).toEqual(coded("DECRYPTION_FAILED"));
   });
 
-  it("when the file is no instruction file", async () => {
+  it("a file that is not an instruction file is refused", async () => {
     await writer().put({ ...at, Body: plaintext });
     for (const text of ["{", "[]", '{"invalid":"json"}', '{"x-amz-c":"115"}', " ".repeat(70_000)]) {
       await local.putRaw(file, Buffer.from(text));
@@ -314,7 +314,7 @@ describe("it is refused", () => {
     }
   });
 
-  it("when the new keyring returns no wrapped key, which would be the only copy", async () => {
+  it("a new keyring that returns no wrapped key is refused", async () => {
     await writer().put({ ...at, Body: plaintext });
     const { newKeyring } = newKeys.aes;
     const wrapDataKey: LegacyKeyring["wrapDataKey"] = async (...input) =>
@@ -324,7 +324,7 @@ describe("it is refused", () => {
     );
   });
 
-  it("when the caller expects another context", async () => {
+  it("a re-encryption with another expected context is refused", async () => {
     const { keyring } = keysOf(local, "kms");
     const encryptionContext = { tenant: "1" };
     await writer({ keyring }).put({ ...at, Body: plaintext, encryptionContext });
@@ -338,7 +338,7 @@ describe("it is refused", () => {
     expect(await readS3ec(await stored(local, Key), newKeys.aes.key)).toEqual(plaintext);
   });
 
-  it("when the object is of another algorithm than the writer's, which the error names", async () => {
+  it("an object of another algorithm than the writer's is refused, and the error names the algorithm", async () => {
     await writer(optionsOf.V2).put({ ...at, Body: plaintext });
     const error = await refuse({}, { commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT" });
     expect(error).toEqual(
@@ -393,7 +393,7 @@ describe("it is refused", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("for a new keyring of KMS, which wraps no data key that is there", async () => {
+  it("a new keyring of KMS, which cannot wrap an existing data key, is refused", async () => {
     const newKeyring = keysOf(local, "kms").keyring;
     const error = await errorOf(() => writer().reEncryptInstructionFile({ ...at, newKeyring }));
     expect(error).toEqual(
@@ -402,7 +402,7 @@ describe("it is refused", () => {
   });
 });
 
-describe("objects of old clients", () => {
+describe("re-encryption of objects of old clients", () => {
   const dataKey = testBytes(32, 88);
   const iv = testBytes(16, 89);
   const cbc = (() => {
@@ -429,7 +429,7 @@ describe("objects of old clients", () => {
       ...input,
     });
 
-  it("of V1 become V2, still AES/CBC, when all of it is switched on", async () => {
+  it("an instruction file of V1 becomes V2, with AES/CBC, when all options allow it", async () => {
     await putV1(ecb);
     await rotate(flags, { verifyContent: "never" });
     const { bytes, metadata, instructions } = await stored(local, Key);
@@ -465,7 +465,7 @@ describe("objects of old clients", () => {
     expect(unwrapDataKey).not.toHaveBeenCalled();
   });
 
-  it("under RSA with PKCS#1 v1.5 are refused, as a wrong key would not be noticed", async () => {
+  it("an object under RSA with PKCS#1 v1.5 is refused, as a wrong key would not be noticed", async () => {
     const key = { key: s3ecKeys.rsa.publicKey, padding: constants.RSA_PKCS1_PADDING };
     await putV1(publicEncrypt(key, dataKey).toString("base64"));
     const { keyring } = keysOf(local, "rsa");
@@ -475,7 +475,7 @@ describe("objects of old clients", () => {
     expect(unwrapDataKey).not.toHaveBeenCalled();
   });
 
-  it("of V2 under AESWrap are rotated to the wrap of today", async () => {
+  it("an object of V2 under AESWrap is re-encrypted with AES/GCM", async () => {
     await writer(optionsOf.V2).put({ ...at, Body: plaintext });
     const { instructions } = await stored(local, Key);
     const fields = JSON.parse(instructions ?? "") as Record<string, string>;

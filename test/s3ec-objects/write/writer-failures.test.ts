@@ -2,15 +2,15 @@ import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { S3Client } from "@aws-sdk/client-s3";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { putLegacy } from "../../src/s3ec-objects/write/put.js";
-import { writerConfigArgument } from "../../src/s3ec-objects/write/writer-settings.js";
-import { cut, expectBytes, testBytes } from "../support/bytes.js";
-import { coded, errorOf } from "../support/errors.js";
-import { formats, keysOf, optionsOf, removeAll, stored, writerWith } from "../support/legacy-writer.js";
-import { Bucket, partBytes, useLocalAws } from "../support/local.js";
-import { readS3ec } from "../support/s3ec.js";
-import { generated, stubS3 } from "../support/stub-s3.js";
-import { until } from "../support/until.js";
+import { putLegacy } from "../../../src/s3ec-objects/write/put.js";
+import { writerConfigArgument } from "../../../src/s3ec-objects/write/writer-settings.js";
+import { cut, expectBytes, testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
+import { formats, keysOf, optionsOf, removeAll, stored, writerWith } from "../../support/legacy-writer.js";
+import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
+import { readS3ec } from "../../support/s3ec.js";
+import { generated, stubS3 } from "../../support/stub-s3.js";
+import { until } from "../../support/until.js";
 
 const local = useLocalAws();
 const Key = "k";
@@ -25,7 +25,7 @@ afterEach(async () => {
   await removeAll(local);
 });
 
-describe("failures of S3 reject with the first cause and leave nothing", () => {
+describe("failures of requests of LegacyWriter.put", () => {
   it.each([
     ["PutObject", 0, "small"],
     ["CreateMultipartUpload", 0, large],
@@ -40,7 +40,7 @@ describe("failures of S3 reject with the first cause and leave nothing", () => {
     expect(await local.contents()).toEqual({ keys: [], uploads: [] });
   });
 
-  it("GenerateDataKey, before S3 is asked", async () => {
+  it("a failure of GenerateDataKey rejects before any request to S3", async () => {
     local.aws.fault({ service: "kms", status: 400, code: "AccessDeniedException" });
     const writer = writerWith(local, { keyring: keysOf(local, "kms").keyring });
     expect(await errorOf(() => writer.put({ ...at, Body: "x" }))).toEqual(coded("KMS_ACCESS_DENIED"));
@@ -48,8 +48,8 @@ describe("failures of S3 reject with the first cause and leave nothing", () => {
   });
 });
 
-describe("bodies", () => {
-  it("of another length than stated are refused and leave nothing", async () => {
+describe("bodies of LegacyWriter.put", () => {
+  it("a body with another length than stated is refused and leaves nothing behind", async () => {
     for (const [bytes, ContentLength] of [
       [10, 11],
       [11, 10],
@@ -65,7 +65,7 @@ describe("bodies", () => {
   });
 
   it.each([100_000, partBytes + 100_000])(
-    "that fail or stall after %i bytes leave nothing",
+    "a body that fails or stalls after %i bytes leaves nothing behind",
     async (bytes) => {
       async function* body(then: () => Promise<never>) {
         yield* cut(large.subarray(0, bytes), 65_536);
@@ -85,7 +85,7 @@ describe("bodies", () => {
     },
   );
 
-  it("are closed when the key fails", async () => {
+  it("the body is closed when the keyring fails", async () => {
     const generateDataKey = () => Promise.reject(new Error("no key"));
     const cancel = vi.fn();
     const Body = new ReadableStream<Uint8Array>({ cancel });
@@ -95,27 +95,30 @@ describe("bodies", () => {
   });
 });
 
-describe("aborting", () => {
+describe("aborting LegacyWriter.put", () => {
   const reason = new Error("user went away");
-  it("before the call asks nothing", async () => {
+  it("a signal that has already been aborted causes no request", async () => {
     const abortSignal = AbortSignal.abort(reason);
     expect(await errorOf(() => writerWith(local).put({ ...at, Body: "x" }, { abortSignal }))).toBe(reason);
     expect(local.operations()).toEqual([]);
   });
 
-  it.each([0, 100_000, partBytes + 100_000])("after %i bytes leaves nothing", async (bytes) => {
-    const controller = new AbortController();
-    const Body = (async function* () {
-      yield* cut(large.subarray(0, bytes), 65_536);
-      controller.abort(reason);
-      await never();
-    })();
-    const call = writerWith(local).put({ ...at, Body }, { abortSignal: controller.signal });
-    expect(await errorOf(() => call)).toBe(reason);
-    expect(await local.contents()).toEqual({ keys: [], uploads: [] });
-  });
+  it.each([0, 100_000, partBytes + 100_000])(
+    "an abort after %i bytes leaves nothing behind",
+    async (bytes) => {
+      const controller = new AbortController();
+      const Body = (async function* () {
+        yield* cut(large.subarray(0, bytes), 65_536);
+        controller.abort(reason);
+        await never();
+      })();
+      const call = writerWith(local).put({ ...at, Body }, { abortSignal: controller.signal });
+      expect(await errorOf(() => call)).toBe(reason);
+      expect(await local.contents()).toEqual({ keys: [], uploads: [] });
+    },
+  );
 
-  it("while a keyring runs that does not listen", async () => {
+  it("an abort ends the wait for a keyring that ignores the signal", async () => {
     const controller = new AbortController();
     const generateDataKey = () => {
       controller.abort(reason);
@@ -126,7 +129,7 @@ describe("aborting", () => {
     expect(await errorOf(() => writer.put({ ...at, Body: "x" }, options))).toBe(reason);
   });
 
-  it("by what a listener of progress throws", async () => {
+  it("an error of the progress listener ends the write", async () => {
     const onProgress = () => {
       throw reason;
     };
@@ -135,7 +138,7 @@ describe("aborting", () => {
   });
 });
 
-describe.each(formats)("retries in %s", (format) => {
+describe.each(formats)("retries of LegacyWriter.put in %s", (format) => {
   /** A client that retries, and what each request had for a body. */
   const recording = () => {
     const sent = new Map<string, string[]>();
@@ -179,7 +182,7 @@ describe.each(formats)("retries in %s", (format) => {
     expectBytes(await readS3ec(await local.getRaw(Key), key), Buffer.from(body));
   });
 
-  it("by the caller take another key, IV and message id", async () => {
+  it("a second call uses another key, IV and message id", async () => {
     const seen: Record<string, string>[] = [];
     for (let times = 0; times < 2; times++) {
       await writerWith(local, optionsOf[format]).put({ ...at, Body: "same" });
@@ -191,7 +194,7 @@ describe.each(formats)("retries in %s", (format) => {
     }
   });
 
-  it("whose answer was lost find their own object, and no other's", async () => {
+  it("a retry after a lost response finds its own object, and no other writer's", async () => {
     const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 3 });
     const writer = writerWith(local, { s3, ...optionsOf[format] });
     local.aws.fault({ operation: "PutObject", reset: "after" });
@@ -209,11 +212,11 @@ describe.each(formats)("retries in %s", (format) => {
   });
 });
 
-describe("the budget", () => {
+describe("the memory budget of LegacyWriter", () => {
   const settingsWith = (options = {}) =>
     writerConfigArgument({ s3: local.s3, keyring, partSizeBytes: partBytes, ...options });
 
-  it("has nothing left after writes that succeed or fail", async () => {
+  it("no memory stays leased after writes that succeed or fail", async () => {
     for (const Body of ["small", large, () => Readable.from(cut(large, 65_536))]) {
       const settings = settingsWith();
       const body = () => (typeof Body === "function" ? Body() : Body);
@@ -231,7 +234,7 @@ describe("the budget", () => {
     }
   });
 
-  it("is kept by many writes at once, all of which come to their end", async () => {
+  it("many concurrent writes keep to the memory budget and all complete", async () => {
     const s3 = stubS3();
     const settings = settingsWith({
       s3: s3.client,
@@ -252,7 +255,7 @@ describe("the budget", () => {
     expect(settings.budget.heldBytes).toBe(0);
   });
 
-  it("keeps a write that waits for its share from reading", async () => {
+  it("a write that waits for memory does not read its source", async () => {
     const settings = settingsWith({ maxBufferedBytes: 16 * mebibyte, idleTimeoutMs: 40 });
     const all = await settings.budget.acquire({}, 16 * mebibyte, new AbortController().signal);
     let read = 0;

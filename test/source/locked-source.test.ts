@@ -3,43 +3,43 @@ import { PassThrough, Readable, Writable } from "node:stream";
 import { runInNewContext } from "node:vm";
 import { describe, expect, it, vi } from "vitest";
 import { decrypt, encrypt } from "../../src/index.js";
-import { isAsyncSource, takeSource } from "../../src/source/gate.js";
+import { isAsyncSource, lockSource } from "../../src/source/locked-source.js";
 import { bytesOf } from "../../src/source/shape.js";
 import { collect, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { until } from "../support/until.js";
 
 const dataKey = testBytes(32, 1);
-const pieces = (source: object) => collect(takeSource("source", source) as AsyncIterable<Uint8Array>);
+const pieces = (source: object) => collect(lockSource("source", source) as AsyncIterable<Uint8Array>);
 const turn = () => new Promise(setImmediate);
 
-describe("the gate", () => {
+describe("lockSource", () => {
   it.each([
     ["a Writable", new Writable()],
     ["an EventEmitter", new EventEmitter()],
     ["a stream without a readable side that is no stream", { on() {}, removeListener() {}, pipe() {} }],
     ["text", "text"],
     ["null", null],
-  ])("knows that %s is no source", (_, value) => {
+  ])("does not accept %s as a source", (_, value) => {
     expect(isAsyncSource(value)).toBe(false);
   });
 
-  it("takes what can be read once only once", async () => {
+  it("locks a source that can be read once only once", async () => {
     const generator = (async function* () {
       yield testBytes(3);
     })();
     const sources: object[] = [generator, Readable.from([testBytes(3)]), new Blob(["x"]).stream()];
     for (const source of sources) {
       await pieces(source);
-      const error = await errorOf(() => takeSource("source", source));
+      const error = await errorOf(() => lockSource("source", source));
       expect(error).toBeInstanceOf(TypeError);
-      expect(error.message).toContain("that an earlier call has taken");
+      expect(error.message).toContain("that an earlier call has read");
     }
     const again = [testBytes(3)];
     expect(await pieces(again)).toEqual(await pieces(again));
   });
 
-  it("gives a source back of which nothing was read", async () => {
+  it("unlocks a source that was not read", async () => {
     const stream = Readable.from([testBytes(3)]);
     await encrypt(stream, { dataKey }).return?.();
     expect(stream.destroyed).toBe(false);
@@ -47,21 +47,21 @@ describe("the gate", () => {
     expect(await collect(decrypt(encrypt(stream, { dataKey }), { dataKey }))).toEqual(testBytes(3));
   });
 
-  it("keeps what is emitted while nobody reads yet", async () => {
+  it("keeps events that are emitted before the first read", async () => {
     const emitter = new EventEmitter();
     const source = { [Symbol.asyncIterator]: () => on(emitter, "bytes", { close: ["end"] } as never) };
-    const taken = takeSource("source", source);
+    const locked = lockSource("source", source);
     for (let count = 0; count < 3; count++) emitter.emit("bytes", count);
     emitter.emit("end");
     const seen: unknown[] = [];
-    for await (const item of taken) seen.push(item);
+    for await (const item of locked) seen.push(item);
     expect(seen).toEqual([[0], [1], [2]]);
   });
 
-  it("has others listen along, but not take away", async () => {
+  it("allows other code to listen, but not to consume bytes", async () => {
     for (const takeAway of ["data", "pipe", "resume"] as const) {
       const stream = new PassThrough();
-      const taken = takeSource("source", stream) as AsyncIterable<Uint8Array>;
+      const locked = lockSource("source", stream) as AsyncIterable<Uint8Array>;
       const seen: Buffer[] = [];
       if (takeAway === "data") stream.on("data", (bytes: Buffer) => seen.push(bytes));
       if (takeAway === "pipe") stream.pipe(new PassThrough()).on("data", (bytes: Buffer) => seen.push(bytes));
@@ -69,25 +69,25 @@ describe("the gate", () => {
       stream.write(testBytes(5));
       await turn();
       stream.end(testBytes(5));
-      expect(await collect(taken)).toEqual(Buffer.concat([testBytes(5), testBytes(5)]));
+      expect(await collect(locked)).toEqual(Buffer.concat([testBytes(5), testBytes(5)]));
       await turn();
       if (takeAway !== "resume") expect(Buffer.concat(seen)).toHaveLength(10);
     }
   });
 
-  it("refuses a stream that is paused while it is piped, but not one that is only listened to", async () => {
+  it("refuses a stream that is paused while it is piped, but accepts one that only has listeners", async () => {
     const piped = new PassThrough({ highWaterMark: 1 });
     piped.pipe(new Writable({ highWaterMark: 1, write: () => undefined }));
     piped.write(testBytes(100));
     await turn();
-    expect((await errorOf(() => takeSource("source", piped))).message).toContain("somebody else reads");
+    expect((await errorOf(() => lockSource("source", piped))).message).toContain("other code reads");
     const listened = new PassThrough();
     listened.on("data", () => undefined).pause();
     listened.end(testBytes(3));
     expect(await pieces(listened)).toEqual(testBytes(3));
   });
 
-  it("keeps a listener of before, and the body of a response, from taking anything away", async () => {
+  it("loses no bytes to an earlier listener or from the body of a response", async () => {
     for (const isResponse of [false, true]) {
       const stream = new PassThrough();
       if (isResponse) Object.assign(stream, { transformToWebStream: () => undefined });
@@ -96,38 +96,38 @@ describe("the gate", () => {
       stream.on("data", (bytes: Buffer) => {
         heard += bytes.length;
       });
-      const taken = takeSource("source", stream) as AsyncIterable<Uint8Array>;
+      const locked = lockSource("source", stream) as AsyncIterable<Uint8Array>;
       await turn();
       expect(heard).toBe(0);
       stream.end(testBytes(5));
-      expect(await collect(taken)).toHaveLength(10);
+      expect(await collect(locked)).toHaveLength(10);
       expect(heard).toBe(10);
     }
   });
 
-  it("fails when the encoding is set once the stream was taken", async () => {
+  it("fails if the encoding is set after the stream was locked", async () => {
     const stream = new PassThrough();
-    const taken = takeSource("source", stream)[Symbol.asyncIterator]();
+    const locked = lockSource("source", stream)[Symbol.asyncIterator]();
     stream.setEncoding("utf8");
     stream.write(Buffer.of(0xff, 0xfe));
-    expect((await errorOf(() => taken.next())).message).toContain("setEncoding()");
+    expect((await errorOf(() => locked.next())).message).toContain("setEncoding()");
   });
 
-  it("reads a stream from where it stands", async () => {
+  it("reads a stream from its current position", async () => {
     const stream = Readable.from(testBytes(10), { objectMode: false });
     await new Promise((resolve) => stream.once("readable", resolve));
     expect(stream.read(4)).toHaveLength(4);
     expect(await pieces(stream)).toEqual(testBytes(10).subarray(4));
   });
 
-  it("does not close a socket-like stream that its owner may write to", async () => {
+  it("does not close a duplex stream that its owner may write to", async () => {
     const stream = new PassThrough({ allowHalfOpen: true, autoDestroy: false });
     stream.end(testBytes(3));
     expect(await pieces(stream)).toEqual(testBytes(3));
     expect(stream.destroyed).toBe(false);
   });
 
-  it("keeps the last bytes of a stream that ends, closes or fails within read(), as small ones do", async () => {
+  it("keeps the last bytes of a small stream that ends, closes or fails within read()", async () => {
     class Small extends EventEmitter {
       readonly bytes = [testBytes(3), testBytes(4)];
       readonly events: readonly string[];
@@ -149,7 +149,7 @@ describe("the gate", () => {
     expect((await errorOf(() => pieces(new Small("error", "end", "close")))).message).toBe("broken");
   });
 
-  it("takes bytes of another realm for what they are", async () => {
+  it("accepts bytes of another realm", async () => {
     const foreign = runInNewContext("new Uint8Array([1, 2, 3])") as Uint8Array;
     expect(foreign).not.toBeInstanceOf(Uint8Array);
     expect(bytesOf(foreign)).toEqual(new Uint8Array([1, 2, 3]));
@@ -159,14 +159,14 @@ describe("the gate", () => {
     expect(await collect(decrypt(streamed, { dataKey }))).toEqual(Buffer.of(1, 2, 3));
   });
 
-  it("closes an iterator once, and tells a failure to make one when it is read", async () => {
+  it("closes an iterator once, and reports the failure to create one when it is read", async () => {
     const end = vi.fn();
-    const taken = takeSource("source", { [Symbol.asyncIterator]: () => ({ next: vi.fn(), return: end }) });
-    taken.close();
-    taken.close();
+    const locked = lockSource("source", { [Symbol.asyncIterator]: () => ({ next: vi.fn(), return: end }) });
+    locked.close();
+    locked.close();
     await until(() => expect(end).toHaveBeenCalledTimes(1));
     const broken = new Error("broken");
-    const failing = takeSource("source", {
+    const failing = lockSource("source", {
       [Symbol.asyncIterator]() {
         throw broken;
       },
@@ -175,7 +175,7 @@ describe("the gate", () => {
   });
 });
 
-it("a stream that is cut while nobody reads the message rejects its first read", async () => {
+it("the first read rejects if a stream was cut off before it", async () => {
   const stream = new PassThrough();
   const message = encrypt(stream, { dataKey });
   stream.write(testBytes(5));

@@ -1,23 +1,28 @@
 import { Readable } from "node:stream";
 import { describe, expect, it } from "vitest";
-import { type EncryptionContext, EnvelopeClient } from "../../src/index.js";
-import { type LegacyKeyring, legacyAesKeyring, legacyReading, legacyRsaKeyring } from "../../src/legacy.js";
-import { cut, expectBytes, testBytes } from "../support/bytes.js";
-import { errorOf } from "../support/errors.js";
-import { formats, keysOf, keyTypes, optionsOf, writerWith } from "../support/legacy-writer.js";
-import { Bucket, keyring as nativeKeyring, partBytes, useLocalAws } from "../support/local.js";
-import { s3ecKeys } from "../support/s3ec.js";
+import { type EncryptionContext, EnvelopeClient } from "../../../src/index.js";
+import {
+  type LegacyKeyring,
+  legacyAesKeyring,
+  legacyReading,
+  legacyRsaKeyring,
+} from "../../../src/legacy.js";
+import { cut, expectBytes, testBytes } from "../../support/bytes.js";
+import { errorOf } from "../../support/errors.js";
+import { formats, keysOf, keyTypes, optionsOf, writerWith } from "../../support/legacy-writer.js";
+import { Bucket, keyring as nativeKeyring, partBytes, useLocalAws } from "../../support/local.js";
+import { s3ecKeys } from "../../support/s3ec.js";
 
 const local = useLocalAws();
 
-describe("what the writer writes, the client reads", () => {
+describe("objects of LegacyWriter, read by EnvelopeClient", () => {
   const all = keyTypes.flatMap((keyType) =>
     formats.flatMap((format) =>
       [true, false].map((instructionFile) => ({ keyType, format, instructionFile })),
     ),
   );
   it.each(all)(
-    "with $keyType in $format (instruction file: $instructionFile)",
+    "EnvelopeClient reads an object with $keyType in $format (instruction file: $instructionFile)",
     async (given) => {
       const { keyType, format, instructionFile } = given;
       const { keyring } = keysOf(local, keyType);
@@ -42,7 +47,7 @@ describe("what the writer writes, the client reads", () => {
   );
 });
 
-it("a rotated object opens with the new key, and for another reader by the suffix of theirs", async () => {
+it("a re-encrypted object opens with the new key, and for another reader with their own suffix", async () => {
   const object = { Bucket, Key: "rotated" };
   const materialsDescription = { year: "2027" };
   const newKeyring = legacyAesKeyring({ wrappingKey: s3ecKeys.otherAes, materialsDescription });
@@ -63,7 +68,7 @@ it("a rotated object opens with the new key, and for another reader by the suffi
   expect(await errorOf(() => read(old))).toMatchObject({ code: "DECRYPTION_FAILED" });
 });
 
-it("no data key is left in memory, whatever becomes of the write", async () => {
+it("LegacyWriter.put zeroes its data key, whether the write succeeds or fails", async () => {
   const { keyring } = keysOf(local, "aes");
   const keys: Uint8Array[] = [];
   const noted: LegacyKeyring = {

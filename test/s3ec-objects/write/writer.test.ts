@@ -2,12 +2,12 @@ import { Readable } from "node:stream";
 import { HeadObjectCommand, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { mockClient } from "aws-sdk-client-mock";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { LegacyWriter } from "../../src/legacy.js";
-import { wraps } from "../../src/s3ec/suites.js";
-import { putLegacy } from "../../src/s3ec-objects/write/put.js";
-import { writerConfigArgument } from "../../src/s3ec-objects/write/writer-settings.js";
-import { cut, expectBytes, testBytes } from "../support/bytes.js";
-import { coded, errorOf } from "../support/errors.js";
+import { LegacyWriter } from "../../../src/legacy.js";
+import { wraps } from "../../../src/s3ec/suites.js";
+import { putLegacy } from "../../../src/s3ec-objects/write/put.js";
+import { writerConfigArgument } from "../../../src/s3ec-objects/write/writer-settings.js";
+import { cut, expectBytes, testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
 import {
   formats,
   keysOf,
@@ -16,10 +16,10 @@ import {
   removeAll,
   stored,
   writerWith,
-} from "../support/legacy-writer.js";
-import { Bucket, partBytes, useLocalAws } from "../support/local.js";
-import { readS3ec } from "../support/s3ec.js";
-import { readerOf } from "./support.js";
+} from "../../support/legacy-writer.js";
+import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
+import { readS3ec } from "../../support/s3ec.js";
+import { readerOf } from "../support.js";
 
 const local = useLocalAws();
 const Key = "k";
@@ -32,7 +32,7 @@ const wrapNames = {
   rsa: ["RSA-OAEP-SHA1", "22", "x-amz-m"],
 } as const;
 
-describe("what is written", () => {
+describe("objects of LegacyWriter", () => {
   const sizes = [0, 1, 15, 16, 17, 1000];
   const all = keyTypes.flatMap((keyType) =>
     formats.flatMap((format) =>
@@ -41,7 +41,7 @@ describe("what is written", () => {
   );
 
   it.each(all)(
-    "with $keyType in $format (instruction file: $instructionFile) is read by other code",
+    "an object with $keyType in $format (instruction file: $instructionFile) is read by independent code",
     async ({ keyType, format, instructionFile }) => {
       const { keyring, key } = keysOf(local, keyType);
       const writer = writerWith(local, { keyring, instructionFile, ...optionsOf[format] });
@@ -62,7 +62,7 @@ describe("what is written", () => {
   );
 
   it.each(formats)(
-    "in %s of several parts is read by other code",
+    "an object in %s of several parts is read by independent code",
     async (format) => {
       const { keyring, key } = keysOf(local, "aes");
       const writer = writerWith(local, { keyring, ...optionsOf[format] });
@@ -86,7 +86,7 @@ describe("what is written", () => {
   /** Not in the order of the names: PHP's reader compares the context in the order that its caller states it in. */
   const context = { team: "é x", area: "b" };
 
-  it.each(keyTypes)("says in V3 with %s exactly what the format has", async (keyType) => {
+  it.each(keyTypes)("an object in V3 with %s has exactly the fields of the format", async (keyType) => {
     const { keyring } = keysOf(local, keyType, context);
     const [, code, contextName] = wrapNames[keyType];
     const encryptionContext = keyType === "kms" ? context : undefined;
@@ -119,7 +119,7 @@ describe("what is written", () => {
     expect(object.instructions).toMatch(/^[!-~]+$/);
   });
 
-  it.each(keyTypes)("says in V2 with %s exactly what the format has", async (keyType) => {
+  it.each(keyTypes)("an object in V2 with %s has exactly the fields of the format", async (keyType) => {
     const { keyring } = keysOf(local, keyType, context);
     const encryptionContext = keyType === "kms" ? context : undefined;
     const bound = keyType === "kms" ? ',"aws:x-amz-cek-alg":"AES/GCM/NoPadding"' : "";
@@ -141,7 +141,7 @@ describe("what is written", () => {
     expect(object.instructions).toMatch(/^[!-~]+$/);
   });
 
-  it("is read with its context stated in any order", async () => {
+  it("an object is read with its context stated in any order", async () => {
     const { keyring } = keysOf(local, "kms");
     await writerWith(local, { keyring }).put({ Bucket, Key, Body: "x", encryptionContext: context });
     const encryptionContext = Object.fromEntries(Object.entries(context).reverse());
@@ -149,20 +149,20 @@ describe("what is written", () => {
     expect(await Body.transformToString()).toBe("x");
   });
 
-  it("has no description in V3 where there is none, and an empty one in V2", async () => {
+  it("an empty description is omitted in V3 and stored as an empty object in V2", async () => {
     await writerWith(local).put({ Bucket, Key, Body: "x" });
     expect((await local.getRaw(Key)).metadata).not.toHaveProperty("x-amz-m");
     await writerWith(local, optionsOf.V2).put({ Bucket, Key, Body: "x" });
     expect((await local.getRaw(Key)).metadata["x-amz-matdesc"]).toBe("{}");
   });
 
-  it("asks KMS once, and sends one request for a small object", async () => {
+  it("a small object takes one request to KMS and one to S3", async () => {
     const { keyring } = keysOf(local, "kms");
     await writerWith(local, { keyring }).put({ Bucket, Key, Body: "x" });
     expect(local.operations()).toEqual(["GenerateDataKey", "PutObject"]);
   });
 
-  it("carries the fields of PutObject, and no checksum of the plaintext", async () => {
+  it("the fields of PutObject are sent, and no checksum of the plaintext", async () => {
     const s3 = new S3Client({ region: "eu-central-1" });
     const mock = mockClient(s3);
     mock.on(PutObjectCommand).resolves({ ETag: '"e"' });
@@ -186,7 +186,7 @@ describe("what is written", () => {
     ]);
   });
 
-  it("tells of progress in bytes of plaintext, also when the tag lies across two parts", async () => {
+  it("progress counts bytes of plaintext, also when the tag spans two parts", async () => {
     const plaintext = testBytes(2 * partBytes - 5);
     const seen: number[] = [];
     await writerWith(local, { maxConcurrentParts: 1 }).put(
@@ -215,7 +215,7 @@ it("no two of 1000 writes have an IV, a message id or a wrapped key in common", 
   expect(unique(inputs.map(({ Body }) => (Body as Buffer).toString("hex")))).toBe(2000);
 });
 
-describe("options", () => {
+describe("options of LegacyWriter", () => {
   const valid = () => ({ s3: local.s3, keyring: keysOf(local, "aes").keyring });
   const v2 = "ALG_AES_256_GCM_IV12_TAG16_NO_KDF";
   const v3 = "ALG_AES_256_GCM_HKDF_SHA512_COMMIT_KEY";
@@ -226,7 +226,7 @@ describe("options", () => {
     ["REQUIRE_ENCRYPT_REQUIRE_DECRYPT", v2, `"${v3}"`],
     [undefined, v2, `"${v3}"`],
   ] as const)(
-    "refuse the policy %s with the algorithm %s",
+    "LegacyWriter refuses the policy %s with the algorithm %s",
     async (commitmentPolicy, encryptionAlgorithm, expected) => {
       const options = { ...valid(), commitmentPolicy, encryptionAlgorithm } as never;
       const error = await errorOf(() => new LegacyWriter(options));
@@ -247,14 +247,14 @@ describe("options", () => {
     ["enableLegacyWrappingAlgorithms", "yes", RangeError],
     ["s3", {}, TypeError],
     ["partSizeBytes", 1, RangeError],
-  ])("refuse %s: %j", async (name, value, type) => {
+  ])("LegacyWriter refuses the option %s: %j", async (name, value, type) => {
     const error = await errorOf(() => new LegacyWriter({ ...valid(), [name]: value } as never));
     expect(error).toBeInstanceOf(type);
     expect(error.message).toMatch(new RegExp(`^options\\.${name}`));
   });
 
   it.each(["REQUIRE_ENCRYPT_ALLOW_DECRYPT", "REQUIRE_ENCRYPT_REQUIRE_DECRYPT"] as const)(
-    "%s writes V3",
+    "LegacyWriter writes V3 under the policy %s",
     async (commitmentPolicy) => {
       await writerWith(local, { commitmentPolicy }).put({ Bucket, Key, Body: "x" });
       expect((await local.getRaw(Key)).metadata["x-amz-c"]).toBe("115");
@@ -262,7 +262,7 @@ describe("options", () => {
   );
 });
 
-describe("arguments are refused before anything is asked", () => {
+describe("arguments of LegacyWriter.put are refused before any request", () => {
   it.each([
     [
       "a context for a key that binds none",
@@ -301,7 +301,7 @@ describe("arguments are refused before anything is asked", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("a body of more than 64 GiB, with its length stated", async () => {
+  it("a body that is stated to be larger than 64 GiB is refused before any request", async () => {
     const generateDataKey = vi.fn();
     for (const format of formats) {
       const keyring = { ...keysOf(local, "aes").keyring, generateDataKey };
@@ -317,7 +317,7 @@ describe("arguments are refused before anything is asked", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("metadata that S3 would not take, and says to use an instruction file, which takes it", async () => {
+  it("metadata that is too large for S3 is refused with the advice to use an instruction file, which works", async () => {
     const { keyring, key } = keysOf(local, "kms");
     const encryptionContext = { long: "ü".repeat(300) };
     const put = { Bucket, Key, Body: "x", encryptionContext };
@@ -339,7 +339,7 @@ describe("arguments are refused before anything is asked", () => {
     expect(local.operations()).toEqual(["GenerateDataKey"]);
   });
 
-  it("an instruction file that no reader would take", async () => {
+  it("an instruction file that is too large for readers is refused before any request", async () => {
     const { keyring } = keysOf(local, "kms");
     const writer = writerWith(local, { keyring, instructionFile: true });
     const encryptionContext = { long: "\u0001".repeat(8100) };
@@ -377,7 +377,7 @@ describe("arguments are refused before anything is asked", () => {
       { description: {}, wrap: wraps.kmsContext, keyType: "kms" },
       /expected "aws:x-amz-cek-alg": "115" in it/,
     ],
-  ])("a keyring that returns %s", async (_, wrong, message) => {
+  ])("a keyring that returns %s is refused before any request", async (_, wrong, message) => {
     const { keyring } = keysOf(local, "aes");
     const generateDataKey = async (input: Parameters<typeof keyring.generateDataKey>[0]) =>
       wrong && { ...(await keyring.generateDataKey(input)), ...wrong };
@@ -387,31 +387,34 @@ describe("arguments are refused before anything is asked", () => {
   });
 });
 
-describe("a stream of more than the format holds", () => {
+describe("a stream of more bytes than the format allows", () => {
   it.each([
     ["in the first part", 1000],
     ["after a part", partBytes + 1000],
-  ])("is refused as soon as that is known (%s), and leaves nothing", async (_, limit) => {
-    const settings = writerConfigArgument({
-      s3: local.s3,
-      keyring: keysOf(local, "aes").keyring,
-      partSizeBytes: partBytes,
-      instructionFile: true,
-    });
-    const suite = { ...settings.suite, maxPlaintextBytes: limit };
-    const put = (bytes: number) => {
-      const Body = Readable.from(cut(testBytes(bytes), 65_536));
-      return putLegacy({ ...settings, suite }, { Bucket, Key, Body }, {});
-    };
-    expect(await errorOf(() => put(limit + 1))).toEqual(coded("SOURCE_TOO_LARGE"));
-    expect(await local.contents()).toEqual({ keys: [], uploads: [] });
-    expect((await put(limit)).plaintextLength).toBe(limit);
-  });
+  ])(
+    "a stream of more bytes than the format allows is refused as soon as that is known (%s), and leaves nothing behind",
+    async (_, limit) => {
+      const settings = writerConfigArgument({
+        s3: local.s3,
+        keyring: keysOf(local, "aes").keyring,
+        partSizeBytes: partBytes,
+        instructionFile: true,
+      });
+      const suite = { ...settings.suite, maxPlaintextBytes: limit };
+      const put = (bytes: number) => {
+        const Body = Readable.from(cut(testBytes(bytes), 65_536));
+        return putLegacy({ ...settings, suite }, { Bucket, Key, Body }, {});
+      };
+      expect(await errorOf(() => put(limit + 1))).toEqual(coded("SOURCE_TOO_LARGE"));
+      expect(await local.contents()).toEqual({ keys: [], uploads: [] });
+      expect((await put(limit)).plaintextLength).toBe(limit);
+    },
+  );
 });
 
-describe("delete", () => {
+describe("LegacyWriter.delete", () => {
   const writer = () => writerWith(local, { instructionFile: true });
-  it("removes the object, then its instruction file", async () => {
+  it("delete removes the object, then its instruction file", async () => {
     await writer().put({ Bucket, Key, Body: "x" });
     local.operations();
     await writer().delete({ Bucket, Key });
@@ -422,13 +425,13 @@ describe("delete", () => {
     expect((await local.contents()).keys).toEqual([]);
   });
 
-  it("takes objects without one, from a writer of whatever kind", async () => {
+  it("delete removes objects without an instruction file, whatever the options of the writer", async () => {
     await writerWith(local).put({ Bucket, Key, Body: "x" });
     await writerWith(local).delete({ Bucket, Key });
     expect((await local.contents()).keys).toEqual([]);
   });
 
-  it("keeps the file when the object stays, and when one version is removed", async () => {
+  it("delete keeps the instruction file when the object stays, and when one version is removed", async () => {
     await writer().put({ Bucket, Key, Body: "x" });
     local.aws.fault({ operation: "DeleteObject", status: 403, code: "AccessDenied" });
     expect(await errorOf(() => writer().delete({ Bucket, Key }))).toEqual(coded("S3_ACCESS_DENIED"));
@@ -438,7 +441,7 @@ describe("delete", () => {
     expect(local.operations()).toEqual(["DeleteObject"]);
   });
 
-  it("tells of a file that could not be removed, and of a success that was none", async () => {
+  it("delete reports an instruction file that could not be removed, and a confirmed deletion that did not happen", async () => {
     await writer().put({ Bucket, Key, Body: "x" });
     local.aws.fault({ operation: "DeleteObject", skip: 1, status: 403, code: "AccessDenied" });
     expect(await writer().delete({ Bucket, Key })).toMatchObject({
@@ -449,14 +452,14 @@ describe("delete", () => {
     expect(await errorOf(() => writer().delete({ Bucket, Key }))).toEqual(coded("S3_REQUEST_FAILED"));
   });
 
-  it("rejects with the reason of an aborted signal", async () => {
+  it("delete rejects with the reason of an aborted signal", async () => {
     const abortSignal = AbortSignal.abort(new Error("enough"));
     expect(await errorOf(() => writer().delete({ Bucket, Key }, { abortSignal }))).toBe(abortSignal.reason);
     expect(local.operations()).toEqual([]);
   });
 });
 
-it("an object is as large as S3 says", async () => {
+it("the ciphertextLength of LegacyWriter.put is the size of the object in S3", async () => {
   const { ciphertextLength } = await writerWith(local).put({ Bucket, Key, Body: testBytes(100) });
   const { ContentLength } = await local.s3.send(new HeadObjectCommand({ Bucket, Key }));
   expect(ContentLength).toBe(ciphertextLength);

@@ -7,9 +7,9 @@ import {
   type LegacyWriterOptions,
   legacyRsaKeyring,
   type ReEncryptInstructionFileInput,
-} from "../../src/legacy.js";
-import { testBytes } from "../support/bytes.js";
-import { coded, errorOf } from "../support/errors.js";
+} from "../../../src/legacy.js";
+import { testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
 import {
   formats,
   keysOf,
@@ -18,9 +18,9 @@ import {
   removeAll,
   stored,
   writerWith,
-} from "../support/legacy-writer.js";
-import { Bucket, useLocalAws } from "../support/local.js";
-import { readS3ec, s3ecKeys } from "../support/s3ec.js";
+} from "../../support/legacy-writer.js";
+import { Bucket, useLocalAws } from "../../support/local.js";
+import { readS3ec, s3ecKeys } from "../../support/s3ec.js";
 
 const local = useLocalAws();
 afterEach(() => removeAll(local));
@@ -68,27 +68,30 @@ async function refusal(
   return error;
 }
 
-describe("a data key is given to a partner", () => {
+describe("proof of the data key before it is wrapped for another reader", () => {
   const all = keyTypes.flatMap((keyType) => formats.map((format) => ({ keyType, format })));
 
-  it.each(all)("in $format under $keyType only if it opens the object that is named", async (how) => {
-    const options = { keyring: keysOf(local, how.keyType).keyring, ...optionsOf[how.format] };
-    await writer(options).put({ ...at, Body: publicBody });
-    await writer(options).put({ Bucket, Key: "secret", Body: secretBody });
-    const own = await local.getRaw("public.instruction");
-    await copy("secret.instruction", "public.instruction");
-    expect(await refusal(options)).toEqual(coded("DECRYPTION_FAILED"));
-    expect(await refusal(options, { verifyContent: "always" })).toEqual(coded("DECRYPTION_FAILED"));
+  it.each(all)(
+    "a data key in $format under $keyType is wrapped only if it opens the named object",
+    async (how) => {
+      const options = { keyring: keysOf(local, how.keyType).keyring, ...optionsOf[how.format] };
+      await writer(options).put({ ...at, Body: publicBody });
+      await writer(options).put({ Bucket, Key: "secret", Body: secretBody });
+      const own = await local.getRaw("public.instruction");
+      await copy("secret.instruction", "public.instruction");
+      expect(await refusal(options)).toEqual(coded("DECRYPTION_FAILED"));
+      expect(await refusal(options, { verifyContent: "always" })).toEqual(coded("DECRYPTION_FAILED"));
 
-    await local.putRaw("public.instruction", own.bytes, own.metadata);
-    const { newKeyring, seen } = partner();
-    await writer(options).reEncryptInstructionFile({ ...at, newKeyring, instructionFileSuffix });
-    expect(seen).toHaveLength(1);
-    const shared = await stored(local, "public", instructionFileSuffix);
-    expect(await readS3ec(shared, { rsa: s3ecKeys.otherRsa.privateKey })).toEqual(publicBody);
-  });
+      await local.putRaw("public.instruction", own.bytes, own.metadata);
+      const { newKeyring, seen } = partner();
+      await writer(options).reEncryptInstructionFile({ ...at, newKeyring, instructionFileSuffix });
+      expect(seen).toHaveLength(1);
+      const shared = await stored(local, "public", instructionFileSuffix);
+      expect(await readS3ec(shared, { rsa: s3ecKeys.otherRsa.privateKey })).toEqual(publicBody);
+    },
+  );
 
-  it("of V2 not if the object was changed anywhere, or cut off", async () => {
+  it("a data key of V2 is not wrapped if the object was modified or truncated", async () => {
     const options = optionsOf.V2;
     await writer(options).put({ ...at, Body: publicBody });
     const { bytes } = await local.getRaw("public");
@@ -104,7 +107,7 @@ describe("a data key is given to a partner", () => {
     expect(await refusal(options)).toEqual(coded("BODY_TRUNCATED"));
   });
 
-  it("of V3 whose commitment was put there, too, not if all of it is to be verified", async () => {
+  it("a data key of V3 whose commitment was replaced, too, is not wrapped with verifyContent: always", async () => {
     await writer().put({ ...at, Body: publicBody });
     await writer().put({ Bucket, Key: "secret", Body: secretBody });
     const { metadata } = await local.getRaw("secret");
@@ -114,7 +117,7 @@ describe("a data key is given to a partner", () => {
     expect(await refusal({}, { verifyContent: "always" })).toEqual(coded("DECRYPTION_FAILED"));
   });
 
-  it("not if another object was put there, when its ETag is stated", async () => {
+  it("a data key is not wrapped if the object does not have the stated ETag", async () => {
     for (const format of formats) {
       const options = optionsOf[format];
       const { ETag = "" } = await writer(options).put({ ...at, Body: publicBody });
@@ -134,7 +137,7 @@ describe("a data key is given to a partner", () => {
     }
   });
 
-  it("not if the object is overwritten while it is verified, by a store that knows conditions and one that does not", async () => {
+  it("a data key is not wrapped if the object is overwritten during the verification, even in a store that ignores conditions", async () => {
     for (const knowsConditions of [true, false]) {
       await writer(optionsOf.V2).put({ ...at, Body: publicBody });
       await writer(optionsOf.V2).put({ Bucket, Key: "secret", Body: secretBody });
@@ -163,7 +166,7 @@ describe("a data key is given to a partner", () => {
     }
   });
 
-  it("of V2 at no cost, and with no proof, when the caller trusts all writers of the bucket", async () => {
+  it("a data key of V2 is wrapped without reading the object with verifyContent: never", async () => {
     await writer(optionsOf.V2).put({ ...at, Body: publicBody });
     local.operations();
     const { newKeyring, seen } = partner();
@@ -173,7 +176,7 @@ describe("a data key is given to a partner", () => {
     expect(seen).toHaveLength(1);
   });
 
-  it("of V2 whose writer authenticated more than the content when that is stated", async () => {
+  it("a data key of V2 with additional authenticated data is wrapped if contentAad is stated", async () => {
     const dataKey = testBytes(32, 7);
     const [iv, wrapIv, contentAad] = [testBytes(12, 8), testBytes(12, 9), Buffer.from("more")];
     const seal = (key: Uint8Array, nonce: Uint8Array, authenticated: string | Buffer, bytes: Uint8Array) => {
@@ -198,7 +201,7 @@ describe("a data key is given to a partner", () => {
   });
 });
 
-it("the key of AES/CBC, which nothing authenticates, is given to nobody unless the caller says so, and no key is asked for", async () => {
+it("the data key of AES/CBC is refused before any key is used, unless verifyContent is never", async () => {
   const asked: string[] = [];
   const { keyring } = keysOf(local, "aes");
   const unwrapDataKey: LegacyKeyring["unwrapDataKey"] = async (input) => {
@@ -235,7 +238,7 @@ it.each([
   [{ verifyContent: true }, /^verifyContent/],
   [{ IfMatch: "" }, /^IfMatch/],
   [{ contentAad: "more" }, /^contentAad/],
-])("arguments of the proof are checked before anything is sent: %o", async (input, message) => {
+])("reEncryptInstructionFile checks %o before any request", async (input, message) => {
   const given = { ...at, newKeyring: partner().newKeyring, ...input } as never;
   expect((await errorOf(() => writer().reEncryptInstructionFile(given))).message).toMatch(message);
   expect(local.operations()).toEqual([]);

@@ -7,12 +7,12 @@ import {
 } from "@aws-sdk/client-s3";
 import { mockClient } from "aws-sdk-client-mock";
 import { afterEach, describe, expect, it } from "vitest";
-import { EnvelopeError } from "../../src/index.js";
-import { expectBytes, testBytes } from "../support/bytes.js";
-import { coded, errorOf } from "../support/errors.js";
-import { formats, keysOf, optionsOf, removeAll, stored, writerWith } from "../support/legacy-writer.js";
-import { Bucket, partBytes, useLocalAws } from "../support/local.js";
-import { readS3ec } from "../support/s3ec.js";
+import { EnvelopeError } from "../../../src/index.js";
+import { expectBytes, testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
+import { formats, keysOf, optionsOf, removeAll, stored, writerWith } from "../../support/legacy-writer.js";
+import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
+import { readS3ec } from "../../support/s3ec.js";
 
 const local = useLocalAws();
 const Key = "k";
@@ -30,8 +30,8 @@ afterEach(async () => {
 /** What anybody reads at the key now. */
 const read = async () => (await readS3ec(await stored(local, Key), key)).toString();
 
-describe("an instruction file", () => {
-  it("is written before the object, with its mark and the fields on access, encryption and tags", async () => {
+describe("instruction files of LegacyWriter.put", () => {
+  it("the instruction file is written before the object, with its mark and the object's access, encryption and tags", async () => {
     const s3 = new S3Client({ region: "eu-central-1" });
     const mock = mockClient(s3);
     mock.on(PutObjectCommand).resolves({ ETag: '"e"' });
@@ -70,7 +70,7 @@ describe("an instruction file", () => {
     expect(second).toMatchObject({ ...at, ...shared, StorageClass: "GLACIER", ContentType: "text/html" });
   });
 
-  it("goes over the wire with an empty mark, and its exact length", async () => {
+  it("the instruction file is sent with an empty mark and its exact length", async () => {
     await writer().put({ ...at, Body: "x" });
     const put = local.aws.requests.find(
       ({ operation, path }) => operation === "PutObject" && path.endsWith(file),
@@ -81,7 +81,7 @@ describe("an instruction file", () => {
     expect(metadata).toEqual({ "x-amz-crypto-instr-file": "" });
   });
 
-  it("takes one request to look for, and one more for the object that it is of", async () => {
+  it("looking for an earlier instruction file takes one request, and one more for its object", async () => {
     await writer().put({ ...at, Body: "x" });
     expect(local.operations()).toEqual(["GetObject", "PutObject", "PutObject"]);
     await writer().put({ ...at, Body: "y" });
@@ -89,7 +89,7 @@ describe("an instruction file", () => {
     expect(await read()).toBe("y");
   });
 
-  it("is written, but not replaced, by who may not read it and so could not put it back", async () => {
+  it("without permission to read it, an instruction file is written but never replaced", async () => {
     const unreadable = () => local.aws.fault({ operation: "GetObject", status: 403, code: "AccessDenied" });
     unreadable();
     await writer().put({ ...at, Body: "x" });
@@ -118,7 +118,7 @@ describe("an instruction file", () => {
     expect(doubtful).toEqual(coded("S3_UNAVAILABLE", { possiblyOrphanedInstructionFileKey: file }));
   });
 
-  it("is not replaced when a condition of the object's write cannot hold", async () => {
+  it("an instruction file is not replaced when a condition of the object's write does not hold", async () => {
     await writer().put({ ...at, Body: "x" });
     const { ETag } = await local.s3.send(new HeadObjectCommand(at));
     for (const condition of [{ IfNoneMatch: "*" }, { IfMatch: '"other"' }]) {
@@ -132,7 +132,7 @@ describe("an instruction file", () => {
     expect(await read()).toBe("z");
   });
 
-  it("does not take the place of what cannot be one", async () => {
+  it("an object that cannot be an instruction file is not replaced by one", async () => {
     const Body = testBytes(65_537);
     await local.putRaw(file, Body);
     expect(await errorOf(() => writer().put({ ...at, Body: "x" }))).toEqual(
@@ -155,7 +155,7 @@ describe("an instruction file", () => {
   });
 });
 
-describe.each(formats)("when a write in %s fails", (format) => {
+describe.each(formats)("a failed write of an object with an instruction file in %s", (format) => {
   const put = (Body: Uint8Array | string = "new", options = {}) =>
     writer({ ...optionsOf[format], ...options }).put({ ...at, Body });
   const denied = { status: 403, code: "AccessDenied" };
@@ -180,14 +180,14 @@ describe.each(formats)("when a write in %s fails", (format) => {
     expect((await local.contents()).uploads).toEqual([]);
   });
 
-  it("by a condition that S3 checks, the object that is there stays readable", async () => {
+  it("the existing object stays readable when a condition of the write does not hold", async () => {
     await put("old");
     local.aws.fault({ operation: "PutObject", skip: 1, status: 412, code: "PreconditionFailed" });
     expect(await errorOf(() => put())).toEqual(coded("S3_PRECONDITION_FAILED"));
     expect(await read()).toBe("old");
   });
 
-  it("by its source, the object that is there stays readable", async () => {
+  it("the existing object stays readable when the source of the write fails", async () => {
     await put("old");
     const Body = (async function* () {
       yield testBytes(partBytes + 1);
@@ -199,7 +199,7 @@ describe.each(formats)("when a write in %s fails", (format) => {
     expect(await read()).toBe("old");
   });
 
-  it("by the caller's signal, the object that is there stays readable", async () => {
+  it("the existing object stays readable when the write is aborted", async () => {
     await put("old");
     const controller = new AbortController();
     const reason = new Error("enough");
@@ -226,7 +226,7 @@ describe.each(formats)("when a write in %s fails", (format) => {
     expect(await read()).toBe("old");
   });
 
-  it("without an answer to what took effect, the new file stays", async () => {
+  it("the new instruction file stays when the object was written but the response was lost", async () => {
     await put("old");
     local.aws.fault({ operation: "PutObject", skip: 1, reset: "after" });
     if (format === "V3") await put();
@@ -238,7 +238,7 @@ describe.each(formats)("when a write in %s fails", (format) => {
     expect(await read()).toBe("new");
   });
 
-  it("and nobody can tell what is there, the new file stays", async () => {
+  it("the new instruction file stays when it is not known which object exists", async () => {
     await put("old");
     local.aws.fault({ operation: "HeadObject", skip: 1, times: 9, ...denied });
     local.aws.fault({ operation: "PutObject", skip: 1, reset: "after" });
@@ -248,7 +248,7 @@ describe.each(formats)("when a write in %s fails", (format) => {
     expect(await read()).toBe("new");
   });
 
-  it("and so does putting back, the error says what was lost", async () => {
+  it("the error names the lost instruction file when it cannot be restored", async () => {
     await put("old");
     local.aws.fault({ operation: "PutObject", skip: 1, times: 2, ...denied });
     const error = await errorOf(() => put());
@@ -258,7 +258,7 @@ describe.each(formats)("when a write in %s fails", (format) => {
     expect(error.message).toContain("could not be restored");
   });
 
-  it("and so does removing, the error names what is left", async () => {
+  it("the error names the orphaned instruction file when it cannot be removed", async () => {
     local.aws.fault({ operation: "PutObject", skip: 1, ...denied });
     local.aws.fault({ operation: "DeleteObject", ...denied });
     expect(await errorOf(() => put())).toEqual(
@@ -267,7 +267,7 @@ describe.each(formats)("when a write in %s fails", (format) => {
     expect((await local.contents()).keys).toEqual([file]);
   });
 
-  it("the file of another that came without an object is put back when that is sure to be missing", async () => {
+  it("an earlier instruction file without an object is restored when no object exists", async () => {
     await local.putRaw(file, Buffer.from("{}"), { "x-amz-crypto-instr-file": "", note: "1" });
     local.aws.fault({ operation: "PutObject", skip: 1, ...denied });
     await errorOf(() => put());
@@ -278,7 +278,7 @@ describe.each(formats)("when a write in %s fails", (format) => {
   });
 });
 
-it("in a bucket with versions no version of a file is lost", async () => {
+it("no version of an instruction file is lost in a bucket with versions", async () => {
   const versioned = "instruction-versions";
   await local.s3.send(new CreateBucketCommand({ Bucket: versioned }));
   const VersioningConfiguration = { Status: "Enabled" } as const;
@@ -290,7 +290,7 @@ it("in a bucket with versions no version of a file is lost", async () => {
   expect(old.VersionId).toBe(VersionId);
 });
 
-it("the error of a caller is not added to", async () => {
+it("an error of the caller is not changed when the instruction file cannot be restored", async () => {
   await writer().put({ ...at, Body: "old" });
   const controller = new AbortController();
   const reason = new EnvelopeError("S3_ACCESS_DENIED", "of another call", {
