@@ -3,7 +3,7 @@ import { PassThrough } from "node:stream";
 import { afterEach, expect, it, vi } from "vitest";
 import { startIdleTimer } from "../../src/base/idle-timer.js";
 import { CoalescedReads } from "../../src/s3/body/coalesced-reads.js";
-import { collectInto } from "../../src/s3/body/collectInto-into.js";
+import { collectInto } from "../../src/s3/body/collect-into.js";
 import { guardSource } from "../../src/source/guarded-source.js";
 import { testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
