@@ -29,7 +29,7 @@ export interface MultipartInput {
   readonly target: RequestTarget;
   readonly maxConcurrentParts: number;
   /** Ends the upload, which aborts it at its first failure. */
-  readonly transfer: CallControl;
+  readonly call: CallControl;
   readonly commit: ConfirmedWrite;
 }
 
@@ -60,15 +60,15 @@ export async function uploadMultipart(
 
 /** Begins an upload. The request does not observe the signal: an upload whose id never arrives could not be aborted. */
 export async function createUpload(input: MultipartInput): Promise<string> {
-  const { s3, put, transfer } = input;
+  const { s3, put, call } = input;
   const fields = {
     ...createFields(put),
     ChecksumAlgorithm: put.ChecksumAlgorithm ?? (await defaultChecksum(s3)),
   };
-  transfer.signal.throwIfAborted();
+  call.signal.throwIfAborted();
   const created = createOneUpload(input, fields);
   try {
-    return await untilAborted(transfer.signal, created);
+    return await untilAborted(call.signal, created);
   } catch (error) {
     // The reason of the caller's signal, or the failure of CreateMultipartUpload: thrown as it is.
     const cleanup = created.then((uploadId) => discardUpload(input, uploadId, error)).catch(() => undefined);
@@ -119,7 +119,7 @@ async function uploadParts(
   rest: AsyncGenerator<Part, undefined>,
   onStored: (part: Part) => void,
 ): Promise<readonly StoredPart[]> {
-  const { transfer, maxConcurrentParts } = input;
+  const { call, maxConcurrentParts } = input;
   const uploaded: StoredPart[] = [];
   const inFlight = new Set<Promise<void>>();
   try {
@@ -130,18 +130,18 @@ async function uploadParts(
           uploaded.push(done);
           onStored(sending);
         })
-        .catch(transfer.abort)
+        .catch(call.abort)
         .finally(() => inFlight.delete(request));
       inFlight.add(request);
       while (inFlight.size >= maxConcurrentParts) await Promise.race(inFlight);
-      transfer.signal.throwIfAborted();
+      call.signal.throwIfAborted();
     }
   } catch (error) {
-    transfer.abort(error);
+    call.abort(error);
     end(rest);
   }
   await Promise.all(inFlight);
-  transfer.signal.throwIfAborted();
+  call.signal.throwIfAborted();
   return uploaded;
 }
 
@@ -152,7 +152,7 @@ function end(parts: AsyncGenerator<Part, undefined>): void {
 
 /** Sends one part; its memory is released once it is certain that nothing reads it any more. */
 export async function sendPart(
-  { s3, put, transfer }: MultipartInput,
+  { s3, put, call }: MultipartInput,
   UploadId: string,
   { partNumber: PartNumber, bytes, release }: Pick<Part, "partNumber" | "bytes" | "release">,
 ): Promise<StoredPart> {
@@ -160,7 +160,7 @@ export async function sendPart(
   const output = await uploadPart(
     s3,
     { ...partFields(put), UploadId, PartNumber, Body: bytes },
-    { signal: transfer.signal, observer: sending },
+    { signal: call.signal, observer: sending },
   );
   release(sending.hasEnded);
   // A store does not recognize a part by a weak ETag.
@@ -210,7 +210,7 @@ export async function commitUpload(
   UploadId: string,
   stored: readonly StoredPart[],
 ): Promise<ConfirmedWriteOutput> {
-  const { s3, put, target, transfer, commit } = input;
+  const { s3, put, target, call, commit } = input;
   const parts = stored
     .map(({ PartNumber, ETag, checksums }) => ({ PartNumber, ETag, ...checksums }))
     .sort((left, right) => left.PartNumber - right.PartNumber);
@@ -220,7 +220,7 @@ export async function commitUpload(
   const size = stored.reduce((sum, { size }) => sum + size, 0);
   const MultipartUpload = { Parts: parts };
   const fields = { ...completeFields(put), UploadId, MultipartUpload, MpuObjectSize: size };
-  return commit.write({ s3, put, signal: transfer.signal }, size, (options) =>
+  return commit.write({ s3, put, signal: call.signal }, size, (options) =>
     completeMultipartUpload(s3, fields, options),
   );
 }
@@ -246,13 +246,13 @@ export async function abortMultipart(
 
 /** Aborts the upload and returns the error that ended it, which names the upload if it may still be there. */
 export async function discardUpload(
-  { s3, put, transfer }: MultipartInput,
+  { s3, put, call }: MultipartInput,
   UploadId: string,
   error: unknown,
 ): Promise<unknown> {
   const fields = { ...objectFields(put), UploadId };
   if (await cleanUp((options) => abortMultipartUpload(s3, fields, options))) return error;
-  return withLeftover(error, transfer, {
+  return withLeftover(error, call, {
     details: { orphanedUploadId: UploadId },
     advice: `Its multipart upload could not be aborted: abort "${UploadId}", or let a lifecycle rule do it`,
   });

@@ -1,4 +1,4 @@
-/** Messages that are bound to pairs which they do not hold: .NET's vectors, and one that holds a part of its context. */
+/** Messages that are bound to pairs which they do not hold: the vectors for .NET, and a message that holds a part of its context. */
 import { createCipheriv, createPrivateKey, createPublicKey, hkdfSync } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import {

@@ -29,7 +29,7 @@ function requestFields({ fields, Key, VersionId }: Pick<WrittenObject, "fields" 
   return { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner };
 }
 
-/** What a written object is in S3. */
+/** A written object as it is stored in S3. */
 export interface StoredObject {
   readonly Metadata: Record<string, string>;
   /** The size of the object in bytes. */
@@ -38,7 +38,7 @@ export interface StoredObject {
 }
 
 /** Looks a written object up. */
-export async function findWritten(
+export async function describeWritten(
   { s3 }: Pick<ClientConfig, "s3">,
   written: WrittenObject,
   signal: AbortSignal,
