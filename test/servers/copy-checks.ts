@@ -1,4 +1,4 @@
-/** What a server of S3 must answer to copies and tags. */
+/** Checks of S3: copies and tags. */
 import {
   CopyObjectCommand,
   type CopyObjectCommandInput,

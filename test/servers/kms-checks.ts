@@ -1,4 +1,4 @@
-/** The operations of KMS that the SDK rests on, now and later. */
+/** Checks of the KMS operations that this package uses or will use. */
 import {
   CreateAliasCommand,
   DecryptCommand,

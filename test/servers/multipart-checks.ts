@@ -1,4 +1,4 @@
-/** What a server of S3 must answer to uploads in parts. */
+/** Checks of S3: multipart uploads. */
 import { createHash } from "node:crypto";
 import {
   AbortMultipartUploadCommand,

@@ -1,4 +1,4 @@
-/** What a server of S3 must answer to reads and listings. */
+/** Checks of S3: reads and listings. */
 import {
   CreateBucketCommand,
   DeleteBucketCommand,

@@ -1,4 +1,4 @@
-/** All that a server of S3 must answer to the operations that the SDK rests on, now and later. */
+/** All checks of the S3 operations that this package uses or will use. */
 import type { Check } from "./checks.js";
 import { copyChecks } from "./copy-checks.js";
 import { multipartChecks } from "./multipart-checks.js";

@@ -1,4 +1,4 @@
-/** What a server of S3 must answer to signatures, right and wrong. */
+/** Checks of S3: valid and invalid signatures. */
 import { S3Client } from "@aws-sdk/client-s3";
 import { expect } from "vitest";
 import { failure } from "../support/errors.js";

@@ -14,7 +14,7 @@ export const checksOf: Readonly<Record<"s3" | "kms", Named>> = {
   kms: [...keyringChecks, ...kmsChecks],
 };
 
-/** A row for each operation, a column for each server; what is lacking in words. */
+/** A row for each operation and a column for each server, with the known gaps in words. */
 export function compatibilityTable(checks: Named, servers: readonly string[]): string {
   const operations = [...new Set(checks.map(({ operation }) => operation))];
   const rows = operations.map((operation) => {

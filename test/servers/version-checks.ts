@@ -1,4 +1,4 @@
-/** Versions of objects: what a server that has them must answer. */
+/** Checks of S3: versions of objects, for servers that have them. */
 import {
   CopyObjectCommand,
   CreateBucketCommand,

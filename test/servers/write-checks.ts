@@ -1,4 +1,4 @@
-/** What a server of S3 must answer to writes and deletions of whole objects. */
+/** Checks of S3: writes and deletions of objects. */
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import {
