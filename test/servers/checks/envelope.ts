@@ -11,11 +11,11 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3";
 import { expect } from "vitest";
-import { EnvelopeClient, type Keyring, type PutBody } from "../../src/index.js";
-import { collectUntilError, expectBytes, testBytes } from "../support/bytes.js";
-import { coded, errorOf } from "../support/errors.js";
-import type { Check } from "./checks.js";
-import { winnersOf16 } from "./s3-context.js";
+import { EnvelopeClient, type Keyring, type PutBody } from "../../../src/index.js";
+import { collectUntilError, expectBytes, testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
+import type { Check } from "../checks.js";
+import { winnersOf16 } from "../s3-context.js";
 
 /** The context of a check. */
 export interface EnvelopeContext {

@@ -14,9 +14,9 @@ import {
   ScheduleKeyDeletionCommand,
 } from "@aws-sdk/client-kms";
 import { expect } from "vitest";
-import { errorOf } from "../support/errors.js";
-import type { Check } from "./checks.js";
-import { idOf, newKey } from "./kms-context.js";
+import { errorOf } from "../../support/errors.js";
+import type { Check } from "../checks.js";
+import { idOf, newKey } from "../kms-context.js";
 
 const EncryptionContext = { tenant: "ü", purpose: "check" };
 

@@ -7,10 +7,10 @@ import {
   ScheduleKeyDeletionCommand,
 } from "@aws-sdk/client-kms";
 import { expect } from "vitest";
-import { type ErrorCode, kmsKeyring } from "../../src/index.js";
-import { coded, errorOf } from "../support/errors.js";
-import type { Check } from "./checks.js";
-import { idOf, newKey } from "./kms-context.js";
+import { type ErrorCode, kmsKeyring } from "../../../src/index.js";
+import { coded, errorOf } from "../../support/errors.js";
+import type { Check } from "../checks.js";
+import { idOf, newKey } from "../kms-context.js";
 
 const operation = "kmsKeyring";
 const encryptionContext = { tenant: "ü", purpose: "check" };

@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { GetObjectCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { expect } from "vitest";
-import { EnvelopeClient } from "../../src/index.js";
-import { expectBytes, testBytes } from "../support/bytes.js";
-import { coded, errorOf } from "../support/errors.js";
-import type { Check } from "./checks.js";
-import { type EnvelopeContext, leftovers } from "./envelope-checks.js";
+import { EnvelopeClient } from "../../../src/index.js";
+import { expectBytes, testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
+import type { Check } from "../checks.js";
+import { type EnvelopeContext, leftovers } from "./envelope.js";
 
 const operation = "EnvelopeClient";
 const partSizeBytes = 5 * 1024 * 1024;
