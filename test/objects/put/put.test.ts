@@ -239,7 +239,7 @@ describe("refusals before anything is sent", () => {
     [
       "a locked web stream",
       () => ({ Bucket, Key: "k", Body: locked() }),
-      "Body: expected a ReadableStream that nobody else reads",
+      "Body: expected a ReadableStream that no other code reads",
     ],
     [
       "a negative ContentLength",
