@@ -13,8 +13,6 @@ import { maxPartBytes } from "../../transfer/part-sizes.js";
 import type { LegacyReading, ObjectFormat } from "./format.js";
 import type { TransferConfig } from "./transfer-config.js";
 
-export type { TransferConfig } from "./transfer-config.js";
-
 const mebibyte = 1024 * 1024;
 
 /** The default of `idleTimeoutMs`. */
