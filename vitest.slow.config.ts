@@ -7,9 +7,11 @@ export default defineConfig({
   test: {
     ...base.test,
     include: ["test/**/*.slow.ts"],
+    env: { ...base.test?.env, TEST_TIER: "slow" },
     maxWorkers: 2,
     // What other files have left would count as held memory.
     isolate: true,
     setupFiles: [],
+    globalSetup: [],
   },
 });

@@ -67,6 +67,6 @@ export type { UploadInput } from "./objects/upload/upload.js";
 export type { EngineEvent } from "./observe/channels.js";
 export { createS3Client, type S3ClientOptions } from "./s3/s3-client.js";
 export type { LegacyFormat } from "./s3ec/suites.js";
+export type { PutBody } from "./transfer/body-source.js";
 export type { CallOptions, TransferOptions } from "./transfer/call.js";
 export type { ProgressListener, TransferProgress } from "./transfer/progress.js";
-export type { PutBody } from "./transfer/source.js";

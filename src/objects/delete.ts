@@ -1,4 +1,4 @@
-/** Deletes one object, and its sidecar where the client keeps envelopes in sidecars. */
+/** Deletes an object, and its sidecar if the client stores envelopes in sidecars. */
 import type {
   DeleteObjectCommandInput,
   DeleteObjectCommandOutput,
@@ -17,27 +17,28 @@ import { type CallOptions, callOptions, withCall } from "../transfer/call.js";
 import { type ClientConfig, type EnvelopeStorage, envelopeStorages } from "./encrypted/config.js";
 import { deleteSidecar, type SidecarLocation, sidecarLocation } from "./encrypted/sidecar.js";
 
-/** What `delete` takes: the input of DeleteObject, and this. */
+/** The input of `delete`: that of DeleteObject, and this. */
 export interface DeleteInput extends DeleteObjectCommandInput {
   /**
-   * Overrides the client's setting. State "sidecar" for an object whose envelope may be in a sidecar: it costs one
-   * HeadObject request, and the sidecar is removed, too. With "metadata" no sidecar is looked for.
+   * Overrides the setting of the client. State "sidecar" for an object whose envelope may be in a sidecar: one HeadObject
+   * request then looks for the sidecar, which is removed as well. With "metadata" none is looked for.
    */
   readonly envelopeStorage?: EnvelopeStorage | undefined;
 }
-/** What `delete` gives: the output of DeleteObject, and this. */
+
+/** The output of `delete`: that of DeleteObject, and this. */
 export interface DeleteOutput extends DeleteObjectCommandOutput {
-  /** The key of the object's sidecar, when it could not be removed after the object. Harmless: remove it later. */
+  /** The key of the sidecar, if it could not be removed after the object. It is harmless: remove it later. */
   readonly orphanedSidecarKey?: string;
   /**
-   * The key of the sidecar of a version that was deleted by its id. It stays, as a version that was copied from
-   * that one has the same: remove it when no version has its salt.
+   * The key of the sidecar of a version that was deleted by its id. It is kept because copies of that version use it:
+   * remove it when no version has its salt.
    */
   readonly possiblyOrphanedSidecarKey?: string;
 }
 
 /** See `EnvelopeClient.delete`. */
-export async function deleteObject(
+export async function deleteEncrypted(
   config: ClientConfig,
   input: DeleteInput,
   options: CallOptions,
@@ -55,22 +56,25 @@ export async function deleteObject(
 async function remove(
   config: ClientConfig,
   storage: EnvelopeStorage,
-  asked: DeleteObjectCommandInput,
+  request: DeleteObjectCommandInput,
   target: RequestTarget,
   signal: AbortSignal | undefined,
 ): Promise<DeleteOutput> {
   const { s3 } = config;
-  const sidecar = storage === "sidecar" ? await findSidecar(config, asked, signal) : undefined;
-  const output = await requests.deleteObject(s3, asked, { signal });
-  await requireDeletion(config, asked, output, target, signal);
-  // A delete marker hides the object only: its older version still needs the sidecar.
+  const sidecar = storage === "sidecar" ? await findSidecar(config, request, signal) : undefined;
+  const output = await requests.deleteObject(s3, request, { signal });
+  await requireDeletion(config, request, output, target, signal);
+  // A delete marker only hides the object: its older versions still need the sidecar.
   if (!sidecar || output.DeleteMarker) return output;
-  if (asked.VersionId !== undefined) return { ...output, possiblyOrphanedSidecarKey: sidecar.Key };
+  if (request.VersionId !== undefined) return { ...output, possiblyOrphanedSidecarKey: sidecar.Key };
   if (await deleteSidecar(s3, sidecar, signal)) return output;
   return { ...output, orphanedSidecarKey: sidecar.Key };
 }
 
-/** Whatever stands between us and S3 can answer 200 as well: then the object is looked for. */
+/**
+ * Verifies a deletion: an intermediary can respond 200 as well. Such a response lacks the status and the request id of S3,
+ * and a HeadObject request then looks for the object.
+ */
 export async function requireDeletion(
   config: Pick<ClientConfig, "s3">,
   input: DeleteObjectCommandInput,
@@ -86,10 +90,10 @@ export async function requireDeletion(
     if (hasCode(error, "S3_NOT_FOUND")) return;
     throw error;
   }
-  throw unusableResponse(target, "the answer says success, but the object is there");
+  throw unusableResponse(target, "the response reports success, but the object exists");
 }
 
-/** A sidecar that cannot be found must not keep the object from being deleted; a service that is down may. */
+/** Finds the sidecar. A sidecar that cannot be found does not prevent the deletion; an unavailable service does. */
 async function findSidecar(
   config: ClientConfig,
   input: DeleteObjectCommandInput,

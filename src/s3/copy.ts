@@ -120,13 +120,14 @@ export interface CopySource extends CustomerKeyFields {
   readonly Bucket: string | undefined;
   readonly Key: string;
   readonly VersionId: string | undefined;
+  readonly ExpectedBucketOwner: string | undefined;
   /** The ETag that the source must have, if it is known. */
   readonly ETag: string | undefined;
   /** The size of the object in bytes. */
   readonly bytes: number;
 }
 
-/** How an object is copied. */
+/** Options of {@link copyWithin}. */
 export interface CopyOptions {
   /**
    * Whether objects of up to 5 GiB are copied by parts as well: more stores evaluate the conditions of
@@ -152,9 +153,9 @@ export async function copyWithin(
   { isAlwaysByParts = false, beforeCommit }: CopyOptions = {},
 ): Promise<ConfirmedWriteOutput> {
   if (source.bytes > maxCopiedBytes || isAlwaysByParts) return copyByParts(input, source, beforeCommit);
-  const { s3, put, transfer, commit } = input;
+  const { s3, put, call, commit } = input;
   await beforeCommit?.();
-  const { signal } = transfer;
+  const { signal } = call;
   return commit.write({ s3, put, signal }, source.bytes, (options) =>
     copyObject(
       s3,
@@ -164,7 +165,7 @@ export async function copyWithin(
         IfNoneMatch: put.IfNoneMatch,
         MetadataDirective: "REPLACE",
         TaggingDirective: "REPLACE",
-        ...sourceFields(put, source),
+        ...sourceFields(source),
       },
       options,
     ),
@@ -187,12 +188,12 @@ async function copyByParts(
 }
 
 async function copyParts(input: MultipartInput, uploadId: string, source: CopySource): Promise<StoredPart[]> {
-  const { transfer, maxConcurrentParts } = input;
+  const { call, maxConcurrentParts } = input;
   const { bytes } = source;
   const partBytes = partSizes(bytes, copiedPartBytes)(1);
   const count = Math.ceil(bytes / partBytes);
   const parts: StoredPart[] = [];
-  await forEachConcurrently(new Array(count).keys(), maxConcurrentParts, transfer, async (index) => {
+  await forEachConcurrently(new Array(count).keys(), maxConcurrentParts, call, async (index) => {
     const start = index * partBytes;
     const end = Math.min(bytes, start + partBytes);
     // S3 copies no range of an object of up to 5 MB.
@@ -206,25 +207,25 @@ async function copyParts(input: MultipartInput, uploadId: string, source: CopySo
 }
 
 function copyPart(
-  { s3, put, transfer }: MultipartInput,
+  { s3, put, call }: MultipartInput,
   UploadId: string,
   source: CopySource,
   PartNumber: number,
   CopySourceRange: string | undefined,
 ): ReturnType<typeof uploadPartCopy> {
   const part = { CopySourceRange, UploadId, PartNumber };
-  const input = { ...objectFields(put), ...customerKeyOf(put), ...sourceFields(put, source), ...part };
-  return uploadPartCopy(s3, input, { signal: transfer.signal });
+  const input = { ...objectFields(put), ...customerKeyOf(put), ...sourceFields(source), ...part };
+  return uploadPartCopy(s3, input, { signal: call.signal });
 }
 
 /** The fields of CopyObject and UploadPartCopy that name the source, and its state. */
-function sourceFields(put: PutObjectCommandInput, source: CopySource) {
+function sourceFields(source: CopySource) {
   const { Bucket, Key, VersionId, ETag } = source;
   // The Bucket may be the ARN of an access point.
   const prefix = Bucket?.startsWith("arn:") ? `${Bucket}/object` : Bucket;
   const path = `${prefix}/${encodeURIComponent(Key)}`;
   return {
-    ExpectedSourceBucketOwner: put.ExpectedBucketOwner,
+    ExpectedSourceBucketOwner: source.ExpectedBucketOwner,
     CopySource: VersionId === undefined ? path : `${path}?versionId=${VersionId}`,
     CopySourceIfMatch: conditionOf(ETag),
     CopySourceSSECustomerAlgorithm: source.SSECustomerAlgorithm,

@@ -20,24 +20,24 @@ import {
 } from "./requests.js";
 import { conditionOf } from "./responses.js";
 
-/** How long a failed upload waits for an upload id that S3 has not answered yet, in milliseconds. */
+/** How long a failed call waits for the response to its CreateMultipartUpload, in milliseconds. */
 const createGraceMs = 5_000;
 
-/** What an upload needs. */
+/** The input of all requests of one multipart upload. */
 export interface MultipartInput {
   readonly s3: S3Client;
-  /** The PutObject that this upload stands for, metadata complete, without body. */
+  /** The PutObject that the upload amounts to, metadata complete, without body. */
   readonly put: PutObjectCommandInput;
   readonly target: RequestTarget;
   readonly maxConcurrentParts: number;
-  /** Ends the upload; the upload itself raises it at its first failure. */
-  readonly transfer: CallControl;
+  /** Ends the upload, which aborts it at its first failure. */
+  readonly call: CallControl;
   readonly commit: ConfirmedWrite;
 }
 
 /**
- * Uploads parts and completes. Any failure, of the source, of S3 or by the signal, rejects with the first
- * cause after every request has ended or was given up, and the upload has been aborted.
+ * Uploads parts and completes the upload. A failure of the source or of S3, or an aborted signal, rejects with the first
+ * cause after every request has ended and the upload has been aborted.
  *
  * @param rest the parts after the first; ended early if the upload fails
  * @param onStored called for each part that S3 has stored; an error that it throws ends the upload
@@ -62,15 +62,15 @@ export async function uploadMultipart(
 
 /** Begins an upload. The request does not observe the signal: an upload whose id never arrives could not be aborted. */
 export async function createUpload(input: MultipartInput): Promise<string> {
-  const { s3, put, transfer } = input;
+  const { s3, put, call } = input;
   const fields = {
     ...createFields(put),
     ChecksumAlgorithm: put.ChecksumAlgorithm ?? (await defaultChecksum(s3)),
   };
-  transfer.signal.throwIfAborted();
+  call.signal.throwIfAborted();
   const created = createOneUpload(input, fields);
   try {
-    return await untilAborted(transfer.signal, created);
+    return await untilAborted(call.signal, created);
   } catch (error) {
     // The reason of the caller's signal, or the failure of CreateMultipartUpload: thrown as it is.
     const cleanup = created.then((uploadId) => discardUpload(input, uploadId, error)).catch(() => undefined);
@@ -98,7 +98,7 @@ async function createOneUpload(
   }
 }
 
-/** The SDK adds this checksum to every part unless told otherwise, and S3 wants to hear of it beforehand. */
+/** The checksum that the SDK adds to every part by default. CreateMultipartUpload must announce it. */
 export async function defaultChecksum(s3: S3Client): Promise<"CRC32" | undefined> {
   const calculation: unknown = await s3.config?.requestChecksumCalculation?.();
   return calculation === "WHEN_REQUIRED" ? undefined : "CRC32";
@@ -121,9 +121,9 @@ async function uploadParts(
   rest: AsyncGenerator<Part, undefined>,
   onStored: (part: Part) => void,
 ): Promise<readonly StoredPart[]> {
-  const { transfer, maxConcurrentParts } = input;
+  const { call, maxConcurrentParts } = input;
   const uploaded: StoredPart[] = [];
-  await forEachConcurrently(startingWith(first, rest), maxConcurrentParts, transfer, async (part) => {
+  await forEachConcurrently(startingWith(first, rest), maxConcurrentParts, call, async (part) => {
     uploaded.push(await sendPart(input, uploadId, part));
     onStored(part);
   });
@@ -138,7 +138,7 @@ async function* startingWith<T>(first: T, rest: AsyncIterable<T>): AsyncGenerato
 
 /** Sends one part; its memory is released once it is certain that nothing reads it any more. */
 export async function sendPart(
-  { s3, put, transfer }: MultipartInput,
+  { s3, put, call }: MultipartInput,
   UploadId: string,
   { partNumber: PartNumber, bytes, release }: Pick<Part, "partNumber" | "bytes" | "release">,
 ): Promise<StoredPart> {
@@ -146,10 +146,10 @@ export async function sendPart(
   const output = await uploadPart(
     s3,
     { ...partFields(put), UploadId, PartNumber, Body: bytes },
-    { signal: transfer.signal, observer: sending },
+    { signal: call.signal, observer: sending },
   );
   release(sending.hasEnded);
-  // A weak ETag is not what the store knows the part by.
+  // A store does not recognize a part by a weak ETag.
   return { PartNumber, ETag: conditionOf(output.ETag), size: bytes.length, checksums: checksumsOf(output) };
 }
 
@@ -196,7 +196,7 @@ export async function commitUpload(
   UploadId: string,
   stored: readonly StoredPart[],
 ): Promise<ConfirmedWriteOutput> {
-  const { s3, put, target, transfer, commit } = input;
+  const { s3, put, target, call, commit } = input;
   const parts = stored
     .map(({ PartNumber, ETag, checksums }) => ({ PartNumber, ETag, ...checksums }))
     .sort((left, right) => left.PartNumber - right.PartNumber);
@@ -206,7 +206,7 @@ export async function commitUpload(
   const size = stored.reduce((sum, { size }) => sum + size, 0);
   const MultipartUpload = { Parts: parts };
   const fields = { ...completeFields(put), UploadId, MultipartUpload, MpuObjectSize: size };
-  return commit.write({ s3, put, signal: transfer.signal }, size, (options) =>
+  return commit.write({ s3, put, signal: call.signal }, size, (options) =>
     completeMultipartUpload(s3, fields, options),
   );
 }
@@ -232,13 +232,13 @@ export async function abortMultipart(
 
 /** Aborts the upload and returns the error that ended it, which names the upload if it may still be there. */
 export async function discardUpload(
-  { s3, put, transfer }: MultipartInput,
+  { s3, put, call }: MultipartInput,
   UploadId: string,
   error: unknown,
 ): Promise<unknown> {
   const fields = { ...objectFields(put), UploadId };
   if (await cleanUp((options) => abortMultipartUpload(s3, fields, options))) return error;
-  return withLeftover(error, transfer, {
+  return withLeftover(error, call, {
     details: { orphanedUploadId: UploadId },
     advice: `Its multipart upload could not be aborted: abort "${UploadId}", or let a lifecycle rule do it`,
   });

@@ -18,7 +18,7 @@ export interface LegacyEnvelope {
   readonly description: EncryptionContext;
   /** The name of the content algorithm in the metadata, which the data key is bound to. "" in V1. */
   readonly contentName: string;
-  /** Where it was found. */
+  /** The place where the envelope was found. */
   readonly storage: "metadata" | "instruction-file";
 }
 

@@ -62,6 +62,8 @@ export async function startServer(
     if (ending.signal.aborted) socket.destroy();
   });
   server.requestTimeout = 0;
+  // On a busy machine a client could send a request on a connection that the server is just closing as idle.
+  server.keepAliveTimeout = 0;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject).listen({ port, host: "127.0.0.1", exclusive: true }, resolve);
   }).catch((error: unknown) => {

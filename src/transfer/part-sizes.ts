@@ -1,11 +1,8 @@
 /** The sizes of the parts of a multipart upload, within the limits of S3 and of the SDK. */
 import { EnvelopeError } from "../base/errors.js";
+import { maxPartBytes } from "./limits.js";
 
 const mebibyte = 1024 * 1024;
-/** The smallest part that S3 accepts, except for the last one. */
-export const minPartBytes = 5 * mebibyte;
-/** S3 accepts parts of up to 5 GiB, but Node hashes at most 2^31 - 1 bytes in one go, as the SDK does to sign a part. */
-export const maxPartBytes = 2047 * mebibyte;
 /** The most parts that S3 accepts. */
 export const maxParts = 10_000;
 /** The size of the first parts when the caller sets none. */
@@ -32,7 +29,8 @@ export function partSizes(
 ): PartSizes {
   const start = fixedPartBytes ?? defaultPartBytes;
   if (ciphertextLength !== undefined) {
-    const needed = Math.ceil(ciphertextLength / maxParts / mebibyte) * mebibyte;
+    const step = Math.min(start, mebibyte);
+    const needed = Math.ceil(ciphertextLength / maxParts / step) * step;
     if (needed > maxPartBytes)
       throw bodyTooLarge(
         `an S3 object has at most 10,000 parts, and a part of this package at most ${maxPartBytes} bytes`,

@@ -1,29 +1,32 @@
-/** How far a transfer has come: one shape for all of them. */
+/** The progress of a transfer, in one form for all of them. */
 import { wrongType } from "../base/arguments.js";
 
-/** What an `onProgress` listener is told. */
+/** The argument of an `onProgress` listener. */
 export interface TransferProgress {
   readonly operation: "put" | "get" | "upload" | "download" | "migrate";
   readonly Bucket: string;
   readonly Key: string;
-  /** Plaintext bytes that are done: stored in S3, or verified and handed out or written. */
+  /** Plaintext bytes that are done: stored in S3, or verified and released or written. */
   readonly bytes: number;
-  /** Plaintext bytes in all, once that is known. */
+  /** Plaintext bytes in total, once they are known. */
   readonly totalBytes: number | undefined;
-  /** Parts that are done: parts of an upload, stretches of a download that are requested together. */
+  /** Parts of an upload, or blocks of a download, that are done. */
   readonly parts: number;
-  /** Parts in all, once that is known. */
+  /** Parts or blocks in total, once they are known. */
   readonly totalParts: number | undefined;
-  /** Bytes a second on average since the call began, without those that an earlier try had done. */
+  /** The average number of bytes per second since the call began, without those that an earlier call had done. */
   readonly bytesPerSecond: number;
-  /** How long the rest will take at this rate; undefined while nobody can tell. */
+  /** The estimated time for the rest in seconds; undefined while it is unknown. */
   readonly secondsLeft: number | undefined;
 }
 
-/** Is told of progress, at most ten times a second, and of the end of a transfer that succeeds. What it throws ends the transfer. */
+/**
+ * Called with the progress of a transfer, at most ten times a second, and once at the end of a transfer that succeeds. An
+ * error that it throws ends the transfer.
+ */
 export type ProgressListener = (progress: TransferProgress) => void;
 
-/** Checks a listener among the options of a call. */
+/** Checks the listener in the options of a call. */
 export function progressArgument(value: unknown): ProgressListener | undefined {
   if (value === undefined || typeof value === "function") return value as ProgressListener | undefined;
   throw wrongType("options.onProgress", "a function", value);
@@ -31,15 +34,15 @@ export function progressArgument(value: unknown): ProgressListener | undefined {
 
 const minIntervalMs = 100;
 
-/** What a {@link ProgressMeter} is about. */
+/** The call and the object of a {@link ProgressMeter}. */
 export type ProgressSubject = Pick<TransferProgress, "operation" | "Bucket" | "Key">;
 
-/** Counts for one transfer and tells its listener, if there is one. */
+/** Counts the progress of one transfer and reports it to its listener, if there is one. */
 export class ProgressMeter {
   readonly #subject: ProgressSubject;
   readonly #listener: ProgressListener | undefined;
   readonly #startedAt = performance.now();
-  #toldAt = Number.NEGATIVE_INFINITY;
+  #reportedAt = Number.NEGATIVE_INFINITY;
   #bytes = 0;
   #parts = 0;
   #earlierBytes = 0;
@@ -52,36 +55,36 @@ export class ProgressMeter {
     this.#listener = listener;
   }
 
-  /** Counts what an earlier try had done. */
+  /** Counts what an earlier call had done. */
   resume(bytes: number, parts: number): void {
     this.#earlierBytes += bytes;
     this.add(bytes, parts);
   }
 
-  /** Counts more. Throws what the listener throws. */
+  /** Counts more. Throws the errors of the listener. */
   add(bytes: number, parts = 0): void {
     this.#bytes += bytes;
     this.#parts += parts;
-    if (this.#listener && performance.now() - this.#toldAt >= minIntervalMs) this.#tell(this.#listener);
+    if (this.#listener && performance.now() - this.#reportedAt >= minIntervalMs) this.#report(this.#listener);
   }
 
-  /** Counts what is left to count, and tells the end. Throws what the listener throws. */
+  /** Counts the rest, and reports the end. Throws the errors of the listener. */
   end(bytes = 0, parts = 0): void {
     this.#bytes += bytes;
     this.#parts += parts;
-    if (this.#listener) this.#tell(this.#listener);
+    if (this.#listener) this.#report(this.#listener);
   }
 
-  /** Counts everything as done, and reports the end. Throws what the listener throws. */
+  /** Counts everything as done, and reports the end. Throws the errors of the listener. */
   complete(bytes: number, parts: number): void {
     [this.#bytes, this.totalBytes] = [bytes, bytes];
     [this.#parts, this.totalParts] = [parts, parts];
     this.end();
   }
 
-  #tell(listener: ProgressListener): void {
+  #report(listener: ProgressListener): void {
     const now = performance.now();
-    this.#toldAt = now;
+    this.#reportedAt = now;
     const seconds = (now - this.#startedAt) / 1000;
     const bytesPerSecond = seconds > 0 ? (this.#bytes - this.#earlierBytes) / seconds : 0;
     listener({

@@ -1,5 +1,4 @@
-/** Where the plaintext of an upload is read from: any stretch of it, at any time, always the same. */
-
+/** The source of an upload: plaintext of known length that can be read at any offset, repeatedly. */
 import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { untilLimits } from "../base/abort.js";
@@ -11,43 +10,43 @@ import type { Fields } from "../fields/field-list.js";
 import { bytesOf } from "../source/shape.js";
 import { sourceFailed } from "../source/source-error.js";
 
-/** A plaintext of known length that can be read at any offset. Give one of the two. */
+/** A plaintext of known length that can be read at any offset. State exactly one of the two. */
 export interface SeekableInput {
-  /** A file. Its size and time of modification must stay as they are. */
+  /** A file. Its size and its modification time must not change during the upload. */
   readonly filePath?: string | undefined;
-  /** Anything else: plaintext of a fixed length, which gives the same bytes whenever it is asked. */
+  /** Any other plaintext of fixed length, which must return the same bytes for every read of a range. */
   readonly source?: RandomAccessSource | undefined;
 }
 
-/** A plaintext that has been opened. */
+/** An opened source. */
 export interface SeekableSource {
   readonly length: number;
-  /** When a file was modified last, in milliseconds; undefined for what is no file. */
+  /** The modification time of a file in milliseconds; undefined for other sources. */
   readonly modifiedMs: number | undefined;
-  /** Whether a path leads to the very file that it is read from, by whatever name or link. */
+  /** Whether a path leads to the same file, by any name or link. */
   isFileAt(path: string): Promise<boolean>;
   /**
-   * Fills memory with the bytes from `position` on.
+   * Fills `target` with the bytes from `position` on.
    *
    * @throws EnvelopeError `FILE_FAILED`, `SOURCE_FAILED`, `SOURCE_STALLED`, `SOURCE_CHANGED`
    */
-  read(target: Uint8Array, position: number): Promise<void>;
-  /** @throws EnvelopeError `SOURCE_CHANGED` when the file is not what it was when it was opened */
+  readInto(target: Uint8Array, position: number): Promise<void>;
+  /** @throws EnvelopeError `SOURCE_CHANGED` when the source differs from what was opened */
   requireUnchanged(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** A source of the caller's is asked for at most so many bytes at a time. */
+/** The most bytes that one `read` of a caller's source is called for. */
 const maxReadBytes = 1024 * 1024;
 
-/** The error for a source that is not what it was. */
+/** The error for a source that has changed. */
 export function sourceChanged(what: string, details: EnvelopeError["details"]): EnvelopeError {
-  return new EnvelopeError("SOURCE_CHANGED", `the source is not what it was when the upload began: ${what}`, {
+  return new EnvelopeError("SOURCE_CHANGED", `the source has changed since the upload began: ${what}`, {
     details,
   });
 }
 
-/** Checks that an input names one source. */
+/** Checks that an input has exactly one source. */
 export function seekableArgument({ filePath, source }: Partial<Fields<SeekableInput>>): SeekableInput {
   if ((filePath === undefined) === (source === undefined)) {
     throw new TypeError("filePath, source: expected one of them");
@@ -59,7 +58,7 @@ export function seekableArgument({ filePath, source }: Partial<Fields<SeekableIn
   return { source: source as RandomAccessSource };
 }
 
-/** Opens what {@link seekableArgument} has checked. */
+/** Opens the source of an input that {@link seekableArgument} has checked. */
 export async function openSeekable(
   { filePath, source }: SeekableInput,
   signal: AbortSignal,
@@ -71,26 +70,26 @@ export async function openSeekable(
 
 async function fileSource(path: string): Promise<SeekableSource> {
   const attempt = <T>(act: () => Promise<T>): Promise<T> => withFileError(path, "be read", act);
-  // Not to wait for whoever may write into a pipe.
+  // Without O_NONBLOCK, opening a pipe waits for a writer.
   const file = await attempt(() => open(path, constants.O_RDONLY | constants.O_NONBLOCK));
   try {
     const stats = await attempt(() => file.stat());
     const { size, mtimeMs } = stats;
-    // Pipes and devices state a size of 0.
+    // Pipes and devices report a size of 0.
     const fault = kindFault(stats);
     if (fault) throw fileFailed(path, "be uploaded", fault);
     return {
       length: size,
       modifiedMs: mtimeMs,
       isFileAt: (other) => attempt(() => isFileAt(file, other)),
-      read: (target, position) => attempt(() => readFile(file, path, target, position)),
+      readInto: (target, position) => attempt(() => readFile(file, path, target, position)),
       requireUnchanged: async () => {
         const now = await attempt(() => file.stat());
         if (now.size !== size) throw sourceChanged("the file has another size", { path, size: now.size });
-        if (now.mtimeMs !== mtimeMs) throw sourceChanged("the file was modified meanwhile", { path });
-        // Some file systems, such as /proc, state a size of 0 for files that hold something.
+        if (now.mtimeMs !== mtimeMs) throw sourceChanged("the file was modified", { path });
+        // Some file systems, such as /proc, report a size of 0 for files with content.
         const { bytesRead } = await attempt(() => file.read(new Uint8Array(1), 0, 1, size));
-        if (bytesRead > 0) throw sourceChanged("the file holds more than its size says", { path, size });
+        if (bytesRead > 0) throw sourceChanged("the file contains more bytes than its size", { path, size });
       },
       close: () => file.close(),
     };
@@ -103,7 +102,7 @@ async function fileSource(path: string): Promise<SeekableSource> {
 async function isFileAt(file: FileHandle, path: string): Promise<boolean> {
   const [own, other] = await Promise.all([
     file.stat({ bigint: true }),
-    // What cannot be seen is no file that is open here.
+    // A path that cannot be read does not lead to the open file.
     stat(path, { bigint: true }).catch(() => undefined),
   ]);
   return other !== undefined && own.dev === other.dev && own.ino === other.ino;
@@ -127,7 +126,7 @@ function callersSource(
     length,
     modifiedMs: undefined,
     isFileAt: async () => false,
-    async read(target, position) {
+    async readInto(target, position) {
       for (let filled = 0; filled < target.length; ) {
         const start = position + filled;
         const end = Math.min(start + maxReadBytes, position + target.length);
@@ -135,7 +134,7 @@ function callersSource(
         const bytes = bytesOf(result);
         if (!bytes) throw wrongType("source.read: its result", "a Uint8Array", result);
         if (bytes.length !== end - start) {
-          const what = `${end - start} bytes were asked for at ${start}, ${bytes.length} came`;
+          const what = `read(${start}, ${end}) returned ${bytes.length} bytes`;
           throw sourceChanged(what, { start, expectedBytes: end - start, bytes: bytes.length });
         }
         target.set(bytes, filled);
@@ -143,7 +142,7 @@ function callersSource(
       }
     },
     async requireUnchanged() {
-      if (source.length !== length) throw sourceChanged("it has another length", { size: source.length });
+      if (source.length !== length) throw sourceChanged("its length differs", { size: source.length });
     },
     async close() {},
   };

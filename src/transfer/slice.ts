@@ -1,6 +1,6 @@
-/** Some of the bytes that an iterable yields. */
+/** A range of the bytes that an iterable yields. */
 
-/** Yields `length` bytes after the first `skip`. Reads the rest to its end, which may be where an error comes. */
+/** Yields `length` bytes after the first `skip`. Reads the rest to its end, as it may end with an error. */
 export async function* slice(
   pieces: AsyncIterable<Uint8Array>,
   skip: number,

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { S3Client } from "@aws-sdk/client-s3";
 import { expect, it } from "vitest";
-import { EnvelopeError, type ErrorCode, errorCodes } from "../../src/index.js";
+import { aesKeyring, EnvelopeClient, EnvelopeError, type ErrorCode, errorCodes } from "../../src/index.js";
 import { s3Error } from "../../src/s3/errors.js";
 
 const named = (name: string, message: string) => Object.assign(new Error(message), { name });
@@ -114,4 +115,26 @@ it("an EnvelopeError refuses a code that is not in errorCodes", () => {
   expect(() => new EnvelopeError("NOPE" as never, "message")).toThrow(
     new RangeError("code: expected one of errorCodes"),
   );
+});
+
+it("docs/errors.md shows the messages for unknown and misplaced fields", async () => {
+  const keyring = aesKeyring({ keyId: "k", wrappingKey: new Uint8Array(32) });
+  const client = new EnvelopeClient({ s3: new S3Client({ region: "eu-central-1" }), keyring });
+  const object = { Bucket: "bucket", Key: "key", Body: "" };
+  const calls: (() => Promise<unknown>)[] = [
+    () => client.put({ ...object, EncryptionContext: {} } as never),
+    () => client.put({ ...object, ifNoneMatch: "*" } as never),
+    () => client.get({ Bucket: "bucket", Key: "key" }, { signal: undefined } as never),
+    () => client.put({ ...object, abortSignal: undefined } as never),
+  ];
+  const messages = await Promise.all(
+    calls.map((call) =>
+      call().then(
+        () => "no error",
+        (error: Error) => error.message,
+      ),
+    ),
+  );
+  const shown = [...(sections.get("Unknown fields") ?? "").matchAll(/^ {4}(.*)$/gm)].map(([, line]) => line);
+  expect(messages).toEqual(shown);
 });

@@ -16,7 +16,7 @@ import {
 } from "../support/encryption-sdk.js";
 import { coded } from "../support/errors.js";
 
-/** A keyring that must not be asked. */
+/** A keyring that must not be called. */
 class Untouched extends KeyringNode {
   override async _onEncrypt(): Promise<never> {
     throw new Error("asked");
@@ -97,7 +97,7 @@ describe("modified messages", () => {
       expect(error).toEqual(coded("DECRYPTION_FAILED"));
       expectBytes(released, plaintext.subarray(0, 10));
     }
-    // Found out by its header: nothing of the frame is there.
+    // The header of the frame is refused before the frame is read.
     const longer = Buffer.from(last ?? []).subarray(0, 4 + 4 + 12 + 4);
     longer.writeUInt32BE(11, 4 + 4 + 12);
     const { error } = await readMessage([head, first, second, third, longer] as Uint8Array[]);
@@ -105,7 +105,7 @@ describe("modified messages", () => {
   });
 });
 
-/** A header up to where it is wrong. */
+/** A header, up to its fault. */
 function header(fields: {
   version?: number;
   type?: number;
@@ -132,7 +132,7 @@ function header(fields: {
   ]);
 }
 
-/** A context on the wire: its pairs, and how many there are said to be. */
+/** An encoded context: its pairs, and the number of pairs that it states. */
 function context(pairs: (readonly [string | Buffer, string])[], count = pairs.length): Buffer {
   const fields = pairs.flat().map((text) => Buffer.from(text as string));
   return Buffer.concat([

@@ -164,7 +164,7 @@ describe("KMS keyrings of the AWS Encryption SDK", () => {
     const kms = kmsClient();
     const decrypt = kms.decrypt.bind(kms) as (...input: unknown[]) => Promise<unknown>;
     const ended: unknown[] = [];
-    // Aborts once the request is on its way, and notes how that ends.
+    // Aborts once the request has been sent, and records how the request ends.
     kms.decrypt = ((...input: unknown[]) => {
       const answer = decrypt(...input);
       answer.catch((error: Error) => ended.push(error.name));

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-/** `npm test` has built it just now. */
+/** The test runs against the latest build. */
 const dist = fileURLToPath(new URL("../../dist", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-esdk-"));
 

@@ -15,7 +15,7 @@ import { coded, errorOf } from "../support/errors.js";
 const keyring = aesKeyringNode();
 const reason = new Error("enough");
 
-/** A promise and what resolves it. */
+/** A promise and the function that resolves it. */
 function gate() {
   let resolve: () => void = () => undefined;
   const promise = new Promise<void>((open) => {
@@ -24,7 +24,7 @@ function gate() {
   return { promise, resolve };
 }
 
-/** A source that says what became of it: it gives the pieces, then waits for ever or ends. */
+/** A source that records how it ended. It yields the pieces, then waits for ever or ends. */
 function watched(pieces: Iterable<Uint8Array>, { stalls = false } = {}) {
   const state = { read: 0, closed: false, waits: gate() };
   const iterator = pieces[Symbol.iterator]();
@@ -48,7 +48,7 @@ function watched(pieces: Iterable<Uint8Array>, { stalls = false } = {}) {
   return { source, state };
 }
 
-/** What is left to do before a source hears that it is closed. */
+/** Waits until a source has been closed. */
 const settled = () => new Promise(setImmediate);
 
 describe("the source of a message", () => {
@@ -67,7 +67,7 @@ describe("the source of a message", () => {
     ] as const) {
       const reader = new ExactReader(source, undefined);
       fail();
-      // As long as it may take to load Amazon's package.
+      // Loading Amazon's package may take this long.
       await settled();
       const error = await errorOf(() => reader.take(1));
       expect(error).toEqual(coded("SOURCE_FAILED"));
@@ -90,7 +90,7 @@ describe("the source of a message", () => {
     const { released, error } = await readMessage(pieces());
     expect(error).toBeUndefined();
     expectBytes(released, plaintext);
-    // Together they have more than a gibibyte.
+    // Together the buffers have more than a gibibyte.
     expect(most).toBeLessThan(512 * 1024 * 1024);
   });
 
@@ -268,7 +268,7 @@ describe("aborting decryptEncryptionSdkMessage", () => {
   });
 });
 
-/** Unwraps when it is told to. */
+/** A keyring that unwraps when the test lets it. */
 class SlowKeyring extends KeyringNode {
   readonly goOn = gate();
   material: NodeDecryptionMaterial | undefined;

@@ -1,4 +1,4 @@
-/** The S3 client with workers; what it does without them is in the other files. */
+/** An EnvelopeClient with workers; the other files test it without them. */
 import { describe, expect, it } from "vitest";
 import { poolOf } from "../../src/cobblestone/engine/engine.js";
 import { chunkOffset } from "../../src/cobblestone/layout.js";
@@ -6,7 +6,7 @@ import { EnvelopeClient } from "../../src/index.js";
 import { collect, collectUntilError, cut, expectBytes, testBytes } from "../support/bytes.js";
 import { useEngines, workerOf } from "../support/engines.js";
 import { coded, errorOf } from "../support/errors.js";
-import { Bucket, keyring, partBytes, useLocalAws } from "../support/local.js";
+import { Bucket, keyring, s3PartBytes as partBytes, useLocalAws } from "../support/local.js";
 
 const local = useLocalAws();
 const { startedEngine } = useEngines();
@@ -20,7 +20,7 @@ async function setUp(workerUrl?: URL) {
 }
 
 describe("a client with workers", () => {
-  it("writes and reads large objects, whole and in ranges", async () => {
+  it("a client with workers writes and reads large objects, whole and in ranges", async () => {
     const { client, engine } = await setUp();
     await client.put({ Bucket, Key, Body: source() });
     const whole = await client.get({ Bucket, Key });
@@ -32,7 +32,7 @@ describe("a client with workers", () => {
     expect(poolOf(engine).pendingBatches).toBe(0);
   });
 
-  it("releases no byte of a chunk that was changed in S3", async () => {
+  it("a client with workers releases no byte of a chunk that was altered in S3", async () => {
     const { client } = await setUp();
     await client.put({ Bucket, Key, Body: source() });
     const { bytes, metadata } = await local.getRaw(Key);
@@ -44,7 +44,7 @@ describe("a client with workers", () => {
     expectBytes(released, plaintext.subarray(0, released.length));
   });
 
-  it("of a put that is aborted leaves nothing in S3 and nothing in work", async () => {
+  it("a put that is aborted leaves nothing in S3 and no work for the workers", async () => {
     const { client, engine } = await setUp();
     const controller = new AbortController();
     const reason = new Error("enough");
@@ -63,7 +63,7 @@ describe("a client with workers", () => {
     expect([keys.includes("aborted"), uploads]).toEqual([false, []]);
   });
 
-  it("of a get that is aborted or destroyed leaves nothing in work and no connection", async () => {
+  it("a get that is aborted or destroyed leaves no work for the workers and no connection", async () => {
     const { client, engine } = await setUp();
     await client.put({ Bucket, Key, Body: source() });
     const controller = new AbortController();
@@ -77,7 +77,7 @@ describe("a client with workers", () => {
     await expect.poll(() => poolOf(engine).pendingBatches).toBe(0);
   });
 
-  it("fails when a worker ends amid a put, and leaves nothing in S3", async () => {
+  it("a put fails when a worker ends, and leaves nothing in S3", async () => {
     const code = `let left = 5;
       parentPort.on("message", ({ buffer }) =>
         left-- > 0 ? parentPort.postMessage({ buffer, verified: true }, [buffer]) : process.exit(3));`;
@@ -90,7 +90,7 @@ describe("a client with workers", () => {
   });
 });
 
-it("a client with an engine that is none is refused", () => {
+it("an EnvelopeClient refuses an engine that is no CryptoEngine", () => {
   const make = () => new EnvelopeClient({ s3: local.s3, keyring, engine: "fast" as never });
   expect(make).toThrow(new TypeError("options.engine: expected a CryptoEngine, got a string"));
 });

@@ -6,7 +6,7 @@ import { Bucket, useLocalAws } from "../support/local.js";
 const local = useLocalAws();
 
 describe("head", () => {
-  it("tells sizes in plaintext bytes, the user's metadata, the context and the keys", async () => {
+  it("head returns the plaintext size, the metadata of the user, the context and the keys", async () => {
     const Metadata = { note: "x" };
     const put = {
       Bucket,
@@ -31,13 +31,13 @@ describe("head", () => {
     expect(local.operations()).toEqual(["HeadObject"]);
   });
 
-  it("tells no checksums of S3, which are of the ciphertext", async () => {
+  it("head returns no checksums, which are of the ciphertext", async () => {
     await local.client.put({ Bucket, Key: "k", Body: "x" });
     const head = await local.client.head({ Bucket, Key: "k", ChecksumMode: "ENABLED" });
     expect(Object.keys(head).filter((field) => field.startsWith("Checksum"))).toEqual([]);
   });
 
-  it("tells an object that is not encrypted from one that is", async () => {
+  it("head distinguishes encrypted objects from others", async () => {
     await local.putRaw("plain", testBytes(10), { note: "x" });
     expect(await local.client.head({ Bucket, Key: "plain" })).toMatchObject({
       encrypted: false,
@@ -49,19 +49,19 @@ describe("head", () => {
     [{ "x-amz-key-v2": "x" }, "LEGACY_FORMAT"],
     [{ "s3e-version": "9" }, "ENVELOPE_VERSION_UNSUPPORTED"],
     [{ "s3e-suite": "x" }, "ENVELOPE_INVALID"],
-  ] as const)("refuses the metadata %j with %s", async (metadata, code) => {
+  ] as const)("head of an object with the metadata %j fails with %s", async (metadata, code) => {
     await local.putRaw("odd", testBytes(10), metadata as unknown as Record<string, string>);
     expect(await errorOf(() => local.client.head({ Bucket, Key: "odd" }))).toEqual(coded(code));
   });
 
-  it("refuses a size that no object of ours has", async () => {
+  it("head of an object with an impossible size fails with BODY_TRUNCATED", async () => {
     await local.client.put({ Bucket, Key: "k", Body: "x" });
     const { metadata } = await local.getRaw("k");
     await local.putRaw("cut", testBytes(60), metadata);
     expect(await errorOf(() => local.client.head({ Bucket, Key: "cut" }))).toEqual(coded("BODY_TRUNCATED"));
   });
 
-  it("has coded errors and refuses what it cannot honour", async () => {
+  it("head has coded errors and refuses ranges and parts", async () => {
     expect(await errorOf(() => local.client.head({ Bucket, Key: "nowhere" }))).toEqual(coded("S3_NOT_FOUND"));
     for (const input of [{ PartNumber: 1 }, { Range: "bytes=0-1" }]) {
       const error = await errorOf(() => local.client.head({ Bucket, Key: "k", ...input } as never));
@@ -74,7 +74,7 @@ describe("head", () => {
 });
 
 describe("delete", () => {
-  it("sends one DeleteObject", async () => {
+  it("delete sends one DeleteObject", async () => {
     await local.client.put({ Bucket, Key: "k", Body: "x" });
     local.operations();
     await local.client.delete({ Bucket, Key: "k" });
@@ -82,7 +82,7 @@ describe("delete", () => {
     expect(await errorOf(() => local.client.head({ Bucket, Key: "k" }))).toEqual(coded("S3_NOT_FOUND"));
   });
 
-  it("has coded errors, and can be aborted", async () => {
+  it("delete has coded errors, and can be aborted", async () => {
     expect(await errorOf(() => local.client.delete({ Bucket: "no-bucket", Key: "k" }))).toEqual(
       coded("S3_NOT_FOUND"),
     );

@@ -1,4 +1,4 @@
-/** Every call that derives another key from an object's key, over the lengths at which the derived key becomes too long. */
+/** Every call that derives another key from the key of an object, for lengths around which the derived key is too long. */
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,10 +15,10 @@ const local = useLocalAws();
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-keys-"));
 const filePath = join(folder, "file");
 const encryptionContext = { tenant: "42" };
-/** Bytes that S3 allows; what a sidecar and an instruction file add. */
+/** The bytes that S3 allows, and those that a sidecar and an instruction file add. */
 const [most, sidecarBytes, instructionBytes] = [1024, 58, 12];
 
-/** A key of so many bytes of UTF-8, most of them in characters like this one. */
+/** A key of this many bytes of UTF-8, most of them in characters like this one. */
 function keyOf(bytes: number, character: string): string {
   const size = Buffer.byteLength(character);
   return "k".repeat(bytes % size) + character.repeat(Math.floor(bytes / size));
@@ -44,7 +44,7 @@ afterEach(async () => {
 afterAll(() => rmSync(folder, { recursive: true }));
 
 describe.each(keys)("a key of %i bytes in characters like %s", (length, _, Key) => {
-  it("is as long as it says", () => expect(Buffer.byteLength(Key)).toBe(length));
+  it("has that length", () => expect(Buffer.byteLength(Key)).toBe(length));
 
   const reads: Record<string, (client: EnvelopeClient) => Promise<unknown>> = {
     get: (client) => client.get({ Bucket, Key, encryptionContext }),
@@ -54,19 +54,19 @@ describe.each(keys)("a key of %i bytes in characters like %s", (length, _, Key) 
     download: (client) => client.download({ Bucket, Key, encryptionContext, filePath }),
     migrateObject: (client) => migrateObject(client, { Bucket, Key, target: { Key: "elsewhere" } }),
   };
-  it("of an object that claims a sidecar, which is not there: reads reject with a code", async () => {
+  it("reads of an object whose sidecar is missing reject with a code", async () => {
     await local.putRaw(Key, testBytes(73), sidecarMetadata);
     for (const [name, read] of Object.entries(reads)) {
       const act = () => read(name === "migrateObject" ? reader() : local.client);
       const outcome: unknown = await act().catch((error: unknown) => error);
-      // migrateObject finds that there is nothing to do, and reads no envelope.
+      // migrateObject finds nothing to do, and reads no envelope.
       if (name === "migrateObject") expect(outcome).toMatchObject({ migrated: false });
       else expect(outcome, name).toEqual(coded("ENVELOPE_MISSING"));
     }
     expect(existsSync(filePath)).toBe(false);
   });
 
-  it("of an object that claims a sidecar is deleted by every client, and rejects nothing", async () => {
+  it("every client deletes an object that refers to a sidecar", async () => {
     for (const client of [local.client, sidecarClient()]) {
       await local.putRaw(Key, testBytes(73), sidecarMetadata);
       await client.delete({ Bucket, Key });
@@ -74,7 +74,7 @@ describe.each(keys)("a key of %i bytes in characters like %s", (length, _, Key) 
     }
   });
 
-  it("is refused to writers of sidecars before any request if there is no room, and only then", async () => {
+  it("writers of sidecars refuse a key without room for the name of the sidecar before any request, and only then", async () => {
     const source = { length: 5, read: async () => testBytes(5) };
     const object = { Bucket, Key, envelopeStorage: "sidecar" } as const;
     const writes = [
@@ -96,7 +96,7 @@ describe.each(keys)("a key of %i bytes in characters like %s", (length, _, Key) 
     }
   });
 
-  it("of a legacy object is deleted with or without room for an instruction file", async () => {
+  it("a legacy object is deleted with or without room for the name of an instruction file", async () => {
     const writer = writerWith(local);
     await writer.put({ Bucket, Key, Body: "x" });
     local.operations();
@@ -106,7 +106,7 @@ describe.each(keys)("a key of %i bytes in characters like %s", (length, _, Key) 
     expect((await local.contents()).keys).toEqual([]);
   });
 
-  it("is refused to writers of instruction files before any request if there is no room, and only then", async () => {
+  it("writers of instruction files refuse a key without room for the name of the file before any request, and only then", async () => {
     const writer = writerWith(local, { instructionFile: true });
     const newKeyring = legacyAesKeyring({ wrappingKey: s3ecKeys.aes, materialsDescription: { new: "1" } });
     const isRoom = length + instructionBytes <= most;
@@ -122,7 +122,7 @@ describe.each(keys)("a key of %i bytes in characters like %s", (length, _, Key) 
     }
   });
 
-  it("of an object without an envelope: legacy reading looks for a file only where there can be one", async () => {
+  it("legacy reading of an object without an envelope requests an instruction file only if its key can exist", async () => {
     await local.putRaw(Key, testBytes(20));
     for (const read of [() => reader().get({ Bucket, Key }), () => reader().open({ Bucket, Key })]) {
       const error = await errorOf(read);
@@ -131,7 +131,7 @@ describe.each(keys)("a key of %i bytes in characters like %s", (length, _, Key) 
     expect(await reader().head({ Bucket, Key })).toMatchObject({ encrypted: false });
   });
 
-  it("of a legacy object is migrated in its place, whatever its staging key must be", async () => {
+  it("a legacy object is migrated in place, for any length of the staging key", async () => {
     await writerWith(local).put({ Bucket, Key, Body: "moved" });
     expect(await migrateObject(reader(), { Bucket, Key })).toMatchObject({ migrated: true, Key });
     expect(await (await local.client.get({ Bucket, Key })).Body.transformToString()).toBe("moved");

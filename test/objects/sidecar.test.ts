@@ -20,7 +20,7 @@ const local = useLocalAws();
 const client = () => local.clientWith({ envelopeStorage: "sidecar" });
 const sidecars = async () => (await local.contents()).keys.filter((key) => key.endsWith(".envelope"));
 
-/** An S3Client that sends by way of a function. */
+/** An S3Client whose requests pass through a function. */
 function sendingThrough(send: (command: { input: { Key?: string } }) => Promise<unknown>): S3Client {
   return { config: local.s3.config, send } as unknown as S3Client;
 }
@@ -32,7 +32,7 @@ function raise(): never {
 describe("an envelope in a sidecar", () => {
   afterEach(() => local.removeAll());
 
-  it("takes a context that metadata cannot, and is read back by any client", async () => {
+  it("a sidecar holds a context that metadata cannot, and any client reads it", async () => {
     const encryptionContext = { long: "x".repeat(6000) };
     await client().put({ Bucket, Key: "k", Body: "hello", encryptionContext, Metadata: { note: "x" } });
     expect(local.operations()).toEqual(["PutObject", "PutObject"]);
@@ -49,14 +49,14 @@ describe("an envelope in a sidecar", () => {
     });
   });
 
-  it("is asked for explicitly, for a client or for a call", async () => {
+  it("a sidecar is written only if the client or the call says so", async () => {
     await local.client.put({ Bucket, Key: "k", Body: "x", envelopeStorage: "sidecar" });
     expect(await sidecars()).toHaveLength(1);
     await client().put({ Bucket, Key: "m", Body: "x", envelopeStorage: "metadata" });
     expect(await sidecars()).toHaveLength(1);
   });
 
-  it("belongs to one write: overwriting never touches the sidecar of the object that is there", async () => {
+  it("overwriting an object does not change the sidecar of the earlier object", async () => {
     await client().put({ Bucket, Key: "k", Body: "first" });
     const old = await local.getRaw("k");
     local.aws.fault({ operation: "PutObject", skip: 1, status: 403, code: "AccessDenied" });
@@ -74,36 +74,44 @@ describe("an envelope in a sidecar", () => {
   it.each([
     ["small", testBytes(10)],
     ["large", testBytes(2 * partBytes)],
-  ])("is removed when a %s write fails for sure, and kept when it may have succeeded", async (_, Body) => {
-    const operation = Body.length > 10 ? "CompleteMultipartUpload" : "PutObject";
-    const skip = Body.length > 10 ? 0 : 1;
-    local.aws.fault({ operation, skip, status: 403, code: "AccessDenied" });
-    expect(await errorOf(() => client().put({ Bucket, Key: "k", Body }))).toEqual(coded("S3_ACCESS_DENIED"));
-    expect(await local.contents()).toEqual({ keys: [], uploads: [] });
+  ])(
+    "the sidecar is removed when a %s write certainly failed, and kept when it may have succeeded",
+    async (_, Body) => {
+      const operation = Body.length > 10 ? "CompleteMultipartUpload" : "PutObject";
+      const skip = Body.length > 10 ? 0 : 1;
+      local.aws.fault({ operation, skip, status: 403, code: "AccessDenied" });
+      expect(await errorOf(() => client().put({ Bucket, Key: "k", Body }))).toEqual(
+        coded("S3_ACCESS_DENIED"),
+      );
+      expect(await local.contents()).toEqual({ keys: [], uploads: [] });
 
-    local.aws.fault({ operation, skip, reset: "after" });
-    local.aws.fault({ operation: "HeadObject", reset: "before" });
-    expect(await errorOf(() => client().put({ Bucket, Key: "k", Body }))).toEqual(coded("S3_UNAVAILABLE"));
-    expectBytes(await (await client().get({ Bucket, Key: "k" })).Body.transformToByteArray(), Body);
-  });
+      local.aws.fault({ operation, skip, reset: "after" });
+      local.aws.fault({ operation: "HeadObject", reset: "before" });
+      expect(await errorOf(() => client().put({ Bucket, Key: "k", Body }))).toEqual(coded("S3_UNAVAILABLE"));
+      expectBytes(await (await client().get({ Bucket, Key: "k" })).Body.transformToByteArray(), Body);
+    },
+  );
 
   it.each([
     [408, "RequestTimeout"],
     [500, "Odd"],
-  ])("is kept after the status %i, which does not say that nothing was stored", async (status, code) => {
-    local.aws.fault({ operation: "PutObject", skip: 1, status, code });
-    expect(await errorOf(() => client().put({ Bucket, Key: "k", Body: "x" }))).toEqual(
-      coded("S3_UNAVAILABLE"),
-    );
-    expect(await sidecars()).toHaveLength(1);
-  });
+  ])(
+    "the sidecar is kept after the status %i, which does not prove that nothing was stored",
+    async (status, code) => {
+      local.aws.fault({ operation: "PutObject", skip: 1, status, code });
+      expect(await errorOf(() => client().put({ Bucket, Key: "k", Body: "x" }))).toEqual(
+        coded("S3_UNAVAILABLE"),
+      );
+      expect(await sidecars()).toHaveLength(1);
+    },
+  );
 
   it.each([
     ["412 and its lookup fails", 1000, { IfNoneMatch: "*" }, "HeadObject", "PutObject", 1],
     ["403", 1000, {}, "PutObject", "PutObject", 1],
     ["NoSuchUpload and its lookup fails", partBytes + 1, {}, "HeadObject", "CompleteMultipartUpload", 0],
   ] as const)(
-    "is kept when the write took effect, but its retry gets %s",
+    "the sidecar is kept when the write took effect, but its retry gets %s",
     async (_, bytes, input, refused, lost, skip) => {
       const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 3 });
       local.aws.fault({ operation: lost, skip, reset: "after" });
@@ -127,7 +135,7 @@ describe("an envelope in a sidecar", () => {
     },
   );
 
-  it("that cannot be removed does not hide why the write failed", async () => {
+  it("a sidecar that cannot be removed does not hide the failure of the write", async () => {
     local.aws.fault({ operation: "PutObject", skip: 1, status: 412, code: "PreconditionFailed" });
     local.aws.fault({ operation: "DeleteObject", status: 403, code: "AccessDenied" });
     const error = await errorOf(() => client().put({ Bucket, Key: "k", Body: "x" }));
@@ -138,7 +146,7 @@ describe("an envelope in a sidecar", () => {
     expect(error.message).toContain(orphanedSidecarKey);
   });
 
-  it("is kept when the object was stored and the caller aborts with the error of another call", async () => {
+  it("the sidecar is kept when the object was stored and the caller aborts with the error of another call", async () => {
     const controller = new AbortController();
     const reason = new EnvelopeError("S3_ACCESS_DENIED", "of another call", {
       details: { httpStatusCode: 403 },
@@ -157,7 +165,7 @@ describe("an envelope in a sidecar", () => {
     expect(await (await local.client.get({ Bucket, Key: "k" })).Body.transformToString()).toBe("x");
   });
 
-  it("is read no further than an envelope can go, and no longer than the caller waits", async () => {
+  it("a sidecar is read up to the longest envelope, and until the caller aborts", async () => {
     await client().put({ Bucket, Key: "k", Body: "x" });
     const held = local.aws.hold({ operation: "GetObject", skip: 1, at: "body", bodyBytes: 10 });
     const controller = new AbortController();
@@ -186,7 +194,7 @@ describe("an envelope in a sidecar", () => {
     expect(sent).toBeLessThan(400_000);
   });
 
-  it("is read without holding the connection of the body, so that all may read over one connection", async () => {
+  it("the sidecar is read without holding the connection of the body, so that one connection suffices for all reads", async () => {
     const s3 = new S3Client({ ...local.aws.s3Config, requestHandler: { httpAgent: { maxSockets: 1 } } });
     const reader = local.clientWith({ s3 });
     const bytes = testBytes(3_000_000);
@@ -196,7 +204,7 @@ describe("an envelope in a sidecar", () => {
     s3.destroy();
   });
 
-  it("is of an object that was overwritten before its body was read again: read it again", async () => {
+  it("an object that was overwritten after its sidecar was read is reported as BODY_INTERRUPTED", async () => {
     await client().put({ Bucket, Key: "k", Body: "old" });
     let requests = 0;
     const s3 = sendingThrough(async (command) => {
@@ -225,7 +233,7 @@ describe("an envelope in a sidecar", () => {
       true,
     ],
     ["as it was", async () => undefined, "ENVELOPE_MISSING", false],
-  ])("that is gone when it is to be read, its object %s", async (name, meanwhile, code, retryable) => {
+  ])("a sidecar that is missing when it is read, its object %s", async (name, meanwhile, code, retryable) => {
     await client().put({ Bucket, Key: "k", Body: "old" });
     let requests = 0;
     const s3 = sendingThrough(async (command) => {
@@ -243,7 +251,7 @@ describe("an envelope in a sidecar", () => {
     expect(error).toMatchObject({ retryable });
   });
 
-  it("is of an object that was overwritten, also when the store passes If-Match over", async () => {
+  it("an overwritten object is noticed when the store ignores If-Match as well", async () => {
     await client().put({ Bucket, Key: "k", Body: "old" });
     let requests = 0;
     const s3 = sendingThrough(async (command) => {
@@ -257,7 +265,7 @@ describe("an envelope in a sidecar", () => {
     expect(error).toEqual(coded("BODY_INTERRUPTED", { key: "k" }));
   });
 
-  it("is kept when a version is deleted that the object was copied from", async () => {
+  it("the sidecar is kept when a version is deleted that the object was copied from", async () => {
     const versioned = "sidecar-versions";
     await local.s3.send(new CreateBucketCommand({ Bucket: versioned }));
     const VersioningConfiguration = { Status: "Enabled" } as const;
@@ -273,7 +281,7 @@ describe("an envelope in a sidecar", () => {
     expect(Contents.map(({ Key }) => Key)).toEqual([possiblyOrphanedSidecarKey]);
   });
 
-  it("too large for any reader is refused before anything is stored", async () => {
+  it("a sidecar that is too large for readers is refused before anything is stored", async () => {
     const { plaintext, recipients } = await keyring.generateDataKey({ encryptionContext: {} });
     const [recipient = raise()] = recipients;
     const keyId = "\u0001".repeat(1024);
@@ -286,7 +294,7 @@ describe("an envelope in a sidecar", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("is removed when the source fails", async () => {
+  it("the sidecar is removed when the source fails", async () => {
     const Body = (async function* () {
       yield testBytes(2 * partBytes);
       throw new Error("broken");
@@ -295,7 +303,7 @@ describe("an envelope in a sidecar", () => {
     expect(await local.contents()).toEqual({ keys: [], uploads: [] });
   });
 
-  it("that is gone, foreign or malformed is told", async () => {
+  it("a sidecar that is missing, of another object or malformed has a code", async () => {
     await client().put({ Bucket, Key: "k", Body: "x" });
     const [Key = ""] = await sidecars();
     const { bytes } = await local.getRaw(Key);
@@ -314,7 +322,7 @@ describe("an envelope in a sidecar", () => {
     expect(await get()).toEqual(coded("S3_UNAVAILABLE"));
   });
 
-  it("is removed with its object", async () => {
+  it("the sidecar is removed with its object", async () => {
     await client().put({ Bucket, Key: "k", Body: "x" });
     local.operations();
     await client().delete({ Bucket, Key: "k" });
@@ -330,7 +338,7 @@ describe("an envelope in a sidecar", () => {
     expect(local.operations()).toEqual(["HeadObject", "DeleteObject"]);
   });
 
-  it("is removed by a client whose envelopes are in the metadata when the call says so, and only then", async () => {
+  it("a client with envelopes in the metadata removes the sidecar only if the call says so", async () => {
     const object = { Bucket, Key: "k" };
     await local.client.put({ ...object, Body: "x", envelopeStorage: "sidecar" });
     local.operations();
@@ -347,7 +355,7 @@ describe("an envelope in a sidecar", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("is kept when a delete marker only hides its object", async () => {
+  it("the sidecar is kept when a delete marker only hides its object", async () => {
     const s3 = new S3Client({ region: "eu-central-1" });
     const mock = mockClient(s3);
     await client().put({ Bucket, Key: "k", Body: "x" });
@@ -363,20 +371,20 @@ describe("an envelope in a sidecar", () => {
   it.each([
     ["HeadObject is not allowed", { status: 403, code: "AccessDenied" }],
     ["the version is a delete marker", { status: 405, code: "MethodNotAllowed" }],
-  ])("that cannot be found does not keep its object from being deleted: %s", async (_, fault) => {
+  ])("a sidecar that cannot be found does not prevent the deletion of its object: %s", async (_, fault) => {
     await client().put({ Bucket, Key: "k", Body: "x" });
     local.aws.fault({ operation: "HeadObject", ...fault });
     await client().delete({ Bucket, Key: "k" });
     expect((await local.contents()).keys).toEqual(await sidecars());
   });
 
-  it("of another release or a broken envelope does not keep the object from being deleted", async () => {
+  it("an envelope of another release or an invalid one does not prevent the deletion of the object", async () => {
     await local.putRaw("k", testBytes(10), { "s3e-version": "2" });
     await client().delete({ Bucket, Key: "k" });
     expect((await local.contents()).keys).toEqual([]);
   });
 
-  it("that may be found later keeps its object from being deleted now", async () => {
+  it("a sidecar that may be found later prevents the deletion of its object now", async () => {
     await client().put({ Bucket, Key: "k", Body: "x" });
     local.aws.fault({ operation: "HeadObject", status: 503, code: "SlowDown" });
     expect(await errorOf(() => client().delete({ Bucket, Key: "k" }))).toEqual(coded("S3_UNAVAILABLE"));
@@ -393,7 +401,7 @@ describe("an envelope in a sidecar", () => {
   it.each([
     ["refused", { status: 403, code: "AccessDenied" }],
     ["too slow for the caller", {}],
-  ])("whose removal is %s is told, as its object is gone", async (_, fault) => {
+  ])("the output of delete names the sidecar whose removal is %s", async (_, fault) => {
     await client().put({ Bucket, Key: "k", Body: "x" });
     const held = local.aws.hold({ operation: "DeleteObject", skip: 1, ...fault });
     const controller = new AbortController();
@@ -407,7 +415,7 @@ describe("an envelope in a sidecar", () => {
     expect((await local.contents()).keys).not.toContain("k");
   });
 
-  it("needs a key that leaves room for its name, told before a data key is made", async () => {
+  it("a key without room for the name of a sidecar is refused before a data key is requested", async () => {
     const generateDataKey = vi.fn();
     const writer = local.clientWith({ keyring: { ...keyring, generateDataKey }, envelopeStorage: "sidecar" });
     const error = await errorOf(() => writer.put({ Bucket, Key: "k".repeat(1000), Body: "x" }));

@@ -43,7 +43,7 @@ async function copy(
   options?: CopyOptions,
 ) {
   const { signal, abort } = linkedSignal(undefined);
-  const transfer = { signal, abort, isCallersReason: () => false };
+  const call = { signal, abort, isCallersReason: () => false };
   const source = await headObject(local.s3, { Bucket, Key: "from" });
   const put = {
     ...carriedFields(source),
@@ -58,8 +58,8 @@ async function copy(
   local.operations();
   const { VersionId, ETag } = source;
   return copyWithin(
-    { s3: local.s3, put, target, maxConcurrentParts: 2, transfer, commit },
-    { Bucket, Key: "from", VersionId, ETag, bytes: bytes.length },
+    { s3: local.s3, put, target, maxConcurrentParts: 2, call, commit },
+    { Bucket, Key: "from", VersionId, ETag, ExpectedBucketOwner: undefined, bytes: bytes.length },
     options,
   );
 }

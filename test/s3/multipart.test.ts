@@ -51,7 +51,7 @@ async function upload(
       put: { Bucket: "b", Key: "k" },
       target: { operation: "PutObject", bucket: "b", key: "k" },
       maxConcurrentParts,
-      transfer: { ...linkedSignal(undefined), isCallersReason: () => false },
+      call: { ...linkedSignal(undefined), isCallersReason: () => false },
       commit: new ConfirmedWrite(),
     },
     first,

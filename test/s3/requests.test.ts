@@ -13,7 +13,7 @@ import { mockClient } from "aws-sdk-client-mock";
 import { beforeEach, expect, it } from "vitest";
 import { EnvelopeClient, type PutInput } from "../../src/index.js";
 import { errorOf } from "../support/errors.js";
-import { keyring, partBytes } from "../support/local.js";
+import { keyring, s3PartBytes as partBytes } from "../support/local.js";
 
 const s3 = new S3Client({ region: "eu-central-1" });
 const mock = mockClient(s3);

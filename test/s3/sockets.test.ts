@@ -16,7 +16,7 @@ import { readerOf, store } from "../s3ec-objects/support.js";
 import { collectUntilError, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 import { allowAll, localShapes, writeLegacy } from "../support/legacy-objects.js";
-import { Bucket, keyring, partBytes, useLocalAws, wrappingKey } from "../support/local.js";
+import { Bucket, keyring, s3PartBytes as partBytes, useLocalAws, wrappingKey } from "../support/local.js";
 import { tls } from "../support/tls.js";
 
 const local = useLocalAws();

@@ -13,7 +13,7 @@ import { CoalescedReads } from "../../src/s3/body/coalesced-reads.js";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 import { cut, expectBytes, testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
-import { Bucket, keyring, partBytes } from "../support/local.js";
+import { Bucket, keyring, s3PartBytes as partBytes } from "../support/local.js";
 import { tls } from "../support/tls.js";
 
 let aws: LocalAws;

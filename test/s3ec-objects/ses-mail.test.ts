@@ -11,7 +11,7 @@ import { store } from "./support.js";
 const local = useLocalAws();
 const mail = Buffer.from(`From: a@example.com\r\nTo: b@example.com\r\n\r\n${"caf\u00e9 ".repeat(9_000)}`);
 
-/** An object as the S3 action of SES writes it. */
+/** An object in the format that the S3 action of SES writes. */
 async function storeMail(Key: string, keyId = local.keyArn): Promise<Buffer> {
   const context = {
     "aws:ses-message-id": "l3vg1n7bhg3kq2c0example",

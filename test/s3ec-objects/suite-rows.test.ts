@@ -1,4 +1,4 @@
-/** Each row of section 8 of the reference, Amazon's conformance suite for all languages, from end to end. */
+/** Each row of Amazon's conformance suite for all languages, end to end. */
 import { constants, createPublicKey, publicEncrypt } from "node:crypto";
 import { DeleteObjectCommand } from "@aws-sdk/client-s3";
 import { describe, expect, it } from "vitest";
@@ -207,7 +207,7 @@ describe("objects of Java's V1 client", () => {
 });
 
 describe("attacks", () => {
-  /** V2 as V1, so that RSA PKCS#1 v1.5 would be asked: one data key that it opens, one that it does not. */
+  /** V2 rewritten as V1, so that RSA PKCS#1 v1.5 would be used: one data key that it opens, and one that it does not. */
   async function bleichenbacher(number: number, hasFile: boolean): Promise<void> {
     const key = { key: createPublicKey(rsaPrivateKey), padding: constants.RSA_PKCS1_PADDING };
     const wrappedKeys = {
@@ -233,13 +233,13 @@ describe("attacks", () => {
           const options = { ...policy, ...flags, keyring };
           const key = `${number}-${name}`;
           const error = await expectRefused("LEGACY_REFUSED", key, options);
-          // All of it but the key of the object, which is the caller's.
+          // The whole message but the key of the object, which the caller states.
           return JSON.stringify([error.name, error.message, error, String(error.cause)]).replaceAll(
             key,
             "key",
           );
         };
-        // Either flag alone is no oracle either.
+        // Each option alone is no oracle either.
         for (const flags of [{}, wrapFlag, unauthenticatedFlag]) {
           expect(await whole("valid", flags)).toBe(await whole("other", flags));
         }
@@ -286,7 +286,7 @@ describe("InstructionFileFailures", () => {
         await put(Key, plaintext, keyType, fileWriter);
         const own = await ownFields(Key);
         const bad = `${Key}-bad`;
-        // Each of the three is one too many.
+        // Each of the three fields is refused.
         for (const more of [own, ...Object.entries(own).map(([field, value]) => ({ [field]: value }))]) {
           await copy(Key, bad, { metadata: onObject, file: (fields) => ({ ...fields, ...more }) });
           for (const policy of [{}, policies.FEAD]) {
@@ -370,7 +370,7 @@ describe("RangedGet", () => {
     }
   });
 
-  /** Fails on the ranged read itself, and on the whole object as well. */
+  /** Fails for the range, and for the whole object. */
   async function refusedRange(code: Parameters<typeof expectRefused>[0], Key: string): Promise<void> {
     for (const Range of ["bytes=0-9", "bytes=700-1100", "bytes=-5"]) {
       await expectRefused(code, Key, options, { Range });
@@ -410,7 +410,7 @@ describe("RangedGet", () => {
       row(31, `RangedGet, a bit of each byte of ${name} flipped (${storage})`, async () => {
         for (const keyType of ["aes", "kms"] as const) {
           await put("31", bytes, keyType, writer);
-          // KMS need not be asked about each.
+          // KMS need not be called for each.
           for (let index = 0; index < 28; index += keyType === "aes" ? 1 : 9) {
             const flip = (metadata: Fields) => {
               const value = Buffer.from(metadata[name] ?? "", "base64");
@@ -472,7 +472,7 @@ describe("ReEncrypt", () => {
         const input = suffix === undefined ? {} : { instructionFileSuffix: suffix };
         await expectRead(plaintext, "32", { ...policies.FEAD, keyring: newKeyring }, input);
         expectBytes(await readS3ec(await stored(local, "32", suffix), key), plaintext);
-        // The old key opens the old file alone, which a suffix of its own leaves there.
+        // The old key opens only the old file, which another suffix leaves in place.
         const old = { ...policies.FEAD, keyring: keyringOf(from) };
         if (suffix !== undefined) await expectRead(plaintext, "32", old);
         else expect(await errorOf(() => read("32", old))).toMatchObject({ name: "EnvelopeError" });
@@ -496,14 +496,14 @@ row(33, "KeyCommitmentPolicyEncryptFailure, at construction", async () => {
     expect(make).toThrow(RangeError);
     expect(make).toThrow("options.encryptionAlgorithm");
   }
-  // A reader has no algorithm to write with, and takes each policy.
+  // A reader, which has no algorithm to write with, accepts every policy.
   for (const policy of Object.values(policies)) legacyReading({ keyring, ...policy });
   expect(local.operations()).toEqual([]);
 });
 
 describe("extra security tests that go through S3", () => {
   const options = { ...policies.FEAD, ...bothFlags };
-  // All of it but the key of the object, which is the caller's.
+  // The whole message but the key of the object, which the caller states.
   const whole = async (Key: string, input = {}) => {
     const error = await errorOf(() => read(Key, options, input));
     return JSON.stringify([error.name, error.message, error, String(error.cause)]).replaceAll(Key, "key");
@@ -546,7 +546,7 @@ describe("extra security tests that go through S3", () => {
       });
       await copy("negative", "negative-bad", { file });
       expect(await whole("negative-bad")).toContain("DECRYPTION_FAILED");
-      // A range of V3 finds it out by the commitment; one of V2 has nothing to find it out by.
+      // The commitment reveals it in a range of V3; in a range of V2 nothing does.
       const range = () => read("negative-bad", options, { Range: "bytes=0-9" });
       if (v3) expect(await errorOf(range)).toMatchObject({ code: "DECRYPTION_FAILED" });
       else expect(await range()).not.toEqual(plaintext.subarray(0, 10));

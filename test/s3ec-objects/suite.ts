@@ -1,4 +1,4 @@
-/** Writers, readers and tampering for the rows of Amazon's conformance suite, all through S3 and KMS. */
+/** Writers, readers and modifications for the rows of Amazon's conformance suite, through S3 and KMS. */
 import type { KeyObject } from "node:crypto";
 import { expect, it } from "vitest";
 import type { ErrorCode } from "../../src/base/errors.js";
@@ -35,7 +35,7 @@ export const policies = {
   REAC: { commitmentPolicy: "REQUIRE_ENCRYPT_ALLOW_DECRYPT" },
   RERD: { commitmentPolicy: "REQUIRE_ENCRYPT_REQUIRE_DECRYPT" },
 } as const satisfies Record<string, Partial<LegacyReadingOptions>>;
-/** What a client of the suite is with the algorithm 0x72, which goes with FEAD alone. */
+/** A client of the suite with the algorithm 0x72, which only FEAD allows. */
 export const gcmWriter = {
   ...policies.FEAD,
   encryptionAlgorithm: "ALG_AES_256_GCM_IV12_TAG16_NO_KDF",
@@ -47,7 +47,7 @@ export const bothFlags = { ...wrapFlag, ...unauthenticatedFlag } as const;
 export const keyTypes = ["kms", "aes", "rsa"] as const;
 type KeyType = (typeof keyTypes)[number];
 
-/** The keyring of a type, on the key that all objects of the tests are under. */
+/** The keyring of a type, with the key of all objects of the tests. */
 export function keyringOf(keyType: KeyType, privateKey: KeyObject = rsaPrivateKey): LegacyKeyring {
   if (keyType === "kms") return legacyKmsKeyring({ kms: local.aws.kms, keyId: local.keyArn });
   return keyType === "aes" ? legacyAesKeyring({ wrappingKey: kek }) : legacyRsaKeyring({ privateKey });
@@ -58,7 +58,7 @@ export type Fields = Record<string, string>;
 
 const seen = new Map<number, string[]>();
 
-/** One test of a row of section 8 of the reference. */
+/** One test of a row of the suite. */
 export function row(number: number, name: string, test: () => Promise<void>): void {
   seen.set(number, [...(seen.get(number) ?? []), name]);
   it(`row ${number}: ${name}`, test, 60_000);
@@ -79,7 +79,7 @@ export async function put(
   await writer.put({ Bucket, Key, Body, ...input });
 }
 
-/** Writes as a client of another language would. */
+/** Writes like a client for another language. */
 export async function putForeign(
   Key: string,
   Body: Uint8Array,
@@ -90,7 +90,7 @@ export async function putForeign(
   await store(local, Key, await writeLegacy(Body, shape, { kms, ...options }));
 }
 
-/** Reads an object as a client of this package that has all keys and these options. */
+/** Reads an object with a client of this package that has all keys and these options. */
 export async function read(
   Key: string,
   options: Partial<LegacyReadingOptions> = {},
@@ -105,7 +105,7 @@ export async function expectRead(expected: Uint8Array, ...args: Parameters<typeo
   expectBytes(await read(...args), expected);
 }
 
-/** Expects the plaintext of a reader that has nothing of this package. */
+/** Expects this plaintext from an independent reader. */
 export async function expectReadElsewhere(expected: Uint8Array, Key: string, keyType: KeyType) {
   const keys = {
     kms: { kms: local.aws.kms, keyId: local.keyArn },
@@ -115,7 +115,7 @@ export async function expectReadElsewhere(expected: Uint8Array, Key: string, key
   expectBytes(await readS3ec(await stored(local, Key), keys[keyType]), expected);
 }
 
-/** Expects that reading fails with a code, before any body is handed out and, unless told otherwise, without KMS. */
+/** Expects that reading fails with a code, before any body is returned and, unless stated otherwise, without KMS. */
 export async function expectRefused(
   code: ErrorCode,
   Key: string,
@@ -126,7 +126,7 @@ export async function expectRefused(
   local.operations();
   const error = await errorOf(() => readerOf(local, options).get({ Bucket, Key, ...input }));
   expect(error).toEqual(coded(code, details));
-  // A key is touched only where it is the key that tells.
+  // A key is used only where the key reveals the fault.
   if (code !== "DECRYPTION_FAILED") expect(local.operations()).not.toContain("Decrypt");
   return error;
 }
@@ -144,7 +144,7 @@ export async function copy(
   await local.putRaw(`${to}.instruction`, Buffer.from(fields));
 }
 
-/** Of V3 with an instruction file, what the object's metadata has. */
+/** The metadata of an object of V3 with an instruction file. */
 export async function ownFields(Key: string): Promise<Fields> {
   const { "x-amz-c": c = "", "x-amz-d": d = "", "x-amz-i": i = "" } = (await stored(local, Key)).metadata;
   return { "x-amz-c": c, "x-amz-d": d, "x-amz-i": i };

@@ -12,7 +12,7 @@ import {
 import { kek, type LegacyFiles, rsaPrivateKey } from "../support/legacy-objects.js";
 import { Bucket, type Local } from "../support/local.js";
 
-/** All three keyrings, which read everything that the tests write. */
+/** All three keyrings, which read all objects of the tests. */
 export function keyringsOf(local: Local): LegacyReadingOptions["keyring"] {
   return [
     legacyKmsKeyring({ kms: local.aws.kms, keyId: local.keyArn }),
@@ -21,7 +21,7 @@ export function keyringsOf(local: Local): LegacyReadingOptions["keyring"] {
   ];
 }
 
-/** A client that reads with these options. */
+/** A client with legacy reading by these options. */
 export function readerOf(
   local: Local,
   options: Partial<LegacyReadingOptions> = {},
@@ -31,7 +31,7 @@ export function readerOf(
   return local.clientWith({ legacy, ...clientOptions });
 }
 
-/** Stores what a writer made; the instruction file under the given suffix. */
+/** Stores an object and its instruction file, with the given suffix. */
 export async function store(
   local: Local,
   Key: string,
@@ -45,7 +45,7 @@ export async function store(
   await local.putRaw(Key, body, metadata);
 }
 
-/** An S3 of one object without a connection, for tests of very many requests. */
+/** An S3 client for one object without a connection, for tests with very many requests. */
 export function stubObject({ body, metadata }: LegacyFiles): S3Client {
   const send = async ({ input }: { input: GetObjectCommandInput }) => {
     const [, first = "", last = ""] = /^bytes=(\d*)-(\d*)$/.exec(input.Range ?? "") ?? [];

@@ -1,4 +1,4 @@
-/** Objects under real keyrings, to be changed by the rows of the reference, and what each row expects. */
+/** Objects under real keyrings for the attacks of Amazon's conformance suite, and the expected results. */
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { beforeAll, expect, it } from "vitest";
 import type { ErrorCode } from "../../src/base/errors.js";
@@ -32,7 +32,7 @@ export const noFlags: LegacyPolicy = { ...strict, commitmentPolicy: "REQUIRE_ENC
 export let keyrings: Record<KeyType, LegacyKeyring>;
 export const asked: LegacyUnwrapInput[] = [];
 
-/** Objects as real keyrings wrap their keys, with the key of the content that each must open to. */
+/** Objects whose data keys real keyrings have wrapped, with the content key that each must open to. */
 export interface Written {
   readonly metadata: Metadata;
   readonly key: Buffer;
@@ -119,13 +119,13 @@ export async function open(stored: Stored, input: Partial<LegacyUnwrapRequest> =
   });
 }
 
-/** What a row expects, of unlocking and of a `get` from S3 alike: a code, a part of the message, and whether a key may have been used at all. */
+/** The expected result of unwrapping and of a `get` from S3: a code, a part of the message, and whether a key may have been used. */
 export interface Row {
   readonly stored: () => Stored;
   readonly input?: () => Partial<LegacyUnwrapRequest>;
   readonly code: ErrorCode;
   readonly says: string;
-  /** False unless said otherwise. */
+  /** False by default. */
   readonly usesKey?: boolean;
 }
 
@@ -141,7 +141,7 @@ export function rows(table: Record<string, Row>): void {
   });
 }
 
-/** Stores it in S3 and begins to read it there; what fails later than that is not what a row is about. */
+/** Stores an object in S3 and begins to read it. A row does not concern later failures. */
 async function get(stored: Stored, input: Partial<LegacyUnwrapRequest> = {}): Promise<void> {
   const { onObject, file } = split(stored);
   await local.putRaw("row", Buffer.alloc(64), onObject);
@@ -160,19 +160,19 @@ async function get(stored: Stored, input: Partial<LegacyUnwrapRequest> = {}): Pr
 
 export const json = (metadata: Metadata, name: string) => JSON.parse(metadata[name] ?? "{}") as Metadata;
 
-/** V2 of KMS relabelled, with changes to its matdesc. */
+/** V2 of KMS relabelled, with changes to its material description. */
 export function asKms(change: (description: Metadata) => Metadata = (same) => same): Metadata {
   const metadata = of("V2 kms");
   const description = change(json(metadata, "x-amz-matdesc"));
   return { ...metadata, "x-amz-wrap-alg": "kms", "x-amz-matdesc": JSON.stringify(description) };
 }
 
-/** V2 rewritten as V1, which says nothing of algorithms. */
+/** V2 rewritten as V1, which states no algorithm. */
 export function asV1(name: string): Metadata {
   return { "x-amz-key": of(name)["x-amz-key-v2"] ?? "", "x-amz-iv": iv16, "x-amz-matdesc": "{}" };
 }
 
-/** An object whose c, d and i stay and whose file is another. */
+/** An object with its own content fields and the instruction file of another. */
 export const withFile = (name: string, change: (file: Metadata) => unknown): Stored => {
   const { onObject, file } = splitV3(of(name));
   return { onObject, file: change(file) };

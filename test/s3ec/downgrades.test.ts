@@ -1,4 +1,4 @@
-/** The downgrades of section 7 of the reference and its extra security tests, by its wording. */
+/** The downgrades and the extra security tests of Amazon's conformance suite, in its wording. */
 import { createCipheriv, createSecretKey, randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { openContentKeys } from "../../src/s3ec/content/content-keys.js";

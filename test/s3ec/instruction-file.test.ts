@@ -5,7 +5,7 @@ import { wraps } from "../../src/s3ec/suites.js";
 import { coded, errorOf } from "../support/errors.js";
 import { fileOf, type Metadata, splitV3, v1, v2, v3, without } from "./support.js";
 
-/** What the metadata of an object says that has an instruction file. */
+/** The result of decoding the metadata of an object with an instruction file. */
 function found(metadata: Metadata): InInstructionFile {
   const stored = decodeLegacyMetadata(metadata);
   if ("needsInstructionFile" in stored) return stored;

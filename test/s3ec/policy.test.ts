@@ -72,7 +72,7 @@ const everyCase = Object.keys(kinds).flatMap((kind) =>
   ),
 );
 
-/** The table of section 7, written down once more, in its order. */
+/** The table of the policy, written down a second time, in its order. */
 function expectedOption(kind: string, policy: string, modes: boolean, old: boolean, isRange: boolean) {
   if (!modes && (isRange || kind.includes("CBC"))) return "enableLegacyUnauthenticatedModes";
   if (policy === "REQUIRE_ENCRYPT_REQUIRE_DECRYPT" && !kind.startsWith("V3")) return "commitmentPolicy";

@@ -51,7 +51,7 @@ describe("decodeMetadataText", () => {
         const bytes = Buffer.from(widened(original));
         const words = [encode(bytes.subarray(0, cut)), encode(bytes.subarray(cut))].join(" ");
         expect(decodeMetadataText(words)).toBe(original);
-        // Text in Latin-1 that happens to be UTF-8 as well is the one case that cannot be told apart.
+        // Text in Latin-1 that is also valid UTF-8 is the only ambiguous case.
         const ascii = original.replace(/[^\0-\x7f]/g, "");
         if (!ascii.startsWith("=?")) expect(decodeMetadataText(ascii)).toBe(ascii);
       }),

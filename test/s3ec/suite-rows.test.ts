@@ -1,4 +1,4 @@
-/** The rows of section 8 of the reference that parsing, policy and unlocking decide, by their numbers. */
+/** The rows of Amazon's conformance suite that parsing, policy and unwrapping decide, by their numbers. */
 import { constants, publicEncrypt } from "node:crypto";
 import { EncryptCommand } from "@aws-sdk/client-kms";
 import { describe, expect, it } from "vitest";
@@ -39,7 +39,7 @@ describe("unmodified objects of the rows", () => {
 });
 
 describe("8. Rows of the suite", () => {
-  /** Rows 5 to 7: V2 of Java's V1 client. KMS wraps the data key under the whole description. */
+  /** Rows 5 to 7: V2 of the V1 client for Java. KMS wraps the data key under the whole description. */
   async function kmsV1Legacy(description: Metadata): Promise<Metadata> {
     const { CiphertextBlob = new Uint8Array() } = await local.aws.kms.send(
       new EncryptCommand({

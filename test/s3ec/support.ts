@@ -1,4 +1,4 @@
-/** Envelopes as the clients write them, and keyrings that bind what the real ones bind, of which they record each use. */
+/** Envelopes in the form that clients write, and keyrings that bind what real keyrings bind and record their calls. */
 
 import { createCipheriv, createDecipheriv, hkdfSync } from "node:crypto";
 import { decryptionFailed } from "../../src/base/errors.js";
@@ -15,18 +15,18 @@ const gcmIv = testBytes(12, 3);
 const cbcIv = testBytes(16, 4);
 const kek = testBytes(32, 5);
 
-/** Commits to {@link dataKey} by the formula of the format, written down once more. */
+/** The commitment to {@link dataKey} by the formula of the format, written down a second time. */
 export const commitment = Buffer.from(hkdfSync("sha512", dataKey, messageId, "\0sCOMMITKEY", 28));
 
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString("base64");
 
-/** All that the real wraps bind to a data key: KMS its whole context and not the wrap, the old raw ones nothing. */
+/** All that real wraps bind to a data key: KMS binds the whole context and not the wrap; old raw wraps bind nothing. */
 function boundTo(wrap: WrapAlgorithm, contentName: string, description: Metadata): string {
   if (wrap.keyType === "kms") return JSON.stringify(Object.entries(description).sort());
   return wrap.isLegacy ? wrap.name : `${wrap.name} ${contentName}`;
 }
 
-/** A data key as {@link recordingKeyring} wraps it. */
+/** A data key wrapped by {@link recordingKeyring}. */
 export function wrapped(
   wrap: WrapAlgorithm,
   contentName: string,
@@ -39,10 +39,10 @@ export function wrapped(
   return Buffer.concat([padding, cipher.update(key), cipher.final(), cipher.getAuthTag()]);
 }
 
-/** Makes it as long as RSA makes it. */
+/** Pads to the length of the output of RSA. */
 const rsaPadding = 208;
 
-/** A keyring of one key type with what it was asked for and what it gave. */
+/** A keyring of one key type that records its inputs and its results. */
 export interface RecordingKeyring extends LegacyKeyring {
   readonly asked: LegacyUnwrapInput[];
   readonly given: Buffer[];
@@ -85,7 +85,7 @@ export const lax: LegacyPolicy = {
   enableLegacyUnauthenticatedModes: true,
   enableLegacyWrappingAlgorithms: true,
 };
-/** What a reader is who sets nothing. */
+/** The policy of a reader without options. */
 export const strict: LegacyPolicy = {
   commitmentPolicy: "REQUIRE_ENCRYPT_REQUIRE_DECRYPT",
   enableLegacyUnauthenticatedModes: false,
@@ -101,7 +101,7 @@ export function v1(wrap: WrapAlgorithm = wraps.aesEcb, description: Metadata = {
   };
 }
 
-/** V2, AES/GCM unless said otherwise. With `kms+context` the description has what that wrap adds. */
+/** V2, with AES/GCM by default. With `kms+context` the description has the entry that this wrap adds. */
 export function v2(
   wrap: WrapAlgorithm,
   user: Metadata = {},
@@ -137,7 +137,7 @@ function described(wrap: WrapAlgorithm, user: Metadata, content: string): Metada
   return wrap === wraps.kmsContext ? { ...user, "aws:x-amz-cek-alg": content } : user;
 }
 
-/** V3 as it stands with an instruction file: what the object has, and what the file has. */
+/** V3 with an instruction file: the fields of the object, and those of the file. */
 export function splitV3(metadata: Metadata): { onObject: Metadata; file: Metadata } {
   const isOnObject = ([name]: [string, string]) => ["x-amz-c", "x-amz-d", "x-amz-i"].includes(name);
   const entries = Object.entries(metadata);

@@ -13,12 +13,15 @@ import {
 import { afterAll, afterEach, beforeAll } from "vitest";
 import { aesKeyring, EnvelopeClient, type EnvelopeClientOptions, kmsKeyring } from "../../src/index.js";
 import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
+import { lowerTransferLimits } from "../../src/transfer/limits.js";
 import { testBytes } from "./bytes.js";
 
 /** The bucket of all tests. */
 export const Bucket = "test-bucket";
+/** A small part: the in-process S3 and the clients of these tests take it. */
+export const partBytes = 256 * 1024;
 /** The smallest part that S3 takes. */
-export const partBytes = 5 * 1024 * 1024;
+export const s3PartBytes = 5 * 1024 * 1024;
 /** The key of {@link keyring}. */
 export const wrappingKey = testBytes(32, 77);
 /** A keyring that needs no service. */
@@ -29,7 +32,7 @@ export interface Local {
   readonly aws: LocalAws;
   /** The ARN of a KMS key. */
   readonly keyArn: string;
-  /** A client with the AES keyring, parts of 5 MiB and no retries. */
+  /** A client with the AES keyring, small parts and no retries. */
   readonly client: EnvelopeClient;
   /** The same over KMS. */
   readonly kmsClient: EnvelopeClient;
@@ -67,7 +70,8 @@ export function useLocalAws(): Local {
 }
 
 async function start(): Promise<Local & { close(): Promise<void> }> {
-  const aws = await startLocalAws();
+  lowerTransferLimits({ minPartBytes: 1024, minBufferedBytes: 3 * partBytes });
+  const aws = await startLocalAws({ minPartBytes: 1 });
   const { KeyMetadata } = await aws.kms.send(new CreateKeyCommand({}));
   const keyArn = KeyMetadata?.Arn ?? "";
   aws.clearRequests();

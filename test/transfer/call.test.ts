@@ -23,7 +23,7 @@ const none: CheckedCallOptions = { abortSignal: undefined, onProgress: undefined
 const failed = () => new EnvelopeError("DECRYPTION_FAILED", "no");
 
 describe("callOptions", () => {
-  it("accepts the options that the list of the call names, and no others", () => {
+  it("callOptions accepts the options in the list of the call, and no others", () => {
     const { signal } = new AbortController();
     expect(callOptions(fieldNames.head.options, { abortSignal: signal })).toEqual({
       ...none,
@@ -33,21 +33,21 @@ describe("callOptions", () => {
     expect(() => callOptions(fieldNames.put.options, { abortsignal: signal })).toThrow("abortSignal");
   });
 
-  it("rejects values of other types and names the option", () => {
+  it("callOptions rejects values of other types and names the option", () => {
     expect(() => callOptions(fieldNames.put.options, { abortSignal: {} })).toThrow("options.abortSignal");
     expect(() => callOptions(fieldNames.put.options, { onProgress: 1 })).toThrow("options.onProgress");
   });
 });
 
 describe("withCall", () => {
-  it("does not begin a call whose signal was aborted before", async () => {
+  it("withCall does not run a call whose signal was aborted before", async () => {
     const aborted = { ...none, abortSignal: AbortSignal.abort(reason) };
     const began: Call[] = [];
     const error = await errorOf(() => withCall(target, aborted, async (call) => void began.push(call)));
     expect([error, began]).toEqual([reason, []]);
   });
 
-  it("aborts its signal with the caller's reason", async () => {
+  it("the signal of a call aborts with the reason of the caller", async () => {
     const caller = new AbortController();
     const call = withCall(target, { ...none, abortSignal: caller.signal }, ({ signal }) =>
       untilAborted(signal, new Promise<never>(() => undefined)),
@@ -56,7 +56,7 @@ describe("withCall", () => {
     expect(await errorOf(() => call)).toBe(reason);
   });
 
-  it("aborts its signal with its first failure, and keeps the first reason", async () => {
+  it("the signal of a call aborts with its first failure, and keeps the first reason", async () => {
     let signal: AbortSignal | undefined;
     await errorOf(() =>
       withCall(target, none, async (call) => {
@@ -75,7 +75,7 @@ describe("withCall", () => {
     expect(signal?.reason).toBe(reason);
   });
 
-  it("does not abort its signal when it succeeds, and stops listening to the caller's", async () => {
+  it("a call that succeeds does not abort its signal, and removes its listener from the signal of the caller", async () => {
     const { signal: abortSignal } = new AbortController();
     const signal = await withCall(target, { ...none, abortSignal }, async (call) => {
       expect(getEventListeners(abortSignal, "abort")).toHaveLength(1);
@@ -85,7 +85,7 @@ describe("withCall", () => {
     expect(getEventListeners(abortSignal, "abort")).toEqual([]);
   });
 
-  it("names the object in its errors, unless they name the object of a request", async () => {
+  it("the errors of a call name its object, unless they name the object of a request", async () => {
     const part = { ...target, partNumber: 3 };
     const named = await errorOf(() => withCall(part, none, () => Promise.reject(failed())));
     expect(named).toMatchObject({ details: { bucket: "bucket", key: "key", partNumber: 3 } });
@@ -95,7 +95,7 @@ describe("withCall", () => {
     expect(await errorOf(() => withCall(target, none, () => Promise.reject(sidecar)))).toBe(sidecar);
   });
 
-  it("changes neither the reason of the caller's signal nor an error of a caller's class", async () => {
+  it("a call changes neither the reason of the caller nor an error of a class of the caller", async () => {
     const own = failed();
     const caller = new AbortController();
     const error = await errorOf(() =>
@@ -113,7 +113,7 @@ describe("withCall", () => {
     expect(await errorOf(() => withCall(target, none, () => Promise.reject(other)))).toBe(other);
   });
 
-  it("adds what a failed clean-up leaves to message and details", async () => {
+  it("withLeftover adds advice to the message and a key to the details of an error", async () => {
     const cause = new Error("cause");
     const error = await errorOf(() =>
       withCall(target, none, async (call) => {
@@ -129,7 +129,7 @@ describe("withCall", () => {
     });
   });
 
-  it.each(["succeeds", "fails"])("releases the memory that it holds when it %s", async (how) => {
+  it.each(["succeeds", "fails"])("a call releases its memory when it %s", async (how) => {
     const budget = new MemoryBudget(10);
     const act = async (call: Call) => {
       const lease = await budget.acquire(call, 8, call.signal);
@@ -142,7 +142,7 @@ describe("withCall", () => {
     expect([budget.heldBytes, budget.idleBytes, budget.hasWaiting]).toEqual([0, 0, false]);
   });
 
-  it("reports progress under its operation and object", async () => {
+  it("a call reports progress with its operation and object", async () => {
     const seen: TransferProgress[] = [];
     await withCall(target, { ...none, onProgress: (progress) => seen.push(progress) }, async ({ meter }) =>
       meter.end(3, 1),
@@ -155,7 +155,7 @@ describe("openCall", () => {
   const begin = (abortSignal: AbortSignal | undefined, budget?: MemoryBudget): Promise<OpenCall> =>
     openCall({ ...target, budget }, { ...none, abortSignal }, async (call) => call);
 
-  it("stays open until its result has been read to the end, which does not abort it", async () => {
+  it("an open call ends when its result has been read, without an abort", async () => {
     const budget = new MemoryBudget(10);
     const caller = new AbortController();
     const call = await begin(caller.signal, budget);
@@ -168,19 +168,19 @@ describe("openCall", () => {
     expect(call.signal.reason).not.toBe(reason);
   });
 
-  it("aborts what still runs when its result is closed", async () => {
+  it("an open call that is closed aborts its requests", async () => {
     const call = await begin(undefined);
     expect(call.signal.aborted).toBe(false);
     call.close();
     expect(call.signal.aborted).toBe(true);
   });
 
-  it("names the object, and the range of it, in errors of its result", async () => {
+  it("an open call names its object, and the range of it, in errors of its result", async () => {
     const call = await begin(undefined);
     expect(call.named(failed(), "bytes=0-9")).toMatchObject({ details: { key: "key", range: "bytes=0-9" } });
   });
 
-  it("ends when the function that makes its result fails", async () => {
+  it("an open call ends when its function fails", async () => {
     const caller = new AbortController();
     const error = await errorOf(() =>
       openCall(target, { ...none, abortSignal: caller.signal }, () => Promise.reject(reason)),
@@ -190,7 +190,7 @@ describe("openCall", () => {
 });
 
 describe("iterateCall", () => {
-  it("ends with the iteration and names the object in its errors", async () => {
+  it("an iterated call ends with the iteration and names its object in errors", async () => {
     const caller = new AbortController();
     const all = iterateCall(target, { ...none, abortSignal: caller.signal }, async function* () {
       yield 1;
@@ -203,7 +203,7 @@ describe("iterateCall", () => {
 });
 
 describe("linkedSignal", () => {
-  it("keeps no listener once the promise that waited for it has settled", async () => {
+  it("linkedSignal has no listener left once the promise that waited for it has settled", async () => {
     const { signal } = linkedSignal(undefined);
     expect(await untilAborted(signal, Promise.resolve(1))).toBe(1);
     expect(await errorOf(() => untilAborted(signal, Promise.reject(reason)))).toBe(reason);
@@ -211,7 +211,7 @@ describe("linkedSignal", () => {
     expect(getEventListeners(signal, "abort")).toEqual([]);
   });
 
-  it("is aborted from the beginning when the other signal was", async () => {
+  it("linkedSignal is aborted from the beginning if the other signal was", async () => {
     const { signal } = linkedSignal(AbortSignal.abort(reason));
     expect(await errorOf(() => untilAborted(signal, new Promise<never>(() => undefined)))).toBe(reason);
   });

@@ -4,10 +4,10 @@ import { type Lease, MemoryBudget } from "../../src/transfer/memory-budget.js";
 import { errorOf } from "../support/errors.js";
 
 const never = new AbortController().signal;
-/** Lets all that was granted be heard. */
+/** Lets the waiters of all granted leases continue. */
 const settle = () => new Promise(setImmediate);
 
-/** Asks for bytes, and tells in `order` when they are granted. */
+/** Acquires bytes, and records in `order` when they are granted. */
 function asker(budget: MemoryBudget) {
   const order: string[] = [];
   const ask = (name: string, transfer: object, bytes: number, signal = never) =>
@@ -18,8 +18,8 @@ function asker(budget: MemoryBudget) {
   return { order, ask };
 }
 
-describe("a budget", () => {
-  it("grants what is there at once, and the rest when it comes back", async () => {
+describe("MemoryBudget", () => {
+  it("MemoryBudget grants free bytes at once, and others when they are released", async () => {
     const budget = new MemoryBudget(10);
     const { order, ask } = asker(budget);
     const [a, b] = [await ask("a", {}, 6), await ask("b", {}, 4)];
@@ -34,7 +34,7 @@ describe("a budget", () => {
     expect([budget.heldBytes, budget.hasWaiting]).toEqual([5, false]);
   });
 
-  it("serves first the transfer that holds least, then the one that came first", async () => {
+  it("MemoryBudget serves the holder with the fewest bytes first, then the one that waits longest", async () => {
     const budget = new MemoryBudget(10);
     const { order, ask } = asker(budget);
     const [rich, poor] = [{}, {}];
@@ -43,7 +43,7 @@ describe("a budget", () => {
     await settle();
     const [big, small] = holds;
     small?.release();
-    // poor holds nothing now, and asked before the new ones.
+    // poor holds nothing now, and waits longer than the new ones.
     (await later[1])?.release();
     (await later[2])?.release();
     (await later[3])?.release();
@@ -52,7 +52,7 @@ describe("a budget", () => {
     expect(order.slice(2)).toEqual(["poor 2", "new 1", "new 2", "rich 2"]);
   });
 
-  it("lets nobody overtake one that is too large for what is left", async () => {
+  it("MemoryBudget lets nobody overtake a request that is too large for the free bytes", async () => {
     const budget = new MemoryBudget(10);
     const { order, ask } = asker(budget);
     const [a, b] = [await ask("a", {}, 5), await ask("b", {}, 5)];
@@ -67,7 +67,7 @@ describe("a budget", () => {
     expect(order).toEqual(["a", "b", "large", "small"]);
   });
 
-  it("grants more than all of it to one that goes alone", async () => {
+  it("MemoryBudget grants more than the whole budget to a request that is alone", async () => {
     const budget = new MemoryBudget(10);
     const { order, ask } = asker(budget);
     const small = await ask("small", {}, 1);
@@ -83,7 +83,7 @@ describe("a budget", () => {
     await next;
   });
 
-  it("takes back each hold once, and the parts of one that was split each for itself", async () => {
+  it("MemoryBudget releases each lease once, and the parts of a split lease independently", async () => {
     const budget = new MemoryBudget(10);
     const hold = await budget.acquire({}, 8, never);
     const part = hold.split(3);
@@ -96,7 +96,7 @@ describe("a budget", () => {
     expect(budget.heldBytes).toBe(0);
   });
 
-  it("remembers nothing of a wait that was aborted, and goes on to the next", async () => {
+  it("MemoryBudget forgets an aborted request and serves the next one", async () => {
     const budget = new MemoryBudget(10);
     const { order, ask } = asker(budget);
     const first = await ask("first", {}, 6);
@@ -115,7 +115,7 @@ describe("a budget", () => {
     expect(budget.heldBytes).toBe(0);
   });
 
-  it("takes back what was granted at the moment of the abort", async () => {
+  it("MemoryBudget releases a lease that was granted at the moment of the abort", async () => {
     const budget = new MemoryBudget(10);
     const first = await budget.acquire({}, 10, never);
     const controller = new AbortController();
@@ -138,7 +138,7 @@ describe("a budget", () => {
     expect(budget.heldBytes).toBe(0);
   });
 
-  it("hands on memory that was given back, to whoever wants its size, within the budget", async () => {
+  it("MemoryBudget reuses released memory for leases of its size, within the budget", async () => {
     const budget = new MemoryBudget(10);
     const memory = Buffer.alloc(4);
     const [first, second] = [budget.tryAcquire({}, 4), budget.tryAcquire({}, 4)];
@@ -151,7 +151,7 @@ describe("a budget", () => {
     const again = await budget.acquire({}, 5, never, 4);
     expect([again.memory, budget.idleBytes]).toEqual([memory, 0]);
     again.release(memory);
-    // Who wants more than is left besides the memory that is kept has it let go of.
+    // A lease that needs the room of idle memory drops that memory.
     const more = budget.tryAcquire({}, 5);
     expect([more?.bytes, budget.idleBytes]).toEqual([5, 0]);
     for (const hold of [second, other, more]) hold?.release(Buffer.alloc(1));
@@ -160,7 +160,7 @@ describe("a budget", () => {
     expect([budget.heldBytes, budget.idleBytes]).toEqual([0, 0]);
   });
 
-  it("takes the same memory back once only: two parts would share it", () => {
+  it("MemoryBudget takes the same memory back once only, as two parts would share it", () => {
     const budget = new MemoryBudget(100);
     const hold = budget.tryAcquire({}, 4);
     const memory = Buffer.alloc(4);
@@ -171,7 +171,7 @@ describe("a budget", () => {
     expect(budget.tryAcquire({}, 4, 4)?.memory).toBeUndefined();
   });
 
-  it("hands memory on to one who waits, and keeps it when the wait was aborted at that moment", async () => {
+  it("MemoryBudget passes memory to a waiting request, and keeps it if that request is aborted at that moment", async () => {
     const budget = new MemoryBudget(10);
     const memory = Buffer.alloc(10);
     const first = budget.tryAcquire({}, 10);
@@ -187,8 +187,8 @@ describe("a budget", () => {
   });
 });
 
-describe("for reading ahead", () => {
-  it("a budget gives at most half, and nothing while others wait", async () => {
+describe("MemoryBudget for prefetched bytes", () => {
+  it("MemoryBudget grants at most half of the budget for prefetched bytes, and none while a request waits", async () => {
     const budget = new MemoryBudget(10);
     const ahead = budget.tryAcquireForPrefetch({}, 4);
     expect(ahead?.bytes).toBe(4);
@@ -209,7 +209,7 @@ describe("for reading ahead", () => {
     expect(budget.tryAcquireForPrefetch({}, 5)?.bytes).toBe(5);
   });
 
-  it("what readers hold, who may never give it back, keeps nobody waiting for ever", async () => {
+  it("MemoryBudget: prefetched bytes, which may never be released, block no request forever", async () => {
     const budget = new MemoryBudget(10);
     budget.tryAcquireForPrefetch({}, 5);
     for (const bytes of [5, 8, 10, 20]) {
@@ -220,7 +220,7 @@ describe("for reading ahead", () => {
   });
 });
 
-it("keeps its promises whatever comes", async () => {
+it("MemoryBudget keeps its invariants in any order of operations", async () => {
   const maxBytes = 100;
   const asks = fc.array(
     fc.record({
@@ -243,7 +243,7 @@ it("keeps its promises whatever comes", async () => {
         expect(budget.heldBytes).toBeGreaterThanOrEqual(sum(firm) + sum(ahead));
         if (budget.idleBytes > 0) expect(budget.heldBytes + budget.idleBytes).toBeLessThanOrEqual(maxBytes);
         expect(sum(ahead)).toBeLessThanOrEqual(maxBytes / 2);
-        // More than there is only for one alone; what readers hold is beside it.
+        // More than the budget is granted to one request alone, besides prefetched bytes.
         if (firm.size > 1) expect(budget.heldBytes).toBeLessThanOrEqual(maxBytes + (sum(ahead) > 0 ? 50 : 0));
       };
       const keep = (holds: Set<Lease>) => (hold: Lease | undefined) => {
@@ -270,7 +270,7 @@ it("keeps its promises whatever comes", async () => {
         for (let count = 0; count < releases; count++) release();
         await settle();
       }
-      // All that waits is granted once the others have given back, readers excepted.
+      // All requests are granted once the others have released their leases, prefetched bytes excepted.
       for (let turns = 0; budget.hasWaiting && turns < steps.length; turns++) {
         expect(firm.size).toBeGreaterThan(0);
         release();

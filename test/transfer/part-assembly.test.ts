@@ -25,7 +25,7 @@ describe("PartAssembly", () => {
     return made;
   };
 
-  it("joins pieces of any lengths into parts, each in memory of its own", async () => {
+  it("PartAssembly joins pieces of any lengths into parts, each in memory of its own", async () => {
     const lengths = fc.array(fc.integer({ min: 1, max: 500 }), { minLength: 1, maxLength: 5 });
     await fc.assert(
       fc.asyncProperty(
@@ -53,7 +53,7 @@ describe("PartAssembly", () => {
     );
   });
 
-  it("reuses the memory of parts that were released as unread, and of no others", async () => {
+  it("PartAssembly reuses the memory of parts that were released as unread, and of no others", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.boolean(), { minLength: 30, maxLength: 30 }), async (releases) => {
         const bytes = testBytes(30 * 500, 1);
@@ -76,7 +76,7 @@ describe("PartAssembly", () => {
     );
   });
 
-  it("does not reuse memory for parts of another size", async () => {
+  it("PartAssembly does not reuse memory for parts of another size", async () => {
     const sizes = [100, 200, 200, 100, 300];
     const made: Buffer[] = [];
     for await (const part of assemble(pieces(testBytes(900), 50), (number) => sizes[number - 1] ?? 0)) {
@@ -87,19 +87,19 @@ describe("PartAssembly", () => {
     expectBytes(Buffer.concat(made), testBytes(900));
   });
 
-  it("allocates no more than a small body of known length needs", async () => {
+  it("PartAssembly allocates no more than a small body of known length needs", async () => {
     const [part] = await parts(pieces(testBytes(100)), mebibyte, 100);
     expect(part?.bytes.buffer.byteLength).toBe(100);
   });
 
-  it("rejects at the 10,001st part", async () => {
+  it("PartAssembly rejects at the 10,001st part", async () => {
     expect(await parts(pieces(testBytes(10_000), 1), 1)).toHaveLength(10_000);
     const error = await errorOf(() => parts(pieces(testBytes(10_001), 1), 1));
     expect(error).toEqual(coded("SOURCE_TOO_LARGE"));
     expect(error.message).toContain("state ContentLength, or a larger partSizeBytes");
   });
 
-  it("allows the plaintext of the part being filled and one chunk more to be read, and no further", async () => {
+  it("PartAssembly allows the plaintext of the part being filled and one chunk more to be read, and no further", async () => {
     const budget = new MemoryBudget(250);
     const call = new AbortController();
     const assembly = new PartAssembly({

@@ -1,4 +1,4 @@
-/** The memory of a part is used again only when nobody can have kept it. */
+/** The memory of a part is reused only when nobody can still read it. */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
@@ -24,7 +24,7 @@ const put = (s3: S3Client) =>
     Body: bytes,
   });
 
-it("parts that S3 has answered leave their memory to others", async () => {
+it("the memory of parts that S3 has stored is reused", async () => {
   const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 1 });
   const memory = new Set<ArrayBufferLike>();
   s3.middlewareStack.add(
@@ -38,12 +38,12 @@ it("parts that S3 has answered leave their memory to others", async () => {
   );
   await put(s3);
   s3.destroy();
-  // Two in flight, one read ahead, one being filled; the last part is a short one.
+  // Two in flight, one read ahead, one being filled; the last part is shorter.
   expect(memory.size).toBeLessThanOrEqual(5);
   expectBytes(await collect((await local.client.get({ Bucket, Key: "k" })).Body), bytes);
 });
 
-it("a part that had to be sent twice is sent as it was, and its memory is not used again", async () => {
+it("a part that is sent twice is sent unchanged, and its memory is not reused", async () => {
   local.aws.fault({ operation: "UploadPart", skip: 2, status: 503, code: "SlowDown", times: 2 });
   const s3 = new S3Client(local.aws.s3Config);
   const sent: { readonly partNumber: unknown; readonly memory: unknown }[] = [];
@@ -60,7 +60,7 @@ it("a part that had to be sent twice is sent as it was, and its memory is not us
   s3.destroy();
   const again = sent.flatMap(({ partNumber, memory }, index) => {
     if (!sent.slice(0, index).some((earlier) => earlier.partNumber === partNumber)) return [];
-    // Both faults may strike the same part.
+    // Both faults may concern the same part.
     const others = sent.slice(index + 1).filter((later) => later.partNumber !== partNumber);
     return [others.filter((later) => later.memory === memory).length];
   });
@@ -68,7 +68,7 @@ it("a part that had to be sent twice is sent as it was, and its memory is not us
   expectBytes(await collect((await local.client.get({ Bucket, Key: "k" })).Body), bytes);
 });
 
-it("a part that is still being sent when its second attempt succeeds goes out as it was", async () => {
+it("a part that is still being sent when its second attempt succeeds is sent unchanged", async () => {
   const late = await startLateReader();
   const s3 = createS3Client({ ...local.aws.s3Config, endpoint: late.endpoint });
   await put(s3);
@@ -80,7 +80,7 @@ it("a part that is still being sent when its second attempt succeeds goes out as
   expect(late.parts.filter(({ isAsSigned }) => !isAsSigned)).toEqual([]);
 });
 
-it("a small object has memory of its own", async () => {
+it("the body of a small object is in memory of its own", async () => {
   const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 1 });
   const shared: boolean[] = [];
   s3.middlewareStack.add(
@@ -96,7 +96,7 @@ it("a small object has memory of its own", async () => {
   expect(shared).toEqual([false]);
 });
 
-it("a subclass of the SDK's request handler may keep the bodies of its requests", async () => {
+it("a subclass of the request handler of the SDK may keep the bodies of its requests", async () => {
   const stock = new S3Client(local.aws.s3Config);
   const Stock = stock.config.requestHandler.constructor as new (options: object) => Handler;
   const kept: Buffer[] = [];
@@ -136,7 +136,7 @@ it("a mocked client may keep the bodies of its commands", async () => {
   expect(new Set(bodies.map(({ buffer }) => buffer)).size).toBe(bodies.length);
 });
 
-it("a request handler of the caller's may keep the bodies of its requests", async () => {
+it("a request handler of the caller may keep the bodies of its requests", async () => {
   const kept: Buffer[] = [];
   const answers: Record<string, string> = {
     POST: "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>",
@@ -213,7 +213,7 @@ async function startLateReader() {
         waiting = bytes;
       }
     } catch {
-      // Connections of a client that is destroyed break.
+      // The connections of a destroyed client break.
     } finally {
       if (isLate) settle();
     }

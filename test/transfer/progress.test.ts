@@ -13,7 +13,7 @@ function meterOf() {
   return { meter, told };
 }
 
-it("tells at once, then at most ten times a second, and the end always", () => {
+it("progress is reported at once, then at most ten times a second, and always at the end", () => {
   const { meter, told } = meterOf();
   for (let step = 0; step < 100; step++) {
     meter.add(10);
@@ -28,7 +28,7 @@ it("tells at once, then at most ten times a second, and the end always", () => {
   ]);
 });
 
-it("has all fields, with rate and remaining time", () => {
+it("progress has all fields, with rate and remaining time", () => {
   const { meter, told } = meterOf();
   meter.totalBytes = 1000;
   meter.totalParts = 4;
@@ -49,7 +49,7 @@ it("has all fields, with rate and remaining time", () => {
   ]);
 });
 
-it("does not count what an earlier try had done as its speed", () => {
+it("the rate does not count bytes of an earlier call", () => {
   const { meter, told } = meterOf();
   meter.totalBytes = 1000;
   meter.resume(600, 3);
@@ -59,7 +59,7 @@ it("does not count what an earlier try had done as its speed", () => {
   expect(told[1]).toMatchObject({ bytes: 700, parts: 4, bytesPerSecond: 100, secondsLeft: 3 });
 });
 
-it("does not know the remaining time without a size, and needs none at the end", () => {
+it("the remaining time is undefined without a total, and 0 at the end", () => {
   const { meter, told } = meterOf();
   pass(100);
   meter.add(10);
@@ -69,14 +69,14 @@ it("does not know the remaining time without a size, and needs none at the end",
   expect(told[1]?.secondsLeft).toBe(0);
 });
 
-it("that begins and ends within a moment has no rate", () => {
+it("a transfer that ends at the moment it begins has a rate of 0", () => {
   const { meter, told } = meterOf();
   meter.totalBytes = 0;
   meter.end();
   expect(told[0]).toMatchObject({ bytes: 0, bytesPerSecond: 0, secondsLeft: 0 });
 });
 
-it("throws what the listener throws, and needs no listener", () => {
+it("the meter throws the error of its listener, and works without a listener", () => {
   const failure = new Error("listener");
   const meter = new ProgressMeter({ operation: "get", Bucket: "b", Key: "k" }, () => {
     throw failure;
@@ -88,7 +88,7 @@ it("throws what the listener throws, and needs no listener", () => {
   silent.end();
 });
 
-it("a listener that is none is refused", () => {
+it("a listener that is no function is refused", () => {
   expect(progressArgument(undefined)).toBeUndefined();
   for (const value of [null, 5, "x", {}]) {
     expect(() => progressArgument(value)).toThrow(/^options.onProgress: expected a function, got /);

@@ -1,4 +1,4 @@
-/** The settings of a client, checked once. */
+/** The configuration of a client. */
 import type { S3Client } from "@aws-sdk/client-s3";
 import { choiceArgument, integerArgument, wrongType } from "../../base/arguments.js";
 import { type CryptoEngine, engineArgument, poolOf } from "../../cobblestone/engine/engine.js";
@@ -7,62 +7,59 @@ import type { ProcessingOptions } from "../../cobblestone/stream/message.js";
 import { type Fields, fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { type Keyring, keyringArgument } from "../../keys/keyring.js";
+import { maxPartBytes, transferLimits } from "../../transfer/limits.js";
 import { MemoryBudget } from "../../transfer/memory-budget.js";
-import { maxPartBytes, minPartBytes } from "../../transfer/part-sizes.js";
 import type { LegacyReading, ObjectFormat } from "./format.js";
 import type { TransferConfig } from "./transfer-config.js";
 
-export type { TransferConfig } from "./transfer-config.js";
-
 const mebibyte = 1024 * 1024;
-/** One part of the default size, and what is read ahead for it. */
-const minBufferedBytes = 16 * mebibyte;
 
-/** How long a body may go without a byte, unless it is said otherwise. */
+/** The default of `idleTimeoutMs`. */
 export const defaultIdleTimeoutMs = 300_000;
 
-/** Where the envelope of an object is kept. */
+/** The place of the envelope of an object. */
 export type EnvelopeStorage = "metadata" | "sidecar";
 /** The values of {@link EnvelopeStorage}. */
 export const envelopeStorages: readonly EnvelopeStorage[] = ["metadata", "sidecar"];
 
-/** What an `EnvelopeClient` is made of. */
+/** The options of an `EnvelopeClient`. */
 export interface EnvelopeClientOptions {
   /**
-   * Your client. It is used as it is: its endpoint, credentials, retries and timeouts are yours to set. One of
-   * `createS3Client()` is faster, and does not wait for ever for a service that falls silent.
+   * Your S3Client, with its endpoint, credentials, retries and timeouts. A client of `createS3Client()` is faster, and does
+   * not wait indefinitely for a service that does not respond.
    */
   readonly s3: S3Client;
-  /** Makes and unwraps the data keys. */
+  /** Generates and unwraps the data keys. */
   readonly keyring: Keyring;
   /**
-   * Where envelopes are kept, "metadata" by default. A sidecar takes up to 262,144 characters, at one
-   * more request for `put` and `head`, two for `get`.
+   * Where envelopes are stored; "metadata" by default. A sidecar object holds up to 262,144 characters, and costs one more
+   * request for `put` and `head`, two for `get`.
    */
   readonly envelopeStorage?: EnvelopeStorage | undefined;
   /**
-   * The size of upload parts in bytes, 5 MiB to 2,047 MiB. By default 8 MiB, growing so that 10,000 suffice. A size
-   * set here is kept for bodies of unknown length, as stores that want equal parts (R2) demand.
+   * The size of upload parts in bytes, 5 MiB to 2,047 MiB. By default 8 MiB, and more for large bodies, as an upload has at
+   * most 10,000 parts. A size that is set here also holds for bodies of unknown length, as stores that require equal parts
+   * (R2) demand.
    */
   readonly partSizeBytes?: number | undefined;
-  /** How many parts of one object are sent at the same time, 1 to 64; 4 by default. */
+  /** How many parts or blocks of one object are transferred concurrently, 1 to 64; 4 by default. */
   readonly maxConcurrentParts?: number | undefined;
   /**
-   * The most bytes that all transfers of this client hold at a time in parts, being filled or in flight, and in what
-   * is read ahead for them; 128 MiB by default, 16 MiB at least. Transfers wait for their share, whichever holds least
-   * is served first. A part that is larger than all of it goes alone.
+   * The most bytes that all transfers of this client hold in memory: parts that are being filled or sent, and bytes that
+   * are read ahead; 128 MiB by default, 16 MiB at least. Transfers wait for memory, and the one that holds least is served
+   * first. A part that is larger than the whole budget is transferred alone.
    */
   readonly maxBufferedBytes?: number | undefined;
   /**
-   * How long a body, given or received, may go without a byte while it is being read, in milliseconds; 0 for
-   * no limit; 300,000 by default.
+   * The longest time that a read of a body, sent or received, may wait for a byte, in milliseconds; 0 for no limit; 300,000
+   * by default.
    */
   readonly idleTimeoutMs?: number | undefined;
-  /** Where bodies are encrypted and decrypted; by default the engine that all clients of the process share. */
+  /** Where bodies are encrypted and decrypted; by default in the engine that all clients of the process share. */
   readonly engine?: CryptoEngine | undefined;
   /**
-   * Has `get` and `head` read objects of Amazon's S3 Encryption Clients as well: made by `legacyReading` of
-   * `s3-envelope/legacy`. Without it they are refused.
+   * Lets `get` and `head` read objects of Amazon's S3 Encryption Clients as well; made by `legacyReading` of
+   * `s3-envelope/legacy`. Without it such objects are refused.
    */
   readonly legacy?: LegacyReading | undefined;
 }
@@ -76,19 +73,19 @@ export interface ClientConfig extends TransferConfig {
   readonly legacy: ObjectFormat | undefined;
 }
 
-/** How bodies are worked on: the thread that sends and receives them is slower than one worker. */
+/** How bodies are processed: by one worker, as the thread that sends and receives them is slower than that. */
 export function processingOf({ engine }: Pick<ClientConfig, "engine">): ProcessingOptions {
   return { engine, wantedWorkers: 1 };
 }
 
-/** What is read ahead of a body of so many plaintext bytes, if that is known, besides what it is read for. */
+/** Read-ahead, in bytes, for a body of this length. */
 export function readAheadBytesOf({ engine }: ClientConfig, length: number | undefined): number {
   const { hasWorkers, minWorkerBytes } = poolOf(engine);
   const isLong = length === undefined || length > minWorkerBytes;
   return hasWorkers && isLong ? maxReadAheadBytes : 0;
 }
 
-/** Checks the settings of a client. */
+/** Checks the options of a client. */
 export function configArgument(options: unknown): ClientConfig {
   const given = fieldsArgument<EnvelopeClientOptions>(fieldNames.client.options, options);
   const { envelopeStorage = "metadata", keyring, engine, legacy } = given;
@@ -108,7 +105,7 @@ type TransferFields = Fields<
   >
 >;
 
-/** Checks the settings of every transfer. */
+/** Checks the options that all transfers need. */
 export function transferConfigArgument(given: TransferFields): TransferConfig {
   const s3 = given.s3 as Partial<S3Client> | undefined;
   if (typeof s3?.send !== "function") throw wrongType("options.s3", "an S3Client", s3);
@@ -118,6 +115,7 @@ export function transferConfigArgument(given: TransferFields): TransferConfig {
     maxBufferedBytes = 128 * mebibyte,
     idleTimeoutMs = defaultIdleTimeoutMs,
   } = given;
+  const { minPartBytes, minBufferedBytes } = transferLimits();
   return {
     s3: s3 as S3Client,
     partSizeBytes:

@@ -3,8 +3,8 @@ import type { MessageKeys } from "../../cobblestone/derivation.js";
 import { ciphertextLength, plaintextBytesFor, plaintextBytesIn } from "../../cobblestone/layout.js";
 import { Sealer } from "../../cobblestone/stream/codecs.js";
 import { sealSource } from "../../cobblestone/stream/message.js";
+import type { BodySource } from "../../transfer/body-source.js";
 import type { Ciphertext } from "../../transfer/part-assembly.js";
-import type { Source } from "../../transfer/source.js";
 import { type ClientConfig, processingOf, readAheadBytesOf } from "../encrypted/config.js";
 
 /** Encodes the plaintext of one object as its body. */
@@ -24,7 +24,7 @@ export interface BodyEncoder {
 }
 
 /** The encoder of this package's format: one Cobblestone-256 message. */
-export function messageEncoder(config: ClientConfig, keys: MessageKeys, source: Source): BodyEncoder {
+export function messageEncoder(config: ClientConfig, keys: MessageKeys, source: BodySource): BodyEncoder {
   return {
     ciphertextLength,
     plaintextBytesIn: (ciphertextBytes) => plaintextBytesIn(ciphertextBytes, source.bytesRead),

@@ -3,8 +3,8 @@ import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { ConfirmedWrite } from "../../s3/confirmed-write.js";
+import { type BodySource, bodyArgument, closingOnFailure, type PutBody } from "../../transfer/body-source.js";
 import { callOptions, type TransferOptions, withCall } from "../../transfer/call.js";
-import { closingOnFailure, type PutBody, type Source, sourceArgument } from "../../transfer/source.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import { messageEncoder } from "./body-encoder.js";
 import { prepareWrite } from "./prepare-write.js";
@@ -48,7 +48,7 @@ export async function put(
   );
 }
 
-function putArguments(config: ClientConfig, input: PutInput): WriteRequest & { readonly source: Source } {
+function putArguments(config: ClientConfig, input: PutInput): WriteRequest & { readonly source: BodySource } {
   const { Body, ContentLength, ...write } = fieldsArgument<PutInput>(fieldNames.put.input, input) as PutInput;
-  return { ...writeArguments(config, write, "PutObject"), source: sourceArgument(Body, ContentLength) };
+  return { ...writeArguments(config, write, "PutObject"), source: bodyArgument(Body, ContentLength) };
 }

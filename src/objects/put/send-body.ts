@@ -2,11 +2,11 @@
 import type { ConfirmedWriteOutput } from "../../s3/confirmed-write.js";
 import { type MultipartInput, uploadMultipart } from "../../s3/multipart.js";
 import { putObject } from "../../s3/requests.js";
+import type { BodySource } from "../../transfer/body-source.js";
 import type { Call } from "../../transfer/call.js";
 import { type Part, PartAssembly } from "../../transfer/part-assembly.js";
 import { partSizes } from "../../transfer/part-sizes.js";
-import type { Source } from "../../transfer/source.js";
-import type { TransferConfig } from "../encrypted/config.js";
+import type { TransferConfig } from "../encrypted/transfer-config.js";
 import type { BodyEncoder } from "./body-encoder.js";
 import { type PutOutput, putOutput } from "./write-arguments.js";
 
@@ -22,12 +22,12 @@ const maxAtOnceBytes = 64 * 1024;
 export async function sendBody(
   config: TransferConfig,
   write: ObjectWrite,
-  source: Source,
+  source: BodySource,
   encoder: BodyEncoder,
 ): Promise<PutOutput> {
   const { meter } = write.call;
   const { bytes } = source;
-  const request = { ...config, ...write, transfer: write.call };
+  const request = { ...config, ...write };
   meter.totalBytes = source.length;
   const isSmall = bytes !== undefined && bytes.length <= maxAtOnceBytes;
   const { output, parts } =
@@ -48,7 +48,7 @@ interface SentBody {
 async function sendParts(
   config: TransferConfig,
   request: MultipartInput & ObjectWrite,
-  source: Source,
+  source: BodySource,
   encoder: BodyEncoder,
 ): Promise<SentBody> {
   const { budget, partSizeBytes, idleTimeoutMs } = config;
@@ -90,10 +90,10 @@ async function sendParts(
 
 /** Sends a whole body as one PutObject. */
 export function sendWhole(
-  { s3, put, transfer, commit }: Omit<MultipartInput, "maxConcurrentParts">,
+  { s3, put, call, commit }: Omit<MultipartInput, "maxConcurrentParts">,
   body: Buffer,
 ): Promise<ConfirmedWriteOutput> {
-  return commit.write({ s3, put, signal: transfer.signal }, body.length, (options) =>
+  return commit.write({ s3, put, signal: call.signal }, body.length, (options) =>
     putObject(s3, { ...put, Body: body }, options),
   );
 }

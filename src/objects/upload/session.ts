@@ -104,7 +104,7 @@ export class UploadSession implements ParsedTicket, UnlockedTicket {
 
   /** Reads and encrypts a part in leased memory. The caller releases it. See {@link sealPart}. */
   sealPart(
-    source: Pick<SeekableSource, "read">,
+    source: Pick<SeekableSource, "readInto">,
     partNumber: number,
     signal: AbortSignal = this.call.signal,
   ): Promise<SealedPart> {
@@ -155,5 +155,5 @@ export class UploadSession implements ParsedTicket, UnlockedTicket {
 /** The input of all requests of one multipart upload. */
 export function multipartInput(config: ClientConfig, call: Call, put: MultipartInput["put"]): MultipartInput {
   const target = { operation: "CompleteMultipartUpload", bucket: put.Bucket ?? "", key: put.Key ?? "" };
-  return { ...config, put, target, transfer: call, commit: new ConfirmedWrite() };
+  return { ...config, put, target, call, commit: new ConfirmedWrite() };
 }

@@ -25,7 +25,7 @@ export async function putSinglePart(
     const part = await sealPart({ config, call, layout, keys, signal: call.signal }, source, 1);
     try {
       await source.requireUnchanged();
-      return await sendWhole({ ...config, put, target: request.target, transfer: call, commit }, part.bytes);
+      return await sendWhole({ ...config, put, target: request.target, call, commit }, part.bytes);
     } finally {
       part.release(false);
     }

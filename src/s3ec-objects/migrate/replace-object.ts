@@ -2,19 +2,15 @@
 import { EnvelopeError } from "../../base/errors.js";
 import { copiedSidecar } from "../../objects/encrypted/sidecar.js";
 import { withSidecar } from "../../objects/put/sidecar-write.js";
-import {
-  ConfirmedWrite,
-  type ConfirmedWriteOutput,
-  findWritten as findCommitted,
-} from "../../s3/confirmed-write.js";
+import { ConfirmedWrite, type ConfirmedWriteOutput, findWritten } from "../../s3/confirmed-write.js";
 import { copyWithin, requireUnchanged } from "../../s3/copy.js";
 import { customerKeyOf } from "../../s3/fields.js";
-import { findObject } from "../../s3/remove-unchanged.js";
+import { stateOfKey } from "../../s3/remove-unchanged.js";
 import { conditionOf, isSameETag } from "../../s3/responses.js";
 import { withLeftover } from "../../transfer/call.js";
 import { currentOriginal, type Migration, type NewObjectFields } from "./input.js";
 import {
-  findWritten,
+  describeWritten,
   hasSameSalt,
   removeWritten,
   type WrittenObject,
@@ -33,9 +29,9 @@ interface Replacement {
  * Copies an object to its final place, verifies that it is there, and removes the staged object.
  *
  * @returns also the keys of objects that could not be removed
- * @throws EnvelopeError `S3_PRECONDITION_FAILED` when the place does not hold what it must, `MIGRATION_UNCONFIRMED` when it
- *   holds something else than the copy afterwards; with `details.stagingKey` when the staged object was kept, as the copy
- *   may not be in place
+ * @throws EnvelopeError `S3_PRECONDITION_FAILED` when the object to be replaced has changed, `MIGRATION_UNCONFIRMED` when
+ *   another object is found in place of the copy afterwards; with `details.stagingKey` when the staged object was kept,
+ *   because the copy may not be in place
  */
 export async function replaceObject(
   migration: Migration,
@@ -67,7 +63,7 @@ async function copyToPlace(
   const { config, request, call, head } = migration;
   const { s3 } = config;
   const { signal } = call;
-  const { Metadata, bytes, envelope } = await findWritten(config, stagedObject, signal);
+  const { Metadata, bytes, envelope } = await describeWritten(config, stagedObject, signal);
   const { encryptionContext: _context, envelopeStorage: _storage, IfMatch, ...others } = fields;
   const condition = (request.replaces ? conditionOf(head.ETag) : undefined) ?? IfMatch;
   const put = {
@@ -83,6 +79,7 @@ async function copyToPlace(
   const { VersionId, ETag } = stagedObject;
   const source = {
     Bucket: fields.Bucket,
+    ExpectedBucketOwner: fields.ExpectedBucketOwner,
     Key: stagedObject.Key,
     VersionId,
     ETag,
@@ -90,19 +87,19 @@ async function copyToPlace(
     ...customerKeyOf(stagedObject.fields),
   };
   return withSidecar(config, { put, sidecar }, call, commit, async () => {
-    const output = await copyWithin({ ...config, put, target, transfer: call, commit }, source, {
+    const output = await copyWithin({ ...config, put, target, call, commit }, source, {
       isAlwaysByParts: true,
       async beforeCommit() {
         if (request.replaces) await requireUnchanged(config, currentOriginal(request), head, signal);
       },
     });
     // The copy has been made: the call's signal no longer ends this request, which takes bounded time and is retried once.
-    const look = () => findCommitted({ s3, put, signal: new AbortController().signal }, bytes);
+    const look = () => findWritten({ s3, put, signal: new AbortController().signal }, bytes);
     if (await look().catch(look)) return output;
     throw new EnvelopeError(
       "MIGRATION_UNCONFIRMED",
       `"${fields.Key}" was written, but another object is there now: another writer has overwritten it, or the store ` +
-        "does not do what it confirms",
+        "confirmed a write that it did not make",
       { details: { bucket: fields.Bucket, key: fields.Key } },
     );
   });
@@ -113,10 +110,10 @@ async function isStagedObjectObsolete({ migration, stagedObject, fields }: Repla
   const { config, request, head } = migration;
   const { Bucket, Key, RequestPayer, ExpectedBucketOwner } = fields;
   const object = { Bucket, RequestPayer, ExpectedBucketOwner, ...customerKeyOf(fields) };
-  const there = await findObject(config.s3, { ...object, Key });
+  const there = await stateOfKey(config.s3, { ...object, Key });
   if (typeof there === "string") return false;
   if (request.replaces && head.ETag && there.ETag && isSameETag(there.ETag, head.ETag)) return true;
   const { VersionId } = stagedObject;
-  const staged = await findObject(config.s3, { ...object, Key: stagedObject.Key, VersionId });
+  const staged = await stateOfKey(config.s3, { ...object, Key: stagedObject.Key, VersionId });
   return typeof staged !== "string" && hasSameSalt(there, staged);
 }

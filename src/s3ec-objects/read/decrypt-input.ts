@@ -13,8 +13,8 @@ import {
   oldNetWrappedKey,
 } from "../../s3ec/instruction-file.js";
 import { decodeLegacyMetadata } from "../../s3ec/metadata.js";
+import { type BodySource, bodyArgument, type PutBody } from "../../transfer/body-source.js";
 import { type CallOptions, checkedOptions } from "../../transfer/call.js";
-import { type PutBody, type Source, sourceArgument } from "../../transfer/source.js";
 import { type LegacyReadingOptions, type ReadingConfig, readingArguments } from "./reading-options.js";
 
 /** An object as it is stored in S3: the output of a GetObject of the whole object, for instance. */
@@ -44,7 +44,7 @@ export interface DecryptArguments {
   readonly metadata: Record<string, string>;
   readonly instructionFile: Buffer | undefined;
   readonly expected: ExpectedContext | undefined;
-  readonly source: Source;
+  readonly source: BodySource;
 }
 
 /** Checks the arguments of `decryptLegacyObject`. */
@@ -62,7 +62,7 @@ export function decryptArguments(
   const expected = statedContextArgument(given.encryptionContext);
   // A file that was read as text has lost bytes.
   if (typeof given.Body === "string") throw wrongType("Body", "bytes or a stream of them", given.Body);
-  const source = sourceArgument(given.Body, given.ContentLength);
+  const source = bodyArgument(given.Body, given.ContentLength);
   return { config, abortSignal, metadata, instructionFile, expected, source };
 }
 

@@ -7,7 +7,7 @@ import { sealContent } from "../../s3ec/content/content.js";
 import { type ContentKeys, sealContentKeys } from "../../s3ec/content/content-keys.js";
 import { type EncodedEnvelope, encodeLegacyEnvelope } from "../../s3ec/encode.js";
 import { generateLegacyDataKey } from "../../s3ec/keyrings/keyring.js";
-import type { Source } from "../../transfer/source.js";
+import type { BodySource } from "../../transfer/body-source.js";
 import type { LegacyWriterConfig } from "./writer-settings.js";
 
 /** A message that has not been encrypted yet. */
@@ -23,7 +23,7 @@ export interface NewMessage {
  */
 export async function newMessage(
   { keyring, suite, instructionFile }: LegacyWriterConfig,
-  source: Source,
+  source: BodySource,
   encryptionContext: EncryptionContext,
   signal: AbortSignal,
 ): Promise<NewMessage> {
@@ -50,7 +50,7 @@ export async function newMessage(
 const lookaheadBytes = 16 * 1024;
 
 /** The encoder of one GCM message, encrypted from its first byte to its last; parts are sent as they are filled. */
-function contentEncoder(keys: ContentKeys, source: Source): BodyEncoder {
+function contentEncoder(keys: ContentKeys, source: BodySource): BodyEncoder {
   const { tagBytes } = keys.suite;
   return {
     ciphertextLength: (plaintextLength) => plaintextLength + tagBytes,

@@ -9,7 +9,7 @@ import type { PutFields } from "../../objects/put/write-arguments.js";
 import type { RequestTarget } from "../../s3/errors.js";
 import { targetArgument } from "../../s3/fields.js";
 import { legacyContextArgument, legacyUserMetadata } from "../../s3ec/encode.js";
-import { type PutBody, type Source, sourceArgument } from "../../transfer/source.js";
+import { type BodySource, bodyArgument, type PutBody } from "../../transfer/body-source.js";
 import { newInstructionLocation } from "./instruction-file.js";
 import type { LegacyWriterConfig } from "./writer-settings.js";
 
@@ -29,7 +29,7 @@ export interface LegacyPutRequest {
   readonly target: RequestTarget;
   readonly userMetadata: MetadataFields;
   readonly context: EncryptionContext;
-  readonly source: Source;
+  readonly source: BodySource;
 }
 
 /** Checks the input of `put`. */
@@ -43,7 +43,7 @@ export function legacyPutArguments(config: LegacyWriterConfig, input: LegacyPutI
     target,
     userMetadata: legacyUserMetadata(Metadata),
     context: contextFor(config, given.encryptionContext),
-    source: sourceArgument(Body, ContentLength),
+    source: bodyArgument(Body, ContentLength),
   };
 }
 

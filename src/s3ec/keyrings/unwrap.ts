@@ -12,7 +12,7 @@ import { type LegacyPolicy, requireAllowed } from "../policy.js";
 import { cbcSuite, gcmSuite, type KeyType, type WrapAlgorithm, wraps } from "../suites.js";
 import type { LegacyKeyring, LegacyUnwrapInput } from "./keyring.js";
 
-/** How the data key of an object is unwrapped. */
+/** The keyrings, the policy and the checks that a data key is unwrapped with. */
 export interface LegacyUnwrapRequest {
   /** At most one of each key type. */
   readonly keyrings: readonly LegacyKeyring[];

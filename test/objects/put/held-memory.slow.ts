@@ -1,4 +1,4 @@
-/** The memory that many puts hold; in a file of its own, since what other tests have left would count. */
+/** The memory that many puts hold; in a file of its own, as memory of other tests would count. */
 import { expect, it } from "vitest";
 import { CryptoEngine } from "../../../src/index.js";
 import { configArgument } from "../../../src/objects/encrypted/config.js";
@@ -9,7 +9,7 @@ import { generated, stubS3 } from "../../support/stub-s3.js";
 
 const mebibyte = 1024 * 1024;
 
-it("is what the budget allows, also when they have let go of parts and wait for others", async () => {
+it("many puts hold no more memory than the budget allows, also while they wait between parts", async () => {
   const s3 = stubS3();
   const settings = configArgument({
     s3: s3.client,
@@ -28,7 +28,7 @@ it("is what the budget allows, also when they have let go of parts and wait for 
       put(settings, { Bucket, Key: `${index}`, Body: generated(20 * mebibyte) }, {}),
     ),
   );
-  // Each that has begun has about a mebibyte in hand, too: what was sealed of its last piece, and of the SDK.
+  // Each that has begun also holds about a mebibyte: the ciphertext of its last piece, and memory of the SDK.
   expect(most).toBeGreaterThan(24 * mebibyte);
   expect(most).toBeLessThan((32 + 2 * 16) * mebibyte);
 });

@@ -1,4 +1,4 @@
-/** What a put tells of its progress, and what it does about a listener that throws. */
+/** The progress that a put reports, and a listener that throws. */
 import { describe, expect, it } from "vitest";
 import { CryptoEngine, EnvelopeClient, type EnvelopeClientOptions } from "../../../src/index.js";
 import { testBytes } from "../../support/bytes.js";
@@ -10,7 +10,7 @@ const local = useLocalAws();
 const onThread = new CryptoEngine({ maxWorkers: 0 });
 const large = testBytes(3 * partBytes, 5);
 
-/** Tells whether it was closed. */
+/** A source that records whether it was closed. */
 function sourceOf(bytes: Uint8Array) {
   const source = {
     isClosed: false,
@@ -46,7 +46,7 @@ describe("progress of a put", () => {
     ["one part", () => sourceOf(testBytes(100_000)), 100_000, 1],
     ["parts", () => large, large.length, 4],
     ["parts of a stream", () => sourceOf(large), large.length, 4],
-  ])("of %s ends with all of it", async (_, body, bytes, parts) => {
+  ])("the progress of a put of %s ends with all bytes", async (_, body, bytes, parts) => {
     const events = await told(body() as never);
     const totals = { totalBytes: bytes, totalParts: parts };
     expect(events.at(-1)).toMatchObject({
@@ -61,10 +61,10 @@ describe("progress of a put", () => {
     if (parts === 1) expect(events).toHaveLength(1);
   });
 
-  it("knows the totals of a body of known length from the start", async () => {
+  it("the progress of a put of known length has the totals from the start", async () => {
     const oneByOne = { maxConcurrentParts: 1 };
     const chunked = partBytes - 56;
-    // All bytes of whole chunks, and those of the next one: its tag, which does not count, comes last.
+    // All bytes of whole chunks, and those of the next one: its tag, which does not count, is at its end.
     const bytes = Math.floor(chunked / 16_400) * 16_384 + (chunked % 16_400);
     const [first] = await told(large as never, oneByOne);
     expect(first).toMatchObject({ parts: 1, bytes, totalBytes: large.length, totalParts: 4 });
@@ -72,7 +72,7 @@ describe("progress of a put", () => {
     expect(unknown).toMatchObject({ parts: 1, bytes, totalBytes: undefined, totalParts: undefined });
   });
 
-  it("by a listener that throws ends the put, and leaves nothing", async () => {
+  it("a progress listener that throws ends the put, which leaves nothing behind", async () => {
     const failure = new Error("listener");
     const Body = sourceOf(large);
     const onProgress = () => {
@@ -85,7 +85,7 @@ describe("progress of a put", () => {
     await until(() => expect(Body.isClosed).toBe(true));
   });
 
-  it("to what is no function is refused before any request", async () => {
+  it("a progress listener that is no function is refused before any request", async () => {
     const call = local.client.put({ Bucket, Key: "k", Body: "x" }, { onProgress: 5 as never });
     expect(await errorOf(() => call)).toEqual(
       new TypeError("options.onProgress: expected a function, got the number 5"),
@@ -94,7 +94,7 @@ describe("progress of a put", () => {
   });
 });
 
-it("only operations that move a body take a listener", async () => {
+it("only operations that transfer a body accept a progress listener", async () => {
   const { client } = local;
   await client.put({ Bucket, Key: "typed", Body: "x" }, { onProgress: () => undefined });
   const given = { onProgress: () => undefined };

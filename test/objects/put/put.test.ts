@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { bodyContext, wrappingContext } from "../../../src/envelope/envelope.js";
 import { decodeEnvelope } from "../../../src/envelope/metadata.js";
 import { decrypt, EnvelopeClient, type PutBody } from "../../../src/index.js";
-import { maxPartBytes } from "../../../src/transfer/part-sizes.js";
+import { maxPartBytes } from "../../../src/transfer/limits.js";
 import { collect, cut, expectBytes, testBytes } from "../../support/bytes.js";
 import { coded, errorOf } from "../../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../../support/local.js";
@@ -14,7 +14,7 @@ const large = testBytes(2 * partBytes + 12_345, 3);
 const get = async (Key: string) =>
   Buffer.from(await (await local.client.get({ Bucket, Key })).Body.transformToByteArray());
 
-describe("bodies", () => {
+describe("bodies of a put", () => {
   const web = (bytes: Uint8Array) =>
     new Blob([Uint8Array.from(bytes)]).stream() as ReadableStream<Uint8Array>;
   const shapes: [string, () => PutBody, Uint8Array, number | undefined][] = [
@@ -53,7 +53,7 @@ describe("bodies", () => {
     ["a large stream of known length", () => Readable.from(cut(large, 65_536)), large, large.length],
     ["a large Blob", () => new Blob([Uint8Array.from(large)]), large, undefined],
   ];
-  it.each(shapes)("can be %s", async (_, body, plaintext, ContentLength) => {
+  it.each(shapes)("put accepts %s", async (_, body, plaintext, ContentLength) => {
     const output = await local.client.put({
       Bucket,
       Key: "shape",
@@ -67,12 +67,12 @@ describe("bodies", () => {
   });
 
   // The message of n plaintext bytes has 56 + n + 16 * chunks; these end within a byte of one and two parts.
-  const wholePart = partBytes - 56 - 16 * 320;
+  const wholePart = partBytes - 56 - 16 * (partBytes / 16_384);
   it.each([
     [wholePart, ["PutObject"]],
     [wholePart + 1, ["CreateMultipartUpload", "UploadPart", "UploadPart", "CompleteMultipartUpload"]],
     [wholePart - 1, ["PutObject"]],
-  ])("of %i bytes take the requests %j", async (length, operations) => {
+  ])("put of %i bytes sends the requests %j", async (length, operations) => {
     const plaintext = testBytes(length);
     for (const Body of [plaintext, iterate(cut(plaintext, 1_000_000))]) {
       await local.client.put({ Bucket, Key: "edge", Body });
@@ -83,8 +83,8 @@ describe("bodies", () => {
   });
 });
 
-describe("what S3 and KMS get", () => {
-  it("is one call of KMS and one of S3 for a small object", async () => {
+describe("requests and objects of a put", () => {
+  it("put of a small object sends one request to KMS and one to S3", async () => {
     await local.kmsClient.put({ Bucket, Key: "small", Body: "x", encryptionContext: { tenant: "42" } });
     const [kms, s3, ...rest] = local.aws.requests;
     expect(rest).toEqual([]);
@@ -103,7 +103,7 @@ describe("what S3 and KMS get", () => {
     });
   });
 
-  it("opens with a bare Cobblestone-256 reader and the keyring", async () => {
+  it("the object of a put can be decrypted with the keyring and the frame layer alone", async () => {
     const encryptionContext = { tenant: "42" };
     await local.client.put({ Bucket, Key: "bare", Body: large, encryptionContext });
     const { bytes, metadata } = await local.getRaw("bare");
@@ -119,7 +119,7 @@ describe("what S3 and KMS get", () => {
     expectBytes(await collect(decrypt(bytes, { dataKey, context: bodyContext(encryptionContext) })), large);
   });
 
-  it("keeps the headers and metadata that the caller wants, by both ways of upload", async () => {
+  it("put stores the headers and the metadata of the caller, with PutObject and with a multipart upload", async () => {
     const fields = {
       ContentType: "text/x-test",
       CacheControl: "no-store",
@@ -135,14 +135,14 @@ describe("what S3 and KMS get", () => {
     }
   });
 
-  it("answers without checksums of S3, which are of the ciphertext", async () => {
+  it("the output of put has no checksums, which are of the ciphertext", async () => {
     for (const Body of ["small", large]) {
       const output = await local.client.put({ Bucket, Key: "sums", Body, ChecksumAlgorithm: "CRC32" });
       expect(Object.keys(output).filter((field) => field.startsWith("Checksum"))).toEqual([]);
     }
   });
 
-  it("has another data key and salt for each object", async () => {
+  it("put uses a new data key and a new salt for each object", async () => {
     await local.client.put({ Bucket, Key: "one", Body: "same" });
     await local.client.put({ Bucket, Key: "two", Body: "same" });
     const [one, two] = [await local.getRaw("one"), await local.getRaw("two")];
@@ -152,11 +152,11 @@ describe("what S3 and KMS get", () => {
   });
 });
 
-describe("conditions", () => {
+describe("conditions of a put", () => {
   it.each([
     ["small and new", "x"],
     ["large and new", large],
-  ])("If-None-Match keeps a %s object from replacing another", async (Key, Body) => {
+  ])("put of a %s object with If-None-Match does not replace another", async (Key, Body) => {
     await local.client.put({ Bucket, Key, Body, IfNoneMatch: "*" });
     const error = await errorOf(() =>
       local.client.put({ Bucket, Key, Body: large.subarray(7), IfNoneMatch: "*" }),
@@ -169,10 +169,10 @@ describe("conditions", () => {
   });
 });
 
-describe("refusals before anything is sent", () => {
+describe("inputs that put refuses", () => {
   afterEach(() => expect(local.operations()).toEqual([]));
 
-  it("a metadata of more than 2048 bytes", async () => {
+  it("put refuses metadata of more than 2048 bytes before it sends anything", async () => {
     const Metadata = { note: "x".repeat(1800) };
     const error = await errorOf(() => local.client.put({ Bucket, Key: "k", Body: "x", Metadata }));
     expect(error).toEqual(coded("ENVELOPE_TOO_LARGE", { limit: 2048, userBytes: 1804 }));
@@ -189,15 +189,15 @@ describe("refusals before anything is sent", () => {
     return stream;
   };
   const cases: [string, () => Promise<object> | object, string][] = [
-    ["no input", () => undefined as unknown as object, "input: expected an object, got undefined"],
-    ["no Bucket", () => ({ Key: "k", Body: "x" }), "Bucket: expected a string, got undefined"],
+    ["a missing input", () => undefined as unknown as object, "input: expected an object, got undefined"],
+    ["an input without Bucket", () => ({ Key: "k", Body: "x" }), "Bucket: expected a string, got undefined"],
     [
       "an empty Key",
       () => ({ Bucket, Key: "", Body: "x" }),
       "Key: expected a non-empty string, got an empty one",
     ],
     [
-      "no Body",
+      "an input without Body",
       () => ({ Bucket, Key: "k" }),
       "Body: expected a Uint8Array, ArrayBuffer, string, Blob, Readable, ReadableStream or async iterable, got undefined",
     ],
@@ -282,7 +282,7 @@ describe("refusals before anything is sent", () => {
       'envelopeStorage: expected one of "metadata", "sidecar", got another string',
     ],
   ];
-  it.each(cases)("%s", async (_, input, message) => {
+  it.each(cases)("put refuses %s before it sends anything", async (_, input, message) => {
     const given = await input();
     const error = await errorOf(() => local.client.put(given as never));
     expect(error.message).toContain(message);
@@ -294,7 +294,7 @@ describe("refusals before anything is sent", () => {
     [{ abortSignal: null }, "options.abortSignal: expected an AbortSignal, got null"],
     [null, "options: expected an object, got null"],
     [AbortSignal.abort(), "options: expected a plain object, got an instance of AbortSignal"],
-  ])("options of a call that are none: %#", async (options, message) => {
+  ])("put refuses invalid options of a call: %#", async (options, message) => {
     const object = { Bucket, Key: "k", Body: "x" };
     for (const method of ["put", "get", "head", "delete"] as const) {
       const error = await errorOf(() => local.client[method](object, options as never));
@@ -304,7 +304,7 @@ describe("refusals before anything is sent", () => {
   });
 
   it.each(["encryptionContext", "envelopeStorage", "Metadata", "ContentLength"])(
-    "null in place of %s, which is not the same as none",
+    "put refuses null in place of %s",
     async (field) => {
       const error = await errorOf(() =>
         local.client.put({ Bucket, Key: "k", Body: "x", [field]: null as never }),
@@ -316,9 +316,9 @@ describe("refusals before anything is sent", () => {
   );
 });
 
-describe("bodies in memory", () => {
+describe("bodies of a put in memory", () => {
   it.each([0, 1, 16_383, 16_384, 65_535, 65_536, 65_537])(
-    "of %i bytes take one PutObject, and come back",
+    "put of %i bytes in memory sends one PutObject, and get returns them",
     async (length) => {
       const Body = testBytes(length, 9);
       const output = await local.client.put({ Bucket, Key: "k", Body });
@@ -329,7 +329,7 @@ describe("bodies in memory", () => {
     },
   );
 
-  it("that are small wait for no turn of the event loop between key and request", async () => {
+  it("put of a small body does not wait for a turn of the event loop between key and request", async () => {
     let turns = 0;
     const immediate = () => {
       turns += 1;
@@ -366,7 +366,7 @@ describe("options of EnvelopeClient", () => {
     ],
     [
       { s3: { send() {} }, keyring, partSizeBytes: 1 },
-      `options.partSizeBytes: expected an integer from 5242880 to ${maxPartBytes}, got 1`,
+      `options.partSizeBytes: expected an integer from 1024 to ${maxPartBytes}, got 1`,
     ],
     [
       { s3: { send() {} }, keyring, maxConcurrentParts: 0 },
@@ -378,7 +378,7 @@ describe("options of EnvelopeClient", () => {
     ],
     [{ s3: { send() {} }, keyring, envelopeStorage: null }, "options.envelopeStorage: expected one of"],
     [{ s3: { send() {} }, keyring, envelopeStorage: 1 }, "options.envelopeStorage: expected one of"],
-  ])("refuse %#", (options, message) => {
+  ])("an EnvelopeClient refuses invalid options: %#", (options, message) => {
     expect(() => new EnvelopeClient(options as never)).toThrow(message);
   });
 });

@@ -4,7 +4,7 @@ import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
 
 const local = useLocalAws();
 
-it("options of this package are in no request to S3, whatever the size of the body and the place of the envelope", async () => {
+it("put and delete send no option of this package to S3, for any size of the body and place of the envelope", async () => {
   const inputs = new Map<string, object>();
   const s3 = Object.create(local.s3, {
     send: {

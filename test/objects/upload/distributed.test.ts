@@ -135,7 +135,7 @@ describe("a distributed upload", () => {
 
 describe("a part that was sent before", () => {
   const changed = Buffer.from(bytes);
-  changed[partBytes + 500_000] = 1 ^ (changed[partBytes + 500_000] ?? 0);
+  changed[partBytes + 50_000] = 1 ^ (changed[partBytes + 50_000] ?? 0);
 
   it("uploadPart with the tagDigest of an earlier attempt sends the same bytes, and refuses others with nothing sent", async () => {
     const digests: string[] = [];

@@ -322,7 +322,7 @@ it("a process whose checkpoint another one has taken over stops before its next 
   const start = (abortSignal?: AbortSignal) => {
     const [reading, gate] = [withResolvers(), withResolvers()];
     const read = async (from: number, to: number) => {
-      if (from > 1.5 * partBytes) {
+      if (to > 1.5 * partBytes) {
         reading.resolve();
         await gate.promise;
       }

@@ -15,7 +15,7 @@ import { ciphertextLength, type EnvelopeClient, type RandomAccessSource } from "
 import { expectBytes, testBytes } from "../../support/bytes.js";
 import { useEngines } from "../../support/engines.js";
 import { coded, errorOf } from "../../support/errors.js";
-import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
+import { Bucket, partBytes, s3PartBytes, useLocalAws } from "../../support/local.js";
 
 const local = useLocalAws();
 const { startedEngine } = useEngines();
@@ -31,7 +31,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 /** Every test leaves nothing but the object and the source. */
 afterEach(async () => {
   await local.client.delete({ Bucket, Key });
-  expect(await local.contents()).toEqual({ keys: [], uploads: [] });
+  expect(await local.removeAll()).toEqual({ keys: [], uploads: [] });
   expect(readdirSync(folder)).toEqual(["source"]);
 });
 
@@ -84,14 +84,20 @@ describe("upload", () => {
 
   it("upload works with workers, with a sidecar, with KMS, and from a random-access source", async () => {
     const engine = await startedEngine();
-    const client = local.clientWith({ engine, envelopeStorage: "sidecar", maxConcurrentParts: 2 });
+    const client = local.clientWith({
+      engine,
+      envelopeStorage: "sidecar",
+      maxConcurrentParts: 2,
+      partSizeBytes: s3PartBytes,
+    });
+    const large = testBytes(2 * s3PartBytes, 6);
     const reads: number[] = [];
-    const source = sourceOf(bytes, async (start, end) => {
+    const source = sourceOf(large, async (start, end) => {
       reads.push(end - start);
-      return bytes.subarray(start, end);
+      return large.subarray(start, end);
     });
     await client.upload({ ...object, source });
-    expectBytes(await read(client), bytes);
+    expectBytes(await read(client), large);
     expect(Math.max(...reads)).toBe(1024 * 1024);
     await client.delete({ Bucket, Key });
     await local.kmsClient.upload({ ...object, filePath });

@@ -202,7 +202,7 @@ describe("migration in a bucket with versions", () => {
     const { VersionId } = await put();
     const VersioningConfiguration = { Status: "Suspended" } as const;
     await local.s3.send(new PutBucketVersioningCommand({ Bucket: versioned, VersioningConfiguration }));
-    // As moto does.
+    // moto behaves like this.
     local.s3.middlewareStack.add(
       (next, { commandName }) =>
         async (args) => {
@@ -244,7 +244,7 @@ describe("migration in a bucket with versions", () => {
     expect(await errorOf(() => migrateObject(readerOf(local), { ...at, VersionId }))).toEqual(
       coded("S3_PRECONDITION_FAILED"),
     );
-    // The version, the object under its ETag, and the ETag that the object has.
+    // The requests by version, by ETag, and for the current ETag.
     expect(local.operations()).toEqual(["HeadObject", "HeadObject", "HeadObject"]);
   });
 });

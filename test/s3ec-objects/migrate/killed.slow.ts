@@ -9,7 +9,7 @@ import { elsewhere, empty, expectSound, inPlace, prepare, requestsOf, small } fr
 const local = useLocalAws();
 beforeEach(() => empty(local));
 
-/** The process ends at a request: with that one sent or not, and none after it. */
+/** Ends the process at a request, which is sent or not, and before any later request. */
 function killedAt(request: number, isSent: boolean) {
   let count = 0;
   local.s3.middlewareStack.add(
@@ -24,7 +24,7 @@ function killedAt(request: number, isSent: boolean) {
   return { [Symbol.dispose]: () => local.s3.middlewareStack.remove("killed") };
 }
 
-/** What is there may be spare, but one of them can be read. */
+/** There may be spare objects, but one object can be read. */
 async function expectReadable(what: string) {
   const { keys, uploads } = await local.contents();
   await local.client.abortUploads({ Bucket, initiatedBefore: new Date(Date.now() + 60_000) });
@@ -32,7 +32,7 @@ async function expectReadable(what: string) {
   return keys;
 }
 
-/** The second run; where the first got as far as the target, its caller looks at that and says that it may go. */
+/** The second run. If the first run has written the target, the caller states that it may be overwritten. */
 async function again(client: Parameters<typeof migrateObject>[0], input: MigrateInput) {
   try {
     return (await migrateObject(client, input)).migrated;

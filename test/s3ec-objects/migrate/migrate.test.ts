@@ -12,7 +12,7 @@ import {
   shapes,
   writeLegacy,
 } from "../../support/legacy-objects.js";
-import { Bucket, partBytes, useLocalAws } from "../../support/local.js";
+import { Bucket, partBytes, s3PartBytes, useLocalAws } from "../../support/local.js";
 import { readerOf, store } from "../support.js";
 
 const local = useLocalAws();
@@ -105,7 +105,8 @@ describe("migration to another key", () => {
   it("an existing target is not overwritten, which is found out before the content is sent", async () => {
     await put();
     await local.putRaw("new", Buffer.from("theirs"));
-    const migrate = (target: object) => migrateObject(readerOf(local), { Bucket, Key: "k", target });
+    const client = readerOf(local, {}, { partSizeBytes: s3PartBytes });
+    const migrate = (target: object) => migrateObject(client, { Bucket, Key: "k", target });
     expect(await errorOf(() => migrate(other))).toEqual(coded("S3_PRECONDITION_FAILED", { key: "new" }));
     expect(local.operations()).toEqual(["HeadObject", "HeadObject"]);
     local.aws.fault({ operation: "HeadObject", skip: 1, status: 403 });
@@ -120,11 +121,11 @@ describe("migration to another key", () => {
 
   it("the target may be another bucket, under the keyring of another client", async () => {
     await put();
-    await local.s3.send(new CreateBucketCommand({ Bucket: "migration to another key" }));
-    const target = { Bucket: "migration to another key", Key: "k", encryptionContext: { a: "1" } };
+    await local.s3.send(new CreateBucketCommand({ Bucket: "elsewhere" }));
+    const target = { Bucket: "elsewhere", Key: "k", encryptionContext: { a: "1" } };
     const client = readerOf(local, {}, { envelopeStorage: "sidecar" });
     expect(await migrateObject(client, { Bucket, Key: "k", target })).toMatchObject(target);
-    expectBytes((await readNative("k", { a: "1" }, "migration to another key")).bytes, plain);
+    expectBytes((await readNative("k", { a: "1" }, "elsewhere")).bytes, plain);
   });
 });
 

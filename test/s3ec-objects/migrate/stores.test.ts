@@ -18,7 +18,7 @@ const overwrite = (Key: string) => local.s3.send(new PutObjectCommand({ Bucket, 
 const expectTheirs = async (Key: string) =>
   expectBytes((await local.getRaw(Key)).bytes, Buffer.from("theirs"));
 
-/** A store that passes conditions over. */
+/** A store that ignores conditions. */
 function unconditional() {
   local.s3.middlewareStack.add(
     (next) => async (args) => {
@@ -31,7 +31,7 @@ function unconditional() {
   return { [Symbol.dispose]: () => local.s3.middlewareStack.remove("unconditional") };
 }
 
-/** Lets the bucket be called by another name, too, as by the alias or the ARN of an access point. */
+/** Gives the bucket a second name, such as the alias or the ARN of an access point. */
 function otherName(name: string) {
   local.s3.middlewareStack.add(
     (next) => async (args) => {
@@ -95,7 +95,7 @@ describe("instruction files during a migration", () => {
     async (_name, isUnconditional) => {
       await putOriginal("instruction-file");
       using _store = isUnconditional ? unconditional() : undefined;
-      // Of a writer that stores the file first, and its object later.
+      // The file of a writer that stores the file first and its object later.
       using _writer = writerBefore(local, "HeadObjectCommand", 2, () => overwrite("k.instruction"));
       expect(await migrateObject(readerOf(local), inPlace)).toMatchObject({ migrated: true });
       await expectTheirs("k.instruction");
@@ -185,7 +185,7 @@ it.each([
 });
 
 describe("requests of a migration that S3 would refuse", () => {
-  /** What the requests of a command were given. */
+  /** The inputs of the requests of a command. */
   async function inputsOf(name: string, act: () => Promise<unknown>): Promise<Record<string, unknown>[]> {
     const inputs: Record<string, unknown>[] = [];
     local.s3.middlewareStack.add(

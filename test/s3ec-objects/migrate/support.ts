@@ -1,4 +1,4 @@
-/** Objects to migrate, and what is left after it. */
+/** Objects to migrate, and checks of the objects after a migration. */
 import { expect } from "vitest";
 import type { EnvelopeError } from "../../../src/index.js";
 import { type MigrateInput, migrateObject } from "../../../src/legacy.js";
@@ -18,7 +18,7 @@ export async function empty(local: Local): Promise<void> {
   local.operations();
 }
 
-/** An object with an instruction file, and a client that keeps envelopes in sidecars: as many requests as can be. */
+/** An object with an instruction file, and a client that keeps envelopes in sidecars: the case with the most requests. */
 export async function prepare(local: Local, plain: Uint8Array) {
   await store(local, "k", await writeLegacy(plain, localShapes["115"], { storage: "instruction-file" }));
   return readerOf(local, {}, { envelopeStorage: "sidecar" });
@@ -33,7 +33,7 @@ export async function expectOriginal(local: Local, plain: Uint8Array) {
 export const sidecarOf = (key: string) =>
   expect.stringMatching(new RegExp(`^${key}\\.[0-9a-f]{48}\\.envelope$`));
 
-/** The requests of a migration, each named by its operation and how many of it went before. */
+/** The requests of a migration, each named by its operation and the number of earlier requests of that operation. */
 export async function requestsOf(local: Local, input: MigrateInput, plain: Uint8Array) {
   const client = await prepare(local, plain);
   await migrateObject(client, input);
@@ -45,10 +45,10 @@ export async function requestsOf(local: Local, input: MigrateInput, plain: Uint8
   });
 }
 
-/** A sidecar goes with its object, which is what is named. */
+/** The key of the object of a sidecar: errors name the object only. */
 const ownerOf = (key: string) => key.replace(/\.[0-9a-f]{48}\.envelope$/, "");
 
-/** Either the original or the new object can be read; what else is there has been named. */
+/** Expects that the original or the new object can be read, and that all other objects have been named. */
 export async function expectSound(local: Local, outcome: object, plain: Uint8Array, what: string) {
   const { keys, uploads } = await local.contents();
   const details = (outcome instanceof Error ? (outcome as EnvelopeError).details : outcome) ?? {};
@@ -68,12 +68,12 @@ export async function expectSound(local: Local, outcome: object, plain: Uint8Arr
     (key) =>
       !own.some((pattern) => pattern.test(key)) && !named.includes(ownerOf(key)) && !named.includes(key),
   );
-  // The id of an upload whose first answer was lost is nobody's to know.
+  // Nobody can know the id of an upload whose first response was lost.
   const unknown = what.endsWith('CreateMultipartUpload, {"reset":"after"}') ? uploads : [];
   expect({ what, others, uploads, named }).toEqual({ what, others: [], uploads: unknown, named });
 }
 
-/** Lets another writer go first, before the nth request of an operation. */
+/** Lets another writer act before the nth request of an operation. */
 export function writerBefore(local: Local, commandName: string, skip: number, act: () => Promise<unknown>) {
   let left = skip;
   local.s3.middlewareStack.add(

@@ -27,7 +27,7 @@ afterEach(async () => {
   await removeAll(local);
 });
 
-/** What anybody reads at the key now. */
+/** Reads the current object at the key. */
 const read = async () => (await readS3ec(await stored(local, Key), key)).toString();
 
 describe("instruction files of LegacyWriter.put", () => {
@@ -64,7 +64,7 @@ describe("instruction files of LegacyWriter.put", () => {
       Body: expect.stringMatching(/^\{"x-amz-3":"[^ ]*","x-amz-w":"02"\}$/),
       ContentType: "application/json",
       Metadata: { "x-amz-crypto-instr-file": "" },
-      // None was there.
+      // There was none.
       IfNoneMatch: "*",
     });
     expect(second).toMatchObject({ ...at, ...shared, StorageClass: "GLACIER", ContentType: "text/html" });
@@ -99,7 +99,7 @@ describe("instruction files of LegacyWriter.put", () => {
     expect(refused).toEqual(coded("S3_PRECONDITION_FAILED", { key: file }));
     expect(refused.message).toContain("allow s3:GetObject for both");
     expect(await read()).toBe("x");
-    // Of an object that may not be looked at, the same.
+    // The same for an object that may not be read.
     local.aws.fault({ operation: "HeadObject", status: 403, code: "AccessDenied" });
     expect(await errorOf(() => writer().put({ ...at, Body: "y" }))).toEqual(
       coded("S3_PRECONDITION_FAILED", { key: file }),

@@ -18,7 +18,7 @@ afterEach(async () => {
   await removeAll(local);
 });
 
-/** What anybody reads at the key now. */
+/** Reads the current object at the key. */
 const read = async () => (await readS3ec(await stored(local, Key), key)).toString();
 
 describe.each(formats)("a write in %s that fails after another writer has succeeded", (format) => {
@@ -90,7 +90,7 @@ describe("restoring an instruction file", () => {
 });
 
 describe("an instruction file that changes while a write looks at it", () => {
-  /** An S3 where something happens once the earlier file has been read. */
+  /** An S3 client that calls a function once the earlier file has been read. */
   const afterLook = (happens: () => Promise<unknown>) => {
     let looked = false;
     const send = async (command: never, options: object) => {

@@ -1,4 +1,4 @@
-/** Whoever may write to the bucket can put one object's instruction file beside another: its data key is given to nobody. */
+/** Anybody who may write to the bucket can put the instruction file of one object beside another: its data key must not be wrapped for others. */
 import { createCipheriv } from "node:crypto";
 import { CopyObjectCommand, GetObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { afterEach, describe, expect, it } from "vitest";
@@ -34,7 +34,7 @@ const writer = (options: Partial<LegacyWriterOptions> = {}) =>
 const copy = (from: string, to: string, more: object = {}) =>
   local.s3.send(new CopyObjectCommand({ Bucket, Key: to, CopySource: `${Bucket}/${from}`, ...more }));
 
-/** The partner's keyring, and the data keys that it was given to wrap. */
+/** The partner's keyring, and the data keys that it has wrapped. */
 function partner(): { newKeyring: LegacyKeyring; seen: Buffer[] } {
   const { publicKey } = s3ecKeys.otherRsa;
   const inner = legacyRsaKeyring({ publicKey, materialsDescription });
@@ -48,7 +48,7 @@ function partner(): { newKeyring: LegacyKeyring; seen: Buffer[] } {
   return { newKeyring: { ...inner, wrapDataKey }, seen };
 }
 
-/** Shares `public`; expects that nothing is given to anybody, and nothing written. */
+/** Re-encrypts `public`, and expects that no data key is wrapped and nothing is written. */
 async function refusal(
   options: Partial<LegacyWriterOptions>,
   input: Partial<ReEncryptInstructionFileInput> = {},

@@ -60,7 +60,7 @@ describe("reEncryptInstructionFile", () => {
       const output = await rotating.reEncryptInstructionFile({ ...at, newKeyring, enforceRotation: true });
       expect(output).toEqual({ ...at, instructionFileSuffix: ".instruction", enforceRotation: true });
       const kms = from === "kms" ? ["Decrypt"] : [];
-      // V3 has committed to its data key; of V2 all of the object is read.
+      // V3 has a commitment; in V2 the whole object is read.
       const proof = format === "V2" ? ["GetObject"] : [];
       expect(local.operations()).toEqual(["HeadObject", "GetObject", ...kms, ...proof, "PutObject"]);
       const after = await stored(local, Key);

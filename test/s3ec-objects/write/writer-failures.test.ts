@@ -139,7 +139,7 @@ describe("aborting LegacyWriter.put", () => {
 });
 
 describe.each(formats)("retries of LegacyWriter.put in %s", (format) => {
-  /** A client that retries, and what each request had for a body. */
+  /** A client that retries, and the bodies of its requests. */
   const recording = () => {
     const sent = new Map<string, string[]>();
     const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 3 });

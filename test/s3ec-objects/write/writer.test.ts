@@ -83,7 +83,7 @@ describe("objects of LegacyWriter", () => {
     120_000,
   );
 
-  /** Not in the order of the names: PHP's reader compares the context in the order that its caller states it in. */
+  /** Not in the order of the names: the reader for PHP compares the context in the order in which its caller states it. */
   const context = { team: "é x", area: "b" };
 
   it.each(keyTypes)("an object in V3 with %s has exactly the fields of the format", async (keyType) => {

@@ -26,7 +26,7 @@ const modes: [string, ContentSuite, number][] = [
   ["AES-192/GCM", gcmSuite, 24],
 ];
 
-/** An object of a suite: the keys of its content, and its body, made by Node alone where no writer of ours makes it. */
+/** An object of a suite: the keys of its content and its body, made by node:crypto where this package has no writer. */
 async function sealed(suite: ContentSuite, plaintext: Uint8Array, keyBytes = 32) {
   if (suite === committingSuite) {
     const { keys, iv, commitment } = sealContentKeys(suite, dataKey);
@@ -265,7 +265,7 @@ it("only the tag is held back, as a copy", async () => {
   expectBytes(await collect(openContent(reused(), keys)), decipher.update(body.subarray(0, -16)));
 });
 
-/** Bytes in pieces of these lengths, of which 0 is an empty one. */
+/** Bytes in pieces of these lengths, empty ones included. */
 function* withGaps(bytes: Uint8Array, pieces: readonly number[]): Generator<Uint8Array> {
   let start = 0;
   for (let index = 0; start < bytes.length; index++) {

@@ -13,7 +13,7 @@ it("PieceFingerprints recognizes each piece, however its bytes were added, and n
     }
     for (const index of [0, 1, 2]) {
       const piece = Buffer.from(bytes.subarray(index * 1_000, (index + 1) * 1_000));
-      // Asked twice: looking ends nothing.
+      // Called twice: a comparison does not end the hash.
       expect([hashes.isPiece(index, piece), hashes.isPiece(index, piece)]).toEqual([true, true]);
       expect(hashes.isPiece(index + 1, piece)).toBe(false);
       expect(hashes.isPiece(index, piece.subarray(1))).toBe(false);

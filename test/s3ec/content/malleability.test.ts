@@ -83,7 +83,7 @@ function edited(metadata: Metadata, { kind, at, position, character, name, value
   return Object.fromEntries([...entries.filter(([other]) => other !== old), ...changed[kind]]);
 }
 
-/** What an object opens to: undefined when it is refused, which must be by one of our errors. */
+/** The content of an object, or undefined when it is refused with a coded error. */
 async function opened(decode: () => LegacyEnvelope | InInstructionFile) {
   try {
     const envelope = decode();

@@ -10,7 +10,7 @@ const sizes = [16, 24, 32];
 const contentName = "AES/GCM/NoPadding";
 const none = { contentName, description: {} };
 
-/** Wraps as the clients do, by Node alone. */
+/** Wraps like the clients, with node:crypto. */
 function wrapBy(wrap: WrapAlgorithm, key: Uint8Array, dataKey: Uint8Array): Buffer {
   const bits = (key.length * 8) as 256;
   const cipher =

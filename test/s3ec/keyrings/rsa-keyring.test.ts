@@ -14,14 +14,14 @@ const failed = coded("DECRYPTION_FAILED");
 
 const encrypt = (bytes: Uint8Array, padding: number, key: KeyObject = pair.publicKey) =>
   publicEncrypt({ key, padding, oaepHash: "sha1" }, bytes);
-/** Encrypts a block as long as the modulus as it is. */
+/** Encrypts a block as long as the modulus without padding. */
 const raw = (encoded: Uint8Array, key?: KeyObject) => encrypt(encoded, constants.RSA_NO_PADDING, key);
 const pkcs1 = (bytes: Uint8Array) => encrypt(bytes, constants.RSA_PKCS1_PADDING);
 const oaepSha1 = (bytes: Uint8Array) => encrypt(bytes, constants.RSA_PKCS1_OAEP_PADDING);
 const unwrap = (wrap: WrapAlgorithm, wrappedKey: Uint8Array, name = contentName) =>
   keyring.unwrapDataKey({ wrap, wrappedKey, contentName: name, description: {} });
 
-/** EME-OAEP with the two hash functions of one's choice, which Node does not have. */
+/** EME-OAEP with two different hash functions, which Node does not support. */
 function oaep(
   message: Uint8Array,
   labelHash: string,

@@ -101,7 +101,7 @@ describe("unwrapContentKeys", () => {
     const inV3 = { ...v3(wraps.aesGcm), "x-amz-3": wrapped(wraps.aesGcm, "115", {}, key).toString("base64") };
     if (isTaken) expect((await unlock(inV2)).key.export()).toEqual(key);
     else expect(await errorOf(() => unlock(inV2))).toEqual(coded("DECRYPTION_FAILED"));
-    // Another key is never the committed one, whatever its length.
+    // A key of another length is never the committed one.
     expect(await errorOf(() => unlock(inV3))).toEqual(coded("DECRYPTION_FAILED"));
   });
 
@@ -217,7 +217,7 @@ describe("refusals before a keyring is called", () => {
   });
 
   it("the first of several faults, in the order of Amazon's client, is reported", async () => {
-    // An object with all faults at once; each step sets one of them right.
+    // An object with all faults at once; each step corrects one.
     const broken = { ...v2(wraps.kms, user, "AES/CBC/PKCS5Padding") };
     const steps: [Partial<LegacyUnwrapRequest>, string, string?][] = [
       [{ policy: strict, isRange: true }, "LEGACY_REFUSED", "enableLegacyUnauthenticatedModes"],

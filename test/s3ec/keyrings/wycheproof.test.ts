@@ -9,8 +9,8 @@ import { sealContentKeys } from "../../../src/s3ec/content/content-keys.js";
 import { cbcSuite, gcmSuite, type WrapAlgorithm, wraps } from "../../../src/s3ec/suites.js";
 import { collect, cut } from "../../support/bytes.js";
 import { coded, errorOf } from "../../support/errors.js";
+import { readVectors } from "../../support/foreign-vectors.js";
 import { contentKeys } from "../../support/legacy.js";
-import { readVectors } from "../../support/wycheproof.js";
 
 interface Vector {
   readonly tcId: number;
@@ -67,7 +67,7 @@ vectorsOf<Vector, RsaGroup>("rsa_pkcs1_2048_test.json", 67, async (v, group) => 
   expect(isValid).toBe(v.result === "valid" ? -1 : 0);
   expect(bytes.subarray(0, length).toString("hex")).toBe(v.result === "valid" ? v.msg : "");
 
-  // Whatever comes, a data key goes out, and always the same.
+  // Every ciphertext gives a data key, and always the same.
   const dataKey = await unwrap(keyring, wraps.rsaPkcs1, v.ct);
   expect([16, 24, 32]).toContain(dataKey.length);
   expect(await unwrap(keyring, wraps.rsaPkcs1, v.ct)).toEqual(dataKey);
@@ -87,7 +87,7 @@ function oaepVectors(file: string, hashes: OaepHashes, count: number): void {
       expect(isValid).toBe(-1);
       expect(bytes.subarray(0, length).toString("hex")).toBe(v.msg);
     } else {
-      // What is no number below the modulus fails before there is a padding.
+      // A number that is not below the modulus fails before the padding is decoded.
       let isValid = 0;
       try {
         isValid = decode().isValid;
@@ -129,7 +129,7 @@ type GcmVector = Vector & { key: string; iv: string; aad: string; tag: string };
 vectorsOf<GcmVector, { ivSize: number }>("aes_gcm_test.json", 316, async (v, { ivSize }) => {
   const keys = contentKeys(gcmSuite, hex(v.key), hex(v.iv), hex(v.aad));
   const body = hex(v.ct + v.tag);
-  // OpenSSL takes none so long; in these formats all have 96 bits.
+  // OpenSSL accepts no IV of this length; in these formats all have 96 bits.
   if (ivSize === 0 || ivSize > 1024) {
     expect(() => openContent([body], keys)).toThrow();
     return;

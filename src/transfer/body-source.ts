@@ -1,4 +1,4 @@
-/** The body that a caller hands to `put`, whatever its shape, as bytes of known or unknown length. */
+/** The body of a `put`: values and streams of any kind, read as bytes of known or unknown length. */
 import type { Readable } from "node:stream";
 import { integerArgument, wrongType } from "../base/arguments.js";
 import { isIllFormed } from "../base/bytes.js";
@@ -11,16 +11,21 @@ import { EarlyEnd, sourceFailed } from "../source/source-error.js";
 import type { ReadAllowance } from "./part-assembly.js";
 
 /**
- * All that `put` takes as a body. Strings are UTF-8. A stream is read once, from where it stands, whatever package made
- * it. The call takes it at once: nobody else may read it, and it must not have ended, failed or been destroyed before.
- * A listener for its "data" may be added in the same turn of the event loop, or later, and hears all of it.
+ * The bodies that `put` accepts. Strings are encoded as UTF-8. A stream, of any package, is read once, from its current
+ * position. The call takes it over at once: nobody else may read it, and it must not have ended, failed or been destroyed. A
+ * listener for its "data" may be added in the same turn of the event loop or later, and receives all of it.
  *
- * A stream that fails, is destroyed or closes before its end, or says at its end that it was cut off, rejects the call.
- * Some sources end early without any sign; where the length is known, state it as `ContentLength`. They are: the output
- * of a child process that fails or is killed; a socket, pipe or FIFO that the other end closes; the body of an HTTP/1
- * response with neither Content-Length nor chunked encoding; an HTTP/2 stream that a server on Node closes;
- * decompression that was told to take what is cut off, as that of `fetch` is; a file that is cut while it is read; an
- * iterable that others have begun to read; and a stream that code ends when what it is fed from fails.
+ * The call rejects when a stream fails, is destroyed, closes before its end, or reports at its end that it is incomplete.
+ * Some sources end early without any sign. State `ContentLength` where the length of such a source is known:
+ *
+ * - the output of a child process that fails or is killed;
+ * - a socket, pipe or FIFO that the other end closes;
+ * - the body of an HTTP/1 response with neither Content-Length nor chunked encoding;
+ * - an HTTP/2 stream that a server on Node closes;
+ * - decompression that accepts truncated input, as that of `fetch` does;
+ * - a file that is truncated while it is read;
+ * - an iterable that others have begun to read;
+ * - a stream that is ended by code when its own source fails.
  */
 export type PutBody =
   | Uint8Array
@@ -33,7 +38,7 @@ export type PutBody =
   | AsyncIterable<Uint8Array | string>;
 
 /** A body that has been checked and can be read once. */
-export interface Source {
+export interface BodySource {
   /** Bytes, if they are known before it is read. */
   readonly length: number | undefined;
   /** The bytes themselves, if all of them are in memory. */
@@ -51,7 +56,7 @@ export interface Source {
 }
 
 /** Runs a call that reads a body, and closes the body if the call fails. */
-export async function closingOnFailure<T>(source: Source, call: () => Promise<T>): Promise<T> {
+export async function closingOnFailure<T>(source: BodySource, call: () => Promise<T>): Promise<T> {
   try {
     return await call();
   } catch (error) {
@@ -63,17 +68,17 @@ export async function closingOnFailure<T>(source: Source, call: () => Promise<T>
 type ReadGuard = Pick<SourceGuard, "signal" | "idleTimeoutMs">;
 
 /**
- * Checks a body and the length that the caller says it has.
+ * Checks a body and the length that the caller states. Takes a stream over.
  *
- * @param contentLength the plaintext's length in bytes, if the caller knows it
+ * @param contentLength bytes, if the caller knows it
  * @throws TypeError, RangeError that name the argument
  */
-export function sourceArgument(body: unknown, contentLength: unknown): Source {
+export function bodyArgument(body: unknown, contentLength: unknown): BodySource {
   const stated =
     contentLength === undefined
       ? undefined
       : integerArgument("ContentLength", contentLength, 0, maxPlaintextBytes);
-  const { pieces, length, bytes } = open(body);
+  const { pieces, length, bytes } = piecesOf(body);
   if (stated !== undefined && length !== undefined && stated !== length) {
     throw new RangeError(`ContentLength: expected ${length}, the length of Body, got ${stated}`);
   }
@@ -99,16 +104,16 @@ const sliceBytes = 1024 * 1024;
 
 type Pieces = AsyncIterable<unknown> | Iterable<unknown>;
 
-interface OpenBody {
+interface BodyPieces {
   readonly pieces: Pieces;
   readonly length?: number;
   readonly bytes?: Uint8Array;
 }
 
-function open(body: unknown): OpenBody {
+function piecesOf(body: unknown): BodyPieces {
   const bytes = bytesOf(body);
   if (bytes) return { pieces: { [Symbol.iterator]: () => slices(bytes) }, length: bytes.length, bytes };
-  if (typeof body === "string") return open(utf8("Body", body));
+  if (typeof body === "string") return piecesOf(utf8("Body", body));
   if (isBlob(body)) return { pieces: body.stream() as Pieces, length: body.size };
   if (isAsyncSource(body)) return { pieces: body as Pieces };
   throw wrongType(
@@ -137,7 +142,7 @@ async function* readAll(
   const guarded = guardSource(pieces, {
     ...guard,
     stalled: () =>
-      new EnvelopeError("SOURCE_STALLED", `Body: no bytes came for ${guard.idleTimeoutMs} ms`, {
+      new EnvelopeError("SOURCE_STALLED", `Body: no bytes arrived for ${guard.idleTimeoutMs} ms`, {
         details: { bytesRead: seen, idleTimeoutMs: guard.idleTimeoutMs },
       }),
     failed: (cause) => {
@@ -166,15 +171,15 @@ async function* readAll(
   return undefined;
 }
 
-/** UTF-8 would replace a lone surrogate, and half a pair is what a string cut in the wrong place ends with. */
+/** Encoding would replace a lone surrogate, with which a string ends that was cut within a pair. */
 function utf8(title: string, text: string): Buffer {
   if (isIllFormed(text)) throw new RangeError(`${title}: expected well-formed Unicode, got a lone surrogate`);
   return Buffer.from(text);
 }
 
 function wrongLength(expected: number, seen: number): EnvelopeError {
-  const came = seen > expected ? "more came" : `it ended after ${seen}`;
-  return new EnvelopeError("SOURCE_LENGTH_MISMATCH", `Body: expected ${expected} bytes, but ${came}`, {
+  const fault = seen > expected ? "more arrived" : `it ended after ${seen}`;
+  return new EnvelopeError("SOURCE_LENGTH_MISMATCH", `Body: expected ${expected} bytes, but ${fault}`, {
     details: { expected, bytesRead: seen },
   });
 }

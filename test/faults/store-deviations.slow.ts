@@ -1,0 +1,2 @@
+/** Every call at every deviation of a store. */
+import "./store-deviations.test.js";

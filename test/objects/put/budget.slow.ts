@@ -1,0 +1,2 @@
+/** Two hundred puts at once, and parts of full size. */
+import "./budget.test.js";

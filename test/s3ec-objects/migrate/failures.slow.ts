@@ -1,0 +1,2 @@
+/** Each failure at every request of a migration. */
+import "./failures.test.js";
