@@ -249,13 +249,13 @@ describe("the input of a keyring", () => {
       'input.encryptionContext["a"]: expected well-formed Unicode, got a lone surrogate',
     ],
   ];
-  it.each(Object.entries(keyrings))("is checked by %s", async (_, asked) => {
+  it.each(Object.entries(keyrings))("is checked by %s", async (_, tested) => {
     for (const [input, message] of inputs) {
       const withRecipients = input && { recipients: [], ...(input as object) };
-      expect((await errorOf(() => asked.generateDataKey(input as never))).message).toBe(message);
-      expect((await errorOf(() => asked.unwrapDataKey(withRecipients as never))).message).toBe(message);
+      expect((await errorOf(() => tested.generateDataKey(input as never))).message).toBe(message);
+      expect((await errorOf(() => tested.unwrapDataKey(withRecipients as never))).message).toBe(message);
     }
-    expect((await errorOf(() => asked.unwrapDataKey({ encryptionContext } as never))).message).toBe(
+    expect((await errorOf(() => tested.unwrapDataKey({ encryptionContext } as never))).message).toBe(
       "input.recipients: expected an array, got undefined",
     );
   });

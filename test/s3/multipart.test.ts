@@ -97,11 +97,11 @@ describe("uploadMultipart", () => {
   });
 
   it("completes with the parts in order and the total size", async () => {
-    let answered = 0;
+    let responses = 0;
     mock.on(UploadPartCommand).callsFake(async ({ PartNumber }) => {
-      // The last is answered first.
-      await until(() => expect(answered).toBe(3 - PartNumber));
-      answered += 1;
+      // The last request gets its response first.
+      await until(() => expect(responses).toBe(3 - PartNumber));
+      responses += 1;
       return { ETag: `"${PartNumber}"` };
     });
     await upload(3, 10, 4);

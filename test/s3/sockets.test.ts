@@ -44,7 +44,7 @@ const clientOn = (s3: S3Client, options: Partial<EnvelopeClientOptions> = {}) =>
   new EnvelopeClient({ s3, keyring, partSizeBytes: partBytes, ...options });
 const allowingStreams = { ...allowAll, releaseUnverifiedPlaintext: true };
 const hash = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
-const asked = () => local.aws.requests.map(({ operation }) => operation);
+const operations = () => local.aws.requests.map(({ operation }) => operation);
 const gets = () => local.aws.requests.filter(({ operation }) => operation === "GetObject");
 
 async function storeMany(count: number, bytes: number): Promise<string[]> {
@@ -124,7 +124,7 @@ describe("a body that nobody reads while another request wants its only socket",
     await client.head(object);
     for await (const piece of Body) pieces.push(piece as Buffer);
     expect(hash(Buffer.concat(pieces))).toBe(hash(bytes));
-    expect(asked()).toEqual(["GetObject", "HeadObject", "GetObject"]);
+    expect(operations()).toEqual(["GetObject", "HeadObject", "GetObject"]);
     const { headers } = gets()[1] ?? {};
     expect(headers).toMatchObject({ "if-match": ETag });
     expect(headers?.range).toMatch(/^bytes=[1-9]\d*-1001047$/);
@@ -147,18 +147,20 @@ describe("a body that nobody reads while another request wants its only socket",
     }
     expect(hash(Buffer.concat(pieces))).toBe(hash(bytes));
     expect(gets().length).toBeGreaterThan(2);
-    expect(gets().length).toBeLessThanOrEqual(1 + asked().filter((name) => name === "HeadObject").length);
+    expect(gets().length).toBeLessThanOrEqual(
+      1 + operations().filter((name) => name === "HeadObject").length,
+    );
   });
 
   it("reports its progress without gaps or repetitions", async () => {
     await stored();
-    const told: number[] = [];
+    const reported: number[] = [];
     const client = clientOn(s3With(sdk, 1));
-    const { Body } = await client.get(object, { onProgress: ({ bytes: come }) => told.push(come) });
+    const { Body } = await client.get(object, { onProgress: (progress) => reported.push(progress.bytes) });
     await client.head(object);
     await Body.transformToByteArray();
-    expect(told.at(-1)).toBe(bytes.length);
-    expect(told).toEqual([...told].sort((left, right) => left - right));
+    expect(reported.at(-1)).toBe(bytes.length);
+    expect(reported).toEqual([...reported].sort((left, right) => left - right));
   });
 
   it.each([
@@ -409,7 +411,7 @@ describe("a body that nobody reads while another request wants its only socket",
     const { Body, client } = await opened({}, s3With(sdk, 1, { requestHandler }));
     await client.head(object);
     expect(hash(await Body.transformToByteArray())).toBe(hash(bytes));
-    expect(asked()).toEqual(["GetObject", "HeadObject", "GetObject"]);
+    expect(operations()).toEqual(["GetObject", "HeadObject", "GetObject"]);
   });
 });
 

@@ -34,7 +34,7 @@ afterAll(async () => {
   await aws.close();
 });
 
-/** What stood for the bytes in the signatures of the uploads so far, and the checksums that were sent. */
+/** The payload hashes in the signatures of the uploads so far, and the checksums that were sent. */
 const signedFor = () =>
   aws.requests
     .filter(({ operation }) => /^(PutObject|UploadPart)$/.test(operation))

@@ -63,13 +63,13 @@ describe("kmsKeyring refuses a response to GenerateDataKey with a data key", () 
     ["wrapped in 9,000 bytes", { CiphertextBlob: Buffer.alloc(9000) }],
     ["wrapped in a string", { CiphertextBlob: "AQ==" }],
   ])("%s", async (_, change) => {
-    const answer = { ...good, Plaintext: Buffer.from(dataKey), ...change };
-    kms.on(GenerateDataKeyCommand).resolves(answer as never);
+    const output = { ...good, Plaintext: Buffer.from(dataKey), ...change };
+    kms.on(GenerateDataKeyCommand).resolves(output as never);
     const keyring = kmsKeyring({ kms: client, keyId: arn });
     const error = await errorOf(() => keyring.generateDataKey({ encryptionContext }));
     expect(error).toEqual(coded("KMS_REQUEST_FAILED", { operation: "GenerateDataKey" }));
-    if (answer.Plaintext instanceof Uint8Array)
-      expect(answer.Plaintext.every((byte) => byte === 0)).toBe(true);
+    if (output.Plaintext instanceof Uint8Array)
+      expect(output.Plaintext.every((byte) => byte === 0)).toBe(true);
   });
 
   it("but accepts one whose key was requested by its id or an alias", async () => {

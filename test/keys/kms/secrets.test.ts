@@ -64,7 +64,7 @@ let response: { readonly body: string; readonly status: number };
 let kms: KMS;
 
 beforeAll(async () => {
-  server = createServer((request, answer) => {
+  server = createServer((request, outgoing) => {
     request.resume().once("end", () => {
       if (response.status === 0) {
         // What Node's parser refuses.
@@ -72,7 +72,9 @@ beforeAll(async () => {
         request.socket.end(`HTTP/1.1 200 OK\r\n${lengths}\r\n${response.body}`);
         return;
       }
-      answer.writeHead(response.status, { "content-type": "application/x-amz-json-1.1" }).end(response.body);
+      outgoing
+        .writeHead(response.status, { "content-type": "application/x-amz-json-1.1" })
+        .end(response.body);
     });
   });
   await new Promise<void>((resolve) => {
