@@ -1,5 +1,5 @@
 /**
- * Every request to S3: one function for each operation, which builds its command. All of them leave through {@link send},
+ * Every request to S3: one function for each operation, which builds its command. All of them pass through {@link send},
  * the one place that guards responses, maps errors, observes the signal and limits the time.
  */
 import {
@@ -54,13 +54,13 @@ import { withinTime } from "./clean-up.js";
 import { type RequestTarget, requireETag, s3Error, unusableResponse } from "./errors.js";
 import { evaluatingIfMatch } from "./if-match.js";
 
-/** How a request is sent. */
+/** Options of a request. */
 export interface RequestOptions {
   /** Ends the request, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Limits the request to 10 seconds, its retries included. For requests that clean up after a failed call, or find out
-   * what it left.
+   * Limits the request to 10 seconds, its retries included. For requests that clean up after a failed call, or that
+   * find out its effect.
    */
   readonly isBounded?: boolean | undefined;
 }
@@ -81,9 +81,9 @@ export interface AttemptResponse {
 }
 
 /** The output of a request that stores something, with the ETag of what was stored. */
-export type Stored<O> = O & { readonly ETag: string };
+export type WithETag<O> = O & { readonly ETag: string };
 
-/** Fields of inputs that name what a request is about. */
+/** The fields of inputs from which {@link targetOf} is made. */
 interface TargetFields {
   readonly Bucket?: string | undefined;
   readonly Key?: string | undefined;
@@ -91,7 +91,7 @@ interface TargetFields {
   readonly PartNumber?: number | undefined;
 }
 
-/** What a request is about, for errors and for whatever observes requests. */
+/** Makes the description of a request, for errors and observers, from its input. */
 export function targetOf(
   operation: string,
   { Bucket = "", Key = "", Range, PartNumber }: TargetFields,
@@ -106,7 +106,7 @@ export function targetOf(
 }
 
 /**
- * Sends a command. All requests to S3 leave here.
+ * Sends a command. All requests to S3 pass through this function.
  *
  * @throws EnvelopeError with the SDK's error as its cause; the reason of the signal, at once: the SDK does not observe it
  *   while it waits for credentials
@@ -190,9 +190,9 @@ export async function putObject(
   s3: S3Client,
   input: PutObjectCommandInput,
   options: RequestOptions = {},
-): Promise<Stored<PutObjectCommandOutput>> {
+): Promise<WithETag<PutObjectCommandOutput>> {
   const target = targetOf("PutObject", input);
-  return requireStored(await send(s3, target, new PutObjectCommand({ ...input }), options), target);
+  return withETag(await send(s3, target, new PutObjectCommand({ ...input }), options), target);
 }
 
 /** Sends DeleteObject. */
@@ -253,10 +253,10 @@ export async function uploadPart(
   s3: S3Client,
   input: UploadPartCommandInput,
   { observer, ...options }: RequestOptions & { readonly observer?: AttemptObserver | undefined } = {},
-): Promise<Stored<UploadPartCommandOutput>> {
+): Promise<WithETag<UploadPartCommandOutput>> {
   const target = targetOf("UploadPart", input);
   const output = await send(s3, target, new UploadPartCommand({ ...input }), options, { observer });
-  return requireStored(output, target);
+  return withETag(output, target);
 }
 
 /**
@@ -269,7 +269,7 @@ export async function copyObject(
   s3: S3Client,
   input: CopyObjectCommandInput,
   options: RequestOptions = {},
-): Promise<Stored<CopyObjectCommandOutput>> {
+): Promise<WithETag<CopyObjectCommandOutput>> {
   const target = targetOf("CopyObject", input);
   const output = await send(s3, target, new CopyObjectCommand({ ...input }), options, { hasDates: true });
   return { ...output, ETag: requireETag(output.CopyObjectResult ?? {}, target) };
@@ -285,11 +285,11 @@ export async function uploadPartCopy(
   s3: S3Client,
   input: UploadPartCopyCommandInput,
   options: RequestOptions = {},
-): Promise<Stored<CopyPartResult>> {
+): Promise<WithETag<CopyPartResult>> {
   const target = targetOf("UploadPartCopy", input);
   const command = new UploadPartCopyCommand({ ...input });
   const { CopyPartResult = {} } = await send(s3, target, command, options, { hasDates: true });
-  return requireStored(CopyPartResult, target);
+  return withETag(CopyPartResult, target);
 }
 
 /** Sends CompleteMultipartUpload. @throws EnvelopeError `S3_REQUEST_FAILED` also when the response has no ETag */
@@ -297,12 +297,9 @@ export async function completeMultipartUpload(
   s3: S3Client,
   input: CompleteMultipartUploadCommandInput,
   options: RequestOptions = {},
-): Promise<Stored<CompleteMultipartUploadCommandOutput>> {
+): Promise<WithETag<CompleteMultipartUploadCommandOutput>> {
   const target = targetOf("CompleteMultipartUpload", input);
-  return requireStored(
-    await send(s3, target, new CompleteMultipartUploadCommand({ ...input }), options),
-    target,
-  );
+  return withETag(await send(s3, target, new CompleteMultipartUploadCommand({ ...input }), options), target);
 }
 
 /** Sends AbortMultipartUpload. */
@@ -337,9 +334,9 @@ export function listMultipartUploads(
   return send(s3, target, new ListMultipartUploadsCommand({ ...input }), options, listGuard);
 }
 
-function requireStored<O extends { readonly ETag?: string | undefined }>(
+function withETag<O extends { readonly ETag?: string | undefined }>(
   output: O,
   target: RequestTarget,
-): Stored<O> {
+): WithETag<O> {
   return { ...output, ETag: requireETag(output, target) };
 }
