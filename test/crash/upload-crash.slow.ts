@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { EnvelopeClient } from "../../src/index.js";
 import type { LocalClientConfig } from "../../src/testing/index.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
-import { Bucket, keyring, partBytes } from "../support/local.js";
+import { Bucket, keyring, s3PartBytes as partBytes } from "../support/local.js";
 import { type RecordingProxy, startRecordingProxy } from "./recording-proxy.js";
 
 /** How many uploading processes are killed. `npm run prove -- upload-kills` kills more of them. */
