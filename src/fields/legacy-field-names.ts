@@ -46,7 +46,7 @@ export const legacyFieldNames = {
         putObjectNames,
         {
           ...sentBytes,
-          envelopeStorage: "the writer's instructionFile says where the envelope goes",
+          envelopeStorage: "the instructionFile option of the writer decides where the envelope is stored",
         },
         "encryptionContext",
       ),
@@ -82,7 +82,7 @@ export const legacyFieldNames = {
   decryptLegacyObject: call("decryptLegacyObject", {
     input: beside(
       getObjectOutputNames,
-      { ContentRange: "Body has to be the whole object: ask for it without Range or PartNumber" },
+      { ContentRange: "Body must be the whole object: request it without Range or PartNumber" },
       "encryptionContext",
       "instructionFile",
     ),
@@ -102,7 +102,7 @@ export const legacyFieldNames = {
       putObjectNames,
       {
         ...sentBytes,
-        ...each(["IfNoneMatch", "Body", "ContentLength"], "it follows from the original: leave it out"),
+        ...each(["IfNoneMatch", "Body", "ContentLength"], "it is derived from the original: leave it out"),
       },
       "encryptionContext",
       "envelopeStorage",
@@ -118,7 +118,7 @@ export const legacyFieldNames = {
         ...each(responseNames, "only the mail is returned: leave it out"),
         ...each(
           ["unencrypted", "encryptionContext"],
-          "decryptSesMail takes encrypted mail alone: leave it out",
+          "decryptSesMail accepts only encrypted mail: leave it out",
         ),
       },
       "s3",

@@ -120,6 +120,7 @@ export interface CopySource extends CustomerKeyFields {
   readonly Bucket: string | undefined;
   readonly Key: string;
   readonly VersionId: string | undefined;
+  readonly ExpectedBucketOwner: string | undefined;
   /** The ETag that the source must have, if it is known. */
   readonly ETag: string | undefined;
   /** The size of the object in bytes. */
@@ -164,7 +165,7 @@ export async function copyWithin(
         IfNoneMatch: put.IfNoneMatch,
         MetadataDirective: "REPLACE",
         TaggingDirective: "REPLACE",
-        ...sourceFields(put, source),
+        ...sourceFields(source),
       },
       options,
     ),
@@ -213,18 +214,18 @@ function copyPart(
   CopySourceRange: string | undefined,
 ): ReturnType<typeof uploadPartCopy> {
   const part = { CopySourceRange, UploadId, PartNumber };
-  const input = { ...objectFields(put), ...customerKeyOf(put), ...sourceFields(put, source), ...part };
+  const input = { ...objectFields(put), ...customerKeyOf(put), ...sourceFields(source), ...part };
   return uploadPartCopy(s3, input, { signal: call.signal });
 }
 
 /** The fields of CopyObject and UploadPartCopy that name the source, and its state. */
-function sourceFields(put: PutObjectCommandInput, source: CopySource) {
+function sourceFields(source: CopySource) {
   const { Bucket, Key, VersionId, ETag } = source;
   // The Bucket may be the ARN of an access point.
   const prefix = Bucket?.startsWith("arn:") ? `${Bucket}/object` : Bucket;
   const path = `${prefix}/${encodeURIComponent(Key)}`;
   return {
-    ExpectedSourceBucketOwner: put.ExpectedBucketOwner,
+    ExpectedSourceBucketOwner: source.ExpectedBucketOwner,
     CopySource: VersionId === undefined ? path : `${path}?versionId=${VersionId}`,
     CopySourceIfMatch: conditionOf(ETag),
     CopySourceSSECustomerAlgorithm: source.SSECustomerAlgorithm,

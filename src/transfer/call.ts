@@ -71,7 +71,6 @@ export type CallOperation =
   | "abortUpload"
   | "listUploads"
   | "abortUploads"
-  | "decryptLegacyObject"
   | "reEncryptInstructionFile";
 
 /** The operation and the object of a call. */

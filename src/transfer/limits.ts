@@ -1,18 +1,20 @@
-/** The smallest sizes that the options of a client may state. */
+/** The limits of the sizes in the options of a client. */
 
 const mebibyte = 1024 * 1024;
+/** S3 accepts parts of up to 5 GiB, but Node hashes at most 2^31 - 1 bytes in one go, as the SDK does to sign a part. */
+export const maxPartBytes = 2047 * mebibyte;
 
-/** Bytes. */
+/** The smallest sizes, in bytes. */
 export interface TransferLimits {
   /** The smallest part that S3 accepts, except for the last one. */
   readonly minPartBytes: number;
-  /** One part of the default size, and what is read ahead for it. */
+  /** Enough for one part of the default size and the bytes that are read ahead for it. */
   readonly minBufferedBytes: number;
 }
 
 let limits: TransferLimits = { minPartBytes: 5 * mebibyte, minBufferedBytes: 16 * mebibyte };
 
-/** The limits that options are checked against. */
+/** The smallest sizes that options may state. */
 export function transferLimits(): TransferLimits {
   return limits;
 }

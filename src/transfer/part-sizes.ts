@@ -1,9 +1,8 @@
 /** The sizes of the parts of a multipart upload, within the limits of S3 and of the SDK. */
 import { EnvelopeError } from "../base/errors.js";
+import { maxPartBytes } from "./limits.js";
 
 const mebibyte = 1024 * 1024;
-/** S3 accepts parts of up to 5 GiB, but Node hashes at most 2^31 - 1 bytes in one go, as the SDK does to sign a part. */
-export const maxPartBytes = 2047 * mebibyte;
 /** The most parts that S3 accepts. */
 export const maxParts = 10_000;
 /** The size of the first parts when the caller sets none. */

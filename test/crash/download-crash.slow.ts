@@ -82,7 +82,7 @@ test(`killed ${kills} times and resumed, what is at the final name is whole (CRA
     rmSync(filePath);
   };
   for (let count = 1; count <= kills; count++) {
-    // Also before the first window is there; but a slow machine would get no further.
+    // Also before the first block is there; but a slow machine would get no further.
     const from = count % 2 === 0 ? "begun" : "moving";
     const result = await tryDownload({ from, afterMs: random() * maxDelayMs }, isServerKilled(count));
     if (result?.code !== undefined) expect(["S3_UNAVAILABLE", "BODY_INTERRUPTED"]).toContain(result.code);
@@ -90,7 +90,7 @@ test(`killed ${kills} times and resumed, what is at the final name is whole (CRA
     if (readdirSync(target).some((name) => name.endsWith(".partial"))) seen.partials += 1;
     if (existsSync(filePath)) requireWhole();
   }
-  // Surely one that goes on: killed as soon as the first window is there.
+  // Surely one that goes on: killed as soon as the first block is there.
   await tryDownload({ from: "moving", afterMs: 0 });
   if (existsSync(filePath)) requireWhole();
   const last = await tryDownload(undefined);

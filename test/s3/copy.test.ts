@@ -59,7 +59,7 @@ async function copy(
   const { VersionId, ETag } = source;
   return copyWithin(
     { s3: local.s3, put, target, maxConcurrentParts: 2, call, commit },
-    { Bucket, Key: "from", VersionId, ETag, bytes: bytes.length },
+    { Bucket, Key: "from", VersionId, ETag, ExpectedBucketOwner: undefined, bytes: bytes.length },
     options,
   );
 }

@@ -22,8 +22,8 @@ async function rewrapped(wrap: "AES/GCM" | "RSA-OAEP-SHA1"): Promise<Required<Le
   return { body: cbc?.body ?? Buffer.alloc(0), metadata: {}, instructionFile };
 }
 
-describe.each(["AES/GCM", "RSA-OAEP-SHA1"] as const)("wrapped anew by %s", (wrap) => {
-  it("is read whole, in ranges and without S3 with the option", async () => {
+describe.each(["AES/GCM", "RSA-OAEP-SHA1"] as const)("an AES/CBC object rewrapped by %s", (wrap) => {
+  it("is read whole, in ranges and without S3, with enableCbcRewrappedByJava", async () => {
     const files = await rewrapped(wrap);
     await store(local, "anew", files);
     const client = readerOf(local, everything);
@@ -40,7 +40,7 @@ describe.each(["AES/GCM", "RSA-OAEP-SHA1"] as const)("wrapped anew by %s", (wrap
     expectBytes(await read.transformToByteArray(), plaintext);
   });
 
-  it("is refused without the option, and without those that all AES/CBC takes", async () => {
+  it("is refused without that option, and without those that all AES/CBC needs", async () => {
     await store(local, "anew", await rewrapped(wrap));
     const refused = (options: object) => errorOf(() => readerOf(local, options).get({ Bucket, Key: "anew" }));
     expect(await refused(allowAll)).toEqual(coded("DECRYPTION_FAILED"));
@@ -57,7 +57,7 @@ describe.each(["AES/GCM", "RSA-OAEP-SHA1"] as const)("wrapped anew by %s", (wrap
     expect(await errorOf(get)).toEqual(coded("DECRYPTION_FAILED"));
   });
 
-  it("reads what binds its own name, too, and no AES/GCM that is bound to AES/CBC", async () => {
+  it("is also read if it binds its own name, and AES/GCM bound to AES/CBC is not", async () => {
     const how = { storage: "instruction-file", dataKeyBytes: 32, seed: 3 } as const;
     const own = await writeLegacy(plaintext, { format: "V2", content: "cbc", wrap }, how);
     await store(local, "own", own);

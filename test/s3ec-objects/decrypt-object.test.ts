@@ -14,8 +14,8 @@ const options = (more = {}) => ({ keyring: keyringsOf(local), ...allowAll, ...mo
 const plain = (size: number) => testBytes(size, size);
 const decrypt = (input: LegacyObjectInput, more = {}) => decryptLegacyObject(input, options(more));
 
-describe("a downloaded object", () => {
-  it.each(shapes)("of $format, $content, $wrap is decrypted without S3", async (shape) => {
+describe("decryptLegacyObject", () => {
+  it.each(shapes)("decrypts $format, $content, $wrap without S3", async (shape) => {
     for (const storage of ["metadata", "instruction-file"] as const) {
       const { body, metadata, instructionFile } = await writeLegacy(plain(1000), shape, {
         storage,
@@ -32,7 +32,7 @@ describe("a downloaded object", () => {
     }
   });
 
-  it.each(["cbc", "gcm", "115"] as const)("of %s may come as anything that put takes", async (content) => {
+  it.each(["cbc", "gcm", "115"] as const)("takes %s content as any body that put takes", async (content) => {
     const { body, metadata } = await writeLegacy(plain(3000), localShapes[content]);
     const bodies = [
       body,
@@ -52,7 +52,7 @@ describe("a downloaded object", () => {
     }
   });
 
-  it("may be the output of a GetObject, but not of a part of an object", async () => {
+  it("takes the output of a GetObject, but not of a range of the object", async () => {
     await store(local, "k", await writeLegacy(plain(500), localShapes["115"]));
     const output = await local.s3.send(new GetObjectCommand({ Bucket, Key: "k" }));
     const { Body, ContentLength } = await decrypt(output as LegacyObjectInput);
@@ -63,7 +63,7 @@ describe("a downloaded object", () => {
     (part.Body as Readable).destroy();
   });
 
-  it("may have metadata with their prefix, and an instruction file as text or bytes, also an ancient one", async () => {
+  it("takes metadata with the prefix of headers, and an instruction file as text or bytes, also of the oldest clients", async () => {
     const v1 = await writeLegacy(plain(40), localShapes.cbc, { storage: "instruction-file" });
     const old = oldNetFile(v1.instructionFile ?? "");
     for (const instructionFile of [old, Buffer.from(old), v1.instructionFile]) {
@@ -78,7 +78,7 @@ describe("a downloaded object", () => {
     expectBytes(await Body.transformToByteArray(), plain(40));
   });
 
-  it("is under the same policy, context and limits as get", async () => {
+  it("applies the policy, context and limits of get", async () => {
     const body = async (shape = localShapes.gcm as (typeof shapes)[number], context = {}) => {
       const files = await writeLegacy(plain(100), shape, { kms: kms(), context });
       return { Body: files.body, Metadata: files.metadata };
@@ -100,7 +100,7 @@ describe("a downloaded object", () => {
     );
   });
 
-  it("of a stream that is too long or too short is refused while it is read, with nothing released", async () => {
+  it("refuses a stream that is too long or too short, and returns none of its plaintext", async () => {
     const { body, metadata: Metadata } = await writeLegacy(plain(100), localShapes["115"]);
     const stream = (bytes: Uint8Array) => Readable.from([bytes]);
     const long = await decrypt({ Body: stream(body), Metadata }, { maxBufferedObjectBytes: 115 });
@@ -124,7 +124,7 @@ describe("a downloaded object", () => {
     });
   });
 
-  it("that was read as text is refused: it has lost bytes", async () => {
+  it("refuses a body that was read as text", async () => {
     const { body, metadata: Metadata } = await writeLegacy(plain(100), localShapes["115"]);
     const input = { Body: body.toString(), Metadata } as unknown as LegacyObjectInput;
     const error = await errorOf(() => decrypt(input));
@@ -134,7 +134,7 @@ describe("a downloaded object", () => {
     ]);
   });
 
-  it("without an envelope is refused", async () => {
+  it("refuses an object without an envelope", async () => {
     const { body } = await writeLegacy(plain(10), localShapes.cbc);
     const calls = [
       [{ Body: body }, "ENVELOPE_MISSING"],
@@ -146,7 +146,7 @@ describe("a downloaded object", () => {
     for (const [input, code] of calls) expect(await errorOf(() => decrypt(input))).toEqual(coded(code));
   });
 
-  it("lets go of its stream when it is refused, aborted or destroyed", async () => {
+  it("closes its stream when it is refused, aborted or destroyed", async () => {
     const { body, metadata: Metadata } = await writeLegacy(plain(10), localShapes["115"]);
     const refused = Readable.from([body]);
     expect(await errorOf(() => decrypt({ Body: refused }))).toEqual(coded("ENVELOPE_MISSING"));
@@ -178,7 +178,7 @@ describe("a downloaded object", () => {
     [{ Body: Buffer.of(1), ContentLength: 5 }, "ContentLength"],
     [{ Body: "x", encryptionContext: 5 }, "encryptionContext"],
     [undefined, "input"],
-  ])("given as %j is the caller's mistake", async (input, named) => {
+  ])("refuses the input %j", async (input, named) => {
     const error = await errorOf(() => decrypt(input as unknown as LegacyObjectInput));
     expect(["TypeError", "RangeError"]).toContain(error.name);
     expect(error.message).toContain(named);

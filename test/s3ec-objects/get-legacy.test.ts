@@ -55,8 +55,8 @@ describe.each(["metadata", "instruction-file"] as const)(
   },
 );
 
-describe("an object's", () => {
-  it("data key may have 16 or 24 bytes where the suite allows it", async () => {
+describe("get of a legacy object", () => {
+  it("supports data keys of 16 and 24 bytes where the suite does", async () => {
     const client = readerOf(local, allowAll);
     for (const dataKeyBytes of [16, 24] as const) {
       for (const content of ["cbc", "gcm"] as const) {
@@ -69,7 +69,7 @@ describe("an object's", () => {
     }
   });
 
-  it("own metadata and headers are kept, what Amazon's client added is not, and no checksums are told", async () => {
+  it("returns the user's metadata and headers without the fields of Amazon's client and without checksums", async () => {
     const { body, metadata } = await writeLegacy(plain(20), localShapes["115"]);
     await local.putRaw("k", body, { ...metadata, note: "mine" });
     const output = await readerOf(local).get({ Bucket, Key: "k", ChecksumMode: "ENABLED" });
@@ -78,7 +78,7 @@ describe("an object's", () => {
     expectBytes(await output.Body.transformToByteArray(), plain(20));
   });
 
-  it("additional authenticated data are stated by the reader", async () => {
+  it("takes additional authenticated data from the reader", async () => {
     const aad = Buffer.from("php");
     await store(local, "k", await writeLegacy(plain(20), localShapes.gcm, { aad }));
     const { Body } = await readerOf(local, { ...allowAll, contentAad: aad }).get({ Bucket, Key: "k" });
@@ -88,8 +88,8 @@ describe("an object's", () => {
   });
 });
 
-describe("native objects", () => {
-  it("are read as without legacy reading, in one request", async () => {
+describe("native objects with legacy reading", () => {
+  it("take one request, as without legacy reading", async () => {
     await local.client.put({ Bucket, Key: "native", Body: plain(50_000), Metadata: { note: "x" } });
     local.operations();
     const client = readerOf(local, allowAll);
@@ -104,12 +104,12 @@ describe("native objects", () => {
   });
 });
 
-describe("the instruction file", () => {
+describe("the instruction file of a legacy object", () => {
   const shape = localShapes["115"];
   const gets = () =>
     local.aws.requests.map(({ path }) => decodeURIComponent(path).replace(`/${Bucket}/`, ""));
 
-  it("is asked for under the suffix of the settings or of the call", async () => {
+  it("is requested under the suffix of the client or of the call", async () => {
     const files = await writeLegacy(plain(30), shape, { storage: "instruction-file" });
     await store(local, "suffix", files, ".instruction-rsa");
     const client = readerOf(local);
@@ -125,7 +125,7 @@ describe("the instruction file", () => {
     expect((await client.head({ ...input, instructionFileSuffix: ".instruction-rsa" })).encrypted).toBe(true);
   });
 
-  it("is the one of the oldest .NET clients when there is no other", async () => {
+  it("may be one of the oldest .NET clients if there is no other", async () => {
     for (const wrap of ["AES", "RSA"] as const) {
       const v1 = { format: "V1", content: "cbc", wrap } as const;
       const files = await writeLegacy(plain(31), v1, { storage: "instruction-file" });
@@ -146,7 +146,7 @@ describe("the instruction file", () => {
     }
   });
 
-  it("is not asked for when the metadata has an envelope, or for native objects", async () => {
+  it("is not requested when the metadata has an envelope, or for native objects", async () => {
     await store(local, "both", { ...(await writeLegacy(plain(5), shape)), instructionFile: "{}" });
     local.aws.clearRequests();
     const { Body } = await readerOf(local).get({ Bucket, Key: "both" });
@@ -154,7 +154,7 @@ describe("the instruction file", () => {
     expect(gets()).toEqual(["both"]);
   });
 
-  it("is of the bucket of the object and asked for with its RequestPayer and owner, but no version", async () => {
+  it("is requested from the same bucket with RequestPayer and owner, without a version", async () => {
     const files = await writeLegacy(plain(5), shape, { storage: "instruction-file" });
     await store(local, "fields", files);
     local.aws.clearRequests();
@@ -261,8 +261,8 @@ describe("the instruction file", () => {
   );
 });
 
-describe("an abort", () => {
-  it("ends the wait for an instruction file, and for KMS", async () => {
+describe("aborting a get of a legacy object", () => {
+  it("ends the request for an instruction file, and the call to KMS", async () => {
     const reason = new Error("enough");
     const abort = (after: string) => {
       const controller = new AbortController();
@@ -291,13 +291,13 @@ describe("an abort", () => {
   });
 });
 
-describe("an object that is not encrypted", () => {
+describe("an unencrypted object with legacy reading", () => {
   beforeAll(async () => {
     await local.putRaw("plain", plain(20_000), { note: "x" });
     await local.putRaw("nothing", Buffer.alloc(0));
   });
 
-  it("is refused, and the error names the instruction file that is not there", async () => {
+  it("is refused, and the error names the missing instruction file", async () => {
     for (const Key of ["plain", "nothing"]) {
       const error = await errorOf(() => readerOf(local).get({ Bucket, Key }));
       expect(error).toEqual(coded("ENVELOPE_MISSING", { instructionFileKey: `${Key}.instruction` }));
@@ -306,7 +306,7 @@ describe("an object that is not encrypted", () => {
     }
   });
 
-  it("is read when that is allowed, whole and in ranges", async () => {
+  it('is read whole and in ranges with unencrypted: "allow"', async () => {
     const client = readerOf(local);
     const allow = { Bucket, Key: "plain", unencrypted: "allow" } as const;
     const whole = await client.get(allow);
@@ -331,7 +331,7 @@ describe("an object that is not encrypted", () => {
     }
   });
 
-  it("is not what an object is that has lost its instruction file, and has but a mark of Amazon's client", async () => {
+  it("is not assumed for an object with a mark of Amazon's client that has lost its instruction file", async () => {
     for (const mark of ["x-amz-unencrypted-content-length", "x-amz-unencrypted-content-md5"]) {
       await local.putRaw("lost", plain(20), { [mark]: "4" });
       for (const unencrypted of ["refuse", "allow"] as const) {
@@ -350,7 +350,7 @@ describe("an object that is not encrypted", () => {
     }
   });
 
-  it("has no instruction file when its key leaves no room for one", async () => {
+  it("has no instruction file when its key is too long", async () => {
     const Key = "k".repeat(1020);
     await local.putRaw(Key, plain(3));
     const { Body } = await readerOf(local).get({ Bucket, Key, unencrypted: "allow" });
@@ -358,8 +358,8 @@ describe("an object that is not encrypted", () => {
   });
 });
 
-describe("what is not allowed", () => {
-  it("is refused before any key is asked, with the option that allows it", async () => {
+describe("legacy reading without the required option", () => {
+  it("is refused before any key is used, and the error names the option", async () => {
     const refused = async (shape: LegacyShape, option: string, options = {}, input = {}) => {
       await store(local, "k", await writeLegacy(plain(50), shape, { kms: kms() }));
       local.operations();
@@ -380,7 +380,7 @@ describe("what is not allowed", () => {
     await refused(localShapes["115"], "verifyLength", allowAll, { ...tail, Range: "bytes=0-5" });
   });
 
-  it("is anything at all without legacy reading, and what else reads says to use get", async () => {
+  it("refuses all legacy objects when it is off, and names get in other calls", async () => {
     await store(local, "k", await writeLegacy(plain(50), localShapes["115"]));
     const input = { Bucket, Key: "k" };
     for (const act of ["get", "open", "head"] as const) {
@@ -403,7 +403,7 @@ describe("what is not allowed", () => {
     }
   });
 
-  it("is another context than the one that KMS has bound, or any where nothing binds one", async () => {
+  it("refuses another context than KMS has bound, or any context where none is bound", async () => {
     const client = readerOf(local, allowAll);
     const get = (encryptionContext?: Record<string, string> | "any") => () =>
       client.get({ Bucket, Key: "k", ...(encryptionContext && { encryptionContext }) });
@@ -427,7 +427,7 @@ describe("what is not allowed", () => {
     }
   });
 
-  it("is a key of another type, or another key", async () => {
+  it("refuses a key of another type, or another key", async () => {
     await store(local, "k", await writeLegacy(plain(5), { ...localShapes["115"], wrap: "RSA-OAEP-SHA1" }));
     const onlyAes = readerOf(local, { keyring: legacyAesKeyring({ wrappingKey: kek }) });
     expect(await errorOf(() => onlyAes.get({ Bucket, Key: "k" }))).toEqual(coded("KEY_NOT_FOR_OBJECT"));
@@ -437,7 +437,7 @@ describe("what is not allowed", () => {
   });
 });
 
-describe("a body", () => {
+describe("the body of a legacy object", () => {
   it.each([
     ["gcm", 0],
     ["gcm", 15],
@@ -485,7 +485,7 @@ describe("a body", () => {
     );
   });
 
-  it.each(["gcm", "115"] as const)("of %s that was changed anywhere releases nothing", async (content) => {
+  it.each(["gcm", "115"] as const)("of %s returns nothing if any byte was changed", async (content) => {
     const { body, metadata } = await writeLegacy(plain(300_000), localShapes[content]);
     for (const at of [0, 150_000, body.length - 1]) {
       const changed = Buffer.from(body);
@@ -503,7 +503,7 @@ describe("a body", () => {
     });
   });
 
-  it("of AES/CBC has one error for a wrong key, a changed end and a cut one", async () => {
+  it("of AES/CBC fails with one error for a wrong key, a changed end and a missing end", async () => {
     const { body, metadata } = await writeLegacy(plain(1000), localShapes.cbc);
     const changed = Buffer.from(body);
     changed.fill(1, body.length - 17);
@@ -518,7 +518,7 @@ describe("a body", () => {
     expect(messages.size).toBe(1);
   });
 
-  it("with delayed authentication comes before the error does", async () => {
+  it("with delayed authentication is returned before its error", async () => {
     const { body, metadata } = await writeLegacy(plain(300_000), localShapes["115"]);
     await local.putRaw("k", body, metadata);
     const client = readerOf(local, { releaseUnverifiedPlaintext: true });
@@ -534,8 +534,8 @@ describe("a body", () => {
   });
 });
 
-describe("head", () => {
-  it.each(shapes)("tells $format, $content, $wrap", async (shape) => {
+describe("head of a legacy object", () => {
+  it.each(shapes)("describes $format, $content, $wrap", async (shape) => {
     for (const storage of ["metadata", "instruction-file"] as const) {
       await store(local, "h", await writeLegacy(plain(100), shape, { storage, kms: kms() }));
       local.operations();
@@ -558,7 +558,7 @@ describe("head", () => {
     }
   });
 
-  it("tells an object that is not encrypted, and native ones", async () => {
+  it("describes unencrypted and native objects", async () => {
     await local.putRaw("plain", plain(10));
     const client = readerOf(local);
     expect(await client.head({ Bucket, Key: "plain" })).toMatchObject({

@@ -58,11 +58,11 @@ async function stubbed(content: (typeof contents)[number], size: number): Promis
   return readerOf(local, { ...allowAll, disableInstructionFile: true }, { s3 });
 }
 
-describe.each(contents)("a range of %s", (content) => {
+describe.each(contents)("a range of a legacy object of %s", (content) => {
   const sizes = [0, 1, 15, 16, 17, 32, 33];
   const bounds = [0, 1, 15, 16, 17, 31, 32, 99];
 
-  it("is S3's own, in plaintext, at every block", async () => {
+  it("matches the range of S3, in plaintext, at every block", async () => {
     for (const size of sizes) {
       const client = await stubbed(content, size);
       for (const first of bounds) {
@@ -76,7 +76,7 @@ describe.each(contents)("a range of %s", (content) => {
     }
   });
 
-  it("is a slice, beyond what the native format would be asked for as well", async () => {
+  it("is a slice, also where the native format would request more bytes than the object has", async () => {
     const large = [16_383, 16_400, 50_000];
     const clients = new Map(
       await Promise.all(large.map(async (size) => [size, await stubbed(content, size)] as const)),
@@ -102,7 +102,7 @@ describe.each(contents)("a range of %s", (content) => {
     );
   });
 
-  it("asks for the blocks that it needs, and the padding only where it may matter", async () => {
+  it("requests the blocks that it needs, and the padding only if the range may reach it", async () => {
     await storeAll([1000]);
     const asked = async (Range: string) => {
       local.aws.clearRequests();
@@ -119,7 +119,7 @@ describe.each(contents)("a range of %s", (content) => {
     expect(await asked("bytes=990-")).toEqual([...padding, isCbc ? "bytes=960-1007" : "bytes=976-999"]);
   });
 
-  it("with its envelope in an instruction file is the same", async () => {
+  it("is the same with the envelope in an instruction file", async () => {
     const files = await writeLegacy(plain(777), localShapes[content], { storage: "instruction-file" });
     await store(local, `${content}-777`, files);
     for (const Range of ["bytes=0-0", "bytes=17-700", "bytes=-20", "bytes=760-", "bytes=777-"]) {
@@ -128,7 +128,7 @@ describe.each(contents)("a range of %s", (content) => {
     }
   });
 
-  it("takes the unauthenticated flag", async () => {
+  it("requires enableLegacyUnauthenticatedModes", async () => {
     await storeAll([100]);
     const client = readerOf(local, { ...allowAll, enableLegacyUnauthenticatedModes: false });
     local.operations();
@@ -139,7 +139,7 @@ describe.each(contents)("a range of %s", (content) => {
     expect(local.operations()).toEqual(["GetObject"]);
   });
 
-  it("whose answer is another one, or whose body breaks off, is an error", async () => {
+  it("fails when the response has another range, or its body breaks off", async () => {
     await storeAll([50_000]);
     const client = readerOf(local, allowAll);
     const input = { Bucket, Key: `${content}-50000`, Range: "bytes=100-40000" };
@@ -165,7 +165,7 @@ function onceOdd(odd: typeof local.s3, even: typeof local.s3): typeof local.s3 {
   } as unknown as typeof local.s3;
 }
 
-describe("a commitment", () => {
+describe("the commitment of a legacy object", () => {
   it.each(["x-amz-d", "x-amz-i", "x-amz-3"])(
     "that %s breaks is found out by a range as well",
     async (name) => {

@@ -42,19 +42,19 @@ describe("the options of legacyReading", () => {
     [{ keyring, disableInstructionFile: true, instructionFileSuffix: ".x" }, "options.instructionFileSuffix"],
     [{ keyring, contentAad: "x" }, "options.contentAad"],
     [{ keyring, enableCbcRewrappedByJava: 1 }, "options.enableCbcRewrappedByJava"],
-  ])("as %j are the caller's mistake", async (options, named) => {
+  ])("are refused: %j", async (options, named) => {
     const error = await errorOf(() => legacyReading(options as unknown as LegacyReadingOptions));
     expect(["TypeError", "RangeError"]).toContain(error.name);
     expect(error.message).toContain(`${named}:`);
   });
 
-  it("take one keyring, or one of each type", () => {
+  it("accept one keyring, or one of each type", () => {
     legacyReading({ keyring });
     legacyReading({ keyring: [keyring, legacyRsaKeyring({ privateKey: rsaPrivateKey })] });
     legacyReading({ keyring, maxBufferedObjectBytes: 16 });
   });
 
-  it("are not what a client takes", async () => {
+  it("are not accepted by a client in place of the result", async () => {
     const s3 = { send: () => undefined };
     for (const legacy of [{ keyring }, null, "on", keyring]) {
       const wrong = { s3, keyring: native, legacy } as unknown as ConstructorParameters<

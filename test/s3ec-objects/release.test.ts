@@ -68,8 +68,8 @@ async function firstPiece(body: VerifiedBody): Promise<void> {
   });
 }
 
-describe("an object that is held in memory until it has been verified", () => {
-  it("may be as large as the limit and no larger, which is told before its body is read", async () => {
+describe("a legacy object that is held in memory until it is verified", () => {
+  it("may be as large as the limit; a larger one is refused before its body is read", async () => {
     const { body } = await stored();
     const { length } = body;
     for (const maxBufferedObjectBytes of [length + 1, length]) {
@@ -86,7 +86,7 @@ describe("an object that is held in memory until it has been verified", () => {
     await expect.poll(() => local.aws.s3Connections()).toBeLessThanOrEqual(connections);
   });
 
-  it("of a size that S3 does not tell is read up to the limit", async () => {
+  it("of unknown size is read up to the limit", async () => {
     const { body } = await stored();
     const s3 = {
       async send(...args: Parameters<typeof local.s3.send>) {
@@ -110,7 +110,7 @@ describe("an object that is held in memory until it has been verified", () => {
     await expectNoFiles();
   });
 
-  it("is not asked for more than once, and asks for nothing before its body is read", async () => {
+  it("takes one request, and its body is not read before the caller reads", async () => {
     await stored();
     const connections = await local.aws.s3Connections();
     const { Body, ContentLength } = await get(inMemory);
@@ -121,8 +121,8 @@ describe("an object that is held in memory until it has been verified", () => {
   });
 });
 
-describe("an object that is kept in a temporary file until it has been verified", () => {
-  it("is there as it is in S3, for this process alone, and goes with the reading", async () => {
+describe("a legacy object that is kept in a temporary file until it is verified", () => {
+  it("is stored encrypted, for this process alone, and deleted after the read", async () => {
     const { body } = await stored();
     const { Body, legacy } = await get(toFile);
     expect(legacy?.authenticated).toBe("before-release");
@@ -140,7 +140,7 @@ describe("an object that is kept in a temporary file until it has been verified"
     expect(local.operations()).toEqual(["GetObject"]);
   });
 
-  it.runIf(onLinux)("gives nothing that was changed in the file after it was verified", async () => {
+  it.runIf(onLinux)("returns nothing that was changed in the file after the verification", async () => {
     await stored();
     const { Body } = await get(toFile);
     await firstPiece(Body);
@@ -155,7 +155,7 @@ describe("an object that is kept in a temporary file until it has been verified"
     await expectNoFiles();
   });
 
-  it("is not used for objects within the limit", async () => {
+  it("is not stored if it is within the limit", async () => {
     const { body } = await stored();
     const { Body } = await get({ ...toFile, maxBufferedObjectBytes: body.length });
     await firstPiece(Body);
@@ -163,7 +163,7 @@ describe("an object that is kept in a temporary file until it has been verified"
     Body.destroy();
   });
 
-  it("that cannot be written is FILE_FAILED", async () => {
+  it("fails with FILE_FAILED if the file cannot be written", async () => {
     await stored();
     const temporaryDirectory = join(directory, "nowhere");
     const { Body } = await get({ ...toFile, temporaryDirectory });
@@ -183,7 +183,7 @@ describe.each([
   ["memory", inMemory],
   ["a temporary file", toFile],
 ] as const)("through %s", (_where, options) => {
-  it("nothing comes out of an object that was changed", async () => {
+  it("returns nothing of a changed object", async () => {
     const { body, metadata } = await stored();
     for (const at of [0, 1_500_000, body.length - 1]) {
       const changed = Buffer.from(body);
@@ -196,7 +196,7 @@ describe.each([
     }
   });
 
-  it("nothing comes out when the connection breaks or falls silent", async () => {
+  it("returns nothing when the connection breaks or stalls", async () => {
     await stored();
     for (const [fault, code] of [
       [{ truncateBodyBytes: 2_000_000 }, "BODY_INTERRUPTED"],
@@ -211,7 +211,7 @@ describe.each([
     }
   });
 
-  it("an abort ends it, before the first byte or amidst", async () => {
+  it("can be aborted before the first byte or later", async () => {
     await stored();
     const reason = new Error("enough");
     const early = new AbortController();
@@ -230,7 +230,7 @@ describe.each([
     await expectNoFiles();
   });
 
-  it("destroying the body lets go of everything, read or not", async () => {
+  it("releases everything when its body is destroyed, read or not", async () => {
     await stored();
     (await get(options)).Body.destroy();
     await expectNoFiles();
@@ -246,7 +246,7 @@ describe.each([
     await expectNoFiles();
   });
 
-  it("progress is told of what has left for the reader", async () => {
+  it("reports the progress of the bytes that the reader received", async () => {
     await stored();
     const told: number[] = [];
     const onProgress = ({ bytes, totalBytes }: { bytes: number; totalBytes: number | undefined }) => {

@@ -24,7 +24,7 @@ async function* pieces(...bytes: Uint8Array[]): AsyncGenerator<Uint8Array> {
   yield* bytes;
 }
 
-it("keeps its name where an open file cannot lose it, and is removed when it is closed", async () => {
+it("a temporary file keeps its name where an open file cannot lose it, and is deleted when it is closed", async () => {
   refusals.left = 1;
   const file = await TemporaryFile.open(directory);
   expect(readdirSync(directory).length).toBe(1);
@@ -34,7 +34,7 @@ it("keeps its name where an open file cannot lose it, and is removed when it is 
   await file.close();
 });
 
-it("gives back what was written, and says when it has lost some", async () => {
+it("a temporary file returns the written bytes, and fails if some are missing", async () => {
   const file = await TemporaryFile.open(directory);
   const bytes = testBytes(700_000);
   const written = pieces(bytes.subarray(0, 1), bytes.subarray(1, 400_000), bytes.subarray(400_000));
@@ -47,7 +47,7 @@ it("gives back what was written, and says when it has lost some", async () => {
   expect(readdirSync(directory)).toEqual([]);
 });
 
-it("gives back nothing of a piece that was changed or cut off meanwhile", async () => {
+it("a temporary file returns nothing of a piece that was changed or cut off", async () => {
   const bytes = testBytes(2_500_000);
   for (const at of [0, 1_048_575, 1_048_576, 2_499_999]) {
     refusals.left = 1;

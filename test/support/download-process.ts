@@ -4,7 +4,7 @@ import type { LocalClientConfig } from "../../src/testing/index.js";
 import { wrappingKey } from "./local.js";
 
 const dist = new URL("../../dist/", import.meta.url).href;
-/** Says that it begins, that the first window is there, and how it ended; in windows of 256 KiB. */
+/** Says that it begins, that the first block is there, and how it ended; in blocks of 256 KiB. */
 const code = `
   import { S3Client } from "@aws-sdk/client-s3";
   import { aesKeyring } from "${dist}index.js";

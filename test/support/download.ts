@@ -1,4 +1,4 @@
-/** Downloads in small windows, for test files about them. */
+/** Downloads in small blocks, for test files about them. */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,16 +12,16 @@ import { useEngines } from "./engines.js";
 import { coded, errorOf } from "./errors.js";
 import { Bucket, keyring, type Local } from "./local.js";
 
-/** Windows of four chunks. */
-export const windowChunks = 4;
+/** Blocks of four chunks. */
+export const chunksPerBlock = 4;
 /** What they hold of the plaintext. */
-export const windowBytes = windowChunks * 16_384;
+export const blockBytes = chunksPerBlock * 16_384;
 /** What they take in the object. */
-export const windowSealedBytes = windowChunks * 16_400;
+export const blockSealedBytes = chunksPerBlock * 16_400;
 /** The context of {@link Key}. */
 export const encryptionContext = { tenant: "42" };
-/** Ten windows and a short one. */
-export const plaintext = testBytes(10 * windowBytes + 777, 3);
+/** Ten blocks and a short one. */
+export const plaintext = testBytes(10 * blockBytes + 777, 3);
 /** The key of an object that is there. */
 export const Key = "large";
 
@@ -43,7 +43,7 @@ export interface Downloads {
   partialPath(): string;
   /** The ranges that were asked for. */
   ranges(): string[];
-  /** Leaves a partial file with all windows but the last; returns its path. */
+  /** Leaves a partial file with all blocks but the last; returns its path. */
   leavePartial(): Promise<string>;
 }
 
@@ -65,7 +65,12 @@ export function useDownloads(local: Local): Downloads {
   const settings: Downloads["settings"] = (client) =>
     configArgument({ s3: local.s3, keyring, engine, ...client });
   const fetchFile: Downloads["fetchFile"] = (input, options = {}, client = {}) =>
-    download(settings(client), { Bucket, Key, filePath, encryptionContext, ...input }, options, windowChunks);
+    download(
+      settings(client),
+      { Bucket, Key, filePath, encryptionContext, ...input },
+      options,
+      chunksPerBlock,
+    );
   const files = () => readdirSync(folder).sort();
   const partialPath = () => join(folder, files().filter((name) => name.endsWith(".partial"))[0] ?? "none");
   return {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { defaultPartBytes, maxPartBytes, maxParts, partSizes } from "../../src/transfer/part-sizes.js";
+import { maxPartBytes } from "../../src/transfer/limits.js";
+import { defaultPartBytes, maxParts, partSizes } from "../../src/transfer/part-sizes.js";
 import { coded, errorOf } from "../support/errors.js";
 
 const mebibyte = 1024 * 1024;

@@ -69,8 +69,8 @@ async function downloadObject(
   try {
     const { get, target, expected, path } = request;
     const Range = requestRange(chunkRange(0, chunksPerBlock));
-    const asked = { config, get, target, signal, expected };
-    const object = await openEncryptedObject(nativeFormats(config), asked, {
+    const read = { config, get, target, signal, expected };
+    const object = await openEncryptedObject(nativeFormats(config), read, {
       Range,
       yieldsConnection: false,
       // An empty object has no range. Its metadata still says what it is.

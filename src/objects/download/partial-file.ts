@@ -174,7 +174,7 @@ export class PartialFile {
     }
     if (!(error instanceof EnvelopeError) || isCallersReason || !(await this.#exists())) return error;
     const { partialPath } = this;
-    const message = `${error.message}. What has been verified is kept in ${quoted(partialPath)} for the next call`;
+    const message = `${error.message}. The verified bytes are kept in ${quoted(partialPath)} for the next call`;
     return withDetails(error, { partialPath }, message);
   }
 

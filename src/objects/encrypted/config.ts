@@ -7,9 +7,8 @@ import type { ProcessingOptions } from "../../cobblestone/stream/message.js";
 import { type Fields, fieldsArgument } from "../../fields/field-list.js";
 import { fieldNames } from "../../fields/field-names.js";
 import { type Keyring, keyringArgument } from "../../keys/keyring.js";
-import { transferLimits } from "../../transfer/limits.js";
+import { maxPartBytes, transferLimits } from "../../transfer/limits.js";
 import { MemoryBudget } from "../../transfer/memory-budget.js";
-import { maxPartBytes } from "../../transfer/part-sizes.js";
 import type { LegacyReading, ObjectFormat } from "./format.js";
 import type { TransferConfig } from "./transfer-config.js";
 

@@ -46,7 +46,7 @@ export interface FoundObject<Unlocked = UnlockedObject> {
   readonly instructionFile?: { readonly key: string; readonly ETag: string | undefined } | undefined;
 }
 
-/** What `head` returns in place of the same fields of HeadObject, or beside them. */
+/** The fields that `head` returns in place of those of HeadObject, or beside them. */
 export interface ObjectDescription
   extends Partial<Pick<HeadObjectCommandOutput, "ContentLength" | "Metadata">> {
   readonly encrypted: boolean;
@@ -106,7 +106,7 @@ export interface OpenedContent {
   readonly ciphertextRange?: string;
 }
 
-/** What `get` returns, but for the body. */
+/** The output of `get`, without the body. */
 export interface ContentOutput extends Omit<GetObjectCommandOutput, "Body" | `Checksum${string}`> {
   readonly encrypted: boolean;
   readonly encryptionContext?: EncryptionContext;

@@ -93,7 +93,7 @@ function notEncrypted(key: string): EnvelopeError {
   return new EnvelopeError(
     "ENVELOPE_MISSING",
     `${quoted(key)} has no envelope: it was not written by this package, or its metadata was lost in a copy. ` +
-      'To read objects that are not encrypted too, say unencrypted: "allow"',
+      'To read unencrypted objects as well, set unencrypted: "allow"',
   );
 }
 

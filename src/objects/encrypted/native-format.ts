@@ -60,7 +60,7 @@ async function unlockNative(
   stored: StoredEnvelope,
 ): Promise<NativeObject> {
   const { first, target, signal, expected = {}, totalBytes } = object;
-  // Read at once: an open body would hold a connection that the requests to come may be waiting for.
+  // Read at once: an open body would hold a connection that later requests may be waiting for.
   const tail =
     first.tailBytes === undefined ? undefined : await readTail(first.response, first.tailBytes, target);
   if (totalBytes !== undefined) plaintextLength(totalBytes);

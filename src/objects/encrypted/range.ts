@@ -1,5 +1,4 @@
-/** The Range of a read: what the caller asks for in plaintext, and what S3 is asked for in ciphertext. */
-
+/** The Range of a read: parsed in bytes of plaintext, requested in bytes of ciphertext. */
 import { wrongType } from "../../base/arguments.js";
 import { EnvelopeError } from "../../base/errors.js";
 import {
@@ -16,13 +15,13 @@ import type { RequestTarget } from "../../s3/errors.js";
 import { otherRange } from "../../s3/errors.js";
 import { parseContentRange } from "../../s3/responses.js";
 
-/** One range of bytes, as HTTP writes it: from a first byte to a last one or the end, or so many from the end. */
+/** One range of bytes, as in HTTP: from a first byte to a last one or to the end, or a number of bytes from the end. */
 export type ByteRange =
   | { readonly first: number; readonly last: number | undefined }
   | { readonly suffix: number };
 
 /**
- * Parses the Range of a GetObject. S3 answers one range, and ignores what it cannot parse; here that is an error.
+ * Parses the Range of a GetObject. S3 supports one range, and ignores a value that it cannot parse; here that is an error.
  *
  * @throws TypeError, RangeError
  */
@@ -39,8 +38,8 @@ export function rangeArgument(value: unknown): ByteRange | undefined {
 }
 
 /**
- * The Range to ask S3 for: whole chunks that surely hold the wanted plaintext. Where the plaintext could end
- * with them, the empty last chunk is asked for as well, so that a range which reaches the end proves it.
+ * The Range to request from S3: whole chunks that are sure to hold the wanted plaintext. If the plaintext could end with
+ * them, the Range includes the empty last chunk, so that a range which reaches the end proves it.
  */
 export function ciphertextRange(range: ByteRange): string {
   if ("suffix" in range) return `bytes=-${lastBytesToRequest(range.suffix)}`;
@@ -49,17 +48,17 @@ export function ciphertextRange(range: ByteRange): string {
   return `bytes=${start}-${end - 1}`;
 }
 
-/** Which part of an answer of S3 holds which chunks, and which of their plaintext is wanted. */
+/** The bytes of a response that hold the chunks of a range, and the plaintext in them that is wanted. */
 export interface RangePlan {
-  /** First plaintext byte wanted. */
+  /** Offset of the first wanted byte in the plaintext. */
   readonly start: number;
-  /** How many plaintext bytes are wanted. */
+  /** Number of wanted bytes. */
   readonly length: number;
   /** Bytes of the whole plaintext. */
   readonly plaintextLength: number;
   /** Bytes of the object in S3. */
   readonly totalBytes: number;
-  /** Bytes of the answer that come before the first chunk. */
+  /** Bytes of the response that come before the first chunk. */
   readonly skipCiphertext: number;
   /** The chunks that hold the wanted plaintext. */
   readonly chunkRange: ChunkRange;
@@ -68,39 +67,35 @@ export interface RangePlan {
 }
 
 /**
- * Fits a range to an object whose size the answer tells.
+ * Fits a range to an object whose size the response states.
  *
- * @param contentRange the answer's Content-Range, in bytes of ciphertext
+ * @param stated the Content-Range of the response, in bytes of ciphertext
  * @throws EnvelopeError `S3_RANGE_NOT_SATISFIABLE` when no byte of the plaintext is in the range,
- *   `BODY_TRUNCATED` when no object of ours has this size, `S3_REQUEST_FAILED` when S3 answered another range
+ *   `BODY_TRUNCATED` when no native object has this size, `S3_REQUEST_FAILED` when the response has another range
  */
-export function planRange(
-  range: ByteRange,
-  contentRange: string | undefined,
-  target: RequestTarget,
-): RangePlan {
-  const answer = parseContentRange(contentRange);
-  if (!answer) throw otherRange(target);
-  const total = plaintextLength(answer.total);
+export function planRange(range: ByteRange, stated: string | undefined, target: RequestTarget): RangePlan {
+  const sent = parseContentRange(stated);
+  if (!sent) throw otherRange(target);
+  const total = plaintextLength(sent.total);
   const { start, last } = fitRange(range, total);
   const chunkRange = chunksOfPlaintext(start, last + 1, total);
   const { ciphertextStart, ciphertextEnd, plaintextStart } = chunkRange;
-  if (answer.first > ciphertextStart || answer.last + 1 < ciphertextEnd) throw otherRange(target);
+  if (sent.first > ciphertextStart || sent.last + 1 < ciphertextEnd) throw otherRange(target);
   return {
     start,
     length: last + 1 - start,
     plaintextLength: total,
-    totalBytes: answer.total,
-    skipCiphertext: ciphertextStart - answer.first,
+    totalBytes: sent.total,
+    skipCiphertext: ciphertextStart - sent.first,
     chunkRange,
     skipPlaintext: start - plaintextStart,
   };
 }
 
 /**
- * The first and the last byte of a range of an object of so many bytes.
+ * The first and the last byte of a range of an object of `total` bytes.
  *
- * @throws EnvelopeError `S3_RANGE_NOT_SATISFIABLE` when it has none
+ * @throws EnvelopeError `S3_RANGE_NOT_SATISFIABLE` when the object has no byte in the range
  */
 export function fitRange(range: ByteRange, total: number): { readonly start: number; readonly last: number } {
   const start = "suffix" in range ? Math.max(0, total - range.suffix) : range.first;
@@ -116,7 +111,7 @@ export function plainRange(range: ByteRange): string {
   return "suffix" in range ? `bytes=-${range.suffix}` : `bytes=${range.first}-${range.last ?? ""}`;
 }
 
-/** The Content-Range of an answer in plaintext bytes. */
+/** The Content-Range of the result, in bytes of plaintext. */
 export function contentRange({ start, length, plaintextLength: total }: RangePlan): string {
   return `bytes ${start}-${start + length - 1}/${total}`;
 }

@@ -12,7 +12,7 @@ import { sidecarFields } from "../../s3/fields.js";
 import { deleteObject, putObject } from "../../s3/requests.js";
 import type { RequestConfig } from "./transfer-config.js";
 
-/** Where a sidecar is, and what requests about it must carry over from those about the object. */
+/** The location of a sidecar, with the fields that its requests take from those of the object. */
 export interface SidecarLocation {
   readonly Bucket: string | undefined;
   readonly Key: string;
@@ -20,13 +20,13 @@ export interface SidecarLocation {
   readonly ExpectedBucketOwner?: string | undefined;
 }
 
-/** What the location of a sidecar follows from: the fields of any request about its object. */
+/** The fields of a request about an object from which the location of its sidecar follows. */
 export type SidecarOwner = Omit<SidecarLocation, "Key"> & { readonly Key: string | undefined };
 
 /**
- * The location of the sidecar of an object that is there, and whose body starts with `header`.
+ * The location of the sidecar of an existing object whose body starts with `header`.
  *
- * @returns undefined when the object's key leaves no room for one in S3
+ * @returns undefined when the key of the object is too long to have a sidecar in S3
  */
 export function sidecarLocation(object: SidecarOwner, header: Buffer): SidecarLocation | undefined {
   const { Bucket, Key = "", RequestPayer, ExpectedBucketOwner } = object;
@@ -37,7 +37,7 @@ export function sidecarLocation(object: SidecarOwner, header: Buffer): SidecarLo
 /**
  * The location of the sidecar of an object that is about to be written.
  *
- * @throws RangeError when the object's key leaves no room for one
+ * @throws RangeError when the key of the object is too long to have a sidecar in S3
  */
 export function newSidecarLocation(object: SidecarOwner, header: Buffer): SidecarLocation {
   const { Bucket, Key = "", RequestPayer, ExpectedBucketOwner } = object;
@@ -48,7 +48,7 @@ export function newSidecarLocation(object: SidecarOwner, header: Buffer): Sideca
  * Writes a sidecar.
  *
  * @param put the PutObject of the object that it belongs to
- * @param more what else its PutObject says
+ * @param more further fields of the sidecar's PutObject
  * @returns its ETag
  */
 export async function putSidecar(
@@ -67,8 +67,8 @@ export async function putSidecar(
  * Reads a sidecar.
  *
  * @param location as {@link sidecarLocation} gives it
- * @throws EnvelopeError `ENVELOPE_MISSING` when it is not there, or cannot be, `ENVELOPE_INVALID` when it is not of this
- *   object, `BODY_INTERRUPTED`, `BODY_STALLED`
+ * @throws EnvelopeError `ENVELOPE_MISSING` when it does not exist, `ENVELOPE_INVALID` when it belongs to another object,
+ *   `BODY_INTERRUPTED`, `BODY_STALLED`
  */
 export async function getSidecar(
   config: RequestConfig,
@@ -84,9 +84,9 @@ export async function getSidecar(
     );
   }
   const { Key } = location;
-  let answer: ObjectResponse;
+  let response: ObjectResponse;
   try {
-    answer = await getResponse(config, { ...location }, signal);
+    response = await getResponse(config, { ...location }, signal);
   } catch (error) {
     if (!hasCode(error, "S3_NOT_FOUND")) throw error;
     throw new EnvelopeError(
@@ -97,9 +97,9 @@ export async function getSidecar(
   }
   try {
     const tooLarge = () => invalid("sidecar object", `expected at most ${maxEnvelopeLength} bytes`);
-    return decodeSidecar((await readSmall(answer, maxEnvelopeLength, tooLarge)).toString(), header);
+    return decodeSidecar((await readSmall(response, maxEnvelopeLength, tooLarge)).toString(), header);
   } finally {
-    answer.close();
+    response.close();
   }
 }
 
@@ -116,7 +116,7 @@ export async function copiedSidecar(
   return { location, text: encodeSidecar(envelope) };
 }
 
-/** Removes a sidecar that nothing needs any more; false when it may still be there. */
+/** Deletes a sidecar that is no longer needed. Returns false when it may still exist. */
 export function deleteSidecar(
   s3: S3Client,
   location: SidecarLocation,

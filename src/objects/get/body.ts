@@ -1,13 +1,13 @@
 /** The body that `get` returns: a Node stream of verified plaintext with the methods that the SDK's bodies have. */
 import { Readable } from "node:stream";
 
-/** A stream of verified bytes. Read it once, or `destroy()` it to let go of the connection. */
+/** A stream of verified bytes. Read it once, or `destroy()` it to release its connection. */
 export interface VerifiedBody extends Readable {
-  /** Reads all and returns the bytes. Rejects with TypeError when the body has been read already. */
+  /** Reads the whole body into memory. Rejects with TypeError when the body has been read already. */
   transformToByteArray(): Promise<Uint8Array>;
   /**
-   * Reads all and returns text; UTF-8 unless an encoding of Buffer or of TextDecoder is named.
-   * Rejects with RangeError, and the body is destroyed, when neither knows it.
+   * Reads the whole body as text, in UTF-8 or in another encoding of Buffer or TextDecoder. Rejects with RangeError for an
+   * unknown encoding, and destroys the body.
    */
   transformToString(encoding?: string): Promise<string>;
   /** The same stream as a web stream. Throws TypeError when the body has been read already. */
@@ -15,28 +15,28 @@ export interface VerifiedBody extends Readable {
 }
 
 /**
- * Makes a body of an iterable of verified plaintext.
+ * Makes a body from an iterable of verified plaintext.
  *
- * @param plaintext read only as fast as the body is
+ * @param plaintext is read only as fast as the body is read
  */
 export function verifiedBody(plaintext: AsyncIterable<Uint8Array>, reading: BodyReading): VerifiedBody {
   return new Body(plaintext, reading);
 }
 
-/** What a body is read with. */
+/** How the call that returns a body takes part in its ending. */
 export interface BodyReading {
   /** Destroys the body with its reason. */
   readonly signal: AbortSignal;
   /**
-   * Called once when the body has ended or was destroyed, read or not, with whether it was read to its end; if it was
-   * not, must end a pending read.
+   * Called once, when the body has ended or was destroyed, with whether it was read to its end. If it was not, a pending
+   * read must end.
    */
   readonly close: (ended: boolean) => void;
-  /** What the body is destroyed with for an error of the plaintext's; that itself by default. */
+  /** Maps an error of the plaintext to that of the body; by default they are the same. */
   readonly failed?: (error: unknown) => unknown;
 }
 
-/** Not `Readable.from`, whose `destroy()` waits for a read that may never be answered before it closes anything. */
+/** Not `Readable.from`, whose `destroy()` waits for a pending read, which may never settle, before it closes anything. */
 class Body extends Readable implements VerifiedBody {
   readonly #pieces: AsyncIterator<Uint8Array>;
   readonly #signal: AbortSignal;
@@ -79,13 +79,13 @@ class Body extends Readable implements VerifiedBody {
   transformToWebStream(): ReadableStream<Uint8Array> {
     this.#transform();
     if (!this.destroyed) return Readable.toWeb(this) as ReadableStream<Uint8Array>;
-    // Node 20 and 22 would make a web stream of it that has ended normally, as an empty object's does.
+    // Node 20 and 22 would return a web stream that has ended normally, like that of an empty object.
     const error = this.errored ?? new TypeError("Body: expected one to read, got one that was destroyed");
     return new ReadableStream({ start: (controller) => controller.error(error) });
   }
 
   override _read(): void {
-    // Also catches what a "data" listener throws.
+    // Also catches errors that a "data" listener throws.
     this.#pieces
       .next()
       .then(({ done, value }) => this.push(done ? null : value))
@@ -100,12 +100,12 @@ class Body extends Readable implements VerifiedBody {
   }
 
   readonly #onAbort = (): void => {
-    // Nobody reads it yet: the error must not be an uncaught one, and waits for whoever reads it later.
+    // Without a reader the error must not be uncaught. A later reader receives it.
     if (this.listenerCount("error") === 0) this.once("error", () => undefined);
     this.destroy(toError(this.#signal.reason));
   };
 
-  /** A second reading would give no bytes, and look like an empty object. */
+  /** A second read would return no bytes, like an empty object. */
   #transform(): void {
     if (this.#transformed || this.readableDidRead) {
       throw new TypeError("Body: expected one that nobody has read, got one that was read already");

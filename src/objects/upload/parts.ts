@@ -12,7 +12,8 @@ import {
   unalignedRange,
 } from "../../cobblestone/layout.js";
 import type { Call } from "../../transfer/call.js";
-import { maxPartBytes, maxParts, partSizes } from "../../transfer/part-sizes.js";
+import { maxPartBytes } from "../../transfer/limits.js";
+import { maxParts, partSizes } from "../../transfer/part-sizes.js";
 import type { SeekableSource } from "../../transfer/seekable-source.js";
 import type { ClientConfig } from "../encrypted/config.js";
 import { invalidRecord, macPattern, type RecordKey, RecordReader } from "./records.js";

@@ -2,11 +2,7 @@
 import { EnvelopeError } from "../../base/errors.js";
 import { copiedSidecar } from "../../objects/encrypted/sidecar.js";
 import { withSidecar } from "../../objects/put/sidecar-write.js";
-import {
-  ConfirmedWrite,
-  type ConfirmedWriteOutput,
-  findWritten as findCommitted,
-} from "../../s3/confirmed-write.js";
+import { ConfirmedWrite, type ConfirmedWriteOutput, findWritten } from "../../s3/confirmed-write.js";
 import { copyWithin, requireUnchanged } from "../../s3/copy.js";
 import { customerKeyOf } from "../../s3/fields.js";
 import { findObject } from "../../s3/remove-unchanged.js";
@@ -14,7 +10,7 @@ import { conditionOf, isSameETag } from "../../s3/responses.js";
 import { withLeftover } from "../../transfer/call.js";
 import { currentOriginal, type Migration, type NewObjectFields } from "./input.js";
 import {
-  findWritten,
+  describeWritten,
   hasSameSalt,
   removeWritten,
   type WrittenObject,
@@ -67,7 +63,7 @@ async function copyToPlace(
   const { config, request, call, head } = migration;
   const { s3 } = config;
   const { signal } = call;
-  const { Metadata, bytes, envelope } = await findWritten(config, stagedObject, signal);
+  const { Metadata, bytes, envelope } = await describeWritten(config, stagedObject, signal);
   const { encryptionContext: _context, envelopeStorage: _storage, IfMatch, ...others } = fields;
   const condition = (request.replaces ? conditionOf(head.ETag) : undefined) ?? IfMatch;
   const put = {
@@ -83,6 +79,7 @@ async function copyToPlace(
   const { VersionId, ETag } = stagedObject;
   const source = {
     Bucket: fields.Bucket,
+    ExpectedBucketOwner: fields.ExpectedBucketOwner,
     Key: stagedObject.Key,
     VersionId,
     ETag,
@@ -97,7 +94,7 @@ async function copyToPlace(
       },
     });
     // The copy has been made: the call's signal no longer ends this request, which takes bounded time and is retried once.
-    const look = () => findCommitted({ s3, put, signal: new AbortController().signal }, bytes);
+    const look = () => findWritten({ s3, put, signal: new AbortController().signal }, bytes);
     if (await look().catch(look)) return output;
     throw new EnvelopeError(
       "MIGRATION_UNCONFIRMED",

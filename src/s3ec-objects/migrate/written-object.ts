@@ -38,7 +38,7 @@ export interface StoredObject {
 }
 
 /** Looks a written object up. */
-export async function findWritten(
+export async function describeWritten(
   { s3 }: Pick<ClientConfig, "s3">,
   written: WrittenObject,
   signal: AbortSignal,

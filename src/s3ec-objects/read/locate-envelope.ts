@@ -54,7 +54,7 @@ export async function locateEnvelope(config: ReadingConfig, object: ObjectLookup
 export function noEnvelope(
   key: string,
   instructionFileKey: string | undefined,
-  advice = 'if they were lost in a copy, restore them; for objects that are not encrypted say unencrypted: "allow"',
+  advice = 'if they were lost in a copy, restore them; to read unencrypted objects, set unencrypted: "allow"',
 ): EnvelopeError {
   const where =
     instructionFileKey === undefined

@@ -1,4 +1,4 @@
-/** The options of legacy reading, checked once. docs/guides/legacy-objects.md says what each gives up. */
+/** The options of legacy reading, checked once. docs/guides/legacy-objects.md describes the cost of each. */
 import { tmpdir } from "node:os";
 import {
   bytesArgument,
@@ -15,54 +15,54 @@ import { instructionSuffix } from "../../s3ec/names.js";
 import { type LegacyPolicy, policyArguments } from "../../s3ec/policy.js";
 import { gcmSuite } from "../../s3ec/suites.js";
 
-/** What `legacyReading` takes. By default only what the newest clients write is read, whole, and verified first. */
+/** Options of `legacyReading`. By default only objects of the newest clients are read, as a whole, and verified first. */
 export interface LegacyReadingOptions extends Partial<LegacyPolicy> {
-  /** The key that the data keys were wrapped with; of several, at most one of each type: KMS, AES, RSA. */
+  /** The keyring that unwraps the data keys; of several, at most one of each type: KMS, AES, RSA. */
   readonly keyring: LegacyKeyring | readonly LegacyKeyring[];
   /**
-   * The largest object that is held in memory until all of it has been verified, in bytes as S3 counts them; 67,108,864
-   * (64 MiB) by default, 16 at least. Each `get` whose body is being read may hold so much: it comes on top of
+   * The largest object that is held in memory until all of it has been verified, in bytes of the object in S3; 67,108,864
+   * (64 MiB) by default, 16 at least. Each `get` whose body is being read may hold this much, in addition to
    * `maxBufferedBytes`. AES/GCM verifies an object only as a whole.
    */
   readonly maxBufferedObjectBytes?: number | undefined;
   /**
-   * What becomes of larger ones. "refuse" (default) throws `LEGACY_TOO_LARGE` before the body is read. "temporary-file"
-   * keeps what comes from S3, still encrypted, in a file that only this process can open, and decrypts it from there
-   * once it has been verified.
+   * How larger objects are read. "refuse" (default) throws `LEGACY_TOO_LARGE` before the body is read. "temporary-file"
+   * stores the object, still encrypted, in a file that only this process can open, and decrypts it from there once it has
+   * been verified.
    */
   readonly largeObjects?: "refuse" | "temporary-file" | undefined;
-  /** The folder of that file; that of the system by default, which may be in memory. */
+  /** The folder of that file; by default the one of the operating system, which may be in memory. */
   readonly temporaryDirectory?: string | undefined;
   /**
-   * Hands out plaintext while it comes, of an object of any size. **It is not verified until the body has ended without
-   * an error: whoever can write to the bucket or to the connection decides what comes before.** Only for readers who
-   * undo what they did when the body fails. What Amazon's clients call delayed authentication; false by default.
+   * Returns plaintext while it is received, from an object of any size; false by default. **It is not verified until the
+   * body has ended without an error: anyone who can write to the bucket or to the connection can forge earlier bytes.**
+   * Only for readers that roll back their work when the body fails. Amazon's clients call this delayed authentication.
    */
   readonly releaseUnverifiedPlaintext?: boolean | undefined;
-  /** Never asks for instruction files; false by default. */
+  /** Never requests instruction files; false by default. */
   readonly disableInstructionFile?: boolean | undefined;
-  /** What follows the key of an object in that of its instruction file, ".instruction" by default. */
+  /** The suffix that makes the key of the instruction file from the key of the object; ".instruction" by default. */
   readonly instructionFileSuffix?: string | undefined;
-  /** What the writer authenticated beside AES/GCM content of version 2, if anything; PHP clients can. */
+  /** Additional data that the writer authenticated with AES/GCM content of version 2, as PHP clients can. */
   readonly contentAad?: Uint8Array | undefined;
   /**
-   * Also reads AES/CBC objects whose instruction file Amazon's client for Java, versions 3 and 4, has wrapped anew: that
-   * binds the name of AES/GCM. **Nothing tells such an object from one of AES/GCM that was relabelled as AES/CBC**, so
-   * whoever can write to the bucket and sees how reading ends can try guesses of an AES/GCM object's plaintext
-   * (CVE-2020-8912). Only for a client that reads those objects alone; false by default.
+   * Also reads AES/CBC objects whose instruction file was rewrapped by Amazon's client for Java, versions 3 and 4, which
+   * binds the name of AES/GCM; false by default. **Such an object cannot be distinguished from an AES/GCM object that was
+   * relabelled as AES/CBC**, so anyone who can write to the bucket and observes how reads end can test guesses of the
+   * plaintext of an AES/GCM object (CVE-2020-8912). Only for a client that reads no other objects.
    */
   readonly enableCbcRewrappedByJava?: boolean | undefined;
 }
 
-/** {@link LegacyReadingOptions} once checked. */
+/** {@link LegacyReadingOptions} after validation. */
 export interface ReadingConfig {
   readonly keyrings: readonly LegacyKeyring[];
   readonly policy: LegacyPolicy;
   readonly maxBufferedObjectBytes: number;
-  /** Where larger objects are kept meanwhile; undefined when they are refused. */
+  /** The folder for larger objects; undefined when they are refused. */
   readonly temporaryDirectory: string | undefined;
   readonly releaseUnverifiedPlaintext: boolean;
-  /** Undefined when instruction files are not asked for. */
+  /** Undefined when instruction files are not requested. */
   readonly instructionFileSuffix: string | undefined;
   readonly contentAad: Uint8Array | undefined;
   readonly enableCbcRewrappedByJava: boolean;
@@ -92,8 +92,8 @@ export function readingArguments(given: Fields<LegacyReadingOptions>): ReadingCo
   const toFile =
     choiceArgument("options.largeObjects", largeObjects, ["refuse", "temporary-file"]) === "temporary-file";
   if (!toFile) refuse(given, ["temporaryDirectory"], 'it takes largeObjects: "temporary-file"');
-  const asksNoFile = choiceArgument("options.disableInstructionFile", disableInstructionFile, booleans);
-  if (asksNoFile) refuse(given, ["instructionFileSuffix"], "disableInstructionFile is on: leave it out");
+  const requestsNoFile = choiceArgument("options.disableInstructionFile", disableInstructionFile, booleans);
+  if (requestsNoFile) refuse(given, ["instructionFileSuffix"], "disableInstructionFile is on: leave it out");
   return {
     keyrings: keyringsArgument(given.keyring),
     policy: policyArguments(given),
@@ -105,7 +105,7 @@ export function readingArguments(given: Fields<LegacyReadingOptions>): ReadingCo
     ),
     temporaryDirectory: toFile ? stringArgument("options.temporaryDirectory", temporaryDirectory) : undefined,
     releaseUnverifiedPlaintext: holdsNothing,
-    instructionFileSuffix: asksNoFile
+    instructionFileSuffix: requestsNoFile
       ? undefined
       : textArgument("options.instructionFileSuffix", instructionFileSuffix),
     contentAad:

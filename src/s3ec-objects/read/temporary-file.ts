@@ -1,4 +1,4 @@
-/** A file without a name, for what is too large to be held in memory until it has been verified. */
+/** A file without a name, for objects that are too large to be held in memory until they have been verified. */
 import { constants } from "node:fs";
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,8 +9,8 @@ const { O_CREAT, O_EXCL, O_RDWR } = constants;
 const pieceBytes = 1024 * 1024;
 
 /**
- * Grows by what is written, and goes when it is closed. Of each piece it keeps the hash in memory, so that nothing is
- * ever read back but what was written. Every method throws EnvelopeError `FILE_FAILED`.
+ * A file that is deleted when it is closed. The hash of each piece stays in memory, so that no changed bytes are read back.
+ * Every method throws EnvelopeError `FILE_FAILED`.
  */
 export class TemporaryFile {
   readonly #path: string;
@@ -24,7 +24,7 @@ export class TemporaryFile {
     this.#handle = handle;
   }
 
-  /** Makes a file that only this user can open and, where an open file can lose its name, nobody but this process. */
+  /** Creates a file that only this user can open or, where an open file can lose its name, only this process. */
   static async open(directory: string): Promise<TemporaryFile> {
     const path = join(directory, `.s3e-${crypto.randomUUID()}.tmp`);
     return withFileError(path, "be written", async () => {
@@ -35,7 +35,7 @@ export class TemporaryFile {
     });
   }
 
-  /** Yields what the source yields, once that has been written. */
+  /** Yields the pieces of the source, each once it has been written. */
   async *write(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, undefined> {
     for await (const piece of source) {
       await this.#append(piece);
@@ -44,7 +44,7 @@ export class TemporaryFile {
     return undefined;
   }
 
-  /** Yields what has been written, from the start. */
+  /** Yields all written bytes, from the start. */
   async *read(): AsyncGenerator<Uint8Array, undefined> {
     for (let start = 0; start < this.#bytes; start += pieceBytes) {
       const piece = Buffer.allocUnsafeSlow(Math.min(pieceBytes, this.#bytes - start));
@@ -54,7 +54,7 @@ export class TemporaryFile {
     return undefined;
   }
 
-  /** Frees its space. Never throws: it may be all that is left to do after a failure. */
+  /** Closes and deletes the file. Never throws, since it also cleans up after failures. */
   async close(): Promise<void> {
     await this.#handle.close().catch(() => undefined);
     if (this.#hasName) await this.#removeName().catch(() => undefined);

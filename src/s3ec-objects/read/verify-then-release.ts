@@ -119,7 +119,7 @@ function tooLarge(maxBufferedObjectBytes: number, totalBytes: number | undefined
   return new EnvelopeError(
     "LEGACY_TOO_LARGE",
     `an object of at most ${maxBufferedObjectBytes} bytes is held in memory until it has been verified, this one has ${size}: ` +
-      'raise maxBufferedObjectBytes, or say largeObjects: "temporary-file"',
+      'raise maxBufferedObjectBytes, or set largeObjects: "temporary-file"',
     { details: { maxBufferedObjectBytes, ...(totalBytes !== undefined && { bytes: totalBytes }) } },
   );
 }

@@ -3,12 +3,12 @@ import { GetObjectCommand, type GetObjectCommandInput, type S3Client } from "@aw
 import { describe, expect, it } from "vitest";
 import { expectBytes, testBytes } from "../../support/bytes.js";
 import {
+  blockBytes,
+  blockSealedBytes,
   encryptionContext,
   Key,
   plaintext,
   useDownloads,
-  windowBytes,
-  windowSealedBytes,
 } from "../../support/download.js";
 import { coded, errorOf } from "../../support/errors.js";
 import { Bucket, useLocalAws } from "../../support/local.js";
@@ -26,7 +26,7 @@ const local = useLocalAws();
 const object = { Bucket, Key, encryptionContext };
 const { filePath, fetchFile, files, partialPath, ranges } = useDownloads(local);
 
-describe("a window whose body fails", () => {
+describe("a block of a download", () => {
   it.each([
     ["is cut off", { truncateBodyBytes: 30_000 }],
     ["breaks before an answer", { reset: "before" }],
@@ -38,20 +38,20 @@ describe("a window whose body fails", () => {
     expect(ranges()).toHaveLength(13);
   });
 
-  it("also the first", async () => {
+  it("is requested again when it is the first and fails", async () => {
     local.aws.fault({ operation: "GetObject", truncateBodyBytes: 100 });
     await fetchFile();
     expectBytes(readFileSync(filePath), plaintext);
     expect(ranges()).toHaveLength(12);
   });
 
-  it("is asked for again when it falls silent", async () => {
+  it("is requested again when it stalls", async () => {
     local.aws.fault({ operation: "GetObject", skip: 1, stallBodyBytes: 100 });
     await fetchFile({}, {}, { idleTimeoutMs: 2000 });
     expectBytes(readFileSync(filePath), plaintext);
   });
 
-  it("five times; then what is there is kept and named", async () => {
+  it("that fails five times ends the call, and the partial file is kept and named", async () => {
     await local.client.put({ Bucket, Key: "small", Body: "x" });
     local.operations();
     local.aws.fault({ operation: "GetObject", times: Number.POSITIVE_INFINITY, truncateBodyBytes: 60 });
@@ -61,7 +61,7 @@ describe("a window whose body fails", () => {
     expect(existsSync(filePath)).toBe(false);
   });
 
-  it("is asked for twice when it stays silent", async () => {
+  it("is requested twice when it keeps stalling", async () => {
     local.aws.fault({ operation: "GetObject", times: Number.POSITIVE_INFINITY, stallBodyBytes: 100 });
     const error = await errorOf(() => fetchFile({}, {}, { idleTimeoutMs: 200, maxConcurrentParts: 1 }));
     expect(error).toEqual(coded("BODY_STALLED", { bucket: Bucket, key: Key }));
@@ -69,18 +69,18 @@ describe("a window whose body fails", () => {
   });
 
   it.each([
-    ["in a window in the middle", { skip: 4, offset: 20_000 }, {}],
+    ["in a block in the middle", { skip: 4, offset: 20_000 }, {}],
     ["in the header", { skip: 0, offset: 0 }, {}],
     ["in the first chunk", { skip: 0, offset: 60 }, { engine: undefined }],
     ["in the short last chunk", { skip: 10, offset: 5 }, {}],
-  ])("is asked for once more when one byte was damaged %s", async (_, { skip, offset }, options) => {
+  ])("is requested once more when one byte was damaged %s", async (_, { skip, offset }, options) => {
     local.aws.fault({ operation: "GetObject", skip, corrupt: { offset, xor: 1 } });
     await fetchFile({}, {}, { maxConcurrentParts: 1, ...options });
     expectBytes(readFileSync(filePath), plaintext);
     expect(ranges()).toHaveLength(12);
   });
 
-  it("that stays damaged ends the call, which names it and keeps the windows that have verified", async () => {
+  it("that stays damaged ends the call, which names it and keeps the verified blocks", async () => {
     local.aws.fault({ operation: "GetObject", skip: 4, times: 2, corrupt: { offset: 20_000, xor: 1 } });
     const error = await errorOf(() => fetchFile({}, {}, { maxConcurrentParts: 1 }));
     const asked = ranges();
@@ -89,11 +89,11 @@ describe("a window whose body fails", () => {
     expect(error).toEqual(
       coded("DECRYPTION_FAILED", { bucket: Bucket, key: Key, range: asked[4], partialPath: partialPath() }),
     );
-    expect(await fetchFile()).toMatchObject({ resumedBytes: 4 * windowBytes });
+    expect(await fetchFile()).toMatchObject({ resumedBytes: 4 * blockBytes });
     expectBytes(readFileSync(filePath), plaintext);
   });
 
-  it("that stays damaged leaves nothing when nothing has verified, or nothing is to be kept", async () => {
+  it("that stays damaged leaves no file when nothing was verified, or keepPartial is false", async () => {
     for (const [skip, input] of [
       [0, {}],
       [4, { keepPartial: false }],
@@ -107,7 +107,7 @@ describe("a window whose body fails", () => {
   });
 
   it.each([true, false])(
-    "of an object that was overwritten fails, and nothing stays (If-Match heeded: %s)",
+    "of an overwritten object fails, and no file is kept (store supports If-Match: %s)",
     async (heeded) => {
       const other = { ...object, Key: "changing" };
       await local.client.put({ ...other, Body: plaintext });
@@ -125,7 +125,7 @@ describe("a window whose body fails", () => {
     },
   );
 
-  it("is refused when it is not the one that was asked for", async () => {
+  it("is refused when the response has another range", async () => {
     const s3 = askingFor(async (input) => ({
       ...input,
       Range: input.Range?.startsWith("bytes=0-") ? input.Range : "bytes=0-99",
@@ -136,15 +136,15 @@ describe("a window whose body fails", () => {
     expect(files()).toEqual([]);
   });
 
-  it("is found in the whole object when a store passes the Range over", async () => {
+  it("is read from the whole object when a store ignores the Range", async () => {
     const wholly = askingFor(async (input) => ({ ...input, Range: undefined }));
     await fetchFile({}, {}, { s3: wholly });
     expectBytes(readFileSync(filePath), plaintext);
   });
 });
 
-describe("an object that cannot be opened", () => {
-  it("leaves nothing", async () => {
+describe("a download of an object that cannot be opened", () => {
+  it("leaves no file", async () => {
     await local.putRaw("plain", testBytes(100));
     await local.putRaw("nothing", new Uint8Array());
     const { metadata, bytes } = await local.getRaw(Key);
@@ -163,9 +163,9 @@ describe("an object that cannot be opened", () => {
     expect(files()).toEqual([]);
   });
 
-  it("cut off at a window's end is refused", async () => {
+  it("that was cut off at the end of a block is refused", async () => {
     const { metadata, bytes } = await local.getRaw(Key);
-    await local.putRaw("cut", bytes.subarray(0, 56 + 3 * windowSealedBytes + 16), metadata);
+    await local.putRaw("cut", bytes.subarray(0, 56 + 3 * blockSealedBytes + 16), metadata);
     expect(await errorOf(() => fetchFile({ Key: "cut", keepPartial: false }))).toEqual(
       coded("DECRYPTION_FAILED"),
     );

@@ -16,7 +16,7 @@ import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { expectBytes } from "../../support/bytes.js";
-import { encryptionContext, Key, plaintext, useDownloads, windowBytes } from "../../support/download.js";
+import { blockBytes, encryptionContext, Key, plaintext, useDownloads } from "../../support/download.js";
 import { coded, errorOf } from "../../support/errors.js";
 import { Bucket, keyring, useLocalAws } from "../../support/local.js";
 
@@ -62,8 +62,8 @@ afterEach(async () => {
   server = undefined;
 });
 
-describe.skipIf(noWindows)("what is at the path of a download and is no regular file", () => {
-  it.each(Object.keys(kinds))("stays as it is, and nothing is asked for: %s", async (kind) => {
+describe.skipIf(noWindows)("a special file at the path of a download", () => {
+  it.each(Object.keys(kinds))("stays unchanged, and no request is sent: %s", async (kind) => {
     await kinds[kind]?.(filePath);
     const before = lstatSync(filePath);
     const error = await errorOf(() => fetchFile());
@@ -76,28 +76,25 @@ describe.skipIf(noWindows)("what is at the path of a download and is no regular 
     if (before.isSymbolicLink()) expect(readlinkSync(filePath)).toBe(other);
   });
 
-  it.each(Object.keys(kinds))(
-    "stays as it is when it came while the download was under way: %s",
-    async (kind) => {
-      let made: Promise<unknown> | undefined;
-      const onProgress = () => {
-        made ??= Promise.resolve(kinds[kind]?.(filePath));
-      };
-      const error = await errorOf(() => fetchFile({}, { onProgress }));
-      await made;
-      expect(error).toEqual(
-        coded("FILE_FAILED", { fileError: codes[kind] ?? "ELOOP", partialPath: partialPath() }),
-      );
-      const after = lstatSync(filePath);
-      expect(after.isFile()).toBe(false);
-      if (after.isSymbolicLink()) expect(readlinkSync(filePath)).toBe(other);
-      rmSync(filePath, { recursive: true });
-      expect((await fetchFile()).resumedBytes).toBe(plaintext.length);
-      expectBytes(readFileSync(filePath), plaintext);
-    },
-  );
+  it.each(Object.keys(kinds))("stays unchanged when it appears during the download: %s", async (kind) => {
+    let made: Promise<unknown> | undefined;
+    const onProgress = () => {
+      made ??= Promise.resolve(kinds[kind]?.(filePath));
+    };
+    const error = await errorOf(() => fetchFile({}, { onProgress }));
+    await made;
+    expect(error).toEqual(
+      coded("FILE_FAILED", { fileError: codes[kind] ?? "ELOOP", partialPath: partialPath() }),
+    );
+    const after = lstatSync(filePath);
+    expect(after.isFile()).toBe(false);
+    if (after.isSymbolicLink()) expect(readlinkSync(filePath)).toBe(other);
+    rmSync(filePath, { recursive: true });
+    expect((await fetchFile()).resumedBytes).toBe(plaintext.length);
+    expectBytes(readFileSync(filePath), plaintext);
+  });
 
-  it("is looked for under the folder that a link leads to", async () => {
+  it("is found in the folder that a symbolic link leads to", async () => {
     mkdirSync(other);
     symlinkSync(other, join(folder, "link"));
     await fetchFile({ filePath: join(folder, "link", "file") });
@@ -105,9 +102,9 @@ describe.skipIf(noWindows)("what is at the path of a download and is no regular 
   });
 });
 
-describe("a path that names a folder", () => {
+describe("a download path that names a folder", () => {
   it.each(["new/", "new/.", "new/..", "new//", ".", ".."])(
-    "is refused, and nothing is sent: %s",
+    "is refused before any request: %s",
     async (end) => {
       const error = await errorOf(() => fetchFile({ filePath: `${folder}/${end}` }));
       expect(error).toEqual(
@@ -119,7 +116,7 @@ describe("a path that names a folder", () => {
   );
 });
 
-describe("a long name", () => {
+describe("a long file name of a download", () => {
   const refused = {
     operation: "GetObject",
     times: Number.POSITIVE_INFINITY,
@@ -134,36 +131,36 @@ describe("a long name", () => {
     ["255 bytes", "a".repeat(255)],
     ["255 bytes of three each", "\u6587".repeat(85)],
     ["255 bytes with a pair where it is cut", `${"a".repeat(59)}${"\u{1f600}".repeat(49)}`],
-  ])("of %s is downloaded to, and gone on with", async (_, name) => {
+  ])("of %s can be written and resumed", async (_, name) => {
     const path = join(folder, name);
     local.aws.fault({ skip: 4, ...refused });
     const error = await errorOf(() => fetchFile({ filePath: path }, {}, { maxConcurrentParts: 1 }));
     expect(error).toEqual(coded("S3_ACCESS_DENIED", { partialPath: partialPath() }));
     for (const file of files()) expect(Buffer.byteLength(file)).toBeLessThanOrEqual(143);
     local.aws.clearFaults();
-    expect((await fetchFile({ filePath: path })).resumedBytes).toBe(4 * windowBytes);
+    expect((await fetchFile({ filePath: path })).resumedBytes).toBe(4 * blockBytes);
     expectBytes(readFileSync(path), plaintext);
     expect(files()).toEqual([name]);
   });
 
-  it("of 256 bytes is refused before anything is sent", async () => {
+  it("of 256 bytes is refused before any request", async () => {
     const error = await errorOf(() => fetchFile({ filePath: join(folder, "a".repeat(256)) }));
     expect(error).toEqual(coded("FILE_FAILED", { fileError: "ENAMETOOLONG" }));
     expect(local.operations()).toEqual([]);
   });
 
-  it("has files of its own: another that starts with the same 200 characters takes none of them", async () => {
+  it("has partial files of its own, not shared with a name of the same first 200 characters", async () => {
     const [one, two] = ["1", "2"].map((end) => join(folder, `${"a".repeat(200)}${end}`));
     local.aws.fault({ skip: 4, ...refused });
     await errorOf(() => fetchFile({ filePath: one }, {}, { maxConcurrentParts: 1 }));
     local.aws.clearFaults();
     expect((await fetchFile({ filePath: two })).resumedBytes).toBe(0);
-    expect((await fetchFile({ filePath: one })).resumedBytes).toBe(4 * windowBytes);
+    expect((await fetchFile({ filePath: one })).resumedBytes).toBe(4 * blockBytes);
   });
 });
 
-describe("a partial file", () => {
-  it("of another user is not gone on with", async (context) => {
+describe("the partial file of a download", () => {
+  it("of another user is not resumed", async (context) => {
     if (process.getuid?.() !== 0) {
       console.warn("skipped: only root can give a file to another user");
       return context.skip();
@@ -178,15 +175,18 @@ describe("a partial file", () => {
     }
   });
 
-  it.each(["partial", "journal"])("is named only while it is there (without its %s)", async (kind) => {
-    local.aws.fault({ operation: "GetObject", skip: 4, times: 100, status: 403, code: "AccessDenied" });
-    const onProgress = () => {
-      for (const name of files()) if (name.endsWith(kind)) rmSync(join(folder, name));
-    };
-    const error = await errorOf(() => fetchFile({}, { onProgress }, { maxConcurrentParts: 1 }));
-    expect(error.message).not.toContain(`${folder}/file.s3e-`);
-    expect(error).not.toHaveProperty("details.partialPath");
-  });
+  it.each(["partial", "journal"])(
+    "is named in the error only if it exists (without its %s)",
+    async (kind) => {
+      local.aws.fault({ operation: "GetObject", skip: 4, times: 100, status: 403, code: "AccessDenied" });
+      const onProgress = () => {
+        for (const name of files()) if (name.endsWith(kind)) rmSync(join(folder, name));
+      };
+      const error = await errorOf(() => fetchFile({}, { onProgress }, { maxConcurrentParts: 1 }));
+      expect(error.message).not.toContain(`${folder}/file.s3e-`);
+      expect(error).not.toHaveProperty("details.partialPath");
+    },
+  );
 
   const early: [string, () => Promise<unknown>][] = [
     [
@@ -201,19 +201,22 @@ describe("a partial file", () => {
         fetchFile({ keepPartial: false }, {}, { keyring: { ...keyring, unwrapDataKey: async () => null } }),
     ],
   ];
-  it.each(early)("of an earlier call goes when nothing is to be kept and the call %s", async (_, call) => {
-    await leavePartial();
-    await errorOf(call);
-    expect(files()).toEqual([]);
-  });
+  it.each(early)(
+    "of an earlier call is removed with keepPartial: false when the call %s",
+    async (_, call) => {
+      await leavePartial();
+      await errorOf(call);
+      expect(files()).toEqual([]);
+    },
+  );
 
-  it("of an earlier call stays when nothing is said and the call states the wrong context", async () => {
+  it("of an earlier call is kept by default when the call states the wrong context", async () => {
     const partial = await leavePartial();
     await errorOf(() => fetchFile({ encryptionContext: {} }));
     expect(existsSync(partial)).toBe(true);
   });
 
-  it("of a download that is under way stays when another to the same path is refused", async () => {
+  it("of a download in progress stays when another one to the same path is refused", async () => {
     let refused: Promise<Error> | undefined;
     const onProgress = () => {
       refused ??= errorOf(() => fetchFile({ keepPartial: false }));
@@ -224,7 +227,7 @@ describe("a partial file", () => {
   });
 });
 
-it("goes with the file handles of Yarn's Plug'n'Play, which cannot sync", async () => {
+it("a download works with the file handles of Yarn's Plug'n'Play, which cannot sync", async () => {
   const { open } = await vi.importActual<typeof fs>("node:fs/promises");
   let handles = 0;
   vi.mocked(fs.open).mockImplementation(async (...input) => {

@@ -15,12 +15,12 @@ import { describe, expect, it, vi } from "vitest";
 import type { DownloadInput, TransferProgress } from "../../../src/index.js";
 import { expectBytes, testBytes } from "../../support/bytes.js";
 import {
+  blockBytes,
+  chunksPerBlock,
   encryptionContext,
   Key,
   plaintext,
   useDownloads,
-  windowBytes,
-  windowChunks,
 } from "../../support/download.js";
 import { coded, errorOf } from "../../support/errors.js";
 import { Bucket, keyring, useLocalAws } from "../../support/local.js";
@@ -36,7 +36,7 @@ describe("the next call", () => {
     const told: TransferProgress[] = [];
     const output = await fetchFile({}, { onProgress: (progress) => told.push(progress) });
     expectBytes(readFileSync(filePath), plaintext);
-    expect(output.resumedBytes).toBe(10 * windowBytes);
+    expect(output.resumedBytes).toBe(10 * blockBytes);
     expect(ranges()).toHaveLength(2);
     expect(files()).toEqual(["file"]);
     expect(told.at(-1)).toMatchObject({ bytes: plaintext.length, parts: 11 });
@@ -53,20 +53,20 @@ describe("the next call", () => {
     const partial = await leavePartial();
     const bytes = readFileSync(partial);
     bytes[0] = (bytes[0] ?? 0) ^ 1;
-    bytes[3 * windowBytes + 20_000] = (bytes[3 * windowBytes + 20_000] ?? 0) ^ 128;
+    bytes[3 * blockBytes + 20_000] = (bytes[3 * blockBytes + 20_000] ?? 0) ^ 128;
     writeFileSync(partial, bytes);
     const output = await fetchFile({}, {}, how ? { engine: undefined } : {});
     expectBytes(readFileSync(filePath), plaintext);
-    expect(output.resumedBytes).toBe(8 * windowBytes);
+    expect(output.resumedBytes).toBe(8 * blockBytes);
   });
 
   it("fetches again what the file has lost, and drops what is behind its end", async () => {
     let partial = await leavePartial();
-    writeFileSync(partial, readFileSync(partial).subarray(0, 5 * windowBytes + 3));
-    expect((await fetchFile()).resumedBytes).toBe(5 * windowBytes);
+    writeFileSync(partial, readFileSync(partial).subarray(0, 5 * blockBytes + 3));
+    expect((await fetchFile()).resumedBytes).toBe(5 * blockBytes);
     expectBytes(readFileSync(filePath), plaintext);
     partial = await leavePartial();
-    writeFileSync(partial, Buffer.concat([readFileSync(partial), testBytes(3 * windowBytes)]));
+    writeFileSync(partial, Buffer.concat([readFileSync(partial), testBytes(3 * blockBytes)]));
     await fetchFile();
     expectBytes(readFileSync(filePath), plaintext);
   });
@@ -114,14 +114,14 @@ describe("the next call", () => {
     expect(files()).toEqual(["file"]);
   });
 
-  it("passes over lines that are not whole, and windows that are not there", async () => {
+  it("passes over lines that are not whole, and blocks that are not there", async () => {
     const partial = await leavePartial();
     const journal = partial.replace(/partial$/, "journal");
     const lines = readFileSync(journal, "utf8").split("\n");
     const [head, first = "", second = "", ...others] = lines;
     const torn = [head, first.slice(0, 20) + second, ...others.slice(0, 3), `999 ${"ab".repeat(32)}`, "3 x"];
     writeFileSync(journal, `${torn.join("\n")}\n${others[3]}`);
-    expect((await fetchFile()).resumedBytes).toBe(3 * windowBytes);
+    expect((await fetchFile()).resumedBytes).toBe(3 * blockBytes);
     expectBytes(readFileSync(filePath), plaintext);
   });
 
@@ -191,7 +191,7 @@ describe("the next call", () => {
     s3.middlewareStack.add(
       (next) => async (args) => {
         requests += 1;
-        if (requests > 3) second ??= other.download(settings, input, {}, windowChunks);
+        if (requests > 3) second ??= other.download(settings, input, {}, chunksPerBlock);
         await second;
         return next(args);
       },

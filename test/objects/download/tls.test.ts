@@ -29,7 +29,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-it("comes over TLS in small pieces, whole; its connections are used again", async () => {
+it("a download over TLS arrives whole in small pieces, and reuses its connections", async () => {
   await download(configArgument({ s3, keyring }), { ...object, filePath }, {}, 16);
   expectBytes(readFileSync(filePath), plaintext);
   expect(await aws.s3Connections()).toBeLessThanOrEqual(5);
@@ -39,12 +39,12 @@ it("comes over TLS in small pieces, whole; its connections are used again", asyn
   expect(readdirSync(folder)).toEqual(["file"]);
 });
 
-it("comes over TLS in order, too", async () => {
+it("a parallel get over TLS returns the bytes in order", async () => {
   const { Body } = await new EnvelopeClient({ s3, keyring }).get({ ...object, parallel: true });
   expectBytes(await collect(Body), plaintext);
 });
 
-it("comes through the checks of the SDK, where they are asked for", async () => {
+it("a download over TLS passes the checksum validation of the SDK, if it is switched on", async () => {
   const client = new EnvelopeClient({ s3, keyring });
   await client.put({
     ...object,

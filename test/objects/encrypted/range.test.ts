@@ -7,7 +7,7 @@ const attempt = { operation: "GetObject", bucket: "b", key: "k" };
 
 describe("planRange", () => {
   // The message of one plaintext byte has 73 bytes: 56 of header, 17 of its one chunk.
-  it("takes an answer that holds the chunks", () => {
+  it("accepts a response that holds the chunks", () => {
     for (const [answer, skipCiphertext] of [
       ["bytes 56-72/73", 0],
       ["bytes 0-72/73", 56],
@@ -32,13 +32,13 @@ describe("planRange", () => {
     ["has another unit", "items 56-72/73"],
     ["has no total", "bytes 56-72/*"],
     ["has a number out of bounds", "bytes 56-72/99999999999999999999"],
-  ])("refuses an answer that %s", (_, answer) => {
+  ])("refuses a response that %s", (_, answer) => {
     expect(() => planRange({ first: 0, last: 0 }, answer, attempt)).toThrow(
       coded("S3_REQUEST_FAILED") as Error,
     );
   });
 
-  it("refuses an answer that lacks the empty chunk after the last full one", () => {
+  it("refuses a response without the empty chunk after the last full one", () => {
     const all = { first: 0, last: undefined };
     expect(planRange(all, "bytes 56-16471/16472", attempt).chunkRange.endsMessage).toBe(true);
     expect(() => planRange(all, "bytes 56-16455/16472", attempt)).toThrow(

@@ -42,8 +42,8 @@ async function tamper(
   await local.putRaw("tampered", Buffer.isBuffer(bytes) ? bytes : object.bytes, object.metadata);
 }
 
-describe("a whole object", () => {
-  it.each(sizes)("of %i bytes comes with one GetObject", async (size) => {
+describe("get of a whole object", () => {
+  it.each(sizes)("of %i bytes takes one GetObject request", async (size) => {
     const object = await local.client.get({ Bucket, Key: `size-${size}` });
     expect(object).toMatchObject({
       ContentLength: size,
@@ -55,7 +55,7 @@ describe("a whole object", () => {
     expect(local.operations()).toEqual(["GetObject"]);
   });
 
-  it("takes one call of KMS, pinned to the key, after the context was compared", async () => {
+  it("compares the context, then calls KMS once with the pinned key", async () => {
     const object = await local.kmsClient.get({ Bucket, Key: "kms", encryptionContext });
     expect(object.encryptionContext).toEqual(encryptionContext);
     expectBytes(await object.Body.transformToByteArray(), plain(40_000));
@@ -70,7 +70,7 @@ describe("a whole object", () => {
     });
   });
 
-  it("can be read in every way that the SDK's bodies can", async () => {
+  it("returns a body with all reading methods of an SDK body", async () => {
     await local.client.put({ Bucket, Key: "text", Body: "naïve \u{1f600}" });
     const body = async () => (await local.client.get({ Bucket, Key: "text" })).Body;
     expect(await (await body()).transformToString()).toBe("naïve \u{1f600}");
@@ -106,7 +106,7 @@ describe("a whole object", () => {
     expect(misread.destroyed).toBe(true);
   });
 
-  it.each(["size-0", "size-100000"])("of %s can be read once, not twice as if it were empty", async (Key) => {
+  it.each(["size-0", "size-100000"])("of %s rejects a second read of the body", async (Key) => {
     const read = async () => (await local.client.get({ Bucket, Key })).Body;
     const body = await read();
     const both = await Promise.allSettled([body.transformToByteArray(), body.transformToString()]);
@@ -119,7 +119,7 @@ describe("a whole object", () => {
     expect(await errorOf(() => started.transformToByteArray())).toBeInstanceOf(TypeError);
   });
 
-  it("can be piped into a file", async () => {
+  it("returns a body that can be piped into a file", async () => {
     const folder = await mkdtemp(join(tmpdir(), "s3-envelope-"));
     try {
       const file = join(folder, "out");
@@ -132,7 +132,7 @@ describe("a whole object", () => {
     }
   });
 
-  it("is not an object with checksums of S3, which are of the ciphertext", async () => {
+  it("omits the checksums of S3, which are of the ciphertext", async () => {
     for (const Key of ["size-1", "plain"]) {
       const object = await local.client.get({ Bucket, Key, ChecksumMode: "ENABLED", unencrypted: "allow" });
       object.Body.destroy();
@@ -141,8 +141,8 @@ describe("a whole object", () => {
   });
 });
 
-describe("ranges", () => {
-  it("are slices, with one request of no more than the chunks needed", async () => {
+describe("get of a range", () => {
+  it("returns the slice with one request for the chunks that hold it", async () => {
     const offsets = fc.nat(101_000);
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...sizes), offsets, offsets, fc.nat(2), async (size, a, b, form) => {
@@ -174,7 +174,7 @@ describe("ranges", () => {
     ["bytes=16383-16384", "bytes=56-32855"],
     ["bytes=30000-", "bytes=16456-"],
     ["bytes=-1", "bytes=-16417"],
-  ])("%s asks S3 for %s", async (Range, ciphertext) => {
+  ])("of %s requests %s from S3", async (Range, ciphertext) => {
     (await local.client.get({ Bucket, Key: "size-100000", Range })).Body.destroy();
     expect(local.aws.requests.map(({ headers }) => headers.range)).toEqual([ciphertext]);
   });
@@ -186,19 +186,19 @@ describe("ranges", () => {
     ["size-32768", 0, 16_383],
     ["size-32768", 0, 32_767],
     ["size-32768", 32_767, 32_767],
-  ])("of %s from %i to %i, where a chunk ends, are slices", async (Key, first, last) => {
+  ])("of %s from %i to %i, at a chunk boundary, returns the slice", async (Key, first, last) => {
     const size = Number(Key.slice(5));
     expectBytes(await read(Key, `bytes=${first}-${last}`), plain(size).subarray(first, last + 1));
   });
 
-  it("beyond the object take one request", async () => {
+  it("beyond the object takes one request", async () => {
     expect(await errorOf(() => read("size-1", "bytes=20000-"))).toEqual(
       coded("S3_RANGE_NOT_SATISFIABLE", { serviceError: "InvalidRange" }),
     );
     expect(local.operations()).toEqual(["GetObject"]);
   });
 
-  it("of 4 KiB move at most two chunks", async () => {
+  it("of 4 KiB transfers at most two chunks", async () => {
     await fc.assert(
       fc.asyncProperty(fc.nat(95_000), async (start) => {
         local.operations();
@@ -235,12 +235,12 @@ describe("ranges", () => {
     "bytes=0-1 ",
     " bytes=0-1",
     "bytes=-1-2",
-  ])("that are malformed (%j) are refused, not ignored", async (Range) => {
+  ])("refuses the malformed Range %j instead of ignoring it", async (Range) => {
     expect(await errorOf(() => read("size-1", Range))).toBeInstanceOf(RangeError);
     expect(local.operations()).toEqual([]);
   });
 
-  it("that reach the end prove the end", async () => {
+  it("that reaches the end of the object proves that end", async () => {
     // 16,384 bytes are a full chunk and an empty one; without the empty one the size is that of no object.
     await tamper("size-16384", ({ bytes }) => bytes.subarray(0, -16));
     for (const Range of ["bytes=0-16383", "bytes=0-", "bytes=-1", "bytes=0-0"]) {
@@ -255,8 +255,8 @@ describe("ranges", () => {
   });
 });
 
-describe("tampering", () => {
-  it("with any byte of the body fails, after the chunks before it", async () => {
+describe("get of a tampered object", () => {
+  it("fails at any changed byte of the body, after the chunks before it", async () => {
     const { bytes, metadata } = await local.getRaw("size-100000");
     for (const offset of [0, 23, 24, 55, 56, 16_455, 16_456, 16_471, 50_000, bytes.length - 1]) {
       const changed = Buffer.from(bytes);
@@ -271,7 +271,7 @@ describe("tampering", () => {
     }
   });
 
-  it("with the length is told by the size or by the last chunk", async () => {
+  it("detects a changed length by the size or by the last chunk", async () => {
     await tamper("size-100000", ({ bytes }) => bytes.subarray(0, 56 + 16_400));
     expect(await errorOf(() => read("tampered"))).toEqual(coded("BODY_TRUNCATED"));
     await tamper("size-100000", ({ bytes }) => bytes.subarray(0, 20_000));
@@ -282,7 +282,7 @@ describe("tampering", () => {
     expect(await errorOf(() => read("tampered"))).toEqual(coded("BODY_TRUNCATED"));
   });
 
-  it("with the envelope never yields other plaintext", async () => {
+  it("never yields other plaintext when the envelope was changed", async () => {
     const other = (await local.getRaw("size-16385")).metadata;
     const fields = ["s3e-salt", "s3e-commitment", "s3e-recipients"];
     for (const field of fields) {
@@ -295,7 +295,7 @@ describe("tampering", () => {
     expect(await errorOf(() => read("tampered", "bytes=0-0"))).toEqual(coded("DECRYPTION_FAILED"));
   });
 
-  it("with the encryption context fails even for a reader that takes any", async () => {
+  it('fails on a changed encryption context, even with encryptionContext: "any"', async () => {
     await tamper("kms", ({ metadata }) => Object.assign(metadata, { "s3e-context": '{"tenant":"43"}' }));
     const get = (context: Record<string, string> | "any") =>
       local.kmsClient.get({ Bucket, Key: "tampered", encryptionContext: context });
@@ -305,7 +305,7 @@ describe("tampering", () => {
   });
 });
 
-describe("the expected context", () => {
+describe("the expected encryption context", () => {
   it.each([
     ["another value", { tenant: "43" }],
     ["a missing entry", {}],
@@ -320,20 +320,20 @@ describe("the expected context", () => {
     expect(local.operations()).toEqual(["GetObject"]);
   });
 
-  it("can be any, and is then told", async () => {
+  it('may be "any": the result then has the context', async () => {
     const object = await local.kmsClient.get({ Bucket, Key: "kms", encryptionContext: "any" });
     object.Body.destroy();
     expect(object.encryptionContext).toEqual(encryptionContext);
   });
 });
 
-describe("objects that are not ours", () => {
-  it("are refused", async () => {
+describe("get of an object without an envelope", () => {
+  it("is refused by default", async () => {
     expect(await errorOf(() => read("plain"))).toEqual(coded("ENVELOPE_MISSING"));
     expect(await errorOf(() => read("plain", "bytes=0-1"))).toMatchObject({ name: "EnvelopeError" });
   });
 
-  it("are returned and flagged when the caller allows it, whole or in part", async () => {
+  it('with unencrypted: "allow" returns the object, whole or a range, with encrypted: false', async () => {
     const get = (Range?: string) =>
       local.client.get({ Bucket, Key: "plain", unencrypted: "allow", ...(Range !== undefined && { Range }) });
     const whole = await get();
@@ -357,7 +357,7 @@ describe("objects that are not ours", () => {
     expect(await errorOf(() => get("bytes=100-"))).toEqual(coded("S3_RANGE_NOT_SATISFIABLE"));
   });
 
-  it("larger than a chunk are read by the plain range, of the same version", async () => {
+  it("larger than a chunk requests the plain range of the same version", async () => {
     await local.putRaw("plain-large", plain(50_000));
     const part = await local.client.get({
       Bucket,
@@ -372,7 +372,7 @@ describe("objects that are not ours", () => {
     expect(second?.headers).toMatchObject({ range: "bytes=17000-17009", "if-match": part.ETag });
   });
 
-  it("an allowance for plaintext does not loosen anything for our own", async () => {
+  it('with unencrypted: "allow" does not weaken the checks of encrypted objects', async () => {
     const get = (Range?: string) =>
       local.client.get({
         Bucket,
@@ -402,15 +402,18 @@ describe("objects that are not ours", () => {
     [{ "x-amz-key": "a", "x-amz-iv": "b" }, "V1"],
     [{ "x-amz-3": "a", "x-amz-i": "b" }, "V3"],
     [{ "x-amz-i": "b", "x-amz-c": "115" }, "V3"],
-  ])("with the metadata %j are named as legacy, allowed or not", async (metadata, format) => {
-    await local.putRaw("legacy", Buffer.from("ciphertext"), metadata as Record<string, string>);
-    for (const unencrypted of ["refuse", "allow"] as const) {
-      const error = await errorOf(() => local.client.get({ Bucket, Key: "legacy", unencrypted }));
-      expect(error).toEqual(coded("LEGACY_FORMAT", { format }));
-    }
-  });
+  ])(
+    "with the metadata %j is refused as a legacy object, whatever unencrypted says",
+    async (metadata, format) => {
+      await local.putRaw("legacy", Buffer.from("ciphertext"), metadata as Record<string, string>);
+      for (const unencrypted of ["refuse", "allow"] as const) {
+        const error = await errorOf(() => local.client.get({ Bucket, Key: "legacy", unencrypted }));
+        expect(error).toEqual(coded("LEGACY_FORMAT", { format }));
+      }
+    },
+  );
 
-  it("with part of an envelope are broken, not plaintext", async () => {
+  it("with part of an envelope is refused as broken, not returned as plaintext", async () => {
     await local.putRaw("partial", plain(100), { "s3e-salt": "AAAA" });
     const error = await errorOf(() => local.client.get({ Bucket, Key: "partial", unencrypted: "allow" }));
     expect(error).toEqual(coded("ENVELOPE_INVALID", { field: "s3e-version" }));
@@ -421,8 +424,8 @@ describe("objects that are not ours", () => {
   });
 });
 
-describe("requests and conditions", () => {
-  it("have the SDK's names and S3's meaning", async () => {
+describe("fields of get", () => {
+  it("keep the names of the SDK and the meaning of S3", async () => {
     const { ETag, LastModified } = await local.client.head({ Bucket, Key: "size-1" });
     const get = (input: object) => local.client.get({ Bucket, Key: "size-1", ...input });
     expect(await errorOf(() => get({ IfNoneMatch: ETag }))).toEqual(coded("S3_NOT_MODIFIED"));
@@ -458,7 +461,7 @@ describe("requests and conditions", () => {
   });
 });
 
-describe("an answer that cannot be true", () => {
+describe("an impossible response to GetObject", () => {
   it.each([
     ["Content-Length", { ContentLength: Number.NaN }],
     ["Content-Length", { ContentLength: -1 }],
@@ -484,7 +487,7 @@ describe("an answer that cannot be true", () => {
     }
   });
 
-  it("of head is refused, too", async () => {
+  it("to HeadObject is refused as well", async () => {
     const send = async (command: HeadObjectCommand) => ({
       ...(await local.s3.send(command)),
       ContentLength: Number.NaN,
@@ -496,8 +499,8 @@ describe("an answer that cannot be true", () => {
   });
 });
 
-describe("a body that breaks", () => {
-  it("off is interrupted, never short", async () => {
+describe("the body of a get", () => {
+  it("that breaks off fails with BODY_INTERRUPTED and is never short", async () => {
     local.aws.fault({ operation: "GetObject", truncateBodyBytes: 50_000 });
     const { Body } = await local.client.get({ Bucket, Key: "size-100000" });
     const { released, error } = await collectUntilError(Body);
@@ -507,7 +510,7 @@ describe("a body that breaks", () => {
     expect(released.length).toBeLessThan(50_000);
   });
 
-  it("off within a range is interrupted, too", async () => {
+  it("of a range that breaks off fails with BODY_INTERRUPTED", async () => {
     local.aws.fault({ operation: "GetObject", truncateBodyBytes: 16_400 });
     const { Body } = await local.client.get({ Bucket, Key: "size-100000", Range: "bytes=0-32000" });
     const { released, error } = await collectUntilError(Body);
@@ -519,7 +522,7 @@ describe("a body that breaks", () => {
     ["size-100000", undefined],
     ["size-100000", "bytes=0-32000"],
     ["plain", undefined],
-  ])("off without an error is interrupted, too: %s, range %s", async (Key, Range) => {
+  ])("that ends early without an error fails with BODY_INTERRUPTED: %s, range %s", async (Key, Range) => {
     const send = async (command: GetObjectCommand) => {
       const output = await local.s3.send(command);
       const bytes = (await output.Body?.transformToByteArray()) ?? new Uint8Array(0);
@@ -535,7 +538,7 @@ describe("a body that breaks", () => {
   it.each([
     ["size-100000", "bytes=0-32000"],
     ["size-100000", undefined],
-  ])("by bytes without end is interrupted: %s, range %s", async (Key, Range) => {
+  ])("with more bytes than stated fails with BODY_INTERRUPTED: %s, range %s", async (Key, Range) => {
     let sent = 0;
     const send = async (command: GetObjectCommand) => {
       const output = await local.s3.send(command);
@@ -554,7 +557,7 @@ describe("a body that breaks", () => {
     expect(sent).toBeLessThan(20_000);
   });
 
-  it("by stalling is given up after the idle timeout", async () => {
+  it("that stalls fails after the idle timeout", async () => {
     local.aws.fault({ operation: "GetObject", stallBodyBytes: 20_000 });
     const { Body } = await local.clientWith({ idleTimeoutMs: 2000 }).get({ Bucket, Key: "size-100000" });
     const { released, error } = await collectUntilError(Body);
@@ -563,12 +566,12 @@ describe("a body that breaks", () => {
     await until(async () => expect(await local.aws.s3Connections()).toBeLessThanOrEqual(1));
   });
 
-  it("by a flipped bit on the way is refused", async () => {
+  it("with a bit flipped in transit fails to verify", async () => {
     local.aws.fault({ operation: "GetObject", corrupt: { offset: 20_000, xor: 1 } });
     expect(await errorOf(() => read("size-100000"))).toEqual(coded("DECRYPTION_FAILED"));
   });
 
-  it("while it is piped raises an error that can be heard", async () => {
+  it("that fails while it is piped emits an error event", async () => {
     local.aws.fault({ operation: "GetObject", truncateBodyBytes: 50_000 });
     const { Body } = await local.client.get({ Bucket, Key: "size-100000" });
     const heard = new Promise((resolve) => Body.once("error", resolve));
@@ -579,7 +582,7 @@ describe("a body that breaks", () => {
     expect(Body.listenerCount("error")).toBe(0);
   });
 
-  it("as a listener throws is destroyed with its error", async () => {
+  it("whose listener throws is destroyed with that error", async () => {
     const { Body } = await local.client.get({ Bucket, Key: "size-100000" });
     const error = new Error("listener");
     const heard = new Promise((resolve) => Body.once("error", resolve));
@@ -589,7 +592,7 @@ describe("a body that breaks", () => {
     expect(await heard).toBe(error);
   });
 
-  it("does not time out while nobody reads", async () => {
+  it("does not time out while nobody reads it", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     onTestFinished(() => void vi.useRealTimers());
     const { Body } = await local.clientWith({ idleTimeoutMs: 240_000 }).get({ Bucket, Key: "size-100000" });
@@ -600,12 +603,12 @@ describe("a body that breaks", () => {
   });
 });
 
-describe("letting go", () => {
+describe("connections of get", () => {
   const connections = () => local.aws.s3Connections();
   const settled = () => until(async () => expect(await connections()).toBeLessThanOrEqual(1));
   const large = () => local.client.put({ Bucket, Key: "large", Body: testBytes(4_000_000) });
 
-  it("of unread and half-read bodies closes their connections", async () => {
+  it("are closed when an unread or half-read body is destroyed", async () => {
     await large();
     for (let round = 0; round < 10; round++) {
       const unread = await local.client.get({ Bucket, Key: "large" });
@@ -618,7 +621,7 @@ describe("letting go", () => {
     await settled();
   });
 
-  it("while a read waits for bytes that never come", async () => {
+  it("are closed when the body is destroyed during a read that never returns", async () => {
     for (const Range of [undefined, "bytes=0-90000"]) {
       local.aws.fault({ operation: "GetObject", stallBodyBytes: 20_000 });
       const { Body } = await local
@@ -633,7 +636,7 @@ describe("letting go", () => {
     await settled();
   });
 
-  it("of objects that are refused closes their connections", async () => {
+  it("are closed when the object is refused", async () => {
     await large();
     for (let round = 0; round < 10; round++) {
       await errorOf(() => local.client.get({ Bucket, Key: "large", encryptionContext: { not: "this" } }));
@@ -641,7 +644,7 @@ describe("letting go", () => {
     await settled();
   });
 
-  it("of the answer that a plain range replaces closes its connection", async () => {
+  it("are closed for a response that the plain range replaces", async () => {
     await local.putRaw("plain-large", testBytes(4_000_000));
     for (let round = 0; round < 10; round++) {
       const input = { Bucket, Key: "plain-large", unencrypted: "allow", Range: "bytes=0-3000000" } as const;
@@ -650,13 +653,13 @@ describe("letting go", () => {
     await settled();
   });
 
-  it("of bodies that were read keeps one connection alive", async () => {
+  it("are kept alive after bodies that were read to their end", async () => {
     for (let round = 0; round < 5; round++) await read("size-100000");
     expect(await connections()).toBeLessThanOrEqual(2);
   });
 });
 
-describe("aborting", () => {
+describe("aborting a get", () => {
   const reason = new Error("user went away");
 
   it("before the call sends nothing", async () => {
@@ -676,7 +679,7 @@ describe("aborting", () => {
     expect(await error).toBe(reason);
   });
 
-  it("while a keyring runs that does not listen", async () => {
+  it("while a keyring runs that ignores the signal rejects with the reason", async () => {
     const controller = new AbortController();
     const { signal: abortSignal } = controller;
     const unwrapDataKey = () => {
@@ -701,7 +704,7 @@ describe("aborting", () => {
     expect((await reading).error).toBe(reason);
   });
 
-  it("while nobody reads crashes nothing, and tells whoever reads later", async () => {
+  it("while nobody reads the body is not an uncaught error, and rejects later reads", async () => {
     const controller = new AbortController();
     const { Body } = await local.client.get(
       { Bucket, Key: "size-100000" },
@@ -712,7 +715,7 @@ describe("aborting", () => {
     expect(await errorOf(() => Body.transformToByteArray())).toBe(reason);
   });
 
-  it("is not an end: a web stream made of the body afterwards fails, too", async () => {
+  it("makes a web stream that is created from the body afterwards fail as well", async () => {
     const controller = new AbortController();
     const get = () => local.client.get({ Bucket, Key: "size-100000" }, { abortSignal: controller.signal });
     const [aborted, destroyed] = [(await get()).Body, (await get()).Body];
@@ -731,7 +734,7 @@ describe("aborting", () => {
     );
   });
 
-  it("after the body was read changes nothing, and nothing listens any more", async () => {
+  it("after the body was read has no effect, and no listener remains", async () => {
     const controller = new AbortController();
     const add = vi.spyOn(controller.signal, "addEventListener");
     const remove = vi.spyOn(controller.signal, "removeEventListener");

@@ -13,8 +13,8 @@ beforeAll(async () => {
   local.operations();
 });
 
-describe("progress of a get", () => {
-  it("counts what was handed out, of all that will be, and tells the end", async () => {
+describe("onProgress of get", () => {
+  it("reports returned and total bytes, and the end", async () => {
     const told: unknown[] = [];
     let heard = 0;
     const onProgress = (progress: { readonly bytes: number }) => {
@@ -44,7 +44,7 @@ describe("progress of a get", () => {
     }
   });
 
-  it("of an empty object and of one that is not encrypted tells the end, too", async () => {
+  it("reports the end of an empty object and of one that is not encrypted", async () => {
     await local.putRaw("plain", plain(100));
     for (const [Key, bytes] of [
       ["size-0", 0],
@@ -58,7 +58,7 @@ describe("progress of a get", () => {
     }
   });
 
-  it("has no end when the body was left or has failed", async () => {
+  it("reports no end when the body was destroyed or has failed", async () => {
     const told: { parts: number }[] = [];
     const onProgress = (progress: { parts: number }) => void told.push(progress);
     const left = await local.client.get({ Bucket, Key: "size-100000" }, { onProgress });
@@ -69,7 +69,7 @@ describe("progress of a get", () => {
     expect(told.every(({ parts }) => parts === 0)).toBe(true);
   });
 
-  it("whose listener throws ends the body with its error", async () => {
+  it("destroys the body with the error that a listener throws", async () => {
     const reason = new Error("listener");
     const onProgress = () => {
       throw reason;
@@ -80,7 +80,7 @@ describe("progress of a get", () => {
     }
   });
 
-  it("refuses a listener that is none", async () => {
+  it("refuses a listener that is not a function", async () => {
     const error = await errorOf(() =>
       local.client.get({ Bucket, Key: "size-1" }, { onProgress: 1 as never }),
     );

@@ -30,7 +30,7 @@ function expected(size: number, range: string): [number, number] | undefined {
   return start < end ? [start, end] : undefined;
 }
 
-describe("a range in S3's terms", () => {
+describe("get with every form of Range", () => {
   const bounds = [0, 1, 16_383, 16_384, 16_385, 32_767, 32_768, 32_769];
   const forms = [
     ...bounds.flatMap((first) => [
@@ -43,7 +43,7 @@ describe("a range in S3's terms", () => {
     "bytes=-99999999999",
   ];
 
-  it.each(sizes)("of an object of %i bytes is its slice or 416, in one request", async (size) => {
+  it.each(sizes)("returns the slice or 416 for an object of %i bytes, in one request", async (size) => {
     for (const Range of forms) {
       for (const verifyLength of [undefined, true] as const) {
         local.operations();
@@ -63,7 +63,7 @@ describe("a range in S3's terms", () => {
     }
   });
 
-  it("just beyond the end is not satisfiable, and the error tells how long the object is", async () => {
+  it("is not satisfiable just beyond the end, and the error has the length of the object", async () => {
     for (const size of sizes) {
       for (const Range of [`bytes=${size}-`, `bytes=${size}-${size}`, "bytes=-0"]) {
         expect(await errorOf(() => get(`size-${size}`, { Range }))).toEqual(
@@ -73,7 +73,7 @@ describe("a range in S3's terms", () => {
     }
   });
 
-  it("with verifyLength is a slice, too", async () => {
+  it("returns the same slice with verifyLength", async () => {
     const place = fc.oneof(fc.nat(101_000), fc.constantFrom(16_383, 16_384, 16_385, 32_767, 32_768, 98_304));
     await fc.assert(
       fc.asyncProperty(fc.constantFrom(...sizes), place, place, async (size, a, b) => {
@@ -91,7 +91,7 @@ describe("a range in S3's terms", () => {
   });
 });
 
-describe("conditions and other fields beside a range", () => {
+describe("get with a Range and other fields", () => {
   const Range = "bytes=16384-16400";
   const past = new Date("2020-01-01");
   const future = new Date(Date.now() + 86_400_000);
@@ -102,7 +102,7 @@ describe("conditions and other fields beside a range", () => {
     ["IfModifiedSince", { IfModifiedSince: future }, "S3_NOT_MODIFIED"],
     ["IfUnmodifiedSince", { IfUnmodifiedSince: past }, "S3_PRECONDITION_FAILED"],
   ] as const)(
-    "%s that does not hold comes first, with one request for the object and no key",
+    "fails on %s first, with one request for the object and no call to the keyring",
     async (_, condition, code) => {
       for (const verifyLength of [undefined, true] as const) {
         const error = await errorOf(() => get("size-100000", { Range, verifyLength, ...condition }));
@@ -116,7 +116,7 @@ describe("conditions and other fields beside a range", () => {
     },
   );
 
-  it("that hold let it through", async () => {
+  it("succeeds when its conditions hold", async () => {
     const { ETag } = await local.client.head({ Bucket, Key: "size-100000" });
     const conditions = [
       { IfMatch: ETag },
@@ -132,7 +132,7 @@ describe("conditions and other fields beside a range", () => {
     }
   });
 
-  it("are sent as they are given", async () => {
+  it("sends the response overrides as they are given", async () => {
     const object = await get("size-100000", {
       Range,
       ResponseContentType: "a/b",
@@ -152,13 +152,13 @@ describe("conditions and other fields beside a range", () => {
     });
   });
 
-  it("a PartNumber is refused before anything is sent", async () => {
+  it("refuses PartNumber before it sends anything", async () => {
     const error = await errorOf(() => get("size-1", { Range: "bytes=0-0", PartNumber: 1 } as never));
     expect(error).toBeInstanceOf(TypeError);
     expect(local.operations()).toEqual([]);
   });
 
-  it("a VersionId is that of every request", async () => {
+  it("sends VersionId with every request", async () => {
     const inputs: unknown[] = [];
     const send = async (command: GetObjectCommand, options: object) => {
       inputs.push(command.input.VersionId);
@@ -174,7 +174,7 @@ describe("conditions and other fields beside a range", () => {
   });
 });
 
-describe("a range that counts from the end", () => {
+describe("get of a range that counts from the end", () => {
   const Key = "size-600000";
   beforeAll(async () => {
     await local.client.put({ Bucket, Key, Body: plain(600_000) });
@@ -199,7 +199,7 @@ describe("a range that counts from the end", () => {
     }
   });
 
-  it("hands out no byte of an object that was cut off, in any form", async () => {
+  it("returns no byte of an object that was cut off, in any form", async () => {
     const { bytes, metadata } = await local.getRaw(Key);
     const small = await local.getRaw("size-100000");
     for (const [object, lengths] of [
@@ -219,7 +219,7 @@ describe("a range that counts from the end", () => {
     }
   });
 
-  it("hands out nothing of an object with a sidecar that was cut off", async () => {
+  it("returns no byte of a cut-off object with a sidecar", async () => {
     const client = local.clientWith({ envelopeStorage: "sidecar" });
     await client.put({ Bucket, Key: "cut-sidecar", Body: plain(100_000) });
     const { bytes, metadata } = await local.getRaw("cut-sidecar");
@@ -230,7 +230,7 @@ describe("a range that counts from the end", () => {
     expect(local.operations()).toEqual(["GetObject", "GetObject"]);
   });
 
-  it("is answered of objects that are not encrypted, at the requests that another range takes", async () => {
+  it("reads unencrypted objects with as many requests as any other range", async () => {
     await local.putRaw("plain", plain(100));
     for (const Range of ["bytes=-7", "bytes=93-"]) {
       const { Body } = await get("plain", { Range, unencrypted: "allow" });
@@ -244,8 +244,8 @@ describe("a range that counts from the end", () => {
   });
 });
 
-describe("a body of a length that no object has", () => {
-  it("costs one request, and none of KMS or for a sidecar, whatever is asked of it", async () => {
+describe("an object of a size that no native object has", () => {
+  it("takes one request, and none to KMS or for a sidecar, in every kind of get", async () => {
     for (const envelopeStorage of ["metadata", "sidecar"] as const) {
       const client = local.clientWith({ keyring: kmsKeyring({ kms: local.aws.kms, keyId: local.keyArn }) });
       await client.put({ Bucket, Key: "odd", Body: plain(20_000), envelopeStorage });
@@ -275,7 +275,7 @@ describe("a body of a length that no object has", () => {
   });
 });
 
-describe("verifyLength", () => {
+describe("get with verifyLength", () => {
   const tail = { verifyLength: true } as const;
 
   it("reads the last chunk first, then the range of the same object", async () => {
@@ -313,31 +313,34 @@ describe("verifyLength", () => {
     ["a range from the end", { Range: "bytes=-290000" }],
     ["all, once the end has been verified", tail],
     ["a range, once the end has been verified", { ...tail, Range: "bytes=1000-" }],
-  ])("gives nothing of %s from a store that then sends another size with the same ETag", async (_, input) => {
-    const Key = "cut-later";
-    await local.client.put({ Bucket, Key, Body: testBytes(300_000, 3) });
-    const { bytes } = await local.getRaw(Key);
-    const proxy = await startHttpProxy(local.aws.s3Config.endpoint);
-    const s3 = new S3Client({ ...local.aws.s3Config, endpoint: proxy.endpoint, maxAttempts: 1 });
-    let reads = 0;
-    proxy.alter = (response, { headers: { range } }) => {
-      reads += 1;
-      if (reads === 1) return undefined;
-      const cut = bytes.subarray(0, bytes.length - 10_000);
-      const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(range ?? "bytes=0-") ?? [];
-      const start = first ? Number(first) : Math.max(0, cut.length - Number(last));
-      setBody(response, cut.subarray(start));
-      if (range) setHeader(response, "content-range", `bytes ${start}-${cut.length - 1}/${cut.length}`);
-      return undefined;
-    };
-    const error = await errorOf(() => local.clientWith({ s3 }).get({ Bucket, Key, ...input }));
-    expect(error).toEqual(coded("S3_REQUEST_FAILED"));
-    expect(reads).toBe(2);
-    s3.destroy();
-    await proxy.close();
-  });
+  ])(
+    "returns nothing of %s from a store that then sends another size with the same ETag",
+    async (_, input) => {
+      const Key = "cut-later";
+      await local.client.put({ Bucket, Key, Body: testBytes(300_000, 3) });
+      const { bytes } = await local.getRaw(Key);
+      const proxy = await startHttpProxy(local.aws.s3Config.endpoint);
+      const s3 = new S3Client({ ...local.aws.s3Config, endpoint: proxy.endpoint, maxAttempts: 1 });
+      let reads = 0;
+      proxy.alter = (response, { headers: { range } }) => {
+        reads += 1;
+        if (reads === 1) return undefined;
+        const cut = bytes.subarray(0, bytes.length - 10_000);
+        const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(range ?? "bytes=0-") ?? [];
+        const start = first ? Number(first) : Math.max(0, cut.length - Number(last));
+        setBody(response, cut.subarray(start));
+        if (range) setHeader(response, "content-range", `bytes ${start}-${cut.length - 1}/${cut.length}`);
+        return undefined;
+      };
+      const error = await errorOf(() => local.clientWith({ s3 }).get({ Bucket, Key, ...input }));
+      expect(error).toEqual(coded("S3_REQUEST_FAILED"));
+      expect(reads).toBe(2);
+      s3.destroy();
+      await proxy.close();
+    },
+  );
 
-  it("tells an object that was cut off before anything of it, whatever is wanted of it", async () => {
+  it("refuses an object that was cut off before it returns any byte, for every range", async () => {
     const { bytes, metadata } = await local.getRaw("size-100000");
     for (const [length, code] of [
       [ciphertextLength(50_000), "DECRYPTION_FAILED"],
@@ -363,7 +366,7 @@ describe("verifyLength", () => {
     expect(released.length).toBeGreaterThan(0);
   });
 
-  it("checks the header of a body that came with its end, too", async () => {
+  it("checks the header of a body that was received with the tail", async () => {
     const { bytes, metadata } = await local.getRaw("size-1");
     bytes[3] = (bytes[3] ?? 0) ^ 1;
     await local.putRaw("header", bytes, metadata);
@@ -371,7 +374,7 @@ describe("verifyLength", () => {
     expect((await collectUntilError(Body)).error).toEqual(coded("DECRYPTION_FAILED"));
   });
 
-  it("works with a sidecar, at the requests that it takes without", async () => {
+  it("takes as many requests with a sidecar as without", async () => {
     await local
       .clientWith({ envelopeStorage: "sidecar" })
       .put({ Bucket, Key: "sidecar", Body: plain(100_000) });
@@ -381,7 +384,7 @@ describe("verifyLength", () => {
     expect(local.operations()).toEqual(["GetObject", "GetObject", "GetObject"]);
   });
 
-  it("tells an object that was overwritten between its requests", async () => {
+  it("fails with BODY_INTERRUPTED when the object is overwritten between its requests", async () => {
     await local.client.put({ Bucket, Key: "changing", Body: plain(100_000) });
     const send = async (command: GetObjectCommand, options: object) => {
       const output = await local.s3.send(command, options);
@@ -394,7 +397,7 @@ describe("verifyLength", () => {
     expect(await errorOf(() => client.get(input))).toEqual(coded("BODY_INTERRUPTED", { key: "changing" }));
   });
 
-  it("means nothing for what is not encrypted", async () => {
+  it("has no effect on an unencrypted object", async () => {
     await local.putRaw("plain", plain(100));
     await local.putRaw("plain-empty", plain(0));
     const read = async (Key: string, Range?: string) => {
@@ -413,7 +416,7 @@ describe("verifyLength", () => {
     ["", RangeError],
     [1, TypeError],
     [null, TypeError],
-  ])("%j is refused", async (verifyLength, type) => {
+  ])("refuses %j", async (verifyLength, type) => {
     const error = await errorOf(() => get("size-1", { verifyLength } as never));
     expect(error.constructor).toBe(type);
     expect(error.message).toMatch(/^verifyLength: expected one of true, false/);
@@ -424,7 +427,7 @@ describe("verifyLength", () => {
     ["of another range", { ContentRange: "bytes 0-16399/100168" }],
     ["of a tail that ends early", { ContentRange: "bytes 83768-100166/100168" }],
     ["without a range", { ContentRange: undefined }],
-  ])("refuses an answer %s", async (_, change) => {
+  ])("refuses a response %s", async (_, change) => {
     const send = async (command: GetObjectCommand, options: object) => ({
       ...(await local.s3.send(command, options)),
       ...change,

@@ -21,7 +21,7 @@ beforeAll(async () => {
 
 const ranges = () => local.aws.requests.map(({ headers }) => headers.range);
 
-describe("opening", () => {
+describe("open", () => {
   it.each(sizes)(
     "an object of %i bytes takes one request, of its end, and proves its length",
     async (size) => {
@@ -35,7 +35,7 @@ describe("opening", () => {
     },
   );
 
-  it("tells what GetObject does of the object", async () => {
+  it("returns the fields of GetObject", async () => {
     const encryptionContext = { tenant: "42" };
     const given = { Metadata: { note: "x" }, ContentType: "application/parquet" };
     const put = await local.client.put({ Bucket, Key: "told", Body: "hello", encryptionContext, ...given });
@@ -45,7 +45,7 @@ describe("opening", () => {
     expect((await object.read(0, 5)).toString()).toBe("hello");
   });
 
-  it("refuses what get refuses, before the keyring is asked", async () => {
+  it("refuses what get refuses, before it calls the keyring", async () => {
     const unwrapDataKey = vi.fn();
     const client = local.clientWith({ keyring: { ...keyring, unwrapDataKey } });
     const encryptionContext = { not: "this" };
@@ -64,7 +64,7 @@ describe("opening", () => {
     );
   });
 
-  it("refuses an object that was cut off, at a size that objects have or not", async () => {
+  it("refuses an object that was cut off, at a possible size or not", async () => {
     const { bytes, metadata } = await local.getRaw("size-100000");
     const cut = async (length: number) => {
       await local.putRaw("cut", bytes.subarray(0, length), metadata);
@@ -76,7 +76,7 @@ describe("opening", () => {
     expect(await cut(ciphertextLength(50_000))).toEqual(coded("DECRYPTION_FAILED"));
   });
 
-  it("works with a sidecar", async () => {
+  it("opens an object with a sidecar", async () => {
     const writer = local.clientWith({ envelopeStorage: "sidecar" });
     await writer.put({ Bucket, Key: "sidecar", Body: plain(100_000) });
     local.operations();
@@ -104,7 +104,7 @@ describe("opening", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("ends with the caller's signal, which reads do not hear later", async () => {
+  it("aborts with the caller's signal, which later reads ignore", async () => {
     const controller = new AbortController();
     const { signal: abortSignal } = controller;
     using object = await local.client.open({ Bucket, Key: "size-100000" }, { abortSignal });
@@ -116,8 +116,8 @@ describe("opening", () => {
   });
 });
 
-describe("reads", () => {
-  it("are slices, whatever was read before, with one request at most", async () => {
+describe("read of an open object", () => {
+  it("returns the slice with at most one request, whatever was read before", async () => {
     for (const prefetchBytes of [0, 70_000]) {
       const place = fc.oneof(
         fc.nat(101_000),
@@ -149,7 +149,7 @@ describe("reads", () => {
     }
   });
 
-  it("at the same time are slices, too", async () => {
+  it("returns the slice for concurrent reads", async () => {
     const s3 = new S3Client({ ...local.aws.s3Config, maxAttempts: 1 });
     using object = await local.clientWith({ s3 }).open({ Bucket, Key: "large" }, { prefetchBytes: 100_000 });
     const offsets = Array.from({ length: 60 }, (_, index) => (index * 377_777) % 990_000);
@@ -170,16 +170,19 @@ describe("reads", () => {
     [16_383, 2, "bytes=56-32855"],
     [16_384, 1, "bytes=16456-32855"],
     [0, 65_536, "bytes=56-65655"],
-  ])("at %i of %i bytes ask for the chunks needed, pinned", async (offset, length, range) => {
-    using object = await local.client.open({ Bucket, Key: "size-100000" });
-    local.operations();
-    await object.read(offset, offset + length);
-    expect(local.aws.requests.map(({ headers }) => [headers.range, headers["if-match"]])).toEqual([
-      [range, object.ETag],
-    ]);
-  });
+  ])(
+    "at %i of %i bytes requests the chunks that hold them, pinned to the ETag",
+    async (offset, length, range) => {
+      using object = await local.client.open({ Bucket, Key: "size-100000" });
+      local.operations();
+      await object.read(offset, offset + length);
+      expect(local.aws.requests.map(({ headers }) => [headers.range, headers["if-match"]])).toEqual([
+        [range, object.ETag],
+      ]);
+    },
+  );
 
-  it("at or beyond the end, or of nothing, give nothing and ask for nothing", async () => {
+  it("at or beyond the end, or of no bytes, returns nothing and sends no request", async () => {
     using object = await local.client.open({ Bucket, Key: "size-100000" });
     local.operations();
     const last = Number.MAX_SAFE_INTEGER;
@@ -203,7 +206,7 @@ describe("reads", () => {
     [[0, Number.POSITIVE_INFINITY], RangeError, "end"],
     [[0], TypeError, "end"],
     [[0, 1, { abortSignal: 1 }], TypeError, "options.abortSignal"],
-  ])("of %j are refused", async (args, type, field) => {
+  ])("refuses %j", async (args, type, field) => {
     using object = await local.client.open({ Bucket, Key: "size-100000" });
     local.operations();
     const error = await errorOf(() => object.read(...(args as [number, number])));
@@ -212,7 +215,7 @@ describe("reads", () => {
     expect(local.operations()).toEqual([]);
   });
 
-  it("near each other, at once or later, share one request", async () => {
+  it("shares one request with other reads of the same chunks", async () => {
     using object = await local.client.open({ Bucket, Key: "large" });
     local.operations();
     const reads = [0, 100, 5_000, 16_000].map((offset) => object.read(offset, offset + 100));
@@ -226,7 +229,7 @@ describe("reads", () => {
     expect(ranges()).toEqual(["bytes=56-16455", "bytes=16456-32855"]);
   });
 
-  it("verify each chunk: one that was changed fails its reads and no others", async () => {
+  it("fails at a changed chunk, and only there", async () => {
     const { bytes, metadata } = await local.getRaw("size-100000");
     bytes[56 + 2 * 16_400] = (bytes[56 + 2 * 16_400] ?? 0) ^ 1;
     await local.putRaw("tampered", bytes, metadata);
@@ -237,14 +240,14 @@ describe("reads", () => {
     expect(await errorOf(() => object.read(0, 40_000))).toEqual(coded("DECRYPTION_FAILED"));
   });
 
-  it("of bytes that were damaged on their way fail once: they are not kept", async () => {
+  it("fails once for bytes damaged in transit, which are not cached", async () => {
     using object = await local.client.open({ Bucket, Key: "size-100000" });
     local.aws.fault({ operation: "GetObject", corrupt: { offset: 100, xor: 1 } });
     expect(await errorOf(() => object.read(0, 10))).toEqual(coded("DECRYPTION_FAILED"));
     expectBytes(await object.read(0, 10), plain(100_000).subarray(0, 10));
   });
 
-  it("that are cut off, refused or answered otherwise fail, and the next one works", async () => {
+  it("succeeds after a read that was cut off, refused or given another response", async () => {
     using object = await local.client.open({ Bucket, Key: "size-100000" });
     local.aws.fault({ operation: "GetObject", truncateBodyBytes: 100 });
     expect(await errorOf(() => object.read(0, 10))).toEqual(coded("BODY_INTERRUPTED"));
@@ -253,7 +256,7 @@ describe("reads", () => {
     expectBytes(await object.read(0, 10), plain(100_000).subarray(0, 10));
   });
 
-  it("are of the object that was opened: one in its place, or none, is told", async () => {
+  it("fails when the object was overwritten or deleted after the opening", async () => {
     await local.client.put({ Bucket, Key: "changing", Body: plain(100_000) });
     using object = await local.client.open({ Bucket, Key: "changing" });
     await local.client.put({ Bucket, Key: "changing", Body: plain(100_000) });
@@ -268,7 +271,7 @@ describe("reads", () => {
     ["of another range", { ContentRange: "bytes 56-16455/100169" }],
     ["in another unit", { ContentRange: "items 0-16455/100169" }],
     ["with another ETag", { ETag: '"other"' }],
-  ])("refuse an answer %s", async (_, change) => {
+  ])("refuses a response %s", async (_, change) => {
     const send = async (command: GetObjectCommand, options: object) => {
       const output = await local.s3.send(command, options);
       return command.input.IfMatch === undefined ? output : { ...output, ...change };
@@ -279,7 +282,7 @@ describe("reads", () => {
     expect(await errorOf(() => object.read(0, 1))).toEqual(coded(code));
   });
 
-  it("keep to conditions and fields of the opening, but for conditions that are out of date", async () => {
+  it("sends the conditions and fields of the opening, except for conditions about time", async () => {
     const past = new Date("2020-01-01");
     const input = { Bucket, Key: "size-100000", IfModifiedSince: past, RequestPayer: "requester" as const };
     using object = await local.client.open(input);
@@ -293,18 +296,18 @@ describe("reads", () => {
     expect(reading["x-amz-request-payer"]).toBe("requester");
   });
 
-  it("use one connection again, one after the other", async () => {
+  it("reuses one connection for sequential reads", async () => {
     using object = await local.client.open({ Bucket, Key: "large" });
     for (let index = 0; index < 20; index++) await object.read(index * 40_000, index * 40_000 + 100);
     expect(await local.aws.s3Connections()).toBeLessThanOrEqual(2);
   });
 });
 
-describe("a read that is aborted", () => {
+describe("an aborted read of an open object", () => {
   const reason = new Error("user went away");
   const stalled = () => local.aws.fault({ operation: "GetObject", stallBodyBytes: 100 });
 
-  it("rejects with the reason and ends its request", async () => {
+  it("rejects with the reason and aborts its request", async () => {
     using object = await local.client.open({ Bucket, Key: "size-100000" });
     stalled();
     const controller = new AbortController();
@@ -317,7 +320,7 @@ describe("a read that is aborted", () => {
     expect(await errorOf(() => object.read(0, 10, { abortSignal: controller.signal }))).toBe(reason);
   });
 
-  it("does not end the request for another that waits for it", async () => {
+  it("does not abort the request for another read that waits for it", async () => {
     using object = await local.client.open({ Bucket, Key: "size-100000" });
     local.operations();
     const held = local.aws.hold({ operation: "GetObject" });
@@ -334,10 +337,10 @@ describe("a read that is aborted", () => {
   });
 });
 
-describe("closing", () => {
+describe("close of an open object", () => {
   const closed = new TypeError("read: expected an open object, got one that was closed");
 
-  it("ends reads and refuses later ones", async () => {
+  it("aborts running reads and refuses later ones", async () => {
     const object = await local.client.open({ Bucket, Key: "size-100000" });
     local.aws.fault({ operation: "GetObject", stallBodyBytes: 100 });
     const pending = [errorOf(() => object.read(0, 10)), errorOf(() => object.read(5, 15))];
@@ -350,7 +353,7 @@ describe("closing", () => {
     await until(async () => expect(await local.aws.s3Connections()).toBeLessThanOrEqual(1));
   });
 
-  it("is what `using` and `await using` do", async () => {
+  it("is called by `using` and `await using`", async () => {
     const object = await local.client.open({ Bucket, Key: "size-1" });
     {
       using _ = object;
@@ -364,10 +367,10 @@ describe("closing", () => {
   });
 });
 
-describe("reads of an object of 4 GiB", () => {
+describe("an open object of 4 GiB", () => {
   const size = 4 * gibibyte;
 
-  it("of 4 KiB move at most 33 KiB in one request, and 1,000 of them take one call of the keyring", async () => {
+  it("transfers at most 33 KiB for a read of 4 KiB, and calls the keyring once for 1,000 reads", async () => {
     let unwrapped = 0;
     const counting = {
       ...keyring,
@@ -393,7 +396,7 @@ describe("reads of an object of 4 GiB", () => {
     expect(huge.requests.length).toBeGreaterThan(900);
   });
 
-  it("by get move as much, in one request", async () => {
+  it("transfers as much for a get of the range, in one request", async () => {
     const huge = await hugeObject(size, keyring);
     const client = local.clientWith({ s3: huge.s3 });
     const offset = 3 * gibibyte + 16_000;
@@ -402,7 +405,7 @@ describe("reads of an object of 4 GiB", () => {
     expect(huge.requests.map(({ bytes }) => bytes)).toEqual([32_800]);
   });
 
-  it("are refused above 256 MiB at a time", async () => {
+  it("refuses a read of more than 256 MiB", async () => {
     const huge = await hugeObject(size, keyring);
     using object = await local.clientWith({ s3: huge.s3 }).open({ Bucket, Key: "huge" });
     const error = await errorOf(() => object.read(0, 2 ** 28 + 1));
@@ -411,7 +414,7 @@ describe("reads of an object of 4 GiB", () => {
     expect(huge.requests.length).toBe(1);
   });
 
-  it("take one call of KMS", async () => {
+  it("calls KMS once for several reads", async () => {
     using object = await local.kmsClient
       .put({ Bucket, Key: "kms", Body: plain(100_000) })
       .then(() => local.kmsClient.open({ Bucket, Key: "kms" }));
@@ -420,7 +423,7 @@ describe("reads of an object of 4 GiB", () => {
   });
 });
 
-it("a wrong wrapping key is told by open", async () => {
+it("open fails with a wrong wrapping key", async () => {
   const other = aesKeyring({ keyId: "test", wrappingKey: testBytes(32, 78) });
   const client = local.clientWith({ keyring: other });
   expect(await errorOf(() => client.open({ Bucket, Key: "size-1" }))).toEqual(coded("DECRYPTION_FAILED"));

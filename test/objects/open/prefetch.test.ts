@@ -24,8 +24,8 @@ function cacheOf(bytes: Buffer, budget = new MemoryBudget(2 ** 24)) {
   return { cache: new RangeCache(fetch, budget), asked, fetch, budget };
 }
 
-describe("what is kept", () => {
-  it("is eight chunks at most, those used last, and counts against the budget", async () => {
+describe("the range cache of an open object", () => {
+  it("keeps at most eight chunks, the most recently used, and counts them against the memory budget", async () => {
     const bytes = testBytes(20 * chunk);
     const { cache, asked, budget } = cacheOf(bytes);
     const read = (index: number, count = 1) => cache.read(index * chunk, (index + count) * chunk, signal);
@@ -46,7 +46,7 @@ describe("what is kept", () => {
     expect(budget.heldBytes).toBe(0);
   });
 
-  it("is nothing when the budget has no room, and reads work", async () => {
+  it("keeps nothing when the memory budget has no room, and reads succeed", async () => {
     const bytes = testBytes(4 * chunk);
     const budget = new MemoryBudget(1);
     const { cache, asked } = cacheOf(bytes, budget);
@@ -58,7 +58,7 @@ describe("what is kept", () => {
     expect(budget.heldBytes).toBe(0);
   });
 
-  it("is put together in any overlap, with one request for what lacks", async () => {
+  it("combines overlapping ranges, with one request for the missing bytes", async () => {
     const bytes = testBytes(10 * chunk);
     const { cache, asked } = cacheOf(bytes);
     const read = async (from: number, to: number) =>
@@ -81,7 +81,7 @@ describe("what is kept", () => {
     ]);
   });
 
-  it("is fetched to its end for whoever waits, though it was fetched ahead and has been dropped", async () => {
+  it("completes a dropped prefetch for a read that waits for it", async () => {
     const bytes = testBytes(2 * chunk);
     const { cache, asked, budget } = cacheOf(bytes);
     cache.prefetch(0, 2 * chunk, 2 * chunk);
@@ -92,7 +92,7 @@ describe("what is kept", () => {
     expect(budget.heldBytes).toBe(0);
   });
 
-  it("is not what failed", async () => {
+  it("does not keep failed ranges", async () => {
     const { cache, fetch } = cacheOf(testBytes(chunk));
     fetch.mockRejectedValueOnce(new Error("no"));
     expect((await errorOf(() => cache.read(0, chunk, signal))).message).toBe("no");
@@ -100,11 +100,11 @@ describe("what is kept", () => {
   });
 });
 
-describe("prefetching", () => {
+describe("prefetchBytes of open", () => {
   const size = 4 * 2 ** 30;
   const kibibyte = 1024;
 
-  it("fetches what comes next once reads follow each other, in windows of half of it, and no more", async () => {
+  it("fetches the next bytes in two requests once reads are sequential, and no more", async () => {
     const huge = await hugeObject(size, keyring);
     const client = local.clientWith({ s3: huge.s3 });
     using object = await client.open({ Bucket, Key: "huge" }, { prefetchBytes: 128 * kibibyte });
@@ -121,16 +121,19 @@ describe("prefetching", () => {
     expect(moved).toBeLessThanOrEqual(2 ** 20 + 12 * chunk);
   });
 
-  it.each([0, 128 * kibibyte])("leaves reads all over the object as they are (%i)", async (prefetchBytes) => {
-    const huge = await hugeObject(size, keyring);
-    using object = await local.clientWith({ s3: huge.s3 }).open({ Bucket, Key: "huge" }, { prefetchBytes });
-    for (let index = 1; index < 20; index++)
-      await object.read(index * 100_000_000, index * 100_000_000 + 4 * kibibyte);
-    await settled();
-    expect(huge.requests.length).toBe(20);
-  });
+  it.each([0, 128 * kibibyte])(
+    "does not prefetch for reads at random offsets (%i)",
+    async (prefetchBytes) => {
+      const huge = await hugeObject(size, keyring);
+      using object = await local.clientWith({ s3: huge.s3 }).open({ Bucket, Key: "huge" }, { prefetchBytes });
+      for (let index = 1; index < 20; index++)
+        await object.read(index * 100_000_000, index * 100_000_000 + 4 * kibibyte);
+      await settled();
+      expect(huge.requests.length).toBe(20);
+    },
+  );
 
-  it("reaches the end and no further", async () => {
+  it("stops at the end of the object", async () => {
     const body = testBytes(300_000);
     await local.client.put({ Bucket, Key: "end", Body: body });
     using object = await local.client.open({ Bucket, Key: "end" }, { prefetchBytes: 2 ** 20 });
@@ -140,7 +143,7 @@ describe("prefetching", () => {
     expectBytes(Buffer.concat(pieces), body);
   });
 
-  it("holds no more than it may, and gives all back when the object is closed", async () => {
+  it("stays within its memory limit, and releases all memory on close", async () => {
     const huge = await hugeObject(size, keyring);
     const client = local.clientWith({ s3: huge.s3 });
     const take = vi.spyOn(MemoryBudget.prototype, "tryAcquireForPrefetch");
@@ -161,7 +164,7 @@ describe("prefetching", () => {
     take.mockRestore();
   });
 
-  it("holds no more for reads that follow each other at the same time", async () => {
+  it("stays within its memory limit for concurrent sequential reads", async () => {
     const huge = await hugeObject(size, keyring);
     const take = vi.spyOn(MemoryBudget.prototype, "tryAcquireForPrefetch");
     const client = local.clientWith({ s3: huge.s3 });
@@ -178,7 +181,7 @@ describe("prefetching", () => {
     take.mockRestore();
   });
 
-  it("that fails does no harm to reads that need none of it", async () => {
+  it("does not fail reads that need nothing of a failed prefetch", async () => {
     await local.client.put({ Bucket, Key: "fails", Body: testBytes(300_000) });
     using object = await local.client.open({ Bucket, Key: "fails" }, { prefetchBytes: 2 ** 16 });
     await object.read(0, 16_384);

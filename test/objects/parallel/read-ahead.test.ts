@@ -16,8 +16,8 @@ import { steady, until } from "../../support/until.js";
 const local = useLocalAws();
 const { startedEngine } = useEngines();
 const mebibyte = 1024 * 1024;
-const windowBytes = 8 * mebibyte;
-/** Three windows and a bit. */
+const blockBytes = 8 * mebibyte;
+/** Three blocks and a bit. */
 const plaintext = testBytes(25 * mebibyte + 5, 4);
 const object = { Bucket, Key: "large" };
 let engine: Awaited<ReturnType<typeof startedEngine>>;
@@ -39,7 +39,7 @@ describe("a parallel get", () => {
     [{ engine: undefined }],
     [{ maxConcurrentParts: 1 }],
     [{ maxBufferedBytes: 16 * mebibyte }],
-  ])("hands out the whole in order (%o)", async (options) => {
+  ])("returns the whole object in order (%o)", async (options) => {
     const its = settings(options);
     const { Body, ContentLength, ContentRange, ETag } = await read({}, its);
     expect([ContentLength, ContentRange]).toEqual([plaintext.length, undefined]);
@@ -56,7 +56,7 @@ describe("a parallel get", () => {
     expect(its.budget.heldBytes).toBe(0);
   });
 
-  it("has read some windows ahead before the first byte was taken, and no more than it may", async () => {
+  it("prefetches blocks before the first byte is read, within its limits", async () => {
     const its = settings({ maxConcurrentParts: 3, maxBufferedBytes: 64 * mebibyte });
     const { Body } = await read({}, its);
     await once(Body, "readable");
@@ -68,7 +68,7 @@ describe("a parallel get", () => {
     expect(its.budget.heldBytes).toBe(0);
   });
 
-  it("of one window leaves its connection to the next request", async () => {
+  it("of one block makes its connection reusable", async () => {
     await local.client.put({ Bucket, Key: "small", Body: plaintext.subarray(0, mebibyte) });
     const httpAgent = new Agent({ keepAlive: true });
     const s3 = new S3Client({ ...local.aws.s3Config, requestHandler: { httpAgent } });
@@ -78,7 +78,7 @@ describe("a parallel get", () => {
     s3.destroy();
   });
 
-  it("of any range", async () => {
+  it("returns any range", async () => {
     const bound = fc.integer({ min: 0, max: plaintext.length - 1 });
     await fc.assert(
       fc.asyncProperty(bound, bound, async (left, right) => {
@@ -89,17 +89,17 @@ describe("a parallel get", () => {
       }),
       { numRuns: 8 },
     );
-    const { Body } = await read({ Range: `bytes=-${2 * windowBytes + 3}` });
-    expectBytes(await collect(Body), plaintext.subarray(-2 * windowBytes - 3));
+    const { Body } = await read({ Range: `bytes=-${2 * blockBytes + 3}` });
+    expectBytes(await collect(Body), plaintext.subarray(-2 * blockBytes - 3));
   });
 
-  it.each([0, 1, windowBytes, windowBytes + 16_384])("of an object of %i bytes", async (length) => {
+  it.each([0, 1, blockBytes, blockBytes + 16_384])("returns an object of %i bytes", async (length) => {
     const Body = testBytes(length, length);
     await local.client.put({ Bucket, Key: "sized", Body });
     expectBytes(await collect((await read({ Key: "sized" })).Body), Body);
   });
 
-  it("of an object that is not encrypted is an ordinary one", async () => {
+  it("reads an unencrypted object with one request", async () => {
     await local.putRaw("plain", plaintext);
     const { Body, encrypted } = await read({ Key: "plain", unencrypted: "allow" });
     expect(encrypted).toBe(false);
@@ -107,21 +107,21 @@ describe("a parallel get", () => {
     expect(ranges()).toEqual(["all"]);
   });
 
-  it("of an object whose length is verified first", async () => {
+  it("can verify the length first", async () => {
     const { Body } = await read({ verifyLength: true });
     expectBytes(await collect(Body), plaintext);
     expect(ranges()).toHaveLength(5);
-    const { Body: end } = await read({ verifyLength: true, Range: `bytes=-${windowBytes}` });
-    expectBytes(await collect(end), plaintext.subarray(-windowBytes));
+    const { Body: end } = await read({ verifyLength: true, Range: `bytes=-${blockBytes}` });
+    expectBytes(await collect(end), plaintext.subarray(-blockBytes));
   });
 
-  it("asks again for a window that was ahead and broke", async () => {
+  it("requests a prefetched block again when it breaks off", async () => {
     local.aws.fault({ operation: "GetObject", skip: 2, truncateBodyBytes: 1000 });
     expectBytes(await collect((await read()).Body), plaintext);
     expect(ranges()).toHaveLength(5);
   });
 
-  it("hands out no byte of a window that was changed, and all before it", async () => {
+  it("returns all bytes before a changed block, and none of it", async () => {
     local.aws.fault({
       operation: "GetObject",
       skip: 2,
@@ -131,27 +131,27 @@ describe("a parallel get", () => {
     const its = settings();
     const { released, error } = await collectUntilError((await read({}, its)).Body);
     expect(error).toEqual(coded("DECRYPTION_FAILED"));
-    expectBytes(released, plaintext.subarray(0, 2 * windowBytes));
+    expectBytes(released, plaintext.subarray(0, 2 * blockBytes));
     expect(its.budget.heldBytes).toBe(0);
   });
 
-  it("compares the header of the body", async () => {
+  it("compares the header of the body with the envelope", async () => {
     local.aws.fault({ operation: "GetObject", corrupt: { offset: 40, xor: 1 } });
     const { released, error } = await collectUntilError((await read()).Body);
     expect(error).toEqual(coded("DECRYPTION_FAILED"));
     expect(released).toHaveLength(0);
   });
 
-  it("of an object that is overwritten meanwhile fails", async () => {
+  it("fails when the object is overwritten meanwhile", async () => {
     await local.client.put({ Bucket, Key: "changing", Body: plaintext });
     const { Body } = await read({ Key: "changing" }, settings({ maxConcurrentParts: 1 }));
     await local.client.put({ Bucket, Key: "changing", Body: plaintext });
     const { released, error } = await collectUntilError(Body);
     expect(error).toEqual(coded("BODY_INTERRUPTED", { overwritten: true }));
-    expect(released.length).toBeLessThanOrEqual(windowBytes);
+    expect(released.length).toBeLessThanOrEqual(blockBytes);
   });
 
-  it("that is destroyed ends all its requests and gives its memory back", async () => {
+  it("aborts all requests and releases its memory when it is destroyed", async () => {
     const its = settings();
     local.aws.fault({ operation: "GetObject", skip: 1, times: 10, stallBodyBytes: 100 });
     const { Body } = await read({}, its);
@@ -162,7 +162,7 @@ describe("a parallel get", () => {
     while (its.budget.heldBytes > 0 || (await local.aws.s3Connections()) > 1) await turn();
   });
 
-  it("among many on one client, none waits for another's reader", async () => {
+  it("never waits for the reader of another get on the same client", async () => {
     const its = settings({ maxBufferedBytes: 32 * mebibyte });
     const unread = await Promise.all(Array.from({ length: 3 }, () => read({}, its)));
     for (const { Body } of unread) await once(Body, "readable");
@@ -171,7 +171,7 @@ describe("a parallel get", () => {
     expect(its.budget.heldBytes).toBe(0);
   });
 
-  it("is asked for by true or false", async () => {
+  it("takes true or false for `parallel`", async () => {
     const error = await errorOf(() => read({ parallel: 4 as never }));
     expect(error).toEqual(new TypeError("parallel: expected one of true, false, got the number 4"));
   });

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { bodyContext, wrappingContext } from "../../../src/envelope/envelope.js";
 import { decodeEnvelope } from "../../../src/envelope/metadata.js";
 import { decrypt, EnvelopeClient, type PutBody } from "../../../src/index.js";
-import { maxPartBytes } from "../../../src/transfer/part-sizes.js";
+import { maxPartBytes } from "../../../src/transfer/limits.js";
 import { collect, cut, expectBytes, testBytes } from "../../support/bytes.js";
 import { coded, errorOf } from "../../support/errors.js";
 import { Bucket, keyring, partBytes, useLocalAws } from "../../support/local.js";
