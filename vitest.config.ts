@@ -12,6 +12,7 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: ["test/support/foreign-vectors.ts"],
     env: { AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" },
     // Only a hang reaches these: no test may depend on how fast or how busy the machine is.
     testTimeout: 300_000,
@@ -21,6 +22,9 @@ export default defineConfig({
     maxWorkers: 3,
     // A worker loads the AWS SDK once for all its files, but evaluates this project's modules anew for each.
     isolate: false,
-    setupFiles: ["test/support/fresh-modules.ts"],
+    setupFiles: [
+      "test/support/fresh-modules.ts",
+      ...(process.env.FUZZ_FACTOR ? ["test/support/fuzz.ts"] : []),
+    ],
   },
 });

@@ -12,5 +12,6 @@ export default defineConfig({
     // What other files have left would count as held memory.
     isolate: true,
     setupFiles: [],
+    globalSetup: [],
   },
 });

@@ -1,4 +1,4 @@
-/** The envelope: what a reader needs besides the body, and how it binds the encryption context. */
+/** The envelope: everything that a reader needs besides the body, and the binding of the encryption context. */
 import type { KeyObject } from "node:crypto";
 import { listed, quoted } from "../base/bytes.js";
 import { EnvelopeError } from "../base/errors.js";
@@ -7,22 +7,22 @@ import { canonicalContext, contextOf, type EncryptionContext } from "../keys/enc
 import type { Recipient } from "../keys/keyring.js";
 import { bodyContextLabel, wrappingContextEntry } from "./names.js";
 
-/** The envelope of one object, of format version 1. */
+/** The envelope of one object, in format version 1. */
 export interface Envelope {
-  /** Salt and key commitment: the first 56 bytes of the body, copied so that a ranged read needs no more. */
+  /** Salt and key commitment: a copy of the first 56 bytes of the body, so that a ranged read need not fetch them. */
   readonly header: Buffer;
-  /** What the writer bound to the data key and to the body, without the entries of this package. */
+  /** The context that the writer bound to the data key and to the body, without the entries of this package. */
   readonly encryptionContext: EncryptionContext;
   /** The wrapped data keys; any one opens the object. */
   readonly recipients: readonly Recipient[];
 }
 
-/** The context that the data key is wrapped under: the caller's, and an entry that names format and suite. */
+/** The context under which the data key is wrapped: the caller's, and an entry that names format and suite. */
 export function wrappingContext(context: EncryptionContext): EncryptionContext {
   return contextOf([...Object.entries(context), wrappingContextEntry]);
 }
 
-/** The context that the body is bound to: a label, then the canonical encryption context. */
+/** The context to which the body is bound: a label, then the canonical encryption context. */
 export function bodyContext(context: EncryptionContext): Buffer {
   return Buffer.concat([Buffer.from(bodyContextLabel), canonicalContext(context)]);
 }
@@ -37,7 +37,7 @@ export function openEnvelope(envelope: Envelope, dataKey: KeyObject): MessageKey
 }
 
 /**
- * Compares the context of an object with the one that the caller expects, before any key is touched.
+ * Compares the context of an object with the one that the caller expects. To be called before any key is used.
  *
  * @throws EnvelopeError `CONTEXT_MISMATCH`, naming the entries that differ, never their values
  */

@@ -1,4 +1,4 @@
-/** The envelope as metadata: a few ASCII names and values, in one canonical form. format.md 7 specifies it. */
+/** The envelope as metadata: ASCII names and values in one canonical form. format.md 7 specifies it. */
 import { asciiJsonString, decodeBase64, encodeBase64, printable } from "../base/bytes.js";
 import { EnvelopeError } from "../base/errors.js";
 import { commitmentBytes, saltBytes } from "../cobblestone/layout.js";
@@ -24,12 +24,12 @@ import {
 /** Names and values of metadata, names in lower case and without `x-amz-meta-`. */
 export type MetadataFields = Readonly<Record<string, string>>;
 
-/** What the metadata of an object says: its envelope, or where to find it. */
+/** The envelope in the metadata of an object, or a reference to its sidecar. */
 export type StoredEnvelope =
   | { readonly storage: "metadata"; readonly envelope: Envelope }
   | { readonly storage: "sidecar"; readonly header: Buffer };
 
-/** Writes an envelope as metadata. */
+/** Encodes an envelope as metadata. */
 export function encodeEnvelope(envelope: Envelope): MetadataFields {
   return {
     ...encodeHeader(envelope.header),
@@ -38,15 +38,15 @@ export function encodeEnvelope(envelope: Envelope): MetadataFields {
   };
 }
 
-/** Writes the metadata of an object whose envelope is in a sidecar. */
+/** Encodes the metadata of an object whose envelope is in a sidecar. */
 export function encodeSidecarReference(header: Buffer): MetadataFields {
   return { ...encodeHeader(header), [names.storage]: sidecarStorage };
 }
 
 /**
- * Reads the envelope off the metadata of an object. Anything but the one canonical form is refused.
+ * Decodes the envelope in the metadata of an object. Everything but the one canonical form is refused.
  *
- * @param metadata names without `x-amz-meta-` in any case, as the SDK gives them; not to be trusted
+ * @param metadata untrusted; names without `x-amz-meta-`, in any case, as the SDK returns them
  * @returns undefined when no name starts with `s3e-`
  * @throws EnvelopeError `ENVELOPE_INVALID`, `ENVELOPE_VERSION_UNSUPPORTED`
  */
@@ -60,7 +60,7 @@ export function decodeEnvelope(metadata: MetadataFields): StoredEnvelope | undef
   ]);
   if (fields.has(names.storage)) {
     if (fields.get(names.storage) !== sidecarStorage)
-      throw invalid(names.storage, `expected "${sidecarStorage}"`);
+      throw invalidEnvelope(names.storage, `expected "${sidecarStorage}"`);
     requireOnly(fields, [names.version, names.suite, names.salt, names.commitment, names.storage]);
     return { storage: "sidecar", header };
   }
@@ -77,8 +77,8 @@ export function decodeEnvelope(metadata: MetadataFields): StoredEnvelope | undef
   return { storage: "metadata", envelope: { header, encryptionContext, recipients } };
 }
 
-/** The error for metadata that is not the envelope it should be. */
-export function invalid(name: string, fault: string): EnvelopeError {
+/** The error for an envelope that breaks the format. */
+export function invalidEnvelope(name: string, fault: string): EnvelopeError {
   return new EnvelopeError("ENVELOPE_INVALID", `the object's envelope is malformed: ${name}: ${fault}`, {
     details: { field: name },
   });
@@ -99,11 +99,11 @@ function envelopeFields(metadata: MetadataFields): Map<string, string> {
   for (const [name, value] of Object.entries(metadata)) {
     const lowerCase = name.toLowerCase();
     if (!lowerCase.startsWith(metadataPrefix)) continue;
-    if (fields.has(lowerCase)) throw invalid(printable(lowerCase), "it is there twice");
-    if (typeof value !== "string") throw invalid(printable(lowerCase), "expected a string");
+    if (fields.has(lowerCase)) throw invalidEnvelope(printable(lowerCase), "it appears twice");
+    if (typeof value !== "string") throw invalidEnvelope(printable(lowerCase), "expected a string");
     length += value.length;
     if (length > maxEnvelopeLength) {
-      throw invalid("its values", `expected an envelope of at most ${maxEnvelopeLength} characters`);
+      throw invalidEnvelope("its values", `expected an envelope of at most ${maxEnvelopeLength} characters`);
     }
     fields.set(lowerCase, value);
   }
@@ -125,37 +125,37 @@ function unsupported(name: string, known: string): EnvelopeError {
 
 function requireOnly(fields: Map<string, string>, known: readonly string[]): void {
   for (const name of fields.keys()) {
-    if (!known.includes(name)) throw invalid("its names", "one is not part of format version 1");
+    if (!known.includes(name)) throw invalidEnvelope("its names", "one is not part of format version 1");
   }
 }
 
 function field(fields: Map<string, string>, name: string): string {
-  return fields.get(name) ?? raise(invalid(name, "it is missing"));
+  return fields.get(name) ?? raise(invalidEnvelope(name, "it is missing"));
 }
 
 function bytesField(fields: Map<string, string>, name: string, length: number): Buffer {
   const bytes = decodeBase64(field(fields, name));
   return bytes?.length === length
     ? bytes
-    : raise(invalid(name, `expected canonical base64 of ${length} bytes`));
+    : raise(invalidEnvelope(name, `expected canonical base64 of ${length} bytes`));
 }
 
 function encodeContext(context: EncryptionContext): string {
   return jsonObject(contextPairs(context).map(([name, value]) => [name, asciiJsonString(value)]));
 }
 
-/** In its one form a canonical byte takes six characters at most, as an escaped control character does. */
+/** A canonical byte takes at most six characters in JSON, as an escaped control character. */
 const maxContextLength = 6 * maxContextBytes;
 
-/** Limits come first: to sort the names of a context that is far too large takes long. */
+/** Checks the limits first: sorting the names of a context that is far too large takes long. */
 function decodeContext(text: string): EncryptionContext {
   if (text.length > maxContextLength) throw contextTooLarge();
   const parsed = parseJson(names.context, text);
-  if (!isRecord(parsed)) throw invalid(names.context, "expected a JSON object");
+  if (!isRecord(parsed)) throw invalidEnvelope(names.context, "expected a JSON object");
   const pairs = Object.entries(parsed).map(([name, value]) => {
-    if (typeof value !== "string") throw invalid(names.context, "expected string values");
+    if (typeof value !== "string") throw invalidEnvelope(names.context, "expected string values");
     const fault = contextFault(name, value);
-    if (fault) throw invalid(names.context, fault);
+    if (fault) throw invalidEnvelope(names.context, fault);
     return [name, value] as const;
   });
   const context = contextOf(pairs);
@@ -165,7 +165,7 @@ function decodeContext(text: string): EncryptionContext {
 }
 
 function contextTooLarge(): EnvelopeError {
-  return invalid(names.context, `expected at most ${maxContextBytes} bytes`);
+  return invalidEnvelope(names.context, `expected at most ${maxContextBytes} bytes`);
 }
 
 function encodeRecipients(recipients: readonly Recipient[]): string {
@@ -182,7 +182,7 @@ function encodeRecipients(recipients: readonly Recipient[]): string {
 function decodeRecipients(text: string): readonly Recipient[] {
   const parsed = parseJson(names.recipients, text);
   if (!Array.isArray(parsed) || parsed.length < 1 || parsed.length > maxRecipients) {
-    throw invalid(names.recipients, `expected a JSON array of 1 to ${maxRecipients} recipients`);
+    throw invalidEnvelope(names.recipients, `expected a JSON array of 1 to ${maxRecipients} recipients`);
   }
   const recipients = parsed.map(decodeRecipient);
   if (encodeRecipients(recipients) !== text) throw notCanonical(names.recipients);
@@ -191,16 +191,16 @@ function decodeRecipients(text: string): readonly Recipient[] {
 
 function decodeRecipient(parsed: unknown, index: number): Recipient {
   const title = `${names.recipients}[${index}]`;
-  if (!isRecord(parsed)) throw invalid(title, "expected a JSON object");
+  if (!isRecord(parsed)) throw invalidEnvelope(title, "expected a JSON object");
   const { provider, keyId, ciphertext: encoded } = parsed;
   if (typeof provider !== "string" || typeof keyId !== "string" || typeof encoded !== "string") {
-    throw invalid(title, "expected the strings provider, keyId and ciphertext");
+    throw invalidEnvelope(title, "expected the strings provider, keyId and ciphertext");
   }
   const ciphertext = decodeBase64(encoded);
-  if (!ciphertext) throw invalid(`${title}.ciphertext`, "expected canonical base64");
+  if (!ciphertext) throw invalidEnvelope(`${title}.ciphertext`, "expected canonical base64");
   const recipient = { provider, keyId, ciphertext };
   const fault = recipientFault(recipient);
-  if (fault) throw invalid(title, fault);
+  if (fault) throw invalidEnvelope(title, fault);
   return recipient;
 }
 
@@ -212,7 +212,7 @@ function parseJson(name: string, text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw invalid(name, "expected JSON");
+    throw invalidEnvelope(name, "expected JSON");
   }
 }
 
@@ -221,7 +221,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function notCanonical(name: string): EnvelopeError {
-  return invalid(name, "it is not in canonical form");
+  return invalidEnvelope(name, "it is not in canonical form");
 }
 
 function raise(error: Error): never {

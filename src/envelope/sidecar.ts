@@ -3,16 +3,16 @@ import { timingSafeEqual } from "node:crypto";
 import { EnvelopeError } from "../base/errors.js";
 import { saltBytes } from "../cobblestone/layout.js";
 import type { Envelope } from "./envelope.js";
-import { decodeEnvelope, encodeEnvelope, invalid, type MetadataFields } from "./metadata.js";
+import { decodeEnvelope, encodeEnvelope, invalidEnvelope, type MetadataFields } from "./metadata.js";
 import { maxEnvelopeLength, sidecarSuffix } from "./names.js";
 
-/** S3 allows this many bytes in the key of an object. */
+/** S3 allows at most this many bytes in the key of an object. */
 export const maxKeyBytes = 1024;
 const where = "sidecar object";
 
 /**
- * The key of the sidecar of an object. It carries the salt of the body, so that each write has a sidecar of
- * its own: overwriting an object never touches the envelope of the one that is still there.
+ * The key of the sidecar of an object. It contains the salt of the body, so that each write has its own sidecar: a write
+ * never changes the envelope of the object that it is going to replace.
  *
  * @returns undefined when the object's key is so long that S3 can hold no such sidecar
  */
@@ -21,10 +21,10 @@ export function sidecarKey(key: string, header: Buffer): string | undefined {
 }
 
 /**
- * The key of the sidecar that an object is about to be written with. Calls that read or delete use
- * {@link sidecarKey}: what S3 already holds is no mistake of their caller's.
+ * The key of the sidecar of an object that is about to be written. Calls that read or delete use {@link sidecarKey}: the key
+ * of a stored object is no mistake of their caller's.
  *
- * @throws RangeError when the object's key is too long for one
+ * @throws RangeError when the object's key is too long to have a sidecar
  */
 export function newSidecarKey(key: string, header: Buffer): string {
   return newSuffixedKey(key, suffixOf(header), "a sidecar");
@@ -47,8 +47,8 @@ export function suffixedKey(key: string, suffix: string): string | undefined {
 /**
  * The key of an object that is about to be written beside another.
  *
- * @param companion what it is, for the error
- * @throws RangeError when the other's key is too long for one
+ * @param companion the kind of the new object, for the error
+ * @throws RangeError when the other's key is too long
  */
 export function newSuffixedKey(key: string, suffix: string, companion: string): string {
   const suffixed = suffixedKey(key, suffix);
@@ -60,9 +60,9 @@ export function newSuffixedKey(key: string, suffix: string, companion: string): 
 }
 
 /**
- * Writes an envelope as the text of a sidecar object.
+ * Encodes an envelope as the text of a sidecar object.
  *
- * @throws EnvelopeError `ENVELOPE_TOO_LARGE` when no reader would take it
+ * @throws EnvelopeError `ENVELOPE_TOO_LARGE` when readers would refuse it
  */
 export function encodeSidecar(envelope: Envelope): string {
   const text = sidecarText(envelope);
@@ -76,26 +76,26 @@ export function encodeSidecar(envelope: Envelope): string {
 }
 
 /**
- * Reads the text of a sidecar object.
+ * Decodes the text of a sidecar object.
  *
- * @param header the first 56 bytes of the body that the sidecar must belong to
+ * @param header the first 56 bytes of the body to which the sidecar must belong
  * @throws EnvelopeError `ENVELOPE_INVALID`, `ENVELOPE_VERSION_UNSUPPORTED`
  */
 export function decodeSidecar(text: string, header: Buffer): Envelope {
   if (text.length > maxEnvelopeLength)
-    throw invalid(where, `expected at most ${maxEnvelopeLength} characters`);
+    throw invalidEnvelope(where, `expected at most ${maxEnvelopeLength} characters`);
   let fields: unknown;
   try {
     fields = JSON.parse(text);
   } catch {
-    throw invalid(where, "expected JSON");
+    throw invalidEnvelope(where, "expected JSON");
   }
-  if (typeof fields !== "object" || fields === null) throw invalid(where, "expected a JSON object");
+  if (typeof fields !== "object" || fields === null) throw invalidEnvelope(where, "expected a JSON object");
   const stored = decodeEnvelope(fields as MetadataFields);
-  if (stored?.storage !== "metadata") throw invalid(where, "expected a whole envelope");
-  if (sidecarText(stored.envelope) !== text) throw invalid(where, "it is not in canonical form");
+  if (stored?.storage !== "metadata") throw invalidEnvelope(where, "expected a whole envelope");
+  if (sidecarText(stored.envelope) !== text) throw invalidEnvelope(where, "it is not in canonical form");
   if (timingSafeEqual(stored.envelope.header, header)) return stored.envelope;
-  throw invalid(where, "it belongs to another object");
+  throw invalidEnvelope(where, "it belongs to another object");
 }
 
 function sidecarText(envelope: Envelope): string {

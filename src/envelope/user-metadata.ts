@@ -1,4 +1,4 @@
-/** The user's own metadata beside the envelope: kept, never collided with, within the limit of S3. */
+/** The user's own metadata beside the envelope, within the limit of S3. */
 import { recordArgument, wrongType } from "../base/arguments.js";
 import { quoted } from "../base/bytes.js";
 import { EnvelopeError } from "../base/errors.js";
@@ -6,9 +6,9 @@ import type { MetadataFields } from "./metadata.js";
 import { maxMetadataBytes, metadataPrefix, names } from "./names.js";
 
 /**
- * Checks the metadata that a caller wants on an object and takes a snapshot of it.
+ * Checks the metadata that a caller states, and returns a snapshot of it.
  *
- * @throws TypeError, RangeError that name the entry, for what HTTP or S3 would refuse or alter
+ * @throws TypeError, RangeError that name the entry, when HTTP or S3 would refuse or alter it
  */
 export function userMetadataArgument(value: unknown): MetadataFields {
   if (value === undefined) return {};
@@ -42,7 +42,7 @@ export function userMetadataArgument(value: unknown): MetadataFields {
 /**
  * Joins the user's metadata and the envelope's.
  *
- * @throws EnvelopeError `ENVELOPE_TOO_LARGE` when S3 would refuse them, with what takes how many bytes
+ * @throws EnvelopeError `ENVELOPE_TOO_LARGE` when S3 would refuse them, with the size of each
  */
 export function joinMetadata(user: MetadataFields, envelope: MetadataFields): MetadataFields {
   const metadata = { ...user, ...envelope };
@@ -67,7 +67,7 @@ export function withoutEnvelope(metadata: MetadataFields): Record<string, string
   );
 }
 
-/** The size of metadata as S3 counts it: the UTF-8 bytes of all names and values. */
+/** The size of metadata as S3 counts it: the UTF-8 bytes of all names and values together. */
 export function metadataBytes(metadata: MetadataFields): number {
   return Object.entries(metadata).reduce(
     (sum, [name, value]) => sum + Buffer.byteLength(name) + Buffer.byteLength(value),

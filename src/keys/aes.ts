@@ -1,4 +1,4 @@
-/** A keyring on one local AES-256 wrapping key. format.md 8 specifies how it wraps. */
+/** A keyring on one local AES-256 wrapping key. format.md 8 specifies the wrapping. */
 
 import {
   createCipheriv,
@@ -18,13 +18,13 @@ import { generateInputArgument, type Keyring, maxKeyIdLength, unwrapInputArgumen
 
 /** Settings of {@link aesKeyring}. */
 export interface AesKeyringOptions {
-  /** A name for the wrapping key, kept in each envelope so that a reader can tell which key is needed. Not secret. */
+  /** A name for the wrapping key, which each envelope has, so that readers know which key they need. Not secret. */
   readonly keyId: string;
   /** The wrapping key: 32 uniformly random bytes (not a password), or a secret KeyObject of them. Copied. */
   readonly wrappingKey: Uint8Array | KeyObject;
 }
 
-const provider = "aes";
+const aesProvider = "aes";
 const suite = "aes-256-gcm";
 const wrapSaltBytes = 32;
 const wrapTagBytes = 16;
@@ -32,8 +32,8 @@ const wrappedBytes = wrapSaltBytes + dataKeyBytes + wrapTagBytes;
 const label = "s3-envelope/v1/aes-wrap";
 
 /**
- * A keyring that wraps data keys under a local AES-256 key. Each wrap has a key and nonce of its own, derived
- * with a random 32-byte salt, so the number of objects under one wrapping key is not bounded in practice.
+ * Makes a keyring that wraps data keys under a local AES-256 key. Each wrapping has its own key and nonce, derived with a
+ * random 32-byte salt, so the number of objects under one wrapping key is not limited in practice.
  *
  * @throws TypeError, RangeError when an option is wrong
  */
@@ -46,17 +46,17 @@ export function aesKeyring(options: AesKeyringOptions): Keyring {
   }
   const wrappingKey = dataKeyArgument("options.wrappingKey", key);
   return {
-    keys: [{ provider, keyId }],
+    keys: [{ provider: aesProvider, keyId }],
     async generateDataKey(input) {
       const { encryptionContext } = generateInputArgument(input);
       const plaintext = randomBytes(dataKeyBytes);
       const ciphertext = wrap(wrappingKey, plaintext, encryptionContext);
-      return { plaintext, recipients: [{ provider, keyId, ciphertext }] };
+      return { plaintext, recipients: [{ provider: aesProvider, keyId, ciphertext }] };
     },
     async unwrapDataKey(input) {
       const { recipients, encryptionContext } = unwrapInputArgument(input);
       const recipient = recipients.find(
-        (candidate) => candidate.provider === provider && candidate.keyId === keyId,
+        (candidate) => candidate.provider === aesProvider && candidate.keyId === keyId,
       );
       return recipient ? unwrap(wrappingKey, recipient.ciphertext, encryptionContext) : null;
     },

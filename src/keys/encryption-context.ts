@@ -3,20 +3,20 @@ import { recordArgument, wrongType } from "../base/arguments.js";
 import { compareUtf8, isIllFormed, quoted } from "../base/bytes.js";
 
 /**
- * Names and values that are bound to the data key and to the body, and that a reader states again. They are
- * authenticated, not secret: they stand readable in the object's metadata and in CloudTrail.
+ * Names and values that are bound to the data key and to the body, and that a reader states again. They are authenticated,
+ * not secret: anybody can read them in the object's metadata and in CloudTrail.
  */
 export type EncryptionContext = Readonly<Record<string, string>>;
 
-/** Context names that start so belong to this package. */
+/** Context names with this prefix belong to this package. */
 export const reservedContextPrefix = "s3-envelope";
-/** The context that a data key is wrapped under has at most this many canonical bytes, the limit of AWS KMS. */
+/** The most canonical bytes of the context under which a data key is wrapped, the limit of AWS KMS. */
 const maxWrappingContextBytes = 8192;
-/** Of which the entry of this package takes 33. */
+/** The most canonical bytes of a caller's context: the entry of this package takes 33. */
 export const maxContextBytes = maxWrappingContextBytes - 33;
 
 /**
- * Takes a snapshot of a context that a caller states.
+ * Checks a context that a caller states, and returns a snapshot of it.
  *
  * @throws TypeError, RangeError that name the entry, never its value
  */
@@ -24,7 +24,7 @@ export function contextArgument(title: string, value: unknown): EncryptionContex
   return checkedContext(title, value, maxContextBytes, contextFault);
 }
 
-/** The same of the context that a keyring is given, which has the reserved entries. */
+/** The same for the context that a keyring receives, which has the reserved entries. */
 export function wrappingContextArgument(title: string, value: unknown): EncryptionContext {
   return checkedContext(title, value, maxWrappingContextBytes, entryFault);
 }
@@ -48,7 +48,7 @@ function checkedContext(
   throw new RangeError(`${title}: expected at most ${maxBytes} bytes in all, got ${bytes}`);
 }
 
-/** What is wrong with an entry of a context, or undefined. */
+/** The fault of an entry of a caller's context, or undefined. */
 export function contextFault(name: string, value: string): string | undefined {
   if (name.startsWith(reservedContextPrefix)) {
     return `names that start with "${reservedContextPrefix}" are reserved`;
@@ -56,7 +56,7 @@ export function contextFault(name: string, value: string): string | undefined {
   return entryFault(name, value);
 }
 
-/** What is wrong with an entry of any context of KMS, or undefined. */
+/** The fault of an entry of any context of KMS, or undefined. */
 export function entryFault(name: string, value: string): string | undefined {
   if (name === "") return "expected a non-empty name";
   if (name === "__proto__") return "this name cannot be used";
@@ -64,17 +64,17 @@ export function entryFault(name: string, value: string): string | undefined {
   return undefined;
 }
 
-/** A context of these pairs, frozen. */
+/** Makes a frozen context of these pairs. */
 export function contextOf(pairs: readonly (readonly [string, string])[]): EncryptionContext {
   return Object.freeze(Object.fromEntries(pairs));
 }
 
-/** The pairs of a context in canonical order, which no object keeps: names like "10" come first in those. */
+/** The pairs of a context in canonical order, which objects do not keep: they put names like "10" first. */
 export function contextPairs(context: EncryptionContext): [name: string, value: string][] {
   return Object.entries(context).sort(([left], [right]) => compareUtf8(left, right));
 }
 
-/** How many bytes the canonical form of a context takes. */
+/** The size of the canonical form of a context, in bytes. */
 export function contextBytes(context: EncryptionContext): number {
   return Object.entries(context)
     .flat()

@@ -1,4 +1,4 @@
-/** The keyring: what makes and unwraps data keys. Everything about key management plugs in here. */
+/** The keyring interface, which makes and unwraps data keys. All key management plugs in here. */
 import { createSecretKey, type KeyObject } from "node:crypto";
 import { bytesArgument, objectArgument, stringArgument, wrongType } from "../base/arguments.js";
 import { isIllFormed, listed, printable } from "../base/bytes.js";
@@ -8,24 +8,24 @@ import { type Fields, fieldsArgument } from "../fields/field-list.js";
 import { fieldNames } from "../fields/field-names.js";
 import { type EncryptionContext, wrappingContextArgument } from "./encryption-context.js";
 
-/** One wrapped copy of the data key. It goes into the object's envelope, readable by anybody. */
+/** One wrapped copy of the data key. It is stored in the object's envelope, readable by anybody. */
 export interface Recipient {
-  /** Which kind of keyring wrote it: 1 to 64 characters of a-z, 0-9 and "-". Pick your own for an adapter. */
+  /** The kind of keyring that wrote it: 1 to 64 characters of a-z, 0-9 and "-". Choose your own for an adapter. */
   readonly provider: string;
-  /** Which wrapping key: 1 to 1024 characters, in the provider's own notation. */
+  /** The wrapping key: 1 to 1024 characters, in the provider's own notation. */
   readonly keyId: string;
   /** The wrapped data key, 1 to 8192 bytes, in the provider's own format. */
   readonly ciphertext: Uint8Array;
 }
 
-/** What a keyring is asked for when an object is written. */
+/** The input of a keyring when an object is written. */
 export interface GenerateDataKeyInput {
-  /** To be bound to each wrapped key, so that it unwraps under the very same context alone. */
+  /** Bind it to each wrapped key, so that the key unwraps only under exactly this context. */
   readonly encryptionContext: EncryptionContext;
   readonly abortSignal?: AbortSignal | undefined;
 }
 
-/** A fresh data key and its wrapped copies. */
+/** A new data key and its wrapped copies. */
 export interface GeneratedDataKey {
   /** 32 uniformly random bytes, used for one object. Zeroed by the caller of the keyring after use. */
   readonly plaintext: Uint8Array;
@@ -33,27 +33,27 @@ export interface GeneratedDataKey {
   readonly recipients: readonly Recipient[];
 }
 
-/** What a keyring is asked for when an object is read. */
+/** The input of a keyring when an object is read. */
 export interface UnwrapDataKeyInput {
-  /** The wrapped copies that the object has, from whatever keyrings wrote it. Not to be trusted. */
+  /** The wrapped copies in the object's envelope, from any keyrings. Do not trust them. */
   readonly recipients: readonly Recipient[];
-  /** The context that each was wrapped under. */
+  /** The context under which each copy was wrapped. */
   readonly encryptionContext: EncryptionContext;
   readonly abortSignal?: AbortSignal | undefined;
 }
 
 /** Makes and unwraps data keys. Implement these two methods to plug in a key service of your own. */
 export interface Keyring {
-  /** Makes a fresh data key and wraps it. Rejects when it cannot. */
+  /** Makes a new data key and wraps it. Rejects when it cannot. */
   generateDataKey(input: GenerateDataKeyInput): Promise<GeneratedDataKey>;
   /**
-   * Unwraps the data key from the first recipient that this keyring has the key for. Resolves to null when no
-   * recipient is for this keyring; rejects when one is but cannot be unwrapped.
+   * Unwraps the data key from the first recipient whose wrapping key this keyring has. Resolves to null when no recipient is
+   * for this keyring; rejects when one is, but cannot be unwrapped.
    */
   unwrapDataKey(input: UnwrapDataKeyInput): Promise<Uint8Array | null>;
   /**
-   * Optional: the wrapping keys that this keyring has, named as in its recipients. They are only told to whoever has an
-   * object that none of them opens.
+   * Optional: the wrapping keys of this keyring, named as in its recipients. They appear only in the error for an object
+   * that none of them opens.
    */
   readonly keys?: readonly Pick<Recipient, "provider" | "keyId">[] | undefined;
 }
@@ -65,7 +65,7 @@ export const maxKeyIdLength = 1024;
 /** The longest wrapped data key, in bytes. */
 export const maxWrappedKeyBytes = 8192;
 
-/** What is wrong with a recipient, or undefined. */
+/** The fault of a recipient, or undefined. */
 export function recipientFault({ provider, keyId, ciphertext }: Recipient): string | undefined {
   if (!/^[a-z0-9-]{1,64}$/.test(provider)) return "provider: expected 1 to 64 characters of a-z, 0-9 and -";
   if (keyId.length < 1 || keyId.length > maxKeyIdLength) {
@@ -76,14 +76,14 @@ export function recipientFault({ provider, keyId, ciphertext }: Recipient): stri
   return `ciphertext: expected 1 to ${maxWrappedKeyBytes} bytes`;
 }
 
-/** What is wrong with a fresh data key, or undefined. Zeros are no random bytes, but a buffer zeroed too early. */
+/** The fault of a new data key, or undefined. Zeros come from a buffer that was zeroed too early. */
 export function dataKeyFault(plaintext: Uint8Array): string | undefined {
   if (plaintext.every((byte) => byte === 0)) return `expected ${dataKeyBytes} random bytes, got zeros`;
   if (plaintext.length === dataKeyBytes) return undefined;
   return `expected ${dataKeyBytes} bytes, got ${plaintext.length}`;
 }
 
-/** Checks what a keyring is asked to make a data key for. */
+/** Checks the input of `Keyring.generateDataKey`. */
 export function generateInputArgument(input: unknown): GenerateDataKeyInput {
   return wrappingInput(fieldsArgument<GenerateDataKeyInput>(fieldNames.generateDataKey.input, input));
 }
@@ -98,7 +98,7 @@ function wrappingInput({
   };
 }
 
-/** Checks what a keyring is asked to unwrap. The recipients come from an envelope, which has checked them. */
+/** Checks the input of `Keyring.unwrapDataKey`. The recipients come from an envelope, whose decoding has checked them. */
 export function unwrapInputArgument(input: unknown): UnwrapDataKeyInput {
   const given = fieldsArgument<UnwrapDataKeyInput>(fieldNames.unwrapDataKey.input, input);
   const { recipients } = given;
@@ -120,7 +120,7 @@ export function keyringArgument(title: string, value: unknown): Keyring {
   return value as Keyring;
 }
 
-/** Has a keyring make a data key, checks what it returns, and leaves no plaintext copy behind. */
+/** Makes a data key by a keyring, checks the result, and zeroes the plaintext. */
 export async function generateDataKey(
   keyring: Keyring,
   input: GenerateDataKeyInput,
@@ -147,10 +147,10 @@ function freshDataKey(plaintext: Uint8Array): KeyObject {
 }
 
 /**
- * Has a keyring unwrap a data key, checks what it returns, and leaves no plaintext copy behind.
+ * Unwraps a data key by a keyring, checks the result, and zeroes the plaintext.
  *
- * @throws EnvelopeError `KEY_NOT_FOR_OBJECT` when no recipient is for the keyring, `DECRYPTION_FAILED` when what
- *   was wrapped is no data key
+ * @throws EnvelopeError `KEY_NOT_FOR_OBJECT` when no recipient is for the keyring, `DECRYPTION_FAILED` when the unwrapped
+ *   bytes are no data key
  */
 export async function unwrapDataKey(keyring: Keyring, input: UnwrapDataKeyInput): Promise<KeyObject> {
   const unwrapped = await keyring.unwrapDataKey(input);
@@ -159,7 +159,7 @@ export async function unwrapDataKey(keyring: Keyring, input: UnwrapDataKeyInput)
   }
   const plaintext = bytesArgument("keyring.unwrapDataKey: its result", unwrapped);
   try {
-    // Not a mistake of the caller's: whoever may use the wrapping key can wrap bytes of any length.
+    // Not a mistake of the caller's: anybody who may use the wrapping key can wrap bytes of any length.
     if (plaintext.length !== dataKeyBytes) throw decryptionFailed();
     return createSecretKey(plaintext);
   } finally {
@@ -169,7 +169,7 @@ export async function unwrapDataKey(keyring: Keyring, input: UnwrapDataKeyInput)
 
 function notForObject({ keys }: Keyring, recipients: readonly Recipient[]): EnvelopeError {
   const wrappedFor = recipients.map(nameOf);
-  // Of a keyring that somebody else wrote, so it may be anything.
+  // May be anything: the keyring may be of another author.
   const known = Array.isArray(keys) ? keys.map((key) => nameOf(Object(key))) : [];
   const has = known.length === 0 ? "" : `; it has: ${listed(known)}`;
   return new EnvelopeError(

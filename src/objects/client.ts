@@ -1,7 +1,7 @@
 /** The client of a service: encrypted objects over its own S3Client. */
 import { wrongType } from "../base/arguments.js";
 import type { CallOptions, TransferOptions } from "../transfer/call.js";
-import { type DeleteInput, type DeleteOutput, deleteObject } from "./delete.js";
+import { type DeleteInput, type DeleteOutput, deleteEncrypted } from "./delete.js";
 import { type DownloadInput, type DownloadOutput, download } from "./download/download.js";
 import { type ClientConfig, configArgument, type EnvelopeClientOptions } from "./encrypted/config.js";
 import { type GetInput, type GetOutput, get } from "./get/get.js";
@@ -19,7 +19,7 @@ import {
   type UploadedPart,
   type UploadPartInput,
   type UploadTicket,
-  uploadPart,
+  uploadPartByTicket,
 } from "./upload/distributed.js";
 import {
   type AbortUploadsInput,
@@ -145,7 +145,7 @@ export class EnvelopeClient {
    * @throws EnvelopeError `S3_REQUEST_FAILED` also when the response reports success and the object still exists
    */
   delete(input: DeleteInput, options: CallOptions = {}): Promise<DeleteOutput> {
-    return deleteObject(this.#config, input, options);
+    return deleteEncrypted(this.#config, input, options);
   }
 
   /**
@@ -167,7 +167,7 @@ export class EnvelopeClient {
   }
 
   /**
-   * Begins an upload whose parts are sent by any number of processes with {@link uploadPart}. Give the ticket to each.
+   * Begins an upload whose parts are sent by any number of processes with {@link uploadPartByTicket}. Give the ticket to each.
    *
    * @throws EnvelopeError `ENVELOPE_TOO_LARGE`, `SOURCE_TOO_LARGE`
    */
@@ -193,7 +193,7 @@ export class EnvelopeClient {
    *   `SOURCE_FAILED`, `SOURCE_STALLED`
    */
   uploadPart(input: UploadPartInput, options: CallOptions = {}): Promise<UploadedPart> {
-    return uploadPart(this.#config, input, options);
+    return uploadPartByTicket(this.#config, input, options);
   }
 
   /**

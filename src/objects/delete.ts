@@ -38,7 +38,7 @@ export interface DeleteOutput extends DeleteObjectCommandOutput {
 }
 
 /** See `EnvelopeClient.delete`. */
-export async function deleteObject(
+export async function deleteEncrypted(
   config: ClientConfig,
   input: DeleteInput,
   options: CallOptions,

@@ -1,4 +1,4 @@
-/** Which fields of the AWS SDK's inputs and outputs belong to which request, and which would mislead. */
+/** The fields of the AWS SDK's inputs that belong to each request of a write, and fields of outputs that would mislead. */
 import type {
   AbortMultipartUploadCommandInput,
   CompletedPart,
@@ -12,17 +12,17 @@ import type { sentBytesNames } from "../fields/sdk-names.js";
 import { sidecarFieldNames } from "../fields/sdk-names.js";
 import type { RequestTarget } from "./errors.js";
 
-/** Fields of PutObject that describe the bytes sent, which a caller does not know. */
+/** Fields of PutObject that describe the bytes sent, which are not the caller's. */
 export type RefusedPutField = (typeof sentBytesNames)[number];
 
-/** Throws when an input has a field that this call cannot honour. */
+/** Throws when an input has a field that this call does not support. */
 export function refuseFields(input: object, fields: readonly string[], why: string): void {
   for (const field of fields) {
     if ((input as Record<string, unknown>)[field] !== undefined) throw new TypeError(`${field}: ${why}`);
   }
 }
 
-/** Names the object that an operation is for. */
+/** Checks Bucket and Key of an input. */
 export function targetArgument(operation: string, input: unknown): RequestTarget {
   const { Bucket, Key } = objectArgument("input", input);
   return { operation, bucket: textArgument("Bucket", Bucket), key: textArgument("Key", Key) };
@@ -30,7 +30,7 @@ export function targetArgument(operation: string, input: unknown): RequestTarget
 
 type PutFields = Omit<PutObjectCommandInput, "Body" | "ContentLength" | "IfMatch" | "IfNoneMatch">;
 
-/** What CreateMultipartUpload takes of a PutObject: all but the conditions, which belong to the completion. */
+/** The fields of a PutObject for CreateMultipartUpload: all but the conditions, which belong to the completion. */
 export function createFields(input: PutObjectCommandInput): PutFields {
   const { Body: _body, ContentLength: _length, IfMatch: _match, IfNoneMatch: _noneMatch, ...fields } = input;
   return fields;
@@ -41,7 +41,7 @@ type ObjectFields = Pick<
   "Bucket" | "Key" | "RequestPayer" | "ExpectedBucketOwner"
 >;
 
-/** What every request about the object takes. */
+/** The fields of a PutObject for every other request about the object. */
 export function objectFields(input: PutObjectCommandInput): ObjectFields {
   return {
     Bucket: input.Bucket,
@@ -54,8 +54,8 @@ export function objectFields(input: PutObjectCommandInput): ObjectFields {
 export type SidecarField = (typeof sidecarFieldNames)[number];
 
 /**
- * What the PutObject of a sidecar takes of its object's. Not the storage class, as readers need a sidecar at
- * once; not a customer-provided key, as a sidecar holds no secret and `head` has no such key.
+ * The fields of an object's PutObject for that of its sidecar. Not the storage class, as readers need a sidecar at once; not
+ * a customer-provided key, as a sidecar has no secret and `head` has no such key.
  */
 export function sidecarFields(input: PutObjectCommandInput): Pick<PutObjectCommandInput, SidecarField> {
   return Object.fromEntries(sidecarFieldNames.map((name) => [name, input[name]]));
@@ -66,7 +66,7 @@ type CustomerKey = Pick<
   "SSECustomerAlgorithm" | "SSECustomerKey" | "SSECustomerKeyMD5"
 >;
 
-/** The key that every request about the content of an object needs, if S3 encrypts it with one of the caller's. */
+/** The customer-provided key (SSE-C), which every request about the content of the object needs. */
 export function customerKeyOf(fields: CustomerKey): CustomerKey {
   const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = fields;
   return { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 };
@@ -74,7 +74,7 @@ export function customerKeyOf(fields: CustomerKey): CustomerKey {
 
 type PartFields = Omit<UploadPartCommandInput, "Body" | "PartNumber" | "UploadId">;
 
-/** What UploadPart takes of a PutObject. */
+/** The fields of a PutObject for UploadPart. */
 export function partFields(input: PutObjectCommandInput): PartFields {
   return {
     ...objectFields(input),
@@ -88,18 +88,18 @@ type CompleteFields = Omit<
   "MultipartUpload" | "MpuObjectSize" | "UploadId"
 >;
 
-/** What CompleteMultipartUpload takes of a PutObject. */
+/** The fields of a PutObject for CompleteMultipartUpload. */
 export function completeFields(input: PutObjectCommandInput): CompleteFields {
   const { ChecksumAlgorithm: _algorithm, ...fields } = partFields(input);
   return { ...fields, IfMatch: input.IfMatch, IfNoneMatch: input.IfNoneMatch };
 }
 
-/** The checksums of a part, which its completion states again. */
+/** The checksums of a part, which CompleteMultipartUpload states again. */
 export function checksumsOf(output: UploadPartCommandOutput): Omit<CompletedPart, "PartNumber" | "ETag"> {
   return Object.fromEntries(Object.entries(output).filter(([field]) => isChecksum(field)));
 }
 
-/** An output without the checksums of S3, which are of the ciphertext. */
+/** An output without the checksums, which are those of the ciphertext. */
 export function withoutChecksums<T extends object>(output: T): Omit<T, `Checksum${string}`> {
   return Object.fromEntries(Object.entries(output).filter(([field]) => !isChecksum(field))) as Omit<
     T,

@@ -18,24 +18,24 @@ import {
 } from "./requests.js";
 import { conditionOf } from "./responses.js";
 
-/** How long a failed upload waits for an upload id that S3 has not answered yet, in milliseconds. */
+/** How long a failed call waits for the response to its CreateMultipartUpload, in milliseconds. */
 const createGraceMs = 5_000;
 
-/** What an upload needs. */
+/** The input of all requests of one multipart upload. */
 export interface MultipartInput {
   readonly s3: S3Client;
-  /** The PutObject that this upload stands for, metadata complete, without body. */
+  /** The PutObject that the upload amounts to, metadata complete, without body. */
   readonly put: PutObjectCommandInput;
   readonly target: RequestTarget;
   readonly maxConcurrentParts: number;
-  /** Ends the upload; the upload itself raises it at its first failure. */
+  /** Ends the upload, which aborts it at its first failure. */
   readonly call: CallControl;
   readonly commit: ConfirmedWrite;
 }
 
 /**
- * Uploads parts and completes. Any failure, of the source, of S3 or by the signal, rejects with the first
- * cause after every request has ended or was given up, and the upload has been aborted.
+ * Uploads parts and completes the upload. A failure of the source or of S3, or an aborted signal, rejects with the first
+ * cause after every request has ended and the upload has been aborted.
  *
  * @param rest the parts after the first; ended early if the upload fails
  * @param onStored called for each part that S3 has stored; an error that it throws ends the upload
@@ -96,7 +96,7 @@ async function createOneUpload(
   }
 }
 
-/** The SDK adds this checksum to every part unless told otherwise, and S3 wants to hear of it beforehand. */
+/** The checksum that the SDK adds to every part by default. CreateMultipartUpload must announce it. */
 export async function defaultChecksum(s3: S3Client): Promise<"CRC32" | undefined> {
   const calculation: unknown = await s3.config?.requestChecksumCalculation?.();
   return calculation === "WHEN_REQUIRED" ? undefined : "CRC32";
@@ -163,7 +163,7 @@ export async function sendPart(
     { signal: call.signal, observer: sending },
   );
   release(sending.hasEnded);
-  // A weak ETag is not what the store knows the part by.
+  // A store does not recognize a part by a weak ETag.
   return { PartNumber, ETag: conditionOf(output.ETag), size: bytes.length, checksums: checksumsOf(output) };
 }
 

@@ -8,7 +8,7 @@ import { conditionOf, isSameETag } from "./responses.js";
 export type KeyState = Pick<HeadObjectCommandOutput, "ETag" | "Metadata"> | "absent" | "unknown";
 
 /** Looks an object up, in bounded time. The request has no condition, which some stores would refuse. */
-export async function findObject(s3: S3Client, object: HeadObjectCommandInput): Promise<KeyState> {
+export async function stateOfKey(s3: S3Client, object: HeadObjectCommandInput): Promise<KeyState> {
   try {
     return await headObject(s3, object, { isBounded: true });
   } catch (error) {
@@ -47,7 +47,7 @@ export async function removeUnchanged(
   } catch (error) {
     if (statusOf(error) !== 412) return statusOf(error) === 404;
     // Another object is there, or the store does not understand the condition.
-    const found = await findObject(s3, object);
+    const found = await stateOfKey(s3, object);
     return found === "absent" || isOtherObject(found, ETag);
   }
 }

@@ -81,7 +81,7 @@ export interface AttemptResponse {
 }
 
 /** The output of a request that stores something, with the ETag of what was stored. */
-export type Stored<O> = O & { readonly ETag: string };
+export type WithETag<O> = O & { readonly ETag: string };
 
 /** Fields of inputs that name what a request is about. */
 interface TargetFields {
@@ -190,9 +190,9 @@ export async function putObject(
   s3: S3Client,
   input: PutObjectCommandInput,
   options: RequestOptions = {},
-): Promise<Stored<PutObjectCommandOutput>> {
+): Promise<WithETag<PutObjectCommandOutput>> {
   const target = targetOf("PutObject", input);
-  return requireStored(await send(s3, target, new PutObjectCommand({ ...input }), options), target);
+  return withETag(await send(s3, target, new PutObjectCommand({ ...input }), options), target);
 }
 
 /** Sends DeleteObject. */
@@ -253,10 +253,10 @@ export async function uploadPart(
   s3: S3Client,
   input: UploadPartCommandInput,
   { observer, ...options }: RequestOptions & { readonly observer?: AttemptObserver | undefined } = {},
-): Promise<Stored<UploadPartCommandOutput>> {
+): Promise<WithETag<UploadPartCommandOutput>> {
   const target = targetOf("UploadPart", input);
   const output = await send(s3, target, new UploadPartCommand({ ...input }), options, { observer });
-  return requireStored(output, target);
+  return withETag(output, target);
 }
 
 /**
@@ -269,7 +269,7 @@ export async function copyObject(
   s3: S3Client,
   input: CopyObjectCommandInput,
   options: RequestOptions = {},
-): Promise<Stored<CopyObjectCommandOutput>> {
+): Promise<WithETag<CopyObjectCommandOutput>> {
   const target = targetOf("CopyObject", input);
   const output = await send(s3, target, new CopyObjectCommand({ ...input }), options, { hasDates: true });
   return { ...output, ETag: requireETag(output.CopyObjectResult ?? {}, target) };
@@ -285,11 +285,11 @@ export async function uploadPartCopy(
   s3: S3Client,
   input: UploadPartCopyCommandInput,
   options: RequestOptions = {},
-): Promise<Stored<CopyPartResult>> {
+): Promise<WithETag<CopyPartResult>> {
   const target = targetOf("UploadPartCopy", input);
   const command = new UploadPartCopyCommand({ ...input });
   const { CopyPartResult = {} } = await send(s3, target, command, options, { hasDates: true });
-  return requireStored(CopyPartResult, target);
+  return withETag(CopyPartResult, target);
 }
 
 /** Sends CompleteMultipartUpload. @throws EnvelopeError `S3_REQUEST_FAILED` also when the response has no ETag */
@@ -297,12 +297,9 @@ export async function completeMultipartUpload(
   s3: S3Client,
   input: CompleteMultipartUploadCommandInput,
   options: RequestOptions = {},
-): Promise<Stored<CompleteMultipartUploadCommandOutput>> {
+): Promise<WithETag<CompleteMultipartUploadCommandOutput>> {
   const target = targetOf("CompleteMultipartUpload", input);
-  return requireStored(
-    await send(s3, target, new CompleteMultipartUploadCommand({ ...input }), options),
-    target,
-  );
+  return withETag(await send(s3, target, new CompleteMultipartUploadCommand({ ...input }), options), target);
 }
 
 /** Sends AbortMultipartUpload. */
@@ -337,9 +334,9 @@ export function listMultipartUploads(
   return send(s3, target, new ListMultipartUploadsCommand({ ...input }), options, listGuard);
 }
 
-function requireStored<O extends { readonly ETag?: string | undefined }>(
+function withETag<O extends { readonly ETag?: string | undefined }>(
   output: O,
   target: RequestTarget,
-): Stored<O> {
+): WithETag<O> {
   return { ...output, ETag: requireETag(output, target) };
 }

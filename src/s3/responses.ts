@@ -1,6 +1,6 @@
 /**
- * Interprets the responses of stores where stores differ: forms of ETags, answers to ranges, encodings of the body.
- * docs/compatibility.md says what is accepted.
+ * Interprets responses where stores differ: forms of ETags, responses to ranges, encodings of the body.
+ * docs/compatibility.md lists what is accepted.
  */
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { quoted } from "../base/bytes.js";
@@ -22,17 +22,17 @@ function etagValue(etag: string): string {
     .replace(/^"(.*)"$/, "$1");
 }
 
-/** What a request states for an ETag, as a condition or as that of a part: a weak one would match nothing. */
+/** The form of an ETag in a request, as a condition or as that of a part: a weak one would match nothing. */
 export function conditionOf<T extends string | undefined>(etag: T): T;
 export function conditionOf(etag: string | undefined): string | undefined {
   return etag?.replace(/^W\//, "");
 }
 
-/** What of a response tells one state of an object from another. */
+/** The fields of a response that distinguish one state of an object from another. */
 export type ObjectState = Pick<GetObjectCommandOutput, "ETag" | "VersionId" | "Metadata">;
 
 /**
- * Whether two responses are about one state of an object. Where one has no ETag the version and the metadata tell, in
+ * Whether two responses are about one state of an object. If one has no ETag, the version and the metadata are compared, in
  * which every write has another salt.
  */
 export function isSameState(left: ObjectState, right: ObjectState): boolean {
@@ -92,30 +92,30 @@ export function totalBytesOf({ ContentRange, ContentLength }: RangeFields): numb
   return ContentRange === undefined ? ContentLength : parseContentRange(ContentRange)?.total;
 }
 
-/** The bytes that were asked for, as they lie in the body of a response. */
+/** The requested bytes of an object, by their place in the body of a response. */
 export interface ResponseBytes {
   /** With Content-Range and Content-Length as if the response were of these bytes alone. */
   readonly output: GetObjectCommandOutput;
-  /** Bytes of the body that come before them. */
+  /** Bytes of the body before them. */
   readonly skip: number;
-  /** How many they are, if the response tells. */
+  /** Their number, if the response states it. */
   readonly length: number | undefined;
   /** Bytes of the body, if the response is to a range. */
   readonly bodyBytes: number | undefined;
-  /** The bytes of the object that the body has, if the response tells. */
-  readonly body: { readonly first: number; readonly last: number; readonly total: number } | undefined;
+  /** The bytes of the object that the body has, if the response states them. */
+  readonly body: ContentRange | undefined;
 }
 
-/** A store that passes a Range over sends the whole object: up to so many bytes before the range are read and dropped. */
+/** A store that ignores a Range sends the whole object: at most this many bytes before the range are read and dropped. */
 export const maxSkippedBytes = 8 * 1024 * 1024;
 
 /**
- * Finds the bytes that were asked for in a response. HTTP allows the whole object as the answer to any range, with
- * status 200, and a larger range than was asked for.
+ * Finds the requested bytes in a response. HTTP allows a server to respond to any range with the whole object and status
+ * 200, or with a larger range.
  *
  * @param range the Range of the request: `bytes=a-b`, `bytes=a-` or `bytes=-n`
- * @param totalBytes of the object, if earlier responses have told
- * @throws EnvelopeError `S3_REQUEST_FAILED` when they are not in it, or nobody can tell; `S3_RANGE_NOT_SATISFIABLE` when
+ * @param totalBytes the size of the object, if an earlier response has stated it
+ * @throws EnvelopeError `S3_REQUEST_FAILED` when the response lacks them, or leaves it open; `S3_RANGE_NOT_SATISFIABLE` when
  *   the object ends before them
  */
 export function responseBytes(
@@ -128,24 +128,24 @@ export function responseBytes(
   const refused = (fault: string) => unusableResponse(target, `the store ${fault}`);
   const stated = ContentRange === undefined ? undefined : statedRange(ContentRange);
   if (ContentRange !== undefined && !stated)
-    throw refused(`sent the Content-Range ${quoted(ContentRange)}, which is in no form of HTTP`);
+    throw refused(`sent the Content-Range ${quoted(ContentRange)}, which is not valid in HTTP`);
   if (stated && ContentLength !== undefined && stated.last - stated.first + 1 !== ContentLength)
     throw refused(`sent a Content-Range of other bytes than its Content-Length of ${ContentLength}`);
-  const asked = range === undefined ? undefined : askedRange(range);
-  if (!asked) {
+  const requested = range === undefined ? undefined : requestedRange(range);
+  if (!requested) {
     if (stated && (stated.first !== 0 || stated.last + 1 !== (stated.total ?? stated.last + 1)))
-      throw refused(`sent bytes ${stated.first} to ${stated.last} where the whole object was asked for`);
+      throw refused(`sent bytes ${stated.first} to ${stated.last} where the whole object was requested`);
     const body = ContentLength ? { first: 0, last: ContentLength - 1, total: ContentLength } : undefined;
     const whole = { ...output, ContentRange: undefined };
     return { output: whole, skip: 0, length: ContentLength, bodyBytes: undefined, body };
   }
-  const sent = stated ?? impliedRange(output, asked, refused, totalBytes);
-  const total = sent.total ?? totalBytes ?? endOf(sent, asked);
-  if (total === undefined) throw refused("did not tell the size of the object in its Content-Range");
+  const sent = stated ?? impliedRange(output, requested, refused, totalBytes);
+  const total = sent.total ?? totalBytes ?? endOf(sent, requested);
+  if (total === undefined) throw refused("did not state the size of the object in its Content-Range");
   const body = { first: sent.first, last: sent.last, total };
-  const fits = fitted(asked, total);
+  const fits = fitted(requested, total);
   if (!fits) {
-    // Whatever stands between may have sent something else than the object: whoever looks into it can tell.
+    // A proxy may have sent something else than the object, which its content will show.
     if (stated || totalBytes !== undefined || total === 0) throw notSatisfiable(target);
     const whole = { ...output, ContentRange: `bytes 0-${total - 1}/${total}` };
     return { output: whole, skip: 0, length: total, bodyBytes: total, body };
@@ -153,13 +153,13 @@ export function responseBytes(
   const { start, last } = fits;
   if (sent.first > start || sent.last < last)
     throw refused(
-      `sent bytes ${sent.first} to ${sent.last} where bytes ${start} to ${last} of ${total} were asked for`,
+      `sent bytes ${sent.first} to ${sent.last} where bytes ${start} to ${last} of ${total} were requested`,
     );
   const skip = start - sent.first;
   if (skip > maxSkippedBytes)
     throw refused(
-      `passed over the Range and sent the object from byte ${sent.first} on; of what comes before a range at most ` +
-        `${maxSkippedBytes} bytes are read`,
+      `ignored the Range and sent the object from byte ${sent.first}; at most ${maxSkippedBytes} bytes before a range ` +
+        "are read and dropped",
     );
   const length = last + 1 - start;
   return {
@@ -171,13 +171,13 @@ export function responseBytes(
   };
 }
 
-interface AskedRange {
+interface RequestedRange {
   readonly first: number | undefined;
-  /** The last byte, or how many from the end when there is no first one. */
+  /** The last byte; without a first one, the number of bytes from the end. */
   readonly last: number | undefined;
 }
 
-function askedRange(range: string): AskedRange | undefined {
+function requestedRange(range: string): RequestedRange | undefined {
   const match = /^bytes=(\d*)-(\d*)$/.exec(range);
   const number = (digits: string | undefined) => (digits ? Number(digits) : undefined);
   return match ? { first: number(match[1]), last: number(match[2]) } : undefined;
@@ -186,31 +186,31 @@ function askedRange(range: string): AskedRange | undefined {
 /** The range of a response without Content-Range. */
 function impliedRange(
   { $metadata, ContentLength }: GetObjectCommandOutput,
-  { first, last }: AskedRange,
+  { first, last }: RequestedRange,
   refused: (fault: string) => EnvelopeError,
   totalBytes: number | undefined,
 ): StatedRange {
-  // "206 Partial Content": from where was asked on, as far as its length goes.
+  // "206 Partial Content": begins where the requested range begins, and ends by its length.
   if ($metadata?.httpStatusCode === 206) {
     const start = first ?? (totalBytes === undefined ? undefined : Math.max(0, totalBytes - (last ?? 0)));
     if (start !== undefined && ContentLength !== undefined && ContentLength > 0)
       return { first: start, last: start + ContentLength - 1, total: totalBytes };
-    throw refused("sent a part of the object without a Content-Range, which tells which part it is");
+    throw refused("sent some bytes of the object without a Content-Range, which states their place");
   }
   const total = ContentLength ?? totalBytes;
   if (total === undefined)
-    throw refused("passed over the Range and sent the whole object without its size (no Content-Length)");
+    throw refused("ignored the Range and sent the whole object without its size (no Content-Length)");
   return { first: 0, last: total - 1, total };
 }
 
-/** The size of an object whose response does not state it, where the end of the range is the object's. */
-function endOf(sent: StatedRange, { first, last }: AskedRange): number | undefined {
+/** The size of an object whose response does not state it, if the range ends where the object ends. */
+function endOf(sent: StatedRange, { first, last }: RequestedRange): number | undefined {
   return first === undefined || last === undefined || sent.last < last ? sent.last + 1 : undefined;
 }
 
-/** The first and the last byte of a range of an object of so many bytes; undefined when it has none. */
+/** The first and the last byte of a range of an object. Undefined when the range has no byte. */
 function fitted(
-  { first, last }: AskedRange,
+  { first, last }: RequestedRange,
   total: number,
 ): { readonly start: number; readonly last: number } | undefined {
   const start = first ?? Math.max(0, total - (last ?? 0));
@@ -226,14 +226,15 @@ function notSatisfiable(target: RequestTarget): EnvelopeError {
   );
 }
 
-/** The codings that HTTP clients undo by themselves. */
+/** The encodings that HTTP clients decode by themselves. */
 const codings = /\b(gzip|deflate|br|zstd|compress)\b/i;
 
 /**
- * The error for a body that the HTTP client decodes by its Content-Encoding: that is of the plaintext, and what is stored
- * is ciphertext. Undefined when it is not known to.
+ * The error for a body that the HTTP client decodes by its Content-Encoding, which is that of the plaintext while the body
+ * is ciphertext.
  *
- * @param cause what reading it failed with, if it did
+ * @param cause the error with which reading failed, if it did
+ * @returns undefined when nothing shows that the client decodes
  */
 export function decodedBody(
   { Body, ContentEncoding }: GetObjectCommandOutput,
@@ -241,12 +242,12 @@ export function decodedBody(
   cause?: unknown,
 ): EnvelopeError | undefined {
   if (ContentEncoding === undefined || !codings.test(ContentEncoding)) return undefined;
-  // The fetch of the platform always decodes. Others are told by the decoder's error.
+  // The fetch of the platform always decodes. Other clients are recognized by the error of their decoder.
   if (!((Body as unknown) instanceof ReadableStream) && !isDecoderError(cause)) return undefined;
   return unusableResponse(
     target,
-    `the HTTP client of the S3Client decodes the body, as its Content-Encoding is ${quoted(ContentEncoding)}, and ` +
-      'what is stored is ciphertext: use the NodeHttpHandler, or get with ResponseContentEncoding: "identity"',
+    `the HTTP client of the S3Client decodes the body, as its Content-Encoding is ${quoted(ContentEncoding)}, but ` +
+      'the body is ciphertext: use the NodeHttpHandler, or get with ResponseContentEncoding: "identity"',
   );
 }
 
@@ -258,14 +259,14 @@ function isDecoderError(error: unknown): boolean {
   return false;
 }
 
-/** S3 has no more parts in an upload than this, so no list of them has more pages. */
+/** An upload has at most this many parts, so no list of them has more pages. */
 export const maxListPages = 10_000;
 
 /**
- * Counts the pages of a listing, which a broken store could make endless.
+ * Counts the pages of a list, which a broken store could make endless.
  *
- * @returns a function to call for each page that another follows, with what tells where that begins. It throws
- *   EnvelopeError `S3_REQUEST_FAILED` when the listing does not advance, or has more than {@link maxListPages} pages
+ * @returns a function to call before each further page with its markers. It throws EnvelopeError `S3_REQUEST_FAILED` when
+ *   the markers do not advance, or when there are more than {@link maxListPages} pages
  */
 export function pageCounter(
   target: RequestTarget,
@@ -278,7 +279,7 @@ export function pageCounter(
     if (before && !advances(before, next))
       throw unusableResponse(
         target,
-        "the store sent a list whose next page does not begin behind the one before",
+        "the store sent a list whose next page does not begin after the page before",
       );
     if (pages >= maxListPages)
       throw unusableResponse(target, `the store sent a list of more than ${maxListPages} pages`);

@@ -1,16 +1,16 @@
-/** An S3Client with the settings that transfers want: docs/performance.md gives the reason for each. */
+/** An S3Client with settings for large and many transfers. docs/performance.md gives the reason for each. */
 import type { AgentOptions } from "node:https";
 import { S3Client, type S3ClientConfig } from "@aws-sdk/client-s3";
 import { choiceArgument } from "../base/arguments.js";
 import { fieldsArgument } from "../fields/field-list.js";
 import { fieldNames } from "../fields/field-names.js";
 
-/** What {@link createS3Client} takes: all that `new S3Client()` does, and this. */
+/** Options of {@link createS3Client}: all options of `new S3Client()`, and this. */
 export interface S3ClientOptions extends S3ClientConfig {
   /**
-   * Whether the signature covers the bytes of each upload over TLS as well, by a SHA-256 of them. False by default:
-   * a checksum of the bytes is sent and signed anyway; without one the bytes are hashed. Buckets whose policy refuses
-   * unsigned payloads want true. This is about bodies in memory; the SDK sends streams unsigned over TLS either way.
+   * Whether the signature covers the bytes of each upload over TLS, by their SHA-256. False by default: a checksum of the
+   * bytes is sent and signed anyway, and without a checksum the bytes are hashed. Set it to true for buckets whose policy
+   * refuses unsigned payloads. The option concerns bodies in memory; the SDK sends streams unsigned over TLS either way.
    * Without TLS the signature always covers bodies in memory.
    */
   readonly signPayload?: boolean | undefined;
@@ -21,29 +21,29 @@ type HandlerSettings = Record<
   unknown
 >;
 
-/** For sockets; the agents of the SDK open 50 at most, and a body that is being read holds one. */
+/** The agents of the SDK open at most 50 sockets, and a body that is being read occupies one. */
 const agentSettings = { keepAlive: true, maxSockets: 256 };
-/** How long to wait for a connection, in milliseconds. */
+/** The longest time to wait for a connection, in milliseconds. */
 const connectionTimeout = 5_000;
-/** The same in the defaults modes of all AWS SDKs: the SDK knows them only when it is given no handler settings. */
+/** The same by the defaults mode of the AWS SDKs. The SDK applies them only if there are no handler settings. */
 const modeTimeouts: Readonly<Record<string, number | undefined>> = {
   "cross-region": 3_100,
   "in-region": 1_100,
   mobile: 30_000,
   standard: 3_100,
 };
-/** How long nothing may go either way on a connection, in milliseconds. */
+/** The longest time without traffic on a connection in either direction, in milliseconds. */
 const socketTimeout = 60_000;
 
 /**
- * Makes an S3Client with settings for large and many transfers: it notices a service that falls silent, keeps
- * its connections, sends a part without asking whether it may, and passes over each byte once. Every setting of
- * yours comes first; a `requestHandler` that is no plain list of settings, and an agent that is one, is taken as
- * it is. A `defaultsMode` that you state gives the `connectionTimeout`.
+ * Makes an S3Client with settings for large and many transfers: it detects a service that falls silent, keeps its
+ * connections, sends parts without `Expect: 100-continue`, and reads each byte once. Every setting of yours takes precedence.
+ * A `requestHandler` or an agent that is an instance is used as it is. A `defaultsMode` of yours determines the
+ * `connectionTimeout`.
  *
- * The SDK verifies no checksums of what it reads with this client, your own GetObjects included, unless
- * `ChecksumMode: "ENABLED"` asks for it: `get` has tags. AWS_RESPONSE_CHECKSUM_VALIDATION in the environment
- * is heeded; `response_checksum_validation` in a profile is overridden, so state `responseChecksumValidation`.
+ * With this client the SDK verifies checksums of responses, also those to your own GetObjects, only if
+ * `ChecksumMode: "ENABLED"` requests it: `get` verifies tags. The client observes AWS_RESPONSE_CHECKSUM_VALIDATION in the
+ * environment, but overrides `response_checksum_validation` in a profile: set `responseChecksumValidation` instead.
  *
  * @param options those of `new S3Client()`, such as `region`, and `signPayload`
  * @throws TypeError, RangeError when an option is wrong
@@ -52,15 +52,15 @@ export function createS3Client(options: S3ClientOptions = {}): S3Client {
   const fields = fieldsArgument<S3ClientOptions>(fieldNames.createS3Client.options, options);
   const { signPayload = false, requestHandler, ...given } = fields;
   choiceArgument("options.signPayload", signPayload, [true, false]);
-  // Asked for once the client is there.
+  // Read after the client was made.
   const modeTimeout = async () => {
     const mode = client.config.defaultsMode as () => Promise<string>;
     return modeTimeouts[await mode()];
   };
   const client: S3Client = new S3Client({
-    // The SDK would give each request of 2 MiB or more a connection of its own, and wait for leave to send.
+    // The SDK would open a connection for each request of 2 MiB or more, and wait for a 100 response before it sends.
     expectContinueHeader: false,
-    // What `get` returns has verified by its tags.
+    // `get` verifies tags.
     ...(!process.env.AWS_RESPONSE_CHECKSUM_VALIDATION && { responseChecksumValidation: "WHEN_REQUIRED" }),
     ...stated(given),
     requestHandler: requestHandlerOf(requestHandler, given.defaultsMode !== undefined && modeTimeout),
@@ -79,7 +79,7 @@ export function createS3Client(options: S3ClientOptions = {}): S3Client {
   return client;
 }
 
-/** Settings that are there: one that is undefined must not take the place of ours. */
+/** The settings that are not undefined: an undefined one must not replace ours. */
 function stated(config: object): Record<string, unknown> {
   return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined));
 }
@@ -127,7 +127,7 @@ const uploads = ["PutObjectCommand", "UploadPartCommand"];
 const payloadHash = "x-amz-content-sha256";
 const checksum = /^x-amz-checksum-(?!type$|mode$|algorithm$)/;
 
-/** TLS keeps the bytes on their way, the signed checksum ties them to the request. Without either they are hashed. */
+/** TLS protects the bytes in transit, the signed checksum binds them to the request. Without either they are hashed. */
 function leavePayloadUnsigned(commandName: string, request: unknown): void {
   const { protocol, headers, body } = request as OutgoingRequest;
   if (protocol !== "https:" || body === undefined || !uploads.includes(commandName)) return;

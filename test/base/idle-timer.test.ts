@@ -3,7 +3,7 @@ import { PassThrough } from "node:stream";
 import { afterEach, expect, it, vi } from "vitest";
 import { startIdleTimer } from "../../src/base/idle-timer.js";
 import { CoalescedReads } from "../../src/s3/body/coalesced-reads.js";
-import { collect } from "../../src/s3/body/collect.js";
+import { collectInto } from "../../src/s3/body/collect-into.js";
 import { guardSource } from "../../src/source/guarded-source.js";
 import { testBytes } from "../support/bytes.js";
 import { errorOf } from "../support/errors.js";
@@ -69,7 +69,7 @@ it.each([1000, 3_600_000])(
     fakeTime();
     const stream = new PassThrough();
     const target = Buffer.alloc(3);
-    const read = collect(stream, [target], { ...guard, stalled, failed });
+    const read = collectInto(stream, [target], { ...guard, stalled, failed });
     await turns(2);
     resumeAfter(pausedMs, () => stream.end(testBytes(3)));
     expect(await read).toBe(3);

@@ -8,7 +8,7 @@ import { decryptDuplex, decryptTransformStream } from "../../src/cobblestone/str
 import { openRandomAccess } from "../../src/cobblestone/stream/random-access.js";
 import { collect, collectUntilError, cut, expectBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
-import { readVectors } from "../support/wycheproof.js";
+import { readVectors } from "../support/foreign-vectors.js";
 
 interface Vector {
   readonly tcId: number;

@@ -14,7 +14,8 @@ import { startDownload } from "../support/download-process.js";
 import { Bucket, keyring } from "../support/local.js";
 import { randomOf } from "../support/random.js";
 
-const kills = 50;
+/** `npm run prove -- download-kills` kills more of them. */
+const kills = Number(process.env.CRASH_KILLS ?? 10);
 /** Of these kills the S3 is killed, too. */
 const isServerKilled = (kill: number) => kill % 10 === 5;
 const maxDelayMs = 200;

@@ -10,12 +10,12 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { EnvelopeClient } from "../../src/index.js";
 import type { LocalClientConfig } from "../../src/testing/index.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
-import { Bucket, keyring, partBytes } from "../support/local.js";
+import { Bucket, keyring, s3PartBytes as partBytes } from "../support/local.js";
 import { type RecordingProxy, startRecordingProxy } from "./recording-proxy.js";
 
-/** So many uploading processes. */
-const kills = 50;
-/** Every so many kills the S3 is killed as well, amid an upload. */
+/** How many uploading processes are killed. `npm run prove -- upload-kills` kills more of them. */
+const kills = Number(process.env.CRASH_KILLS ?? 10);
+/** After each of these kills the S3 is killed as well, during an upload. */
 const killsBetweenServers = 5;
 const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-upload-crash-"));

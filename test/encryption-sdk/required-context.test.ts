@@ -18,9 +18,7 @@ import { canonicalContext, type EncryptionContext } from "../../src/keys/encrypt
 import { collect, testBytes } from "../support/bytes.js";
 import { aesKeyringNode } from "../support/encryption-sdk.js";
 import { coded, errorOf } from "../support/errors.js";
-import { readVectors, vectorFolder } from "../support/wycheproof.js";
-
-const folder = "esdk-net-4.0.1";
+import { encryptionSdkVectors, readVectors } from "../support/foreign-vectors.js";
 
 interface Manifest {
   readonly tests: Readonly<
@@ -46,10 +44,10 @@ async function read(message: Uint8Array, options: EncryptionSdkOptions): Promise
 }
 
 describe("vectors of the AWS Encryption SDK for .NET 4.0.1", () => {
-  const manifest = readVectors<Manifest>(`${folder}/manifest.json`);
-  const keys = readVectors<Keys>(`${folder}/keys.json`)?.keys ?? {};
+  const manifest = readVectors<Manifest>("manifest.json", encryptionSdkVectors);
+  const keys = readVectors<Keys>("keys.json", encryptionSdkVectors)?.keys ?? {};
   const bytesOf = (address: string) => {
-    const path = `${vectorFolder}/${folder}/${address.replace("file://", "")}`;
+    const path = `${encryptionSdkVectors.folder}/${address.replace("file://", "")}`;
     expect(existsSync(path), path).toBe(true);
     return readFileSync(path);
   };

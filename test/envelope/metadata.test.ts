@@ -123,7 +123,7 @@ describe("decodeEnvelope", () => {
       "a field twice, by case",
       { "S3E-Salt": metadata["s3e-salt"] },
       "ENVELOPE_INVALID",
-      "s3e-salt: it is there twice",
+      "s3e-salt: it appears twice",
     ],
     ["an unknown field", { "s3e-extra": "x" }, "ENVELOPE_INVALID", "one is not part of format version 1"],
     [

@@ -22,7 +22,8 @@ import type { LocalClientConfig } from "../../src/testing/index.js";
 import { expectBytes, testBytes } from "../support/bytes.js";
 import { Bucket } from "../support/local.js";
 
-const rounds = 6;
+/** `npm run prove -- store-kills` kills it more often. */
+const rounds = Number(process.env.CRASH_KILLS ?? 6);
 const writers = 8;
 const script = new URL("../support/s3-process.ts", import.meta.url);
 const bytesOf = (seed: number) => testBytes((seed * 7919) % 400_000, seed);

@@ -1,4 +1,4 @@
-/** A keyring on AWS KMS: GenerateDataKey to write, Decrypt to read. */
+/** A keyring on AWS KMS: GenerateDataKey for writing, Decrypt for reading. */
 import type { KMSClient } from "@aws-sdk/client-kms";
 import { textArgument } from "../../base/arguments.js";
 import { hasCode } from "../../base/errors.js";
@@ -10,23 +10,23 @@ import { canBeKey, kmsProvider } from "./response.js";
 
 /** Settings of {@link kmsKeyring}. */
 export interface KmsKeyringOptions {
-  /** Your client. It is used as it is: its Region, credentials, retries and timeouts are yours to set. */
+  /** Your client, with your Region, credentials, retries and timeouts. It is used as it is. */
   readonly kms: KMSClient;
   /** A symmetric encryption key: key id, key ARN, alias name ("alias/...") or alias ARN. */
   readonly keyId: string;
-  /** Grant tokens to send with every call. */
+  /** Grant tokens to send with every request. */
   readonly grantTokens?: readonly string[];
 }
 
 /**
- * A keyring that takes data keys from one KMS key. `@aws-sdk/client-kms` is loaded at the first call, so that
- * users of other keyrings need not install it. Reading is pinned to that key: an object written under
- * another one is refused even if the credentials could decrypt it.
+ * Makes a keyring on one KMS key. `@aws-sdk/client-kms` is loaded with the first request, so that users of other keyrings need
+ * not install it. Reading is pinned to the key: an object written under another key is refused even if the credentials
+ * could decrypt it.
  *
  * @throws TypeError, RangeError when an option is wrong. Its calls reject with EnvelopeError
  *   `KMS_UNAVAILABLE` (retry), `KMS_ACCESS_DENIED` (fix IAM), `KMS_CIPHERTEXT_REJECTED` (fix the context),
- *   `KMS_KEY_NOT_FOUND`, `KMS_KEY_UNUSABLE`, `KEY_NOT_FOR_OBJECT` or `KMS_REQUEST_FAILED`, the KMS error as
- *   `cause`, its request id in `details`; or with the reason of an aborted signal.
+ *   `KMS_KEY_NOT_FOUND`, `KMS_KEY_UNUSABLE`, `KEY_NOT_FOR_OBJECT` or `KMS_REQUEST_FAILED`, with the KMS error
+ *   as `cause` and its request id in `details`; or with the reason of an aborted signal.
  */
 export function kmsKeyring(options: KmsKeyringOptions): Keyring {
   const given = fieldsArgument<KmsKeyringOptions>(fieldNames.kmsKeyring.options, options);

@@ -3,7 +3,7 @@ import { quoted } from "../../base/bytes.js";
 import { documentAt } from "../../base/documents.js";
 import { EnvelopeError } from "../../base/errors.js";
 import { decodeEnvelope } from "../../envelope/metadata.js";
-import { legacyMarkers } from "../../envelope/names.js";
+import { s3ecMarkers } from "../../envelope/names.js";
 import { withoutChecksums } from "../../s3/fields.js";
 import type { ClientConfig } from "./config.js";
 import type { FirstResponse, ObjectFormat, OpenedContent, ReadRequest, RequestedObject } from "./format.js";
@@ -54,7 +54,7 @@ function refusedLegacyFormat(advice: string): ObjectFormat<never> {
           .filter(([, value]) => value !== "")
           .map(([name]) => name.toLowerCase()),
       );
-      const [, version] = legacyMarkers.find(([name]) => present.has(name)) ?? [];
+      const [, version] = s3ecMarkers.find(([name]) => present.has(name)) ?? [];
       if (version === undefined) return undefined;
       throw new EnvelopeError(
         "LEGACY_FORMAT",

@@ -2,7 +2,7 @@
 import type { PutObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import type { Envelope } from "../../envelope/envelope.js";
-import { invalid } from "../../envelope/metadata.js";
+import { invalidEnvelope } from "../../envelope/metadata.js";
 import { maxEnvelopeLength } from "../../envelope/names.js";
 import { decodeSidecar, encodeSidecar, newSidecarKey, sidecarKey } from "../../envelope/sidecar.js";
 import type { ObjectResponse } from "../../s3/body/object-response.js";
@@ -96,7 +96,7 @@ export async function getSidecar(
     );
   }
   try {
-    const tooLarge = () => invalid("sidecar object", `expected at most ${maxEnvelopeLength} bytes`);
+    const tooLarge = () => invalidEnvelope("sidecar object", `expected at most ${maxEnvelopeLength} bytes`);
     return decodeSidecar((await readSmall(response, maxEnvelopeLength, tooLarge)).toString(), header);
   } finally {
     response.close();

@@ -11,7 +11,7 @@ import { UploadSession } from "./session.js";
 import { sourceDigestArgument, type TicketInput, ticketArguments, type UploadTicket } from "./ticket.js";
 
 export { type AbortUploadInput, type AbortUploadOutput, abortUpload } from "./abort.js";
-export { type UploadPartInput, uploadPart } from "./part-upload.js";
+export { type UploadPartInput, uploadPartByTicket } from "./part-upload.js";
 export type { UploadedPart, UploadTicket };
 
 /** The input of `beginUpload`: that of PutObject without a body, and the length of the plaintext. */

@@ -72,7 +72,7 @@ interface PartRequest {
 }
 
 /** See `EnvelopeClient.uploadPart`. */
-export async function uploadPart(
+export async function uploadPartByTicket(
   config: ClientConfig,
   input: UploadPartInput,
   options: CallOptions,

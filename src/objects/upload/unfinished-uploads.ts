@@ -53,7 +53,7 @@ export function listUploads(
   const { listUploads: names } = fieldNames;
   const checked = callOptions(names.options, options);
   const list = listArguments(fieldsArgument<ListUploadsInput>(names.input, input));
-  const target = { operation: "listUploads", ...targetOf(list) } as const;
+  const target = { operation: "listUploads", ...listTarget(list) } as const;
   return iterateCall(target, checked, ({ signal }) => listAll(config, list, signal));
 }
 
@@ -67,7 +67,7 @@ function listArguments(input: Fields<ListUploadsInput>): ListUploadsInput {
   };
 }
 
-function targetOf({ Bucket, Prefix = "" }: ListUploadsInput) {
+function listTarget({ Bucket, Prefix = "" }: ListUploadsInput) {
   return { bucket: Bucket, key: Prefix };
 }
 
@@ -76,7 +76,7 @@ async function* listAll(
   input: ListUploadsInput,
   signal: AbortSignal,
 ): AsyncGenerator<UnfinishedUpload, undefined> {
-  const target = { operation: "ListMultipartUploads", ...targetOf(input) };
+  const target = { operation: "ListMultipartUploads", ...listTarget(input) };
   // The order of upload ids of one key is not specified.
   const count = pageCounter(target, (before, next) => {
     const order = compareUtf8(next[0] ?? "", before[0] ?? "");
@@ -117,7 +117,7 @@ export async function abortUploads(
   const given = fieldsArgument<AbortUploadsInput>(names.input, input);
   const list = listArguments(given);
   const before = ageArgument(given);
-  const target = { operation: "abortUploads", ...targetOf(list) } as const;
+  const target = { operation: "abortUploads", ...listTarget(list) } as const;
   return withCall(target, checked, ({ signal }) => abortAll(config, list, before, signal));
 }
 

@@ -1,24 +1,24 @@
 /**
- * Reads a Node stream of bytes in large pieces: all that has come by the end of a turn of the event loop is one.
- * Over TLS pieces are of 16 KiB at most, and a promise or three for each would take longer than to decrypt it.
+ * Reads a Node stream of bytes in large pieces, one for each turn of the event loop. Over TLS the pieces of the stream have
+ * at most 16 KiB, and the promises for each would take longer than decrypting it.
  */
 import { IncomingMessage } from "node:http";
 import { finished, type Readable } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { Condition } from "../../base/condition.js";
 
-/** The stream is paused while so much waits to be taken. */
+/** The stream is paused while this many bytes wait to be read. */
 const maxWaitingBytes = 256 * 1024;
-/** Pieces below this are joined. */
+/** Smaller pieces are joined. */
 const smallBytes = 32 * 1024;
 
-/** Iterates over the bytes of a stream, which it destroys when it is told to stop early. Read by one reader. */
+/** Iterates over the bytes of a stream, for one reader. `return` destroys the stream. */
 export class CoalescedReads implements AsyncIterableIterator<Uint8Array, undefined> {
   readonly #stream: Readable;
   #started = false;
   #pieces: Uint8Array[] = [];
   #bytes = 0;
-  /** How the stream has ended, once it has. */
+  /** The end of the stream, after it has ended. */
   #end: { readonly error: Error | null | undefined } | undefined;
   readonly #changed = new Condition();
   #wakingUp = false;
@@ -34,7 +34,7 @@ export class CoalescedReads implements AsyncIterableIterator<Uint8Array, undefin
   async next(): Promise<IteratorResult<Uint8Array, undefined>> {
     if (!this.#started) this.#start();
     while (this.#pieces.length === 0 && !this.#end) await this.#changed.wait();
-    // First: no stream hands out what waits once it has failed.
+    // First: a stream that has failed yields nothing that still waits.
     if (this.#end?.error) throw this.#end.error;
     if (this.#pieces.length > 0) return { done: false, value: this.#take() };
     return { done: true, value: undefined };
@@ -59,7 +59,7 @@ export class CoalescedReads implements AsyncIterableIterator<Uint8Array, undefin
     this.#bytes += piece.length;
     if (this.#bytes >= maxWaitingBytes) this.#stream.pause();
     if (this.#wakingUp) return;
-    // Not at once: more of what has arrived already follows in this turn.
+    // Later: more bytes that have arrived follow in this turn.
     this.#wakingUp = true;
     setImmediate(() => {
       this.#wakingUp = false;
@@ -67,26 +67,26 @@ export class CoalescedReads implements AsyncIterableIterator<Uint8Array, undefin
     });
   };
 
-  /** One piece, or as many as are small and follow each other: joining costs a copy, which large ones do not need. */
+  /** One large piece, or consecutive small ones joined: large ones are not worth the copy. */
   #take(): Uint8Array {
     const isSmall = (piece: Uint8Array | undefined) => piece !== undefined && piece.length < smallBytes;
     let count = 1;
     if (isSmall(this.#pieces[0])) while (isSmall(this.#pieces[count])) count += 1;
     const [first, ...others] = this.#pieces.splice(0, count);
-    const batch = first && others.length === 0 ? first : Buffer.concat(first ? [first, ...others] : []);
+    const piece = first && others.length === 0 ? first : Buffer.concat(first ? [first, ...others] : []);
     const wasFull = this.#bytes >= maxWaitingBytes;
-    this.#bytes -= batch.length;
+    this.#bytes -= piece.length;
     if (wasFull && this.#bytes < maxWaitingBytes) this.#stream.resume();
-    return batch;
+    return piece;
   }
 }
 
-/** The bytes of a response's body as they come. */
-export function bytesOf(body: unknown): AsyncIterable<Uint8Array> {
+/** The bytes of a body as they arrive. */
+export function piecesOf(body: unknown): AsyncIterable<Uint8Array> {
   return isOverTls(body) ? new CoalescedReads(body) : ((body ?? []) as AsyncIterable<Uint8Array>);
 }
 
-/** Whether a body comes straight from a connection with TLS, and so in small pieces. */
+/** Whether a body comes straight from a TLS connection, and so in small pieces. */
 function isOverTls(body: unknown): body is IncomingMessage {
   return body instanceof IncomingMessage && (body.socket as Partial<TLSSocket> | null)?.encrypted === true;
 }

@@ -1,6 +1,6 @@
 /**
- * The connections of an S3Client, as far as bodies hold them. A body that nobody reads at the moment gives its
- * connection up when requests wait for one: they may be what its reader waits for.
+ * The connections of an S3Client that bodies occupy. A body that nobody reads at the moment gives up its connection when
+ * requests wait for one: its reader may be waiting for those requests.
  */
 import type { Agent } from "node:http";
 import { IncomingMessage } from "node:http";
@@ -8,23 +8,23 @@ import type { S3Client } from "@aws-sdk/client-s3";
 
 /** A body that has a connection of its own. */
 export interface OpenBody {
-  /** Since when nobody has asked for its bytes, by `performance.now()`; undefined while somebody waits for them. */
+  /** When the last read of its bytes ended, by `performance.now()`; undefined while a read waits for them. */
   readonly idleSince: number | undefined;
-  /** The stream of the response, which tells the connection if it is Node's own. */
+  /** The stream of the response, which has the connection if it is Node's own. */
   readonly stream: unknown;
-  /** Gives the connection up, called only while the body is idle; false when that takes some more looks. */
+  /** Gives up the connection. Called only while the body is idle. False when it takes further calls. */
   release(): boolean;
 }
 
 /**
- * How often is looked, in milliseconds. A request has to wait, and a body has to be idle, for as long before anything is
- * done. Nothing but speed depends on it.
+ * The interval of checks in milliseconds. A request must have waited, and a body must have been idle, for this long before a
+ * connection is given up. Only speed depends on it.
  */
-const lookEveryMs = 100;
-/** How long nothing may have moved before a request that has no response counts as waiting for a connection. */
+const checkEveryMs = 100;
+/** The time without any bytes or responses after which a request without a response counts as waiting for a connection. */
 const quietMs = 2_000;
 
-/** By request handler, since that is what has the connections. */
+/** By request handler, which owns the connections. */
 const known = new WeakMap<object, Connections>();
 const watched = new WeakSet<object>();
 
@@ -36,7 +36,7 @@ export function connectionsOf(s3: S3Client): Connections {
   if (!watched.has(s3)) {
     watched.add(s3);
     s3.middlewareStack?.add(
-      (next) => (args) => connections.whileUnderWay(() => next(args)),
+      (next) => (args) => connections.whileInFlight(() => next(args)),
       // The last before the handler: each attempt of a request by itself.
       { step: "deserialize", priority: "low" },
     );
@@ -48,9 +48,9 @@ export function connectionsOf(s3: S3Client): Connections {
 export class Connections {
   readonly #handler: object;
   readonly #bodies = new Set<OpenBody>();
-  /** Requests that the handler has been given and that have no response. */
-  readonly #underWay = new Set<object>();
-  /** Requests that waited when {@link #look} looked last. */
+  /** Requests that were given to the handler and have no response yet. */
+  readonly #inFlight = new Set<object>();
+  /** Requests that waited at the last {@link #check}. */
   #waitedBefore: ReadonlySet<object> = new Set();
   #timer: NodeJS.Timeout | undefined;
   #movedAt = 0;
@@ -59,37 +59,37 @@ export class Connections {
     this.#handler = handler;
   }
 
-  /** A body has got a connection. */
+  /** Adds a body that has got a connection. */
   add(body: OpenBody): void {
     this.#bodies.add(body);
     this.moved();
-    this.#timer ??= setInterval(() => this.#look(), lookEveryMs).unref();
+    this.#timer ??= setInterval(() => this.#check(), checkEveryMs).unref();
   }
 
-  /** A body has none any more. */
+  /** Removes a body that has no connection any more, or keeps it. */
   delete(body: OpenBody): void {
     this.#bodies.delete(body);
   }
 
-  /** Bytes have come, or a response. */
+  /** Notes that bytes or a response have arrived. */
   moved(): void {
     this.#movedAt = performance.now();
   }
 
   /** Runs one attempt of a request. */
-  async whileUnderWay<T>(send: () => Promise<T>): Promise<T> {
+  async whileInFlight<T>(send: () => Promise<T>): Promise<T> {
     const request = {};
-    this.#underWay.add(request);
+    this.#inFlight.add(request);
     try {
       return await send();
     } finally {
-      this.#underWay.delete(request);
+      this.#inFlight.delete(request);
       this.moved();
     }
   }
 
-  #look(): void {
-    // Not as soon as the last one has gone: most often the next follows at once.
+  #check(): void {
+    // Not as soon as the last body is gone: most often the next one follows at once.
     if (this.#bodies.size === 0) {
       clearInterval(this.#timer);
       this.#timer = undefined;
@@ -100,14 +100,14 @@ export class Connections {
     const waitedNow = new Set<object>();
     // Least recently read first.
     const idle = [...this.#bodies]
-      .filter((body) => idleTime(body) >= lookEveryMs)
+      .filter((body) => idleTime(body) >= checkEveryMs)
       .sort((left, right) => idleTime(right) - idleTime(left));
     for (const { requests, isWaitingFor } of this.#queues()) {
       for (const request of requests) waitedNow.add(request);
       let wanted = requests.filter((request) => waitedBefore.has(request)).length;
       for (const body of idle) {
         if (wanted === 0) break;
-        // Another queue may have had it already.
+        // Another queue may have taken it already.
         if (!this.#bodies.has(body) || !isWaitingFor(body)) continue;
         if (body.release()) wanted -= 1;
       }
@@ -115,18 +115,18 @@ export class Connections {
     this.#waitedBefore = waitedNow;
   }
 
-  /** The requests that wait for a connection: as Node's agents tell, or if there are none, those that seem to. */
+  /** The requests that wait for a connection, by the queues of Node's agents; without agents, those that seem to wait. */
   #queues(): Queue[] {
     const agents = agentsOf(this.#handler);
     if (agents.length > 0) return agents.flatMap(queuesOf);
     const isQuiet = performance.now() - this.#movedAt >= quietMs;
-    return isQuiet ? [{ requests: [...this.#underWay], isWaitingFor: () => true }] : [];
+    return isQuiet ? [{ requests: [...this.#inFlight], isWaitingFor: () => true }] : [];
   }
 }
 
 interface Queue {
   readonly requests: readonly object[];
-  /** Whether what a body gives up is of use to them. */
+  /** Whether they can use the connection of a body. */
   readonly isWaitingFor: (body: OpenBody) => boolean;
 }
 
@@ -134,7 +134,7 @@ function idleTime({ idleSince }: OpenBody): number {
   return idleSince === undefined ? 0 : performance.now() - idleSince;
 }
 
-/** The agents of a handler that is the SDK's own, once it has sent something. */
+/** The agents of a handler of the SDK, after its first request. */
 function agentsOf(handler: { httpHandlerConfigs?: () => unknown }): Agent[] {
   const { httpAgent, httpsAgent } = Object(handler.httpHandlerConfigs?.()) as Record<string, unknown>;
   return [httpAgent, httpsAgent].filter((agent): agent is Agent => {

@@ -8,8 +8,8 @@ import { guardSource, type SourceGuard } from "../../source/guarded-source.js";
 import { type RequestTarget, requireSize } from "../errors.js";
 import { getObject, targetOf } from "../requests.js";
 import { decodedBody, type ResponseBytes, responseBytes } from "../responses.js";
-import { bytesOf } from "./coalesced-reads.js";
-import { collect } from "./collect.js";
+import { piecesOf } from "./coalesced-reads.js";
+import { collectInto } from "./collect-into.js";
 import { connectionsOf } from "./connections.js";
 import { BodyObserver, type BodyResponse, type Refetch, restRequest } from "./resumable-body.js";
 
@@ -68,7 +68,7 @@ export async function getResponse(
     if (decoded) throw decoded;
     const bytes = responseBytes(output, input.Range, target, totalBytes);
     const reading: Reading = { target, signal, idleTimeoutMs, bytes, bytesRead: 0 };
-    const open = (guard: SourceGuard) => guardSource(bytesOf(output.Body), guard);
+    const open = (guard: SourceGuard) => guardSource(piecesOf(output.Body), guard);
     const requestRest = refetch && restRequest(bytes, target, signal, refetch);
     const resumable = requestRest && observer.allowRelease(output.Body, requestRest, () => guardOf(reading));
     signal.addEventListener("abort", observer.detach, { once: true });
@@ -187,7 +187,7 @@ async function readInto(
     decodedBody(output, target, cause) ?? bodyError(code, target, { bytesRead, expected }, what, cause);
   if (skip > 0 || bodyBytes > expected)
     return fill(targets, readBody(open(guardOf(reading)), reading, 0, expected));
-  const seen = await collect(output.Body, targets, {
+  const seen = await collectInto(output.Body, targets, {
     signal,
     idleTimeoutMs,
     stalled: (bytes) => fail("BODY_STALLED", bytes, `no bytes arrived for ${idleTimeoutMs} ms`),

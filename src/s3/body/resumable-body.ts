@@ -9,7 +9,7 @@ import { closeSource, guardSource, type SourceGuard } from "../../source/guarded
 import { otherRange, type RequestTarget } from "../errors.js";
 import type { AttemptObserver, AttemptResponse } from "../requests.js";
 import { isSameETag, type ResponseBytes, sentRange } from "../responses.js";
-import { bytesOf } from "./coalesced-reads.js";
+import { piecesOf } from "./coalesced-reads.js";
 import type { Connections, OpenBody } from "./connections.js";
 
 /** Bytes that arrive by one connection. */
@@ -182,7 +182,7 @@ export class BodyObserver implements AttemptObserver {
     }
     // It may fail after it was given up; without a listener that would end the process.
     body.on("error", () => undefined);
-    this.#resumable = this.#resumableOf(body, () => bytesOf(body)[Symbol.asyncIterator]());
+    this.#resumable = this.#resumableOf(body, () => piecesOf(body)[Symbol.asyncIterator]());
     response.body = Readable.from(this.#resumable, { objectMode: false });
   };
 
@@ -200,7 +200,7 @@ export class BodyObserver implements AttemptObserver {
   ): AsyncIterable<Uint8Array> | undefined {
     // A body that a middleware of the caller's has replaced cannot be resumed by its position.
     const isOwn = !this.#resumable && Body !== undefined && Body === this.#stream;
-    if (isOwn) this.#resumable = this.#resumableOf(Body, () => guardSource(bytesOf(Body), guard()));
+    if (isOwn) this.#resumable = this.#resumableOf(Body, () => guardSource(piecesOf(Body), guard()));
     this.#resumable?.allowRelease(async (bytesBefore) => {
       const response = await requestRest(bytesBefore);
       return (

@@ -1,9 +1,9 @@
 /** The original of a migration: looked up before, and removed after with its instruction file. */
 import { hasCode } from "../../base/errors.js";
-import { deleteObject } from "../../objects/delete.js";
+import { deleteEncrypted } from "../../objects/delete.js";
 import type { FoundObject, ObjectFormat } from "../../objects/encrypted/format.js";
 import { requireUnchanged } from "../../s3/copy.js";
-import { findObject, isOtherObject, lacksETag, removeUnchanged } from "../../s3/remove-unchanged.js";
+import { isOtherObject, lacksETag, removeUnchanged, stateOfKey } from "../../s3/remove-unchanged.js";
 import { headObject } from "../../s3/requests.js";
 import { withLeftover } from "../../transfer/call.js";
 import type { Migration } from "./input.js";
@@ -72,7 +72,7 @@ async function deleteOriginal({ config, request, call, head, ETag }: Migration):
     // Also for a version: "null" is another object after it was overwritten, which another name of the bucket allows.
     await requireUnchanged(config, original, head, signal);
     const IfMatch = VersionId === undefined ? ETag : undefined;
-    const output = await deleteObject(
+    const output = await deleteEncrypted(
       { ...config, envelopeStorage: "metadata" },
       { Bucket, Key, VersionId, IfMatch, RequestPayer, ExpectedBucketOwner },
       { abortSignal: signal },
@@ -111,7 +111,7 @@ async function removeInstructionFile(
 ): Promise<readonly string[]> {
   const { Key } = object;
   // Some stores ignore conditions: there, this finds every change but one during the last request.
-  const found = await findObject(s3, object);
+  const found = await stateOfKey(s3, object);
   if (found === "unknown" || lacksETag(found, ETag)) return [Key];
   if (found === "absent" || ETag === undefined || isOtherObject(found, ETag)) return [];
   return (await removeUnchanged(s3, object, ETag)) ? [] : [Key];

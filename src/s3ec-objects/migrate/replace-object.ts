@@ -5,7 +5,7 @@ import { withSidecar } from "../../objects/put/sidecar-write.js";
 import { ConfirmedWrite, type ConfirmedWriteOutput, findWritten } from "../../s3/confirmed-write.js";
 import { copyWithin, requireUnchanged } from "../../s3/copy.js";
 import { customerKeyOf } from "../../s3/fields.js";
-import { findObject } from "../../s3/remove-unchanged.js";
+import { stateOfKey } from "../../s3/remove-unchanged.js";
 import { conditionOf, isSameETag } from "../../s3/responses.js";
 import { withLeftover } from "../../transfer/call.js";
 import { currentOriginal, type Migration, type NewObjectFields } from "./input.js";
@@ -110,10 +110,10 @@ async function isStagedObjectObsolete({ migration, stagedObject, fields }: Repla
   const { config, request, head } = migration;
   const { Bucket, Key, RequestPayer, ExpectedBucketOwner } = fields;
   const object = { Bucket, RequestPayer, ExpectedBucketOwner, ...customerKeyOf(fields) };
-  const there = await findObject(config.s3, { ...object, Key });
+  const there = await stateOfKey(config.s3, { ...object, Key });
   if (typeof there === "string") return false;
   if (request.replaces && head.ETag && there.ETag && isSameETag(there.ETag, head.ETag)) return true;
   const { VersionId } = stagedObject;
-  const staged = await findObject(config.s3, { ...object, Key: stagedObject.Key, VersionId });
+  const staged = await stateOfKey(config.s3, { ...object, Key: stagedObject.Key, VersionId });
   return typeof staged !== "string" && hasSameSalt(there, staged);
 }

@@ -7,7 +7,7 @@ import { deleteSidecar, type SidecarLocation, sidecarLocation } from "../../obje
 import type { WriteInput } from "../../objects/put/write-arguments.js";
 import { unusableResponse } from "../../s3/errors.js";
 import { customerKeyOf } from "../../s3/fields.js";
-import { findObject, isOtherObject, lacksETag, removeUnchanged } from "../../s3/remove-unchanged.js";
+import { isOtherObject, lacksETag, removeUnchanged, stateOfKey } from "../../s3/remove-unchanged.js";
 import { headObject, targetOf } from "../../s3/requests.js";
 import { type CallControl, withLeftover } from "../../transfer/call.js";
 
@@ -80,7 +80,7 @@ export async function removeWritten(
   const isConditional = !isStaging && VersionId === undefined;
   const hasSidecar = (fields.envelopeStorage ?? envelopeStorage) === "sidecar";
   if (hasSidecar || isConditional) {
-    const found = await findObject(s3, input);
+    const found = await stateOfKey(s3, input);
     if (found === "absent" || isOtherObject(found, ETag)) return [];
     // Removed without its metadata having been read, it would leave a sidecar whose key nobody knows.
     if (found === "unknown" || (isConditional && lacksETag(found, ETag))) return [Key];

@@ -9,8 +9,8 @@ import { sealContentKeys } from "../../../src/s3ec/content/content-keys.js";
 import { cbcSuite, gcmSuite, type WrapAlgorithm, wraps } from "../../../src/s3ec/suites.js";
 import { collect, cut } from "../../support/bytes.js";
 import { coded, errorOf } from "../../support/errors.js";
+import { readVectors } from "../../support/foreign-vectors.js";
 import { contentKeys } from "../../support/legacy.js";
-import { readVectors } from "../../support/wycheproof.js";
 
 interface Vector {
   readonly tcId: number;

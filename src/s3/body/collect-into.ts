@@ -1,25 +1,29 @@
-/** Collects a body whose size is known in memory that is there already: no promise for each piece of it. */
+/** Reads a body of known size into preallocated buffers, without a promise for each piece. */
 import { finished, Readable } from "node:stream";
 import { limitedWait } from "../../base/abort.js";
 
-/** When collecting gives up. */
+/** The limits of collecting. */
 export interface CollectGuard {
-  /** Collecting rejects with the reason of this signal once it aborts. */
+  /** Collecting rejects with the reason of this signal as soon as it aborts. */
   readonly signal: AbortSignal;
-  /** How long no byte may come, in milliseconds; 0 for no limit. */
+  /** The longest time without a byte, in milliseconds; 0 for no limit. */
   readonly idleTimeoutMs: number;
-  /** The error for a body that was silent for so long, of which so many bytes had come. */
+  /** The error for a body that was silent for that long after the given number of bytes. */
   readonly stalled: (bytes: number) => Error;
-  /** The error for a body that failed by itself. */
+  /** The error for a body that failed after the given number of bytes. */
   readonly failed: (bytes: number, cause: unknown) => Error;
 }
 
 /**
- * Copies a body into the targets, one after the other. Once this has settled, nothing is written there any more.
+ * Copies a body into the targets, one after the other. Once this has settled, nothing is written to them any more.
  *
- * @returns how many bytes came; more than there is room for only says that there was more
+ * @returns the number of bytes that arrived. More than the targets have room for says only that the body has more
  */
-export function collect(body: unknown, targets: readonly Uint8Array[], guard: CollectGuard): Promise<number> {
+export function collectInto(
+  body: unknown,
+  targets: readonly Uint8Array[],
+  guard: CollectGuard,
+): Promise<number> {
   const { signal, idleTimeoutMs, stalled, failed } = guard;
   const stream = body instanceof Readable ? body : Readable.from((body ?? []) as AsyncIterable<Uint8Array>);
   const room = targets.reduce((sum, { length }) => sum + length, 0);
@@ -29,7 +33,7 @@ export function collect(body: unknown, targets: readonly Uint8Array[], guard: Co
     const onData = (piece: Uint8Array) => {
       refresh();
       if (!(piece instanceof Uint8Array)) {
-        reject(failed(seen, new TypeError("its stream gave something other than bytes")));
+        reject(failed(seen, new TypeError("its stream yielded something other than bytes")));
         return;
       }
       copy(piece, seen, targets);
@@ -49,11 +53,11 @@ export function collect(body: unknown, targets: readonly Uint8Array[], guard: Co
   });
 }
 
-/** Copies the bytes that come after `before` others to where they belong. */
+/** Copies bytes, which follow `before` others, to their place in the targets. */
 function copy(piece: Uint8Array, before: number, targets: readonly Uint8Array[]): void {
   let start = -before;
   for (const target of targets) {
-    // Where the target begins in the piece, or how much of it is full, as a negative number.
+    // The start of the target in the piece; negative by the number of bytes that the target has already.
     const from = Math.max(0, start);
     const to = Math.min(piece.length, start + target.length);
     if (from < to) target.set(piece.subarray(from, to), from - start);

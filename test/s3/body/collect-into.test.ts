@@ -1,7 +1,7 @@
 import { Readable } from "node:stream";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { collect } from "../../../src/s3/body/collect.js";
+import { collectInto } from "../../../src/s3/body/collect-into.js";
 import { cut, expectBytes, testBytes } from "../../support/bytes.js";
 import { errorOf } from "../../support/errors.js";
 
@@ -26,7 +26,7 @@ it("fills the targets one after the other, however the body is cut, and says how
         const body = testBytes(length);
         const targets = targetLengths.map((bytes) => Buffer.alloc(bytes));
         const room = targets.reduce((sum, target) => sum + target.length, 0);
-        const seen = await collect(Readable.from(cut(body, ...cuts)), targets, guard());
+        const seen = await collectInto(Readable.from(cut(body, ...cuts)), targets, guard());
         if (length <= room) expect(seen).toBe(length);
         else expect(seen).toBeGreaterThan(room);
         const expected = Buffer.alloc(room);
@@ -43,46 +43,46 @@ it("takes an iterable that is no stream, and no body at all", async () => {
     yield Buffer.from("ab");
     yield Buffer.from("c");
   };
-  expect(await collect(pieces(), [target], guard())).toBe(3);
+  expect(await collectInto(pieces(), [target], guard())).toBe(3);
   expect(target.toString()).toBe("abc");
-  expect(await collect(undefined, [target], guard())).toBe(0);
+  expect(await collectInto(undefined, [target], guard())).toBe(0);
 });
 
 it("ends with a body that fails, is destroyed, or gives no bytes", async () => {
   const cause = new Error("mine");
   const failing = Readable.from([Buffer.from("ab")]);
   failing.once("data", () => failing.destroy(cause));
-  const error = await errorOf(() => collect(failing, [Buffer.alloc(9)], guard()));
+  const error = await errorOf(() => collectInto(failing, [Buffer.alloc(9)], guard()));
   expect(error).toMatchObject({ message: "failed after 2", cause });
   const closed = never();
-  const closing = errorOf(() => collect(closed, [Buffer.alloc(9)], guard()));
+  const closing = errorOf(() => collectInto(closed, [Buffer.alloc(9)], guard()));
   closed.destroy();
   expect(await closing).toMatchObject({
     message: "failed after 0",
     cause: { code: "ERR_STREAM_PREMATURE_CLOSE" },
   });
-  const other = await errorOf(() => collect(Readable.from(["text"]), [Buffer.alloc(9)], guard()));
+  const other = await errorOf(() => collectInto(Readable.from(["text"]), [Buffer.alloc(9)], guard()));
   expect(other).toMatchObject({ message: "failed after 0", cause: expect.any(TypeError) });
 });
 
 it("ends with silence, and each byte counts anew", async () => {
   const body = never();
   body.push(Buffer.from("abc"));
-  expect((await errorOf(() => collect(body, [Buffer.alloc(9)], guard({ idleTimeoutMs: 30 })))).message).toBe(
-    "stalled after 3",
-  );
+  expect(
+    (await errorOf(() => collectInto(body, [Buffer.alloc(9)], guard({ idleTimeoutMs: 30 })))).message,
+  ).toBe("stalled after 3");
   expect(body.destroyed).toBe(true);
 });
 
 it("ends with the signal, before and amid; then nothing is written any more", async () => {
   const reason = new Error("enough");
-  expect(await errorOf(() => collect(never(), [], guard({ signal: AbortSignal.abort(reason) })))).toBe(
+  expect(await errorOf(() => collectInto(never(), [], guard({ signal: AbortSignal.abort(reason) })))).toBe(
     reason,
   );
   const controller = new AbortController();
   const body = never();
   const target = Buffer.alloc(9);
-  const collecting = errorOf(() => collect(body, [target], guard({ signal: controller.signal })));
+  const collecting = errorOf(() => collectInto(body, [target], guard({ signal: controller.signal })));
   body.push(Buffer.from("a"));
   await new Promise(setImmediate);
   controller.abort(reason);
