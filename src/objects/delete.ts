@@ -56,17 +56,17 @@ export async function deleteEncrypted(
 async function remove(
   config: ClientConfig,
   storage: EnvelopeStorage,
-  asked: DeleteObjectCommandInput,
+  request: DeleteObjectCommandInput,
   target: RequestTarget,
   signal: AbortSignal | undefined,
 ): Promise<DeleteOutput> {
   const { s3 } = config;
-  const sidecar = storage === "sidecar" ? await findSidecar(config, asked, signal) : undefined;
-  const output = await requests.deleteObject(s3, asked, { signal });
-  await requireDeletion(config, asked, output, target, signal);
+  const sidecar = storage === "sidecar" ? await findSidecar(config, request, signal) : undefined;
+  const output = await requests.deleteObject(s3, request, { signal });
+  await requireDeletion(config, request, output, target, signal);
   // A delete marker only hides the object: its older versions still need the sidecar.
   if (!sidecar || output.DeleteMarker) return output;
-  if (asked.VersionId !== undefined) return { ...output, possiblyOrphanedSidecarKey: sidecar.Key };
+  if (request.VersionId !== undefined) return { ...output, possiblyOrphanedSidecarKey: sidecar.Key };
   if (await deleteSidecar(s3, sidecar, signal)) return output;
   return { ...output, orphanedSidecarKey: sidecar.Key };
 }

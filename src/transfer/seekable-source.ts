@@ -30,7 +30,7 @@ export interface SeekableSource {
    *
    * @throws EnvelopeError `FILE_FAILED`, `SOURCE_FAILED`, `SOURCE_STALLED`, `SOURCE_CHANGED`
    */
-  read(target: Uint8Array, position: number): Promise<void>;
+  readInto(target: Uint8Array, position: number): Promise<void>;
   /** @throws EnvelopeError `SOURCE_CHANGED` when the source differs from what was opened */
   requireUnchanged(): Promise<void>;
   close(): Promise<void>;
@@ -82,7 +82,7 @@ async function fileSource(path: string): Promise<SeekableSource> {
       length: size,
       modifiedMs: mtimeMs,
       isFileAt: (other) => attempt(() => isFileAt(file, other)),
-      read: (target, position) => attempt(() => readFile(file, path, target, position)),
+      readInto: (target, position) => attempt(() => readFile(file, path, target, position)),
       requireUnchanged: async () => {
         const now = await attempt(() => file.stat());
         if (now.size !== size) throw sourceChanged("the file has another size", { path, size: now.size });
@@ -126,7 +126,7 @@ function callersSource(
     length,
     modifiedMs: undefined,
     isFileAt: async () => false,
-    async read(target, position) {
+    async readInto(target, position) {
       for (let filled = 0; filled < target.length; ) {
         const start = position + filled;
         const end = Math.min(start + maxReadBytes, position + target.length);

@@ -198,7 +198,7 @@ function bodySource(body: Uint8Array, length: number): SeekableSource {
     length,
     modifiedMs: undefined,
     isFileAt: async () => false,
-    async read(target) {
+    async readInto(target) {
       // Its memory may have been transferred to another thread since the call.
       if (body.length !== target.length)
         throw sourceChanged("Body has another length", { size: body.length });

@@ -118,7 +118,7 @@ interface PartSealing {
  */
 export async function sealPart(
   { config, call, layout, keys, signal }: PartSealing,
-  source: Pick<SeekableSource, "read">,
+  source: Pick<SeekableSource, "readInto">,
   PartNumber: number,
 ): Promise<SealedPart> {
   const range = partRange(layout, PartNumber);
@@ -127,7 +127,7 @@ export async function sealPart(
   const lease = await config.budget.acquire(call, bufferBytes, signal, bufferBytes);
   try {
     const memory = (lease.memory ?? Buffer.allocUnsafeSlow(bufferBytes)).buffer as ArrayBuffer;
-    await source.read(new Uint8Array(memory, 0, range.plaintextBytes), range.plaintextStart);
+    await source.readInto(new Uint8Array(memory, 0, range.plaintextBytes), range.plaintextStart);
     signal.throwIfAborted();
     const { bytes, buffer, ...fingerprint } = await sealRange(config.engine, keys, range, memory);
     const release = (isUnread: boolean) => lease.release(isUnread ? Buffer.from(buffer) : undefined);

@@ -104,7 +104,7 @@ export class UploadSession implements ParsedTicket, UnlockedTicket {
 
   /** Reads and encrypts a part in leased memory. The caller releases it. See {@link sealPart}. */
   sealPart(
-    source: Pick<SeekableSource, "read">,
+    source: Pick<SeekableSource, "readInto">,
     partNumber: number,
     signal: AbortSignal = this.call.signal,
   ): Promise<SealedPart> {
