@@ -240,7 +240,7 @@ describe("errors of objects that cannot be opened", () => {
     expect(await expectErrors([head, ...reads(native, legacyKey)])).toEqual(new Set(["LEGACY_FORMAT"]));
     const { message } = await errorOf(head[1]);
     expect(message).toMatch(
-      /, see https:\/\/github\.com\/s3-envelope\/s3-envelope\/blob\/main\/docs\/legacy\.md$/,
+      /, see https:\/\/github\.com\/s3-envelope\/s3-envelope\/blob\/main\/docs\/guides\/legacy-objects\.md$/,
     );
   });
 

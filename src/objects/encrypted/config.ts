@@ -12,8 +12,6 @@ import { MemoryBudget } from "../../transfer/memory-budget.js";
 import type { LegacyReading, ObjectFormat } from "./format.js";
 import type { TransferConfig } from "./transfer-config.js";
 
-export type { TransferConfig } from "./transfer-config.js";
-
 const mebibyte = 1024 * 1024;
 
 /** The default of `idleTimeoutMs`. */

@@ -6,7 +6,7 @@ import type { BodySource } from "../../transfer/body-source.js";
 import type { Call } from "../../transfer/call.js";
 import { type Part, PartAssembly } from "../../transfer/part-assembly.js";
 import { partSizes } from "../../transfer/part-sizes.js";
-import type { TransferConfig } from "../encrypted/config.js";
+import type { TransferConfig } from "../encrypted/transfer-config.js";
 import type { BodyEncoder } from "./body-encoder.js";
 import { type PutOutput, putOutput } from "./write-arguments.js";
 

@@ -2,8 +2,8 @@
 import type { HeadObjectCommandOutput, PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
 import { newSuffixedKey, suffixedKey } from "../../envelope/sidecar.js";
-import type { TransferConfig } from "../../objects/encrypted/config.js";
 import { putSidecar, type SidecarLocation, type SidecarOwner } from "../../objects/encrypted/sidecar.js";
+import type { TransferConfig } from "../../objects/encrypted/transfer-config.js";
 import { getResponse, readSmall } from "../../s3/body/object-response.js";
 import { requireETag } from "../../s3/errors.js";
 import { customerKeyOf, objectFields } from "../../s3/fields.js";

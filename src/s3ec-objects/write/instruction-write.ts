@@ -5,8 +5,8 @@
 import type { PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { untilAborted } from "../../base/abort.js";
 import { EnvelopeError, hasCode } from "../../base/errors.js";
-import type { TransferConfig } from "../../objects/encrypted/config.js";
 import { putSidecar, type SidecarLocation } from "../../objects/encrypted/sidecar.js";
+import type { TransferConfig } from "../../objects/encrypted/transfer-config.js";
 import type { ObjectWrite } from "../../objects/put/send-body.js";
 import { withinTime } from "../../s3/clean-up.js";
 import { isRefusal } from "../../s3/confirmed-write.js";

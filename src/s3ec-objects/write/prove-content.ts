@@ -2,7 +2,7 @@
 import type { HeadObjectCommandOutput, PutObjectCommandInput } from "@aws-sdk/client-s3";
 import { quoted } from "../../base/bytes.js";
 import { EnvelopeError } from "../../base/errors.js";
-import type { TransferConfig } from "../../objects/encrypted/config.js";
+import type { TransferConfig } from "../../objects/encrypted/transfer-config.js";
 import { getResponse } from "../../s3/body/object-response.js";
 import { otherRange, type RequestTarget, requireETag } from "../../s3/errors.js";
 import { customerKeyOf, objectFields } from "../../s3/fields.js";

@@ -2,11 +2,8 @@
 import { choiceArgument } from "../../base/arguments.js";
 import { fieldsArgument } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
-import {
-  type EnvelopeClientOptions,
-  type TransferConfig,
-  transferConfigArgument,
-} from "../../objects/encrypted/config.js";
+import { type EnvelopeClientOptions, transferConfigArgument } from "../../objects/encrypted/config.js";
+import type { TransferConfig } from "../../objects/encrypted/transfer-config.js";
 import type { LegacyKeyring } from "../../s3ec/keyrings/keyring.js";
 import { legacyKeyringArgument } from "../../s3ec/keyrings/keyring.js";
 import { type CommitmentPolicy, type LegacyPolicy, policyArguments } from "../../s3ec/policy.js";
