@@ -1,4 +1,4 @@
-/** A multipart upload that completes whole or leaves nothing behind. */
+/** A multipart upload: it completes, or it is aborted and removes its parts. */
 import type { ClientRequest } from "node:http";
 import type { PutObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
 import { untilAborted } from "../base/abort.js";
@@ -18,7 +18,7 @@ import {
 } from "./requests.js";
 import { conditionOf } from "./responses.js";
 
-/** How long a failed call waits for the response to its CreateMultipartUpload, in milliseconds. */
+/** The longest time that a failed call waits for the response to its CreateMultipartUpload, in milliseconds. */
 const createGraceMs = 5_000;
 
 /** The input of all requests of one multipart upload. */

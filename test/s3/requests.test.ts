@@ -1,4 +1,4 @@
-/** Which fields of the caller's go out with which request, field by field. */
+/** The fields of the caller's that each request carries, one by one. */
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -67,12 +67,12 @@ beforeEach(() => {
 const put = (Body: PutInput["Body"]) => client.put({ ...everything, Body });
 const sent = () => mock.calls().map(({ args }) => args[0].input as Record<string, unknown>);
 
-it("PutObject carries all", async () => {
+it("PutObject carries all fields of the caller's", async () => {
   await put("x");
   expect(sent()).toEqual([{ ...everything, Metadata: expect.anything(), Body: expect.any(Buffer) }]);
 });
 
-it("of a multipart upload, each request carries what belongs to it", async () => {
+it("each request of a multipart upload carries the fields that belong to it", async () => {
   await put(Buffer.alloc(partBytes + 1));
   const [created, ...others] = sent();
   expect(created).toEqual({
@@ -102,7 +102,7 @@ it("of a multipart upload, each request carries what belongs to it", async () =>
   ]);
 });
 
-it("a failed multipart upload is aborted as its owner", async () => {
+it("the abort of a failed multipart upload carries the owner and the payer", async () => {
   mock.on(CompleteMultipartUploadCommand).rejects(new Error("no"));
   await errorOf(() => put(Buffer.alloc(partBytes + 1)));
   expect(mock.commandCalls(AbortMultipartUploadCommand).map(({ args }) => args[0].input)).toEqual([
@@ -110,7 +110,7 @@ it("a failed multipart upload is aborted as its owner", async () => {
   ]);
 });
 
-it("a sidecar carries what rules who may read or remove it, not the storage class nor a customer's key", async () => {
+it("a sidecar carries the fields that control access and retention, not the storage class nor the customer-provided key", async () => {
   await client.put({ ...everything, Body: "x", envelopeStorage: "sidecar" });
   const { CacheControl, ContentDisposition, ContentEncoding, ContentLanguage, Expires, ...kept } = atCreation;
   const { StorageClass, WebsiteRedirectLocation, ...rules } = kept;
@@ -126,7 +126,7 @@ it("a sidecar carries what rules who may read or remove it, not the storage clas
   expect(body).toMatchObject(everything);
 });
 
-it("a client without a configuration, as of a wrapper, is asked for nothing but to send", async () => {
+it("an S3 client without a configuration, such as a wrapper, needs only a send method", async () => {
   const bare = { send: (command: never) => s3.send(command) } as unknown as S3Client;
   const output = await new EnvelopeClient({ s3: bare, keyring, partSizeBytes: partBytes }).put({
     ...object,
@@ -152,7 +152,7 @@ it.each([
   expect(created?.args[0].input.ChecksumAlgorithm).toBe(expected);
 });
 
-it("reads and deletes carry what the caller gives, and the range of the ciphertext", async () => {
+it("reads and deletions carry the fields of the caller's, and the range of the ciphertext", async () => {
   await put("x");
   const Metadata = sent()[0]?.Metadata as Record<string, string>;
   mock.resetHistory();
