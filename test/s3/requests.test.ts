@@ -10,8 +10,9 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { mockClient } from "aws-sdk-client-mock";
-import { beforeEach, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { EnvelopeClient, type PutInput } from "../../src/index.js";
+import * as requests from "../../src/s3/requests.js";
 import { errorOf } from "../support/errors.js";
 import { keyring, s3PartBytes as partBytes } from "../support/local.js";
 
@@ -174,4 +175,71 @@ it("reads and deletions carry the fields of the caller's, and the range of the c
     { ...object, VersionId: "v", MFA: "m" },
   ]);
   expect(mock.commandCalls(DeleteObjectCommand)).toHaveLength(1);
+});
+
+describe("each request to S3", () => {
+  const where = { Bucket: "b", Key: "k" };
+  const part = { ...where, UploadId: "u", PartNumber: 3 };
+  type Send = (s3: S3Client, options: requests.RequestOptions) => Promise<unknown>;
+  const all: Record<string, [send: Send, about?: object]> = {
+    GetObject: [
+      (to, options) => requests.getObject(to, { ...where, Range: "bytes=1-2" }, options),
+      { range: "bytes=1-2" },
+    ],
+    HeadObject: [(to, options) => requests.headObject(to, where, options)],
+    PutObject: [(to, options) => requests.putObject(to, where, options)],
+    DeleteObject: [(to, options) => requests.deleteObject(to, where, options)],
+    GetObjectTagging: [(to, options) => requests.getObjectTagging(to, where, options)],
+    CopyObject: [(to, options) => requests.copyObject(to, { ...where, CopySource: "b/other" }, options)],
+    CreateMultipartUpload: [(to, options) => requests.createMultipartUpload(to, where, options)],
+    UploadPart: [(to, options) => requests.uploadPart(to, part, options), { partNumber: 3 }],
+    UploadPartCopy: [
+      (to, options) => requests.uploadPartCopy(to, { ...part, CopySource: "b/other" }, options),
+      { partNumber: 3 },
+    ],
+    CompleteMultipartUpload: [(to, options) => requests.completeMultipartUpload(to, part, options)],
+    AbortMultipartUpload: [(to, options) => requests.abortMultipartUpload(to, part, options)],
+    ListParts: [(to, options) => requests.listParts(to, part, options)],
+    ListMultipartUploads: [
+      (to, options) => requests.listMultipartUploads(to, { Bucket: "b", Prefix: "k" }, options),
+    ],
+  };
+  const operations = Object.keys(requests)
+    .filter((name) => name !== "targetOf")
+    .map((name) => `${name[0]?.toUpperCase()}${name.slice(1)}`);
+  const clientThat = (send: () => Promise<unknown>) => ({ send }) as unknown as S3Client;
+
+  it("is in the table of this test", () => expect(Object.keys(all).sort()).toEqual(operations.sort()));
+
+  it.each(Object.entries(all))("that fails names %s, bucket and key", async (operation, [send, about]) => {
+    const denied = Object.assign(new Error("no"), {
+      name: "AccessDenied",
+      $metadata: { httpStatusCode: 403, requestId: "r" },
+    });
+    for (const isBounded of [false, true]) {
+      const error = await errorOf(() =>
+        send(
+          clientThat(() => Promise.reject(denied)),
+          { isBounded },
+        ),
+      );
+      expect(error).toMatchObject({
+        code: "S3_ACCESS_DENIED",
+        cause: denied,
+        details: { operation, bucket: "b", key: "k", httpStatusCode: 403, requestId: "r", ...about },
+      });
+    }
+  });
+
+  it.each(Object.entries(all))("rejects with the reason of its signal: %s", async (_operation, [send]) => {
+    const never = clientThat(() => new Promise(() => undefined));
+    for (const isBounded of [false, true]) {
+      const controller = new AbortController();
+      const failed = errorOf(() => send(never, { signal: controller.signal, isBounded }));
+      const reason = new Error("enough");
+      controller.abort(reason);
+      expect(await failed).toBe(reason);
+      expect(await errorOf(() => send(never, { signal: controller.signal, isBounded }))).toBe(reason);
+    }
+  });
 });
