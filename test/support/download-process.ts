@@ -9,10 +9,10 @@ const code = `
   import { S3Client } from "@aws-sdk/client-s3";
   import { aesKeyring } from "${dist}index.js";
   import { download } from "${dist}objects/download/download.js";
-  import { settingsArgument } from "${dist}objects/encrypted/config.js";
+  import { configArgument } from "${dist}objects/encrypted/config.js";
   const [config, input] = JSON.parse(process.env.DOWNLOAD);
   const keyring = aesKeyring({ keyId: "test", wrappingKey: Buffer.from("${wrappingKey.toString("hex")}", "hex") });
-  const settings = settingsArgument({ s3: new S3Client(config), keyring });
+  const settings = configArgument({ s3: new S3Client(config), keyring });
   process.send("begun");
   let moves = false;
   const onProgress = () => {
