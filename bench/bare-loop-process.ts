@@ -1,4 +1,4 @@
-/** A process that runs the bare loop for as long as it is told and answers its rate, for bench/limits.ts. */
+/** A process that runs the bare loop for a given time and sends its rate, for bench/limits.ts. */
 import { createSecretKey, randomBytes } from "node:crypto";
 import { loopPieceBytes, openLoop, sealLoop } from "./bare-loop.js";
 import { blockBytes, nowhere, piecesOf, sourcePieceBytes } from "./bytes.js";

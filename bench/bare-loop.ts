@@ -1,4 +1,4 @@
-/** What any format of 16 KiB chunks must do at least, on one thread: a cipher for each chunk, and nothing else. */
+/** The least work of any format of 16 KiB chunks on one thread: one cipher for each chunk. */
 import { createCipheriv, createDecipheriv, type KeyObject } from "node:crypto";
 import type { Sink } from "./bytes.js";
 
@@ -23,7 +23,7 @@ export function sealLoop(key: KeyObject, source: Iterable<Buffer>, sink: Sink): 
   }
 }
 
-/** Opens what `sealLoop` made, in pieces of whole chunks. */
+/** Opens the output of `sealLoop`, in pieces of whole chunks. */
 export function openLoop(key: KeyObject, source: Iterable<Buffer>, sink: Sink): void {
   const nonce = Buffer.alloc(12);
   let index = 0;

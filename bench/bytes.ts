@@ -5,7 +5,7 @@ import { Readable, Writable } from "node:stream";
 export const kibibyte = 1024;
 export const mebibyte = 1024 * kibibyte;
 export const gibibyte = 1024 * mebibyte;
-/** What a source hands out at a time. */
+/** The size of each piece of a source. */
 export const sourcePieceBytes = 64 * kibibyte;
 
 /** Sources repeat a block of this size, so that 1 GiB needs no 1 GiB of memory. */
@@ -20,7 +20,7 @@ export function* piecesOf(bytes: Buffer, pieceBytes: number): Generator<Buffer> 
     yield bytes.subarray(start, start + pieceBytes);
 }
 
-/** So many bytes: a block again and again. */
+/** Yields the given number of bytes, by repeating one block. */
 export function* repeated(block: Buffer, totalBytes: number, pieceBytes: number): Generator<Buffer> {
   for (let left = totalBytes; left > 0; left -= block.length) {
     yield* piecesOf(left < block.length ? block.subarray(0, left) : block, pieceBytes);

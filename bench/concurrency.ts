@@ -11,7 +11,7 @@ import { plainPipeline, threadPipeline, type Way, workersPipeline } from "./ways
 
 const block = randomBytes(blockBytes);
 
-/** 64 messages in all, so many at once: the rate, and the delay of the event loop meanwhile. */
+/** The rate of 64 messages at a given concurrency, and the delay of the event loop meanwhile. */
 export async function benchConcurrentEncrypts(
   counts: readonly number[],
   bytes: number,
@@ -60,7 +60,7 @@ async function sealOne(way: Way, bytes: number): Promise<void> {
   await way.seal(repeated(block, bytes, sourcePieceBytes), nowhere);
 }
 
-/** A put and a get of 1 KiB, so many pairs at once, against an S3 in another process. */
+/** A put and a get of 1 KiB at a given concurrency, against an S3 in another process. */
 export async function benchConcurrentPuts(
   variant: S3Variant,
   counts: readonly number[],
@@ -107,7 +107,7 @@ export async function benchConcurrentPuts(
   });
 }
 
-/** Does something so often in all, with so many under way at a time. */
+/** Runs a task a number of times with bounded concurrency. */
 async function atOnce(count: number, total: number, run: (index: number) => Promise<unknown>): Promise<void> {
   let next = 0;
   const one = async () => {

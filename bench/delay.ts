@@ -9,7 +9,7 @@ export interface Delay {
   readonly max: number;
 }
 
-/** Runs something and tells the delays meanwhile. */
+/** Runs a task and returns the delays of the event loop meanwhile. */
 export async function delayDuring(run: () => Promise<unknown>): Promise<Delay> {
   const histogram = monitorEventLoopDelay({ resolution: 1 });
   histogram.enable();

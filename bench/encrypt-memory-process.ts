@@ -1,4 +1,4 @@
-/** A process that encrypts one message and answers its peak memory in bytes, for bench/encrypt-memory.ts. */
+/** A process that encrypts one message and sends its peak memory in bytes, for bench/encrypt-memory.ts. */
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { blockBytes, nowhere, repeated, sourcePieceBytes } from "./bytes.js";

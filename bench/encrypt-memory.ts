@@ -5,16 +5,16 @@ import { answerOf, startProcess } from "./processes.js";
 import type { Table } from "./results.js";
 import { plainPipeline, threadPipeline, workersPipeline } from "./ways.js";
 
-/** The ways that are measured, by the names that their processes are told. */
+/** The measured ways, by the names that are passed to their processes. */
 export const measuredWays = { plain: plainPipeline, workers: workersPipeline, thread: threadPipeline };
 
-/** What such a process is told. */
+/** The input of such a process. */
 export interface MemoryOrder {
   readonly way: keyof typeof measuredWays;
   readonly bytes: number;
 }
 
-/** Peak RSS after so many bytes, from memory to nowhere. */
+/** Peak RSS after encrypting a number of bytes from memory, whose ciphertext is discarded. */
 export async function benchEncryptMemory(
   bytes: number,
   rounds: number,

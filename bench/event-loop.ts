@@ -1,4 +1,4 @@
-/** What an encrypt at full speed does to others on the same event loop. */
+/** The effect of encryption at full speed on other work of the event loop. */
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { blockBytes, formatBytes, nowhere, repeated, sourcePieceBytes } from "./bytes.js";
@@ -11,7 +11,7 @@ const block = randomBytes(blockBytes);
 const idle = "idle";
 const withWorkers = [workersPipeline.name, reusingIteration.name];
 
-/** Delays p50, p99 and max: idle, and while each way encrypts so many bytes from memory to nowhere. */
+/** Delays p50, p99 and max: idle, and while each way encrypts bytes from memory. */
 export async function benchEventLoop(
   bytes: number,
   rounds: number,

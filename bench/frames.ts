@@ -57,7 +57,7 @@ export const fullFrames: FrameSettings = {
 const block = randomBytes(blockBytes);
 /** A message that is decrypted is held in memory; a larger one is replaced by several of this size. */
 const maxSealedBytes = 128 * mebibyte;
-/** By what a way does with this much its speed is judged. */
+/** The message length that speeds are compared at. */
 const maxTrialBytes = 2 * mebibyte;
 const maxWholeBytes = 16 * mebibyte;
 
@@ -90,7 +90,7 @@ export async function benchFrames(settings: FrameSettings, show: (table: Table) 
   }
 }
 
-/** Which setting of ESDK-JS is its best. */
+/** The best setting of ESDK-JS. */
 export async function benchEsdkSettings(
   settings: FrameSettings,
   show: (table: Table) => void,
@@ -136,7 +136,7 @@ async function compareWays(
   }
 }
 
-/** What one way does in one run. */
+/** The result of one way in one run. */
 interface Run {
   readonly way: Way;
   readonly messages: number;
@@ -193,7 +193,7 @@ interface Sealed {
   open(sink: Sink): Promise<void>;
 }
 
-/** Seals so many bytes, opens them again, and compares. */
+/** Seals bytes, opens them again, and compares. */
 async function sealed(way: Way, bytes: number): Promise<Sealed> {
   const source = () => repeated(block, bytes, sourcePieceBytes);
   const pieces: Uint8Array[] = [];

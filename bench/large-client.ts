@@ -1,4 +1,4 @@
-/** A process that uploads or downloads one file and tells its peak memory, for bench/large-memory.ts. */
+/** A process that uploads or downloads one file and sends its peak memory, for bench/large-memory.ts. */
 import { once } from "node:events";
 import { open, truncate } from "node:fs/promises";
 import { KMSClient } from "@aws-sdk/client-kms";

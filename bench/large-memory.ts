@@ -6,7 +6,7 @@ import { tableOf } from "./measure.js";
 import { answerOf, type ServerReady, startProcess, withServer } from "./processes.js";
 import type { Table } from "./results.js";
 
-/** What a client's process is told. */
+/** The input of a client's process. */
 export interface LargeOrder extends ServerReady {
   readonly operation: "upload" | "download";
   /** The file. */
@@ -15,13 +15,13 @@ export interface LargeOrder extends ServerReady {
   readonly mebibytes: number;
 }
 
-/** What a client's process answers. */
+/** The output of a client's process. */
 export interface LargeResult {
   readonly peakRssMiB: number;
   readonly seconds: number;
 }
 
-/** What the client may take; beyond it the bench fails. */
+/** The most memory that the client may use. The bench fails above it. */
 const maxPeakRssMiB = 250e6 / 2 ** 20;
 
 /** A row for each size and direction. */

@@ -72,7 +72,7 @@ export async function benchLargeObjects(
   }
 }
 
-/** A file of bytes no two mebibytes of which are the same. */
+/** A file in which no two mebibytes are equal. */
 async function writeRandom(path: string, bytes: number): Promise<void> {
   const file = await open(path, "w");
   const block = randomBytes(mebibyte);
@@ -149,7 +149,7 @@ async function downloads(
   const fresh = (work: () => Promise<unknown>) =>
     run(async () => {
       await work();
-      // Not to find, or to overwrite, what an earlier round has left.
+      // So that files of an earlier round are neither found nor overwritten.
       await rm(target);
     });
   const plain = "plain, GetObject piped to a file";

@@ -1,4 +1,4 @@
-/** A process that reads one object of Amazon's clients and tells its peak memory, for bench/legacy-memory.ts. */
+/** A process that reads one object of Amazon's clients and sends its peak memory, for bench/legacy-memory.ts. */
 import { once } from "node:events";
 import { aesKeyring, createS3Client, EnvelopeClient } from "s3-envelope";
 import { legacyAesKeyring, legacyReading } from "s3-envelope/legacy";

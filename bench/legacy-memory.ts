@@ -10,20 +10,20 @@ import { tableOf } from "./measure.js";
 import { answerOf, type ServerReady, startProcess, withServer } from "./processes.js";
 import type { Table } from "./results.js";
 
-/** What a client's process is told. */
+/** The input of a client's process. */
 export interface LegacyOrder extends ServerReady {
   readonly content: LegacyContent;
   readonly wrappingKey: string;
   readonly bytes: number;
 }
 
-/** What a client's process answers. */
+/** The output of a client's process. */
 export interface LegacyResult {
   readonly peakRssMiB: number;
   readonly seconds: number;
 }
 
-/** What the client may take; beyond it the bench fails. */
+/** The most memory that the client may use. The bench fails above it. */
 const maxPeakRssMiB = 200e6 / 2 ** 20;
 
 /** A row for each size and content algorithm. */

@@ -8,7 +8,7 @@ import { bucket, partSizeBytes, partsAtOnce } from "./s3-clients.js";
 /** How the content is encrypted. */
 export type LegacyContent = "gcm" | "cbc";
 
-/** What it takes to decrypt an object without any client of these formats. */
+/** The least work to decrypt an object, without a client of these formats. */
 export interface LegacySecrets {
   readonly key: Buffer;
   readonly iv: Buffer;

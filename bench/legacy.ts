@@ -155,5 +155,5 @@ async function tableFor(
   );
 }
 
-/** What the suite reads. */
+/** The objects that the suite reads. */
 export const legacySizes = { quick: [64 * mebibyte], full: [64 * mebibyte, gibibyte] } as const;

@@ -1,4 +1,4 @@
-/** What the machine can do at most: two processes that do nothing but encrypt, and OpenSSL by itself. */
+/** The limits of the machine: two processes that only encrypt, and OpenSSL alone. */
 import { type ChildProcess, execFile } from "node:child_process";
 import { once } from "node:events";
 import { promisify } from "node:util";
@@ -9,13 +9,13 @@ import { names } from "./ways.js";
 /** Encrypting or decrypting. */
 export type Direction = "encrypt" | "decrypt";
 
-/** What a process of bare loops is told. */
+/** The input of a process of bare loops. */
 export interface LoopOrder {
   readonly direction: Direction;
   readonly milliseconds: number;
 }
 
-/** The sum of what two processes do at the same time. */
+/** The sum of the rates of two concurrent processes. */
 export class TwoProcesses implements AsyncDisposable {
   readonly #processes: readonly ChildProcess[];
 

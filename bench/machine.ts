@@ -1,4 +1,4 @@
-/** What a run was made on. */
+/** The machine of a run. */
 import { execFileSync } from "node:child_process";
 import { cpus, totalmem } from "node:os";
 import { type Results, schemaVersion } from "./results.js";

@@ -1,4 +1,4 @@
-/** A process that puts many objects at once and tells its peak memory, for bench/many-puts.ts. */
+/** A process that puts many objects at once and sends its peak memory, for bench/many-puts.ts. */
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { aesKeyring, createS3Client, EnvelopeClient } from "s3-envelope";

@@ -3,17 +3,17 @@ import { tableOf } from "./measure.js";
 import { answerOf, type ServerReady, startProcess, withServer } from "./processes.js";
 import type { Table } from "./results.js";
 
-/** What a client's process is told. */
+/** The input of a client's process. */
 export interface PutsOrder extends ServerReady {
   readonly count: number;
   readonly mebibytes: number;
   /** Where the bodies come from: they are generated, or read by `get` from an object that is put first. */
   readonly from: "nowhere" | "get";
-  /** Whether the process says that bodies have a length. */
+  /** Whether the process states the length of bodies. */
   readonly stated: boolean;
 }
 
-/** What a client's process answers. */
+/** The output of a client's process. */
 export interface PutsResult {
   readonly peakRssMiB: number;
   readonly startRssMiB: number;

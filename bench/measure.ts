@@ -1,13 +1,13 @@
-/** Interleaved rounds, and tables out of what they gave. */
+/** Interleaved rounds, and tables of their results. */
 import type { Goal, Row, Table } from "./results.js";
 import { type Summary, summarize } from "./statistics.js";
 
 /** One way to do the same work. */
 export interface Case<T = number> {
   readonly name: string;
-  /** Takes part in the first so many rounds only; in all by default. */
+  /** The number of rounds that it takes part in; all by default. */
   readonly rounds?: number;
-  /** Does the work once and tells what was measured. */
+  /** Does the work once and returns the measurement. */
   run(): Promise<T>;
 }
 
@@ -34,7 +34,7 @@ export async function measure<T>(
   return cases.map(({ name }, index) => ({ name, samples: samples[index] ?? [] }));
 }
 
-/** Does work and tells how much of it was done in a second. */
+/** Does work and returns its rate per second. */
 export async function rateOf(work: number, run: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await run();

@@ -20,7 +20,7 @@ const keyring = new RawAesKeyringNode({
   wrappingSuite: RawAesWrappingSuiteIdentifier.AES256_GCM_IV12_TAG16_NO_PADDING,
 });
 
-/** What ESDK-JS lets one choose. */
+/** The settings of ESDK-JS. */
 interface EsdkSetting {
   readonly suiteId?: AlgorithmSuiteIdentifier;
   readonly frameLength?: number;
@@ -34,7 +34,7 @@ export const esdkDefault = esdk(names.esdkDefault, {});
 /** Committing and not signed, in the frames that proved fastest (bench table esdk-settings). */
 export const esdkBest = esdk(names.esdkBest, { suiteId: committing, frameLength: 4 * mebibyte });
 
-/** Settings among which the best was looked for. */
+/** The settings that were tried to find the best one. */
 export const esdkSettings: readonly Way[] = [
   ...[4096, 65_536, mebibyte, 4 * mebibyte, 16 * mebibyte].map((frameLength) =>
     esdk(`committing, frames of ${formatBytes(frameLength)}`, { suiteId: committing, frameLength }),

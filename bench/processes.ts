@@ -24,7 +24,7 @@ export async function answerOf(child: ChildProcess): Promise<unknown> {
   }
 }
 
-/** What the process of an S3 and a KMS says when it is up. */
+/** The message of the process of an S3 and a KMS when it has started. */
 export interface ServerReady {
   readonly s3Config: LocalClientConfig;
   readonly kmsConfig: LocalClientConfig;

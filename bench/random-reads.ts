@@ -33,7 +33,7 @@ export interface RandomReadSettings {
 
 interface Reader {
   readonly name: string;
-  /** What comes before the reads, and counts. */
+  /** The work before the reads, which is measured as well. */
   begin?(): Promise<void>;
   /** Reads 4 KiB. */
   read(offset: number): Promise<Uint8Array | undefined>;
@@ -142,7 +142,7 @@ async function benchAt(
   kms.destroy();
 }
 
-/** Counts the bytes of bodies that S3 answers. */
+/** Counts the bytes of response bodies. */
 function countBytes(s3: S3Client, seen: { bytes: number }): void {
   s3.middlewareStack.add((next) => async (args) => {
     const result = await next(args);

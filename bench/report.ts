@@ -8,7 +8,7 @@ export function formatNumber(value: number): string {
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
-/** Where and on what a run was made, in one line. */
+/** The date, version and machine of a run, in one line. */
 export function formatMachine({ date, machine, node, openssl, commit, settings }: Results): string {
   const { cpu, cores, memoryGiB, platform } = machine;
   const quick = settings.quick === true ? ", --quick" : "";

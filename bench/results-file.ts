@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { parseResults, type Results } from "./results.js";
 
-/** @throws Error that names the file and says what is wrong with it */
+/** @throws Error that names the file and its fault */
 export function readResults(file: string): Results {
   let json: string;
   try {

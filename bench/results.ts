@@ -6,7 +6,7 @@ export const schemaVersion = 1;
 
 /** A figure that has an aim. It is printed beside the aim, and never asserted. */
 export interface Goal {
-  /** What the figure is, for instance a ratio to which row. */
+  /** The meaning of the figure, for instance the row that a ratio refers to. */
   readonly name: string;
   readonly value: number;
   /** "x" for a ratio. */
@@ -21,7 +21,7 @@ export interface Row extends Summary {
   /** The median as a ratio to that of the table's first row. */
   readonly ratio: number;
   readonly goals: readonly Goal[];
-  /** What differs in this row, for instance fewer bytes. */
+  /** The peculiarity of this row, for instance fewer bytes. */
   readonly note?: string;
 }
 
@@ -36,7 +36,7 @@ export interface Table {
   readonly rows: readonly Row[];
 }
 
-/** Where and on what a run was made. */
+/** The date, version and machine of a run. */
 export interface Machine {
   readonly cpu: string;
   readonly cores: number;
@@ -63,7 +63,7 @@ export interface Results {
 /**
  * Reads a file of results.
  *
- * @throws Error that names the first thing that is not as it should be
+ * @throws Error that names the first invalid field
  */
 export function parseResults(json: string): Results {
   let value: unknown;

@@ -1,6 +1,6 @@
 /** Medians with their spread. */
 
-/** What is told of some samples. */
+/** A summary of samples. */
 export interface Summary {
   /** In the order in which they were taken. */
   readonly samples: readonly number[];

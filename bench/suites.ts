@@ -19,7 +19,7 @@ import { benchUploadMemory } from "./upload-memory.js";
 /** How many encrypts, puts and gets run at once. */
 const counts = { quick: [1, 64], full: [1, 4, 16, 64] };
 
-/** Measures some tables and hands each out as soon as it is there. */
+/** Measures tables and yields each as soon as it is complete. */
 export type Suite = (quick: boolean, show: (table: Table) => void) => Promise<void>;
 
 /** In the order in which they run. */
@@ -72,7 +72,7 @@ const onlyAsked = {
   full: ["large-objects", "large-memory", "legacy-memory"],
 };
 
-/** What runs when nothing is said. */
+/** The suites that run by default. */
 export function defaultSuites(quick: boolean): readonly string[] {
   const left: readonly string[] = onlyAsked[quick ? "quick" : "full"];
   return Object.keys(suites).filter((name) => !left.includes(name));

@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 /** A connection that had nothing to send catches up on no more than that: timers are late by a millisecond or two. */
 const maxLateMs = 5;
 
-/** For all connections that servers of this process accept from now on; what they receive has no limit. */
+/** Limits the sending on all connections that servers of this process accept from now on, not the receiving. */
 export function limitConnections(bytesPerSecond: number): void {
   subscribe("net.server.socket", (message) => limit((message as { socket: Socket }).socket, bytesPerSecond));
 }

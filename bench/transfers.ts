@@ -102,7 +102,7 @@ function transfersOf({ s3, onThread, withWorkers }: Clients): readonly Transfer[
   ];
 }
 
-/** A stream of unknown length, no two pieces of which are the same. */
+/** A stream of unknown length in which no two pieces are equal. */
 function generate(bytes: number): Readable {
   return readable(generatedPieces(bytes));
 }

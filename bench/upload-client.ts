@@ -1,4 +1,4 @@
-/** A process that uploads one generated stream and tells its peak memory, for bench/upload-memory.ts. */
+/** A process that uploads one generated stream and sends its peak memory, for bench/upload-memory.ts. */
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { KMSClient } from "@aws-sdk/client-kms";

@@ -1,16 +1,16 @@
-/** How much memory an upload takes, as its size grows: client and S3 in processes of their own. */
+/** The memory of an upload by its size, with client and S3 in separate processes. */
 import { tableOf } from "./measure.js";
 import { answerOf, type ServerReady, startProcess, withServer } from "./processes.js";
 import type { Table } from "./results.js";
 
-/** What a client's process is told. */
+/** The input of a client's process. */
 export interface UploadOrder extends ServerReady {
   readonly mebibytes: number;
   /** Read the object back and compare; the server must keep bodies for that. */
   readonly verify: boolean;
 }
 
-/** What a client's process answers. */
+/** The output of a client's process. */
 export interface UploadResult {
   readonly peakRssMiB: number;
   readonly seconds: number;
@@ -18,7 +18,7 @@ export interface UploadResult {
   readonly startRssMiB: number;
 }
 
-/** What the client may take; beyond it the bench fails. */
+/** The most memory that the client may use. The bench fails above it. */
 const maxPeakRssMiB = 250e6 / 2 ** 20;
 /** How much more it may take for a larger object, from where its heap has reached its level. */
 const maxGrowth = 1.1;

@@ -1,4 +1,4 @@
-/** Objects of Amazon's S3 Encryption Clients, read and written, and messages of the AWS Encryption SDK. */
+/** Reads and writes objects of Amazon's S3 Encryption Clients, and decrypts messages of the AWS Encryption SDK. */
 
 export {
   decryptEncryptionSdkMessage,

@@ -25,6 +25,13 @@ export async function collectBytes(pieces: AsyncIterable<Uint8Array>): Promise<B
   return Buffer.concat(collected);
 }
 
+/** Copies bytes into memory of their own: a view keeps all the memory behind it alive. */
+export function ownCopy(bytes: Buffer): Buffer {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
+}
+
 /** Compares two strings by their UTF-8 bytes, not by locale or UTF-16 code unit. */
 export function compareUtf8(left: string, right: string): number {
   return Buffer.compare(Buffer.from(left), Buffer.from(right));

@@ -1,5 +1,5 @@
 /** Runs tasks with bounded concurrency. */
-import { iteratorOf } from "./iterators.js";
+import { iteratorOf, unawaited } from "./iterators.js";
 
 /**
  * Runs `work` for each item, for at most `limit` items at a time, and asks for an item only when it can begin with it.
@@ -22,6 +22,7 @@ export async function forEachConcurrently<T>(
     }
   };
   await Promise.all(Array.from({ length: limit }, () => worker().catch(call.abort)));
-  if (call.signal.aborted) await iterator.return?.();
+  // Not awaited: a source that never settles a read would not settle this either.
+  if (call.signal.aborted) unawaited(() => iterator.return?.());
   call.signal.throwIfAborted();
 }

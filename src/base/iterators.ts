@@ -1,4 +1,4 @@
-/** Iterators of either kind, and calls to them that nobody awaits. */
+/** Iterators of either kind, and calls that are not awaited. */
 
 /** The iterator of a source of either kind. */
 export function iteratorOf<T>(source: AsyncIterable<T> | Iterable<T>): AsyncIterator<T> | Iterator<T> {

@@ -167,7 +167,7 @@ export class EnvelopeClient {
   }
 
   /**
-   * Begins an upload whose parts are sent by any number of processes with {@link uploadPartByTicket}. Give the ticket to each.
+   * Begins an upload whose parts are sent by any number of processes with `uploadPart`. Give the ticket to each.
    *
    * @throws EnvelopeError `ENVELOPE_TOO_LARGE`, `SOURCE_TOO_LARGE`
    */

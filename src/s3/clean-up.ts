@@ -1,9 +1,9 @@
-/** Removing what a failed call has left in S3, within bounded time, and saying so when that fails too. */
+/** Requests with bounded time, which remove the objects and uploads of a failed call. */
 
 import { linkedSignal, untilAborted } from "../base/abort.js";
 import { isUploadGone } from "./errors.js";
 
-/** The time that a request about what a failed call left may take with its retries, in milliseconds. */
+/** The longest time of such a request with its retries, in milliseconds. */
 const maxWaitMs = 10_000;
 
 /** Runs requests that must end soon; rejects with the reason of the caller's signal, or after 10 seconds. */

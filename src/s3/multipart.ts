@@ -1,7 +1,9 @@
-/** A multipart upload that completes whole or leaves nothing behind. */
+/** A multipart upload: it completes, or it is aborted and removes its parts. */
 import type { ClientRequest } from "node:http";
 import type { PutObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
 import { untilAborted } from "../base/abort.js";
+import { forEachConcurrently } from "../base/concurrency.js";
+import { unawaited } from "../base/iterators.js";
 import { type CallControl, withLeftover } from "../transfer/call.js";
 import type { Part } from "../transfer/part-assembly.js";
 import { cleanUp } from "./clean-up.js";
@@ -18,7 +20,7 @@ import {
 } from "./requests.js";
 import { conditionOf } from "./responses.js";
 
-/** How long a failed call waits for the response to its CreateMultipartUpload, in milliseconds. */
+/** The longest time that a failed call waits for the response to its CreateMultipartUpload, in milliseconds. */
 const createGraceMs = 5_000;
 
 /** The input of all requests of one multipart upload. */
@@ -46,15 +48,15 @@ export async function uploadMultipart(
   rest: AsyncGenerator<Part, undefined>,
   onStored: (part: Part) => void,
 ): Promise<ConfirmedWriteOutput> {
-  const uploadId = await createUpload(input).catch((error: unknown) => {
-    end(rest);
-    throw error;
-  });
+  let uploadId: string | undefined;
   try {
+    uploadId = await createUpload(input);
     const completed = await uploadParts(input, uploadId, first, rest, onStored);
     return await commitUpload(input, uploadId, completed);
   } catch (error) {
-    throw await discardUpload(input, uploadId, error);
+    // Not awaited: a source that never settles a read would not settle this either.
+    unawaited(() => rest.return(undefined));
+    throw uploadId === undefined ? error : await discardUpload(input, uploadId, error);
   }
 }
 
@@ -121,33 +123,17 @@ async function uploadParts(
 ): Promise<readonly StoredPart[]> {
   const { call, maxConcurrentParts } = input;
   const uploaded: StoredPart[] = [];
-  const inFlight = new Set<Promise<void>>();
-  try {
-    for (let part: Part | undefined = first; part; part = (await rest.next()).value) {
-      const sending = part;
-      const request: Promise<void> = sendPart(input, uploadId, sending)
-        .then((done) => {
-          uploaded.push(done);
-          onStored(sending);
-        })
-        .catch(call.abort)
-        .finally(() => inFlight.delete(request));
-      inFlight.add(request);
-      while (inFlight.size >= maxConcurrentParts) await Promise.race(inFlight);
-      call.signal.throwIfAborted();
-    }
-  } catch (error) {
-    call.abort(error);
-    end(rest);
-  }
-  await Promise.all(inFlight);
-  call.signal.throwIfAborted();
+  await forEachConcurrently(startingWith(first, rest), maxConcurrentParts, call, async (part) => {
+    uploaded.push(await sendPart(input, uploadId, part));
+    onStored(part);
+  });
   return uploaded;
 }
 
-/** Ends an iteration without waiting: a source that never responds to a read does not respond to this either. */
-function end(parts: AsyncGenerator<Part, undefined>): void {
-  void parts.return(undefined).catch(() => undefined);
+async function* startingWith<T>(first: T, rest: AsyncIterable<T>): AsyncGenerator<T, undefined> {
+  yield first;
+  yield* rest;
+  return undefined;
 }
 
 /** Sends one part; its memory is released once it is certain that nothing reads it any more. */

@@ -1,5 +1,5 @@
 /**
- * Every request to S3: one function for each operation, which builds its command. All of them leave through {@link send},
+ * Every request to S3: one function for each operation, which builds its command. All of them pass through {@link send},
  * the one place that guards responses, maps errors, observes the signal and limits the time.
  */
 import {
@@ -54,13 +54,13 @@ import { withinTime } from "./clean-up.js";
 import { type RequestTarget, requireETag, s3Error, unusableResponse } from "./errors.js";
 import { evaluatingIfMatch } from "./if-match.js";
 
-/** How a request is sent. */
+/** Options of a request. */
 export interface RequestOptions {
   /** Ends the request, which then rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Limits the request to 10 seconds, its retries included. For requests that clean up after a failed call, or find out
-   * what it left.
+   * Limits the request to 10 seconds, its retries included. For requests that clean up after a failed call, or that
+   * find out its effect.
    */
   readonly isBounded?: boolean | undefined;
 }
@@ -83,7 +83,7 @@ export interface AttemptResponse {
 /** The output of a request that stores something, with the ETag of what was stored. */
 export type WithETag<O> = O & { readonly ETag: string };
 
-/** Fields of inputs that name what a request is about. */
+/** The fields of inputs from which {@link targetOf} is made. */
 interface TargetFields {
   readonly Bucket?: string | undefined;
   readonly Key?: string | undefined;
@@ -91,7 +91,7 @@ interface TargetFields {
   readonly PartNumber?: number | undefined;
 }
 
-/** What a request is about, for errors and for whatever observes requests. */
+/** Makes the description of a request, for errors and observers, from its input. */
 export function targetOf(
   operation: string,
   { Bucket = "", Key = "", Range, PartNumber }: TargetFields,
@@ -106,7 +106,7 @@ export function targetOf(
 }
 
 /**
- * Sends a command. All requests to S3 leave here.
+ * Sends a command. All requests to S3 pass through this function.
  *
  * @throws EnvelopeError with the SDK's error as its cause; the reason of the signal, at once: the SDK does not observe it
  *   while it waits for credentials

@@ -115,7 +115,7 @@ export const maxSkippedBytes = 8 * 1024 * 1024;
  *
  * @param range the Range of the request: `bytes=a-b`, `bytes=a-` or `bytes=-n`
  * @param totalBytes the size of the object, if an earlier response has stated it
- * @throws EnvelopeError `S3_REQUEST_FAILED` when the response lacks them, or leaves it open; `S3_RANGE_NOT_SATISFIABLE` when
+ * @throws EnvelopeError `S3_REQUEST_FAILED` when the response lacks them, or does not state its range; `S3_RANGE_NOT_SATISFIABLE` when
  *   the object ends before them
  */
 export function responseBytes(

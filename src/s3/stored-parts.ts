@@ -16,7 +16,7 @@ type ListInput = Pick<MultipartInput, "s3" | "put">;
  *
  * @returns undefined when S3 has no part of that number
  * @throws EnvelopeError with NoSuchUpload when the upload was completed or aborted; `S3_REQUEST_FAILED` when the
- *   response leaves it open, as that of a store that ignores the marker
+ *   response does not show it, as that of a store that ignores the marker
  */
 export async function findPart(
   { s3, put }: ListInput,

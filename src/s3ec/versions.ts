@@ -91,12 +91,17 @@ export function decodeV2(fields: LegacyFields): LegacyEnvelope {
     ...informative,
   ]);
   const contentName = textField(fields, names.content);
-  const suite = choose(fields, names.content, [gcmSuite, cbcSuite], ({ contentNames }) => contentNames);
+  const suite = algorithmField(
+    fields,
+    names.content,
+    [gcmSuite, cbcSuite],
+    ({ contentNames }) => contentNames,
+  );
   requireTagLength(fields, suite);
   return {
     format: "V2",
     suite,
-    wrap: choose(fields, names.wrap, v2Wraps, ({ name }) => [name]),
+    wrap: algorithmField(fields, names.wrap, v2Wraps, ({ name }) => [name]),
     wrappedKey: wrappedKeyField(fields, names.wrappedKeyV2),
     iv: base64Field(fields, names.iv, suite.ivBytes),
     commitment: undefined,
@@ -112,7 +117,9 @@ export function decodeV2(fields: LegacyFields): LegacyEnvelope {
  * @param content the content fields, from the metadata of the object
  */
 export function decodeV3(fields: LegacyFields, content: CommittedContent): LegacyEnvelope {
-  const wrap = choose(fields, names.wrapV3, v3Wraps, ({ code }) => (code === undefined ? [] : [code]));
+  const wrap = algorithmField(fields, names.wrapV3, v3Wraps, ({ code }) =>
+    code === undefined ? [] : [code],
+  );
   return {
     format: "V3",
     suite: committingSuite,
@@ -136,7 +143,7 @@ export const wrappingNamesV3 = [
 
 /** Decodes the content fields of an object of V3. */
 export function decodeCommittedContent(fields: LegacyFields): CommittedContent {
-  choose(fields, names.contentV3, [committingSuite], ({ contentNames }) => contentNames);
+  algorithmField(fields, names.contentV3, [committingSuite], ({ contentNames }) => contentNames);
   return {
     messageId: base64Field(fields, names.messageId, committingSuite.ivBytes),
     commitment: base64Field(fields, names.commitment, legacyCommitmentBytes),
@@ -155,7 +162,7 @@ export function allowOnly(
   }
 }
 
-function choose<T extends ContentSuite | WrapAlgorithm>(
+function algorithmField<T extends ContentSuite | WrapAlgorithm>(
   fields: LegacyFields,
   name: string,
   choices: readonly T[],

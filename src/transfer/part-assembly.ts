@@ -3,6 +3,7 @@
  * also controls how far the plaintext is read.
  */
 import { untilAborted } from "../base/abort.js";
+import { ownCopy } from "../base/bytes.js";
 import { Condition } from "../base/condition.js";
 import type { CallControl } from "./call.js";
 import type { Lease, MemoryBudget } from "./memory-budget.js";
@@ -218,10 +219,4 @@ function partOf(partNumber: number, start: number, isLast: boolean, buffer: Part
       lease.release(isUnread ? memory : undefined);
     },
   };
-}
-
-function ownCopy(bytes: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(bytes.length);
-  bytes.copy(copy);
-  return copy;
 }

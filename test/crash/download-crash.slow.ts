@@ -1,4 +1,4 @@
-/** Downloads in processes that are killed at random moments, from an S3 in a process that is killed now and then. */
+/** Downloads in processes that are killed at random moments, from an S3 in a process that is sometimes killed as well. */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -16,7 +16,7 @@ import { randomOf } from "../support/random.js";
 
 /** `npm run prove -- download-kills` kills more of them. */
 const kills = Number(process.env.CRASH_KILLS ?? 10);
-/** Of these kills the S3 is killed, too. */
+/** Whether the S3 is killed with this download. */
 const isServerKilled = (kill: number) => kill % 10 === 5;
 const maxDelayMs = 200;
 const seed = Number(process.env.CRASH_SEED ?? Date.now() % 1_000_000);
@@ -55,13 +55,13 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** Starts a download and kills it some time after it has begun, unless it has ended; gives what it says if it has. */
+/** Starts a download and kills it some time later. Returns its outcome if it ended before that. */
 async function tryDownload(kill: { from: "begun" | "moving"; afterMs: number } | undefined, restart = false) {
   const process = startDownload(config, { ...object, filePath, fsync: false });
   const { child, ended } = process;
   await process.begun;
   if (kill) {
-    // A start that fails, as the server has just been killed, says no more.
+    // A download that fails because the server was just killed sends no such message.
     await process[kill.from].catch(() => undefined);
     await Promise.race([delay(kill.afterMs), ended]);
     if (restart) await restartServer();
@@ -83,7 +83,7 @@ test(`killed ${kills} times and resumed, what is at the final name is whole (CRA
     rmSync(filePath);
   };
   for (let count = 1; count <= kills; count++) {
-    // Also before the first block is there; but a slow machine would get no further.
+    // Some kills come before the first block is written; if all did, a slow machine would make no progress.
     const from = count % 2 === 0 ? "begun" : "moving";
     const result = await tryDownload({ from, afterMs: random() * maxDelayMs }, isServerKilled(count));
     if (result?.code !== undefined) expect(["S3_UNAVAILABLE", "BODY_INTERRUPTED"]).toContain(result.code);
@@ -91,7 +91,7 @@ test(`killed ${kills} times and resumed, what is at the final name is whole (CRA
     if (readdirSync(target).some((name) => name.endsWith(".partial"))) seen.partials += 1;
     if (existsSync(filePath)) requireWhole();
   }
-  // Surely one that goes on: killed as soon as the first block is there.
+  // This one leaves a partial file in any case: it is killed as soon as the first block is written.
   await tryDownload({ from: "moving", afterMs: 0 });
   if (existsSync(filePath)) requireWhole();
   const last = await tryDownload(undefined);
@@ -99,7 +99,7 @@ test(`killed ${kills} times and resumed, what is at the final name is whole (CRA
   expect(last).toEqual({ resumedBytes: expect.any(Number) });
   expect(readdirSync(target)).toEqual(["file"]);
   requireWhole();
-  // Or nothing of all this has been tested.
+  // Otherwise the test has proved nothing.
   expect(seen.partials).toBeGreaterThan(kills / 5);
   expect(seen.resumedBytes).toBeGreaterThan(0);
 });

@@ -1,4 +1,4 @@
-/** A download to a disk that takes no more: a limit on the size of files stands for it, which needs no rights. */
+/** A download to a full disk. A limit on the size of files simulates it, which needs no privileges. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ it("fails, keeps what is there and names it, and goes on once there is room", as
   const plaintext = testBytes(5_000_000);
   await local.client.put({ Bucket, Key: "object", Body: plaintext });
   const order = { Bucket, Key: "object", filePath };
-  // Blocks of 512 bytes, or of 1 KiB.
+  // The unit is 512 bytes or 1 KiB, depending on the shell.
   const full = startDownload(local.aws.s3Config, order, "ulimit -f 4000");
   await full.begun;
   const failed = await full.ended;

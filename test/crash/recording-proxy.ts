@@ -1,24 +1,24 @@
-/** An HTTP proxy before an S3 that may go away, which keeps what was sent of each part and compares what is sent again. */
+/** An HTTP proxy in front of an S3 that may be killed. It keeps the bytes sent for each part and compares them when a part is sent again. */
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 
 /** A running proxy. */
 export interface RecordingProxy {
   readonly endpoint: string;
-  /** Where the S3 is now. */
+  /** The current address of the S3. */
   target: URL;
-  /** Parts of which something was sent more than once. */
+  /** The number of parts that were sent more than once. */
   readonly sentAgain: number;
-  /** What was sent of a part that is not what was sent of it before. */
+  /** Parts whose bytes differed from those that were sent before. */
   readonly faults: readonly string[];
-  /** Forgets the parts so far. */
+  /** Forgets all parts. */
   forget(): void;
   close(): Promise<void>;
 }
 
 /** Starts a proxy on a free port of 127.0.0.1. */
 export async function startRecordingProxy(target: URL): Promise<RecordingProxy> {
-  /** The longest body so far of each part, with the headers' checksum left aside. */
+  /** The longest body that was sent for each part. */
   const bodies = new Map<string, Buffer>();
   const faults: string[] = [];
   let sentAgain = 0;
@@ -39,7 +39,7 @@ export async function startRecordingProxy(target: URL): Promise<RecordingProxy> 
       outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
       answer.on("error", () => outgoing.destroy()).pipe(outgoing);
     });
-    // Not the request: once it has come whole, that would leave the connection open.
+    // Destroying the request would leave the connection open once the request is complete.
     forwarded.on("error", () => outgoing.destroy());
     incoming.on("error", () => forwarded.destroy());
     incoming.on("data", (piece: Buffer) => pieces.push(piece));

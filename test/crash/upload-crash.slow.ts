@@ -25,7 +25,7 @@ const object = { Bucket, Key: "crashed", encryptionContext: { tenant: "42" } };
 const input = { ...object, filePath, checkpointPath };
 const built = (path: string) => JSON.stringify(new URL(`../../dist/${path}`, import.meta.url).href);
 
-/** The package as it was built: it starts sooner than the source. The same keyring as in the tests. */
+/** Loads the built package, which starts faster than the source, with the keyring of the tests. */
 const uploader = `
   import { aesKeyring, createS3Client, EnvelopeClient } from ${built("index.js")};
   process.once("disconnect", () => process.exit());
@@ -40,7 +40,7 @@ const uploader = `
   process.send("ready");
 `;
 
-/** The same for each start of the S3, so that clients go on after a restart. */
+/** The same credentials for each start of the S3, so that clients can continue after a restart. */
 const credentials = { accessKeyId: "AKIAUPLOADCRASHTESTS", secretAccessKey: "secret of the tests" };
 const s3Server = `
   import { startLocalAws } from ${built("testing/index.js")};
@@ -49,7 +49,7 @@ const s3Server = `
   process.send(aws.s3Config);
 `;
 
-/** All that were started, not to leave one behind when the test fails. */
+/** All processes that were started, so that none is left when the test fails. */
 const children = new Set<ChildProcess>();
 let server: ChildProcess;
 let proxy: RecordingProxy;
@@ -66,7 +66,7 @@ function start(code: string): ChildProcess {
   return child;
 }
 
-/** What a process says next; rejects when it ends without a word. */
+/** The next message of a process. Rejects if it ends without one. */
 async function messageOf<T>(child: ChildProcess): Promise<T> {
   const ended = once(child, "exit").then(([code, signal]) => {
     throw new Error(`a process ended without an answer: ${code ?? signal}`);
@@ -88,7 +88,7 @@ async function killed(child: ChildProcess): Promise<void> {
   await exited;
 }
 
-/** A process that has loaded everything and waits for what to do. */
+/** Starts a process that has loaded everything and waits for its input. */
 async function startUploader(): Promise<ChildProcess> {
   const child = start(uploader);
   await messageOf(child);
@@ -108,7 +108,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** Uniform in 0 to 1, the same for the same seed. */
+/** Returns a generator of uniform numbers from 0 to 1 that the seed determines. */
 function randomNumbers(): () => number {
   let index = 0;
   return () => testBytes(4, seed * 1000 + index++).readUInt32BE() / 2 ** 32;
@@ -130,7 +130,7 @@ test(`killed ${kills} times, the S3 too: every upload is gone on with and its ob
   };
   const settings = { wrappingKey: testBytes(32, 77).toString("hex"), partSizeBytes: partBytes };
   let [done, serverKills, objects, failures, emptyUploads] = [0, 0, 0, 0, 0];
-  /** How long those take that are not killed: the first one, and then those that go on, on average. */
+  /** The duration of an upload that is not killed: of the first one, then a moving average. */
   let typicalMs: number | undefined;
   renew(objects);
   let next = startUploader();
@@ -153,7 +153,7 @@ test(`killed ${kills} times, the S3 too: every upload is gone on with and its ob
       await startServer();
       proxy.target = new URL(config.endpoint);
       serverKills += 1;
-      // It fails, and keeps what the next process goes on with; or it has retried long enough.
+      // It fails and keeps its checkpoint for the next process, or its retries last until the S3 is back.
       outcome = await answer;
     }
     await killed(child);
@@ -162,7 +162,7 @@ test(`killed ${kills} times, the S3 too: every upload is gone on with and its ob
       continue;
     }
     if (!outcome.done) {
-      // The S3 went away under it.
+      // The S3 was killed during the upload.
       expect(outcome).toMatchObject({ code: "S3_UNAVAILABLE" });
       failures += 1;
       continue;
@@ -172,7 +172,7 @@ test(`killed ${kills} times, the S3 too: every upload is gone on with and its ob
     const { Body } = await client.get(object);
     expectBytes(Buffer.from(await Body.transformToByteArray()), bytes);
     expect(existsSync(checkpointPath)).toBe(false);
-    // A process that was killed before it could write down its upload has sent nothing for it.
+    // A process that was killed before it recorded its upload has sent no part of it.
     for await (const { Key, UploadId } of client.listUploads({ Bucket })) {
       const { Parts = [] } = await s3.send(new ListPartsCommand({ Bucket, Key, UploadId }));
       expect(Parts).toEqual([]);
@@ -185,7 +185,7 @@ test(`killed ${kills} times, the S3 too: every upload is gone on with and its ob
   }
   await killed(await next);
   expect(proxy.faults).toEqual([]);
-  // Otherwise this has shown nothing.
+  // Otherwise the test has proved nothing.
   expect(proxy.sentAgain).toBeGreaterThan(0);
   expect(emptyUploads).toBeLessThanOrEqual(kills);
   console.log(

@@ -108,7 +108,7 @@ describe("messages of the AWS Encryption SDK for JavaScript", () => {
 });
 
 describe("messages of the AWS Encryption SDK for Python", () => {
-  it.each(pythonVectors)("a message is decrypted: %s", async (file) => {
+  it.each(pythonVectors)("a message of the SDK for Python is decrypted: %s", async (file) => {
     const vector = pythonVector(file);
     const message = Buffer.from(vector.message, "base64");
     for (const keyName of vector.keyNames) {

@@ -15,6 +15,7 @@ import {
   writeMessage,
 } from "../support/encryption-sdk.js";
 import { coded } from "../support/errors.js";
+import { everyNth } from "../support/tier.js";
 
 /** A keyring that must not be called. */
 class Untouched extends KeyringNode {
@@ -45,7 +46,7 @@ const small: [name: string, write: () => Promise<Buffer>][] = [
 describe("modified messages", () => {
   it.each(small)("a message with any byte changed yields no plaintext: %s", async (_, write) => {
     const message = await write();
-    for (const [at, byte] of message.entries()) {
+    for (const [at, byte] of everyNth([...message.entries()], 3)) {
       const changed = Buffer.from(message);
       changed[at] = byte ^ (1 << (at % 8));
       const { released, error } = await readMessage(changed, { encryptionContext });

@@ -5,7 +5,7 @@ import { bodyContext, openEnvelope, requireContext, wrappingContext } from "../.
 import { testBytes } from "../support/bytes.js";
 import { coded, errorOf } from "../support/errors.js";
 
-describe("bindings of the encryption context", () => {
+describe("the bindings of the encryption context", () => {
   it("wrap the data key under the context and the name of format and suite", () => {
     expect(wrappingContext({ tenant: "42", a: "1" })).toEqual({
       a: "1",
@@ -19,7 +19,7 @@ describe("bindings of the encryption context", () => {
     expect(bodyContext({}).toString("latin1")).toBe("s3-envelope/v1\0\0\0");
   });
 
-  it("open an envelope under its data key and context alone", async () => {
+  it("open an envelope only with its data key and context", async () => {
     const dataKey = createSecretKey(testBytes(32));
     const encryptionContext = { tenant: "42" };
     const keys = deriveMessageKeys(dataKey, testBytes(24), bodyContext(encryptionContext));
@@ -56,14 +56,14 @@ describe("requireContext", () => {
     [{ a: "secret-1" }, { a: "secret-2" }, '"a" has another value'],
     [{ a: "1" }, { A: "1" }, '"a" is in the object but not expected; "A" is expected but not in the object'],
     [{}, { toString: "1" }, '"toString" is expected but not in the object'],
-  ])("refuses %j where %j is expected, naming no value", async (actual, expected, message) => {
+  ])("refuses %j where %j is expected, without showing a value", async (actual, expected, message) => {
     const error = await errorOf(() => requireContext(actual as never, expected as never));
     expect(error).toEqual(coded("CONTEXT_MISMATCH"));
     expect(error.message).toBe(`the object's encryption context is not the expected one: ${message}`);
     expect(JSON.stringify([error, error.message])).not.toContain("secret");
   });
 
-  it("compares own entries alone, whatever objects inherit", () => {
+  it("compares only own entries, whatever objects inherit", () => {
     const inherited = Object.prototype as unknown as Record<string, unknown>;
     inherited.tenant = "42";
     try {

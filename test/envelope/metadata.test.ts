@@ -39,7 +39,7 @@ describe("encodeEnvelope", () => {
     });
   });
 
-  it("writes printable ASCII whatever it is given, and is read back", () => {
+  it("writes printable ASCII for any envelope, and round-trips", () => {
     const text = fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 });
     fc.assert(
       fc.property(
@@ -70,7 +70,7 @@ describe("encodeEnvelope", () => {
 });
 
 describe("decodeEnvelope", () => {
-  it("reads what was written, whatever the case of the names and the metadata beside it", () => {
+  it("reads an encoded envelope, whatever the case of the names and the other metadata", () => {
     const beside = { Author: "me", "x-s3e-salt": "not ours" };
     const upperCase = Object.fromEntries(
       Object.entries(metadata).map(([name, value]) => [name.toUpperCase(), value]),
@@ -80,12 +80,12 @@ describe("decodeEnvelope", () => {
     }
   });
 
-  it("is undefined for metadata without any name of ours", () => {
+  it("returns undefined for metadata without a name of the envelope", () => {
     expect(decodeEnvelope({})).toBe(undefined);
     expect(decodeEnvelope({ author: "me", s3e: "x" })).toBe(undefined);
   });
 
-  it("takes the largest context that there can be", () => {
+  it("accepts the largest context", () => {
     const encryptionContext = { a: "x".repeat(8152) };
     expect(decodeEnvelope(encodeEnvelope({ ...envelope, encryptionContext }))).toEqual({
       storage: "metadata",
@@ -251,7 +251,7 @@ describe("decodeEnvelope", () => {
       "expected the strings",
     ],
     [
-      "a recipient with more",
+      "a recipient with another field",
       { "s3e-recipients": json([{ ...recipients[0], extra: "x" }]) },
       "ENVELOPE_INVALID",
       "not in canonical form",
@@ -305,13 +305,13 @@ describe("decodeEnvelope", () => {
       "at most 262144 characters",
     ],
     [
-      "an envelope oversized in all",
+      "an envelope whose fields together are oversized",
       { "s3e-context": "x".repeat(140_000), "s3e-recipients": "x".repeat(140_000) },
       "ENVELOPE_INVALID",
       "at most 262144 characters",
     ],
     [
-      "a value that is no string",
+      "a value that is not a string",
       { "s3e-salt": 5 as unknown as string },
       "ENVELOPE_INVALID",
       "s3e-salt: expected a string",
@@ -326,7 +326,7 @@ describe("decodeEnvelope", () => {
     expect(error.message).toContain(message);
   });
 
-  it("never throws anything but coded errors, whatever one field holds", () => {
+  it("throws only coded errors, whatever one field contains", () => {
     const value = fc.oneof(fc.string(), fc.json(), fc.base64String());
     fc.assert(
       fc.property(fc.constantFrom(...Object.keys(metadata)), value, (name, text) => {

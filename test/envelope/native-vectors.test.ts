@@ -16,7 +16,7 @@ const local = useLocalAws();
 const folder = new URL("../vectors/native/", import.meta.url);
 const files = readdirSync(folder);
 
-it("all vectors are read", () => expect(files.length).toBeGreaterThanOrEqual(10));
+it("the native vectors are all read", () => expect(files.length).toBeGreaterThanOrEqual(10));
 
 describe.each(files)("%s", (file) => {
   const vector = JSON.parse(readFileSync(new URL(file, folder), "utf8")) as NativeVector;
@@ -31,7 +31,7 @@ describe.each(files)("%s", (file) => {
     return collect(sealSource(cut(plaintext, 100_000), keys));
   };
 
-  it("has the body that its key and salt make", async () => {
+  it("has the body that its key and salt produce", async () => {
     expect(sha256(plaintext)).toBe(vector.plaintextSha256);
     const body = await makeBody();
     expect(body.length).toBe(vector.bodyLength);
@@ -39,7 +39,7 @@ describe.each(files)("%s", (file) => {
     if (vector.body !== undefined) expectBytes(Buffer.from(vector.body, "base64"), body);
   });
 
-  it("has an envelope that opens to its data key, and a body that opens with it", async () => {
+  it("has an envelope that unwraps to its data key, which opens the body", async () => {
     const stored = decodeEnvelope(vector.metadata);
     const envelope =
       stored?.storage === "sidecar" ? decodeSidecar(vector.sidecar ?? "", stored.header) : stored?.envelope;
@@ -54,7 +54,7 @@ describe.each(files)("%s", (file) => {
     expectBytes(await collect(decrypt(await makeBody(), { dataKey, context })), plaintext);
   });
 
-  it("is an object that the client reads", async () => {
+  it("is read by the client as an object", async () => {
     const { objectKey: Key = "vector", sidecarKey, sidecar } = vector;
     await local.putRaw(Key, await makeBody(), vector.metadata);
     expect(sidecarKey === undefined).toBe(sidecar === undefined);

@@ -14,11 +14,11 @@ const envelope: Envelope = {
 const text = encodeSidecar(envelope);
 
 describe("sidecarKey", () => {
-  it("carries the object's key and the body's salt", () => {
+  it("consists of the object's key and the body's salt", () => {
     expect(sidecarKey("dir/a b", header)).toBe(`dir/a b.${header.subarray(0, 24).toString("hex")}.envelope`);
   });
 
-  it("is refused to a writer whose key leaves no room for it; a reader is told that there is none", () => {
+  it("throws for a writer whose key is too long, and is undefined for a reader", () => {
     expect(Buffer.byteLength(newSidecarKey("é".repeat(483), header))).toBe(1024);
     expect(sidecarKey("é".repeat(483), header)).toBe(newSidecarKey("é".repeat(483), header));
     expect(sidecarKey("é".repeat(484), header)).toBe(undefined);
@@ -29,7 +29,7 @@ describe("sidecarKey", () => {
 });
 
 describe("encodeSidecar and decodeSidecar", () => {
-  it("agree", () => expect(decodeSidecar(text, header)).toEqual(envelope));
+  it("round-trip an envelope", () => expect(decodeSidecar(text, header)).toEqual(envelope));
 
   it.each([
     ["no JSON", "x", "expected JSON"],
@@ -69,7 +69,7 @@ describe("a context that is far too large", () => {
     );
   const withContext = (context: string) => ({ ...encodeEnvelope(envelope), "s3e-context": context });
 
-  it("of 18,000 names is refused before it is parsed, in a sidecar and in metadata", async () => {
+  it("with 18,000 names is refused before it is parsed, in a sidecar and in metadata", async () => {
     const fields = withContext(unsorted(18_000));
     const hostile = `${JSON.stringify(fields, null, 2)}\n`;
     expect(hostile.length).toBeGreaterThan(250_000);
@@ -83,7 +83,7 @@ describe("a context that is far too large", () => {
     expect(parse.mock.calls.map(([given]) => given)).toEqual([hostile]);
   });
 
-  it("of as many names as can be parsed is refused before they are sorted", async () => {
+  it("with as many names as can be parsed is refused before they are sorted", async () => {
     const fields = withContext(unsorted(4000));
     const sort = vi.spyOn(Array.prototype, "sort");
     const error = await errorOf(() => decodeEnvelope(fields));
@@ -93,7 +93,7 @@ describe("a context that is far too large", () => {
     expect(sorted).toEqual([]);
   });
 
-  it("is not one that only takes many characters to write down", () => {
+  it("does not include one that merely takes many characters in JSON", () => {
     for (const unit of ["\u0001", "é", "～", "😀"]) {
       const value = unit.repeat(Math.floor(8152 / Buffer.byteLength(unit)));
       const large = { ...envelope, encryptionContext: { a: value } };

@@ -3,7 +3,7 @@ import { joinMetadata, userMetadataArgument, withoutEnvelope } from "../../src/e
 import { coded, errorOf } from "../support/errors.js";
 
 describe("userMetadataArgument", () => {
-  it("takes a snapshot of what S3 keeps unchanged", () => {
+  it("returns a snapshot of metadata that S3 keeps unchanged", () => {
     const given: Record<string, string> = { Author: "me", "x-y_z.1": "", long: "a  b" };
     const metadata = userMetadataArgument(given);
     given.Author = "you";
@@ -43,7 +43,7 @@ describe("joinMetadata", () => {
     expect(joinMetadata(user, envelope)).toEqual({ ...user, ...envelope });
   });
 
-  it("refuses one byte more and says what takes how many", async () => {
+  it("refuses one byte more, and states the size of each", async () => {
     const error = await errorOf(() => joinMetadata({ name: "x".repeat(2048 - 200 - 3) }, envelope));
     expect(error).toEqual(
       coded("ENVELOPE_TOO_LARGE", {
@@ -60,7 +60,7 @@ describe("joinMetadata", () => {
     expect(error.message).toContain('envelopeStorage: "sidecar"');
   });
 
-  it("is undone by withoutEnvelope", () => {
+  it("is reversed by withoutEnvelope", () => {
     expect(withoutEnvelope(joinMetadata({ a: "1" }, envelope))).toEqual({ a: "1" });
     expect(withoutEnvelope({ "S3E-Context": "x", b: "2" })).toEqual({ b: "2" });
   });

@@ -338,7 +338,7 @@ export function deviations(read: (key: string) => Promise<Buffer>): readonly Dev
     },
     {
       name: "an endless list",
-      fails: all(refused(/whose next page does not begin behind/), ["upload resumed", "abortUploads"]),
+      fails: all(refused(/whose next page does not begin after/), ["upload resumed", "abortUploads"]),
       alter: (response) => {
         if (/<List(Parts|MultipartUploads)Result/.test(response.body.toString())) {
           const next = ++turns % 7;

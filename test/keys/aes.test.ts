@@ -13,7 +13,7 @@ const keyring = aesKeyring({ keyId: "backup-2026", wrappingKey });
 const encryptionContext = { tenant: "42", name: "Zoë" };
 
 describe("aesKeyring", () => {
-  it("unwraps what it wrapped", async () => {
+  it("unwraps a data key that it has wrapped", async () => {
     const { plaintext, recipients } = await keyring.generateDataKey({ encryptionContext });
     expect(plaintext.length).toBe(32);
     expect(recipients).toEqual([{ provider: "aes", keyId: "backup-2026", ciphertext: expect.any(Buffer) }]);
@@ -21,7 +21,7 @@ describe("aesKeyring", () => {
     expect(await keyring.unwrapDataKey({ recipients, encryptionContext })).toEqual(plaintext);
   });
 
-  it("makes another data key and another wrap each time", async () => {
+  it("makes a new data key and a new wrapping each time", async () => {
     const [first, second] = [
       await keyring.generateDataKey({ encryptionContext }),
       await keyring.generateDataKey({ encryptionContext }),
@@ -31,7 +31,7 @@ describe("aesKeyring", () => {
     expect(salts[0]).not.toEqual(salts[1]);
   });
 
-  it("has a key of its own, whatever the caller does to the bytes", async () => {
+  it("keeps a copy of the wrapping key, whatever the caller does to the bytes", async () => {
     const bytes = Buffer.from(wrappingKey);
     const other = aesKeyring({ keyId: "backup-2026", wrappingKey: bytes });
     bytes.fill(0);
@@ -41,7 +41,7 @@ describe("aesKeyring", () => {
     expect(await byObject.unwrapDataKey({ recipients, encryptionContext })).toEqual(plaintext);
   });
 
-  it("wraps as format.md says", async () => {
+  it("wraps as format.md specifies", async () => {
     const { plaintext, recipients } = await keyring.generateDataKey({ encryptionContext: {} });
     const wrapped = Buffer.from(recipients[0]?.ciphertext ?? []);
     const derived = Buffer.from(
@@ -57,7 +57,7 @@ describe("aesKeyring", () => {
     expect(Buffer.from(unwrapped)).toEqual(plaintext);
   });
 
-  it("resolves to null when no recipient is its own", async () => {
+  it("resolves to null when no recipient is for its key", async () => {
     const { recipients } = await keyring.generateDataKey({ encryptionContext });
     const other = aesKeyring({ keyId: "other", wrappingKey });
     expect(await other.unwrapDataKey({ recipients, encryptionContext })).toBe(null);
@@ -65,7 +65,7 @@ describe("aesKeyring", () => {
     expect(await keyring.unwrapDataKey({ recipients: foreign, encryptionContext })).toBe(null);
   });
 
-  it("tells a wrong key, a wrong context and modified bytes by one and the same error", async () => {
+  it("rejects a wrong key, a wrong context and modified bytes with the same error", async () => {
     const { recipients } = await keyring.generateDataKey({ encryptionContext });
     const [recipient] = recipients as [Recipient];
     const unwrap = (ciphertext: Uint8Array, context = encryptionContext, key = wrappingKey) =>
@@ -118,7 +118,7 @@ describe("aesKeyring", () => {
 });
 
 describe("generateDataKey and unwrapDataKey", () => {
-  it("zero the keyring's plaintext and keep a KeyObject", async () => {
+  it("zero the keyring's plaintext and return a KeyObject", async () => {
     const { plaintext, recipients } = await keyring.generateDataKey({ encryptionContext });
     const digest = createHash("sha256").update(plaintext).digest("hex");
     const generated = await generateDataKey(
@@ -137,7 +137,7 @@ describe("generateDataKey and unwrapDataKey", () => {
     expect(opened.equals(generated.dataKey)).toBe(true);
   });
 
-  it("zero the keyring's plaintext also when they refuse what came with it", async () => {
+  it("zero the keyring's plaintext also when they refuse the recipients", async () => {
     for (const bad of [{ recipients: [] }, { recipients: "none" }]) {
       const plaintext = randomBytes(32);
       const broken = { ...keyring, generateDataKey: async () => ({ plaintext, ...bad }) as never };
@@ -146,7 +146,7 @@ describe("generateDataKey and unwrapDataKey", () => {
     }
   });
 
-  it("take the most and the largest recipients that an envelope holds", async () => {
+  it("accept the most and the largest recipients that an envelope allows", async () => {
     const largest = { provider: "p".repeat(64), keyId: "k".repeat(1024), ciphertext: Buffer.alloc(8192) };
     const recipients = Array<Recipient>(16).fill(largest);
     const generous = {
@@ -156,14 +156,14 @@ describe("generateDataKey and unwrapDataKey", () => {
     expect((await generateDataKey(generous, { encryptionContext })).recipients).toEqual(recipients);
   });
 
-  it("name the keys that are needed when the keyring has none of them", async () => {
+  it("name the needed keys when the keyring has none of them", async () => {
     const recipients = [{ provider: "vault", keyId: "transit/a", ciphertext: Buffer.of(1) }];
     const error = await errorOf(() => unwrapDataKey(keyring, { recipients, encryptionContext }));
     expect(error).toEqual(coded("KEY_NOT_FOR_OBJECT", { recipients: ["vault transit/a"] }));
     expect(error.message).toContain("vault transit/a");
   });
 
-  it("show hostile key ids escaped and cut", async () => {
+  it("escape and truncate hostile key ids in messages", async () => {
     const keyId = `\u001b[31m\u202e\n${"x".repeat(1000)}`;
     const recipients = [{ provider: "vault", keyId, ciphertext: Buffer.of(1) }];
     const error = await errorOf(() => unwrapDataKey(keyring, { recipients, encryptionContext }));
@@ -206,7 +206,7 @@ describe("generateDataKey and unwrapDataKey", () => {
       { plaintext: key(), recipients: [{ ...good, keyId: "k".repeat(1025) }] },
       "keyring.generateDataKey: recipients[0].keyId: expected 1 to 1024 characters",
     ],
-  ])("refuse a keyring that gives %j", async (result, message) => {
+  ])("refuse a keyring that returns %j", async (result, message) => {
     const error = await errorOf(() =>
       generateDataKey({ ...keyring, generateDataKey: async () => result as never }, { encryptionContext }),
     );
@@ -214,7 +214,7 @@ describe("generateDataKey and unwrapDataKey", () => {
     expect(error).not.toMatchObject({ name: "EnvelopeError" });
   });
 
-  it("refuse a keyring that unwraps to no data key", async () => {
+  it("refuse a keyring whose unwrapped bytes are no data key", async () => {
     const input = { recipients: [good], encryptionContext };
     for (const bad of ["key", undefined]) {
       const error = await errorOf(() =>
@@ -232,7 +232,7 @@ describe("generateDataKey and unwrapDataKey", () => {
   });
 });
 
-describe("what a keyring is asked for", () => {
+describe("the input of a keyring", () => {
   const unused = { send: () => Promise.reject(new Error("must not be called")) } as unknown as KMSClient;
   const keyrings = { aesKeyring: keyring, kmsKeyring: kmsKeyring({ kms: unused, keyId: "k" }) };
   const inputs: [unknown, string][] = [
@@ -249,13 +249,13 @@ describe("what a keyring is asked for", () => {
       'input.encryptionContext["a"]: expected well-formed Unicode, got a lone surrogate',
     ],
   ];
-  it.each(Object.entries(keyrings))("is checked by %s", async (_, asked) => {
+  it.each(Object.entries(keyrings))("is checked by %s", async (_, tested) => {
     for (const [input, message] of inputs) {
       const withRecipients = input && { recipients: [], ...(input as object) };
-      expect((await errorOf(() => asked.generateDataKey(input as never))).message).toBe(message);
-      expect((await errorOf(() => asked.unwrapDataKey(withRecipients as never))).message).toBe(message);
+      expect((await errorOf(() => tested.generateDataKey(input as never))).message).toBe(message);
+      expect((await errorOf(() => tested.unwrapDataKey(withRecipients as never))).message).toBe(message);
     }
-    expect((await errorOf(() => asked.unwrapDataKey({ encryptionContext } as never))).message).toBe(
+    expect((await errorOf(() => tested.unwrapDataKey({ encryptionContext } as never))).message).toBe(
       "input.recipients: expected an array, got undefined",
     );
   });

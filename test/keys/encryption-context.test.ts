@@ -11,7 +11,7 @@ import {
 } from "../../src/keys/encryption-context.js";
 
 describe("canonicalContext", () => {
-  it("is the count, then lengths and bytes in the order of the names' UTF-8", () => {
+  it("encodes the number of pairs, then lengths and bytes in the order of the UTF-8 bytes of the names", () => {
     expect(canonicalContext({ b: "2", a: "1" }).toString("hex")).toBe(
       "0002" + "000161" + "000131" + "000162" + "000132",
     );
@@ -19,7 +19,7 @@ describe("canonicalContext", () => {
     expect(canonicalContext({ k: "" }).toString("hex")).toBe("0001" + "00016b" + "0000");
   });
 
-  it("sorts by UTF-8 bytes, not by locale and not by UTF-16 unit", () => {
+  it("sorts names by UTF-8 bytes, not by locale or UTF-16 code unit", () => {
     // U+FF5E is below U+1F600 in UTF-8 and above its surrogates in UTF-16; "Z" is below "a"; "é" is above "z".
     const context = { "\u{1f600}": "4", "\uff5e": "3", é: "2", z: "1", a: "0", Z: "-" };
     expect(contextPairs(context).map(([name]) => name)).toEqual(["Z", "a", "z", "é", "\uff5e", "\u{1f600}"]);
@@ -31,7 +31,7 @@ describe("canonicalContext", () => {
     );
   });
 
-  it("tells any two contexts apart", () => {
+  it("differs for any two different contexts", () => {
     const contexts = fc.dictionary(fc.string({ minLength: 1, maxLength: 5 }), fc.string({ maxLength: 5 }), {
       noNullPrototype: true,
     });
@@ -48,7 +48,7 @@ describe("canonicalContext", () => {
 });
 
 describe("contextArgument", () => {
-  it("takes a snapshot", () => {
+  it("returns a snapshot of the context", () => {
     const given: Record<string, string> = { tenant: "42" };
     const context = contextArgument("encryptionContext", given);
     given.tenant = "43";
@@ -56,7 +56,7 @@ describe("contextArgument", () => {
     expect(Object.isFrozen(context)).toBe(true);
   });
 
-  it("takes plain objects of another realm and without a prototype", () => {
+  it("accepts plain objects of another realm and without a prototype", () => {
     const bare = Object.assign(Object.create(null), { a: "1" });
     for (const given of [bare, runInNewContext('({ a: "1" })')]) {
       expect(contextArgument("encryptionContext", given)).toEqual({ a: "1" });
@@ -68,7 +68,7 @@ describe("contextArgument", () => {
     ["an array", [], "encryptionContext: expected an object, got an instance of Array"],
     ["a Map", new Map([["a", "1"]]), "encryptionContext: expected a plain object, got an instance of Map"],
     [
-      "what inherits its entries",
+      "an object that inherits its entries",
       Object.create({ a: "1" }),
       "encryptionContext: expected a plain object, got an instance of Object",
     ],
@@ -101,11 +101,11 @@ describe("contextArgument", () => {
       'encryptionContext["\\udc00"]: expected well-formed Unicode, got a lone surrogate',
     ],
     ["too much", { a: "x".repeat(8153) }, "encryptionContext: expected at most 8159 bytes in all, got 8160"],
-  ])("refuses %s with a RangeError that has no value in it", (_, value, message) => {
+  ])("refuses %s with a RangeError that shows no value", (_, value, message) => {
     expect(() => contextArgument("encryptionContext", value)).toThrow(new RangeError(message));
   });
 
-  it("takes the most that fits", () => {
+  it("accepts the largest context", () => {
     const context = contextArgument("c", { a: "x".repeat(8152) });
     expect(contextBytes(context)).toBe(8159);
     // Together with the entry of this package that is what KMS takes.

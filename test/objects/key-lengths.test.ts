@@ -10,6 +10,7 @@ import { coded, errorOf } from "../support/errors.js";
 import { writerWith } from "../support/legacy-writer.js";
 import { Bucket, useLocalAws } from "../support/local.js";
 import { s3ecKeys } from "../support/s3ec.js";
+import { isSlowTier } from "../support/tier.js";
 
 const local = useLocalAws();
 const folder = mkdtempSync(join(tmpdir(), "s3-envelope-keys-"));
@@ -43,7 +44,10 @@ afterEach(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe.each(keys)("a key of %i bytes in characters like %s", (length, _, Key) => {
+/** Each length with one of the characters; the slow tier has all of them. */
+const someKeys = keys.filter((_, index) => isSlowTier || index % 3 === Math.floor(index / 3) % 3);
+
+describe.each(someKeys)("a key of %i bytes in characters like %s", (length, _, Key) => {
   it("has that length", () => expect(Buffer.byteLength(Key)).toBe(length));
 
   const reads: Record<string, (client: EnvelopeClient) => Promise<unknown>> = {

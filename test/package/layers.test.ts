@@ -8,7 +8,7 @@ const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter(
   file.endsWith(".ts"),
 );
 
-/** From the bottom up. A file imports from its own folder and from those above it in this list. */
+/** The folders from the bottom up. A file imports from its own folder and from those above it in this list. */
 const folders = [
   "base",
   "fields",

@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const project = mkdtempSync(join(tmpdir(), "s3-envelope-package-"));
 let packed: string[] = [];
 
-/** npm as a user runs it, without scripts: `npm test` has built the package just now. */
+/** Runs npm as a user does, without scripts, on the package as it was built. */
 function npm(cwd: string, ...args: string[]): string {
   const npmCli = process.env.npm_execpath;
   const [command, first] = npmCli ? [process.execPath, [npmCli]] : ["npm", []];
@@ -26,7 +26,7 @@ beforeAll(() => {
   packed = (pack.files as { path: string }[]).map(({ path }) => path);
   writeFileSync(join(project, "package.json"), JSON.stringify({ name: "empty", private: true }));
   npm(project, "install", "--offline", "--legacy-peer-deps", "--no-audit", join(project, pack.filename));
-  // The peers, as a user has them; from here, since a test has no network.
+  // The peer dependencies, linked from here because a test has no network.
   mkdirSync(join(project, "node_modules/@aws-sdk"), { recursive: true });
   for (const peer of ["@aws-sdk/client-s3", "@aws-sdk/client-kms", "@types"]) {
     symlinkSync(join(root, "node_modules", peer), join(project, "node_modules", peer));
@@ -41,7 +41,7 @@ describe("the package", () => {
     );
     const built = sources
       .flatMap((file) => [".js", ".js.map", ".d.ts", ".d.ts.map"].map((end) => file.replace(/\.ts$/, end)))
-      // The build replaces this file, which has no map then.
+      // The build replaces this file, which then has no source map.
       .filter((file) => file !== "cobblestone/engine/worker-source.js.map");
     const docs = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" }).filter((file) =>
       /\.(md|svg|ts)$/.test(file),
@@ -55,7 +55,7 @@ describe("the package", () => {
       ...sources.map((file) => `src/${file}`),
       ...built.map((file) => `dist/${file}`),
       ...docs.map((file) => `docs/${file}`),
-      // docs/format.md sends writers of other readers there.
+      // docs/format.md refers to them.
       ...readdirSync(join(root, "test/vectors/native")).map((file) => `test/vectors/native/${file}`),
     ];
     expect([...packed].sort()).toEqual(expected.sort());

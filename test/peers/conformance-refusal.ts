@@ -1,4 +1,4 @@
-/** How a refusal by this library is told to the public suite, which knows the words of Amazon's client for Java. */
+/** Translates refusals of this library for the public suite, which expects the messages of Amazon's client for Java. */
 import { EnvelopeError } from "../../src/base/errors.js";
 
 /** A caller's mistake: the field, then what is wrong. No other TypeError or RangeError begins like that. */

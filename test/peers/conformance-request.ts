@@ -1,13 +1,13 @@
-/** What a request of the test protocol says, taken strictly: a test that is misread proves nothing. */
+/** Parses requests of the test protocol strictly, since a test that is misread proves nothing. */
 import type { IncomingMessage } from "node:http";
 import type { ClientConfig, KeyMaterial } from "./protocol.js";
 
-/** A request that this server does not take: no refusal of the encryption client. */
+/** A request that the server refuses, as opposed to the encryption client. */
 export class BadRequest extends Error {}
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** A header's value: its bytes are UTF-8, and Node gives them as characters. */
+/** The value of a header in UTF-8, which Node decodes as Latin-1. */
 export function headerOf({ headers }: IncomingMessage, name: string): string | undefined {
   const value = headers[name.toLowerCase()];
   return value === undefined ? undefined : Buffer.from(String(value), "latin1").toString("utf8");
@@ -34,7 +34,7 @@ export function booleanHeader(request: IncomingMessage, name: string): boolean {
   return text === "true";
 }
 
-/** What a body of `{"config": ...}` says; what is null is not there. */
+/** Parses a body of `{"config": ...}`. Fields that are null count as absent. */
 export function configOf(body: Uint8Array): ClientConfig {
   const config = fieldsOf("config", parse(body).config);
   const { keyMaterial, instructionFileConfig, peer, ...rest } = config;
@@ -52,7 +52,7 @@ export function configOf(body: Uint8Array): ClientConfig {
   };
 }
 
-/** What a body that is key material says. */
+/** Parses a body with key material. */
 export function keyMaterialOf(body: Uint8Array): KeyMaterial {
   return materialOf(parse(body));
 }

@@ -1,4 +1,4 @@
-/** The conformance server speaks the test protocol: what it is asked for arrives, and refusals have the suite's words. */
+/** The conformance server speaks the test protocol: requests reach the client, and refusals have the messages of the suite. */
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { EnvelopeError } from "../../src/base/errors.js";
 import { testBytes } from "../support/bytes.js";
@@ -58,7 +58,7 @@ afterAll(async () => {
 const legacyRefused = (option: string, wrap: string, content = "115") =>
   new EnvelopeError("LEGACY_REFUSED", "", { details: { option, wrap, content } });
 
-/** Sends what the client would not. */
+/** Sends requests that the client would not send. */
 async function raw(method: string, path: string, headers: Record<string, string>, body?: string) {
   const url = `http://127.0.0.1:${server.port}${path}`;
   const response = await fetch(url, { method, headers, ...(body === undefined ? {} : { body }) });

@@ -15,20 +15,20 @@ import type { LegacyPeer, LegacyPeerClient } from "./legacy-peer.js";
 
 const types = "software.amazon.encryption.s3#";
 
-/** A server that runs. */
+/** A running server. */
 export interface ConformanceServer {
   readonly port: number;
-  /** Ends it with its connections. */
+  /** Closes it and its connections. */
   close(): Promise<void>;
 }
 
-/** An answer: a body of bytes, or what JSON is made of. */
+/** A response: a body of bytes, or a value to send as JSON. */
 interface Answer {
   readonly status: number;
   readonly body: Uint8Array | object;
 }
 
-/** Starts a server on loopback; port 0 is a free one. */
+/** Starts a server on the loopback interface. Port 0 picks a free port. */
 export async function startConformanceServer(peer: LegacyPeer, port = 0): Promise<ConformanceServer> {
   const clients = new Map<string, LegacyPeerClient>();
   const server = createServer((request, response) => {
@@ -86,7 +86,7 @@ async function dispatch(
   request: IncomingMessage,
 ): Promise<Answer> {
   const body = await bodyOf(request);
-  // As it came: a URL would take names like ".." for steps.
+  // Not parsed as a URL, which would resolve names like "..".
   const [path = ""] = (request.url ?? "").split("?");
   const [operation = "", ...names] = path.slice(1).split("/").map(decodeURIComponent);
   const route = `${request.method} ${operation} ${names.length}`;
@@ -107,7 +107,7 @@ async function dispatch(
     return { status: 200, body: { bucket, key, metadata: [] } };
   }
   if (request.method === "GET") {
-    // Whole: what has been answered with 200 cannot fail any more.
+    // Read completely, since a response that began with 200 cannot fail any more.
     const range = headerOf(request, "Range");
     return {
       status: 200,
@@ -146,7 +146,7 @@ function send(response: ServerResponse, { status, body }: Answer): void {
   response.writeHead(status, {
     "Content-Type": isBytes ? "application/octet-stream" : "application/json",
     "Content-Length": bytes.length,
-    // Of a get it must be there, whatever it says.
+    // A get must have this header, with any value.
     "Content-Metadata": "",
   });
   response.end(bytes);

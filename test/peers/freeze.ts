@@ -17,13 +17,13 @@ import { type Variant, variantsOf } from "./variants.js";
 const bucket = "frozen";
 const suffix = ".instruction";
 
-/** What a case is made with. */
+/** The inputs of a case. */
 interface Stage {
   readonly aws: LocalAws;
   readonly peer: Peer;
   readonly client: ProtocolClient;
   readonly keys: Readonly<Record<KeyName, KeyMaterial>>;
-  /** To wrap anew with. */
+  /** The key to wrap with again. */
   readonly nextKeys: Readonly<Record<KeyName, KeyMaterial>>;
 }
 
@@ -133,7 +133,7 @@ async function freezeVariant(stage: Stage, variant: Variant): Promise<FrozenCase
 async function moveInstructionFile(aws: LocalAws, key: string): Promise<void> {
   const object = await stored(aws, key);
   const file = await stored(aws, `${key}${suffix}`);
-  // Each byte a character, as Node sends them.
+  // One character for each byte, as Node sends them.
   const envelope = JSON.parse(file.body.toString("latin1")) as Record<string, string>;
   const place = { Bucket: bucket, Key: key };
   await aws.s3.send(
@@ -141,7 +141,7 @@ async function moveInstructionFile(aws: LocalAws, key: string): Promise<void> {
   );
 }
 
-/** An object as S3 has it, once it is what the matrix says. */
+/** An object as S3 stores it, after a comparison with the matrix. */
 async function described(
   { aws, peer }: Stage,
   writing: Writing,
@@ -193,7 +193,7 @@ async function stored(
   return { body: Buffer.from((await Body?.transformToByteArray()) ?? []), metadata: Metadata };
 }
 
-/** What KMS answers for the data key, under the context that it was asked for with. */
+/** The response of KMS for the data key, under the context of the request. */
 async function dataKey(aws: LocalAws, ciphertextBlob: string): Promise<NonNullable<FrozenCase["dataKey"]>> {
   const asked = aws.requests.filter(({ operation }) => operation === "GenerateDataKey");
   const encryptionContext = asked[0]?.input?.EncryptionContext as Record<string, string>;
@@ -204,7 +204,7 @@ async function dataKey(aws: LocalAws, ciphertextBlob: string): Promise<NonNullab
   return { ciphertextBlob, encryptionContext, plaintext: Buffer.from(Plaintext).toString("base64") };
 }
 
-/** The client that wrote a case must read it. */
+/** Asserts that the client that wrote a case can read it. */
 async function requireReadable(
   { client, peer }: Stage,
   config: ClientConfig,
@@ -222,7 +222,7 @@ async function requireReadable(
     throw new Error(`${name}: read as something else`);
 }
 
-/** A case is a line. */
+/** Each case is one line. */
 function print({ keys, cases }: Frozen): string {
   const list = cases.map((one) => `    ${JSON.stringify(one)}`).join(",\n");
   return `{\n  "keys": ${JSON.stringify(keys)},\n  "cases": [\n${list}\n  ]\n}\n`;

@@ -22,7 +22,7 @@ export interface FrozenCase {
   /** As the format names it; "AES" and "RSA" where V1 leaves it out. */
   readonly wrap: string;
   readonly storage: Storage;
-  /** Which of the file's keys. */
+  /** The name of the key in the file. */
   readonly key: string;
   /** What the caller gave: the encryption context under KMS, else the description of the material. */
   readonly context: Readonly<Record<string, string>>;
@@ -44,7 +44,7 @@ export interface FrozenCase {
   };
   /** What the writer had authenticated beside the content, as text; nothing in the object tells of it. */
   readonly contentAad?: string;
-  /** What is odd about it. */
+  /** A description of its peculiarity. */
   readonly note?: string;
 }
 

@@ -1,9 +1,9 @@
-/** What the conformance server stands in front of: an encryption client, whoever wrote it. */
+/** The encryption client behind a conformance server. */
 import type { ClientConfig, KeyMaterial } from "./protocol.js";
 
 /** Makes clients. */
 export interface LegacyPeer {
-  /** A client as the configuration says; what cannot be is refused here or by its calls. */
+  /** Creates a client by its configuration. An invalid one is refused here or by the calls of the client. */
   createClient(config: ClientConfig): Promise<LegacyPeerClient>;
 }
 
@@ -17,21 +17,21 @@ export interface LegacyPeerClient {
   reencrypt(bucket: string, key: string, options: LegacyPeerReencrypt): Promise<void>;
 }
 
-/** What is said of a put. */
+/** The parameters of a put. */
 export interface LegacyPeerPut {
   /** Empty when none is stated: the protocol does not tell the two apart. */
   readonly context: Readonly<Record<string, string>>;
 }
 
-/** What is said of a get. */
+/** The parameters of a get. */
 export interface LegacyPeerGet extends LegacyPeerPut {
-  /** As HTTP writes it. */
+  /** In the syntax of HTTP. */
   readonly range: string | undefined;
   /** With its dot. */
   readonly instructionFileSuffix: string | undefined;
 }
 
-/** What is said of a new wrap. */
+/** The parameters of a rewrap. */
 export interface LegacyPeerReencrypt {
   readonly keyMaterial: KeyMaterial;
   /** With its dot, which the protocol leaves out here. */

@@ -1,9 +1,9 @@
-/** What is made of files once, and kept for as long as they stay as they are. */
+/** Caches folders that are built from files until the files change. */
 import { createHash } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
-/** A folder made from files: made once for the same files, whole or not at all. */
+/** Builds a folder from files, once for the same files, completely or not at all. */
 export function made(cache: string, name: string, from: readonly string[]) {
   const hash = createHash("sha256");
   for (const file of from) hash.update(readFileSync(file));

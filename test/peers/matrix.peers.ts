@@ -1,4 +1,4 @@
-/** Everybody reads, or refuses, what everybody wrote, as the matrix says. */
+/** Every client reads or refuses the objects of every client, as the matrix states. */
 import { beforeAll, describe, expect } from "vitest";
 import { testBytes } from "../support/bytes.js";
 import { writings } from "./matrix.js";

@@ -1,16 +1,16 @@
-/** Who can write what, with which settings: a writer more is a line more here. */
+/** The matrix of writers and their settings. A new writer is a new line here. */
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import type { ClientConfig, KeyMaterial } from "./protocol.js";
 
 /** Of a client, but for its keys. */
 export type Settings = Omit<ClientConfig, "keyMaterial">;
 
-/** The keys that the matrix works with. */
+/** The keys of the matrix. */
 export type KeyName = "kms" | "aes128" | "aes192" | "aes256" | "rsa2048";
 /** Where the envelope is. */
 export type Storage = "metadata" | "instruction";
 
-/** One way of writing, and what it makes. */
+/** One way of writing, and the format that it produces. */
 export interface Writing {
   /** Unique. */
   readonly name: string;

@@ -6,12 +6,12 @@ import type { LocalClientConfig } from "../../src/testing/index.js";
 const startMs = 60_000;
 const stopMs = 5_000;
 
-/** How a peer is run. */
+/** The command that runs a peer. */
 export interface PeerCommand {
   readonly program: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Builds what is of this project, before the first start: no reason to skip the peer when it fails. */
+  /** Builds this project's part before the first start. A failure here does not skip the peer. */
   readonly build?: () => Promise<void>;
 }
 
@@ -24,20 +24,20 @@ export interface Peer {
   install(cache: string): Promise<PeerCommand>;
 }
 
-/** A peer that runs. */
+/** A running peer. */
 export interface RunningPeer {
   readonly port: number;
   stop(): Promise<void>;
 }
 
-/** Where the peer finds S3 and KMS. */
+/** The endpoints of S3 and KMS for a peer. */
 export interface PeerServices {
   readonly s3: LocalClientConfig;
   readonly kms: LocalClientConfig;
 }
 
 /**
- * Starts a peer and waits until it tells its port, a line `{"port":N}`. It ends by itself when its standard input
+ * Starts a peer and waits until it prints its port, a line `{"port":N}`. It ends by itself when its standard input
  * does, so that none is left when this process dies.
  */
 export async function startPeer(command: PeerCommand, { s3, kms }: PeerServices): Promise<RunningPeer> {
@@ -59,7 +59,7 @@ export async function startPeer(command: PeerCommand, { s3, kms }: PeerServices)
   child.stderr.on("data", (bytes: Buffer) => {
     said = (said + bytes.toString("utf8")).slice(-4000);
   });
-  // It may be gone before it is stopped.
+  // It may have ended before it is stopped.
   child.stdin.on("error", () => {});
   const port = await firstLine(child).catch(async (error: unknown) => {
     await end(child);
@@ -74,7 +74,7 @@ function firstLine(child: ChildProcess): Promise<number> {
     child.once("error", reject);
     child.once("exit", (code, signal) => reject(new Error(`it ended with ${code ?? signal}`)));
     if (child.stdout === null) return;
-    // Lines that others write (loggers) are passed over.
+    // Lines of loggers are skipped.
     createInterface(child.stdout).on("line", (line) => {
       const [, port] = /^\{"port": ?(\d+)\}$/.exec(line.trim()) ?? [];
       if (port !== undefined) {

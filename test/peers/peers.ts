@@ -1,4 +1,4 @@
-/** The peers: encryption clients that other people made, each of a fixed version. To add one is a line here. */
+/** The peers: encryption clients of other projects, each of a fixed version. A new peer is a new line here. */
 import { goPeer } from "./go/install.js";
 import { javaPeers } from "./java/install.js";
 import { ourPeer } from "./ours/install.js";

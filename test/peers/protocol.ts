@@ -1,4 +1,4 @@
-/** The client of the protocol that every peer speaks: the S3EC cross-language test protocol. */
+/** A client of the S3EC cross-language test protocol, which every peer speaks. */
 import { Agent, type IncomingHttpHeaders, request } from "node:http";
 
 /** The keys that a client works with: one kind of them. */
@@ -11,7 +11,7 @@ export interface KeyMaterial {
   readonly materialsDescription?: Readonly<Record<string, string>>;
 }
 
-/** What a client is made with; a field that is not there has the peer's own default. */
+/** The options of a client. An absent field has the default of the peer. */
 export interface ClientConfig {
   readonly keyMaterial: KeyMaterial;
   readonly enableLegacyUnauthenticatedModes?: boolean;
@@ -34,7 +34,7 @@ export interface ClientConfig {
   readonly peer?: Readonly<Record<string, string>>;
 }
 
-/** What is stated of a read beside the key. */
+/** The options of a read. */
 export interface GetOptions {
   readonly context?: Readonly<Record<string, string>>;
   readonly range?: string;
@@ -42,7 +42,7 @@ export interface GetOptions {
   readonly instructionFileSuffix?: string;
 }
 
-/** How an instruction file is to be written anew. */
+/** The options of a new instruction file. */
 export interface ReencryptOptions {
   readonly keyMaterial: KeyMaterial;
   /** Without a dot. */
@@ -50,7 +50,7 @@ export interface ReencryptOptions {
   readonly enforceRotation?: boolean;
 }
 
-/** A refusal: by the encryption client (what tests wait for), or by the server around it (a failure of the test). */
+/** A refusal by the encryption client, which tests expect, or by the server around it, which fails the test. */
 export class PeerError extends Error {
   readonly kind: "S3EncryptionClientError" | "GenericServerError";
 
@@ -60,7 +60,7 @@ export class PeerError extends Error {
   }
 }
 
-/** Speaks to the peer at a loopback port. */
+/** Connects to the peer at a loopback port. */
 export class ProtocolClient {
   readonly #port: number;
   readonly #agent = new Agent({ keepAlive: true });
@@ -69,14 +69,14 @@ export class ProtocolClient {
     this.#port = port;
   }
 
-  /** Makes a client in the peer; returns its id. */
+  /** Creates a client in the peer and returns its id. */
   async createClient(config: ClientConfig): Promise<string> {
     const { body } = await this.#send("POST", "/client", {}, Buffer.from(JSON.stringify({ config })));
     const { clientId } = JSON.parse(body.toString()) as { clientId: string };
     return clientId;
   }
 
-  /** Has a client encrypt bytes into an object. */
+  /** Encrypts bytes into an object by a client of the peer. */
   async put(
     clientId: string,
     bucket: string,
@@ -88,7 +88,7 @@ export class ProtocolClient {
     await this.#send("PUT", objectPath(bucket, key), headers, body);
   }
 
-  /** Has a client decrypt an object; returns its bytes. */
+  /** Decrypts an object by a client of the peer and returns its bytes. */
   async get(clientId: string, bucket: string, key: string, options: GetOptions = {}): Promise<Buffer> {
     const headers = {
       ClientID: clientId,
@@ -105,7 +105,7 @@ export class ProtocolClient {
     return answer.body;
   }
 
-  /** Has a client wrap the key of an object's instruction file under another key. */
+  /** Wraps the key in an object's instruction file under another key by a client of the peer. */
   async reencrypt(clientId: string, bucket: string, key: string, options: ReencryptOptions): Promise<void> {
     const { keyMaterial, instructionFileSuffix, enforceRotation = false } = options;
     const headers = {
@@ -117,7 +117,7 @@ export class ProtocolClient {
     await this.#send("POST", `${objectPath(bucket, key)}/reencrypt`, headers, body);
   }
 
-  /** Lets go of the connections. */
+  /** Closes the connections. */
   close(): void {
     this.#agent.destroy();
   }

@@ -1,4 +1,4 @@
-/** Who reads what, with which settings, and what is refused: a reader more is a line more here. */
+/** The matrix of readers, their settings and refusals. A new reader is a new line here. */
 import {
   cbc,
   contextOf,
@@ -17,13 +17,13 @@ export interface Reading {
   /** The name of the peer. */
   readonly reader: string;
   readonly settings: Settings;
-  /** It is told no encryption context. */
+  /** Whether it is given no encryption context. */
   readonly statesNone?: true;
-  /** Whether it opens what was so written; it refuses all else. */
+  /** Whether it reads objects of this way of writing. It refuses all others. */
   reads(writing: Writing): boolean;
-  /** The words in which it refuses what it does not read, where they are known. */
+  /** The message of its refusal, if it is known. */
   says?(writing: Writing): string;
-  /** Whether it takes what was so written for no encrypted object, and hands out the ciphertext without a word. */
+  /** Whether it takes objects of this way of writing for unencrypted ones and returns their ciphertext. */
   passesOn?(writing: Writing): boolean;
 }
 
@@ -43,7 +43,7 @@ const enable = {
   contents: "Enable legacy unauthenticated modes to use legacy content decryption: ",
 } as const;
 
-/** One for each option that must be set, and three that read everything. */
+/** One reader for each option that must be set, and three that read everything. */
 function ourReadings(): Reading[] {
   const reader = "s3-envelope";
   const all: Settings = { ...allLegacy, ...allDecrypt };
@@ -172,7 +172,7 @@ export const readings: readonly Reading[] = [
   ...ourReadings(),
 ];
 
-/** What a client to read this way what was written that way is made with. */
+/** The options of a client that reads one way the objects of a way of writing. */
 export function readerConfig(
   reading: Reading,
   writing: Writing,

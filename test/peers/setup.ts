@@ -1,4 +1,4 @@
-/** Installs and starts the peers before their tests, tells what could not be had, and stops them. */
+/** Installs and starts the peers before their tests, reports those that are not available, and stops them. */
 import { CreateKeyCommand } from "@aws-sdk/client-kms";
 import type { TestProject } from "vitest/node";
 import { type LocalClientConfig, startLocalAws } from "../../src/testing/index.js";
@@ -6,12 +6,12 @@ import { cacheDirectory } from "../servers/install.js";
 import { type PeerCommand, type RunningPeer, startPeer } from "./peer.js";
 import { peers } from "./peers.js";
 
-/** A peer that the tests run against, or why there is none. */
+/** A peer that the tests run against, or the reason for its absence. */
 export interface PeerTarget {
   readonly name: string;
   readonly version: string;
   readonly port?: number;
-  /** Why it could not be had. */
+  /** The reason for its absence. */
   readonly missing?: string;
 }
 
@@ -58,7 +58,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
       targets.push({ name, version, missing: (error as Error).message });
       continue;
     }
-    // One that is installed and does not start is no reason to skip it.
+    // A peer that is installed but does not start is a failure, not skipped.
     const peer = await startPeer(command, { s3: aws.s3Config, kms: aws.kmsConfig }).catch(async (error) => {
       await stop();
       throw error;

@@ -1,4 +1,4 @@
-/** What tests of the public suite's rows have in common: this library's server, and objects that it wrote. */
+/** Helpers for tests of the rows of the public suite: this library's server, and objects that it wrote. */
 import { generateKeyPairSync } from "node:crypto";
 import { PutObjectCommand } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll } from "vitest";
@@ -33,7 +33,7 @@ export const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLen
 export const rsa = rsaMaterial(privateKey);
 /** An AES key. */
 export const aes: KeyMaterial = { aesKey: testBytes(32, 9).toString("base64") };
-/** What is in all objects. */
+/** The plaintext of all objects. */
 export const body = testBytes(300, 300);
 
 /** As material of a client. */
@@ -41,13 +41,13 @@ export function rsaMaterial(key: typeof privateKey): KeyMaterial {
   return { rsaKey: key.export({ type: "pkcs8", format: "der" }).toString("base64") };
 }
 
-/** What S3 has. */
+/** An object as S3 stores it. */
 export interface Stored {
   body: Buffer;
   metadata: Record<string, string>;
 }
 
-/** What {@link useSuite} gives. */
+/** The result of {@link useSuite}. */
 export interface Suite {
   readonly local: Local;
   /** To the server. */
@@ -57,9 +57,9 @@ export interface Suite {
   put(keyMaterial: KeyMaterial, settings: Settings, context?: Record<string, string>): Promise<void>;
   /** Reads it. */
   get(keyMaterial: KeyMaterial, settings: Settings, options?: GetOptions): Promise<Buffer>;
-  /** Changes what S3 has. */
+  /** Changes the stored object. */
   change(key: string, edit: (stored: Stored) => void): Promise<void>;
-  /** Changes what stands in the instruction file. */
+  /** Changes the instruction file. */
   changeFile(edit: (fields: Record<string, string>) => void): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** What the tests of the peers have in common: a client of each that is there, and objects that go between them. */
+/** Helpers for tests of the peers: a client of each available peer, and objects to exchange. */
 import { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, inject, test } from "vitest";
 import { contextOf, newKeys, type Writing, writerConfig, writings } from "./matrix.js";
@@ -8,7 +8,7 @@ import { type Reading, readerConfig, readings, statedContext } from "./readings.
 /** Any number of bytes on either side of a block, of a part, and of several parts. */
 export const sizes = [0, 1, 15, 16, 17, 1024 * 1024, 40 * 1024 * 1024];
 
-/** Connects a test file to the peers that run, until its end. */
+/** Connects a test file to the running peers. */
 export function usePeers() {
   const { bucket, kmsKeyId, s3: s3Config } = inject("world");
   const s3 = new S3Client(s3Config);
@@ -40,7 +40,7 @@ export function usePeers() {
     kmsKeyId,
     clientIn,
     has: (name: string) => clients.has(name),
-    /** Tests of peers that could not be had are skipped, not left out. */
+    /** Tests of peers that are not available are reported as skipped. */
     testWith: (...names: string[]) => test.runIf(names.every((name) => clients.has(name))),
     async write(writing: Writing, object: string, body: Uint8Array, context = contextOf(writing)) {
       const client = await clientIn(writing.writer, writerConfig(writing, keys));
@@ -50,7 +50,7 @@ export function usePeers() {
       const client = await clientIn(reading.reader, readerConfig(reading, writing, keys));
       return client.get(object, { context: statedContext(reading, writing), ...options });
     },
-    /** What S3 has; the tag of what came in parts tells their number. */
+    /** An object as S3 stores it. The ETag of a multipart object shows the number of its parts. */
     async stored(object: string): Promise<{ body: Buffer; tag: string }> {
       const { Body, ETag = "" } = await s3.send(new GetObjectCommand({ Bucket: bucket, Key: object }));
       return { body: Buffer.from((await Body?.transformToByteArray()) ?? []), tag: ETag };

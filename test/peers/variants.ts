@@ -1,15 +1,15 @@
-/** What is frozen beside the matrix: contexts that are empty or odd, and instruction files that were written anew. */
+/** Frozen objects besides the matrix: empty and unusual contexts, and rewritten instruction files. */
 import { type KeyName, type Storage, type Writing, writings } from "./matrix.js";
 
 /** One of them. */
 export interface Variant {
   readonly writing: Writing;
   readonly note?: string;
-  /** The client that writes it does not read it. */
+  /** Whether the client that writes it cannot read it. */
   readonly unreadable?: true;
-  /** What is in the instruction file is moved into the object's metadata, its bytes as they are. */
+  /** Whether the instruction file is moved into the object's metadata, byte for byte. */
   readonly moved?: true;
-  /** How its instruction file is written anew. */
+  /** The options of its new instruction file. */
   readonly reencrypt?: {
     readonly key: KeyName;
     /** Without a dot. */
@@ -38,7 +38,7 @@ function emptyContexts(peer: string): Variant[] {
   }));
 }
 
-/** What JSON escapes, and what only some of its writers do. */
+/** Characters that JSON escapes, and characters that only some writers escape. */
 function escapedContexts(peer: string): Variant[] {
   const context = { 'q"uote': "back\\slash / <&> ~" };
   return find(peer, "metadata", ["kms"]).map((writing) => ({
@@ -46,7 +46,7 @@ function escapedContexts(peer: string): Variant[] {
   }));
 }
 
-/** Sent as a byte each, which S3 does not return as it came. */
+/** Characters that are sent as one byte each, which S3 returns in another form. */
 function latin1Contexts(peer: string): Variant[] {
   const note =
     "Latin-1 in metadata, a byte a character: its writer does not read how the in-process S3 returns it";
@@ -57,7 +57,7 @@ function latin1Contexts(peer: string): Variant[] {
   }));
 }
 
-/** What S3 makes of metadata that was sent as UTF-8, and what versions 3 and 4 undo. */
+/** The form in which S3 returns metadata that was sent as UTF-8. Versions 3 and 4 decode it. */
 function movedFiles(peer: string): Variant[] {
   const note = "the instruction file was moved into the metadata as UTF-8, which S3 returns encoded twice";
   if (peer === "java-sdk1") return [];

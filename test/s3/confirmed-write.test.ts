@@ -4,7 +4,7 @@ import { ConfirmedWrite } from "../../src/s3/confirmed-write.js";
 import { errorOf } from "../support/errors.js";
 import { Bucket } from "../support/local.js";
 
-it("a commit whose signal has aborted is not sent, so no object may exist", async () => {
+it("a confirmed write whose signal has aborted is not sent, so that no object can exist", async () => {
   const commit = new ConfirmedWrite();
   const request = vi.fn();
   const input = {

@@ -65,7 +65,7 @@ async function upload(
 }
 
 describe("uploadMultipart", () => {
-  it.each([1, 3, 10])("sends as many parts at the same time as the caller wants: %i", async (most) => {
+  it.each([1, 3, 10])("sends at most maxConcurrentParts parts at a time: %i", async (most) => {
     let [inFlight, peak] = [0, 0];
     mock.on(UploadPartCommand).callsFake(async () => {
       inFlight += 1;
@@ -78,13 +78,13 @@ describe("uploadMultipart", () => {
     expect(peak).toBe(most);
   });
 
-  it("tells of each part that S3 has and gives its memory back, in order", async () => {
+  it("calls onStored for each stored part and releases its memory, in order", async () => {
     const { stored, released } = await upload(5, 10, 2);
     expect(stored).toEqual([1, 2, 3, 4, 5]);
     expect(released).toEqual([1, 2, 3, 4, 5]);
   });
 
-  it("is aborted when whoever is told of a part throws", async () => {
+  it("aborts the upload when onStored throws", async () => {
     const failure = new Error("enough");
     const error = await errorOf(() =>
       upload(5, 10, 2, () => {
@@ -96,12 +96,12 @@ describe("uploadMultipart", () => {
     expect(mock.commandCalls(AbortMultipartUploadCommand)).toHaveLength(1);
   });
 
-  it("completes with the parts in order and the size of all", async () => {
-    let answered = 0;
+  it("completes with the parts in order and the total size", async () => {
+    let responses = 0;
     mock.on(UploadPartCommand).callsFake(async ({ PartNumber }) => {
-      // The last is answered first.
-      await until(() => expect(answered).toBe(3 - PartNumber));
-      answered += 1;
+      // The last request gets its response first.
+      await until(() => expect(responses).toBe(3 - PartNumber));
+      responses += 1;
       return { ETag: `"${PartNumber}"` };
     });
     await upload(3, 10, 4);
@@ -110,7 +110,7 @@ describe("uploadMultipart", () => {
     expect(input?.MultipartUpload?.Parts?.map(({ ETag }) => ETag)).toEqual(['"1"', '"2"', '"3"']);
   });
 
-  it("refuses an answer without ETag, and aborts", async () => {
+  it("aborts when a response has no ETag", async () => {
     mock.on(UploadPartCommand, { PartNumber: 2 }).resolves({});
     const error = await errorOf(() => upload(3, 10, 4));
     expect(error).toEqual(coded("S3_REQUEST_FAILED", { operation: "UploadPart" }));
@@ -118,7 +118,7 @@ describe("uploadMultipart", () => {
     expect(mock.commandCalls(AbortMultipartUploadCommand)).toHaveLength(1);
   });
 
-  it("refuses an answer without UploadId", async () => {
+  it("fails when a response has no UploadId", async () => {
     mock.on(CreateMultipartUploadCommand).resolves({});
     const error = await errorOf(() => upload(3, 10, 4));
     expect(error).toEqual(coded("S3_REQUEST_FAILED", { operation: "CreateMultipartUpload" }));

@@ -1,4 +1,4 @@
-/** Which fields of the caller's go out with which request, field by field. */
+/** The fields of the caller's that each request carries, one by one. */
 import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
@@ -10,8 +10,9 @@ import {
   UploadPartCommand,
 } from "@aws-sdk/client-s3";
 import { mockClient } from "aws-sdk-client-mock";
-import { beforeEach, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { EnvelopeClient, type PutInput } from "../../src/index.js";
+import * as requests from "../../src/s3/requests.js";
 import { errorOf } from "../support/errors.js";
 import { keyring, s3PartBytes as partBytes } from "../support/local.js";
 
@@ -67,12 +68,12 @@ beforeEach(() => {
 const put = (Body: PutInput["Body"]) => client.put({ ...everything, Body });
 const sent = () => mock.calls().map(({ args }) => args[0].input as Record<string, unknown>);
 
-it("PutObject carries all", async () => {
+it("PutObject carries all fields of the caller's", async () => {
   await put("x");
   expect(sent()).toEqual([{ ...everything, Metadata: expect.anything(), Body: expect.any(Buffer) }]);
 });
 
-it("of a multipart upload, each request carries what belongs to it", async () => {
+it("each request of a multipart upload carries the fields that belong to it", async () => {
   await put(Buffer.alloc(partBytes + 1));
   const [created, ...others] = sent();
   expect(created).toEqual({
@@ -102,7 +103,7 @@ it("of a multipart upload, each request carries what belongs to it", async () =>
   ]);
 });
 
-it("a failed multipart upload is aborted as its owner", async () => {
+it("the abort of a failed multipart upload carries the owner and the payer", async () => {
   mock.on(CompleteMultipartUploadCommand).rejects(new Error("no"));
   await errorOf(() => put(Buffer.alloc(partBytes + 1)));
   expect(mock.commandCalls(AbortMultipartUploadCommand).map(({ args }) => args[0].input)).toEqual([
@@ -110,7 +111,7 @@ it("a failed multipart upload is aborted as its owner", async () => {
   ]);
 });
 
-it("a sidecar carries what rules who may read or remove it, not the storage class nor a customer's key", async () => {
+it("a sidecar carries the fields that control access and retention, not the storage class nor the customer-provided key", async () => {
   await client.put({ ...everything, Body: "x", envelopeStorage: "sidecar" });
   const { CacheControl, ContentDisposition, ContentEncoding, ContentLanguage, Expires, ...kept } = atCreation;
   const { StorageClass, WebsiteRedirectLocation, ...rules } = kept;
@@ -126,7 +127,7 @@ it("a sidecar carries what rules who may read or remove it, not the storage clas
   expect(body).toMatchObject(everything);
 });
 
-it("a client without a configuration, as of a wrapper, is asked for nothing but to send", async () => {
+it("an S3 client without a configuration, such as a wrapper, needs only a send method", async () => {
   const bare = { send: (command: never) => s3.send(command) } as unknown as S3Client;
   const output = await new EnvelopeClient({ s3: bare, keyring, partSizeBytes: partBytes }).put({
     ...object,
@@ -152,7 +153,7 @@ it.each([
   expect(created?.args[0].input.ChecksumAlgorithm).toBe(expected);
 });
 
-it("reads and deletes carry what the caller gives, and the range of the ciphertext", async () => {
+it("reads and deletions carry the fields of the caller's, and the range of the ciphertext", async () => {
   await put("x");
   const Metadata = sent()[0]?.Metadata as Record<string, string>;
   mock.resetHistory();
@@ -174,4 +175,71 @@ it("reads and deletes carry what the caller gives, and the range of the cipherte
     { ...object, VersionId: "v", MFA: "m" },
   ]);
   expect(mock.commandCalls(DeleteObjectCommand)).toHaveLength(1);
+});
+
+describe("each request to S3", () => {
+  const where = { Bucket: "b", Key: "k" };
+  const part = { ...where, UploadId: "u", PartNumber: 3 };
+  type Send = (s3: S3Client, options: requests.RequestOptions) => Promise<unknown>;
+  const all: Record<string, [send: Send, about?: object]> = {
+    GetObject: [
+      (to, options) => requests.getObject(to, { ...where, Range: "bytes=1-2" }, options),
+      { range: "bytes=1-2" },
+    ],
+    HeadObject: [(to, options) => requests.headObject(to, where, options)],
+    PutObject: [(to, options) => requests.putObject(to, where, options)],
+    DeleteObject: [(to, options) => requests.deleteObject(to, where, options)],
+    GetObjectTagging: [(to, options) => requests.getObjectTagging(to, where, options)],
+    CopyObject: [(to, options) => requests.copyObject(to, { ...where, CopySource: "b/other" }, options)],
+    CreateMultipartUpload: [(to, options) => requests.createMultipartUpload(to, where, options)],
+    UploadPart: [(to, options) => requests.uploadPart(to, part, options), { partNumber: 3 }],
+    UploadPartCopy: [
+      (to, options) => requests.uploadPartCopy(to, { ...part, CopySource: "b/other" }, options),
+      { partNumber: 3 },
+    ],
+    CompleteMultipartUpload: [(to, options) => requests.completeMultipartUpload(to, part, options)],
+    AbortMultipartUpload: [(to, options) => requests.abortMultipartUpload(to, part, options)],
+    ListParts: [(to, options) => requests.listParts(to, part, options)],
+    ListMultipartUploads: [
+      (to, options) => requests.listMultipartUploads(to, { Bucket: "b", Prefix: "k" }, options),
+    ],
+  };
+  const operations = Object.keys(requests)
+    .filter((name) => name !== "targetOf")
+    .map((name) => `${name[0]?.toUpperCase()}${name.slice(1)}`);
+  const clientThat = (send: () => Promise<unknown>) => ({ send }) as unknown as S3Client;
+
+  it("is in the table of this test", () => expect(Object.keys(all).sort()).toEqual(operations.sort()));
+
+  it.each(Object.entries(all))("that fails names %s, bucket and key", async (operation, [send, about]) => {
+    const denied = Object.assign(new Error("no"), {
+      name: "AccessDenied",
+      $metadata: { httpStatusCode: 403, requestId: "r" },
+    });
+    for (const isBounded of [false, true]) {
+      const error = await errorOf(() =>
+        send(
+          clientThat(() => Promise.reject(denied)),
+          { isBounded },
+        ),
+      );
+      expect(error).toMatchObject({
+        code: "S3_ACCESS_DENIED",
+        cause: denied,
+        details: { operation, bucket: "b", key: "k", httpStatusCode: 403, requestId: "r", ...about },
+      });
+    }
+  });
+
+  it.each(Object.entries(all))("rejects with the reason of its signal: %s", async (_operation, [send]) => {
+    const never = clientThat(() => new Promise(() => undefined));
+    for (const isBounded of [false, true]) {
+      const controller = new AbortController();
+      const failed = errorOf(() => send(never, { signal: controller.signal, isBounded }));
+      const reason = new Error("enough");
+      controller.abort(reason);
+      expect(await failed).toBe(reason);
+      expect(await errorOf(() => send(never, { signal: controller.signal, isBounded }))).toBe(reason);
+    }
+  });
 });

@@ -28,7 +28,7 @@ interface HandlerSettings {
 }
 
 describe("createS3Client", () => {
-  it("makes a client that tells a service that falls silent", async () => {
+  it("makes a client that detects a service that falls silent", async () => {
     const sockets: Socket[] = [];
     const server = createServer((socket) => void sockets.push(socket.on("error", () => undefined)));
     await once(server.listen(0, "127.0.0.1"), "listening");
@@ -43,7 +43,7 @@ describe("createS3Client", () => {
     server.close();
   });
 
-  it("sends parts over connections that it keeps, without asking whether it may", async () => {
+  it("sends parts over connections that it keeps, without Expect: 100-continue", async () => {
     const s3 = createS3Client({ ...local.aws.s3Config, requestHandler: { httpAgent: { maxSockets: 2 } } });
     const envelope = new EnvelopeClient({ s3, keyring, partSizeBytes: partBytes });
     const before = await local.aws.s3Connections();
@@ -77,7 +77,7 @@ describe("createS3Client", () => {
     expect(options.map(({ abortSignal }) => abortSignal?.aborted)).toEqual([false, false, false, true]);
   });
 
-  it("makes a client that does not ask for checksums of what has tags, unless told to", async () => {
+  it("requests checksums of responses only if ChecksumMode is ENABLED", async () => {
     const s3 = createS3Client(local.aws.s3Config);
     const envelope = new EnvelopeClient({ s3, keyring });
     await envelope.put({ ...object, Body: "x" });
@@ -91,7 +91,7 @@ describe("createS3Client", () => {
     ]);
   });
 
-  it("leaves checksums of answers to the environment where that speaks of them", async () => {
+  it("observes AWS_RESPONSE_CHECKSUM_VALIDATION in the environment", async () => {
     vi.stubEnv("AWS_RESPONSE_CHECKSUM_VALIDATION", "WHEN_SUPPORTED");
     const heeded = createS3Client(local.aws.s3Config);
     expect(await heeded.config.responseChecksumValidation()).toBe("WHEN_SUPPORTED");
@@ -100,7 +100,7 @@ describe("createS3Client", () => {
     vi.unstubAllEnvs();
   });
 
-  it("has time limits unless told otherwise", async () => {
+  it("has time limits by default", async () => {
     const { connectionTimeout, socketTimeout } = await handlerOf({});
     expect([connectionTimeout, socketTimeout]).toEqual([5_000, 60_000]);
   });
@@ -120,7 +120,7 @@ describe("createS3Client", () => {
     },
   );
 
-  it("needs no settings at all", async () => {
+  it("works without any settings", async () => {
     vi.stubEnv("AWS_REGION", "eu-west-1");
     const client = createS3Client();
     expect(await client.config.region()).toBe("eu-west-1");
@@ -128,8 +128,8 @@ describe("createS3Client", () => {
   });
 });
 
-describe("settings of the caller's", () => {
-  it("come on top of the others, one by one", async () => {
+describe("settings of the caller for createS3Client", () => {
+  it("replace only the defaults that they name", async () => {
     const { httpAgent, httpsAgent, socketTimeout, connectionTimeout } = await handlerOf({
       requestHandler: { socketTimeout: 7, connectionTimeout: undefined, httpsAgent: { maxSockets: 3 } },
     });
@@ -138,7 +138,7 @@ describe("settings of the caller's", () => {
     expect([httpAgent, httpsAgent].map((agent) => Reflect.get(agent, "keepAlive"))).toEqual([true, true]);
   });
 
-  it("may be an agent, or a whole handler, taken as it is", async () => {
+  it("may be an agent or a request handler, which is used as it is", async () => {
     const agent = new Agent();
     expect((await handlerOf({ requestHandler: { httpAgent: agent } })).httpAgent).toBe(agent);
     const handle = vi.fn(async () => Promise.reject(new Error("handled")));

@@ -44,7 +44,7 @@ const clientOn = (s3: S3Client, options: Partial<EnvelopeClientOptions> = {}) =>
   new EnvelopeClient({ s3, keyring, partSizeBytes: partBytes, ...options });
 const allowingStreams = { ...allowAll, releaseUnverifiedPlaintext: true };
 const hash = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
-const asked = () => local.aws.requests.map(({ operation }) => operation);
+const operations = () => local.aws.requests.map(({ operation }) => operation);
 const gets = () => local.aws.requests.filter(({ operation }) => operation === "GetObject");
 
 async function storeMany(count: number, bytes: number): Promise<string[]> {
@@ -61,7 +61,7 @@ async function expectHash(Key: string, bytes: Buffer): Promise<void> {
 }
 
 describe.each(kinds)("over 4 sockets of %s", (_name, make) => {
-  it("6 bodies piped into 6 puts arrive whole", async () => {
+  it("6 bodies piped into 6 puts arrive completely", async () => {
     const bytes = partBytes + 1024 * 1024;
     const client = clientOn(s3With(make, 4));
     const keys = await storeMany(6, bytes);
@@ -74,7 +74,7 @@ describe.each(kinds)("over 4 sockets of %s", (_name, make) => {
     for (const [index, Key] of keys.entries()) await expectHash(`copy-${Key}`, testBytes(bytes, index));
   });
 
-  it("6 migrations that stream end", async () => {
+  it("6 streaming migrations end", async () => {
     const bytes = testBytes(partBytes + 1024 * 1024, 5);
     const written = await writeLegacy(bytes, localShapes["115"]);
     const keys = [0, 1, 2, 3, 4, 5].map((index) => `migrated-${index}`);
@@ -92,13 +92,13 @@ describe.each(kinds)("over 4 sockets of %s", (_name, make) => {
       const objects = await Promise.all(keys.map((Key) => client.get({ Bucket, Key })));
       for (const [index, { Body }] of objects.entries())
         expect(hash(await Body.transformToByteArray())).toBe(hash(testBytes(bytes, index)));
-      // What has come already is not asked for again.
+      // Bytes that have arrived are not requested again.
       if (bytes === 1_000) expect(gets()).toHaveLength(12);
     },
   );
 });
 
-/** One socket: a request that gets through shows that the body has given up its connection. */
+/** With one socket, a request that succeeds shows that the body has given up its connection. */
 describe("a body that nobody reads while another request wants its only socket", () => {
   const bytes = testBytes(1_000_000, 9);
   const object = { Bucket, Key: "object" };
@@ -117,27 +117,27 @@ describe("a body that nobody reads while another request wants its only socket",
     return body;
   };
 
-  it("goes on from where it stood, by one request for the rest of the same state", async () => {
+  it("resumes where it stopped, by one request for the rest of the same version", async () => {
     await stored();
     const { client, Body, ETag } = await opened();
     const pieces = [(await once(Body, "readable").then(() => Body.read())) as Buffer];
     await client.head(object);
     for await (const piece of Body) pieces.push(piece as Buffer);
     expect(hash(Buffer.concat(pieces))).toBe(hash(bytes));
-    expect(asked()).toEqual(["GetObject", "HeadObject", "GetObject"]);
+    expect(operations()).toEqual(["GetObject", "HeadObject", "GetObject"]);
     const { headers } = gets()[1] ?? {};
     expect(headers).toMatchObject({ "if-match": ETag });
     expect(headers?.range).toMatch(/^bytes=[1-9]\d*-1001047$/);
   });
 
-  it("that was not begun is asked for whole again", async () => {
+  it("that was not begun is requested again as a whole", async () => {
     await stored();
     const { Body } = await released({}, s3With(createS3Client, 1));
     expect(hash(await Body.transformToByteArray())).toBe(hash(bytes));
     expect(gets()[1]?.headers.range).toBeUndefined();
   });
 
-  it("goes on again and again, whoever reads it and however slowly", async () => {
+  it("resumes any number of times, for slow readers and all ways of reading", async () => {
     await stored();
     const { client, Body } = await opened();
     const pieces: Buffer[] = [];
@@ -147,32 +147,34 @@ describe("a body that nobody reads while another request wants its only socket",
     }
     expect(hash(Buffer.concat(pieces))).toBe(hash(bytes));
     expect(gets().length).toBeGreaterThan(2);
-    expect(gets().length).toBeLessThanOrEqual(1 + asked().filter((name) => name === "HeadObject").length);
+    expect(gets().length).toBeLessThanOrEqual(
+      1 + operations().filter((name) => name === "HeadObject").length,
+    );
   });
 
-  it("keeps progress as it is", async () => {
+  it("reports its progress without gaps or repetitions", async () => {
     await stored();
-    const told: number[] = [];
+    const reported: number[] = [];
     const client = clientOn(s3With(sdk, 1));
-    const { Body } = await client.get(object, { onProgress: ({ bytes: come }) => told.push(come) });
+    const { Body } = await client.get(object, { onProgress: (progress) => reported.push(progress.bytes) });
     await client.head(object);
     await Body.transformToByteArray();
-    expect(told.at(-1)).toBe(bytes.length);
-    expect(told).toEqual([...told].sort((left, right) => left - right));
+    expect(reported.at(-1)).toBe(bytes.length);
+    expect(reported).toEqual([...reported].sort((left, right) => left - right));
   });
 
   it.each([
     ["a range", { Range: "bytes=100000-899999" }, bytes.subarray(100_000, 900_000)],
     ["a range from the end", { Range: "bytes=-700000" }, bytes.subarray(300_000)],
-    ["with its length verified", { verifyLength: true }, bytes],
-    ["read in parallel", { parallel: true }, bytes],
-  ] as const)("%s comes whole", async (_name, input, wanted) => {
+    ["an object whose length is verified", { verifyLength: true }, bytes],
+    ["an object read in parallel", { parallel: true }, bytes],
+  ] as const)("of %s arrives completely", async (_name, input, wanted) => {
     await stored();
     const { Body } = await released(input);
     expect(hash(await Body.transformToByteArray())).toBe(hash(wanted));
   });
 
-  it.each(kinds)("not encrypted comes whole, by %s", async (_name, make) => {
+  it.each(kinds)("of an unencrypted object arrives completely, by %s", async (_name, make) => {
     await local.putRaw("object", bytes);
     for (const input of [{}, { Range: "bytes=5-899999" }]) {
       const { Body } = await released({ unencrypted: "allow", ...input }, s3With(make, 1));
@@ -181,7 +183,7 @@ describe("a body that nobody reads while another request wants its only socket",
     }
   });
 
-  it("not encrypted is still compared with its checksum, all of it", async () => {
+  it("of an unencrypted object is still compared with its checksum as a whole", async () => {
     await local.putRaw("object", bytes);
     const { Body, client } = await opened({ unencrypted: "allow" });
     const first = (await once(Body, "readable").then(() => Body.read())) as Buffer;
@@ -192,16 +194,19 @@ describe("a body that nobody reads while another request wants its only socket",
     expect(first.length + rest.length).toBeLessThanOrEqual(bytes.length);
   });
 
-  it.each(["115", "cbc"] as const)("of Amazon's clients (%s) comes whole", async (shape) => {
-    await store(local, "object", await writeLegacy(bytes, localShapes[shape]));
-    const client = readerOf(local, allowingStreams, { s3: s3With(sdk, 1) });
-    const { Body } = await client.get(object);
-    await client.delete({ Bucket, Key: "nothing" });
-    expect(hash(await Body.transformToByteArray())).toBe(hash(bytes));
-    expect(gets()).toHaveLength(2);
-  });
+  it.each(["115", "cbc"] as const)(
+    "of an object of Amazon's S3 Encryption Clients (%s) arrives completely",
+    async (shape) => {
+      await store(local, "object", await writeLegacy(bytes, localShapes[shape]));
+      const client = readerOf(local, allowingStreams, { s3: s3With(sdk, 1) });
+      const { Body } = await client.get(object);
+      await client.delete({ Bucket, Key: "nothing" });
+      expect(hash(await Body.transformToByteArray())).toBe(hash(bytes));
+      expect(gets()).toHaveLength(2);
+    },
+  );
 
-  it("comes whole over TLS", async () => {
+  it("arrives completely over TLS", async () => {
     await using aws = await startLocalAws({ tls });
     for (const [, make] of kinds) {
       const requestHandler = { httpsAgent: { maxSockets: 1, ca: tls.cert } };
@@ -217,7 +222,7 @@ describe("a body that nobody reads while another request wants its only socket",
     }
   });
 
-  it("gives its connection to requests that the keyring sends by the same client", async () => {
+  it("gives its connection to requests of the keyring by the same client", async () => {
     await stored();
     const s3 = s3With(sdk, 1);
     const inner = aesKeyring({ keyId: "test", wrappingKey });
@@ -232,7 +237,7 @@ describe("a body that nobody reads while another request wants its only socket",
     expect(hash(await Body.transformToByteArray())).toBe(hash(bytes));
   });
 
-  it("is asked for with the same version, requester and key of the customer's", async () => {
+  it("is requested again with the same version, payer and customer-provided key", async () => {
     const customer = { SSECustomerAlgorithm: "AES256", SSECustomerKey: testBytes(32).toString("base64") };
     // Such keys go over TLS alone.
     await using aws = await startLocalAws({ tls });
@@ -256,7 +261,7 @@ describe("a body that nobody reads while another request wants its only socket",
     });
   });
 
-  it("fails when the object was overwritten meanwhile", async () => {
+  it("fails when the object was overwritten in the meantime", async () => {
     await stored();
     const { Body } = await released();
     await stored();
@@ -264,14 +269,14 @@ describe("a body that nobody reads while another request wants its only socket",
     expect(error).toEqual(coded("BODY_INTERRUPTED", { overwritten: true }));
   });
 
-  it("fails when the object was deleted meanwhile", async () => {
+  it("fails when the object was deleted in the meantime", async () => {
     await stored();
     const { Body } = await released();
     await local.client.delete(object);
     expect(await errorOf(() => Body.transformToByteArray())).toEqual(coded("S3_NOT_FOUND"));
   });
 
-  it("fails as requests do, and goes on when the S3 client retries", async () => {
+  it("fails when its request for the rest fails, and resumes when the S3 client retries", async () => {
     await stored();
     const { Body } = await released();
     local.aws.fault({ operation: "GetObject", status: 503, code: "SlowDown" });
@@ -281,7 +286,7 @@ describe("a body that nobody reads while another request wants its only socket",
     expect(hash(await patient.Body.transformToByteArray())).toBe(hash(bytes));
   });
 
-  it("tells how far it came when the second connection breaks", async () => {
+  it("fails with the number of bytes read when the second connection breaks", async () => {
     await stored();
     const { client, Body } = await opened();
     const first = (await once(Body, "readable").then(() => Body.read())) as Buffer;
@@ -294,14 +299,14 @@ describe("a body that nobody reads while another request wants its only socket",
     expect(hash(Buffer.concat([first, rest]))).toBe(hash(bytes.subarray(0, first.length + rest.length)));
   });
 
-  it("stalls as every body does", async () => {
+  it("fails with BODY_STALLED when the second connection stalls", async () => {
     await stored();
     const { Body } = await released({}, s3With(sdk, 1), { idleTimeoutMs: 50 });
     local.aws.fault({ operation: "GetObject", stallBodyBytes: 100_000 });
     expect((await collectUntilError(Body)).error).toEqual(coded("BODY_STALLED"));
   });
 
-  it("is refused when another range comes than was asked for", async () => {
+  it("fails when the response has another range than the requested one", async () => {
     await stored();
     const s3 = s3With(sdk, 1);
     const { Body, client } = await opened({}, s3);
@@ -318,7 +323,7 @@ describe("a body that nobody reads while another request wants its only socket",
     expect((await collectUntilError(Body)).error).toEqual(coded("S3_REQUEST_FAILED"));
   });
 
-  it("asks for nothing more once it is aborted or destroyed", async () => {
+  it("sends no further request after it was aborted or destroyed", async () => {
     await stored();
     const controller = new AbortController();
     const client = clientOn(s3With(sdk, 1));
@@ -333,7 +338,7 @@ describe("a body that nobody reads while another request wants its only socket",
     expect(gets()).toHaveLength(2);
   });
 
-  it("ends its request when it is destroyed after it went on", async () => {
+  it("ends its request when it is destroyed after it was resumed", async () => {
     await stored();
     const { Body, client } = await released();
     await once(Body, "readable");
@@ -343,7 +348,7 @@ describe("a body that nobody reads while another request wants its only socket",
     expect(gets()).toHaveLength(2);
   });
 
-  it("keeps its connection when the response has no ETag, or somebody put another body in its place", async () => {
+  it("keeps its connection when the response has no ETag, or a middleware has replaced the body", async () => {
     await stored();
     for (const change of [
       (output: Record<string, unknown>) => delete output.ETag,
@@ -374,14 +379,14 @@ describe("a body that nobody reads while another request wants its only socket",
     }
   });
 
-  it("gives its connection up to a request of the caller's own", async () => {
+  it("gives up its connection to a request of the caller's own", async () => {
     await stored();
     const { Body, s3 } = await opened();
     await s3.send(new HeadObjectCommand(object));
     expect(hash(await Body.transformToByteArray())).toBe(hash(bytes));
   });
 
-  it("keeps its connection while requests wait for one to another host", async () => {
+  it("keeps its connection while requests wait for a connection to another host", async () => {
     await stored();
     await local.client.put({ Bucket, Key: "other", Body: bytes });
     const { Body, s3 } = await opened();
@@ -398,7 +403,7 @@ describe("a body that nobody reads while another request wants its only socket",
     expect([of("object"), of("other")]).toEqual([1, 2]);
   });
 
-  it("gives its connection up behind a request handler that tells nothing of its queue", async () => {
+  it("gives up its connection behind a request handler that does not expose its queue", async () => {
     await stored();
     const s3 = s3With(sdk, 1);
     const inner = s3.config.requestHandler;
@@ -406,11 +411,11 @@ describe("a body that nobody reads while another request wants its only socket",
     const { Body, client } = await opened({}, s3With(sdk, 1, { requestHandler }));
     await client.head(object);
     expect(hash(await Body.transformToByteArray())).toBe(hash(bytes));
-    expect(asked()).toEqual(["GetObject", "HeadObject", "GetObject"]);
+    expect(operations()).toEqual(["GetObject", "HeadObject", "GetObject"]);
   });
 });
 
-it("a put that is fed by a body which breaks says what broke, and whether it can pass", async () => {
+it("a put whose source is a body that breaks fails with the cause, and is retryable if the cause is", async () => {
   await local.client.put({ Bucket, Key: "source", Body: testBytes(1_000_000) });
   local.aws.fault({ operation: "GetObject", truncateBodyBytes: 500_000 });
   const { Body } = await local.client.get({ Bucket, Key: "source" });

@@ -34,7 +34,7 @@ afterAll(async () => {
   await aws.close();
 });
 
-/** What stood for the bytes in the signatures of the uploads so far, and the checksums that were sent. */
+/** The payload hashes in the signatures of the uploads so far, and the checksums that were sent. */
 const signedFor = () =>
   aws.requests
     .filter(({ operation }) => /^(PutObject|UploadPart)$/.test(operation))
@@ -47,7 +47,7 @@ describe.each([
   const client = () => new EnvelopeClient({ s3: s3(), keyring, partSizeBytes: partBytes });
   const object = { Bucket, Key: name };
 
-  it("a small object comes back, and so does a range", async () => {
+  it("a small object and a range of it round-trip", async () => {
     await client().put({ ...object, Body: testBytes(50_000) });
     const { Body } = await client().get(object);
     expectBytes(await Body.transformToByteArray(), testBytes(50_000));
@@ -55,7 +55,7 @@ describe.each([
     expectBytes(await range.Body.transformToByteArray(), testBytes(50_000).subarray(16_380, 16_391));
   });
 
-  it("a stream of several parts comes back", async () => {
+  it("a stream of several parts round-trips", async () => {
     await client().put({ ...object, Body: Readable.from(cut(large, 65_536)) });
     expect(aws.requests.filter(({ operation }) => operation === "UploadPart")).toHaveLength(3);
     expectBytes(await (await client().get(object)).Body.transformToByteArray(), large);
@@ -69,7 +69,7 @@ describe.each([
     taken.mockRestore();
   });
 
-  it("an upload that is aborted leaves nothing", async () => {
+  it("an aborted upload leaves nothing behind", async () => {
     const controller = new AbortController();
     async function* body() {
       yield* cut(large, 65_536);
@@ -83,7 +83,7 @@ describe.each([
     expect((await aws.s3.send(new ListMultipartUploadsCommand({ Bucket }))).Uploads).toBeUndefined();
   });
 
-  it("a body that breaks off is told", async () => {
+  it("a body that breaks off fails with BODY_INTERRUPTED", async () => {
     await client().put({ ...object, Body: testBytes(50_000) });
     aws.fault({ operation: "GetObject", truncateBodyBytes: 20_000 });
     const { Body } = await client().get(object);
@@ -91,13 +91,13 @@ describe.each([
   });
 });
 
-describe("what a signature covers", () => {
+describe("the signature of a request", () => {
   const put = (s3: S3Client, Body: Uint8Array) =>
     new EnvelopeClient({ s3, keyring, partSizeBytes: partBytes }).put({ Bucket, Key: "k", Body });
   const unsigned = ["UNSIGNED-PAYLOAD", true];
   const signed = [expect.stringMatching(/^[0-9a-f]{64}$/), true];
 
-  it("over TLS a client of createS3Client signs the checksum of an upload in place of its bytes", async () => {
+  it("covers the checksum of an upload in place of its bytes, over TLS with createS3Client", async () => {
     await put(tuned, large);
     await put(tuned, testBytes(10));
     expect(signedFor()).toEqual([unsigned, unsigned, unsigned, unsigned]);
@@ -105,14 +105,14 @@ describe("what a signature covers", () => {
     expect(created?.headers["x-amz-content-sha256"]).toMatch(/^[0-9a-f]{64}$/);
   });
 
-  it("signPayload has the bytes signed", async () => {
+  it("covers the bytes of an upload with signPayload", async () => {
     const s3 = createS3Client({ ...aws.s3Config, requestHandler, signPayload: true });
     await put(s3, testBytes(10));
     s3.destroy();
     expect(signedFor()).toEqual([signed]);
   });
 
-  it("without a checksum the bytes are signed", async () => {
+  it("covers the bytes of an upload that has no checksum", async () => {
     const s3 = createS3Client({
       ...aws.s3Config,
       requestHandler,
@@ -123,7 +123,7 @@ describe("what a signature covers", () => {
     expect(signedFor()).toEqual([[expect.stringMatching(/^[0-9a-f]{64}$/), false]]);
   });
 
-  it("other requests are signed with their bytes", async () => {
+  it("covers the bytes of requests other than uploads", async () => {
     await tuned.send(new DeleteObjectsCommand({ Bucket, Delete: { Objects: [{ Key: "none" }] } }));
     const { headers } = aws.requests[0] ?? {};
     expect([headers?.["x-amz-content-sha256"], headers?.["x-amz-checksum-crc32"] !== undefined]).toEqual(
@@ -131,7 +131,7 @@ describe("what a signature covers", () => {
     );
   });
 
-  it("a hash that is there already is kept, however its header is written", async () => {
+  it("covers a hash that the request has already, whatever the case of its header", async () => {
     const s3 = createS3Client({ ...aws.s3Config, maxAttempts: 1, requestHandler });
     const Body = testBytes(10);
     const hash = createHash("sha256").update(Body).digest("hex");
@@ -147,7 +147,7 @@ describe("what a signature covers", () => {
     expect(signedFor()).toEqual([[hash, true]]);
   });
 
-  it("without TLS the bytes are signed", async () => {
+  it("covers the bytes of an upload without TLS", async () => {
     await using plain = await startLocalAws();
     const s3 = createS3Client(plain.s3Config);
     await put(s3, testBytes(10));
@@ -155,12 +155,12 @@ describe("what a signature covers", () => {
     expect(plain.requests.map(({ headers }) => headers["x-amz-content-sha256"])).toEqual([signed[0]]);
   });
 
-  it("a client of the caller's is used as it is", async () => {
+  it("is unchanged with a client that was not made by createS3Client", async () => {
     await put(aws.s3, testBytes(10));
     expect(signedFor()).toEqual([signed]);
   });
 
-  it("bytes that change on their way are refused by the checksum all the same", async () => {
+  it("without the bytes still lets the checksum reveal bytes changed in transit", async () => {
     const other = createS3Client({ ...aws.s3Config, maxAttempts: 1, requestHandler });
     other.middlewareStack.add(
       (next) => (args) => {

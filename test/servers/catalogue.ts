@@ -1,4 +1,4 @@
-/** The servers that the conformance tier runs against, each of a fixed version. */
+/** The servers that the conformance tests run against, each of a fixed version. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { goBuild, pipInstall } from "./install.js";
@@ -39,11 +39,11 @@ const seaweedfs: Server = {
       ["filer.port.grpc", port + 6],
       ["s3.port.grpc", port + 7],
     ].map(([name, value]) => `-${name}=${value}`);
-    // Each bucket takes seven volumes of its own.
+    // Each bucket needs seven volumes.
     const place = ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", `-dir=${directory}`, "-volume.max=500"];
     return {
       args: ["server", ...place, ...ports, "-s3", `-s3.port=${port}`, `-s3.config=${config}`],
-      // What it wraps the keys of SSE-S3 with.
+      // The key that wraps the keys of SSE-S3.
       env: { WEED_S3_SSE_KEY: "servers-testing" },
     };
   },

@@ -4,14 +4,14 @@ import type { LocalClientConfig } from "../../src/testing/index.js";
 import { knownGaps } from "./known-gaps.js";
 import type { Target } from "./setup.js";
 
-/** One thing that a server must do. */
+/** A check of one behaviour of a server. */
 export interface Check<T> {
   readonly operation: string;
   readonly name: string;
   run(context: T): Promise<void>;
 }
 
-/** The servers, those that could not be had among them. */
+/** All servers, including those that are not available. */
 export const targets: readonly Target[] = inject("targets");
 
 /** Runs checks against all servers of a service. */

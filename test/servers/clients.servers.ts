@@ -11,7 +11,7 @@ import { type LocalAws, startLocalAws } from "../../src/testing/index.js";
 
 const run = promisify(execFile);
 const { programs = "", missing } = inject("clients");
-/** More than awscli and s3cmd (15 MB) send at once. */
+/** Large enough that awscli and s3cmd (15 MB) upload it in parts. */
 const large = randomBytes(20 * 1024 * 1024);
 
 describe.skipIf(missing !== undefined)(`clients of other languages${missing ? ` (${missing})` : ""}`, () => {
@@ -45,13 +45,13 @@ describe.skipIf(missing !== undefined)(`clients of other languages${missing ? ` 
     };
   };
 
-  /** Runs a program to its end, and gives what it wrote; rejects when it fails. */
+  /** Runs a program to its end and returns its output. Rejects if it fails. */
   async function output(program: string, args: string[]): Promise<string> {
     const { stdout } = await run(join(programs, program), args, { cwd: folder, env: settings() });
     return stdout;
   }
 
-  /** The operations that a run of a program asked for, without repetition. */
+  /** The operations that a run of a program requested, each once. */
   async function operationsOf(act: () => Promise<unknown>): Promise<string[]> {
     aws.clearRequests();
     await act();

@@ -1,12 +1,12 @@
-/** The SDK over every S3 server, each with a KMS of somebody else's. */
+/** `EnvelopeClient` over every S3 server, each with a KMS of another project. */
 import { CreateKeyCommand, KMSClient } from "@aws-sdk/client-kms";
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { kmsKeyring } from "../../src/index.js";
+import { envelopeChecks } from "./checks/envelope.js";
+import { largeChecks } from "./checks/large.js";
 import { runChecks, targets } from "./checks.js";
-import { envelopeChecks } from "./envelope-checks.js";
-import { largeChecks } from "./large-checks.js";
 
-/** local-kms where it can be had, else what can. */
+/** local-kms if it is available, otherwise any KMS that is. */
 const foreign = ["local-kms", "moto", "in-process"].map((name) =>
   targets.find((target) => target.name === name),
 );

@@ -1,4 +1,4 @@
-/** The faults of the network, in front of the servers of other people's making. */
+/** Network faults in front of S3 servers of other projects. */
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
 import { beforeAll, describe } from "vitest";
 import { kmsProxyFaults } from "../faults/kms-proxy-faults.js";

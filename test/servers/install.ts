@@ -1,4 +1,4 @@
-/** Installs what the servers of the conformance tier are built with, and builds them. */
+/** Installs the build tools of the servers of the conformance tests, and builds the servers. */
 import { execFile } from "node:child_process";
 import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,11 +7,11 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
-/** What the servers want at least, and what is taken where the machine's own is older. */
+/** The oldest version that the servers need, and the version to install if the machine's is older. */
 const minGoMinor = 26;
 const goVersion = "go1.26.8";
 
-/** The folder of what is built: kept between runs on one machine, outside the checkout, and nobody else's. */
+/** The folder of the built servers. It is kept between runs, outside the checkout, and owned by this user. */
 export function cacheDirectory(): string {
   const directory = process.env.S3_ENVELOPE_SERVERS ?? join(tmpdir(), "s3-envelope-servers");
   mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -20,7 +20,7 @@ export function cacheDirectory(): string {
   throw new Error(`${directory} belongs to another user, or others may write to it`);
 }
 
-/** Runs a command to its end; its error tells the last lines that it wrote. */
+/** Runs a command to its end. Its error contains the last lines of its output. */
 export async function command(
   program: string,
   args: string[],
@@ -37,7 +37,7 @@ export async function command(
   }
 }
 
-/** Installs Debian packages when a program is not there. */
+/** Installs Debian packages if a program is missing. */
 export async function requireProgram(program: string, packages: string[]): Promise<void> {
   const found = (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, program)));
   if (found) return;
@@ -63,7 +63,7 @@ export async function pipInstall(cache: string, name: string, requirements: stri
   const done = join(folder, "installed");
   if (existsSync(done)) return join(folder, "bin");
   await requireProgram("python3", ["python3", "python3-venv"]);
-  // Debian has a python3 whose venv is a package of its own.
+  // On Debian venv is a separate package.
   await command("python3", ["-m", "venv", "--clear", folder]).catch(async () => {
     await installPackages(["python3-venv"]);
     await command("python3", ["-m", "venv", "--clear", folder]);
@@ -85,8 +85,8 @@ export async function goBuild(cache: string, name: string, module: string, folde
 }
 
 /**
- * A Go that is new enough: the machine's, or one that the machine's older one downloads as a module, which comes
- * without the right to be run.
+ * A Go that is new enough: the machine's, or one that an older Go downloads as a module, whose files are not
+ * executable at first.
  */
 export async function goProgram(cache: string): Promise<string> {
   await requireProgram("go", ["golang-go"]);
@@ -107,7 +107,7 @@ async function goDownload(go: string, cache: string, module: string): Promise<{ 
   return JSON.parse(await command(go, args, goEnvironment(cache), cache)) as { Dir: string };
 }
 
-/** Where Go keeps what it downloads and builds. */
+/** The folders of Go for downloads and builds. */
 export const goEnvironment = (cache: string) => ({
   GOPATH: join(cache, "go"),
   GOCACHE: join(cache, "go-build"),

@@ -1,8 +1,8 @@
 /** The raw operations of KMS, and the keyring over them, against every KMS. */
 import { KMSClient } from "@aws-sdk/client-kms";
+import { keyringChecks } from "./checks/keyring.js";
+import { kmsChecks } from "./checks/kms.js";
 import { runChecks } from "./checks.js";
-import { keyringChecks } from "./keyring-checks.js";
-import { kmsChecks } from "./kms-checks.js";
 
 runChecks("kms", [...keyringChecks, ...kmsChecks], ({ endpoint, region, credentials }) => ({
   context: async () => new KMSClient({ endpoint, region, credentials }),

@@ -1,5 +1,5 @@
 /**
- * A check that a server is known to fail, and why. The check must fail there, so that a repaired server is noticed; one
+ * Checks that a server is known to fail, with reasons. Such a check must fail, so that a repaired server is noticed; one
  * that fails only at times is skipped.
  */
 export type KnownGap = string | { readonly atTimes: string };
@@ -14,7 +14,7 @@ const customerKey = "ignores the key: everybody who may read the object can";
 const usable = "still makes and opens data keys";
 const race = { atTimes: "lets several writers win" };
 
-/** By server and by check: the failure. */
+/** The known failures, by server and by check. */
 export const knownGaps: Readonly<Record<string, Readonly<Record<string, KnownGap>>>> = {
   versitygw: {
     "PutObject: a stream with its checksum in the trailer":

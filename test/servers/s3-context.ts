@@ -1,4 +1,4 @@
-/** What the checks of S3 work with, and the requests that many of them send. */
+/** The context of the checks of S3, and requests that many of them send. */
 import {
   type CompletedPart,
   CompleteMultipartUploadCommand,
@@ -16,7 +16,7 @@ import {
 import type { LocalClientConfig } from "../../src/testing/index.js";
 import { testBytes } from "../support/bytes.js";
 
-/** What a check works with. */
+/** The context of a check. */
 export interface S3Context {
   readonly s3: S3Client;
   readonly config: LocalClientConfig;
@@ -25,14 +25,14 @@ export interface S3Context {
 
 /** 1,000 bytes. */
 export const content = testBytes(1000, 1);
-/** A part of the least size. */
+/** A part of the smallest size. */
 export const firstPart = testBytes(5 * 1024 * 1024, 2);
 
 let keys = 0;
 /** A key that no other check uses. */
 export const newKey = () => `check-${++keys}`;
 
-/** Puts {@link content}, unless told otherwise. */
+/** Stores {@link content}, unless the input states another body. */
 export function put({ s3, Bucket }: S3Context, Key: string, rest: Partial<PutObjectCommandInput> = {}) {
   return s3.send(new PutObjectCommand({ Bucket, Key, Body: content, ...rest }));
 }
@@ -75,7 +75,7 @@ export async function begin(
   };
 }
 
-/** Lets 16 write at once; the numbers of those that succeed. */
+/** Runs 16 writes concurrently and returns the numbers of those that succeed. */
 export async function winnersOf16(write: (index: number) => Promise<unknown>): Promise<number[]> {
   const race = Array.from({ length: 16 }, (_, index) => write(index).then(() => index));
   return (await Promise.allSettled(race)).flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));

@@ -1,7 +1,7 @@
 /** The raw operations of S3 against every S3 server. */
 import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
+import { s3Checks } from "./checks/s3.js";
 import { runChecks } from "./checks.js";
-import { s3Checks } from "./s3-checks.js";
 
 runChecks("s3", s3Checks, (config) => ({
   async context() {

@@ -1,4 +1,4 @@
-/** What a server of other people's making is here, and how one is run. */
+/** Runs servers of other projects. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { LocalClientConfig } from "../../src/testing/index.js";
 
 const startMs = 60_000;
-/** One credential for all; these servers hold nothing. */
+/** One credential for all servers, which hold no data. */
 export const credentials = { accessKeyId: "AKIASERVERSTESTING", secretAccessKey: "servers-secret" };
 export const region = "us-east-1";
 
@@ -18,19 +18,19 @@ export interface Server {
   readonly name: string;
   readonly version: string;
   readonly services: readonly ("s3" | "kms")[];
-  /** Installs into the cache; returns the program. */
+  /** Installs the server into the cache and returns its program. */
   install(cache: string): Promise<string>;
-  /** How to run it on a port with its data in a folder. */
+  /** The command that runs it on a port, with its data in a folder. */
   command(program: string, port: number, directory: string): { args: string[]; env?: Record<string, string> };
 }
 
-/** A server that runs. */
+/** A running server. */
 export interface RunningServer {
   readonly config: LocalClientConfig;
   stop(): Promise<void>;
 }
 
-/** Starts a server on a free port and waits until it answers. */
+/** Starts a server on a free port and waits until it responds. */
 export async function start(server: Server, program: string): Promise<RunningServer> {
   const port = await freePort();
   const directory = mkdtempSync(join(tmpdir(), `s3-envelope-${server.name}-`));
@@ -82,12 +82,12 @@ async function end(child: ChildProcess, directory: string): Promise<void> {
   rmSync(directory, { recursive: true, force: true });
 }
 
-/** Whether it has ended, or never began. */
+/** Whether it has ended or never started. */
 function hasEnded({ exitCode, signalCode, pid }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null || pid === undefined;
 }
 
-/** A free port with nine behind it, below those that systems give to clients. */
+/** A free port followed by nine free ones, below the range of client ports. */
 async function freePort(): Promise<number> {
   for (let tries = 0; tries < 50; tries++) {
     const port = 20_000 + 10 * randomInt(1000);

@@ -1,4 +1,4 @@
-/** Installs and starts the servers before the conformance tier, tells what could not be had, and stops them. */
+/** Installs and starts the servers before the conformance tests, reports those that are not available, and stops them. */
 import type { TestProject } from "vitest/node";
 import { type LocalClientConfig, startLocalAws } from "../../src/testing/index.js";
 import { catalogue } from "./catalogue.js";
@@ -6,17 +6,17 @@ import { cacheDirectory, pipInstall } from "./install.js";
 import { knownGaps } from "./known-gaps.js";
 import { type RunningServer, start } from "./server.js";
 
-/** A server that the tests run against, or why there is none. */
+/** A server that the tests run against, or the reason for its absence. */
 export interface Target {
   readonly name: string;
   readonly version: string;
   readonly s3?: LocalClientConfig;
   readonly kms?: LocalClientConfig;
-  /** Why it could not be had. */
+  /** The reason for its absence. */
   readonly missing?: string;
 }
 
-/** The clients of other languages, all in one folder, or why there are none. */
+/** The clients of other languages, in one folder, or the reason for their absence. */
 export interface Clients {
   readonly programs?: string;
   readonly missing?: string;
@@ -51,7 +51,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
       targets.push({ name, version, missing: (error as Error).message });
       continue;
     }
-    // One that is installed and does not run is no reason to skip it.
+    // A server that is installed but does not start is a failure, not skipped.
     const started = await start(server, program).catch(async (error: unknown) => {
       await stop();
       throw error;
@@ -77,7 +77,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
-/** The checks that are left out for a server, as it fails them only at times, and why. */
+/** The checks that are skipped for a server because it fails them only sometimes, with reasons. */
 function atTimes(server: string): [check: string, reason: string][] {
   return Object.entries(knownGaps[server] ?? {}).flatMap(([check, gap]) =>
     typeof gap === "string" ? [] : [[check, `at times it ${gap.atTimes}`]],

@@ -1,10 +1,10 @@
 /** The table of docs/compatibility.md, made from the checks and the known gaps. */
-import { envelopeChecks } from "./envelope-checks.js";
-import { keyringChecks } from "./keyring-checks.js";
-import { kmsChecks } from "./kms-checks.js";
+import { envelopeChecks } from "./checks/envelope.js";
+import { keyringChecks } from "./checks/keyring.js";
+import { kmsChecks } from "./checks/kms.js";
+import { largeChecks } from "./checks/large.js";
+import { s3Checks } from "./checks/s3.js";
 import { knownGaps } from "./known-gaps.js";
-import { largeChecks } from "./large-checks.js";
-import { s3Checks } from "./s3-checks.js";
 
 type Named = readonly { readonly operation: string; readonly name: string }[];
 
@@ -14,7 +14,7 @@ export const checksOf: Readonly<Record<"s3" | "kms", Named>> = {
   kms: [...keyringChecks, ...kmsChecks],
 };
 
-/** A row for each operation, a column for each server; what is lacking in words. */
+/** A row for each operation and a column for each server, with the known gaps in words. */
 export function compatibilityTable(checks: Named, servers: readonly string[]): string {
   const operations = [...new Set(checks.map(({ operation }) => operation))];
   const rows = operations.map((operation) => {

@@ -8,14 +8,14 @@ export function testBytes(length: number, seed = 0): Buffer {
   return createCipheriv("aes-128-ctr", Buffer.alloc(16, 7), iv).update(Buffer.alloc(length));
 }
 
-/** Joins what an iterable yields. */
+/** Concatenates the pieces of an iterable. */
 export async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   for await (const piece of source) pieces.push(piece);
   return Buffer.concat(pieces);
 }
 
-/** Cuts bytes into pieces of the given lengths, the last length again and again. */
+/** Cuts bytes into pieces of the given lengths, and repeats the last length. */
 export function* cut(bytes: Uint8Array, ...lengths: number[]): Generator<Uint8Array> {
   let start = 0;
   for (let piece = 0; start < bytes.length; piece++) {
@@ -25,7 +25,7 @@ export function* cut(bytes: Uint8Array, ...lengths: number[]): Generator<Uint8Ar
   }
 }
 
-/** What an iterable yields before it fails, and how it fails. */
+/** The bytes that an iterable yields before it fails, and its error. */
 export async function collectUntilError(
   source: AsyncIterable<Uint8Array>,
 ): Promise<{ released: Buffer; error: unknown }> {
@@ -38,7 +38,7 @@ export async function collectUntilError(
   return { released: Buffer.concat(pieces), error: undefined };
 }
 
-/** Asserts that bytes are equal; far quicker on large buffers than `toEqual`. */
+/** Asserts that bytes are equal. Much faster than `toEqual` on large buffers. */
 export function expectBytes(actual: Uint8Array, expected: Uint8Array): void {
   if (Buffer.compare(actual, expected) === 0) return;
   const at = actual.findIndex((byte, index) => byte !== expected[index]);

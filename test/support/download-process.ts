@@ -1,18 +1,18 @@
-/** Downloads in processes of their own, with the package as it was built: it starts in a third of the time. */
+/** Downloads in a separate process, which loads the built package because that starts three times as fast. */
 import { type ChildProcess, spawn } from "node:child_process";
 import type { LocalClientConfig } from "../../src/testing/index.js";
 import { wrappingKey } from "./local.js";
 
 const dist = new URL("../../dist/", import.meta.url).href;
-/** Says that it begins, that the first block is there, and how it ended; in blocks of 256 KiB. */
+/** Sends messages when it begins, when the first block of 256 KiB is written, and when it ends. */
 const code = `
   import { S3Client } from "@aws-sdk/client-s3";
   import { aesKeyring } from "${dist}index.js";
   import { download } from "${dist}objects/download/download.js";
-  import { settingsArgument } from "${dist}objects/encrypted/config.js";
+  import { configArgument } from "${dist}objects/encrypted/config.js";
   const [config, input] = JSON.parse(process.env.DOWNLOAD);
   const keyring = aesKeyring({ keyId: "test", wrappingKey: Buffer.from("${wrappingKey.toString("hex")}", "hex") });
-  const settings = settingsArgument({ s3: new S3Client(config), keyring });
+  const settings = configArgument({ s3: new S3Client(config), keyring });
   process.send("begun");
   let moves = false;
   const onProgress = () => {
@@ -25,14 +25,14 @@ const code = `
   );
 `;
 
-/** How a download ended. */
+/** The outcome of a download. */
 export interface DownloadResult {
   readonly resumedBytes?: number;
   readonly code?: string;
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
-/** What it downloads. */
+/** The object to download and the path to write. */
 export interface DownloadOrder {
   readonly Bucket: string;
   readonly Key: string;
@@ -40,7 +40,7 @@ export interface DownloadOrder {
   readonly fsync?: boolean;
 }
 
-/** A process that downloads; what it says resolves, or rejects when it ended without having said it. */
+/** A downloading process. Its promises resolve with its messages, and reject if it ends before it sends them. */
 export interface DownloadProcess {
   readonly child: ChildProcess;
   readonly begun: Promise<void>;
@@ -48,7 +48,7 @@ export interface DownloadProcess {
   readonly ended: Promise<DownloadResult | undefined>;
 }
 
-/** Starts a download of an object that was written with the keyring of the tests; `limit` is a shell command. */
+/** Starts a download of an object that was written with the keyring of the tests. `limit` is a shell command to run first. */
 export function startDownload(
   config: LocalClientConfig,
   order: DownloadOrder,
@@ -67,7 +67,7 @@ export function startDownload(
   let result: DownloadResult | undefined;
   const ended = new Promise<DownloadResult | undefined>((resolve) => {
     const done = () => resolve(result);
-    // What it has said may be read later than its end.
+    // Its last message may arrive after its exit.
     child.once("exit", () => (child.connected ? child.once("disconnect", done) : done()));
   });
   const said = (what: string) => {

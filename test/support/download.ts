@@ -14,22 +14,22 @@ import { Bucket, keyring, type Local } from "./local.js";
 
 /** Blocks of four chunks. */
 export const chunksPerBlock = 4;
-/** What they hold of the plaintext. */
+/** The plaintext bytes of a block. */
 export const blockBytes = chunksPerBlock * 16_384;
-/** What they take in the object. */
+/** The bytes of a block in the object. */
 export const blockSealedBytes = chunksPerBlock * 16_400;
 /** The context of {@link Key}. */
 export const encryptionContext = { tenant: "42" };
-/** Ten blocks and a short one. */
+/** Ten full blocks and a short one. */
 export const plaintext = testBytes(10 * blockBytes + 777, 3);
-/** The key of an object that is there. */
+/** The key of the object that {@link useDownloads} stores. */
 export const Key = "large";
 
-/** What {@link useDownloads} gives. */
+/** The result of {@link useDownloads}. */
 export interface Downloads {
   readonly folder: string;
   readonly filePath: string;
-  /** Downloads the object to the path, but for what is stated otherwise. */
+  /** Downloads the object to {@link filePath}, unless the input states otherwise. */
   fetchFile(
     input?: Partial<DownloadInput>,
     options?: TransferOptions,
@@ -37,17 +37,17 @@ export interface Downloads {
   ): Promise<DownloadOutput>;
   /** The settings of its client. */
   settings(client?: Partial<EnvelopeClientOptions>): ReturnType<typeof configArgument>;
-  /** All that is in the folder. */
+  /** The names of all files in the folder. */
   files(): string[];
-  /** The path of the one partial file there is. */
+  /** The path of the only partial file. */
   partialPath(): string;
-  /** The ranges that were asked for. */
+  /** The ranges of the requests so far. */
   ranges(): string[];
-  /** Leaves a partial file with all blocks but the last; returns its path. */
+  /** Leaves a partial file without its last block, and returns its path. */
   leavePartial(): Promise<string>;
 }
 
-/** Makes a folder, emptied before each test, an engine with workers, and an object. */
+/** Provides a folder that is emptied before each test, an engine with workers, and an object. */
 export function useDownloads(local: Local): Downloads {
   const { startedEngine } = useEngines();
   const folder = mkdtempSync(join(tmpdir(), "s3-envelope-download-"));

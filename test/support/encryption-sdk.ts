@@ -22,7 +22,7 @@ export function aesKeyringNode(keyName = "aes-key", seed = 1): RawAesKeyringNode
   return new RawAesKeyringNode({
     keyNamespace: "s3-envelope",
     keyName,
-    // Amazon's keyring takes only memory that nothing else shares.
+    // Amazon's keyring accepts only memory that is not shared.
     unencryptedMasterKey: new Uint8Array(testBytes(32, seed)),
     wrappingSuite: RawAesWrappingSuiteIdentifier.AES256_GCM_IV12_TAG16_NO_PADDING,
   });
@@ -34,7 +34,7 @@ const rsaPair = generateKeyPairSync("rsa", {
   privateKeyEncoding: { type: "pkcs8", format: "pem" },
 });
 
-/** A keyring on one RSA key pair, which is made anew in each process. */
+/** A keyring on one RSA key pair, generated once in each process. */
 export function rsaKeyringNode(keyName = "rsa-key"): RawRsaKeyringNode {
   return new RawRsaKeyringNode({
     keyNamespace: "s3-envelope",
@@ -44,17 +44,17 @@ export function rsaKeyringNode(keyName = "rsa-key"): RawRsaKeyringNode {
   });
 }
 
-/** A keyring that wraps under each of these, the first of which makes the data key. */
+/** A keyring that wraps under all of these. The first one generates the data key. */
 export function multiKeyringNode(generator: KeyringNode, ...children: KeyringNode[]): MultiKeyringNode {
   return new MultiKeyringNode({ generator, children });
 }
 
-/** The suites, by their names. */
+/** The names of the algorithm suites. */
 export const suiteNames = Object.keys(AlgorithmSuiteIdentifier).filter((name) => name.startsWith("ALG_"));
 export const committedUnsigned = "ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY";
 export const committedSigned = `${committedUnsigned}_ECDSA_P384`;
 
-/** What a message is written with. */
+/** The options of {@link writeMessage}. */
 export interface WriteOptions {
   readonly suite?: string;
   readonly frameLength?: number;
@@ -62,7 +62,7 @@ export interface WriteOptions {
   readonly keyring?: KeyringNode;
 }
 
-/** Writes a message: committed and unsigned, unless told otherwise. */
+/** Writes a message, by default with key commitment and without a signature. */
 export async function writeMessage(
   plaintext: Uint8Array,
   {
@@ -85,7 +85,7 @@ export async function writeMessage(
   return result;
 }
 
-/** Reads a message to its end or its error: with an AES keyring, whatever it commits to, unless told otherwise. */
+/** Reads a message to its end or its error, by default with an AES keyring and with or without key commitment. */
 export async function readMessage(
   source: Parameters<typeof decryptEncryptionSdkMessage>[0],
   options: Partial<EncryptionSdkOptions> = {},

@@ -1,16 +1,16 @@
-/** Engines with real worker threads; their code is what `npm run build` made. */
+/** Engines with real worker threads, which run the built code. */
 import { afterAll } from "vitest";
 import { CryptoEngine, type CryptoEngineOptions } from "../../src/cobblestone/engine/engine.js";
 import { workerProtocol } from "../../src/cobblestone/engine/worker-messages.js";
 
-/** The built code of the workers: Node 20 cannot run the source. */
+/** The built code of the workers. Node 20 cannot run the source. */
 export const workerUrl = new URL("../../dist/cobblestone/engine/worker.js", import.meta.url);
 
-/** Makes engines whose workers take part from the first chunk on, and closes them after the tests of a file. */
+/** Creates engines whose workers process every chunk, and closes them after the tests of a file. */
 export function useEngines(): {
-  /** An engine that has not started any. */
+  /** An engine that has not started its workers. */
   newEngine(options?: CryptoEngineOptions): CryptoEngine;
-  /** An engine whose workers, two of them, are ready. */
+  /** An engine with two workers that are ready. */
   startedEngine(options?: CryptoEngineOptions): Promise<CryptoEngine>;
 } {
   const engines: CryptoEngine[] = [];
@@ -30,7 +30,7 @@ export function useEngines(): {
   };
 }
 
-/** A worker that starts as it should and then runs this code, which has `parentPort`. */
+/** A worker that starts normally and then runs this code, which can use `parentPort`. */
 export function workerOf(code: string): URL {
   const start = `import { parentPort } from "node:worker_threads"; parentPort.postMessage(${JSON.stringify(workerProtocol)});`;
   return new URL(`data:text/javascript,${encodeURIComponent(`${start}\n${code}`)}`);

@@ -1,4 +1,4 @@
-/** The memory that is held once all garbage is gone. */
+/** The memory that is in use after garbage collection. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
@@ -13,7 +13,7 @@ export function collectGarbage(): void {
 /** The bytes of all array buffers that are still reachable. */
 export function heldBytes(): number {
   collect();
-  // What the first collection has found is freed by another thread, which the second waits for.
+  // Another thread frees the garbage that the first collection found. The second one waits for it.
   collect();
   return process.memoryUsage().arrayBuffers;
 }

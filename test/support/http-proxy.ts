@@ -1,22 +1,22 @@
-/** An HTTP proxy in front of a server, which alters responses before they are passed on. */
+/** An HTTP proxy in front of a server. It alters responses before it forwards them. */
 import { createServer, type IncomingMessage, request, type Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 
-/** A request that came through. */
+/** A request that passed through the proxy. */
 export interface ProxiedRequest {
   readonly method: string;
   readonly url: string;
   readonly headers: IncomingMessage["headers"];
 }
 
-/** A response, whole. Header names are in lower case; a header may be there twice. */
+/** A complete response. Header names are in lower case, and a header may occur twice. */
 export interface ProxiedResponse {
   status: number;
   headers: [name: string, value: string][];
   body: Buffer;
 }
 
-/** What a proxy does to a response: changes it in place, or returns what is written to the socket in its place. */
+/** Changes a response in place, or returns the bytes to write to the socket instead. */
 export type Alteration = (
   response: ProxiedResponse,
   request: ProxiedRequest,
@@ -25,9 +25,9 @@ export type Alteration = (
 /** A running proxy. */
 export interface HttpProxy {
   readonly endpoint: string;
-  /** Applied to every response from now on; undefined passes them on as they are. */
+  /** Applied to every later response. Undefined forwards responses unchanged. */
   alter: Alteration | undefined;
-  /** Answers requests in place of the server; undefined passes a request on. */
+  /** Responds in place of the server. Undefined forwards a request. */
   answer: ((request: ProxiedRequest) => ProxiedResponse | undefined) | undefined;
   close(): Promise<void>;
 }

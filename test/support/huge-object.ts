@@ -1,4 +1,4 @@
-/** An S3Client over one huge object, whose ciphertext is made when it is asked for. */
+/** An S3Client over one huge object, whose ciphertext is generated when it is requested. */
 import { Readable } from "node:stream";
 import type { GetObjectCommandInput, S3Client } from "@aws-sdk/client-s3";
 import { sealChunk } from "../../src/cobblestone/chunk.js";
@@ -15,16 +15,16 @@ import { encodeEnvelope } from "../../src/envelope/metadata.js";
 import { generateDataKey, type Keyring } from "../../src/keys/keyring.js";
 import { testBytes } from "./bytes.js";
 
-/** What {@link hugeObject} gives. */
+/** The result of {@link hugeObject}. */
 export interface HugeObject {
   readonly s3: S3Client;
-  /** The Range of each request, and the bytes that were answered. */
+  /** The Range of each request, and the number of bytes in its response. */
   readonly requests: { readonly range: string; readonly bytes: number }[];
   /** The plaintext from `start` to `end`. */
   plaintext(start: number, end: number): Buffer;
 }
 
-/** An object of so many bytes that a keyring has wrapped the key of. */
+/** An object of the given plaintext length, under a key that the keyring has wrapped. */
 export async function hugeObject(length: number, keyring: Keyring): Promise<HugeObject> {
   const encryptionContext = wrappingContext({});
   const { dataKey, recipients } = await generateDataKey(keyring, {

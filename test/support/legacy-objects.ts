@@ -38,7 +38,7 @@ const gcmWraps = [
   "RSA-OAEP-SHA1",
 ] as const;
 
-/** Every combination that a client has written. */
+/** Every combination of format, content and wrap that a client has written. */
 export const shapes: readonly LegacyShape[] = [
   { format: "V1", content: "cbc", wrap: "AES" },
   { format: "V1", content: "cbc", wrap: "RSA" },
@@ -51,14 +51,14 @@ export const shapes: readonly LegacyShape[] = [
   { format: "V3", content: "115", wrap: "RSA-OAEP-SHA1" },
 ];
 
-/** One shape for each content algorithm, that needs no service. */
+/** For each content algorithm, one shape that needs no service. */
 export const localShapes = {
   cbc: { format: "V1", content: "cbc", wrap: "AES" },
   gcm: { format: "V2", content: "gcm", wrap: "AES/GCM" },
   "115": { format: "V3", content: "115", wrap: "AES/GCM" },
 } as const satisfies Record<string, LegacyShape>;
 
-/** Allows all that can be allowed. */
+/** Options that allow everything that reading refuses by default. */
 export const allowAll = {
   commitmentPolicy: "FORBID_ENCRYPT_ALLOW_DECRYPT",
   enableLegacyUnauthenticatedModes: true,
@@ -72,7 +72,7 @@ const pair = generateKeyPairSync("rsa", { modulusLength: 2048 });
 export const rsaPrivateKey = createPrivateKey(pair.privateKey.export({ type: "pkcs8", format: "pem" }));
 const rsaPublicKey = createPublicKey(rsaPrivateKey);
 
-/** What is stored of an object. */
+/** An object as it is stored. */
 export interface LegacyFiles {
   readonly body: Buffer;
   readonly metadata: Record<string, string>;
@@ -80,7 +80,7 @@ export interface LegacyFiles {
   readonly instructionFile?: string;
 }
 
-/** What a writer of tests may choose. */
+/** The options of {@link writeLegacy}. */
 export interface WriteOptions {
   readonly storage?: "metadata" | "instruction-file";
   readonly context?: Record<string, string>;
@@ -134,7 +134,7 @@ export async function writeLegacy(
   return { body, metadata: informative, instructionFile: JSON.stringify(envelope) };
 }
 
-/** A file of the oldest .NET clients for an object of V1. */
+/** The instruction file of an object of V1, as the oldest .NET clients write it. */
 export function oldNetFile(instructionFile: string): string {
   const fields = JSON.parse(instructionFile) as Record<string, string>;
   return JSON.stringify({ EncryptedEnvelopeKey: fields["x-amz-key"], IV: fields["x-amz-iv"] });
@@ -214,7 +214,7 @@ function wrapLocally(dataKey: Buffer, wrap: LegacyShape["wrap"], name: string): 
   }
 }
 
-/** RFC 8017 7.1.1, with two hashes: OpenSSL would take the same for both. */
+/** OAEP of RFC 8017, section 7.1.1, with two hash functions. OpenSSL uses the same one for both. */
 function oaep(message: Buffer, modulusBytes: number, hash: string, mgfHash: string): Buffer {
   const labelHash = createHash(hash).digest();
   const padding = Buffer.alloc(modulusBytes - message.length - 2 * labelHash.length - 2);

@@ -11,12 +11,12 @@ import {
 import { type Local, partBytes } from "./local.js";
 import { type ReadingKey, type S3ecObject, s3ecKeys } from "./s3ec.js";
 
-/** The types of keys. */
+/** The kinds of wrapping keys. */
 export const keyTypes = ["kms", "aes", "rsa"] as const;
-/** The formats that are written. */
+/** The formats that a writer can produce. */
 export const formats = ["V2", "V3"] as const;
 
-/** Options that make a writer write a format. */
+/** The options with which a writer produces each format. */
 export const optionsOf: Readonly<Record<(typeof formats)[number], Partial<LegacyWriterOptions>>> = {
   V2: {
     commitmentPolicy: "FORBID_ENCRYPT_ALLOW_DECRYPT",
@@ -25,7 +25,7 @@ export const optionsOf: Readonly<Record<(typeof formats)[number], Partial<Legacy
   V3: {},
 };
 
-/** A keyring on the first key of its type, and the key that reads what it writes. */
+/** A keyring on the first key of its type, and the key to read its objects with. */
 export function keysOf(
   local: Local,
   keyType: (typeof keyTypes)[number],
@@ -44,13 +44,13 @@ export function keysOf(
   return { keyring: legacyRsaKeyring({ privateKey, ...described }), key: { rsa: privateKey } };
 }
 
-/** A writer with parts of 5 MiB and no retries, by default of V3 under the AES key. */
+/** A writer with small parts and no retries, by default of V3 under the AES key. */
 export function writerWith(local: Local, options: Partial<LegacyWriterOptions> = {}): LegacyWriter {
   const { keyring } = keysOf(local, "aes");
   return new LegacyWriter({ s3: local.s3, keyring, partSizeBytes: partBytes, ...options });
 }
 
-/** What S3 has of an object, its instruction file included. */
+/** An object in S3, with its instruction file. */
 export async function stored(local: Local, Key: string, suffix = ".instruction"): Promise<S3ecObject> {
   const object = await local.getRaw(Key);
   const { keys } = await local.contents();

@@ -1,11 +1,11 @@
-/** What tests of the S3 Encryption Client formats have in common. */
+/** Helpers for tests of the S3 Encryption Client formats. */
 import { createSecretKey } from "node:crypto";
 import type { ContentKeys } from "../../src/s3ec/content/content-keys.js";
 import type { LegacyEnvelope } from "../../src/s3ec/envelope.js";
 import { type ContentSuite, cbcSuite, committingSuite, gcmSuite } from "../../src/s3ec/suites.js";
 import { testBytes } from "./bytes.js";
 
-/** Keys of a content, whatever made them. */
+/** Content keys for tests. */
 export function contentKeys(
   suite: ContentSuite,
   key: Uint8Array,
@@ -15,7 +15,7 @@ export function contentKeys(
   return { suite, key: createSecretKey(key), iv: Buffer.from(iv), aad: aad && Buffer.from(aad) };
 }
 
-/** An envelope with whatever is given. */
+/** An envelope with the given fields. */
 export function legacyEnvelope(given: Partial<LegacyEnvelope>): LegacyEnvelope {
   const suite = given.suite ?? gcmSuite;
   return {

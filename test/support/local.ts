@@ -24,10 +24,10 @@ export const partBytes = 256 * 1024;
 export const s3PartBytes = 5 * 1024 * 1024;
 /** The key of {@link keyring}. */
 export const wrappingKey = testBytes(32, 77);
-/** A keyring that needs no service. */
+/** A keyring without a service. */
 export const keyring = aesKeyring({ keyId: "test", wrappingKey });
 
-/** What {@link useLocalAws} gives. */
+/** The result of {@link useLocalAws}. */
 export interface Local {
   readonly aws: LocalAws;
   /** The ARN of a KMS key. */
@@ -40,17 +40,17 @@ export interface Local {
   clientWith(options: Partial<EnvelopeClientOptions>): EnvelopeClient;
   /** An S3Client that does not retry. */
   readonly s3: S3Client;
-  /** The operations that S3 and KMS were asked for since the last call of this. */
+  /** The operations that S3 and KMS received since the last call of this function. */
   operations(): string[];
-  /** Stores bytes as they are. */
+  /** Stores bytes without encrypting them. */
   putRaw(Key: string, Body: Uint8Array, Metadata?: Record<string, string>): Promise<void>;
-  /** Reads what S3 holds. */
+  /** Reads an object without decrypting it. */
   getRaw(Key: string): Promise<{ bytes: Buffer; metadata: Record<string, string> }>;
-  /** All that S3 holds: keys of objects, and of unfinished uploads. */
+  /** The keys of all objects and of all unfinished uploads. */
   contents(): Promise<{ keys: string[]; uploads: string[] }>;
-  /** Removes all that S3 holds, whatever an earlier test has failed at, and gives what it was. */
+  /** Removes all objects and uploads, including those of a failed test, and returns their keys. */
   removeAll(): Promise<{ keys: string[]; uploads: string[] }>;
-  /** Breaks the connections of the clients here, and waits until S3 and KMS have read what had been sent to them. */
+  /** Breaks the connections of these clients, and waits until S3 and KMS have read all requests that were sent. */
   settle(): Promise<void>;
 }
 
@@ -108,7 +108,7 @@ async function start(): Promise<Local & { close(): Promise<void> }> {
     async removeAll() {
       aws.clearFaults();
       const removed = { keys: [] as string[], uploads: [] as string[] };
-      // A page has a thousand.
+      // A page has up to 1,000 entries.
       while (true) {
         const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket }));
         const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket }));
@@ -125,8 +125,8 @@ async function start(): Promise<Local & { close(): Promise<void> }> {
     },
     async settle() {
       for (const client of [s3, aws.s3, aws.kms]) client.destroy();
-      // A request that was given up may still be on its way, and would take a fault of the next test. Connections are
-      // accepted in order: when a first new one is answered, the earlier ones are accepted; at the second, read.
+      // An aborted request may still be in transit, and a fault of the next test would strike it. Connections are
+      // accepted in order: a response on a new one shows that earlier ones are accepted; on a second one, that they are read.
       for (let round = 0; round < 2; round++) {
         await Promise.all([aws.s3Config, aws.kmsConfig].map(({ endpoint }) => answered(endpoint)));
       }
@@ -138,7 +138,7 @@ async function start(): Promise<Local & { close(): Promise<void> }> {
   };
 }
 
-/** Resolves when a server has answered a request on a connection of its own. */
+/** Resolves when a server has responded to a request on a new connection. */
 function answered(endpoint: string): Promise<void> {
   return new Promise((resolve, reject) => {
     get(endpoint, { agent: false }, (response) => response.resume().once("close", resolve)).once(

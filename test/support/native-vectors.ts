@@ -1,5 +1,5 @@
 /**
- * The frozen vectors of the native format: their shape, and how new ones are made.
+ * The frozen vectors of the native format: their shape, and a program that makes new ones.
  * Run `npx tsx test/support/native-vectors.ts NAME LENGTH CONTEXT-JSON [sidecar]` to print one. Those that are
  * there never change: they stand for objects that users have in their buckets.
  */
@@ -13,7 +13,7 @@ import { encodeSidecar, sidecarKey } from "../../src/envelope/sidecar.js";
 import { aesKeyring } from "../../src/keys/aes.js";
 import { collect, testBytes } from "./bytes.js";
 
-/** One vector. Byte strings are hex, but for the base64 of the body. */
+/** One vector. Byte strings are hexadecimal, except for the body, which is base64. */
 export interface NativeVector {
   readonly name: string;
   /** Release that wrote it. */
@@ -22,7 +22,7 @@ export interface NativeVector {
   readonly wrappingKey: string;
   readonly dataKey: string;
   readonly encryptionContext: Record<string, string>;
-  /** What S3 holds as user metadata. */
+  /** The user metadata in S3. */
   readonly metadata: Record<string, string>;
   /** The key of the object, where that of its sidecar follows from it. */
   readonly objectKey?: string;
@@ -38,7 +38,7 @@ export interface NativeVector {
   readonly body?: string;
 }
 
-/** A body up to this size stands in the vector itself. */
+/** The largest body, in bytes, that is part of the vector itself. */
 const maxStoredBytes = 40_000;
 
 export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");

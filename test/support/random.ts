@@ -1,6 +1,6 @@
-/** Random numbers that a seed repeats. */
+/** Random numbers that a seed determines. */
 
-/** A generator of numbers from 0 to 1, by a 32-bit linear congruence: good enough for moments and choices. */
+/** Returns a generator of numbers from 0 to 1, a 32-bit linear congruential generator. */
 export function randomOf(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

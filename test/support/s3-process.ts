@@ -9,5 +9,5 @@ const { endpoint, credentials } = (earlier ? JSON.parse(earlier) : {}) as Partia
 const restart = endpoint && credentials && { s3Port: Number(new URL(endpoint).port), credentials };
 const aws = await startLocalAws({ directory, minPartBytes: 1, ...restart });
 process.send?.(aws.s3Config);
-// Not to outlive the tests.
+// Ends with the test that started it.
 process.once("disconnect", () => process.exit());

@@ -11,7 +11,7 @@ import { DecryptCommand, type KMSClient } from "@aws-sdk/client-kms";
 import { expect } from "vitest";
 import { testBytes } from "./bytes.js";
 
-/** The key that an object is read with. */
+/** The key to read an object with. */
 export type ReadingKey =
   | { readonly kms: KMSClient; readonly keyId: string }
   | { readonly aes: Buffer }
@@ -33,7 +33,7 @@ export const s3ecKeys = {
   otherRsa: generateKeyPairSync("rsa", { modulusLength: 2048 }),
 };
 
-/** Reads an object by what stands in its metadata and in its instruction file; throws unless all of it is right. */
+/** Reads an object by its metadata and its instruction file. Throws unless all fields are correct. */
 export async function readS3ec(
   { bytes, metadata, instructions }: S3ecObject,
   key: ReadingKey,

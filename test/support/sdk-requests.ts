@@ -1,7 +1,7 @@
-/** What the requests of the SDK's S3 take, read from its declarations. */
+/** The fields of the S3 requests of the SDK, read from its type declarations. */
 import { readdirSync, readFileSync } from "node:fs";
 
-/** The fields of every request of the S3 that is installed, by the name of the request. */
+/** The fields of every request of the installed S3 client, by the name of the request. */
 export function requestsOfSdk(): Map<string, string[]> {
   const models = new URL("../../node_modules/@aws-sdk/client-s3/dist-types/models/", import.meta.url);
   const requests = new Map<string, string[]>();

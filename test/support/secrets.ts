@@ -1,6 +1,6 @@
-/** Whether a secret shows in what somebody may log: an error with all that hangs on it. */
+/** Finds secrets in values that may be logged, such as errors with all their properties. */
 
-/** Every text and all bytes that can be reached from a value, by whatever property, enumerable or not. */
+/** All strings and bytes that are reachable from a value by any property, enumerable or not. */
 function reachable(value: unknown): { texts: string[]; bytes: Uint8Array[] } {
   const texts: string[] = [];
   const bytes: Uint8Array[] = [];
@@ -21,16 +21,16 @@ function reachable(value: unknown): { texts: string[]; bytes: Uint8Array[] } {
       try {
         waiting.push(Reflect.get(next, name));
       } catch {
-        // A getter that throws shows nothing.
+        // A getter that throws reveals nothing.
       }
     }
-    // What `message`, `stack` and `cause` inherit.
+    // The prototypes define `message`, `stack` and `cause`.
     if (next instanceof Error) waiting.push(next.message, next.stack, next.cause, String(next));
   }
   return { texts, bytes };
 }
 
-/** So many characters of an encoded secret, or bytes of it, are a leak. */
+/** This many characters of an encoded secret, or bytes of it, count as a leak. */
 const pieceLength = 8;
 
 /** The pieces of a secret that can be reached from a value: raw, or as base64 or hexadecimal digits. */

@@ -1,4 +1,4 @@
-/** A mail that Amazon SES has received and encrypted, for documents that read one. */
+/** A mail as Amazon SES stores it encrypted, for documents that read one. */
 import { PutObjectCommand } from "@aws-sdk/client-s3";
 import type { LocalAws } from "../../src/testing/index.js";
 import { writeLegacy } from "./legacy-objects.js";

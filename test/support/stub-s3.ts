@@ -1,10 +1,10 @@
-/** An S3 without a network, and a source without an end of its own, for tests of many puts. */
+/** An S3 without a network and a generated source, for tests of many puts. */
 import { Readable } from "node:stream";
 import { createS3Client } from "../../src/index.js";
 
 const block = Buffer.alloc(1024 * 1024, 7);
 
-/** So many bytes, in views of one block. */
+/** Yields the given number of bytes, in views of one block. */
 export async function* generated(bytes: number, look: () => void = () => undefined): AsyncGenerator<Buffer> {
   for (let left = bytes; left > 0; left -= block.length) {
     look();
@@ -12,7 +12,7 @@ export async function* generated(bytes: number, look: () => void = () => undefin
   }
 }
 
-/** An S3 that answers everything a turn later, without a network, and counts what is being sent. */
+/** An S3 without a network that responds after a turn of the event loop, and counts the bytes in flight. */
 export function stubS3() {
   let bytes = 0;
   const requestHandler = {

@@ -1,29 +1,29 @@
-/** A TCP proxy in front of a server, which breaks connections by script. */
+/** A TCP proxy in front of a server. It breaks connections by rules. */
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/** What happens to the requests that match. */
+/** A rule, for the requests that match it. */
 export interface ProxyRule {
-  /** Tried on request line and headers. */
+  /** Matched against the request line and the headers. */
   readonly match: RegExp;
   readonly skip?: number;
   /** 1 by default. */
   readonly times?: number;
-  /** Break the connection once so many bytes of the request, head included, were forwarded. */
+  /** Breaks the connection after this many bytes of the request, including its head, were forwarded. */
   readonly resetRequestAt?: number;
-  /** Break the connection once so many bytes of the request's body were forwarded. */
+  /** Breaks the connection after this many bytes of the request's body were forwarded. */
   readonly resetBodyAt?: number;
-  /** Forward the request, then break the connection once so many bytes of the answer came through. */
+  /** Breaks the connection after this many bytes of the response were forwarded. */
   readonly resetResponseAt?: number;
-  /** Forward so many bytes of the answer, then nothing. */
+  /** Stalls after this many bytes of the response were forwarded. */
   readonly stallResponseAt?: number;
 }
 
 /** A running proxy. */
 export interface TcpProxy {
   readonly endpoint: string;
-  /** Adds a rule; its `hits` counts the requests it struck. */
+  /** Adds a rule. Its `hits` counts the requests that it was applied to. */
   rule(rule: ProxyRule): { readonly hits: number };
-  /** Connections of clients that are open now. */
+  /** The number of open client connections. */
   connections(): number;
   close(): Promise<void>;
 }
@@ -71,7 +71,7 @@ export async function startTcpProxy(target: string): Promise<TcpProxy> {
   };
 }
 
-/** HTTP/1.1 without pipelining: a request begins where bytes come after an answer, or at the start. */
+/** HTTP/1.1 without pipelining: a request begins with the first bytes of a connection, or the first ones after a response. */
 function relay(client: Socket, upstream: Socket, strike: (head: string) => ProxyRule | undefined): void {
   let head = "";
   let inHead = true;
@@ -84,7 +84,7 @@ function relay(client: Socket, upstream: Socket, strike: (head: string) => Proxy
     upstream.destroy();
   };
   client.on("error", end).on("close", end);
-  // A server that closes behind its answer must not end a stall.
+  // A server that closes the connection after its response must not end a stall.
   const over = () => (rule?.stallResponseAt === undefined ? end() : undefined);
   upstream.on("error", over).on("close", over);
   const pass = (from: Socket, to: Socket, bytes: Uint8Array) => {
@@ -116,7 +116,7 @@ function relay(client: Socket, upstream: Socket, strike: (head: string) => Proxy
     if (allowed.length < bytes.length) client.resetAndDestroy();
   });
   upstream.on("data", (bytes: Buffer) => {
-    // "100 Continue" answers no request.
+    // "100 Continue" is not the final response to a request.
     if (received === 0 && bytes.subarray(0, 12).toString("latin1") === "HTTP/1.1 100") {
       pass(upstream, client, bytes);
       return;

@@ -1,8 +1,8 @@
-/** Counts how often the event loop has its turn during an act, on a clock of its own: however fast the machine is. */
+/** Counts the turns of the event loop during an operation, on a simulated clock, so that the speed of the machine has no effect. */
 
 import { vi } from "vitest";
 
-/** Runs `act` while each look at `performance.now` finds that another millisecond has passed. */
+/** Runs `act` while each call of `performance.now` returns one millisecond more. */
 export async function countTurns<T>(act: () => Promise<T>): Promise<{ turns: number; result: T }> {
   let now = performance.now();
   const clock = vi.spyOn(performance, "now").mockImplementation(() => ++now);

@@ -1,4 +1,5 @@
 /** Processes one message on the workers of an engine: reads ahead within a bound, and returns output in order. */
+import { ownCopy } from "../../base/bytes.js";
 import { Condition } from "../../base/condition.js";
 import { shouldYield, yieldToEventLoop } from "../../base/event-loop.js";
 import { type ChunkBatch, outputBytes } from "../batch.js";
@@ -244,11 +245,4 @@ export class ParallelPipeline {
     this.#aheadBytes += output.bytes;
     this.#available.notify();
   }
-}
-
-/** A copy in memory of its own. */
-function ownCopy(bytes: Buffer): Buffer {
-  const copy = Buffer.allocUnsafeSlow(bytes.length);
-  bytes.copy(copy);
-  return copy;
 }

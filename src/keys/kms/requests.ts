@@ -1,5 +1,5 @@
 /**
- * Every request to AWS KMS: one function for each operation, which builds its command. All of them leave through
+ * Every request to AWS KMS: one function for each operation, which builds its command. All of them pass through
  * {@link send}, the one place that guards responses, maps errors and observes the signal. `@aws-sdk/client-kms` is loaded
  * with the first request.
  */
@@ -41,7 +41,7 @@ export async function sendDecrypt(
 }
 
 /**
- * Sends a command. All requests to KMS leave here.
+ * Sends a command. All requests to KMS pass through this function.
  *
  * @throws EnvelopeError with the SDK's error, without what it holds of a response, as its cause; the reason of the signal
  */

@@ -30,7 +30,7 @@ export interface ObjectResponse extends BodyResponse {
   readInto(targets: readonly Uint8Array[]): Promise<void>;
 }
 
-/** What is known when an object is requested. */
+/** Options of {@link getResponse}. */
 export interface ResponseOptions {
   /** The size of the object, if an earlier response has stated it. */
   readonly totalBytes?: number | undefined;

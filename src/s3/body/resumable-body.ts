@@ -25,7 +25,7 @@ export interface BodyConnection {
 /** The response to a GetObject, as far as its body can be resumed by it. */
 export interface BodyResponse {
   readonly output: GetObjectCommandOutput;
-  /** The stream of the response, which tells its connection if it is Node's own. */
+  /** The stream of the response, which has the connection if it is Node's own. */
   readonly stream: unknown;
   /** The bytes of the body as they arrive: neither counted nor resumed. Called once. */
   open(guard: SourceGuard): AsyncIterator<Uint8Array>;

@@ -144,7 +144,7 @@ function dataKeyArgument(
     plaintext: bytesArgument(`${title}: plaintext`, plaintext),
     wrap: wrapArgument(`${title}: wrap`, keyType, wrap),
     wrappedKey: wrappedKeyArgument(`${title}: wrappedKey`, wrappedKey),
-    description: descriptionArgument(`${title}: description`, description, keyType, contentName),
+    description: dataKeyDescriptionArgument(`${title}: description`, description, keyType, contentName),
   };
 }
 
@@ -161,7 +161,7 @@ function wrapArgument(title: string, keyType: KeyType, value: unknown): WrapAlgo
   throw wrongType(title, `the wrap for keys of type "${keyType}" that is not legacy`, value);
 }
 
-function descriptionArgument(
+function dataKeyDescriptionArgument(
   title: string,
   value: unknown,
   keyType: KeyType,

@@ -17,7 +17,7 @@ const dataKey = Buffer.alloc(32, 9);
 beforeEach(() => kms.reset());
 
 describe("kmsKeyring.generateDataKey", () => {
-  it("asks KMS for one AES-256 key under the context", async () => {
+  it("requests one AES-256 key under the context", async () => {
     kms
       .on(GenerateDataKeyCommand)
       .resolves({ Plaintext: dataKey, KeyId: arn, CiphertextBlob: Buffer.from("wrapped") });
@@ -35,7 +35,7 @@ describe("kmsKeyring.generateDataKey", () => {
     });
   });
 
-  it.each(["Plaintext", "KeyId", "CiphertextBlob"])("refuses an answer without %s", async (field) => {
+  it.each(["Plaintext", "KeyId", "CiphertextBlob"])("refuses a response without %s", async (field) => {
     const plaintext = Buffer.from(dataKey);
     kms
       .on(GenerateDataKeyCommand)
@@ -48,7 +48,7 @@ describe("kmsKeyring.generateDataKey", () => {
   });
 });
 
-describe("kmsKeyring refuses an answer to GenerateDataKey", () => {
+describe("kmsKeyring refuses a response to GenerateDataKey with a data key", () => {
   const good = { KeyId: arn, CiphertextBlob: Buffer.of(1) };
   it.each<[string, object]>([
     ["of 31 bytes", { Plaintext: Buffer.alloc(31, 1) }],
@@ -57,22 +57,22 @@ describe("kmsKeyring refuses an answer to GenerateDataKey", () => {
     ["of zeros", { Plaintext: Buffer.alloc(32) }],
     ["that is a number", { Plaintext: 32 }],
     ["under a key that is a number", { KeyId: 1 }],
-    ["under a key with an endless name", { KeyId: `${arn}${"0".repeat(1000)}` }],
+    ["under a key with a name that is too long", { KeyId: `${arn}${"0".repeat(1000)}` }],
     ["under another key", { KeyId: otherArn }],
     ["wrapped in nothing", { CiphertextBlob: Buffer.alloc(0) }],
     ["wrapped in 9,000 bytes", { CiphertextBlob: Buffer.alloc(9000) }],
     ["wrapped in a string", { CiphertextBlob: "AQ==" }],
   ])("%s", async (_, change) => {
-    const answer = { ...good, Plaintext: Buffer.from(dataKey), ...change };
-    kms.on(GenerateDataKeyCommand).resolves(answer as never);
+    const output = { ...good, Plaintext: Buffer.from(dataKey), ...change };
+    kms.on(GenerateDataKeyCommand).resolves(output as never);
     const keyring = kmsKeyring({ kms: client, keyId: arn });
     const error = await errorOf(() => keyring.generateDataKey({ encryptionContext }));
     expect(error).toEqual(coded("KMS_REQUEST_FAILED", { operation: "GenerateDataKey" }));
-    if (answer.Plaintext instanceof Uint8Array)
-      expect(answer.Plaintext.every((byte) => byte === 0)).toBe(true);
+    if (output.Plaintext instanceof Uint8Array)
+      expect(output.Plaintext.every((byte) => byte === 0)).toBe(true);
   });
 
-  it("not when the key was asked for by its id or by an alias", async () => {
+  it("but accepts one whose key was requested by its id or an alias", async () => {
     kms.on(GenerateDataKeyCommand).resolves({ ...good, Plaintext: dataKey });
     for (const keyId of ["1234abcd-12ab-34cd-56ef-1234567890ab", "alias/a", arn]) {
       const { recipients } = await kmsKeyring({ kms: client, keyId }).generateDataKey({ encryptionContext });
@@ -82,7 +82,7 @@ describe("kmsKeyring refuses an answer to GenerateDataKey", () => {
 });
 
 describe("kmsKeyring.unwrapDataKey", () => {
-  it("refuses a Plaintext that is none", async () => {
+  it("refuses a response whose Plaintext is not bytes", async () => {
     for (const Plaintext of [32, undefined, "AQ=="]) {
       kms.on(DecryptCommand).resolves({ Plaintext } as never);
       const unwrap = () =>
@@ -91,7 +91,7 @@ describe("kmsKeyring.unwrapDataKey", () => {
     }
   });
 
-  it("is pinned to the configured key", async () => {
+  it("sends Decrypt with the configured key", async () => {
     kms.on(DecryptCommand).resolves({ Plaintext: dataKey, KeyId: arn });
     const keyring = kmsKeyring({ kms: client, keyId: arn, grantTokens: ["grant"] });
     expect(await keyring.unwrapDataKey({ recipients: [recipient], encryptionContext })).toEqual(dataKey);
@@ -109,13 +109,13 @@ describe("kmsKeyring.unwrapDataKey", () => {
     ["another key id", "ffffffff-12ab-34cd-56ef-1234567890ab"],
     ["a part of its key id", "1234567890ab"],
     ["the start of its key id", "1234abcd"],
-  ])("resolves to null without asking KMS when the object is for %s", async (_, keyId) => {
+  ])("resolves to null without a request when the object is for %s", async (_, keyId) => {
     const keyring = kmsKeyring({ kms: client, keyId });
     expect(await keyring.unwrapDataKey({ recipients: [recipient], encryptionContext })).toBe(null);
     expect(kms.calls()).toHaveLength(0);
   });
 
-  it("resolves to null when no recipient is of KMS", async () => {
+  it("resolves to null when no recipient is for KMS", async () => {
     const keyring = kmsKeyring({ kms: client, keyId: "alias/app" });
     const recipients = [{ ...recipient, provider: "aes" }];
     expect(await keyring.unwrapDataKey({ recipients, encryptionContext })).toBe(null);
@@ -129,7 +129,7 @@ describe("kmsKeyring.unwrapDataKey", () => {
     expect(kms.calls()).toHaveLength(1);
   });
 
-  it("refuses an answer without Plaintext", async () => {
+  it("refuses a response without Plaintext", async () => {
     kms.on(DecryptCommand).resolves({ KeyId: arn });
     const keyring = kmsKeyring({ kms: client, keyId: arn });
     const error = await errorOf(() => keyring.unwrapDataKey({ recipients: [recipient], encryptionContext }));
@@ -157,7 +157,7 @@ describe("kmsKeyring.unwrapDataKey", () => {
   });
 
   it.each(["alias/app", "arn:aws:kms:eu-central-1:111122223333:alias/app"])(
-    "cannot tell which key %s stands for, and takes the one that KMS names",
+    "accepts any key that KMS names for %s, as the key of an alias is not known",
     async (keyId) => {
       kms.on(DecryptCommand).resolves({ Plaintext: Buffer.from(dataKey), KeyId: otherArn });
       const keyring = kmsKeyring({ kms: client, keyId });
@@ -165,7 +165,7 @@ describe("kmsKeyring.unwrapDataKey", () => {
     },
   );
 
-  it("lets KMS say which recipient an alias stands for, and stops at any other failure", async () => {
+  it("tries each recipient with an alias until KMS decrypts one, and stops at any failure but a wrong key", async () => {
     const incorrect = failure("IncorrectKeyException", 400);
     kms.on(DecryptCommand).rejectsOnce(incorrect).resolvesOnce({ Plaintext: dataKey });
     const keyring = kmsKeyring({ kms: client, keyId: "alias/app" });
@@ -222,7 +222,7 @@ describe("errors of KMS", () => {
   ];
 
   it.each(cases)(
-    "%s has its code, its cause and no value of the context",
+    "%s is mapped to its code, with its cause and without values of the context",
     async (name, cause, code, retryable) => {
       kms.on(DecryptCommand).callsFake(() => Promise.reject(cause));
       kms.on(GenerateDataKeyCommand).callsFake(() => Promise.reject(cause));
@@ -245,11 +245,11 @@ describe("errors of KMS", () => {
   );
 });
 
-describe("a mock that gives one Plaintext again and again", () => {
+describe("a mock of KMS that returns the same Plaintext each time", () => {
   const reused =
     "failed: its response has the Plaintext of an earlier response, which was zeroed after use; a mock of KMS must make a new one for each call";
 
-  it("is told so when it makes a data key that was zeroed after use", async () => {
+  it("is refused with an explanation when GenerateDataKey returns a zeroed data key", async () => {
     const Plaintext = Buffer.from(dataKey);
     kms.on(GenerateDataKeyCommand).resolves({ Plaintext, KeyId: arn, CiphertextBlob: Buffer.of(1) });
     const keyring = kmsKeyring({ kms: client, keyId: arn });
@@ -259,7 +259,7 @@ describe("a mock that gives one Plaintext again and again", () => {
     expect(again.message).toBe(`KMS GenerateDataKey ${reused}`);
   });
 
-  it("is told so when it opens what it made with it", async () => {
+  it("is refused with an explanation when Decrypt returns a zeroed data key", async () => {
     const Plaintext = Buffer.from(dataKey);
     kms
       .on(GenerateDataKeyCommand)
@@ -272,7 +272,7 @@ describe("a mock that gives one Plaintext again and again", () => {
     expect((await errorOf(opening)).message).toBe(`KMS Decrypt ${reused}`);
   });
 
-  it("passes as long as nobody zeroes it", async () => {
+  it("is accepted as long as the data key is not zeroed", async () => {
     kms.on(DecryptCommand).resolves({ Plaintext: dataKey });
     const keyring = kmsKeyring({ kms: client, keyId: arn });
     for (let turn = 0; turn < 2; turn++) {
@@ -281,8 +281,8 @@ describe("a mock that gives one Plaintext again and again", () => {
   });
 });
 
-describe("aborting", () => {
-  it("is left to the client, which gets a signal with every call", async () => {
+describe("aborting a request to KMS", () => {
+  it("passes a signal to the client with every request", async () => {
     kms
       .on(GenerateDataKeyCommand)
       .resolves({ Plaintext: dataKey, KeyId: arn, CiphertextBlob: Buffer.from("wrapped") })
@@ -298,7 +298,7 @@ describe("aborting", () => {
     ]);
   });
 
-  it("rejects with the reason before and during a call", async () => {
+  it("rejects with the reason before and during a request", async () => {
     const keyring = kmsKeyring({ kms: client, keyId: arn });
     const reason = new Error("enough");
     const early = AbortSignal.abort(reason);

@@ -64,7 +64,7 @@ let response: { readonly body: string; readonly status: number };
 let kms: KMS;
 
 beforeAll(async () => {
-  server = createServer((request, answer) => {
+  server = createServer((request, outgoing) => {
     request.resume().once("end", () => {
       if (response.status === 0) {
         // What Node's parser refuses.
@@ -72,7 +72,9 @@ beforeAll(async () => {
         request.socket.end(`HTTP/1.1 200 OK\r\n${lengths}\r\n${response.body}`);
         return;
       }
-      answer.writeHead(response.status, { "content-type": "application/x-amz-json-1.1" }).end(response.body);
+      outgoing
+        .writeHead(response.status, { "content-type": "application/x-amz-json-1.1" })
+        .end(response.body);
     });
   });
   await new Promise<void>((resolve) => {
@@ -128,8 +130,8 @@ const paths: [name: string, call: () => Promise<unknown>][] = [
   ],
 ];
 
-describe.each(paths)("the data key shows nowhere in the error of %s", (_name, call) => {
-  it.each(broken)("when the response of KMS comes %s", async (_case, body, status = 200) => {
+describe.each(paths)("the error of %s does not contain the data key", (_name, call) => {
+  it.each(broken)("when the response of KMS is %s", async (_case, body, status = 200) => {
     response = { body, status };
     const error = await errorOf(call).catch(() => undefined);
     // A response that can be read after all is none of this.
@@ -139,7 +141,7 @@ describe.each(paths)("the data key shows nowhere in the error of %s", (_name, ca
   });
 });
 
-describe("what looks for the data key finds it", () => {
+describe("the search for the data key in an error", () => {
   const hidden: [name: string, make: (secret: Buffer) => unknown][] = [
     ["in the message", (secret) => new Error(secret.toString("base64"))],
     [
@@ -161,9 +163,11 @@ describe("what looks for the data key finds it", () => {
     ],
     ["as numbers", (secret) => new Error([...secret].join())],
   ];
-  it.each(hidden)("%s", (_name, make) => expect(shownPieces(make(dataKey), dataKey)).not.toEqual([]));
+  it.each(hidden)("finds it %s", (_name, make) =>
+    expect(shownPieces(make(dataKey), dataKey)).not.toEqual([]),
+  );
 
-  it("and nothing where there is nothing", () => {
+  it("finds nothing in an error without it", () => {
     expect(shownPieces(new Error("x", { cause: testBytes(1_000, 4) }), dataKey)).toEqual([]);
   });
 });

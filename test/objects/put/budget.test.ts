@@ -203,7 +203,7 @@ it("puts of parts that are larger than the budget are sent one after the other",
 });
 
 describe("many concurrent puts", () => {
-  const many = isSlowTier ? 200 : 40;
+  const many = isSlowTier ? 200 : 24;
   it(`${many} concurrent puts of 20 MiB stay within the budget, and all make progress`, async () => {
     const s3 = stubS3();
     const engine = await startedEngine({ minWorkerBytes: mebibyte });

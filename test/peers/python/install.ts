@@ -16,7 +16,7 @@ export const pythonPeer: Peer = {
     const requirements = here("requirements.txt");
     const venv = made(cache, "python-v4", [requirements]);
     await venv.make(async (into) => {
-      // Debian has a python3 whose venv is a package of its own.
+      // On Debian venv is a separate package.
       await command("python3", ["-m", "venv", into]).catch(async () => {
         await installPackages(["python3-venv"]);
         await command("python3", ["-m", "venv", "--clear", into]);

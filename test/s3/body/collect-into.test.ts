@@ -14,7 +14,7 @@ const guard = (options: { signal?: AbortSignal; idleTimeoutMs?: number } = {}) =
 });
 const never = () => new Readable({ read: () => undefined });
 
-it("fills the targets one after the other, however the body is cut, and says how much there was", async () => {
+it("collectInto fills the targets in order, however the body is cut, and returns the number of bytes", async () => {
   const lengths = fc.array(fc.integer({ min: 0, max: 50 }), { maxLength: 4 });
   const pieces = fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 1, maxLength: 5 });
   await fc.assert(
@@ -37,7 +37,7 @@ it("fills the targets one after the other, however the body is cut, and says how
   );
 });
 
-it("takes an iterable that is no stream, and no body at all", async () => {
+it("collectInto accepts an iterable that is not a stream, and no body", async () => {
   const target = Buffer.alloc(3);
   const pieces = async function* () {
     yield Buffer.from("ab");
@@ -48,7 +48,7 @@ it("takes an iterable that is no stream, and no body at all", async () => {
   expect(await collectInto(undefined, [target], guard())).toBe(0);
 });
 
-it("ends with a body that fails, is destroyed, or gives no bytes", async () => {
+it("collectInto rejects when the body fails, is destroyed, or yields something other than bytes", async () => {
   const cause = new Error("mine");
   const failing = Readable.from([Buffer.from("ab")]);
   failing.once("data", () => failing.destroy(cause));
@@ -65,7 +65,7 @@ it("ends with a body that fails, is destroyed, or gives no bytes", async () => {
   expect(other).toMatchObject({ message: "failed after 0", cause: expect.any(TypeError) });
 });
 
-it("ends with silence, and each byte counts anew", async () => {
+it("collectInto rejects after the idle timeout, which each piece restarts", async () => {
   const body = never();
   body.push(Buffer.from("abc"));
   expect(
@@ -74,7 +74,7 @@ it("ends with silence, and each byte counts anew", async () => {
   expect(body.destroyed).toBe(true);
 });
 
-it("ends with the signal, before and amid; then nothing is written any more", async () => {
+it("collectInto rejects when the signal aborts, before or during reading, and writes nothing after that", async () => {
   const reason = new Error("enough");
   expect(await errorOf(() => collectInto(never(), [], guard({ signal: AbortSignal.abort(reason) })))).toBe(
     reason,

@@ -43,7 +43,6 @@ describe("objects of LegacyWriter, read by EnvelopeClient", () => {
         expectBytes(await range.Body.transformToByteArray(), plaintext.subarray(3, 17));
       }
     },
-    60_000,
   );
 });
 

@@ -1,4 +1,4 @@
-/** What a server of S3 must answer to reads and listings. */
+/** Checks of S3: reads and listings. */
 import {
   CreateBucketCommand,
   DeleteBucketCommand,
@@ -10,9 +10,9 @@ import {
   type ListObjectsV2CommandInput,
 } from "@aws-sdk/client-s3";
 import { expect } from "vitest";
-import { failure } from "../support/errors.js";
-import type { Check } from "./checks.js";
-import { begin, content, firstPart, newKey, put, read, type S3Context } from "./s3-context.js";
+import { failure } from "../../support/errors.js";
+import type { Check } from "../checks.js";
+import { begin, content, firstPart, newKey, put, read, type S3Context } from "../s3-context.js";
 
 const ranges: readonly (readonly [string, number, number])[] = [
   ["bytes=0-0", 0, 1],

@@ -1,4 +1,4 @@
-/** Versions of objects: what a server that has them must answer. */
+/** Checks of S3: versions of objects, for servers that have them. */
 import {
   CopyObjectCommand,
   CreateBucketCommand,
@@ -10,9 +10,9 @@ import {
   PutObjectCommand,
 } from "@aws-sdk/client-s3";
 import { expect } from "vitest";
-import { errorOf } from "../support/errors.js";
-import type { Check } from "./checks.js";
-import type { S3Context } from "./s3-context.js";
+import { errorOf } from "../../support/errors.js";
+import type { Check } from "../checks.js";
+import type { S3Context } from "../s3-context.js";
 
 let buckets = 0;
 

@@ -1,4 +1,4 @@
-/** What the SDK does for its users, over a server of S3 and a KMS. */
+/** Checks of `EnvelopeClient` over an S3 server and a KMS. */
 
 import { Readable } from "node:stream";
 import {
@@ -11,13 +11,13 @@ import {
   type S3Client,
 } from "@aws-sdk/client-s3";
 import { expect } from "vitest";
-import { EnvelopeClient, type Keyring, type PutBody } from "../../src/index.js";
-import { collectUntilError, expectBytes, testBytes } from "../support/bytes.js";
-import { coded, errorOf } from "../support/errors.js";
-import type { Check } from "./checks.js";
-import { winnersOf16 } from "./s3-context.js";
+import { EnvelopeClient, type Keyring, type PutBody } from "../../../src/index.js";
+import { collectUntilError, expectBytes, testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
+import type { Check } from "../checks.js";
+import { winnersOf16 } from "../s3-context.js";
 
-/** What a check works with. */
+/** The context of a check. */
 export interface EnvelopeContext {
   readonly s3: S3Client;
   readonly keyring: Keyring;
@@ -44,7 +44,7 @@ async function* pieces(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < bytes.length; at += 70_001) yield bytes.subarray(at, at + 70_001);
 }
 
-/** What S3 has under a prefix: objects, then unfinished uploads. */
+/** The objects and the unfinished uploads under a prefix. */
 export async function leftovers({ s3, Bucket }: EnvelopeContext, Prefix: string) {
   const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket, Prefix }));
   const { Uploads = [] } = await s3.send(new ListMultipartUploadsCommand({ Bucket, Prefix }));
@@ -59,7 +59,7 @@ const bodies: readonly (readonly [string, (bytes: Uint8Array) => PutBody])[] = [
   ["a web stream", (bytes) => Readable.toWeb(Readable.from(pieces(bytes))) as ReadableStream<Uint8Array>],
 ];
 
-/** Stores an object, and stores its bytes again, changed, under the same metadata. */
+/** Stores an object, then stores changed bytes with the same metadata. */
 async function tampered(c: EnvelopeContext, change: (bytes: Buffer) => Buffer): Promise<string> {
   const { s3, Bucket } = c;
   const Key = newKey();

@@ -1,10 +1,10 @@
-/** What a server of S3 must answer to signatures, right and wrong. */
+/** Checks of S3: valid and invalid signatures. */
 import { S3Client } from "@aws-sdk/client-s3";
 import { expect } from "vitest";
-import { failure } from "../support/errors.js";
-import { presignedUrl } from "../testing/raw.js";
-import type { Check } from "./checks.js";
-import { content, newKey, put, read, type S3Context } from "./s3-context.js";
+import { failure } from "../../support/errors.js";
+import { presignedUrl } from "../../testing/raw.js";
+import type { Check } from "../checks.js";
+import { content, newKey, put, read, type S3Context } from "../s3-context.js";
 
 export const signatureChecks: readonly Check<S3Context>[] = [
   {

@@ -1,4 +1,4 @@
-/** What a server of S3 must answer to copies and tags. */
+/** Checks of S3: copies and tags. */
 import {
   CopyObjectCommand,
   type CopyObjectCommandInput,
@@ -8,9 +8,9 @@ import {
   UploadPartCopyCommand,
 } from "@aws-sdk/client-s3";
 import { expect } from "vitest";
-import { failure } from "../support/errors.js";
-import type { Check } from "./checks.js";
-import { begin, content, firstPart, newKey, put, read, type S3Context } from "./s3-context.js";
+import { failure } from "../../support/errors.js";
+import type { Check } from "../checks.js";
+import { begin, content, firstPart, newKey, put, read, type S3Context } from "../s3-context.js";
 
 async function tagsOf({ s3, Bucket }: S3Context, Key: string) {
   return (await s3.send(new GetObjectTaggingCommand({ Bucket, Key }))).TagSet;

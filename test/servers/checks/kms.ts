@@ -1,4 +1,4 @@
-/** The operations of KMS that the SDK rests on, now and later. */
+/** Checks of the KMS operations that this package uses or will use. */
 import {
   CreateAliasCommand,
   DecryptCommand,
@@ -14,9 +14,9 @@ import {
   ScheduleKeyDeletionCommand,
 } from "@aws-sdk/client-kms";
 import { expect } from "vitest";
-import { errorOf } from "../support/errors.js";
-import type { Check } from "./checks.js";
-import { idOf, newKey } from "./kms-context.js";
+import { errorOf } from "../../support/errors.js";
+import type { Check } from "../checks.js";
+import { idOf, newKey } from "../kms-context.js";
 
 const EncryptionContext = { tenant: "ü", purpose: "check" };
 

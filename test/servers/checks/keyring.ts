@@ -1,4 +1,4 @@
-/** What `kmsKeyring` does for its users, over a KMS. */
+/** Checks of `kmsKeyring` over a KMS. */
 import {
   CreateAliasCommand,
   DisableKeyCommand,
@@ -7,15 +7,15 @@ import {
   ScheduleKeyDeletionCommand,
 } from "@aws-sdk/client-kms";
 import { expect } from "vitest";
-import { type ErrorCode, kmsKeyring } from "../../src/index.js";
-import { coded, errorOf } from "../support/errors.js";
-import type { Check } from "./checks.js";
-import { idOf, newKey } from "./kms-context.js";
+import { type ErrorCode, kmsKeyring } from "../../../src/index.js";
+import { coded, errorOf } from "../../support/errors.js";
+import type { Check } from "../checks.js";
+import { idOf, newKey } from "../kms-context.js";
 
 const operation = "kmsKeyring";
 const encryptionContext = { tenant: "ü", purpose: "check" };
 
-/** A data key that was made under a new key, and whether a keyring opens it. */
+/** Makes a data key under a new KMS key, and tells whether a keyring unwraps it. */
 async function wrapped(kms: KMSClient) {
   const keyId = await newKey(kms);
   const keyring = kmsKeyring({ kms, keyId });

@@ -1,22 +1,22 @@
-/** Transfers of large objects: files up and down, gone on with, shared, and read at any offset. */
+/** Checks of large objects: uploads and downloads of files, resumed and distributed, and reads at any offset. */
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { GetObjectCommand, PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { expect } from "vitest";
-import { EnvelopeClient } from "../../src/index.js";
-import { expectBytes, testBytes } from "../support/bytes.js";
-import { coded, errorOf } from "../support/errors.js";
-import type { Check } from "./checks.js";
-import { type EnvelopeContext, leftovers } from "./envelope-checks.js";
+import { EnvelopeClient } from "../../../src/index.js";
+import { expectBytes, testBytes } from "../../support/bytes.js";
+import { coded, errorOf } from "../../support/errors.js";
+import type { Check } from "../checks.js";
+import { type EnvelopeContext, leftovers } from "./envelope.js";
 
 const operation = "EnvelopeClient";
 const partSizeBytes = 5 * 1024 * 1024;
-/** Four parts, and two windows of a download. */
+/** Four parts, and two blocks of a download. */
 const bytes = testBytes(3 * partSizeBytes + 12_345, 5);
 let keys = 0;
 
-/** What a check works with: a key of its own, a folder with a file in it. */
+/** The context of a check: its own key, and a folder with a file. */
 interface LargeContext extends EnvelopeContext {
   readonly at: { readonly Bucket: string; readonly Key: string };
   readonly folder: string;
@@ -47,7 +47,7 @@ function clientOf({ keyring }: EnvelopeContext, s3: S3Client, maxConcurrentParts
   return new EnvelopeClient({ s3, keyring, partSizeBytes, maxConcurrentParts });
 }
 
-/** A client whose S3 is out of reach from the given request of an operation on. */
+/** A client that cannot reach S3 from the given request of an operation on. */
 function failingAt(c: EnvelopeContext, command: string, count: number): EnvelopeClient {
   let left = count;
   const send = (sent: object, options: object) => {
@@ -55,7 +55,7 @@ function failingAt(c: EnvelopeContext, command: string, count: number): Envelope
       throw Object.assign(new Error("out of reach"), { name: "NetworkingError" });
     return c.s3.send(sent as GetObjectCommand, options);
   };
-  // One part at a time, so that those before it are there.
+  // One part at a time, so that the earlier ones are stored.
   return clientOf(c, { config: c.s3.config, send } as unknown as S3Client, 1);
 }
 

@@ -1,4 +1,4 @@
-/** What a server of S3 must answer to writes and deletions of whole objects. */
+/** Checks of S3: writes and deletions of objects. */
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import {
@@ -8,9 +8,9 @@ import {
   ListObjectsV2Command,
 } from "@aws-sdk/client-s3";
 import { expect } from "vitest";
-import { failure } from "../support/errors.js";
-import type { Check } from "./checks.js";
-import { content, firstPart, newKey, put, read, type S3Context, winnersOf16 } from "./s3-context.js";
+import { failure } from "../../support/errors.js";
+import type { Check } from "../checks.js";
+import { content, firstPart, newKey, put, read, type S3Context, winnersOf16 } from "../s3-context.js";
 
 const sums = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"] as const;
 

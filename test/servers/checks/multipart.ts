@@ -1,4 +1,4 @@
-/** What a server of S3 must answer to uploads in parts. */
+/** Checks of S3: multipart uploads. */
 import { createHash } from "node:crypto";
 import {
   AbortMultipartUploadCommand,
@@ -8,9 +8,9 @@ import {
   ListPartsCommand,
 } from "@aws-sdk/client-s3";
 import { expect } from "vitest";
-import { failure } from "../support/errors.js";
-import type { Check } from "./checks.js";
-import { begin, content, firstPart, newKey, put, read, type S3Context, winnersOf16 } from "./s3-context.js";
+import { failure } from "../../support/errors.js";
+import type { Check } from "../checks.js";
+import { begin, content, firstPart, newKey, put, read, type S3Context, winnersOf16 } from "../s3-context.js";
 
 export const multipartChecks: readonly Check<S3Context>[] = [
   {

@@ -1,0 +1,2 @@
+/** Every byte of a message changed. */
+import "./hostile.test.js";

@@ -1,0 +1,2 @@
+/** Every length of a key with every kind of character. */
+import "./key-lengths.test.js";

@@ -1,0 +1,2 @@
+/** Every frozen object through `get`. */
+import "./frozen-get.test.js";

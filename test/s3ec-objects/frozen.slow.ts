@@ -1,0 +1,2 @@
+/** Refusals of every frozen object. */
+import "./frozen.test.js";
