@@ -1,4 +1,5 @@
+import { everyNth } from "../support/tier.js";
 import { connectionFaults } from "./connection-faults.js";
 import { runFaults } from "./run-faults.js";
 
-runFaults(connectionFaults);
+runFaults(everyNth(connectionFaults, 2));

@@ -217,7 +217,7 @@ async function run({ begin, alter, respond, fails, failsAll, mayFail }: Deviatio
 }
 
 for (const [index, deviation] of deviations((key) => contents(key)).entries()) {
-  const some = everyNth(acts, 4, index);
+  const some = everyNth(acts, 8, index);
   const { fails = {} } = deviation;
   const ours = acts.filter((act) => act in fails || some.includes(act));
   describe(`a store that sends ${deviation.name}`, () => {

@@ -35,7 +35,7 @@ const spans = [
 describe.each(readFrozen())("$path", (frozen) => {
   // One of each kind; around a block, frozen.test.ts reads them all.
   const kinds = frozen.cases.filter(({ name }) => !/-(0|1|15|16)$/.test(name));
-  const cases = everyNth(kinds, 3);
+  const cases = everyNth(kinds, 6);
 
   test.each(cases.map((one) => [one.name, one] as const))("%s", async (_, one) => {
     await store(one);

@@ -53,7 +53,7 @@ const names = entriesOf(local).map(({ name }) => name);
 describe.each(names.map((name, index) => [name, index] as const))("%s", (name, index) => {
   const all = entriesOf(local);
   const entry = () => all.find((candidate) => candidate.name === name) as Entry;
-  const cases = everyNth(families, 4, index).map((family) => [family.name, family] as const);
+  const cases = everyNth(families, 8, index).map((family) => [family.name, family] as const);
   const withEvents = cases.filter(([, { kind }]) => kind === "events");
 
   it.each(cases)(

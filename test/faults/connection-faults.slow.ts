@@ -1,0 +1,2 @@
+/** Every fault of a connection. */
+import "./connection-faults.test.js";
