@@ -149,15 +149,15 @@ describe("layers", () => {
     }
   });
 
-  it("have folders of at most 33 files", () => {
+  it("have folders of at most 15 files", () => {
     const counts = new Map<string, number>();
     for (const file of files) counts.set(dirname(file), (counts.get(dirname(file)) ?? 0) + 1);
-    for (const [folder, count] of counts) expect(count, folder).toBeLessThanOrEqual(33);
+    for (const [folder, count] of counts) expect(count, folder).toBeLessThanOrEqual(15);
   });
 
-  it("have files with at most 34 local imports, but for the entry points", () => {
+  it("have files with at most 12 local imports, but for the entry points", () => {
     for (const [file, imported] of localImports) {
-      if (dirname(file) !== ".") expect(imported.length, file).toBeLessThanOrEqual(34);
+      if (dirname(file) !== ".") expect(imported.length, file).toBeLessThanOrEqual(12);
     }
   });
 
