@@ -5,7 +5,7 @@ import { EnvelopeClient, type ErrorCode } from "../../src/index.js";
 import type { LocalClientConfig } from "../../src/testing/index.js";
 import { collectUntilError, expectBytes, testBytes } from "../support/bytes.js";
 import { coded } from "../support/errors.js";
-import { keyring, partBytes } from "../support/local.js";
+import { keyring, s3PartBytes } from "../support/local.js";
 import { type ProxyRule, startTcpProxy, type TcpProxy } from "../support/tcp-proxy.js";
 import { until } from "../support/until.js";
 
@@ -62,7 +62,7 @@ const rows: readonly Row[] = [
 export function proxyFaults(name: string, target: ProxyTarget): void {
   describe(name, () => {
     const bytes = testBytes(100_000, 4);
-    const large = testBytes(2 * partBytes + 9, 5);
+    const large = testBytes(2 * s3PartBytes + 9, 5);
     let proxy: TcpProxy;
     beforeAll(async () => {
       proxy = await startTcpProxy(target().s3Config.endpoint);
@@ -77,7 +77,7 @@ export function proxyFaults(name: string, target: ProxyTarget): void {
       const s3 = new S3Client({ ...s3Config, endpoint: proxy.endpoint, maxAttempts: 3 });
       // Short only where a body stalls: a busy machine may be slower.
       const idleTimeoutMs = rule.stallResponseAt === undefined ? 240_000 : 300;
-      const client = new EnvelopeClient({ s3, keyring, partSizeBytes: partBytes, idleTimeoutMs });
+      const client = new EnvelopeClient({ s3, keyring, partSizeBytes: s3PartBytes, idleTimeoutMs });
       const checker = new EnvelopeClient({ s3: direct, keyring });
       const Body = act === "multipart" ? large : bytes;
       if (act === "get") await checker.put({ Bucket, Key, Body });
@@ -105,7 +105,7 @@ export function proxyFaults(name: string, target: ProxyTarget): void {
     it("get: an object that is overwritten while it is read never yields mixed bytes", async () => {
       const { s3Config, Bucket } = target();
       const s3 = new S3Client({ ...s3Config, endpoint: proxy.endpoint });
-      const client = new EnvelopeClient({ s3, keyring, partSizeBytes: partBytes });
+      const client = new EnvelopeClient({ s3, keyring, partSizeBytes: s3PartBytes });
       const at = { Bucket, Key: "proxy-overwritten" };
       await client.put({ ...at, Body: large });
       const { Body } = await client.get(at);
