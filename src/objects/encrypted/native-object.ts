@@ -64,8 +64,8 @@ export class NativeObject implements UnlockedObject {
    * @throws EnvelopeError `S3_REQUEST_FAILED` when no response has stated the size of the object
    */
   readable(ciphertextLength = requireTotalBytes(this.object)): ReadableObject {
-    const { target, get, signal, state, totalBytes } = this.object;
-    const pinned = { target, get, signal, state, totalBytes };
+    const { target, get, signal, state } = this.object;
+    const pinned = { target, get, signal, state, totalBytes: ciphertextLength };
     return { ...pinned, config: this.#config, keys: this.keys, ciphertextLength };
   }
 

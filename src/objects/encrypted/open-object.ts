@@ -42,6 +42,8 @@ export async function openEncryptedObject<Unlocked>(
     isUsable = false;
     response.close();
   };
+  // It was fetched for its metadata, and its open body would hold a connection.
+  if (!isUsable) response.close();
   const pinned = pinObject(request, response.output);
   const found = await findFormat(formats, {
     ...pinned,

@@ -104,7 +104,7 @@ class ObjectReader {
     );
     const firstWholeChunk = nextChunkOffset(tail.start);
     this.#cache.seed(firstWholeChunk, tail.bytes.subarray(firstWholeChunk - tail.start));
-    this.#prefetchBytes = prefetchBytesBytes(prefetchBytes);
+    this.#prefetchBytes = halfInWholeChunks(prefetchBytes);
     this.#keys = keys;
   }
 
@@ -172,7 +172,7 @@ function ciphertextRange(start: number, end: number, plaintextLength: number): s
 }
 
 /** Half of `prefetchBytes`, in whole chunks. */
-function prefetchBytesBytes(prefetchBytes: number): number {
+function halfInWholeChunks(prefetchBytes: number): number {
   if (prefetchBytes === 0) return 0;
   return sealedBytes(Math.max(1, chunkCount(prefetchBytes / 2) - 1));
 }
