@@ -43,7 +43,7 @@ function listen(signal: AbortSignal): Waiting {
   return one;
 }
 
-/** What ends a wait early. */
+/** The limits that end a wait early. */
 export interface WaitLimits {
   /** The wait rejects with the reason of this signal once it aborts. */
   readonly signal?: AbortSignal | undefined;
@@ -85,11 +85,16 @@ export function limitedWait<T>(
       act();
     };
     const timer = startIdleTimer(idleTimeoutMs, () => settle(() => reject(stalled?.())), firstIdleMs);
-    stop = start({
+    const control: WaitControl<T> = {
       resolve: (value) => settle(() => resolve(value)),
       reject: (error) => settle(() => reject(error)),
       refresh: timer.refresh,
-    });
+    };
+    try {
+      stop = start(control);
+    } catch (error) {
+      control.reject(error);
+    }
     if (isSettled) return void stop?.();
     const abort = () => settle(() => reject(signal?.reason));
     if (signal?.aborted) abort();

@@ -1,5 +1,5 @@
 import { getEventListeners } from "node:events";
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { limitedWait, linkedSignal, untilAborted, untilLimits } from "../../src/base/abort.js";
 import { errorOf } from "../support/errors.js";
 
@@ -51,4 +51,18 @@ it("limitedWait stops its work once, however the wait ends", async () => {
   const aborted = errorOf(() => limitedWait({ signal }, () => stop));
   expect([await aborted, stops]).toEqual(["stop", 4]);
   expect(getEventListeners(signal, "abort")).toEqual([]);
+});
+
+it("limitedWait stops its timer when its work throws at the start", async () => {
+  vi.useFakeTimers();
+  try {
+    const failure = new Error("no start");
+    const wait = limitedWait({ idleTimeoutMs: 60_000, stalled }, () => {
+      throw failure;
+    });
+    expect(await errorOf(() => wait)).toBe(failure);
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });
