@@ -71,6 +71,21 @@ async function sendParts(
   const ciphertext = encoder.encode(plaintext);
   const parts = assembly.parts(ciphertext);
 
+  try {
+    return await sendAssembled(request, parts, encoder);
+  } finally {
+    // Before the clean-up after a failure: others may wait for the memory.
+    budget.releaseAll(call);
+  }
+}
+
+/** Sends parts as they are assembled. */
+async function sendAssembled(
+  request: MultipartInput & ObjectWrite,
+  parts: AsyncGenerator<Part, undefined>,
+  encoder: BodyEncoder,
+): Promise<SentBody> {
+  const { meter } = request.call;
   const { value: first } = await parts.next();
   if (!first) throw new Error("unreachable: every body has a byte");
   if (first.isLast) return { output: await sendWhole(request, first.bytes), parts: 1 };

@@ -82,6 +82,18 @@ describe("the budget after a put", () => {
     expect((await local.contents()).uploads).toEqual([]);
   });
 
+  it("put releases all memory before the sidecar of a failed write is removed", async () => {
+    local.aws.fault({ operation: "UploadPart", status: 403, code: "AccessDenied" });
+    const removal = local.aws.hold({ operation: "DeleteObject" });
+    const settings = settingsWith({ envelopeStorage: "sidecar" });
+    const error = errorOf(() => put(settings, { Bucket, Key: "removed", Body: large }, {}));
+    await removal.arrived;
+    expect(settings.budget.heldBytes).toBe(0);
+    removal.release();
+    expect(await error).toEqual(coded("S3_ACCESS_DENIED", { operation: "UploadPart" }));
+    expect((await local.contents()).keys.filter((key) => key.startsWith("removed"))).toEqual([]);
+  });
+
   it.each([
     ["fails in the first part", 100_000, fail, "SOURCE_FAILED"],
     ["fails in the second part", partBytes + 100_000, fail, "SOURCE_FAILED"],
