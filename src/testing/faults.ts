@@ -52,7 +52,7 @@ export interface HoldOptions extends Fault {
 /** What happens to one request. */
 export interface ScriptedFault {
   readonly fault: Fault;
-  /** Where the request waits first, if it is held. */
+  /** The hold that the request waits for first, if there is one. */
   readonly hold: Hold | undefined;
 }
 

@@ -76,7 +76,7 @@ export type CallOperation =
 /** The operation and the object of a call. */
 export interface CallTarget extends ObjectTarget {
   readonly operation: CallOperation;
-  /** Where the call borrows memory, if it does. What it still holds at its end is released. */
+  /** The budget that the call acquires leases from, if it does. Leases that it still has at its end are released. */
   readonly budget?: MemoryBudget | undefined;
 }
 

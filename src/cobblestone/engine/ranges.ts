@@ -77,7 +77,7 @@ export async function openRange(
 
 /** The result of {@link checkRange}. */
 export interface CheckedRange {
-  /** Has no content of use any more. */
+  /** Reusable memory: its content is overwritten. */
   readonly buffer: ArrayBuffer;
   /** Whether the buffer started with the expected plaintext. */
   readonly isSame: boolean;

@@ -32,7 +32,7 @@ export interface EnvelopeClientOptions {
   /** Generates and unwraps the data keys. */
   readonly keyring: Keyring;
   /**
-   * Where envelopes are stored; "metadata" by default. A sidecar object holds up to 262,144 characters, and costs one more
+   * The place where envelopes are stored; "metadata" by default. A sidecar object holds up to 262,144 characters, and costs one more
    * request for `put` and `head`, two for `get`.
    */
   readonly envelopeStorage?: EnvelopeStorage | undefined;
@@ -55,7 +55,7 @@ export interface EnvelopeClientOptions {
    * by default.
    */
   readonly idleTimeoutMs?: number | undefined;
-  /** Where bodies are encrypted and decrypted; by default in the engine that all clients of the process share. */
+  /** The engine that encrypts and decrypts bodies; by default the one that all clients of the process share. */
   readonly engine?: CryptoEngine | undefined;
   /**
    * Lets `get` and `head` read objects of Amazon's S3 Encryption Clients as well; made by `legacyReading` of

@@ -145,7 +145,7 @@ export interface LegacyObjectInfo {
   readonly contentAlgorithm: ContentSuite["name"];
   /** How the data key is wrapped. Absent from `head` of version 1, where only the key shows it. */
   readonly wrapAlgorithm?: WrapAlgorithm["name"];
-  /** Where the envelope is. */
+  /** The place of the envelope. */
   readonly storage: "metadata" | "instruction-file";
   /** The key of the instruction file that holds the envelope. */
   readonly instructionFileKey?: string;

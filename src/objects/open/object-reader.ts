@@ -87,7 +87,7 @@ class ObjectReader {
   readonly #reads = new Set<CallControl>();
   /** Undefined once the object is closed. */
   #keys: NativeObject["keys"] | undefined;
-  /** Where the latest read ended. */
+  /** The position at which the latest read ended. */
   #lastEnd: number | undefined;
 
   constructor(config: ClientConfig, { object, keys, tail }: NativeObject, prefetchBytes: number) {

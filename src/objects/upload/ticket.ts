@@ -36,7 +36,7 @@ export interface UploadTicket extends PartLayout {
   readonly Bucket: string;
   readonly Key: string;
   readonly UploadId: string;
-  /** Where the envelope of the object is stored. */
+  /** The place where the envelope of the object is stored. */
   readonly envelopeStorage: EnvelopeStorage;
   /** The envelope: salt, commitment, wrapped data keys, encryption context. */
   readonly envelope: Readonly<Record<string, string>>;

@@ -96,7 +96,7 @@ export interface MigrateRequest {
   readonly target: RequestTarget;
   readonly expected: ExpectedContext | undefined;
   readonly instructionFileSuffix: string | undefined;
-  /** Has only the fields that the caller stated. */
+  /** Only the fields that the caller stated. */
   readonly destination: MigrateTarget & { readonly Bucket: string; readonly Key: string };
   /** Whether the new object replaces the original. */
   readonly replaces: boolean;
