@@ -3,6 +3,7 @@ import type {
   AbortMultipartUploadCommandInput,
   CompletedPart,
   CompleteMultipartUploadCommandInput,
+  HeadObjectCommandInput,
   PutObjectCommandInput,
   UploadPartCommandInput,
   UploadPartCommandOutput,
@@ -50,6 +51,19 @@ export function objectFields(input: PutObjectCommandInput): ObjectFields {
     ExpectedBucketOwner: input.ExpectedBucketOwner,
   };
 }
+
+/** The fields that GetObject and HeadObject of the same object share, without conditions. */
+export type ReadFields = Pick<
+  HeadObjectCommandInput,
+  | "Bucket"
+  | "Key"
+  | "VersionId"
+  | "RequestPayer"
+  | "ExpectedBucketOwner"
+  | "SSECustomerAlgorithm"
+  | "SSECustomerKey"
+  | "SSECustomerKeyMD5"
+>;
 
 export type SidecarField = (typeof sidecarFieldNames)[number];
 

@@ -4,29 +4,16 @@ import { quoted } from "../base/bytes.js";
 import { EnvelopeError, hasCode } from "../base/errors.js";
 import { expectFailure } from "../service/response-guard.js";
 import type { RequestTarget } from "./errors.js";
+import type { ReadFields } from "./fields.js";
 import { conditionOf, isSameETag } from "./responses.js";
 
 /** The fields of a read that a HeadObject of the same object takes, and the condition. */
-type ConditionalRead = Pick<
-  HeadObjectCommandInput,
-  | "Bucket"
-  | "Key"
-  | "VersionId"
-  | "RequestPayer"
-  | "ExpectedBucketOwner"
-  | "SSECustomerAlgorithm"
-  | "SSECustomerKey"
-  | "SSECustomerKeyMD5"
-  | "IfMatch"
->;
-
-/** A HeadObject of the same object without any condition. */
-type UnconditionalHead = Omit<ConditionalRead, "IfMatch">;
+type ConditionalRead = ReadFields & Pick<HeadObjectCommandInput, "IfMatch">;
 
 /** The two requests that {@link evaluatingIfMatch} may send. */
 interface ReadRequests<I, O> {
   readonly read: (input: I) => Promise<O>;
-  readonly head: (object: UnconditionalHead) => Promise<HeadObjectCommandOutput>;
+  readonly head: (object: ReadFields) => Promise<HeadObjectCommandOutput>;
   readonly signal: AbortSignal | undefined;
 }
 
@@ -59,7 +46,7 @@ export async function evaluatingIfMatch<
   }
 }
 
-function unconditional(input: ConditionalRead): UnconditionalHead {
+function unconditional(input: ConditionalRead): ReadFields {
   const { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner } = input;
   const { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 } = input;
   const customerKey = { SSECustomerAlgorithm, SSECustomerKey, SSECustomerKeyMD5 };

@@ -1,5 +1,5 @@
 /** The input and the output of `migrateObject`, and the checks of the input. */
-import type { GetObjectCommandInput, HeadObjectCommandOutput } from "@aws-sdk/client-s3";
+import type { HeadObjectCommandOutput } from "@aws-sdk/client-s3";
 import { choiceArgument } from "../../base/arguments.js";
 import { fieldsArgument, statedFields } from "../../fields/field-list.js";
 import { legacyFieldNames } from "../../fields/legacy-field-names.js";
@@ -9,22 +9,9 @@ import type { LegacyObjectInfo } from "../../objects/encrypted/format.js";
 import { type ExpectedContext, expectedContextArgument } from "../../objects/encrypted/read-arguments.js";
 import { type WriteInput, writeArguments } from "../../objects/put/write-arguments.js";
 import type { RequestTarget } from "../../s3/errors.js";
-import { customerKeyOf, refuseFields, targetArgument } from "../../s3/fields.js";
+import { customerKeyOf, type ReadFields, refuseFields, targetArgument } from "../../s3/fields.js";
 import type { Call } from "../../transfer/call.js";
 import type { ProgressListener } from "../../transfer/progress.js";
-
-/** The fields of a request about the original. */
-type OriginalFields = Pick<
-  GetObjectCommandInput,
-  | "Bucket"
-  | "Key"
-  | "VersionId"
-  | "RequestPayer"
-  | "ExpectedBucketOwner"
-  | "SSECustomerAlgorithm"
-  | "SSECustomerKey"
-  | "SSECustomerKeyMD5"
->;
 
 /**
  * The bucket, the key and the fields of the new object. A field that is not stated is carried over from the original; a
@@ -36,7 +23,7 @@ export interface MigrateTarget extends Partial<Omit<WriteInput, "IfNoneMatch">> 
 }
 
 /** Input of `migrateObject`. */
-export interface MigrateInput extends OriginalFields {
+export interface MigrateInput extends ReadFields {
   /** The context that the original must have; as for `get`. */
   readonly encryptionContext?: ExpectedContext | undefined;
   /** As for `get`. */
@@ -91,7 +78,7 @@ export type MigrateOutput = Migrated | NotMigrated;
 
 /** The input of `migrateObject` after validation. */
 export interface MigrateRequest {
-  readonly original: OriginalFields;
+  readonly original: ReadFields;
   /** The original, as errors name it. */
   readonly target: RequestTarget;
   readonly expected: ExpectedContext | undefined;
@@ -147,13 +134,13 @@ export function migrateArguments(config: ClientConfig, input: MigrateInput): Mig
   };
 }
 
-function originalFields(input: MigrateInput): OriginalFields {
+function originalFields(input: MigrateInput): ReadFields {
   const { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner } = input;
   return { Bucket, Key, VersionId, RequestPayer, ExpectedBucketOwner, ...customerKeyOf(input) };
 }
 
 /** The fields of a request about the current version at the key of the original. */
-export function currentOriginal({ original }: MigrateRequest): Omit<OriginalFields, "VersionId"> {
+export function currentOriginal({ original }: MigrateRequest): Omit<ReadFields, "VersionId"> {
   const { VersionId: _version, ...current } = original;
   return current;
 }
